@@ -1,0 +1,210 @@
+//! Acquiring the lock.
+//!
+//! 1. Make a claim, with the end of its lease for mtime.
+//! 2. Link it to the lock file. Success or error, the truth is the inode.
+//! 3. Held by another: judge it. Over: end it, and try again at once.
+//! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
+//!    is already over.
+//! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::claim::{Claim, Kept};
+use crate::context::{Context, is_gone};
+use crate::error::{Error, Operation};
+use crate::holder::Obstacle;
+use crate::judge::{Judge, Verdict, linked};
+use crate::succession::{self, Ending};
+use crate::tenure::Tenure;
+use crate::wait::Backoff;
+
+/// For how long to contend for a lock that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    None,
+    /// From the first look on.
+    For(Duration),
+    Endless,
+}
+
+/// Contends for the lock until it is ours or patience ends.
+pub(crate) fn acquire(
+    context: &Arc<Context>,
+    lifetime: Duration,
+    patience: Patience,
+) -> Result<Tenure, Error> {
+    let mut contender = Contender::new(context, patience);
+    loop {
+        let mut claim = Claim::make(context, lifetime)?; // 1
+        match contender.contend(&mut claim) {
+            Ok(Outcome::Linked) => {}
+            Ok(Outcome::Swept) => continue, // 5
+            Err(error) => {
+                withdraw(claim, &error);
+                return Err(error);
+            }
+        }
+        let whole = !contender.has_waited && claim.is_fresh();
+        let tenure = Tenure::begin(claim);
+        match if whole { Ok(()) } else { tenure.refresh() } {
+            // Somebody who keeps to no rules has ended it already: contend again.
+            Err(error) if error.is_lost() => {}
+            refreshed => return refreshed.map(|()| tenure),
+        }
+    }
+}
+
+/// Removes the claim and, if it turns out to be linked although an error was reported, the lock
+/// file, which nobody would ever release.
+fn withdraw(claim: Claim, because: &Error) {
+    if !because.is_contention() && matches!(linked(&claim), Ok(Some(_))) {
+        drop(Tenure::begin(claim));
+    }
+}
+
+/// What came of contending with one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It is linked to the lock file: the lock is ours.
+    Linked,
+    /// It was removed by somebody, as a claim may be that has expired.
+    Swept,
+}
+
+/// What contending has shown so far, whatever claim it was done with.
+#[derive(Debug)]
+struct Contender {
+    patience: Patience,
+    begun: Duration,
+    judge: Judge,
+    backoff: Backoff,
+    has_waited: bool,
+}
+
+impl Contender {
+    fn new(context: &Context, patience: Patience) -> Contender {
+        Contender {
+            patience,
+            begun: context.now(),
+            judge: Judge::default(),
+            backoff: context.backoff(),
+            has_waited: false,
+        }
+    }
+
+    fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
+        loop {
+            match link(claim)? {
+                Link::Made => return Ok(Outcome::Linked),
+                Link::Swept => return Ok(Outcome::Swept),
+                Link::Taken => {}
+            }
+            match self.await_release(claim)? {
+                Release::Seen => {}
+                Release::NotNeeded => return Ok(Outcome::Linked),
+                Release::Swept => return Ok(Outcome::Swept),
+            }
+        }
+    }
+
+    /// Looks on until the lock can be had.
+    fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
+        loop {
+            let obstacle = match self.judge.judge(claim)? {
+                Verdict::Free => return Ok(Release::Seen),
+                Verdict::Mine => return Ok(Release::NotNeeded),
+                Verdict::NotLinked => return Err(no_hard_links(claim, None)),
+                Verdict::Over(over, holder) => {
+                    let judge = &mut self.judge;
+                    let context = claim.context.clone();
+                    let still_over = |held: &_, holder: &_| judge.is_over(&context, held, holder);
+                    match succession::end(claim, &over, still_over)? {
+                        Ending::Ended | Ending::Gone => return Ok(Release::Seen),
+                        Ending::Swept => return Ok(Release::Swept),
+                        Ending::NotNow => Obstacle::Holder(holder),
+                        Ending::Forbidden(error) => Obstacle::CannotBreak(holder, error),
+                    }
+                }
+                Verdict::Wait(obstacle) => obstacle,
+            };
+            self.wait(&claim.context, obstacle)?;
+            if claim.freshen()? == Kept::Swept {
+                return Ok(Release::Swept);
+            }
+        }
+    }
+
+    /// Waits a while, unless patience has ended.
+    fn wait(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
+        let waited = context.now().saturating_sub(self.begun);
+        let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
+        let left = match self.patience {
+            Patience::None => return Err(Error::Held { path, obstacle }),
+            Patience::For(limit) if waited >= limit => {
+                return Err(Error::TimedOut { path, waited, obstacle });
+            }
+            Patience::For(limit) => limit - waited,
+            Patience::Endless => Duration::MAX,
+        };
+        self.has_waited = true;
+        context.pause(&mut self.backoff, left);
+        Ok(())
+    }
+}
+
+/// What was seen of a lock that another held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Release {
+    /// It is free, or was a moment ago.
+    Seen,
+    /// It is ours: the first of two replies to our LINK was lost.
+    NotNeeded,
+    /// Our claim was removed by somebody.
+    Swept,
+}
+
+/// What came of linking the claim to the lock file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Made,
+    Taken,
+    Swept,
+}
+
+fn link(claim: &Claim) -> Result<Link, Error> {
+    let context = &claim.context;
+    let error = match context.fs.link(&claim.path, context.lock()) {
+        // Nothing came between the request and its reply.
+        Ok(()) if context.is_local() => return Ok(Link::Made),
+        // Who has the lock file is for the judge to see, ourselves included.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
+        linked => linked.err(),
+    };
+    if linked(claim)?.is_some() {
+        return Ok(Link::Made);
+    }
+    match error {
+        None if was_swept(claim)? => Ok(Link::Swept),
+        None => Ok(Link::Taken),
+        Some(error) if is_gone(&error) => Ok(Link::Swept),
+        Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
+        Some(error) => Err(Error::io(Operation::Link, context.lock())(error)),
+    }
+}
+
+/// What link(2) says where there are no hard links, or no more of them.
+fn has_no_links(error: &io::Error) -> bool {
+    let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
+    error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
+}
+
+fn was_swept(claim: &Claim) -> Result<bool, Error> {
+    let found = claim.context.find(&claim.path).map_err(Error::io(Operation::Stat, &claim.path))?;
+    Ok(found.is_none())
+}
+
+fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {
+    Error::NoHardLinks { path: claim.context.lock().into(), claim: claim.path.clone(), error }
+}

@@ -1,0 +1,95 @@
+//! What every step of the protocol needs to know of its lock.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use crate::fs::{Attr, Clock, Fs};
+use crate::holder::StalePolicy;
+use crate::lease::ServerClock;
+use crate::names::Names;
+use crate::process::Processes;
+use crate::wait::{Backoff, Polling};
+
+/// One lock, as one handle and the clones of it see it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) names: Names,
+    pub(crate) stale: StalePolicy,
+    pub(crate) clock_slop: Duration,
+    pub(crate) polling: Polling,
+    pub(crate) retry_errnos: Vec<i32>,
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) random: fn() -> u64,
+    pub(crate) server: ServerClock,
+    pub(crate) local: OnceLock<bool>,
+}
+
+impl Context {
+    /// The lock file.
+    pub(crate) fn lock(&self) -> &Path {
+        self.names.lock()
+    }
+
+    /// Now, on the clock that leases are counted on.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// The time on the server, by which another's lease is judged: never too late, so that nobody
+    /// judges early. Before the server was heard of, this machine's date must do.
+    pub(crate) fn server_time(&self) -> SystemTime {
+        self.server.earliest(self.now()).unwrap_or_else(|| self.clock.wall())
+    }
+
+    /// The time on the server from which a lease of our own is counted: never too early.
+    pub(crate) fn lease_start(&self, now: Duration) -> SystemTime {
+        self.server.latest(now).unwrap_or_else(|| self.clock.wall())
+    }
+
+    /// Whether every request is executed once, and before its call returns. Asked only once.
+    pub(crate) fn is_local(&self) -> bool {
+        *self.local.get_or_init(|| self.fs.is_local(self.names.dir()).unwrap_or(false))
+    }
+
+    /// Looks at a file, which may not be there.
+    pub(crate) fn find(&self, path: &Path) -> io::Result<Option<Attr>> {
+        match self.fs.stat(path) {
+            Ok(attr) => Ok(Some(attr)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file, which may have gone already.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        match self.fs.unlink(path) {
+            Err(error) if !is_gone(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.polling)
+    }
+
+    /// Sleeps until the next look is due, or for `at_most`.
+    pub(crate) fn pause(&self, backoff: &mut Backoff, at_most: Duration) {
+        self.clock.sleep(backoff.pause((self.random)()).min(at_most));
+    }
+}
+
+/// Whether a file is not there (any more). An NFS server should say ESTALE of a file that went
+/// while a client had hold of it; some say ENOENT (flufl.lock, LP #977999).
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| errno == libc::ENOENT || errno == libc::ESTALE)
+}
+
+/// Whether the system said that this is not permitted.
+pub(crate) fn is_forbidden(error: &io::Error) -> bool {
+    let refusals = [libc::EPERM, libc::EACCES, libc::EROFS];
+    error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
+}

@@ -1,0 +1,272 @@
+//! The one error type.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::holder::{Holder, Obstacle, Rounded};
+
+/// What went wrong, where, and who is in the way.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// use linklock::{Error, Lock};
+///
+/// let guard = Lock::new(&path)?.lock()?;
+/// match Lock::new(&path)?.try_lock() {
+///     Err(Error::Held { obstacle, .. }) => {
+///         assert_eq!(obstacle.holder().unwrap().pid(), std::process::id());
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The lock is held, and there was to be no waiting.
+    #[error("lock {} is taken: {obstacle}", path.display())]
+    #[non_exhaustive]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// What is in the way.
+        obstacle: Box<Obstacle>,
+    },
+
+    /// The lock was still held when the time was up.
+    #[error("waited {} for lock {}: {obstacle}", Rounded(*waited), path.display())]
+    #[non_exhaustive]
+    TimedOut {
+        /// The lock file.
+        path: PathBuf,
+        /// For how long.
+        waited: Duration,
+        /// What was in the way at last.
+        obstacle: Box<Obstacle>,
+    },
+
+    /// This very handle holds the lock already: waiting would be waiting for oneself.
+    #[error("lock {} is already held through this handle", path.display())]
+    #[non_exhaustive]
+    AlreadyLocked {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// The lock is no longer ours: the lease was over and another has ended it, or somebody has
+    /// removed the lock file. What it guards may have changed under us.
+    #[error("lock {} was lost: {now}", path.display())]
+    #[non_exhaustive]
+    Lost {
+        /// The lock file.
+        path: PathBuf,
+        /// What is there instead.
+        now: Successor,
+    },
+
+    /// The lease ended, but nobody was seen to take the lock: a refresh may still save it.
+    #[error("the lease of lock {} ended {} ago{}", path.display(), Rounded(*ago), because(error.as_ref()))]
+    #[non_exhaustive]
+    Expired {
+        /// The lock file.
+        path: PathBuf,
+        /// For how long it has been over.
+        ago: Duration,
+        /// What kept it from being refreshed in time, if it was tried.
+        error: Option<io::Error>,
+    },
+
+    /// A lock can't be made with these options.
+    #[error("lock {} can't be: {reason}", path.display())]
+    #[non_exhaustive]
+    Invalid {
+        /// The lock file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
+    /// The file system has no hard links, or does not count them: a lock needs both.
+    #[error(
+        "failed to link {} to {}: the file system has no hard links to rely on{}",
+        claim.display(), path.display(), because(error.as_ref())
+    )]
+    #[non_exhaustive]
+    NoHardLinks {
+        /// The lock file.
+        path: PathBuf,
+        /// The claim that was to be linked to it.
+        claim: PathBuf,
+        /// What the system said, if it said anything.
+        error: Option<io::Error>,
+    },
+
+    /// The process that a lock was to be detached to does not run.
+    #[error("lock {} can't be detached: there is no process {pid}", path.display())]
+    #[non_exhaustive]
+    NoSuchOwner {
+        /// The lock file.
+        path: PathBuf,
+        /// The pid.
+        pid: u32,
+    },
+
+    /// A file operation failed.
+    #[error("failed to {operation} {}: {error}", path.display())]
+    #[non_exhaustive]
+    Io {
+        /// What was tried.
+        operation: Operation,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Who was found in the place of a holder that lost its lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Successor {
+    /// Nobody: the lock file is gone.
+    Nobody,
+    /// Another holder.
+    Holder(Holder),
+    /// Something that is no lock, or can't be read.
+    Stranger,
+}
+
+impl fmt::Display for Successor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Successor::Nobody => write!(f, "the lock file is gone"),
+            Successor::Holder(holder) => write!(f, "it is held by {holder}"),
+            Successor::Stranger => write!(f, "something else has its name"),
+        }
+    }
+}
+
+/// A file operation, as error messages name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Make a claim.
+    Create,
+    /// Ask for a file's attributes.
+    Stat,
+    /// Read a lock file.
+    Read,
+    /// Set the end of a lease.
+    Touch,
+    /// Make a hard link.
+    Link,
+    /// Take a lock file away.
+    Rename,
+    /// Remove a file.
+    Remove,
+    /// List a directory.
+    List,
+    /// Find out the host's name.
+    HostName,
+    /// Make a path absolute.
+    Resolve,
+    /// Start the thread that keeps locks alive.
+    KeepAlive,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Create => "create",
+            Operation::Stat => "look at",
+            Operation::Read => "read",
+            Operation::Touch => "set the time of",
+            Operation::Link => "link to",
+            Operation::Rename => "rename",
+            Operation::Remove => "remove",
+            Operation::List => "list",
+            Operation::HostName => "find the host name for",
+            Operation::Resolve => "find the directory of",
+            Operation::KeepAlive => "start a thread to keep alive",
+        })
+    }
+}
+
+impl Error {
+    /// The lock file or, for a failed file operation, the file that it failed on.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Error::Held { path, .. }
+            | Error::TimedOut { path, .. }
+            | Error::AlreadyLocked { path }
+            | Error::Lost { path, .. }
+            | Error::Expired { path, .. }
+            | Error::Invalid { path, .. }
+            | Error::NoHardLinks { path, .. }
+            | Error::NoSuchOwner { path, .. }
+            | Error::Io { path, .. } => path,
+        }
+    }
+
+    /// Whoever holds the lock instead, where that is what went wrong.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        match self {
+            Error::Held { obstacle, .. } | Error::TimedOut { obstacle, .. } => obstacle.holder(),
+            Error::Lost { now: Successor::Holder(holder), .. } => Some(holder),
+            _ => None,
+        }
+    }
+
+    /// What the system said, where a system call failed.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Error::Io { error, .. } => Some(error),
+            Error::Expired { error, .. } | Error::NoHardLinks { error, .. } => error.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody else's holding the lock is all that is wrong: try again later.
+    #[must_use]
+    pub fn is_contention(&self) -> bool {
+        matches!(self, Error::Held { .. } | Error::TimedOut { .. })
+    }
+
+    /// Whether the lock is lost, or as good as lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Error::Lost { .. } | Error::Expired { .. })
+    }
+
+    pub(crate) fn io(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |error| Error::Io { operation, path: path.to_owned(), error }
+    }
+}
+
+/// The system's own words: part of the message, for those who print nothing but that.
+fn because(error: Option<&io::Error>) -> String {
+    error.map_or_else(String::new, |error| format!(": {error}"))
+}
+
+/// Keeps the kind of the system's error, and says the rest in the message.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        let kind = match &error {
+            Error::Held { .. } => io::ErrorKind::WouldBlock,
+            Error::TimedOut { .. } => io::ErrorKind::TimedOut,
+            Error::AlreadyLocked { .. } => io::ErrorKind::Deadlock,
+            Error::Invalid { .. } => io::ErrorKind::InvalidInput,
+            Error::NoHardLinks { .. } => io::ErrorKind::Unsupported,
+            Error::NoSuchOwner { .. } => io::ErrorKind::NotFound,
+            Error::Io { error, .. } => error.kind(),
+            Error::Lost { .. } | Error::Expired { .. } => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}

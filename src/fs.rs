@@ -1,0 +1,280 @@
+//! The only place with system calls: the [`Fs`] and [`Clock`] traits, one method a step of the
+//! protocol, and their POSIX implementations.
+//!
+//! Everything above works on `dyn Fs` and `dyn Clock`, so that a test can put a faulty or a
+//! simulated file system underneath the real protocol.
+
+use std::ffi::{CString, OsString};
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+
+/// What tells one inode from another, at one moment: file systems use inode numbers again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+}
+
+/// What the file server says of an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attr {
+    pub(crate) id: FileId,
+    /// How many names the inode has: the link count.
+    pub(crate) nlink: u64,
+    /// Whether it is a plain file, rather than a directory, a symbolic link, a FIFO ...
+    pub(crate) is_file: bool,
+    /// When the lease ends, as whoever touched the file has said.
+    pub(crate) mtime: SystemTime,
+    /// When the inode was last changed, stamped by the server's own clock.
+    pub(crate) ctime: SystemTime,
+}
+
+/// The file operations that the protocol is made of.
+///
+/// None of them follows a symbolic link in the last component of a path.
+pub(crate) trait Fs: Debug + Send + Sync {
+    /// Makes a new file, mode 0666 less the umask, with this content. The attributes are those
+    /// that it was created with: `ctime` tells the server's time. A file that cannot be written
+    /// in full is removed again.
+    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr>;
+    /// Asks the server, whatever the client has cached.
+    fn stat(&self, path: &Path) -> io::Result<Attr>;
+    /// Reads at most `limit` bytes, with the attributes of the inode they were read from.
+    fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)>;
+    /// Sets the mtime.
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()>;
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn unlink(&self, path: &Path) -> io::Result<()>;
+    /// The names in a directory, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+    /// Whether this machine alone executes what is asked of the directory's file system, once and
+    /// before the call returns. Where a request travels to a server it may be executed twice, or
+    /// after the caller's death.
+    fn is_local(&self, dir: &Path) -> io::Result<bool>;
+}
+
+/// The clock that leases are measured on; replaceable through
+/// [`Options::clock`](crate::Options::clock).
+///
+/// flufl.lock's counterpart is the `_now` hook, which its users overrode to make up for clocks
+/// that disagree. Here expiry is judged in the file server's time, so only tests should have
+/// reason to bring a clock of their own.
+///
+/// ```
+/// use linklock::Clock;
+///
+/// let clock = linklock::SystemClock;
+/// let before = clock.now();
+/// clock.sleep(std::time::Duration::from_millis(1));
+/// assert!(clock.now() > before);
+/// ```
+pub trait Clock: Debug + Send + Sync {
+    /// Time since some fixed moment: never goes back, and goes on while the machine is suspended
+    /// (`CLOCK_BOOTTIME`, see clock_gettime(2)).
+    fn now(&self) -> Duration;
+    /// This machine's idea of the date. It decides nothing but what
+    /// [`Lock::state`](crate::Lock::state) says before the server's time is known.
+    fn wall(&self) -> SystemTime;
+    /// Blocks the calling thread.
+    fn sleep(&self, time: Duration);
+}
+
+/// The machine's own clocks.
+///
+/// ```
+/// use linklock::{Clock, SystemClock};
+///
+/// assert!(SystemClock.wall() > std::time::UNIX_EPOCH);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        #[cfg(target_os = "linux")]
+        const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+        #[cfg(not(target_os = "linux"))]
+        const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+        Duration::from(clock_gettime(CLOCK).expect("a clock that every supported kernel has"))
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// [`Fs`] by the system calls of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PosixFs;
+
+impl Fs for PosixFs {
+    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        // Asked before the write: an NFS client would first have to flush it.
+        let filled = attributes(&file).and_then(|attr| file.write_all(content).map(|()| attr));
+        if filled.is_err() {
+            let _ = std::fs::remove_file(path); // the error that is worth telling is the first
+        }
+        filled
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Attr> {
+        forced_attributes(path)
+    }
+
+    fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
+        // O_NONBLOCK: a FIFO that took the lock file's place must not hang us.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let attr = attributes(&file)?;
+        let mut content = Vec::new();
+        if attr.is_file {
+            file.take(limit as u64).read_to_end(&mut content)?;
+        }
+        Ok((attr, content))
+    }
+
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
+        let since_epoch = mtime.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let mtime = TimeSpec::from_duration(since_epoch);
+        let no_follow = UtimensatFlags::NoFollowSymlink;
+        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &mtime, no_follow)?;
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_local(&self, dir: &Path) -> io::Result<bool> {
+        // linux/magic.h, and those that live out of its tree. What is not listed counts as remote,
+        // which costs a little time and no safety.
+        const LOCAL: [i64; 11] = [
+            0xEF53,      // ext2, ext3, ext4
+            0x5846_5342, // xfs
+            0x9123_683E, // btrfs
+            0x0102_1994, // tmpfs
+            0x8584_58F6, // ramfs
+            0x794C_7630, // overlayfs, whose upper layer can't be NFS
+            0xF2F5_2010, // f2fs
+            0x2FC1_2FC1, // zfs
+            0xCA45_1A4E, // bcachefs
+            0x3153_464A, // jfs
+            0x5265_4973, // reiserfs
+        ];
+        let kind = nix::sys::statfs::statfs(dir)?.filesystem_type().0;
+        #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
+        let kind = (kind as i64) & 0xFFFF_FFFF;
+        Ok(LOCAL.contains(&kind))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_local(&self, _dir: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+fn attributes(file: &File) -> io::Result<Attr> {
+    let meta = file.metadata()?;
+    Ok(Attr {
+        id: FileId { dev: meta.dev(), ino: meta.ino() },
+        nlink: meta.nlink(),
+        is_file: meta.is_file(),
+        mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
+        ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
+    })
+}
+
+/// statx(2) with `AT_STATX_FORCE_SYNC`: after a repeated LINK, the stat and fstat of Linux's NFSv4
+/// client go on showing the link count of before.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn forced_attributes(path: &Path) -> io::Result<Attr> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_STATX_FORCE_SYNC;
+    let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path is a C string and the buffer is a statx; both outlive the call.
+    #[allow(unsafe_code)]
+    let done = unsafe {
+        libc::statx(
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            libc::STATX_BASIC_STATS,
+            stat.as_mut_ptr(),
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a statx is all integers, for which the zeroes it began with are valid too.
+    #[allow(unsafe_code)]
+    let stat = unsafe { stat.assume_init() };
+    Ok(Attr {
+        id: FileId {
+            dev: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            ino: stat.stx_ino,
+        },
+        nlink: u64::from(stat.stx_nlink),
+        is_file: u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG,
+        mtime: timestamp(stat.stx_mtime.tv_sec, i64::from(stat.stx_mtime.tv_nsec)),
+        ctime: timestamp(stat.stx_ctime.tv_sec, i64::from(stat.stx_ctime.tv_nsec)),
+    })
+}
+
+/// Without statx(2), opening a file is what makes an NFS client ask the server (RFC 1813, section
+/// 4.8, close-to-open consistency). Files that can't be opened have their cached attributes.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn forced_attributes(path: &Path) -> io::Result<Attr> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => attributes(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(_) => {
+            let meta = std::fs::symlink_metadata(path)?;
+            Ok(Attr {
+                id: FileId { dev: meta.dev(), ino: meta.ino() },
+                nlink: meta.nlink(),
+                is_file: meta.is_file(),
+                mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
+                ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
+            })
+        }
+    }
+}
+
+/// A file's time, clamped to what [`SystemTime`] can hold: whoever owns a file can give it any.
+fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
+    let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let whole =
+        if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    whole.map_or(UNIX_EPOCH, |time| time.checked_add(nanoseconds).unwrap_or(time))
+}

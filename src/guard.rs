@@ -1,0 +1,259 @@
+//! The guard: whoever has it holds the lock.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, Operation};
+use crate::handover::detach;
+use crate::holder::Owner;
+use crate::keeper::KeepAlive;
+use crate::options::check_lifetime;
+use crate::tenure::Tenure;
+
+/// A lock that is held. Dropping it releases the lock.
+///
+/// A guard is a lease, not a fence: whoever stalls past its lease can be succeeded, and learns so
+/// at the next [`refresh`](Self::refresh), [`verify`](Self::verify) or [`unlock`](Self::unlock),
+/// or through [`keep_alive`](Self::keep_alive).
+///
+/// Drop never panics. What fails in it is reported through the feature `tracing`; call
+/// [`unlock`](Self::unlock) to be told. In a forked child, which holds nothing, it does nothing.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// use linklock::Lock;
+///
+/// let guard = Lock::new(&path)?.lock()?;
+/// for part in 1..=3 {
+///     // ... some work that takes well less than the lifetime ...
+///     guard.refresh()?;
+/// }
+/// guard.unlock()?;
+/// assert!(!path.exists());
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[must_use = "dropping a guard releases its lock at once: bind it to a name, even to `_guard`"]
+pub struct LockGuard {
+    tenure: Arc<Tenure>,
+    claim_path: PathBuf,
+    kept_alive: Mutex<Option<KeepAlive>>,
+}
+
+impl LockGuard {
+    pub(crate) fn new(tenure: Arc<Tenure>) -> LockGuard {
+        let claim_path = tenure.context.names.claim(tenure.claim_name());
+        LockGuard { tenure, claim_path, kept_alive: Mutex::default() }
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.tenure.context.lock()
+    }
+
+    /// The claim that the lock file is a hard link to. flufl.lock: `claimfile`.
+    #[must_use]
+    pub fn claim_path(&self) -> &Path {
+        &self.claim_path
+    }
+
+    /// Makes the lease a whole lifetime from now. flufl.lock: `refresh()`.
+    ///
+    /// Blocks for a few file operations: while the lease runs one to set the time and one to look;
+    /// once it is over also for those of a [succession](crate#succession), and while another is
+    /// about to take the lock, until that is decided.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Io`] if a file operation failed,
+    /// in which case it may be tried again for as long as the lease runs.
+    pub fn refresh(&self) -> Result<(), Error> {
+        self.tenure.refresh()
+    }
+
+    /// Makes the lease, and those of later refreshes, `lifetime` long. flufl.lock:
+    /// `refresh(lifetime)`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::time::Duration;
+    ///
+    /// let guard = linklock::Lock::new(&path)?.lock()?;
+    /// guard.refresh_for(Duration::from_secs(3600))?;
+    /// assert!(guard.remaining() > Duration::from_secs(3590));
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] for a lifetime that no lock can
+    /// have.
+    pub fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
+        check_lifetime(self.path(), lifetime)?;
+        self.tenure.set_lifetime(lifetime);
+        self.tenure.refresh()
+    }
+
+    /// Refreshes the lock if it is still held, and says whether it was. flufl.lock:
+    /// `refresh(unconditionally=True)`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh), but for [`Error::Lost`].
+    pub fn refresh_if_held(&self) -> Result<bool, Error> {
+        if_held(self.refresh())
+    }
+
+    /// Makes sure, without prolonging anything, that the lock is ours and that its lease runs.
+    ///
+    /// Blocks for one look at the lock file, which asks the file server. An answer is as good as
+    /// [`remaining`](Self::remaining) is long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Expired`] if it is but its lease
+    /// is over, so that another may take it at any time; [`Error::Io`] if that can't be told.
+    pub fn verify(&self) -> Result<(), Error> {
+        self.tenure.verify()
+    }
+
+    /// For how much longer the lease runs: by this machine's clock, without asking the server.
+    /// Zero once it is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.tenure.remaining()
+    }
+
+    /// When the lease ends, in the file server's time. flufl.lock: `expiration`.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.tenure.expires_at()
+    }
+
+    /// Keeps the lock alive until the guard is dropped: from now on another thread refreshes it
+    /// three times in each lifetime. One thread does so for all locks on one file system.
+    ///
+    /// A refresh that fails for the time being (`EIO`, `ESTALE`, a server that does not answer) is
+    /// tried again while the lease runs. If the lock is lost nevertheless, `on_lost` is called
+    /// once, on that thread, with the reason: [`Error::Lost`], or [`Error::Expired`] with what kept
+    /// it from being refreshed. It should stop the work at once, and be quick: other locks wait.
+    ///
+    /// Asked again, it replaces what it was told to call.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::sync::Arc;
+    ///
+    /// let guard = linklock::Lock::new(&path)?.lock()?;
+    /// let stop = Arc::new(AtomicBool::new(false));
+    /// let told = stop.clone();
+    /// guard.keep_alive(move |why| {
+    ///     eprintln!("{why}");
+    ///     told.store(true, Ordering::Relaxed);
+    /// })?;
+    /// while !stop.load(Ordering::Relaxed) {
+    ///     // ... a piece of the work ...
+    /// #   break;
+    /// }
+    /// guard.unlock()?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there can't be another thread.
+    pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
+        let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
+            .map_err(Error::io(Operation::KeepAlive, self.path()))?;
+        *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(())
+    }
+
+    /// Releases the lock, and says how that went. flufl.lock: `unlock()`.
+    ///
+    /// Blocks for a few file operations; once the lease is over also for those of a
+    /// [succession](crate#succession), as [`refresh`](Self::refresh) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
+    /// worked on it. [`Error::Io`] if a file operation failed; the lock ends by its lease then.
+    pub fn unlock(self) -> Result<(), Error> {
+        self.stop_keep_alive();
+        self.tenure.release()
+    }
+
+    /// Releases the lock if it is still held, and says whether it was. flufl.lock:
+    /// `unlock(unconditionally=True)`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`unlock`](Self::unlock), but for [`Error::Lost`].
+    pub fn unlock_if_held(self) -> Result<bool, Error> {
+        if_held(self.unlock())
+    }
+
+    /// Leaves the lock held when the guard is gone: for a daemon that goes on in another process,
+    /// or a shell script that runs one command to lock and another to unlock. It counts as
+    /// `owner`'s from now on. Says its claim, with which [`Lock::adopt`](crate::Lock::adopt) takes
+    /// charge of it again.
+    ///
+    /// The lock is refreshed first; nobody keeps it alive afterwards.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::{Lock, Owner};
+    ///
+    /// let lock = Lock::new(&path)?;
+    /// let claim = lock.lock()?.detach(Owner::Lease)?;
+    /// // ... in another process:
+    /// let guard = lock.adopt(&claim)?;
+    /// guard.unlock()?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchOwner`] if there is no such process, otherwise as for
+    /// [`refresh`](Self::refresh). The lock is released then, since its guard is gone.
+    pub fn detach(self, owner: Owner) -> Result<PathBuf, Error> {
+        self.stop_keep_alive();
+        detach(&self.tenure, owner)
+    }
+
+    fn stop_keep_alive(&self) {
+        *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn if_held(result: Result<(), Error>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Error::Lost { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard")
+            .field("path", &self.path())
+            .field("claim_path", &self.claim_path)
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        self.stop_keep_alive();
+        self.tenure.close();
+    }
+}

@@ -1,0 +1,81 @@
+//! Handing a lock over: detaching it from this process, and adopting one that was detached.
+//!
+//! Who holds a lock is in its claim's name, and the lock file names the claim. So a lock changes
+//! hands by a new claim, which takes the old one's place at the lock file in one rename(2): there
+//! is no moment at which the lock is nobody's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::claim::Claim;
+use crate::context::Context;
+use crate::error::{Error, Operation, Successor};
+use crate::holder::Owner;
+use crate::judge::{Sight, linked, look};
+use crate::names::Neighbour;
+use crate::process::Process;
+use crate::succession::random_number;
+use crate::tenure::Tenure;
+
+/// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
+/// alone for a dead one's.
+const NOBODY: Process = Process { pid: 1, proof: None };
+
+/// Makes the lock `owner`'s, and says which claim it is held by.
+pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
+    let context = &tenure.context;
+    let owner = match owner {
+        Owner::Lease => NOBODY,
+        Owner::Process(pid) => context
+            .processes
+            .find(pid)
+            .map_err(|_| Error::NoSuchOwner { path: context.lock().into(), pid })?,
+    };
+    // A whole lease, so that nobody else acts on the lock while we do.
+    tenure.refresh()?;
+    let mut new = Claim::make_for(context, tenure.lifetime(), &owner)?;
+    tenure.let_go(|_| replace(&new))?;
+    Ok(new.let_go().to_owned())
+}
+
+/// Puts the new claim's inode in the lock file's place.
+fn replace(new: &Claim) -> Result<(), Error> {
+    let context = &new.context;
+    let aside = context.names.aside(&new.name.nonce, random_number(context));
+    context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside))?;
+    let renamed = context.fs.rename(&aside, context.lock());
+    // If the first of two replies was lost the second says ENOENT: the truth is the inode.
+    if linked(new)?.is_some() {
+        return Ok(());
+    }
+    context.remove(&aside).map_err(Error::io(Operation::Remove, &aside))?;
+    match renamed {
+        Err(error) => Err(Error::io(Operation::Rename, context.lock())(error)),
+        Ok(()) => Err(Error::Lost { path: context.lock().into(), now: look(context)?.successor() }),
+    }
+}
+
+/// Takes charge of a lock that was detached with this claim. Its owner stays who it is.
+pub(crate) fn adopt(
+    context: &Arc<Context>,
+    claim: &Path,
+    lifetime: Duration,
+) -> Result<Tenure, Error> {
+    let named = claim.file_name().and_then(|name| context.names.parse_neighbour(name));
+    let Some(Neighbour::Claim(name)) = named else {
+        let reason = format!("{} is no claim of it", claim.display());
+        return Err(Error::Invalid { path: context.lock().into(), reason });
+    };
+    drop(Claim::make(context, lifetime)?); // shows what time it is on the server
+    let path = context.lock();
+    match look(context)? {
+        Sight::Held(held, _) if held.claim == name => {
+            let attr = context.find(path).map_err(Error::io(Operation::Stat, path))?;
+            let attr = attr.filter(|attr| attr.id == held.id);
+            let attr = attr.ok_or(Error::Lost { path: path.into(), now: Successor::Nobody })?;
+            Ok(Tenure::begin(Claim::adopt(context, name, &attr, lifetime)))
+        }
+        other => Err(Error::Lost { path: path.into(), now: other.successor() }),
+    }
+}

@@ -1,0 +1,198 @@
+//! Who holds a lock, and what stands in a lock file's place when it is no lock.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::process::Life;
+
+/// Whoever held the lock when it was looked at: flufl.lock's `details`, and more.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// use linklock::Lock;
+///
+/// let lock = Lock::new(&path)?;
+/// let guard = lock.lock()?;
+/// let holder = Lock::new(&path)?.holder()?.expect("it is locked");
+/// assert_eq!(holder.pid(), std::process::id());
+/// assert_eq!(holder.claim_path(), guard.claim_path());
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub(crate) host: OsString,
+    pub(crate) pid: u32,
+    pub(crate) claim: PathBuf,
+    pub(crate) life: Life,
+    pub(crate) expires_at: SystemTime,
+    pub(crate) refreshed_at: SystemTime,
+    pub(crate) server_time: SystemTime,
+}
+
+impl Holder {
+    /// The host that it runs on, as it calls itself.
+    #[must_use]
+    pub fn host(&self) -> &OsStr {
+        &self.host
+    }
+
+    /// Its process id, which means something on its own host only. A lock detached to nobody but
+    /// its lease says 1.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its claim, beside the lock file.
+    #[must_use]
+    pub fn claim_path(&self) -> &Path {
+        &self.claim
+    }
+
+    /// Whether its process runs, as far as that can be told from here.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// When its lease ends, in the file server's time: the lock file's mtime.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// When it last took or refreshed the lock, in the file server's time: the lock file's ctime.
+    #[must_use]
+    pub fn refreshed_at(&self) -> SystemTime {
+        self.refreshed_at
+    }
+
+    /// For how long it had not refreshed the lock when this was read.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.server_time.duration_since(self.refreshed_at).unwrap_or_default()
+    }
+
+    /// Whether its lease was over when this was read. Another may take the lock only once the
+    /// clock slop has passed too.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.expires_at < self.server_time
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {}", self.pid, self.host.display())?;
+        match self.life {
+            Life::Alive => write!(f, " (alive)")?,
+            Life::Dead => write!(f, " (dead)")?,
+            Life::Unknown => {}
+        }
+        match self.expires_at.duration_since(self.server_time) {
+            Ok(left) => write!(f, ", its lease ends in {}", Rounded(left)),
+            Err(over) => write!(f, ", its lease ended {} ago", Rounded(over.duration())),
+        }
+    }
+}
+
+/// A duration as a message shows it.
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            0..10 => write!(f, "{:.1} s", self.0.as_secs_f64()),
+            seconds => write!(f, "{seconds} s"),
+        }
+    }
+}
+
+/// What keeps others from the lock.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// A holder, whose lease runs.
+    Holder(Holder),
+    /// A holder that could be succeeded, if breaking its lock were permitted: in a sticky
+    /// directory nobody may remove another user's file (see unlink(2)). The lock ends only when
+    /// its holder, the directory's owner or root ends it.
+    CannotBreak(Holder, io::Error),
+    /// Something else has the lock file's name: a file that is no lock, a directory, a symbolic
+    /// link. It is never removed.
+    NotALock,
+    /// A file that can't be read, and is therefore taken for a lock that is held.
+    Unreadable(io::Error),
+}
+
+impl Obstacle {
+    /// The holder, if it is a lock that is in the way.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        match self {
+            Obstacle::Holder(holder) | Obstacle::CannotBreak(holder, _) => Some(holder),
+            Obstacle::NotALock | Obstacle::Unreadable(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::Holder(holder) => write!(f, "held by {holder}"),
+            Obstacle::CannotBreak(holder, error) => {
+                write!(f, "held by {holder}, but its lock may not be broken: {error}")
+            }
+            Obstacle::NotALock => write!(f, "what has that name is no lock"),
+            Obstacle::Unreadable(error) => write!(f, "held by someone unknown: {error}"),
+        }
+    }
+}
+
+/// What can be inferred of a lock: flufl.lock's six states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is no lock file.
+    Unlocked,
+    /// This process holds it, and its lease runs.
+    Ours,
+    /// This process holds it, but its lease is over: another may take it.
+    OursExpired,
+    /// Its holder is provably dead.
+    Stale,
+    /// Another holds it, and its lease is over.
+    TheirsExpired,
+    /// Another holds it, or what has its name is no lock.
+    Unknown,
+}
+
+/// Who answers for a lock that was detached from the process that took it.
+///
+/// See [`LockGuard::detach`](crate::LockGuard::detach).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A running process of this host: the lock counts as held by it, and as stale once it is
+    /// dead. A shell script gives its own pid.
+    Process(u32),
+    /// Nobody: the lock ends when it is released or when its lease is over.
+    Lease,
+}
+
+/// When another's lock may be ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StalePolicy {
+    /// When its lease has been over for the clock slop, or its holder is provably dead: it ran on
+    /// this very host, in this boot and this pid namespace, and does no longer. On a network file
+    /// system a dead holder's last request may still be under way, so there it must have been seen
+    /// dead for the clock slop.
+    #[default]
+    ExpiredOrDead,
+    /// Only when its lease has been over for the clock slop: flufl.lock's rule.
+    Expired,
+    /// Never: a lock that its holder does not release stays.
+    Never,
+}

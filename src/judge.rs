@@ -1,0 +1,220 @@
+//! Looking at the lock file, and judging whether whoever holds it may be succeeded.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use crate::claim::Claim;
+use crate::context::{Context, is_gone};
+use crate::error::{Error, Operation, Successor};
+use crate::fs::{Attr, FileId};
+use crate::holder::{Holder, Obstacle, StalePolicy};
+use crate::names::{CONTENT_MAX, ClaimName};
+use crate::process::Life;
+
+/// One tenure of the lock. An inode number alone is no identity, since file systems use them
+/// again at once; the claim's name has a nonce.
+#[derive(Clone, Debug)]
+pub(crate) struct Incarnation {
+    pub(crate) id: FileId,
+    pub(crate) claim: ClaimName,
+    pub(crate) expires_at: SystemTime,
+}
+
+/// What a look at the lock file shows.
+#[derive(Debug)]
+pub(crate) enum Sight {
+    /// Nobody holds it.
+    Free,
+    Held(Incarnation, Holder),
+    /// A file that is no lock, and is never touched.
+    NotALock,
+    /// A file that may be a lock.
+    Unreadable(io::Error),
+}
+
+impl Incarnation {
+    /// Whether it is the same tenure, refreshed or not.
+    pub(crate) fn is(&self, other: &Incarnation) -> bool {
+        self.id == other.id && self.claim == other.claim
+    }
+}
+
+impl Sight {
+    pub(crate) fn successor(self) -> Successor {
+        match self {
+            Sight::Free => Successor::Nobody,
+            Sight::Held(_, holder) => Successor::Holder(holder),
+            Sight::NotALock | Sight::Unreadable(_) => Successor::Stranger,
+        }
+    }
+}
+
+/// Looks at the lock file, by attributes forced from the server and by its content.
+pub(crate) fn look(context: &Context) -> Result<Sight, Error> {
+    let path = context.lock();
+    match context.find(path).map_err(Error::io(Operation::Stat, path))? {
+        None => Ok(Sight::Free),
+        Some(attr) => look_at(context, &attr),
+    }
+}
+
+/// Reads what the lock file's content says of its holder.
+fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
+    // Nothing but a plain file is opened: a device may do anything when it is.
+    if !attr.is_file {
+        return Ok(Sight::NotALock);
+    }
+    match context.fs.read(context.lock(), CONTENT_MAX + 1) {
+        Ok((attr, content)) if attr.is_file && content.len() <= CONTENT_MAX => {
+            let claim = context.names.parse_content(&content);
+            Ok(claim.map_or(Sight::NotALock, |claim| held(context, &attr, claim)))
+        }
+        Ok(_) => Ok(Sight::NotALock),
+        Err(error) if is_gone(&error) => Ok(Sight::Free),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ELOOP) => Ok(Sight::NotALock), // a symbolic link: see O_NOFOLLOW, open(2)
+            Some(libc::EACCES | libc::EPERM) => Ok(Sight::Unreadable(error)),
+            Some(errno) if context.retry_errnos.contains(&errno) => Ok(Sight::Unreadable(error)),
+            _ => Err(Error::io(Operation::Read, context.lock())(error)),
+        },
+    }
+}
+
+fn held(context: &Context, attr: &Attr, claim: ClaimName) -> Sight {
+    let holder = Holder {
+        host: claim.host.clone(),
+        pid: claim.pid,
+        claim: context.names.claim(&claim),
+        life: life(context, &claim),
+        expires_at: attr.mtime,
+        refreshed_at: attr.ctime,
+        server_time: context.server_time(),
+    };
+    Sight::Held(Incarnation { id: attr.id, claim, expires_at: attr.mtime }, holder)
+}
+
+fn life(context: &Context, claim: &ClaimName) -> Life {
+    let same_host = claim.host == context.names.host();
+    if same_host { context.processes.life(&claim.process()) } else { Life::Unknown }
+}
+
+/// The lock file's attributes, if it is this claim's own inode, linked as often as that takes: to
+/// the lock file's name and the claim's. (Old BSD clients turned EEXIST into success; and a name
+/// that an NFS client has cached may still lead to the claim's inode after the lock file is gone,
+/// which the link count betrays.)
+pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
+    let lock = claim.context.lock();
+    let attr = claim.context.find(lock).map_err(Error::io(Operation::Stat, lock))?;
+    Ok(attr.filter(|attr| attr.id == claim.id && attr.nlink >= 2))
+}
+
+/// A contender's judgement of the lock, from look to look.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    /// What was seen last: a lock file that has not changed since need not be read again.
+    last: Option<(Attr, Incarnation)>,
+    /// Since when this claim's holder has been seen dead.
+    dead_since: Option<(ClaimName, Duration)>,
+}
+
+/// What a contender may do.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Link: nobody holds it.
+    Free,
+    /// Nothing: the lock is held by the contender's own claim. The reply to its LINK was lost.
+    Mine,
+    /// Give up: the lock file has the content of our claim, but is another inode.
+    NotLinked,
+    /// Take over: its incarnation is over.
+    Over(Incarnation, Holder),
+    Wait(Obstacle),
+}
+
+impl Judge {
+    /// Looks at the lock for the one who contends with `claim`, and judges it.
+    pub(crate) fn judge(&mut self, claim: &Claim) -> Result<Verdict, Error> {
+        let context = &claim.context;
+        Ok(match self.look(context)? {
+            Sight::Free => Verdict::Free,
+            Sight::Held(held, _) if held.claim == claim.name => {
+                if held.id == claim.id {
+                    Verdict::Mine
+                } else {
+                    Verdict::NotLinked
+                }
+            }
+            Sight::Held(held, holder) if self.is_over(context, &held, &holder) => {
+                Verdict::Over(held, holder)
+            }
+            Sight::Held(_, holder) => Verdict::Wait(Obstacle::Holder(holder)),
+            Sight::NotALock => Verdict::Wait(Obstacle::NotALock),
+            Sight::Unreadable(error) => Verdict::Wait(Obstacle::Unreadable(error)),
+        })
+    }
+
+    /// [`look`], for one request if the lock file has not changed since the last time.
+    fn look(&mut self, context: &Context) -> Result<Sight, Error> {
+        let path = context.lock();
+        let attr = match context.find(path).map_err(Error::io(Operation::Stat, path))? {
+            None => return Ok(Sight::Free),
+            Some(attr) => attr,
+        };
+        if let Some((seen, incarnation)) = &self.last {
+            if *seen == attr {
+                return Ok(held(context, &attr, incarnation.claim.clone()));
+            }
+        }
+        let sight = look_at(context, &attr)?;
+        self.last = match &sight {
+            Sight::Held(incarnation, _) => Some((attr, incarnation.clone())),
+            _ => None,
+        };
+        Ok(sight)
+    }
+
+    /// Whether the policy lets this tenure be ended.
+    pub(crate) fn is_over(
+        &mut self,
+        context: &Context,
+        held: &Incarnation,
+        holder: &Holder,
+    ) -> bool {
+        match context.stale {
+            StalePolicy::Never => false,
+            StalePolicy::Expired => has_expired(context, held.expires_at),
+            StalePolicy::ExpiredOrDead => {
+                has_expired(context, held.expires_at) || self.is_dead(context, held, holder)
+            }
+        }
+    }
+
+    /// Whether the holder is dead, and nothing that it asked for is still under way. On a local
+    /// file system nothing ever is. A request to a server may outlive its process: it is given the
+    /// time that every request is given.
+    fn is_dead(&mut self, context: &Context, held: &Incarnation, holder: &Holder) -> bool {
+        if holder.life != Life::Dead {
+            self.dead_since = None;
+            return false;
+        }
+        let now = context.now();
+        let since = match &self.dead_since {
+            Some((claim, since)) if *claim == held.claim => *since,
+            _ => self.dead_since.insert((held.claim.clone(), now)).1,
+        };
+        context.is_local() || now.saturating_sub(since) >= context.clock_slop
+    }
+}
+
+/// Whether a lease that ends then has been over for the clock slop, in the server's time.
+pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
+    let over = expires_at.checked_add(context.clock_slop);
+    over.is_some_and(|over| over < context.server_time())
+}
+
+/// Whether the file of a contender that is not the lock's holder is no use to anyone: a seat in
+/// which it is may be passed over, and it may be swept.
+pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {
+    let dead = |claim| context.is_local() && life(context, claim) == Life::Dead;
+    has_expired(context, attr.mtime) || claim.is_some_and(dead)
+}

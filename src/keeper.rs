@@ -1,0 +1,191 @@
+//! Keep-alive: threads that refresh locks, one for each file system, so that a mount that hangs
+//! holds up nobody else's.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::fs::Clock;
+use crate::tenure::Tenure;
+
+/// After a failed refresh, the next is tried no later than this.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What is called, once, when a lock is lost.
+pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
+
+/// Keeps a lock alive until it is dropped.
+#[derive(Debug)]
+pub(crate) struct KeepAlive {
+    keeper: Arc<Keeper>,
+    number: u64,
+}
+
+impl KeepAlive {
+    /// Refreshes the lock three times in each lifetime. A refresh that fails for the time being
+    /// is tried again for as long as the lease runs.
+    pub(crate) fn start(tenure: &Arc<Tenure>, on_lost: OnLost) -> io::Result<KeepAlive> {
+        // Held until the lock is added: a keeper without any ends.
+        let mut keepers = lock(&KEEPERS);
+        let keeper = Keeper::of(tenure, &mut keepers)?;
+        let due = tenure.context.now() + tenure.lifetime() / 3;
+        let ward = Ward { tenure: Arc::downgrade(tenure), trouble: None, on_lost };
+        let number = lock(&keeper.wards).add(due, ward);
+        keeper.changed.notify_one();
+        Ok(KeepAlive { keeper, number })
+    }
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        lock(&self.keeper.wards).all.remove(&self.number);
+    }
+}
+
+/// All the keepers of this process. Each ends when it has nothing left to keep.
+static KEEPERS: Mutex<Vec<Arc<Keeper>>> = Mutex::new(Vec::new());
+
+/// One thread and the locks that it keeps alive.
+#[derive(Debug)]
+struct Keeper {
+    /// The process that has the thread: a forked child inherits only the memory.
+    pid: u32,
+    dev: u64,
+    clock: Arc<dyn Clock>,
+    wards: Mutex<Wards>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wards {
+    all: HashMap<u64, Ward>,
+    /// When each is to be refreshed, soonest first; those that are no longer kept too.
+    due: BinaryHeap<Reverse<(Duration, u64)>>,
+    next_number: u64,
+}
+
+/// A lock to be kept alive.
+struct Ward {
+    tenure: Weak<Tenure>,
+    /// What kept the last refresh from succeeding.
+    trouble: Option<io::Error>,
+    on_lost: OnLost,
+}
+
+impl fmt::Debug for Ward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ward").field("trouble", &self.trouble).finish_non_exhaustive()
+    }
+}
+
+impl Wards {
+    fn add(&mut self, due: Duration, ward: Ward) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.all.insert(number, ward);
+        self.due.push(Reverse((due, number)));
+        number
+    }
+}
+
+impl Keeper {
+    /// The keeper for the lock's file system, with a thread that runs.
+    fn of(tenure: &Tenure, keepers: &mut Vec<Arc<Keeper>>) -> io::Result<Arc<Keeper>> {
+        let (pid, dev, clock) = (std::process::id(), tenure.file_id().dev, &tenure.context.clock);
+        let fits = |keeper: &&Arc<Keeper>| {
+            keeper.pid == pid && keeper.dev == dev && Arc::ptr_eq(&keeper.clock, clock)
+        };
+        if let Some(keeper) = keepers.iter().find(fits) {
+            return Ok(keeper.clone());
+        }
+        let (wards, changed) = (Mutex::default(), Condvar::new());
+        let keeper = Arc::new(Keeper { pid, dev, clock: clock.clone(), wards, changed });
+        let thread = std::thread::Builder::new().name("linklock-keeper".into());
+        let kept = keeper.clone();
+        thread.spawn(move || kept.run())?;
+        keepers.push(keeper.clone());
+        Ok(keeper)
+    }
+
+    fn run(self: Arc<Keeper>) {
+        while let Some(number) = self.next_due() {
+            let ward = lock(&self.wards).all.get(&number).map(|ward| ward.tenure.clone());
+            if let Some(tenure) = ward.and_then(|tenure| tenure.upgrade()) {
+                self.refresh(number, &tenure);
+            }
+        }
+    }
+
+    /// Waits until a lock is due, or until there is none left to keep.
+    fn next_due(&self) -> Option<u64> {
+        let mut wards = lock(&self.wards);
+        loop {
+            let Some(&Reverse((due, number))) = wards.due.peek() else {
+                drop(wards);
+                // In this order, as in `KeepAlive::start`.
+                let mut keepers = lock(&KEEPERS);
+                wards = lock(&self.wards);
+                if wards.due.is_empty() {
+                    keepers.retain(|keeper| !std::ptr::eq(&raw const **keeper, self));
+                    return None;
+                }
+                continue;
+            };
+            match due.saturating_sub(self.clock.now()) {
+                Duration::ZERO => {
+                    wards.due.pop();
+                    return Some(number);
+                }
+                left => {
+                    let woken = self.changed.wait_timeout(wards, left);
+                    wards = woken.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    fn refresh(&self, number: u64, tenure: &Tenure) {
+        let refreshed = tenure.refresh();
+        let now = self.clock.now();
+        let mut wards = lock(&self.wards);
+        let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept
+        let due = match refreshed {
+            Ok(()) => {
+                ward.trouble = None;
+                now + tenure.lifetime() / 3
+            }
+            Err(Error::Io { error, .. }) if !tenure.remaining().is_zero() => {
+                ward.trouble = Some(error);
+                now + RETRY.min(tenure.lifetime() / 10)
+            }
+            Err(error) => {
+                let ward = wards.all.remove(&number);
+                drop(wards); // whatever is called may drop the guard
+                if let Some(Ward { on_lost, trouble, .. }) = ward {
+                    on_lost(explain(error, trouble, tenure));
+                }
+                return;
+            }
+        };
+        wards.due.push(Reverse((due, number)));
+    }
+}
+
+/// A lease that ended because it could not be refreshed is told with what kept it from that.
+fn explain(error: Error, trouble: Option<io::Error>, tenure: &Tenure) -> Error {
+    let path = tenure.context.lock().to_owned();
+    let ago = tenure.overdue();
+    match error {
+        Error::Io { error, .. } => Error::Expired { path, ago, error: Some(error) },
+        Error::Expired { .. } => Error::Expired { path, ago, error: trouble },
+        other => other,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,353 @@
+//! The lock: a cheap handle on a path and its options.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::acquire::{Patience, acquire};
+use crate::claim::Claim;
+use crate::context::Context;
+use crate::error::Error;
+use crate::guard::LockGuard;
+use crate::handover::adopt;
+use crate::holder::{Holder, Obstacle, State};
+use crate::judge::{Sight, look};
+use crate::options::check_lifetime;
+use crate::process::Life;
+use crate::report::report;
+use crate::succession::{self, Ending};
+use crate::sweep::sweep;
+use crate::tenure::Tenure;
+
+/// A lock that any program on any machine with the same directory can take.
+///
+/// A handle: it has a path and options, and holds nothing itself. Whoever acquires the lock has a
+/// [`LockGuard`]. Handles are independent of each other, clones too: two of them in one process
+/// exclude each other like two processes. Locking a handle that holds the lock already is an
+/// error, since nobody would ever release it.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// use linklock::Lock;
+///
+/// let lock = Lock::new(&path)?;
+/// let guard = lock.lock()?;
+/// assert!(lock.clone().try_lock().is_err());
+/// drop(guard);
+/// assert!(lock.try_lock().is_ok());
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Lock {
+    context: Arc<Context>,
+    lifetime: Duration,
+    timeout: Option<Duration>,
+    held: Mutex<Weak<Tenure>>,
+    has_swept: AtomicBool,
+}
+
+impl Lock {
+    pub(crate) fn with(context: Context, lifetime: Duration, timeout: Option<Duration>) -> Lock {
+        let (held, has_swept) = (Mutex::default(), AtomicBool::new(false));
+        Lock { context: Arc::new(context), lifetime, timeout, held, has_swept }
+    }
+
+    /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
+    /// options have one. flufl.lock: `lock()`.
+    ///
+    /// Polls with pauses that grow (see [`Options::polling`](crate::Options::polling)). If the
+    /// lock's holder is stale, it is succeeded, without waiting any longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`];
+    /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no case is anything
+    /// left behind.
+    pub fn lock(&self) -> Result<LockGuard, Error> {
+        self.acquire(self.timeout.map_or(Patience::Endless, Patience::For))
+    }
+
+    /// Acquires the lock if it can be had at once. Blocks for a few file operations.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Held`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    pub fn try_lock(&self) -> Result<LockGuard, Error> {
+        self.acquire(Patience::None)
+    }
+
+    /// Acquires the lock if it can be had within `time`. flufl.lock: `lock(timeout)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    pub fn try_lock_for(&self, time: Duration) -> Result<LockGuard, Error> {
+        self.acquire(Patience::For(time))
+    }
+
+    /// Acquires the lock if it can be had before `deadline`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let deadline = Instant::now() + Duration::from_secs(5);
+    /// let first = linklock::Lock::new(&path)?.try_lock_until(deadline)?;
+    /// let second = linklock::Lock::new(path.with_extension("other"))?.try_lock_until(deadline)?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_lock_for`](Self::try_lock_for).
+    pub fn try_lock_until(&self, deadline: Instant) -> Result<LockGuard, Error> {
+        self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn acquire(&self, patience: Patience) -> Result<LockGuard, Error> {
+        if self.tenure().is_some() {
+            return Err(Error::AlreadyLocked { path: self.path().into() });
+        }
+        let tenure = acquire(&self.context, self.lifetime, patience)?;
+        if !self.has_swept.swap(true, Ordering::Relaxed) {
+            if let Err(error) = sweep(&self.context) {
+                report!(error, "what others left behind could not be swept");
+            }
+        }
+        Ok(self.hold(tenure))
+    }
+
+    fn hold(&self, tenure: Tenure) -> LockGuard {
+        let tenure = Arc::new(tenure);
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
+        LockGuard::new(tenure)
+    }
+
+    /// The tenure of this handle's guard, if it has one.
+    fn tenure(&self) -> Option<Arc<Tenure>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        held.filter(|tenure| tenure.is_held())
+    }
+
+    /// Takes charge of a lock that was detached, with the claim that
+    /// [`detach`](LockGuard::detach) said. Its owner stays who it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Invalid`] for
+    /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
+    pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
+        if self.tenure().is_some() {
+            return Err(Error::AlreadyLocked { path: self.path().into() });
+        }
+        Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
+    }
+
+    /// The lock file. flufl.lock: `lockfile`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.context.lock()
+    }
+
+    /// What this host is called in claims. flufl.lock: `hostname`.
+    #[must_use]
+    pub fn host_name(&self) -> &OsStr {
+        self.context.names.host()
+    }
+
+    /// The claim by which this handle holds the lock, if it does. flufl.lock: `claimfile`.
+    #[must_use]
+    pub fn claim_path(&self) -> Option<PathBuf> {
+        self.tenure().map(|tenure| self.context.names.claim(tenure.claim_name()))
+    }
+
+    /// How long a lease is. flufl.lock: `lifetime`.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// Sets how long a lease is, for acquisitions to come. See [`LockGuard::refresh_for`] for a
+    /// lock that is held. flufl.lock: `lifetime`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a lifetime that no lock can have.
+    pub fn set_lifetime(&mut self, lifetime: Duration) -> Result<(), Error> {
+        check_lifetime(self.path(), lifetime)?;
+        self.lifetime = lifetime;
+        Ok(())
+    }
+
+    /// For how long [`lock`](Self::lock) waits, unless it is for ever. flufl.lock:
+    /// `default_timeout`.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Which errors of reading a lock file are waited out. flufl.lock: `retry_errnos`.
+    #[must_use]
+    pub fn retry_errnos(&self) -> &[i32] {
+        &self.context.retry_errnos
+    }
+
+    /// Whether this handle holds the lock, as far as the file server knows. Unlike flufl.lock's
+    /// `is_locked` it does not refresh the lock.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// let lock = linklock::Lock::new(&path)?;
+    /// assert!(!lock.is_locked()?);
+    /// let guard = lock.lock()?;
+    /// assert!(lock.is_locked()?);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if that can't be told.
+    pub fn is_locked(&self) -> Result<bool, Error> {
+        match self.tenure().map(|tenure| tenure.verify()) {
+            None | Some(Err(Error::Lost { .. } | Error::Expired { .. })) => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// Who holds the lock, if anybody does. flufl.lock: `details`. Blocks for a look at the lock
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Held`] if what has the lock file's name is no lock or can't be read;
+    /// [`Error::Io`].
+    pub fn holder(&self) -> Result<Option<Holder>, Error> {
+        let obstacle = match look(&self.context)? {
+            Sight::Free => return Ok(None),
+            Sight::Held(_, holder) => return Ok(Some(holder)),
+            Sight::NotALock => Obstacle::NotALock,
+            Sight::Unreadable(error) => Obstacle::Unreadable(error),
+        };
+        Err(Error::Held { path: self.path().into(), obstacle: Box::new(obstacle) })
+    }
+
+    /// What can be inferred of the lock, whoever holds it. flufl.lock: `state`.
+    ///
+    /// Whether a lease is over is judged by the file server's time if this handle has ever
+    /// acquired the lock, and by this machine's date otherwise.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::{Lock, State};
+    ///
+    /// let lock = Lock::new(&path)?;
+    /// assert_eq!(lock.state()?, State::Unlocked);
+    /// let guard = lock.lock()?;
+    /// assert_eq!(lock.state()?, State::Ours);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn state(&self) -> Result<State, Error> {
+        let (held, holder) = match look(&self.context)? {
+            Sight::Free => return Ok(State::Unlocked),
+            Sight::NotALock | Sight::Unreadable(_) => return Ok(State::Unknown),
+            Sight::Held(held, holder) => (held, holder),
+        };
+        let this = self.context.processes.this();
+        let same_host = holder.host() == self.host_name();
+        Ok(match (same_host && held.claim.process() == this, holder.is_expired()) {
+            (true, false) => State::Ours,
+            (true, true) => State::OursExpired,
+            (false, _) if holder.life() == Life::Dead => State::Stale,
+            (false, true) => State::TheirsExpired,
+            (false, false) => State::Unknown,
+        })
+    }
+
+    /// When the lease of whoever holds the lock ends, in the file server's time. flufl.lock:
+    /// `expiration`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`holder`](Self::holder).
+    pub fn expiration(&self) -> Result<Option<SystemTime>, Error> {
+        Ok(self.holder()?.map(|holder| holder.expires_at()))
+    }
+
+    /// Ends the tenure of whoever holds the lock, if `condition` says so, and says whose it was.
+    /// For administrators: to a lock whose lease runs the guarantee does not extend any more, since
+    /// its holder does not know.
+    ///
+    /// The condition is asked twice, and never about a file that is no lock. Exactly one of those
+    /// who break a lock at once succeeds, and none of them can break its successor's.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::time::Duration;
+    /// use linklock::{Life, Lock};
+    ///
+    /// let guard = Lock::new(&path)?.lock()?;
+    /// let unused = Duration::from_secs(600);
+    /// let broken = Lock::new(&path)?.break_if(|holder| holder.idle() > unused)?;
+    /// assert_eq!(broken, None);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`holder`](Self::holder), and [`Error::Held`] if the file system does not permit it.
+    pub fn break_if(
+        &self,
+        mut condition: impl FnMut(&Holder) -> bool,
+    ) -> Result<Option<Holder>, Error> {
+        let mut claim = Claim::make(&self.context, self.lifetime)?;
+        let (over, holder) = match look(&self.context)? {
+            Sight::Held(held, holder) if condition(&holder) => (held, holder),
+            _ => return self.holder().map(|_| None),
+        };
+        match succession::end(&mut claim, &over, |_, holder| condition(holder))? {
+            Ending::Ended => Ok(Some(holder)),
+            Ending::Gone | Ending::NotNow | Ending::Swept => Ok(None),
+            Ending::Forbidden(error) => {
+                let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
+                Err(Error::Held { path: self.path().into(), obstacle })
+            }
+        }
+    }
+
+    /// Removes what processes that died have left beside the lock file: claims and the like that
+    /// have expired and that the lock file is not. Says which files. Touches nothing else.
+    ///
+    /// A handle does so by itself when it first acquires the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed or a claim can't be made. What may not be
+    /// removed is left.
+    pub fn sweep(&self) -> Result<Vec<PathBuf>, Error> {
+        let claim = Claim::make(&self.context, self.lifetime)?; // shows the server's time
+        let swept = sweep(&self.context);
+        drop(claim);
+        swept
+    }
+}
+
+/// A handle of its own, with the same path and options, that holds nothing.
+impl Clone for Lock {
+    fn clone(&self) -> Lock {
+        let (held, has_swept) = (Mutex::default(), AtomicBool::new(true));
+        let context = self.context.clone();
+        Lock { context, lifetime: self.lifetime, timeout: self.timeout, held, has_swept }
+    }
+}

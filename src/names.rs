@@ -1,0 +1,257 @@
+//! The names beside a lock file, and the content that names a claim: the only parser.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `L` | the lock file |
+//! | `L\|HOST\|PID\|NONCE` | a claim; the lock file is a hard link to the holder's |
+//! | `L\|break\|KEY\|K` | seat K in the succession of the incarnation whose nonce is KEY |
+//! | `L\|aside\|KEY\|K` | a lock file on its way out, put aside by the process with that nonce |
+//!
+//! KEY begins with a letter, where a claim has a decimal pid. Names are bytes, not text.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::process::{Process, Proof, WORLD_BITS};
+
+/// The longest name that common file systems take, see pathconf(3).
+const NAME_MAX: usize = 255;
+/// The longest content that is worth reading: a path, see limits.h, and a name.
+pub(crate) const CONTENT_MAX: usize = 4096 + NAME_MAX;
+/// The most digits that the number of a seat or of a put-aside file can have.
+const NUMBER_DIGITS: usize = 10;
+const NONCE_MAX: usize = 64;
+
+const BREAK: &[u8] = b"break";
+const ASIDE: &[u8] = b"aside";
+
+/// Why a lock can't have the names that it was to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadName {
+    #[error("the path names no file")]
+    NoFileName,
+    #[error("the path or the host name has a NUL byte")]
+    Nul,
+    #[error("the separator is a letter, a digit, a slash or a control character")]
+    Separator,
+    #[error("the separator occurs in the path: choose another with `separator`")]
+    SeparatorInPath,
+    #[error("the host name is empty or has a slash or the separator: give one with `host_name`")]
+    Host,
+    #[error("the names of its claims would be longer than 255 bytes")]
+    TooLong,
+}
+
+/// How the names of one lock are made and told from others.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    lock: PathBuf,
+    dir: PathBuf,
+    separator: String,
+    /// What the names of claims, seats and put-aside files begin with.
+    prefix: Vec<u8>,
+    host: OsString,
+}
+
+/// The number that a claim, and so an incarnation, is told by: flufl.lock's is decimal; ours is
+/// `x`, 64 random bits in hexadecimal and, where it can be had, `w` and the hash of the world and
+/// `s` and the start time of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Nonce(String);
+
+impl Nonce {
+    pub(crate) fn new(random: u64, proof: Option<Proof>) -> Nonce {
+        const DIGITS: usize = (WORLD_BITS / 4) as usize;
+        Nonce(match proof {
+            Some(Proof { world, started }) => {
+                format!("x{random:016x}w{world:0DIGITS$x}s{started:x}")
+            }
+            None => format!("x{random:016x}"),
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Nonce> {
+        let fits = (1..=NONCE_MAX).contains(&bytes.len());
+        let plain = bytes.iter().all(u8::is_ascii_alphanumeric);
+        (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into_owned()))
+    }
+
+    fn proof(&self) -> Option<Proof> {
+        let (random, rest) = self.0.strip_prefix('x')?.split_once('w')?;
+        let (world, started) = rest.split_once('s')?;
+        u64::from_str_radix(random, 16).ok()?;
+        Some(Proof {
+            world: u64::from_str_radix(world, 16).ok()?,
+            started: u64::from_str_radix(started, 16).ok()?,
+        })
+    }
+
+    /// A seat must not look like a claim, whose third field is a number.
+    fn key(&self) -> String {
+        let number = self.0.starts_with(|first: char| first.is_ascii_digit());
+        if number { format!("n{}", self.0) } else { self.0.clone() }
+    }
+}
+
+/// The name of a claim, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClaimName {
+    pub(crate) file_name: OsString,
+    pub(crate) host: OsString,
+    pub(crate) pid: u32,
+    pub(crate) nonce: Nonce,
+}
+
+impl ClaimName {
+    /// The process that it names. Nobody's start time is known from the mere pid of flufl.lock.
+    pub(crate) fn process(&self) -> Process {
+        Process { pid: self.pid, proof: self.nonce.proof() }
+    }
+}
+
+/// A file beside the lock file that belongs to the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbour {
+    Claim(ClaimName),
+    /// A seat in the succession of the incarnation with this key.
+    Seat(String),
+    Aside,
+}
+
+impl Names {
+    pub(crate) fn new(lock: &Path, separator: char, host: &OsStr) -> Result<Names, BadName> {
+        let base = lock.file_name().ok_or(BadName::NoFileName)?;
+        let dir = lock.parent().ok_or(BadName::NoFileName)?;
+        // `/shared/x/` and `/shared/x` are one lock.
+        let lock = dir.join(base);
+        if separator.is_alphanumeric() || separator.is_control() || separator == '/' {
+            return Err(BadName::Separator);
+        }
+        let separator = separator.to_string();
+        if has(lock.as_os_str(), b"\0") || has(host, b"\0") {
+            return Err(BadName::Nul);
+        }
+        if has(lock.as_os_str(), separator.as_bytes()) {
+            return Err(BadName::SeparatorInPath);
+        }
+        if host.is_empty() || has(host, b"/") || has(host, separator.as_bytes()) {
+            return Err(BadName::Host);
+        }
+        let prefix = [base.as_bytes(), separator.as_bytes()].concat();
+        let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into() };
+        let longest = Process { pid: u32::MAX, proof: Some(Proof { world: 0, started: u64::MAX }) };
+        let claim = names.new_claim(0, &longest);
+        let seat = names.join(BREAK, claim.nonce.key().as_bytes(), &[b'0'; NUMBER_DIGITS]);
+        if claim.file_name.len().max(seat.len()) > NAME_MAX {
+            return Err(BadName::TooLong);
+        }
+        Ok(names)
+    }
+
+    pub(crate) fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn host(&self) -> &OsStr {
+        &self.host
+    }
+
+    /// The name of a claim for `owner`, on this host.
+    pub(crate) fn new_claim(&self, random: u64, owner: &Process) -> ClaimName {
+        let nonce = Nonce::new(random, owner.proof);
+        let pid = owner.pid.to_string();
+        let file_name = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
+        ClaimName { file_name, host: self.host.clone(), pid: owner.pid, nonce }
+    }
+
+    pub(crate) fn claim(&self, claim: &ClaimName) -> PathBuf {
+        self.dir.join(&claim.file_name)
+    }
+
+    /// Seat `number` in the succession of the incarnation with that nonce.
+    pub(crate) fn seat(&self, nonce: &Nonce, number: u32) -> PathBuf {
+        self.dir.join(self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes()))
+    }
+
+    /// Where the process with that nonce puts what it takes away from the lock file's name.
+    pub(crate) fn aside(&self, nonce: &Nonce, number: u32) -> PathBuf {
+        self.dir.join(self.join(ASIDE, nonce.key().as_bytes(), number.to_string().as_bytes()))
+    }
+
+    /// Whether a file in the succession is one of this incarnation's.
+    pub(crate) fn is_key_of(key: &str, nonce: &Nonce) -> bool {
+        nonce.key() == key
+    }
+
+    /// The claim that a lock file's content names: always one beside the lock file itself,
+    /// whatever directory the content names. flufl.lock writes the path as its user gave it.
+    pub(crate) fn parse_content(&self, content: &[u8]) -> Option<ClaimName> {
+        let name = content.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
+        match self.parse_neighbour(OsStr::from_bytes(name))? {
+            Neighbour::Claim(claim) => Some(claim),
+            Neighbour::Seat(_) | Neighbour::Aside => None,
+        }
+    }
+
+    /// What a directory entry is to this lock.
+    pub(crate) fn parse_neighbour(&self, entry: &OsStr) -> Option<Neighbour> {
+        let rest = entry.as_bytes().strip_prefix(self.prefix.as_slice())?;
+        let mut fields = Fields { rest: Some(rest), separator: self.separator.as_bytes() };
+        let (host, second, third) = (fields.next()?, fields.next()?, fields.next()?);
+        if fields.next().is_some() || third.is_empty() || has(entry, b"\0") || has(entry, b"/") {
+            return None;
+        }
+        if let Some(pid) = parse_pid(second) {
+            let nonce = Nonce::parse(third)?;
+            let (file_name, host) = (entry.to_owned(), OsStr::from_bytes(host).to_owned());
+            return Some(Neighbour::Claim(ClaimName { file_name, host, pid, nonce }));
+        }
+        let key = Nonce::parse(second)?.0;
+        third.iter().all(u8::is_ascii_digit).then_some(())?;
+        match host {
+            BREAK => Some(Neighbour::Seat(key)),
+            ASIDE => Some(Neighbour::Aside),
+            _ => None,
+        }
+    }
+
+    fn join(&self, first: &[u8], second: &[u8], third: &[u8]) -> OsString {
+        let separator = self.separator.as_bytes();
+        let mut name = self.prefix.clone();
+        for part in [first, separator, second, separator, third] {
+            name.extend_from_slice(part);
+        }
+        OsString::from_vec(name)
+    }
+}
+
+/// The fields between separators, which may be longer than a byte.
+struct Fields<'a> {
+    rest: Option<&'a [u8]>,
+    separator: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let found = rest.windows(self.separator.len()).position(|at| at == self.separator);
+        self.rest = found.map(|at| &rest[at + self.separator.len()..]);
+        Some(found.map_or(rest, |at| &rest[..at]))
+    }
+}
+
+fn parse_pid(field: &[u8]) -> Option<u32> {
+    let digits = field.iter().all(u8::is_ascii_digit);
+    digits.then(|| std::str::from_utf8(field).ok()?.parse().ok()).flatten()
+}
+
+fn has(text: &OsStr, part: &[u8]) -> bool {
+    text.as_bytes().windows(part.len()).any(|at| at == part)
+}

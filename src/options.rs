@@ -1,0 +1,203 @@
+//! A lock's options, validated.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
+
+use crate::context::Context;
+use crate::error::{Error, Operation};
+use crate::fs::{Clock, Fs, PosixFs, SystemClock};
+use crate::holder::StalePolicy;
+use crate::lease::ServerClock;
+use crate::lock::Lock;
+use crate::names::Names;
+use crate::process::{PosixProcesses, Processes};
+use crate::wait::Polling;
+
+/// Where time stamps of file systems end, this is too long.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// How to make a [`Lock`]: see [`Lock::options`].
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// use std::time::Duration;
+/// use linklock::{Lock, StalePolicy};
+///
+/// let lock = Lock::options(&path)
+///     .lifetime(Duration::from_secs(60))
+///     .timeout(Duration::from_secs(5))
+///     .stale(StalePolicy::Expired)
+///     .build()?;
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options make no lock until they are built"]
+pub struct Options {
+    path: PathBuf,
+    lifetime: Duration,
+    timeout: Option<Duration>,
+    separator: char,
+    host_name: Option<OsString>,
+    stale: StalePolicy,
+    clock_slop: Duration,
+    polling: Polling,
+    retry_errnos: Vec<i32>,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl Lock {
+    /// A lock with the default options: a lifetime of 15 s, as flufl.lock has it, and no timeout.
+    ///
+    /// A relative path is made absolute now, and a later `chdir` changes nothing. Nothing is done
+    /// to the file system yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there can't be such a lock: the path names no file, it has the
+    /// separator in it, or the names of its claims would be too long. [`Error::Io`] if the current
+    /// directory or the host name can't be had.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Lock, Error> {
+        Lock::options(path).build()
+    }
+
+    /// A lock with options.
+    pub fn options(path: impl Into<PathBuf>) -> Options {
+        Options {
+            path: path.into(),
+            lifetime: Duration::from_secs(15),
+            timeout: None,
+            separator: '|',
+            host_name: None,
+            stale: StalePolicy::default(),
+            clock_slop: Duration::from_secs(10),
+            polling: Polling { first: Duration::from_millis(1), cap: Duration::from_millis(500) },
+            retry_errnos: Vec::new(),
+            clock: None,
+        }
+    }
+}
+
+impl Options {
+    /// How long a lease is: for how long the holder may be out of touch before others may take the
+    /// lock. At most ten years; 15 s by default, as in flufl.lock.
+    pub fn lifetime(mut self, lifetime: Duration) -> Options {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// For how long [`Lock::lock`] waits; for ever by default. flufl.lock: `default_timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Options {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// What stands between the parts of a claim's name: `|` by default, as in flufl.lock. All who
+    /// use a lock must use the same. It may be no letter or digit, and may not occur in the path or
+    /// the host name.
+    pub fn separator(mut self, separator: char) -> Options {
+        self.separator = separator;
+        self
+    }
+
+    /// What this host is called in claims, in place of what gethostname(2) says. To be set where
+    /// that changes while locks are held, or is the same on several hosts.
+    pub fn host_name(mut self, host_name: impl Into<OsString>) -> Options {
+        self.host_name = Some(host_name.into());
+        self
+    }
+
+    /// When another's lock may be ended; see [`StalePolicy`].
+    pub fn stale(mut self, policy: StalePolicy) -> Options {
+        self.stale = policy;
+        self
+    }
+
+    /// For how long after its end a lease is still respected: 10 s by default, as in flufl.lock
+    /// (`CLOCK_SLOP`).
+    ///
+    /// This is the one assumption that the lock's safety rests on: a process that checks its lease
+    /// and then issues one file operation has that operation executed within this time. All who use
+    /// a lock should use the same.
+    pub fn clock_slop(mut self, slop: Duration) -> Options {
+        self.clock_slop = slop;
+        self
+    }
+
+    /// How a waiter polls: the first pause, and the longest that it grows to. 1 ms and 500 ms by
+    /// default. One poll is one look at the lock file, which costs a file server one request.
+    pub fn polling(mut self, first: Duration, longest: Duration) -> Options {
+        self.polling = Polling { first: first.min(longest), cap: longest };
+        self
+    }
+
+    /// Errors of reading a lock file that are to be waited out, as `errno` values, like `EIO`
+    /// where a server comes and goes. `ENOENT` and `ESTALE` mean that the lock is free; all others
+    /// fail the acquisition. flufl.lock: `retry_errnos`.
+    pub fn retry_errnos(mut self, errnos: impl IntoIterator<Item = i32>) -> Options {
+        self.retry_errnos = errnos.into_iter().collect();
+        self
+    }
+
+    /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Makes the lock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Lock::new`], and [`Error::Invalid`] for a lifetime that no lock can have.
+    pub fn build(self) -> Result<Lock, Error> {
+        static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(|| Arc::new(SystemClock));
+        static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
+        let clock = self.clock.clone().unwrap_or_else(|| CLOCK.clone());
+        self.build_on(Arc::new(PosixFs), clock, PROCESSES.clone(), rand::random)
+    }
+
+    /// Makes the lock, on another machine than this if it must be.
+    pub(crate) fn build_on(
+        self,
+        fs: Arc<dyn Fs>,
+        clock: Arc<dyn Clock>,
+        processes: Arc<dyn Processes>,
+        random: fn() -> u64,
+    ) -> Result<Lock, Error> {
+        check_lifetime(&self.path, self.lifetime)?;
+        let host = match self.host_name {
+            Some(host) => host,
+            None => hostname::get().map_err(Error::io(Operation::HostName, &self.path))?,
+        };
+        let path = std::path::absolute(&self.path);
+        let path = path.map_err(Error::io(Operation::Resolve, &self.path))?;
+        let names = Names::new(&path, self.separator, &host)
+            .map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
+        let context = Context {
+            names,
+            stale: self.stale,
+            clock_slop: self.clock_slop,
+            polling: self.polling,
+            retry_errnos: self.retry_errnos,
+            fs,
+            clock,
+            processes,
+            random,
+            server: ServerClock::default(),
+            local: OnceLock::new(),
+        };
+        Ok(Lock::with(context, self.lifetime, self.timeout))
+    }
+}
+
+/// A lease must have a length, and an end that file systems can express.
+pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Error> {
+    if lifetime.is_zero() || lifetime > LONGEST {
+        let reason = format!("a lifetime of {lifetime:?} is not between 1 ns and ten years");
+        return Err(Error::Invalid { path: path.into(), reason });
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Processes: who this one is, and whether another one is provably dead.
+//!
+//! A pid proves nothing by itself: it is used again, it means another process in another pid
+//! namespace, and after a reboot it means nothing. So a claim records three more things, and a
+//! process counts as dead only where all of them can be compared.
+
+use std::fmt::Debug;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+/// What can be told of the process that holds a lock.
+///
+/// ```no_run
+/// use linklock::{Life, Lock};
+///
+/// if let Some(holder) = Lock::new("/shared/report.lock")?.holder()? {
+///     match holder.life() {
+///         Life::Alive => println!("at work"),
+///         Life::Dead => println!("gone: the next comer takes the lock over"),
+///         Life::Unknown => println!("on another host: only its lease tells"),
+///     }
+/// }
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It runs on this host.
+    Alive,
+    /// It ran on this host, in this boot and this pid namespace, and does no longer.
+    Dead,
+    /// It can't be told from here: it runs on another host, in another container or before a
+    /// reboot; or its claim says too little, as flufl.lock's does.
+    Unknown,
+}
+
+/// A process, as a claim names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    /// What it takes to prove it dead one day; `None` where that can't be had.
+    pub(crate) proof: Option<Proof>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// A hash of the boot and the namespaces in which pid and start time mean what they say.
+    pub(crate) world: u64,
+    /// Clock ticks from boot to the start of the process.
+    pub(crate) started: u64,
+}
+
+/// How many bits of the hash a claim has room for: 12 hexadecimal digits.
+pub(crate) const WORLD_BITS: u32 = 48;
+
+/// What the operating system knows of processes.
+pub(crate) trait Processes: Debug + Send + Sync {
+    /// This process.
+    fn this(&self) -> Process;
+    /// A running process of this pid namespace.
+    fn find(&self, pid: u32) -> io::Result<Process>;
+    fn life(&self, process: &Process) -> Life;
+}
+
+/// [`Processes`] by kill(2) and proc(5).
+#[derive(Debug, Default)]
+pub(crate) struct PosixProcesses {
+    this: Mutex<Option<Process>>,
+}
+
+impl Processes for PosixProcesses {
+    fn this(&self) -> Process {
+        let pid = std::process::id();
+        let mut known = self.this.lock().unwrap_or_else(PoisonError::into_inner);
+        // A fork is another process, with another pid, that inherits our memory.
+        match *known {
+            Some(process) if process.pid == pid => process,
+            _ => *known.insert(Process { pid, proof: proof(pid) }),
+        }
+    }
+
+    fn find(&self, pid: u32) -> io::Result<Process> {
+        match signal_nothing(pid) {
+            Err(Errno::ESRCH) => Err(Errno::ESRCH.into()),
+            _ => Ok(Process { pid, proof: proof(pid) }),
+        }
+    }
+
+    fn life(&self, process: &Process) -> Life {
+        let (Some(theirs), Some(ours)) = (process.proof, self.this().proof) else {
+            return Life::Unknown;
+        };
+        if theirs.world != ours.world {
+            return Life::Unknown;
+        }
+        // Asked first: with hidepid, /proc shows nothing of other users' processes.
+        if signal_nothing(process.pid) == Err(Errno::ESRCH) {
+            return Life::Dead;
+        }
+        match Stat::read(process.pid) {
+            Some(stat) if stat.ended() || stat.started != theirs.started => Life::Dead,
+            _ => Life::Alive,
+        }
+    }
+}
+
+fn signal_nothing(pid: u32) -> nix::Result<()> {
+    match i32::try_from(pid) {
+        // 0 and below name process groups; they are no process.
+        Ok(pid) if pid > 0 => kill(Pid::from_raw(pid), None),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
+fn proof(pid: u32) -> Option<Proof> {
+    Some(Proof { world: world()?, started: Stat::read(pid)?.started })
+}
+
+/// The boot, the pid namespace and the time namespace (which shifts start times), hashed.
+fn world() -> Option<u64> {
+    // Without a /proc of our own pid namespace (`unshare --pid`) nothing below is about us.
+    let own = std::fs::read_link("/proc/self").ok()?;
+    if own.to_str()?.parse() != Ok(std::process::id()) {
+        return None;
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let pids = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let times = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    let text = format!("{}\n{}\n{}", boot.trim(), pids.display(), times.display());
+    // FNV-1a, since std promises no hash that stays the same from one build to the next.
+    let hash = text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    Some(hash >> (u64::BITS - WORLD_BITS))
+}
+
+/// What /proc/PID/stat says, see proc(5).
+struct Stat {
+    state: char,
+    threads: u64,
+    started: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Stat> {
+        Stat::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(line: &[u8]) -> Option<Stat> {
+        // The second field is the command in brackets, which may itself have blanks and brackets.
+        let end = line.iter().rposition(|byte| *byte == b')')?;
+        let line = std::str::from_utf8(&line[end + 1..]).ok()?;
+        let mut fields = line.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?; // field 3
+        let threads = fields.nth(16)?.parse().ok()?; // field 20
+        let started = fields.nth(1)?.parse().ok()?; // field 22
+        Some(Stat { state, threads, started })
+    }
+
+    /// Dead but not yet waited for. A leader that has ended before its threads looks the same,
+    /// but for their number.
+    fn ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive() {
+        let processes = PosixProcesses::default();
+        let this = processes.this();
+        assert!(this.proof.is_some());
+        assert_eq!(processes.life(&this), Life::Alive);
+        assert_eq!(processes.find(this.pid).unwrap(), this);
+    }
+
+    #[test]
+    fn a_pid_used_again_is_another_process() {
+        let processes = PosixProcesses::default();
+        let Process { pid, proof: Some(proof) } = processes.this() else { panic!("no /proc") };
+        let earlier = Proof { started: proof.started - 1, ..proof };
+        assert_eq!(processes.life(&Process { pid, proof: Some(earlier) }), Life::Dead);
+        let elsewhere = Proof { world: proof.world ^ 1, ..earlier };
+        assert_eq!(processes.life(&Process { pid, proof: Some(elsewhere) }), Life::Unknown);
+        assert_eq!(processes.life(&Process { pid, proof: None }), Life::Unknown);
+    }
+
+    #[test]
+    fn a_child_is_dead_once_it_has_ended_even_before_it_is_waited_for() {
+        let processes = PosixProcesses::default();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = processes.find(child.id()).unwrap();
+        assert_eq!(processes.life(&process), Life::Alive);
+        drop(child.stdin.take());
+        while processes.life(&process) == Life::Alive {
+            std::thread::yield_now(); // until it is a zombie
+        }
+        assert_eq!(processes.life(&process), Life::Dead);
+        child.wait().unwrap();
+        assert_eq!(processes.life(&process), Life::Dead);
+        assert!(processes.find(process.pid).is_err());
+    }
+
+    #[test]
+    fn no_process_has_the_number_of_a_group() {
+        for pid in [0, u32::MAX, 1 << 31] {
+            assert_eq!(signal_nothing(pid), Err(Errno::ESRCH), "{pid}");
+        }
+    }
+
+    #[test]
+    fn a_command_may_look_like_the_rest_of_the_line() {
+        let fields = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 12345 1";
+        let stat = Stat::parse(format!("42 (a) Z 9 (b) {fields}").as_bytes()).unwrap();
+        assert_eq!((stat.state, stat.threads, stat.started), ('S', 7, 12345));
+        assert!(Stat::parse(b"42 (short) S 1").is_none());
+        assert!(Stat::parse(b"").is_none());
+    }
+}

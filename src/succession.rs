@@ -1,0 +1,269 @@
+//! Succession: ending an incarnation that is not ours, or is ours but late.
+//!
+//! `unlink(L)` is not conditional: a breaker that judged yesterday's holder removes today's. So the
+//! right to end one incarnation X is itself won by a hard link, from a claim to X's seat:
+//!
+//! 1. Link the claim to seat 0. If a claim sits there that is no use any more, its owner died in
+//!    the seat: on to seat 1, and so on. One process wins each seat, and a dead one's seat is never
+//!    removed while L is still X.
+//! 2. In the seat, look again: is L still X, and still over?
+//! 3. Take L away by renaming it, and look at what came: X, and it is removed with its claim;
+//!    another's, and it is put back.
+//! 4. Only when L is no longer X, remove X's seats.
+//!
+//! A seat is as good as the claim in it, so whoever takes one first touches the claim. Linking to
+//! the seat has a second use on NFS: the reply tells the client that others have changed the
+//! directory, so that the second look does not go by a name that it has cached (RFC 1813, `wcc_data`;
+//! RFC 8881, `change_info4`).
+
+use std::io;
+use std::path::Path;
+
+use crate::claim::{Claim, Kept};
+use crate::context::{Context, is_forbidden, is_gone};
+use crate::error::{Error, Operation};
+use crate::holder::Holder;
+use crate::judge::{Incarnation, Sight, is_abandoned, look};
+use crate::names::{CONTENT_MAX, ClaimName, Nonce};
+use crate::report::report;
+
+/// A seat in the succession of one incarnation, won for a claim.
+#[derive(Debug)]
+#[must_use = "a seat that is not left keeps others from breaking the lock"]
+pub(crate) struct Seat<'a> {
+    claim: &'a Claim,
+    nonce: &'a Nonce,
+    number: u32,
+}
+
+/// What came of ending an incarnation.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// We have ended it.
+    Ended,
+    /// It had ended already: the lock file is another's, or none.
+    Gone,
+    /// Not now: another is at it, or it is not over after all.
+    NotNow,
+    /// The file system does not permit it.
+    Forbidden(io::Error),
+    /// Our own claim was swept.
+    Swept,
+}
+
+/// Ends an incarnation, if at the second look it still `is_over`, for whoever has this claim.
+pub(crate) fn end(
+    claim: &mut Claim,
+    over: &Incarnation,
+    is_over: impl FnOnce(&Incarnation, &Holder) -> bool,
+) -> Result<Ending, Error> {
+    let seat = match sit_down(claim, over, is_over)? {
+        Sitting::Seated(seat) => seat,
+        Sitting::Gone => return Ok(Ending::Gone),
+        Sitting::NotNow => return Ok(Ending::NotNow),
+        Sitting::Swept => return Ok(Ending::Swept),
+    };
+    match take_away(seat.claim, over) {
+        Ok(caught) => {
+            seat.close();
+            Ok(if caught == Caught::Expected { Ending::Ended } else { Ending::Gone })
+        }
+        Err(error) => {
+            seat.leave();
+            match error {
+                Error::Io { error, .. } if is_forbidden(&error) => Ok(Ending::Forbidden(error)),
+                error => Err(error),
+            }
+        }
+    }
+}
+
+/// What came of trying for a seat and looking again.
+#[derive(Debug)]
+pub(crate) enum Sitting<'a> {
+    /// In the seat, with the lock file still the incarnation that is over.
+    Seated(Seat<'a>),
+    /// The lock file is another's, or none.
+    Gone,
+    /// Another is in the seat, or the incarnation is not over after all.
+    NotNow,
+    /// Our own claim was swept.
+    Swept,
+}
+
+/// Touches the claim, takes the first seat that can be had, and looks again.
+pub(crate) fn sit_down<'a>(
+    claim: &'a mut Claim,
+    over: &'a Incarnation,
+    is_over: impl FnOnce(&Incarnation, &Holder) -> bool,
+) -> Result<Sitting<'a>, Error> {
+    if claim.touch()? == Kept::Swept {
+        return Ok(Sitting::Swept);
+    }
+    let seat = match Seat::take(claim, &over.claim.nonce)? {
+        Seating::Seated(seat) => seat,
+        Seating::Occupied => return Ok(Sitting::NotNow),
+        Seating::Swept => return Ok(Sitting::Swept),
+    };
+    match look(&seat.claim.context) {
+        Ok(Sight::Held(again, holder)) if again.is(over) => {
+            if is_over(&again, &holder) && seat.claim.is_fresh() {
+                return Ok(Sitting::Seated(seat));
+            }
+            seat.leave();
+            Ok(Sitting::NotNow)
+        }
+        Ok(Sight::Free | Sight::Held(..)) => {
+            seat.close();
+            Ok(Sitting::Gone)
+        }
+        Ok(Sight::NotALock | Sight::Unreadable(_)) => {
+            seat.leave();
+            Ok(Sitting::NotNow)
+        }
+        Err(error) => {
+            seat.leave();
+            Err(error)
+        }
+    }
+}
+
+/// What came of trying for a seat.
+#[derive(Debug)]
+enum Seating<'a> {
+    Seated(Seat<'a>),
+    /// Another is in the seat, and fresh.
+    Occupied,
+    /// Our own claim was swept.
+    Swept,
+}
+
+impl<'a> Seat<'a> {
+    /// Takes the first seat that nobody fresh is in. The claim must have been touched just now.
+    fn take(claim: &'a Claim, nonce: &'a Nonce) -> Result<Seating<'a>, Error> {
+        let context = &claim.context;
+        let mut number = 0;
+        loop {
+            let path = context.names.seat(nonce, number);
+            let linked = context.fs.link(&claim.path, &path);
+            // Whatever the reply was, or whether it was lost: the truth is the inode.
+            let taken = context.find(&path).map_err(Error::io(Operation::Stat, &path))?;
+            match (linked, taken) {
+                (_, Some(attr)) if attr.id == claim.id => {
+                    return Ok(Seating::Seated(Seat { claim, nonce, number }));
+                }
+                (_, Some(attr)) => {
+                    let other = read_claim(context, &path);
+                    if !is_abandoned(context, &attr, other.as_ref()) {
+                        return Ok(Seating::Occupied);
+                    }
+                    number += 1;
+                }
+                (Err(error), None) if is_gone(&error) => return Ok(Seating::Swept),
+                (Err(error), None) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Error::io(Operation::Link, &path)(error));
+                }
+                (_, None) => {} // it was left in this very moment: try for it again
+            }
+        }
+    }
+
+    /// Leaves the seat while the lock file is still the incarnation that it belongs to. The seats
+    /// of those who died in theirs stay: they must be passed over, not taken.
+    pub(crate) fn leave(self) {
+        self.remove(self.number);
+    }
+
+    /// Leaves the seat and removes those below it. The lock file is another's now, or none.
+    pub(crate) fn close(self) {
+        for number in 0..=self.number {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&self, number: u32) {
+        let context = &self.claim.context;
+        if let Err(error) = context.remove(&context.names.seat(self.nonce, number)) {
+            report!(error, "a seat was left behind: it will be swept once it has expired");
+        }
+    }
+}
+
+/// The claim that sits in a seat. Unless it can be read, only its mtime tells of it.
+fn read_claim(context: &Context, seat: &Path) -> Option<ClaimName> {
+    let (_, content) = context.fs.read(seat, CONTENT_MAX).ok()?;
+    context.names.parse_content(&content)
+}
+
+/// What was found to have been taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caught {
+    Expected,
+    /// Nothing: the lock file was gone already.
+    Nothing,
+    /// Another's, which was put back.
+    Another,
+}
+
+/// Takes the lock file away, if it is `expected`, together with its claim. Whoever calls this is
+/// in a seat of that incarnation or holds the lock.
+///
+/// A request that is executed twice, and a peer that keeps to no seats, can make the rename catch
+/// another's lock file. It is put back.
+pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught, Error> {
+    let context = &claim.context;
+    let lock = context.lock();
+    // A fresh name each time: a request that is repeated late must not find it in use.
+    let aside = context.names.aside(&claim.name.nonce, random_number(context));
+    let renamed = context.fs.rename(lock, &aside);
+    // If the first of two replies was lost, the second says ENOENT: look at what came.
+    let Some(attr) = context.find(&aside).map_err(Error::io(Operation::Stat, &aside))? else {
+        return match renamed {
+            Err(error) if !is_gone(&error) => Err(Error::io(Operation::Rename, lock)(error)),
+            _ => Ok(Caught::Nothing),
+        };
+    };
+    let named = || read_claim(context, &aside);
+    let caught = if attr.id == expected.id && named().is_none_or(|name| name == expected.claim) {
+        remove_claim(context, expected);
+        Caught::Expected
+    } else {
+        put_back(context, &aside)?;
+        Caught::Another
+    };
+    context.remove(&aside).map_err(Error::io(Operation::Remove, &aside))?;
+    Ok(caught)
+}
+
+/// Any number that a put-aside name has room for.
+pub(crate) fn random_number(context: &Context) -> u32 {
+    (context.random)() as u32
+}
+
+/// Removes the claim of an incarnation that has ended, if it is what its name says.
+fn remove_claim(context: &Context, ended: &Incarnation) {
+    let path = context.names.claim(&ended.claim);
+    if matches!(context.find(&path), Ok(Some(attr)) if attr.id == ended.id) {
+        if let Err(error) = context.remove(&path) {
+            report!(error, "a broken lock's claim was left behind");
+        }
+    }
+}
+
+/// Gives a lock file that was caught by mistake its name back.
+fn put_back(context: &Context, aside: &Path) -> Result<(), Error> {
+    let lock = context.lock();
+    let linked = context.fs.link(aside, lock);
+    report!(
+        format!("{}", lock.display()),
+        "another's lock was taken away by mistake and is put back: \
+         a request was executed twice, or a program breaks locks without a seat"
+    );
+    match linked {
+        // EEXIST: a third has taken the lock meanwhile, or our own first request did it.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io(Operation::Link, lock)(error))
+        }
+        _ => Ok(()),
+    }
+}

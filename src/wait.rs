@@ -1,0 +1,51 @@
+//! Waiting for a lock that another holds: polling, ever more slowly, with jitter.
+
+use std::time::Duration;
+
+/// How a waiter polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Polling {
+    pub(crate) first: Duration,
+    pub(crate) cap: Duration,
+}
+
+/// The pauses of one waiter.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Duration,
+    cap: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(polling: Polling) -> Backoff {
+        Backoff { next: polling.first, cap: polling.cap }
+    }
+
+    /// How long to wait until the next look; `random` spreads the waiters of one lock, who would
+    /// otherwise all come at once.
+    pub(crate) fn pause(&mut self, random: u64) -> Duration {
+        let full = self.next;
+        self.next = (full * 3 / 2).min(self.cap);
+        #[allow(clippy::cast_precision_loss)] // any fraction will do
+        let fraction = random as f64 / u64::MAX as f64;
+        full.mul_f64(0.5 + fraction / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_cap_and_are_spread() {
+        let polling = Polling { first: Duration::from_millis(4), cap: Duration::from_millis(100) };
+        let mut backoff = Backoff::new(polling);
+        assert_eq!(backoff.pause(0), Duration::from_millis(2));
+        assert_eq!(backoff.pause(u64::MAX), Duration::from_millis(6));
+        for _ in 0..20 {
+            backoff.pause(0);
+        }
+        assert_eq!(backoff.pause(u64::MAX), polling.cap);
+        assert_eq!(backoff.pause(0), polling.cap / 2);
+    }
+}
