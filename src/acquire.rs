@@ -21,11 +21,12 @@ use crate::tenure::Tenure;
 use crate::wait::Backoff;
 
 /// For how long to contend for a lock that is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum Patience<'a> {
     None,
-    /// From the first look on.
+    /// From the beginning on.
     For(Duration),
+    /// While this says so, which is asked before each pause.
+    While(&'a mut dyn FnMut(&Obstacle) -> bool),
     Endless,
 }
 
@@ -33,7 +34,7 @@ pub(crate) enum Patience {
 pub(crate) fn acquire(
     context: &Arc<Context>,
     lifetime: Duration,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<Tenure, Error> {
     let mut contender = Contender::new(context, patience);
     loop {
@@ -74,17 +75,16 @@ enum Outcome {
 }
 
 /// What contending has shown so far, whatever claim it was done with.
-#[derive(Debug)]
-struct Contender {
-    patience: Patience,
+struct Contender<'a> {
+    patience: Patience<'a>,
     begun: Duration,
     judge: Judge,
     backoff: Backoff,
     has_waited: bool,
 }
 
-impl Contender {
-    fn new(context: &Context, patience: Patience) -> Contender {
+impl Contender<'_> {
+    fn new<'a>(context: &Context, patience: Patience<'a>) -> Contender<'a> {
         Contender {
             patience,
             begun: context.now(),
@@ -118,9 +118,7 @@ impl Contender {
                 Verdict::NotLinked => return Err(no_hard_links(claim, None)),
                 Verdict::Over(over, holder) => {
                     let judge = &mut self.judge;
-                    let context = claim.context.clone();
-                    let still_over = |held: &_, holder: &_| judge.is_over(&context, held, holder);
-                    match succession::end(claim, &over, still_over)? {
+                    match succession::end(claim, &over, |claim| judge.look_again(claim, &over))? {
                         Ending::Ended | Ending::Gone => return Ok(Release::Seen),
                         Ending::Swept => return Ok(Release::Swept),
                         Ending::NotNow => Obstacle::Holder(holder),
@@ -139,15 +137,25 @@ impl Contender {
     /// Waits a while, unless patience has ended.
     fn wait(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
         let waited = context.now().saturating_sub(self.begun);
-        let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
-        let left = match self.patience {
-            Patience::None => return Err(Error::Held { path, obstacle }),
-            Patience::For(limit) if waited >= limit => {
-                return Err(Error::TimedOut { path, waited, obstacle });
+        let left = match &mut self.patience {
+            Patience::None => Duration::ZERO,
+            Patience::For(limit) => limit.saturating_sub(waited),
+            Patience::While(go_on) => {
+                if go_on(&obstacle) {
+                    Duration::MAX
+                } else {
+                    Duration::ZERO
+                }
             }
-            Patience::For(limit) => limit - waited,
             Patience::Endless => Duration::MAX,
         };
+        if left.is_zero() {
+            let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
+            return Err(match self.patience {
+                Patience::None => Error::Held { path, obstacle },
+                _ => Error::TimedOut { path, waited, obstacle },
+            });
+        }
         self.has_waited = true;
         context.pause(&mut self.backoff, left);
         Ok(())

@@ -38,17 +38,25 @@ impl Claim {
     /// Makes a claim of this process.
     pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
         let this = context.processes.this();
-        Claim::make_for(context, lifetime, &this)
+        Claim::create(context, lifetime, &this, this.pid)
     }
 
-    /// Makes a claim that counts as `owner`'s: exclusively, with its own path for content, and
-    /// with the end of its lease for mtime.
+    /// Makes a claim that counts as another process's.
     pub(crate) fn make_for(
+        owner: &Process,
+        context: &Arc<Context>,
+        lifetime: Duration,
+    ) -> Result<Claim, Error> {
+        Claim::create(context, lifetime, owner, context.processes.pid())
+    }
+
+    /// Exclusively, with its own path for content, and with the end of its lease for mtime.
+    fn create(
         context: &Arc<Context>,
         lifetime: Duration,
         owner: &Process,
+        keeper: u32,
     ) -> Result<Claim, Error> {
-        let keeper = Some(context.processes.this().pid);
         loop {
             let name = context.names.new_claim((context.random)(), owner);
             let path = context.names.claim(&name);
@@ -62,8 +70,15 @@ impl Claim {
                 made => made.map_err(Error::io(Operation::Create, &path))?,
             };
             context.server.set(attr.ctime, before, after);
-            let (context, id, lease) = (context.clone(), attr.id, Lease { ends: after });
-            let mut claim = Claim { context, name, path, id, lifetime, lease, keeper };
+            let mut claim = Claim {
+                context: context.clone(),
+                name,
+                path,
+                id: attr.id,
+                lifetime,
+                lease: Lease { ends: after },
+                keeper: Some(keeper),
+            };
             if claim.touch()? == Kept::Yes {
                 return Ok(claim);
             }
@@ -85,7 +100,7 @@ impl Claim {
             id: attr.id,
             lifetime,
             lease: Lease { ends: now.saturating_add(left) },
-            keeper: Some(context.processes.this().pid),
+            keeper: Some(context.processes.pid()),
             context: context.clone(),
         }
     }
@@ -137,16 +152,12 @@ impl Claim {
         self.keeper = None;
         &self.path
     }
-
-    /// Whether this process made or adopted it, rather than a parent that it was forked from.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.keeper == Some(self.context.processes.this().pid)
-    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.keeper.is_some() && self.is_ours() {
+        let is_ours = |keeper| keeper == self.context.processes.pid();
+        if self.keeper.is_some_and(is_ours) {
             if let Err(error) = self.remove() {
                 report!(error, "a claim was left behind: it will be swept once it has expired");
             }

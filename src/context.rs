@@ -72,6 +72,11 @@ impl Context {
         }
     }
 
+    /// Any number that the name of a put-aside file has room for.
+    pub(crate) fn random_number(&self) -> u32 {
+        u32::try_from((self.random)() >> 32).unwrap_or_default()
+    }
+
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.polling)
     }

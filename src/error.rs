@@ -134,7 +134,7 @@ pub enum Successor {
     /// Nobody: the lock file is gone.
     Nobody,
     /// Another holder.
-    Holder(Holder),
+    Holder(Box<Holder>),
     /// Something that is no lock, or can't be read.
     Stranger,
 }

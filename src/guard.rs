@@ -253,7 +253,9 @@ impl fmt::Debug for LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        self.stop_keep_alive();
-        self.tenure.close();
+        if self.tenure.is_ours() {
+            self.stop_keep_alive();
+            self.tenure.close();
+        }
     }
 }

@@ -15,7 +15,6 @@ use crate::holder::Owner;
 use crate::judge::{Sight, linked, look};
 use crate::names::Neighbour;
 use crate::process::Process;
-use crate::succession::random_number;
 use crate::tenure::Tenure;
 
 /// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
@@ -34,7 +33,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     };
     // A whole lease, so that nobody else acts on the lock while we do.
     tenure.refresh()?;
-    let mut new = Claim::make_for(context, tenure.lifetime(), &owner)?;
+    let mut new = Claim::make_for(&owner, context, tenure.lifetime())?;
     tenure.let_go(|_| replace(&new))?;
     Ok(new.let_go().to_owned())
 }
@@ -42,7 +41,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
 /// Puts the new claim's inode in the lock file's place.
 fn replace(new: &Claim) -> Result<(), Error> {
     let context = &new.context;
-    let aside = context.names.aside(&new.name.nonce, random_number(context));
+    let aside = context.names.aside(&new.name.nonce, context.random_number());
     context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside))?;
     let renamed = context.fs.rename(&aside, context.lock());
     // If the first of two replies was lost the second says ENOENT: the truth is the inode.

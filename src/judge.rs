@@ -43,7 +43,7 @@ impl Sight {
     pub(crate) fn successor(self) -> Successor {
         match self {
             Sight::Free => Successor::Nobody,
-            Sight::Held(_, holder) => Successor::Holder(holder),
+            Sight::Held(_, holder) => Successor::Holder(Box::new(holder)),
             Sight::NotALock | Sight::Unreadable(_) => Successor::Stranger,
         }
     }
@@ -108,6 +108,40 @@ pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
     Ok(attr.filter(|attr| attr.id == claim.id && attr.nlink >= 2))
 }
 
+/// What the second look shows, in the seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    StillOver,
+    /// It is the same tenure, refreshed; or that can't be told.
+    NotOver,
+    /// The lock file is another's, or none.
+    Gone,
+}
+
+/// The second look of one who is to succeed another.
+pub(crate) fn look_again(
+    context: &Context,
+    over: &Incarnation,
+    is_over: impl FnOnce(&Incarnation, &Holder) -> bool,
+) -> Result<Again, Error> {
+    Ok(match look(context)? {
+        Sight::Held(held, holder) if held.is(over) => {
+            if is_over(&held, &holder) {
+                Again::StillOver
+            } else {
+                Again::NotOver
+            }
+        }
+        Sight::Free | Sight::Held(..) => Again::Gone,
+        Sight::NotALock | Sight::Unreadable(_) => Again::NotOver,
+    })
+}
+
+/// The second look of a holder that is late.
+pub(crate) fn look_again_for_own(claim: &Claim) -> Result<Again, Error> {
+    Ok(if linked(claim)?.is_some() { Again::StillOver } else { Again::Gone })
+}
+
 /// A contender's judgement of the lock, from look to look.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
@@ -153,6 +187,12 @@ impl Judge {
         })
     }
 
+    /// The second look of a contender, in the seat.
+    pub(crate) fn look_again(&mut self, claim: &Claim, over: &Incarnation) -> Result<Again, Error> {
+        let context = &claim.context;
+        look_again(context, over, |held, holder| self.is_over(context, held, holder))
+    }
+
     /// [`look`], for one request if the lock file has not changed since the last time.
     fn look(&mut self, context: &Context) -> Result<Sight, Error> {
         let path = context.lock();
@@ -174,12 +214,7 @@ impl Judge {
     }
 
     /// Whether the policy lets this tenure be ended.
-    pub(crate) fn is_over(
-        &mut self,
-        context: &Context,
-        held: &Incarnation,
-        holder: &Holder,
-    ) -> bool {
+    fn is_over(&mut self, context: &Context, held: &Incarnation, holder: &Holder) -> bool {
         match context.stale {
             StalePolicy::Never => false,
             StalePolicy::Expired => has_expired(context, held.expires_at),

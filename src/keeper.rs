@@ -42,7 +42,9 @@ impl KeepAlive {
 
 impl Drop for KeepAlive {
     fn drop(&mut self) {
-        lock(&self.keeper.wards).all.remove(&self.number);
+        if self.keeper.pid == std::process::id() {
+            lock(&self.keeper.wards).all.remove(&self.number);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::handover::adopt;
 use crate::holder::{Holder, Obstacle, State};
-use crate::judge::{Sight, look};
+use crate::judge::{Sight, look, look_again};
 use crate::options::check_lifetime;
 use crate::process::Life;
 use crate::report::report;
@@ -67,7 +67,10 @@ impl Lock {
     /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no case is anything
     /// left behind.
     pub fn lock(&self) -> Result<LockGuard, Error> {
-        self.acquire(self.timeout.map_or(Patience::Endless, Patience::For))
+        self.acquire(match self.timeout {
+            Some(timeout) => Patience::For(timeout),
+            None => Patience::Endless,
+        })
     }
 
     /// Acquires the lock if it can be had at once. Blocks for a few file operations.
@@ -108,7 +111,32 @@ impl Lock {
         self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
     }
 
-    fn acquire(&self, patience: Patience) -> Result<LockGuard, Error> {
+    /// Acquires the lock, and goes on waiting while `go_on` says so: to be told whom one waits
+    /// for, or to be able to give up when a signal comes. It is asked before each pause, so at
+    /// least every 500 ms unless [`Options::polling`](crate::Options::polling) says otherwise.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// # use std::sync::atomic::{AtomicBool, Ordering};
+    /// # static INTERRUPTED: AtomicBool = AtomicBool::new(true);
+    /// let held = linklock::Lock::new(&path)?.lock()?;
+    /// let refused = linklock::Lock::new(&path)?.lock_while(|obstacle| {
+    ///     eprintln!("waiting: {obstacle}");
+    ///     !INTERRUPTED.load(Ordering::Relaxed)
+    /// });
+    /// assert!(refused.is_err());
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] when `go_on` says no; otherwise as for [`lock`](Self::lock).
+    pub fn lock_while(&self, mut go_on: impl FnMut(&Obstacle) -> bool) -> Result<LockGuard, Error> {
+        self.acquire(Patience::While(&mut go_on))
+    }
+
+    fn acquire(&self, patience: Patience<'_>) -> Result<LockGuard, Error> {
         if self.tenure().is_some() {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
@@ -316,7 +344,8 @@ impl Lock {
             Sight::Held(held, holder) if condition(&holder) => (held, holder),
             _ => return self.holder().map(|_| None),
         };
-        match succession::end(&mut claim, &over, |_, holder| condition(holder))? {
+        let still = |_: &_, holder: &_| condition(holder);
+        match succession::end(&mut claim, &over, |_| look_again(&self.context, &over, still))? {
             Ending::Ended => Ok(Some(holder)),
             Ending::Gone | Ending::NotNow | Ending::Swept => Ok(None),
             Ending::Forbidden(error) => {

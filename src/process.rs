@@ -58,6 +58,8 @@ pub(crate) const WORLD_BITS: u32 = 48;
 
 /// What the operating system knows of processes.
 pub(crate) trait Processes: Debug + Send + Sync {
+    /// The number of this process: takes no lock, which a fork may have left locked.
+    fn pid(&self) -> u32;
     /// This process.
     fn this(&self) -> Process;
     /// A running process of this pid namespace.
@@ -72,8 +74,12 @@ pub(crate) struct PosixProcesses {
 }
 
 impl Processes for PosixProcesses {
+    fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
     fn this(&self) -> Process {
-        let pid = std::process::id();
+        let pid = self.pid();
         let mut known = self.this.lock().unwrap_or_else(PoisonError::into_inner);
         // A fork is another process, with another pid, that inherits our memory.
         match *known {

@@ -22,8 +22,7 @@ use std::path::Path;
 use crate::claim::{Claim, Kept};
 use crate::context::{Context, is_forbidden, is_gone};
 use crate::error::{Error, Operation};
-use crate::holder::Holder;
-use crate::judge::{Incarnation, Sight, is_abandoned, look};
+use crate::judge::{Again, Incarnation, is_abandoned};
 use crate::names::{CONTENT_MAX, ClaimName, Nonce};
 use crate::report::report;
 
@@ -51,13 +50,13 @@ pub(crate) enum Ending {
     Swept,
 }
 
-/// Ends an incarnation, if at the second look it still `is_over`, for whoever has this claim.
+/// Ends an incarnation, if it is still over at the second look, for whoever has this claim.
 pub(crate) fn end(
     claim: &mut Claim,
     over: &Incarnation,
-    is_over: impl FnOnce(&Incarnation, &Holder) -> bool,
+    look_again: impl FnOnce(&Claim) -> Result<Again, Error>,
 ) -> Result<Ending, Error> {
-    let seat = match sit_down(claim, over, is_over)? {
+    let seat = match sit_down(claim, over, look_again)? {
         Sitting::Seated(seat) => seat,
         Sitting::Gone => return Ok(Ending::Gone),
         Sitting::NotNow => return Ok(Ending::NotNow),
@@ -95,31 +94,26 @@ pub(crate) enum Sitting<'a> {
 pub(crate) fn sit_down<'a>(
     claim: &'a mut Claim,
     over: &'a Incarnation,
-    is_over: impl FnOnce(&Incarnation, &Holder) -> bool,
+    look_again: impl FnOnce(&Claim) -> Result<Again, Error>,
 ) -> Result<Sitting<'a>, Error> {
     if claim.touch()? == Kept::Swept {
         return Ok(Sitting::Swept);
     }
+    let claim = &*claim;
     let seat = match Seat::take(claim, &over.claim.nonce)? {
         Seating::Seated(seat) => seat,
         Seating::Occupied => return Ok(Sitting::NotNow),
         Seating::Swept => return Ok(Sitting::Swept),
     };
-    match look(&seat.claim.context) {
-        Ok(Sight::Held(again, holder)) if again.is(over) => {
-            if is_over(&again, &holder) && seat.claim.is_fresh() {
-                return Ok(Sitting::Seated(seat));
-            }
+    match look_again(claim) {
+        Ok(Again::StillOver) if claim.is_fresh() => Ok(Sitting::Seated(seat)),
+        Ok(Again::StillOver | Again::NotOver) => {
             seat.leave();
             Ok(Sitting::NotNow)
         }
-        Ok(Sight::Free | Sight::Held(..)) => {
+        Ok(Again::Gone) => {
             seat.close();
             Ok(Sitting::Gone)
-        }
-        Ok(Sight::NotALock | Sight::Unreadable(_)) => {
-            seat.leave();
-            Ok(Sitting::NotNow)
         }
         Err(error) => {
             seat.leave();
@@ -214,7 +208,7 @@ pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught,
     let context = &claim.context;
     let lock = context.lock();
     // A fresh name each time: a request that is repeated late must not find it in use.
-    let aside = context.names.aside(&claim.name.nonce, random_number(context));
+    let aside = context.names.aside(&claim.name.nonce, context.random_number());
     let renamed = context.fs.rename(lock, &aside);
     // If the first of two replies was lost, the second says ENOENT: look at what came.
     let Some(attr) = context.find(&aside).map_err(Error::io(Operation::Stat, &aside))? else {
@@ -233,11 +227,6 @@ pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught,
     };
     context.remove(&aside).map_err(Error::io(Operation::Remove, &aside))?;
     Ok(caught)
-}
-
-/// Any number that a put-aside name has room for.
-pub(crate) fn random_number(context: &Context) -> u32 {
-    (context.random)() as u32
 }
 
 /// Removes the claim of an incarnation that has ended, if it is what its name says.

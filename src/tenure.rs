@@ -12,7 +12,7 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
-use crate::judge::{self, Incarnation};
+use crate::judge::{self, Incarnation, look_again_for_own};
 use crate::names::ClaimName;
 use crate::report::report;
 use crate::succession::{self, Caught, Ending, Sitting};
@@ -22,6 +22,8 @@ use crate::succession::{self, Caught, Ending, Sitting};
 pub(crate) struct Tenure {
     pub(crate) context: Arc<Context>,
     incarnation: Incarnation,
+    /// Whoever began it: in a forked child there is no tenure.
+    pid: u32,
     /// `None` once it is released or let go of.
     claim: Mutex<Option<Claim>>,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
@@ -37,6 +39,7 @@ impl Tenure {
         Tenure {
             context: claim.context.clone(),
             incarnation,
+            pid: claim.context.processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
             claim: Mutex::new(Some(claim)),
             held: AtomicBool::new(true),
@@ -53,7 +56,12 @@ impl Tenure {
 
     /// Whether it was neither released nor let go of, by the process that began it.
     pub(crate) fn is_held(&self) -> bool {
-        self.held.load(Ordering::Acquire) && self.lock_claim().as_ref().is_some_and(Claim::is_ours)
+        self.held.load(Ordering::Acquire) && self.is_ours()
+    }
+
+    /// Asked before any lock is taken, which a fork may have left locked.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.pid == self.context.processes.pid()
     }
 
     /// How much of the lease is left, by what the last successful refresh made sure of.
@@ -93,16 +101,14 @@ impl Tenure {
 
     /// Makes the lease a whole lifetime from now.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
-        let mut kept = self.lock_claim();
-        let Some(claim) = kept.as_mut().filter(|claim| claim.is_ours()) else {
-            return Err(self.lost());
-        };
-        let in_time = claim.is_fresh() && self.refresh_in_time(claim)?;
-        if !in_time {
-            self.refresh_late(claim)?;
-        }
-        self.lease_ends.store(nanoseconds(claim.lease.ends), Ordering::Release);
-        Ok(())
+        self.with_claim(|claim| {
+            let in_time = claim.is_fresh() && self.refresh_in_time(claim)?;
+            if !in_time {
+                self.refresh_late(claim)?;
+            }
+            self.lease_ends.store(nanoseconds(claim.lease.ends), Ordering::Release);
+            Ok(())
+        })
     }
 
     /// Touches the claim and sees that it is still the lock file. False if that took so long that
@@ -146,7 +152,7 @@ impl Tenure {
     fn refresh_late(&self, claim: &mut Claim) -> Result<(), Error> {
         let mut backoff = self.context.backoff();
         loop {
-            match succession::sit_down(claim, &self.incarnation, |_, _| true)? {
+            match succession::sit_down(claim, &self.incarnation, look_again_for_own)? {
                 Sitting::Seated(seat) => {
                     seat.leave();
                     return Ok(());
@@ -160,11 +166,7 @@ impl Tenure {
 
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        let kept = self.lock_claim();
-        let Some(claim) = kept.as_ref().filter(|claim| claim.is_ours()) else {
-            return Err(self.lost());
-        };
-        if judge::linked(claim)?.is_none() {
+        if self.with_claim(|claim| judge::linked(claim))?.is_none() {
             return Err(self.lost());
         }
         if self.remaining().is_zero() {
@@ -175,12 +177,11 @@ impl Tenure {
 
     /// Gives the lock back. Whatever comes of it, this tenure is over.
     pub(crate) fn release(&self) -> Result<(), Error> {
-        let mut kept = self.lock_claim();
-        if !kept.as_ref().is_some_and(Claim::is_ours) {
-            return Ok(()); // done before, or not for a forked child to do
+        if !self.is_ours() {
+            return Ok(());
         }
         self.held.store(false, Ordering::Release);
-        let Some(mut claim) = kept.take() else { return Ok(()) };
+        let Some(mut claim) = self.lock_claim().take() else { return Ok(()) }; // done before
         let released = match (claim.is_fresh(), self.context.is_local()) {
             (true, true) => self.unlink(&claim),
             (true, false) => self.take_away(&claim),
@@ -209,7 +210,7 @@ impl Tenure {
     fn release_late(&self, claim: &mut Claim) -> Result<(), Error> {
         let mut backoff = self.context.backoff();
         loop {
-            match succession::end(claim, &self.incarnation, |_, _| true)? {
+            match succession::end(claim, &self.incarnation, look_again_for_own)? {
                 Ending::Ended => return Ok(()),
                 Ending::Gone | Ending::Swept => return Err(self.lost()),
                 Ending::NotNow => self.context.pause(&mut backoff, Duration::MAX),
@@ -226,14 +227,21 @@ impl Tenure {
         &self,
         hand_over: impl FnOnce(&Claim) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut kept = self.lock_claim();
-        let Some(claim) = kept.as_ref().filter(|claim| claim.is_ours()) else {
-            return Err(self.lost());
-        };
-        hand_over(claim)?;
+        self.with_claim(|claim| hand_over(claim))?;
         self.held.store(false, Ordering::Release);
-        *kept = None;
+        drop(self.lock_claim().take());
         Ok(())
+    }
+
+    /// Does something with the claim, unless there is no tenure any more or never was in this
+    /// process.
+    fn with_claim<T>(&self, act: impl FnOnce(&mut Claim) -> Result<T, Error>) -> Result<T, Error> {
+        if self.is_ours() {
+            if let Some(claim) = self.lock_claim().as_mut() {
+                return act(claim);
+            }
+        }
+        Err(self.lost())
     }
 
     fn lock_claim(&self) -> MutexGuard<'_, Option<Claim>> {
