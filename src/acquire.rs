@@ -16,6 +16,7 @@ use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
 use crate::judge::{Judge, Verdict, linked};
+use crate::safeguard::Safeguard;
 use crate::succession::{self, Ending};
 use crate::tenure::Tenure;
 use crate::wait::Backoff;
@@ -29,6 +30,9 @@ pub(crate) enum Patience<'a> {
     While(&'a mut dyn FnMut(&Obstacle) -> bool),
     Endless,
 }
+
+/// How often to try for a lock that looks free before a pause is due all the same.
+const AT_ONCE: u32 = 4;
 
 /// Contends for the lock until it is ours or patience ends.
 pub(crate) fn acquire(
@@ -95,7 +99,15 @@ impl Contender<'_> {
     }
 
     fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
+        let mut tries = 0;
         loop {
+            if tries == AT_ONCE {
+                tries = 0;
+                // Others are quicker each time, or a client's cache shows what is no longer there.
+                let taken = io::Error::from_raw_os_error(libc::EEXIST);
+                self.wait(&claim.context, Obstacle::Unreadable(taken))?;
+            }
+            tries += 1;
             match link(claim)? {
                 Link::Made => return Ok(Outcome::Linked),
                 Link::Swept => return Ok(Outcome::Swept),
@@ -114,6 +126,9 @@ impl Contender<'_> {
         loop {
             let obstacle = match self.judge.judge(claim)? {
                 Verdict::Free => return Ok(Release::Seen),
+                Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
+                    return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
+                }
                 Verdict::Mine => return Ok(Release::NotNeeded),
                 Verdict::NotLinked => return Err(no_hard_links(claim, None)),
                 Verdict::Over(over, holder) => {
@@ -128,7 +143,7 @@ impl Contender<'_> {
                 Verdict::Wait(obstacle) => obstacle,
             };
             self.wait(&claim.context, obstacle)?;
-            if claim.freshen()? == Kept::Swept {
+            if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
                 return Ok(Release::Swept);
             }
         }

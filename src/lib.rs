@@ -19,6 +19,9 @@ mod names;
 mod options;
 mod process;
 mod report;
+mod safeguard;
+#[cfg(test)]
+mod sim;
 mod succession;
 mod sweep;
 mod tenure;

@@ -15,6 +15,7 @@ use crate::fs::FileId;
 use crate::judge::{self, Incarnation, look_again_for_own};
 use crate::names::ClaimName;
 use crate::report::report;
+use crate::safeguard::Safeguard;
 use crate::succession::{self, Caught, Ending, Sitting};
 
 /// The lock, held by a claim of this process.
@@ -150,6 +151,9 @@ impl Tenure {
 
     /// Renews a lease that is over, if nobody has ended it.
     fn refresh_late(&self, claim: &mut Claim) -> Result<(), Error> {
+        if !Safeguard::LateHolderTakesSeat.stands() {
+            return self.refresh_in_time(claim).map(|_| ());
+        }
         let mut backoff = self.context.backoff();
         loop {
             match succession::sit_down(claim, &self.incarnation, look_again_for_own)? {
@@ -208,6 +212,9 @@ impl Tenure {
     }
 
     fn release_late(&self, claim: &mut Claim) -> Result<(), Error> {
+        if !Safeguard::LateHolderTakesSeat.stands() {
+            return self.unlink(claim);
+        }
         let mut backoff = self.context.backoff();
         loop {
             match succession::end(claim, &self.incarnation, look_again_for_own)? {

@@ -1,0 +1,50 @@
+//! The protocol's safeguards, by name.
+//!
+//! All of them stand, always. The simulator takes one at a time away, to see that something goes
+//! wrong without it: a checker that finds nothing to complain of proves nothing.
+
+/// What keeps two processes from holding the lock at once, or one from being told a falsehood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Safeguard {
+    /// The right to end an incarnation is won by a link.
+    Seat,
+    /// Whoever is in a seat looks again whether the lock file is still what it was.
+    SecondLook,
+    /// Whoever takes a seat first touches its claim.
+    TouchBeforeSeat,
+    /// A holder whose lease is over takes a seat too.
+    LateHolderTakesSeat,
+    /// A waiter keeps its claim's lease ahead.
+    FreshWhileWaiting,
+    /// The truth is the inode, whatever link(2) said.
+    TruthIsInode,
+    /// What the rename caught is looked at, and put back if it was another's.
+    LookAtCatch,
+}
+
+#[cfg(not(test))]
+impl Safeguard {
+    pub(crate) const fn stands(self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static REMOVED: std::cell::Cell<&'static [Safeguard]> = const { std::cell::Cell::new(&[]) };
+}
+
+#[cfg(test)]
+impl Safeguard {
+    pub(crate) fn stands(self) -> bool {
+        !REMOVED.get().contains(&self)
+    }
+
+    /// Does something without these safeguards, on this thread.
+    pub(crate) fn without<T>(removed: &'static [Safeguard], act: impl FnOnce() -> T) -> T {
+        REMOVED.set(removed);
+        let done = act();
+        REMOVED.set(&[]);
+        done
+    }
+}

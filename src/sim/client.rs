@@ -1,0 +1,190 @@
+//! One NFS client: what it has cached, and the [`Fs`] of the processes on it.
+//!
+//! Names are cached until the client learns that others have changed the directory, which it does
+//! from the reply to a change of its own (RFC 1813, `wcc_data`). Whether a cached name is used that
+//! the server no longer agrees with is the scheduler's choice.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::server::{Answer, Handle, Request};
+use super::world::Process;
+use crate::fs::{Attr, Fs};
+
+/// What one machine believes of the server.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    names: BTreeMap<PathBuf, Cached>,
+    /// What was read of an inode, with its attributes.
+    inodes: BTreeMap<Handle, (Duration, Attr, Vec<u8>)>,
+    /// How often the directory had changed when the client last heard.
+    changes: u64,
+}
+
+/// A name that was looked up, which may have led nowhere.
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    handle: Option<Handle>,
+    until: Duration,
+}
+
+/// For how long a directory's names are believed without asking: `acdirmin`, see nfs(5).
+const BELIEVED: Duration = Duration::from_secs(30);
+
+impl Cache {
+    pub(super) fn get(&self, path: &Path, now: Duration) -> Option<Option<Handle>> {
+        self.names.get(path).filter(|cached| now < cached.until).map(|cached| cached.handle)
+    }
+
+    pub(super) fn learn(&mut self, path: &Path, handle: Option<Handle>, now: Duration) {
+        self.names.insert(path.to_owned(), Cached { handle, until: now + BELIEVED });
+    }
+
+    pub(super) fn forget(&mut self, path: &Path) {
+        self.names.remove(path);
+    }
+
+    /// The attributes and the content of an inode, as they once were.
+    pub(super) fn inode(&self, handle: Handle, now: Duration) -> Option<(Attr, Vec<u8>)> {
+        let (until, attr, content) = self.inodes.get(&handle)?;
+        (now < *until).then(|| (*attr, content.clone()))
+    }
+
+    pub(super) fn learn_inode(&mut self, handle: Handle, read: (Attr, Vec<u8>), now: Duration) {
+        self.inodes.insert(handle, (now + BELIEVED, read.0, read.1));
+    }
+
+    /// A change of our own took the directory from one count to another: if others have changed
+    /// it too, nothing that was cached can be trusted.
+    pub(super) fn changed(&mut self, before: u64, after: u64) {
+        if self.changes != before {
+            self.names.clear();
+        }
+        self.changes = after;
+    }
+}
+
+/// The file system, as one process sees it.
+#[derive(Clone, Debug)]
+pub(super) struct SimFs {
+    pub(super) process: Process,
+    pub(super) local: bool,
+}
+
+impl SimFs {
+    fn ask(&self, request: Request) -> io::Result<Answer> {
+        self.process.ask(request).map_err(io::Error::from_raw_os_error)
+    }
+
+    /// What a name leads to, by the cache or by asking; ESTALE makes the kernel ask again.
+    fn walk(&self, path: &Path) -> io::Result<(Handle, Attr)> {
+        if let Some(cached) = self.process.cached(path) {
+            let handle = cached.ok_or(io::Error::from_raw_os_error(libc::ENOENT))?;
+            if let Some((attr, _)) = self.process.cached_inode(handle) {
+                return Ok((handle, attr));
+            }
+            match self.ask(Request::GetAttr(handle)) {
+                Ok(Answer::Attr(handle, attr)) => return Ok((handle, attr)),
+                Err(error) if error.raw_os_error() != Some(libc::ESTALE) => return Err(error),
+                _ => self.process.forget(path),
+            }
+        }
+        let found = self.ask(Request::Lookup(path.to_owned()));
+        match found {
+            Ok(Answer::Attr(handle, attr)) => {
+                self.process.learn(path, Some(handle));
+                Ok((handle, attr))
+            }
+            Ok(other) => unreachable!("a look-up was answered with {other:?}"),
+            Err(error) => {
+                if error.raw_os_error() == Some(libc::ENOENT) {
+                    self.process.learn(path, None);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The handle of a name that is about to be used, for no request if it is cached.
+    fn handle(&self, path: &Path) -> io::Result<Handle> {
+        match self.process.cached(path) {
+            Some(Some(handle)) => Ok(handle),
+            Some(None) => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            None => self.walk(path).map(|(handle, _)| handle),
+        }
+    }
+}
+
+impl Fs for SimFs {
+    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
+        match self.ask(Request::Create(path.to_owned()))? {
+            Answer::Attr(handle, attr) => {
+                self.process.learn(path, Some(handle));
+                self.ask(Request::Write(handle, content.to_owned()))?;
+                Ok(attr)
+            }
+            other => unreachable!("a create was answered with {other:?}"),
+        }
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Attr> {
+        self.walk(path).map(|(_, attr)| attr)
+    }
+
+    fn read(&self, path: &Path, _limit: usize) -> io::Result<(Attr, Vec<u8>)> {
+        let handle = self.handle(path)?;
+        if let Some(cached) = self.process.cached_inode(handle) {
+            return Ok(cached);
+        }
+        match self.ask(Request::Read(handle))? {
+            Answer::Content(attr, content) => {
+                self.process.learn_inode(handle, (attr, content.clone()));
+                Ok((attr, content))
+            }
+            other => unreachable!("a read was answered with {other:?}"),
+        }
+    }
+
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
+        let handle = self.handle(path)?;
+        self.ask(Request::SetMtime(handle, mtime)).map(|_| ())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let handle = self.handle(from)?;
+        if let Some(Some(_)) = self.process.cached(to) {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST)); // as the client believes
+        }
+        self.process.forget(to);
+        self.ask(Request::Link(handle, to.to_owned()))?;
+        self.process.learn(to, Some(handle));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let renamed = self.ask(Request::Rename(from.to_owned(), to.to_owned()));
+        self.process.forget(from);
+        self.process.forget(to);
+        renamed.map(|_| ())
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        let removed = self.ask(Request::Remove(path.to_owned()));
+        self.process.forget(path);
+        removed.map(|_| ())
+    }
+
+    fn list(&self, _dir: &Path) -> io::Result<Vec<OsString>> {
+        match self.ask(Request::List)? {
+            Answer::Names(names) => Ok(names),
+            other => unreachable!("a list was answered with {other:?}"),
+        }
+    }
+
+    fn is_local(&self, _dir: &Path) -> io::Result<bool> {
+        Ok(self.local)
+    }
+}

@@ -1,0 +1,188 @@
+//! The file server: inodes, names and its clock. Every request is executed in one step.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::fs::{Attr, FileId};
+
+/// An inode as a client keeps hold of it: the number, and which of its uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Handle {
+    ino: u64,
+    generation: u64,
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "inode {}.{}", self.ino, self.generation)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Inode {
+    generation: u64,
+    nlink: u64,
+    content: Vec<u8>,
+    mtime: SystemTime,
+    ctime: SystemTime,
+}
+
+/// What a client asks for. Names are the server's to look up; handles are not.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Lookup(PathBuf),
+    GetAttr(Handle),
+    Read(Handle),
+    Create(PathBuf),
+    Write(Handle, Vec<u8>),
+    SetMtime(Handle, SystemTime),
+    Link(Handle, PathBuf),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+    List,
+}
+
+/// What the server answers.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Done,
+    Attr(Handle, Attr),
+    Content(Attr, Vec<u8>),
+    Names(Vec<OsString>),
+}
+
+/// One directory of one server.
+#[derive(Debug)]
+pub(super) struct Server {
+    inodes: BTreeMap<u64, Inode>,
+    names: BTreeMap<PathBuf, u64>,
+    generations: u64,
+    /// Counts the changes of the directory, as NFSv4's change attribute does.
+    pub(super) changes: u64,
+    epoch: SystemTime,
+}
+
+type Result<T> = std::result::Result<T, i32>;
+
+impl Server {
+    pub(super) fn new() -> Server {
+        Server {
+            inodes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            generations: 0,
+            changes: 0,
+            epoch: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &Path> {
+        self.names.keys().map(PathBuf::as_path)
+    }
+
+    /// What a name leads to right now.
+    pub(super) fn find(&self, path: &Path) -> Option<Handle> {
+        let ino = *self.names.get(path)?;
+        Some(Handle { ino, generation: self.inodes[&ino].generation })
+    }
+
+    pub(super) fn execute(&mut self, request: &Request, now: Duration) -> Result<Answer> {
+        let time = self.epoch + now;
+        match request {
+            Request::Lookup(path) => {
+                let handle = self.find(path).ok_or(libc::ENOENT)?;
+                self.attr(handle)
+            }
+            Request::GetAttr(handle) => self.attr(*handle),
+            Request::Read(handle) => {
+                let content = self.inode(*handle)?.content.clone();
+                match self.attr(*handle)? {
+                    Answer::Attr(_, attr) => Ok(Answer::Content(attr, content)),
+                    other => Ok(other),
+                }
+            }
+            Request::Create(path) => {
+                if self.names.contains_key(path) {
+                    return Err(libc::EEXIST);
+                }
+                // The lowest free number: file systems use them again at once.
+                let ino = (1..).find(|ino| !self.inodes.contains_key(ino)).unwrap_or(0);
+                self.generations += 1;
+                let generation = self.generations;
+                let inode =
+                    Inode { generation, nlink: 1, content: vec![], mtime: time, ctime: time };
+                self.inodes.insert(ino, inode);
+                self.names.insert(path.clone(), ino);
+                self.changes += 1;
+                self.attr(Handle { ino, generation })
+            }
+            Request::Write(handle, content) => {
+                let inode = self.inode(*handle)?;
+                inode.content.clone_from(content);
+                (inode.mtime, inode.ctime) = (time, time);
+                Ok(Answer::Done)
+            }
+            Request::SetMtime(handle, mtime) => {
+                let inode = self.inode(*handle)?;
+                (inode.mtime, inode.ctime) = (*mtime, time);
+                Ok(Answer::Done)
+            }
+            Request::Link(handle, to) => {
+                if self.names.contains_key(to) {
+                    return Err(libc::EEXIST);
+                }
+                let inode = self.inode(*handle)?;
+                inode.nlink += 1;
+                inode.ctime = time;
+                self.names.insert(to.clone(), handle.ino);
+                self.changes += 1;
+                Ok(Answer::Done)
+            }
+            Request::Rename(from, to) => {
+                let ino = *self.names.get(from).ok_or(libc::ENOENT)?;
+                if self.names.get(to) == Some(&ino) {
+                    return Ok(Answer::Done); // two names of one inode: rename(2) does nothing
+                }
+                self.names.remove(from);
+                if let Some(replaced) = self.names.insert(to.clone(), ino) {
+                    self.unlink(replaced, time);
+                }
+                self.changes += 1;
+                Ok(Answer::Done)
+            }
+            Request::Remove(path) => {
+                let ino = self.names.remove(path).ok_or(libc::ENOENT)?;
+                self.unlink(ino, time);
+                self.changes += 1;
+                Ok(Answer::Done)
+            }
+            Request::List => {
+                let names = self.names.keys().filter_map(|path| path.file_name());
+                Ok(Answer::Names(names.map(OsString::from).collect()))
+            }
+        }
+    }
+
+    fn inode(&mut self, handle: Handle) -> Result<&mut Inode> {
+        let inode = self.inodes.get_mut(&handle.ino).ok_or(libc::ESTALE)?;
+        if inode.generation == handle.generation { Ok(inode) } else { Err(libc::ESTALE) }
+    }
+
+    fn attr(&mut self, handle: Handle) -> Result<Answer> {
+        let inode = self.inode(handle)?;
+        let id = FileId { dev: 1, ino: handle.ino };
+        let Inode { nlink, mtime, ctime, .. } = *inode;
+        Ok(Answer::Attr(handle, Attr { id, nlink, is_file: true, mtime, ctime }))
+    }
+
+    fn unlink(&mut self, ino: u64, time: SystemTime) {
+        let Some(inode) = self.inodes.get_mut(&ino) else { return };
+        inode.nlink -= 1;
+        inode.ctime = time;
+        if inode.nlink == 0 {
+            self.inodes.remove(&ino);
+        }
+    }
+}

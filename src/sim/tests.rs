@@ -1,0 +1,238 @@
+//! What is explored, and what must be found when a safeguard is missing.
+
+use std::ops::Range;
+
+use super::run::{Actor, Faults, Outcome, Scenario, Script, run};
+use super::schedule::{Exhaustive, Random};
+use super::world::Caching;
+use crate::holder::StalePolicy;
+use crate::safeguard::Safeguard;
+
+/// Takes the lock, works under it, refreshes it, works, and gives it back.
+fn tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(2);
+    if actor.refresh(&guard) {
+        actor.sleep(2);
+    }
+    actor.unlock(guard);
+}
+
+/// Takes the lock and gives it back.
+fn brief_tenure(actor: &Actor) {
+    if let Some(guard) = actor.lock() {
+        actor.unlock(guard);
+    }
+}
+
+fn two_tenures(actor: &Actor) {
+    brief_tenure(actor);
+    tenure(actor);
+}
+
+/// The processes and their machines, on a network file system.
+fn scenario(processes: &[(&'static str, usize, Script)]) -> Scenario {
+    Scenario {
+        processes: processes.to_vec(),
+        // One has run for days and is an hour fast, one was just started and is an hour slow.
+        clients: vec![(500_000, 3600), (5, -3600), (70, 0)],
+        policy: StalePolicy::ExpiredOrDead,
+        local: false,
+        faults: Faults::default(),
+        caching: Caching::Nothing,
+    }
+}
+
+fn two() -> Scenario {
+    scenario(&[("alice", 0, tenure), ("bob", 1, tenure)])
+}
+
+fn three() -> Scenario {
+    scenario(&[("alice", 0, two_tenures), ("bob", 1, two_tenures), ("carol", 1, tenure)])
+}
+
+fn five() -> Scenario {
+    scenario(&[
+        ("alice", 0, two_tenures),
+        ("bob", 1, two_tenures),
+        ("carol", 1, tenure),
+        ("dave", 2, two_tenures),
+        ("eve", 2, tenure),
+    ])
+}
+
+const CRASH: Faults = Faults { crashes: 1, repeats: 0, errors: 0 };
+const CRASHES: Faults = Faults { crashes: 2, repeats: 0, errors: 0 };
+const TROUBLE: Faults = Faults { crashes: 1, repeats: 0, errors: 2 };
+
+/// How many random schedules each test tries: in CI they are a million in all.
+fn seeds() -> Range<u64> {
+    let count = std::env::var("LINKLOCK_SCHEDULES").ok().and_then(|count| count.parse().ok());
+    0..count.unwrap_or(3_000)
+}
+
+fn report(outcome: &Outcome, how: &str) -> String {
+    let violation = outcome.violation.as_deref().unwrap_or("nothing is wrong");
+    format!("{}\n\n{how}: {violation}\n", outcome.trace.join("\n"))
+}
+
+/// Every run with at most so many deviations from the undisturbed one.
+fn explore(scenario: &Scenario, deviations: usize) -> Result<String, String> {
+    let mut schedule = Exhaustive::new(deviations);
+    for runs in 1.. {
+        if run(scenario, &mut schedule, false).violation.is_some() {
+            schedule.again();
+            let outcome = run(scenario, &mut schedule, true);
+            return Err(report(&outcome, &format!("deviations: {deviations}, run {runs}")));
+        }
+        if !schedule.next_run() {
+            return Ok(format!("{runs} runs, which are all with {deviations} deviations"));
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+/// Random runs. `LINKLOCK_SEED` replays a single one.
+fn sample(scenario: &Scenario) -> Result<String, String> {
+    let only = std::env::var("LINKLOCK_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    let seeds = only.map_or_else(seeds, |seed| seed..seed + 1);
+    let (mut tenures, runs) = (0, seeds.end - seeds.start);
+    for seed in seeds {
+        let schedule = || Random::new(seed, scenario.processes.len() + 1);
+        let outcome = run(scenario, &mut schedule(), false);
+        tenures += outcome.tenures;
+        if outcome.violation.is_some() {
+            let outcome = run(scenario, &mut schedule(), true);
+            return Err(report(&outcome, &format!("LINKLOCK_SEED={seed}")));
+        }
+    }
+    Ok(format!("{runs} random runs, {tenures} tenures"))
+}
+
+fn assert_safe(shown: Result<String, String>) {
+    match shown {
+        Ok(explored) => println!("{explored}"),
+        Err(trace) => panic!("\n{trace}"),
+    }
+}
+
+/// With its safeguards the scenario is safe. Without these something is found to be wrong, and
+/// this.
+fn assert_needed(removed: &'static [Safeguard], scenario: &Scenario, violation: &str) {
+    assert_safe(sample(scenario));
+    let trace = Safeguard::without(removed, || sample(scenario)).expect_err("nothing was found");
+    assert!(trace.contains(violation), "{trace}");
+}
+
+const OVERLAP: &str = "while the lease of";
+
+#[test]
+fn two_processes_in_every_order() {
+    assert_safe(explore(&Scenario { faults: CRASH, ..two() }, 2));
+}
+
+#[test]
+fn two_processes_in_every_order_on_a_local_file_system() {
+    assert_safe(explore(&Scenario { faults: CRASH, local: true, ..two() }, 2));
+}
+
+#[test]
+fn two_processes_with_errors_in_every_order() {
+    assert_safe(explore(&Scenario { faults: TROUBLE, ..two() }, 2));
+}
+
+#[test]
+fn three_processes_and_crashes() {
+    assert_safe(sample(&Scenario { faults: CRASHES, ..three() }));
+}
+
+#[test]
+fn three_processes_and_crashes_on_a_local_file_system() {
+    assert_safe(sample(&Scenario { faults: CRASHES, local: true, ..three() }));
+}
+
+#[test]
+fn three_processes_with_stale_names() {
+    assert_safe(sample(&Scenario { faults: CRASHES, caching: Caching::Names, ..three() }));
+}
+
+#[test]
+fn three_processes_and_errors() {
+    assert_safe(sample(&Scenario { faults: TROUBLE, caching: Caching::Names, ..three() }));
+}
+
+#[test]
+fn five_processes_and_crashes() {
+    assert_safe(sample(&Scenario { faults: CRASHES, caching: Caching::Names, ..five() }));
+}
+
+#[test]
+fn five_processes_by_leases_alone() {
+    let policy = StalePolicy::Expired;
+    assert_safe(sample(&Scenario { faults: CRASHES, policy, ..five() }));
+}
+
+#[test]
+fn three_processes_and_requests_executed_twice() {
+    let faults = Faults { crashes: 0, repeats: 1, errors: 0 };
+    assert_safe(sample(&Scenario { faults, ..three() }));
+}
+
+#[test]
+fn the_seat_is_needed() {
+    assert_needed(
+        &[Safeguard::Seat],
+        &Scenario { faults: CRASHES, local: true, ..five() },
+        OVERLAP,
+    );
+}
+
+#[test]
+fn the_second_look_is_needed() {
+    let scenario = Scenario { faults: CRASHES, local: true, ..five() };
+    assert_needed(&[Safeguard::SecondLook], &scenario, OVERLAP);
+}
+
+#[test]
+fn the_touch_before_the_seat_is_needed() {
+    assert_needed(&[Safeguard::TouchBeforeSeat], &Scenario { faults: CRASHES, ..five() }, OVERLAP);
+}
+
+#[test]
+fn the_late_holders_seat_is_needed() {
+    let scenario = Scenario { faults: CRASHES, local: true, ..five() };
+    assert_needed(&[Safeguard::LateHolderTakesSeat], &scenario, OVERLAP);
+}
+
+/// Of the two, each makes up for the other: whoever links a claim that has expired meanwhile is late
+/// from the first moment on, and keeps to the rule for those. flufl.lock has neither.
+#[test]
+fn keeping_the_claim_fresh_is_needed() {
+    let removed = &[Safeguard::FreshWhileWaiting, Safeguard::LateHolderTakesSeat];
+    let slow = |actor: &Actor| {
+        let Some(guard) = actor.lock() else { return };
+        for _ in 0..6 {
+            actor.sleep(9);
+            actor.refresh(&guard);
+        }
+        actor.unlock(guard);
+    };
+    let processes: [(_, _, Script); 3] =
+        [("alice", 0, slow), ("bob", 1, two_tenures), ("carol", 2, two_tenures)];
+    assert_needed(removed, &scenario(&processes), OVERLAP);
+}
+
+#[test]
+fn the_look_at_the_inode_is_needed() {
+    let faults = Faults { crashes: 0, repeats: 1, errors: 0 };
+    let falsehood = "holds a lock already";
+    assert_needed(&[Safeguard::TruthIsInode], &Scenario { faults, ..two() }, falsehood);
+}
+
+#[test]
+fn forced_attributes_are_needed() {
+    let scenario = |caching| Scenario { faults: CRASHES, caching, ..five() };
+    assert_safe(sample(&scenario(Caching::Names)));
+    let trace = sample(&scenario(Caching::Everything)).expect_err("nothing was found");
+    assert!(trace.contains(OVERLAP), "{trace}");
+}
