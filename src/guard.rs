@@ -95,7 +95,13 @@ impl LockGuard {
     pub fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
         check_lifetime(self.path(), lifetime)?;
         self.tenure.set_lifetime(lifetime);
-        self.tenure.refresh()
+        let refreshed = self.tenure.refresh();
+        if self.tenure.is_ours() {
+            if let Some(kept) = &*self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) {
+                kept.reschedule(&self.tenure);
+            }
+        }
+        refreshed
     }
 
     /// Refreshes the lock if it is still held, and says whether it was. flufl.lock:
@@ -178,7 +184,8 @@ impl LockGuard {
     /// Releases the lock, and says how that went. flufl.lock: `unlock()`.
     ///
     /// Blocks for a few file operations; once the lease is over also for those of a
-    /// [succession](crate#succession), as [`refresh`](Self::refresh) does.
+    /// [succession](crate#succession), as [`refresh`](Self::refresh) does. A forked child is told
+    /// [`Error::Lost`]: it never had the lock.
     ///
     /// # Errors
     ///
@@ -229,6 +236,9 @@ impl LockGuard {
     }
 
     fn stop_keep_alive(&self) {
+        if !self.tenure.is_ours() {
+            return; // there is no thread to stop in a forked child, which may hang on its locks
+        }
         *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -253,9 +263,7 @@ impl fmt::Debug for LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        if self.tenure.is_ours() {
-            self.stop_keep_alive();
-            self.tenure.close();
-        }
+        self.stop_keep_alive();
+        self.tenure.close();
     }
 }

@@ -12,7 +12,7 @@ use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation, Successor};
 use crate::holder::Owner;
-use crate::judge::{Sight, linked, look};
+use crate::judge::{Sight, is_lock_file, look};
 use crate::names::Neighbour;
 use crate::process::Process;
 use crate::tenure::Tenure;
@@ -31,24 +31,24 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
             .find(pid)
             .map_err(|_| Error::NoSuchOwner { path: context.lock().into(), pid })?,
     };
-    // A whole lease, so that nobody else acts on the lock while we do.
-    tenure.refresh()?;
     let mut new = Claim::make_for(&owner, context, tenure.lifetime())?;
-    tenure.let_go(|_| replace(&new))?;
+    let aside = context.names.aside(&new.name.nonce, context.random_number());
+    context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside))?;
+    let replaced = tenure.let_go(|| replace(&new, &aside));
+    // Already gone, if all went well.
+    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
+    replaced.and(tidied)?;
     Ok(new.let_go().to_owned())
 }
 
-/// Puts the new claim's inode in the lock file's place.
-fn replace(new: &Claim) -> Result<(), Error> {
+/// Puts the new claim's inode in the lock file's place, from its put-aside name.
+fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     let context = &new.context;
-    let aside = context.names.aside(&new.name.nonce, context.random_number());
-    context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside))?;
-    let renamed = context.fs.rename(&aside, context.lock());
+    let renamed = context.fs.rename(aside, context.lock());
     // If the first of two replies was lost the second says ENOENT: the truth is the inode.
-    if linked(new)?.is_some() {
+    if is_lock_file(new)? {
         return Ok(());
     }
-    context.remove(&aside).map_err(Error::io(Operation::Remove, &aside))?;
     match renamed {
         Err(error) => Err(Error::io(Operation::Rename, context.lock())(error)),
         Ok(()) => Err(Error::Lost { path: context.lock().into(), now: look(context)?.successor() }),

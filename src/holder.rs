@@ -77,6 +77,12 @@ impl Holder {
         self.server_time.duration_since(self.refreshed_at).unwrap_or_default()
     }
 
+    /// For how much longer its lease ran when this was read; zero if it was over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.expires_at.duration_since(self.server_time).unwrap_or_default()
+    }
+
     /// Whether its lease was over when this was read. Another may take the lock only once the
     /// clock slop has passed too.
     #[must_use]
@@ -87,7 +93,9 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host.display())?;
+        // Whoever may write the lock file chooses what this says.
+        let host = self.host.to_string_lossy();
+        write!(f, "process {} on {}", self.pid, host.escape_debug())?;
         match self.life {
             Life::Alive => write!(f, " (alive)")?,
             Life::Dead => write!(f, " (dead)")?,

@@ -1,6 +1,7 @@
 //! Looking at the lock file, and judging whether whoever holds it may be succeeded.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::claim::Claim;
@@ -22,6 +23,7 @@ pub(crate) struct Incarnation {
 
 /// What a look at the lock file shows.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one at a time, and never for long
 pub(crate) enum Sight {
     /// Nobody holds it.
     Free,
@@ -98,14 +100,20 @@ fn life(context: &Context, claim: &ClaimName) -> Life {
     if same_host { context.processes.life(&claim.process()) } else { Life::Unknown }
 }
 
-/// The lock file's attributes, if it is this claim's own inode, linked as often as that takes: to
-/// the lock file's name and the claim's. (Old BSD clients turned EEXIST into success; and a name
-/// that an NFS client has cached may still lead to the claim's inode after the lock file is gone,
-/// which the link count betrays.)
+/// The claim's attributes, if it is linked to the lock file: then it has a second name. That is how
+/// open(2) has it done on NFS. The claim is asked, not the lock file, since its name is nobody
+/// else's: an inode number that leads to the lock file may be another's by now.
 pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
+    let attr = claim.context.find(&claim.path).map_err(Error::io(Operation::Stat, &claim.path))?;
+    Ok(attr.filter(|attr| attr.id == claim.id && attr.nlink >= 2))
+}
+
+/// Whether the lock file is the inode of a claim that is surely there. Its link count does not
+/// tell, while it is linked to other names too: a seat, or where a breaker that died had put it.
+pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
     let lock = claim.context.lock();
     let attr = claim.context.find(lock).map_err(Error::io(Operation::Stat, lock))?;
-    Ok(attr.filter(|attr| attr.id == claim.id && attr.nlink >= 2))
+    Ok(attr.is_some_and(|attr| attr.id == claim.id))
 }
 
 /// What the second look shows, in the seat.
@@ -139,7 +147,7 @@ pub(crate) fn look_again(
 
 /// The second look of a holder that is late.
 pub(crate) fn look_again_for_own(claim: &Claim) -> Result<Again, Error> {
-    Ok(if linked(claim)?.is_some() { Again::StillOver } else { Again::Gone })
+    Ok(if is_lock_file(claim)? { Again::StillOver } else { Again::Gone })
 }
 
 /// A contender's judgement of the lock, from look to look.
@@ -196,9 +204,8 @@ impl Judge {
     /// [`look`], for one request if the lock file has not changed since the last time.
     fn look(&mut self, context: &Context) -> Result<Sight, Error> {
         let path = context.lock();
-        let attr = match context.find(path).map_err(Error::io(Operation::Stat, path))? {
-            None => return Ok(Sight::Free),
-            Some(attr) => attr,
+        let Some(attr) = context.find(path).map_err(Error::io(Operation::Stat, path))? else {
+            return Ok(Sight::Free);
         };
         if let Some((seen, incarnation)) = &self.last {
             if *seen == attr {
@@ -252,4 +259,10 @@ pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
 pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {
     let dead = |claim| context.is_local() && life(context, claim) == Life::Dead;
     has_expired(context, attr.mtime) || claim.is_some_and(dead)
+}
+
+/// The claim that a seat or a put-aside file is a link to, if it can be read.
+pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
+    let (_, content) = context.fs.read(path, CONTENT_MAX).ok()?;
+    context.names.parse_content(&content)
 }

@@ -32,12 +32,24 @@ impl KeepAlive {
         // Held until the lock is added: a keeper without any ends.
         let mut keepers = lock(&KEEPERS);
         let keeper = Keeper::of(tenure, &mut keepers)?;
-        let due = tenure.context.now() + tenure.lifetime() / 3;
-        let ward = Ward { tenure: Arc::downgrade(tenure), trouble: None, on_lost };
-        let number = lock(&keeper.wards).add(due, ward);
+        let due = next_refresh(tenure);
+        let ward = Ward { tenure: Arc::downgrade(tenure), due, trouble: None, on_lost };
+        let number = lock(&keeper.wards).add(ward);
         keeper.changed.notify_one();
         Ok(KeepAlive { keeper, number })
     }
+}
+
+impl KeepAlive {
+    /// The lease was changed: keep to the new one.
+    pub(crate) fn reschedule(&self, tenure: &Tenure) {
+        lock(&self.keeper.wards).schedule(self.number, next_refresh(tenure));
+        self.keeper.changed.notify_one();
+    }
+}
+
+fn next_refresh(tenure: &Tenure) -> Duration {
+    tenure.context.now() + tenure.lifetime() / 3
 }
 
 impl Drop for KeepAlive {
@@ -65,7 +77,8 @@ struct Keeper {
 #[derive(Debug, Default)]
 struct Wards {
     all: HashMap<u64, Ward>,
-    /// When each is to be refreshed, soonest first; those that are no longer kept too.
+    /// When each is to be refreshed, soonest first; and when some would have been that are no
+    /// longer kept, or were refreshed by their holders.
     due: BinaryHeap<Reverse<(Duration, u64)>>,
     next_number: u64,
 }
@@ -73,6 +86,7 @@ struct Wards {
 /// A lock to be kept alive.
 struct Ward {
     tenure: Weak<Tenure>,
+    due: Duration,
     /// What kept the last refresh from succeeding.
     trouble: Option<io::Error>,
     on_lost: OnLost,
@@ -85,12 +99,23 @@ impl fmt::Debug for Ward {
 }
 
 impl Wards {
-    fn add(&mut self, due: Duration, ward: Ward) -> u64 {
+    fn add(&mut self, ward: Ward) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
+        self.due.push(Reverse((ward.due, number)));
         self.all.insert(number, ward);
-        self.due.push(Reverse((due, number)));
         number
+    }
+
+    fn schedule(&mut self, number: u64, due: Duration) {
+        if let Some(ward) = self.all.get_mut(&number) {
+            ward.due = due;
+            self.due.push(Reverse((due, number)));
+        }
+    }
+
+    fn is_due(&self, number: u64, due: Duration) -> bool {
+        self.all.get(&number).is_some_and(|ward| ward.due == due)
     }
 }
 
@@ -137,6 +162,10 @@ impl Keeper {
                 }
                 continue;
             };
+            if !wards.is_due(number, due) {
+                wards.due.pop();
+                continue;
+            }
             match due.saturating_sub(self.clock.now()) {
                 Duration::ZERO => {
                     wards.due.pop();
@@ -158,7 +187,7 @@ impl Keeper {
         let due = match refreshed {
             Ok(()) => {
                 ward.trouble = None;
-                now + tenure.lifetime() / 3
+                next_refresh(tenure)
             }
             Err(Error::Io { error, .. }) if !tenure.remaining().is_zero() => {
                 ward.trouble = Some(error);
@@ -173,7 +202,7 @@ impl Keeper {
                 return;
             }
         };
-        wards.due.push(Reverse((due, number)));
+        wards.schedule(number, due);
     }
 }
 

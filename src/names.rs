@@ -89,8 +89,11 @@ impl Nonce {
 
     /// A seat must not look like a claim, whose third field is a number.
     fn key(&self) -> String {
-        let number = self.0.starts_with(|first: char| first.is_ascii_digit());
-        if number { format!("n{}", self.0) } else { self.0.clone() }
+        if self.is_number() { format!("n{}", self.0) } else { self.0.clone() }
+    }
+
+    fn is_number(&self) -> bool {
+        self.0.starts_with(|first: char| first.is_ascii_digit())
     }
 }
 
@@ -104,6 +107,12 @@ pub(crate) struct ClaimName {
 }
 
 impl ClaimName {
+    /// Whether a peer made it that keeps to no claims but the one that is the lock file: flufl.lock
+    /// never touches its claim while it waits.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.nonce.is_number()
+    }
+
     /// The process that it names. Nobody's start time is known from the mere pid of flufl.lock.
     pub(crate) fn process(&self) -> Process {
         Process { pid: self.pid, proof: self.nonce.proof() }
@@ -142,11 +151,16 @@ impl Names {
         let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into() };
         let longest = Process { pid: u32::MAX, proof: Some(Proof { world: 0, started: u64::MAX }) };
         let claim = names.new_claim(0, &longest);
-        let seat = names.join(BREAK, claim.nonce.key().as_bytes(), &[b'0'; NUMBER_DIGITS]);
-        if claim.file_name.len().max(seat.len()) > NAME_MAX {
+        if claim.file_name.len() > NAME_MAX || !names.fits(&claim.nonce) {
             return Err(BadName::TooLong);
         }
         Ok(names)
+    }
+
+    /// Whether the longest name that has this nonce in it can be.
+    fn fits(&self, nonce: &Nonce) -> bool {
+        let seat = self.join(BREAK, nonce.key().as_bytes(), &[b'0'; NUMBER_DIGITS]);
+        seat.len() <= NAME_MAX // `aside` is as long
     }
 
     pub(crate) fn lock(&self) -> &Path {
@@ -208,6 +222,7 @@ impl Names {
         }
         if let Some(pid) = parse_pid(second) {
             let nonce = Nonce::parse(third)?;
+            self.fits(&nonce).then_some(())?;
             let (file_name, host) = (entry.to_owned(), OsStr::from_bytes(host).to_owned());
             return Some(Neighbour::Claim(ClaimName { file_name, host, pid, nonce }));
         }

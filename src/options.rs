@@ -11,10 +11,12 @@ use crate::fs::{Clock, Fs, PosixFs, SystemClock};
 use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
 use crate::lock::Lock;
-use crate::names::Names;
+use crate::names::{BadName, Names};
 use crate::process::{PosixProcesses, Processes};
 use crate::wait::Polling;
 
+/// Less than this, and a lease is over before a file server has answered.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// Where time stamps of file systems end, this is too long.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -82,7 +84,7 @@ impl Lock {
 
 impl Options {
     /// How long a lease is: for how long the holder may be out of touch before others may take the
-    /// lock. At most ten years; 15 s by default, as in flufl.lock.
+    /// lock. From 10 ms to ten years; 15 s by default, as in flufl.lock.
     pub fn lifetime(mut self, lifetime: Duration) -> Options {
         self.lifetime = lifetime;
         self
@@ -172,6 +174,12 @@ impl Options {
             Some(host) => host,
             None => hostname::get().map_err(Error::io(Operation::HostName, &self.path))?,
         };
+        if self.path.file_name().is_none() {
+            return Err(Error::Invalid {
+                path: self.path,
+                reason: BadName::NoFileName.to_string(),
+            });
+        }
         let path = std::path::absolute(&self.path);
         let path = path.map_err(Error::io(Operation::Resolve, &self.path))?;
         let names = Names::new(&path, self.separator, &host)
@@ -195,8 +203,8 @@ impl Options {
 
 /// A lease must have a length, and an end that file systems can express.
 pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Error> {
-    if lifetime.is_zero() || lifetime > LONGEST {
-        let reason = format!("a lifetime of {lifetime:?} is not between 1 ns and ten years");
+    if !(SHORTEST..=LONGEST).contains(&lifetime) {
+        let reason = format!("a lifetime of {lifetime:?} is not between 10 ms and ten years");
         return Err(Error::Invalid { path: path.into(), reason });
     }
     Ok(())

@@ -22,8 +22,8 @@ use std::path::Path;
 use crate::claim::{Claim, Kept};
 use crate::context::{Context, is_forbidden, is_gone};
 use crate::error::{Error, Operation};
-use crate::judge::{Again, Incarnation, is_abandoned};
-use crate::names::{CONTENT_MAX, ClaimName, Nonce};
+use crate::judge::{Again, Incarnation, claim_in, is_abandoned};
+use crate::names::Nonce;
 use crate::report::report;
 use crate::safeguard::Safeguard;
 
@@ -159,7 +159,7 @@ impl<'a> Seat<'a> {
                     return Ok(Seating::Seated(Seat { claim, nonce, number }));
                 }
                 (_, Some(attr)) => {
-                    let other = read_claim(context, &path);
+                    let other = claim_in(context, &path);
                     if !is_abandoned(context, &attr, other.as_ref()) {
                         return Ok(Seating::Occupied);
                     }
@@ -195,12 +195,6 @@ impl<'a> Seat<'a> {
     }
 }
 
-/// The claim that sits in a seat. Unless it can be read, only its mtime tells of it.
-fn read_claim(context: &Context, seat: &Path) -> Option<ClaimName> {
-    let (_, content) = context.fs.read(seat, CONTENT_MAX).ok()?;
-    context.names.parse_content(&content)
-}
-
 /// What was found to have been taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caught {
@@ -229,7 +223,7 @@ pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught,
             _ => Ok(Caught::Nothing),
         };
     };
-    let named = || read_claim(context, &aside);
+    let named = || claim_in(context, &aside);
     let is_it = attr.id == expected.id && named().is_none_or(|name| name == expected.claim);
     let caught = if is_it || !Safeguard::LookAtCatch.stands() {
         Caught::Expected

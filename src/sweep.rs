@@ -2,12 +2,17 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::Attr;
-use crate::judge::{Sight, is_abandoned, look};
+use crate::judge::{Sight, claim_in, has_expired, is_abandoned, look};
 use crate::names::{Names, Neighbour};
+
+/// For how long a claim of flufl.lock's is left alone after it has expired: its maker may be waiting
+/// still, does not touch it meanwhile, and would wait for ever if it were gone.
+const FOREIGN_REST: Duration = Duration::from_secs(86_400);
 
 /// Removes the claims, seats and put-aside files of this lock, of any host, that have expired (or
 /// whose process is provably dead) and that the lock file is not. Says what it has removed; what
@@ -32,22 +37,27 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
     let Some(attr) = context.find(&path).map_err(Error::io(Operation::Stat, &path))? else {
         return Ok(false);
     };
-    let claim = match neighbour {
-        Neighbour::Claim(claim) => Some(claim),
-        Neighbour::Seat(_) | Neighbour::Aside => None,
+    let abandoned = match neighbour {
+        Neighbour::Claim(claim) if claim.is_foreign() => {
+            let rested = attr.mtime.checked_add(FOREIGN_REST);
+            rested.is_some_and(|rested| has_expired(context, rested))
+        }
+        Neighbour::Claim(claim) => is_abandoned(context, &attr, Some(claim)),
+        Neighbour::Seat(_) => is_abandoned(context, &attr, claim_in(context, &path).as_ref()),
+        // It was another's lock file: that its holder is dead says nothing of who put it there.
+        Neighbour::Aside => is_abandoned(context, &attr, None),
     };
-    Ok(is_abandoned(context, &attr, claim) && !is_in_use(context, &attr, neighbour)?)
+    Ok(abandoned && !is_in_use(context, &attr, neighbour)?)
 }
 
 /// Looked at last, after the file was seen to be abandoned: an abandoned file never becomes the
 /// lock file, for its owner would touch it first.
 fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bool, Error> {
     Ok(match (look(context)?, neighbour) {
-        (Sight::Free, _) => false,
+        (Sight::Free | Sight::NotALock, _) => false,
         // A dead breaker's seat must be passed over for as long as the lock file is what it was.
         (Sight::Held(held, _), Neighbour::Seat(key)) => Names::is_key_of(key, &held.claim.nonce),
         (Sight::Held(held, _), Neighbour::Claim(_) | Neighbour::Aside) => held.id == attr.id,
-        (Sight::NotALock, _) => false,
         (Sight::Unreadable(_), _) => true, // for all that can be told
     })
 }

@@ -4,6 +4,8 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -11,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
-use crate::fs::FileId;
-use crate::judge::{self, Incarnation, look_again_for_own};
+use crate::fs::{Attr, FileId};
+use crate::judge::{self, Incarnation, Sight, look_again_for_own};
 use crate::names::ClaimName;
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -29,6 +31,8 @@ pub(crate) struct Tenure {
     claim: Mutex<Option<Claim>>,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
+    /// How long a lease is to be, in nanoseconds.
+    lifetime: AtomicU64,
     held: AtomicBool,
 }
 
@@ -42,6 +46,7 @@ impl Tenure {
             incarnation,
             pid: claim.context.processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
+            lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
             claim: Mutex::new(Some(claim)),
             held: AtomicBool::new(true),
         }
@@ -67,11 +72,7 @@ impl Tenure {
 
     /// How much of the lease is left, by what the last successful refresh made sure of.
     pub(crate) fn remaining(&self) -> Duration {
-        if self.held.load(Ordering::Acquire) {
-            self.lease_ends().saturating_sub(self.context.now())
-        } else {
-            Duration::ZERO
-        }
+        self.lease_ends().saturating_sub(self.context.now())
     }
 
     /// For how long the lease has been over.
@@ -91,19 +92,24 @@ impl Tenure {
     }
 
     pub(crate) fn lifetime(&self) -> Duration {
-        self.lock_claim().as_ref().map_or(Duration::ZERO, |claim| claim.lifetime)
+        Duration::from_nanos(self.lifetime.load(Ordering::Acquire))
     }
 
     pub(crate) fn set_lifetime(&self, lifetime: Duration) {
-        if let Some(claim) = self.lock_claim().as_mut() {
-            claim.lifetime = lifetime;
-        }
+        self.lifetime.store(nanoseconds(lifetime), Ordering::Release);
+    }
+
+    /// Whether nobody else may touch the lock yet. It is not enough that the claim is fresh: a
+    /// holder that is late touches its claim before it knows whether the lock is still its own.
+    fn is_in_time(&self) -> bool {
+        !self.remaining().is_zero()
     }
 
     /// Makes the lease a whole lifetime from now.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
         self.with_claim(|claim| {
-            let in_time = claim.is_fresh() && self.refresh_in_time(claim)?;
+            claim.lifetime = self.lifetime();
+            let in_time = self.is_in_time() && self.refresh_in_time(claim)?;
             if !in_time {
                 self.refresh_late(claim)?;
             }
@@ -115,16 +121,15 @@ impl Tenure {
     /// Touches the claim and sees that it is still the lock file. False if that took so long that
     /// the lease which made it safe is over.
     fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
-        let safe_until = claim.lease;
         for _ in 0..2 {
             let before = self.context.now();
-            if claim.touch()? == Kept::Swept {
-                self.restore(claim)?;
-                continue;
-            }
-            let Some(attr) = judge::linked(claim)? else {
+            let kept = claim.touch()?;
+            let Some(attr) = self.linked(claim)? else {
                 return Err(self.lost());
             };
+            if kept == Kept::Swept {
+                continue; // its name is back
+            }
             // The touch has shown what time it is on the server now.
             self.context.server.set(attr.ctime, before, self.context.now());
             // If its clock was set forward, the end that we have written is too near: once more.
@@ -133,19 +138,31 @@ impl Tenure {
                 break;
             }
         }
-        Ok(safe_until.runs(self.context.now()))
+        Ok(self.is_in_time())
     }
 
-    /// Gives a claim that somebody removed its name back, from the lock file: while the lease
-    /// runs, that is ours.
-    fn restore(&self, claim: &Claim) -> Result<(), Error> {
+    /// [`judge::linked`], for a claim whose name somebody may have removed (say, whoever cleans
+    /// up temporary files): it is given back, from the lock file.
+    fn linked(&self, claim: &Claim) -> Result<Option<Attr>, Error> {
+        if let Some(attr) = judge::linked(claim)? {
+            return Ok(Some(attr));
+        }
+        if self.restore()? { judge::linked(claim) } else { Ok(None) }
+    }
+
+    /// Whether the lock file is still ours and the claim has its name again.
+    fn restore(&self) -> Result<bool, Error> {
+        let claim = self.context.names.claim(self.claim_name());
         match judge::look(&self.context)? {
-            judge::Sight::Held(held, _) if held.is(&self.incarnation) => self
-                .context
-                .fs
-                .link(self.context.lock(), &claim.path)
-                .map_err(Error::io(Operation::Link, &claim.path)),
-            other => Err(self.lost_to(other)),
+            Sight::Held(held, _) if held.is(&self.incarnation) => {
+                match self.context.fs.link(self.context.lock(), &claim) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        Err(Error::io(Operation::Link, &claim)(error))
+                    }
+                    _ => Ok(true),
+                }
+            }
+            _ => Ok(false),
         }
     }
 
@@ -161,6 +178,7 @@ impl Tenure {
                     seat.leave();
                     return Ok(());
                 }
+                Sitting::Swept if self.restore()? => {}
                 Sitting::Gone | Sitting::Swept => return Err(self.lost()),
                 // Somebody may be ending it right now: it is over in a moment, one way or another.
                 Sitting::NotNow => self.context.pause(&mut backoff, Duration::MAX),
@@ -170,11 +188,11 @@ impl Tenure {
 
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        if self.with_claim(|claim| judge::linked(claim))?.is_none() {
+        if self.with_claim(|claim| self.linked(claim))?.is_none() {
             return Err(self.lost());
         }
         if self.remaining().is_zero() {
-            return Err(Error::Expired { path: self.path(), ago: self.overdue(), error: None });
+            return Err(self.expired());
         }
         Ok(())
     }
@@ -182,29 +200,36 @@ impl Tenure {
     /// Gives the lock back. Whatever comes of it, this tenure is over.
     pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
-            return Ok(());
+            return Err(self.lost());
         }
         self.held.store(false, Ordering::Release);
         let Some(mut claim) = self.lock_claim().take() else { return Ok(()) }; // done before
-        let released = match (claim.is_fresh(), self.context.is_local()) {
-            (true, true) => self.unlink(&claim),
-            (true, false) => self.take_away(&claim),
-            (false, _) => self.release_late(&mut claim),
+        let released = if self.context.is_local() {
+            self.unlink(&mut claim)
+        } else {
+            self.take_away(&mut claim)
         };
         released.and(claim.remove())
     }
 
     /// Where nothing that is asked for is done twice, the lock file is simply removed.
-    fn unlink(&self, claim: &Claim) -> Result<(), Error> {
-        if judge::linked(claim)?.is_none() {
+    fn unlink(&self, claim: &mut Claim) -> Result<(), Error> {
+        if self.linked(claim)?.is_none() {
             return Err(self.lost());
+        }
+        // After the look, which may have taken its time: one operation follows the check.
+        if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
+            return self.release_late(claim);
         }
         let lock = self.context.lock();
         self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))
     }
 
     /// Where it may be, only what was looked at afterwards is sure.
-    fn take_away(&self, claim: &Claim) -> Result<(), Error> {
+    fn take_away(&self, claim: &mut Claim) -> Result<(), Error> {
+        if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
+            return self.release_late(claim);
+        }
         match succession::take_away(claim, &self.incarnation)? {
             Caught::Expected => Ok(()),
             Caught::Nothing | Caught::Another => Err(self.lost()),
@@ -212,13 +237,11 @@ impl Tenure {
     }
 
     fn release_late(&self, claim: &mut Claim) -> Result<(), Error> {
-        if !Safeguard::LateHolderTakesSeat.stands() {
-            return self.unlink(claim);
-        }
         let mut backoff = self.context.backoff();
         loop {
             match succession::end(claim, &self.incarnation, look_again_for_own)? {
                 Ending::Ended => return Ok(()),
+                Ending::Swept if self.restore()? => {}
                 Ending::Gone | Ending::Swept => return Err(self.lost()),
                 Ending::NotNow => self.context.pause(&mut backoff, Duration::MAX),
                 Ending::Forbidden(error) => {
@@ -228,13 +251,14 @@ impl Tenure {
         }
     }
 
-    /// Ends the tenure without releasing the lock, once `hand_over` has made it another's. The
-    /// claim is of no use then, and goes.
+    /// Ends the tenure without releasing the lock: makes sure of it, and of its lease, before
+    /// `hand_over` makes it another's in one operation. The claim is of no use then, and goes.
     pub(crate) fn let_go(
         &self,
-        hand_over: impl FnOnce(&Claim) -> Result<(), Error>,
+        hand_over: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.with_claim(|claim| hand_over(claim))?;
+        self.refresh()?;
+        self.with_claim(|_| if self.is_in_time() { hand_over() } else { Err(self.expired()) })?;
         self.held.store(false, Ordering::Release);
         drop(self.lock_claim().take());
         Ok(())
@@ -255,26 +279,28 @@ impl Tenure {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         self.context.lock().to_owned()
+    }
+
+    fn expired(&self) -> Error {
+        Error::Expired { path: self.path(), ago: self.overdue(), error: None }
     }
 
     /// Says who has the lock instead.
     pub(crate) fn lost(&self) -> Error {
         match judge::look(&self.context) {
-            Ok(sight) => self.lost_to(sight),
+            Ok(sight) => Error::Lost { path: self.path(), now: sight.successor() },
             Err(error) => error,
         }
     }
 
-    fn lost_to(&self, sight: judge::Sight) -> Error {
-        Error::Lost { path: self.path(), now: sight.successor() }
-    }
-
     /// [`release`](Self::release), where nobody can be told how it went.
     pub(crate) fn close(&self) {
-        if let Err(error) = self.release() {
-            report!(error, "a lock was not released as it should be");
+        if self.is_ours() {
+            if let Err(error) = self.release() {
+                report!(error, "a lock was not released as it should be");
+            }
         }
     }
 }

@@ -158,23 +158,17 @@ impl Fs for SimFs {
         if let Some(Some(_)) = self.process.cached(to) {
             return Err(io::Error::from_raw_os_error(libc::EEXIST)); // as the client believes
         }
-        self.process.forget(to);
         self.ask(Request::Link(handle, to.to_owned()))?;
         self.process.learn(to, Some(handle));
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let renamed = self.ask(Request::Rename(from.to_owned(), to.to_owned()));
-        self.process.forget(from);
-        self.process.forget(to);
-        renamed.map(|_| ())
+        self.ask(Request::Rename(from.to_owned(), to.to_owned())).map(|_| ())
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
-        let removed = self.ask(Request::Remove(path.to_owned()));
-        self.process.forget(path);
-        removed.map(|_| ())
+        self.ask(Request::Remove(path.to_owned())).map(|_| ())
     }
 
     fn list(&self, _dir: &Path) -> io::Result<Vec<OsString>> {

@@ -60,6 +60,7 @@ pub(super) struct Actor {
     pub(super) process: Process,
     pub(super) lock: Lock,
     pub(super) fs: SimFs,
+    may_be_caught: bool,
 }
 
 impl Actor {
@@ -79,7 +80,8 @@ impl Actor {
                 random,
             )
             .expect("the options are right");
-        Actor { process, lock, fs }
+        let may_be_caught = scenario.faults.repeats > 0;
+        Actor { process, lock, fs, may_be_caught }
     }
 
     pub(super) fn sleep(&self, seconds: u64) {
@@ -148,7 +150,11 @@ impl Actor {
     fn has_lock(&self, guard: &LockGuard) -> bool {
         let server = &self.process.world().server;
         let lock = server.find(Path::new(PATH));
-        lock.is_some() && lock == server.find(guard.claim_path())
+        match lock {
+            Some(lock) => server.find(guard.claim_path()) == Some(lock),
+            // A rename that is executed twice catches another's lock file, and puts it back.
+            None => self.may_be_caught,
+        }
     }
 
     /// Whoever is told that all is well with its lock must have it.

@@ -112,7 +112,10 @@ fn sample(scenario: &Scenario) -> Result<String, String> {
 fn assert_safe(shown: Result<String, String>) {
     match shown {
         Ok(explored) => println!("{explored}"),
-        Err(trace) => panic!("\n{trace}"),
+        Err(trace) => {
+            println!("{trace}");
+            panic!("something is wrong: the trace is above");
+        }
     }
 }
 
@@ -172,10 +175,13 @@ fn five_processes_by_leases_alone() {
     assert_safe(sample(&Scenario { faults: CRASHES, policy, ..five() }));
 }
 
+/// A third could take the lock while the second's is put back: that is what no lock can prevent on
+/// a server that executes a RENAME twice. See the crate's docs.
 #[test]
-fn three_processes_and_requests_executed_twice() {
+fn two_processes_and_requests_executed_twice() {
     let faults = Faults { crashes: 0, repeats: 1, errors: 0 };
-    assert_safe(sample(&Scenario { faults, ..three() }));
+    assert_safe(explore(&Scenario { faults, ..two() }, 2));
+    assert_safe(sample(&Scenario { faults, ..two() }));
 }
 
 #[test]
@@ -190,12 +196,14 @@ fn the_seat_is_needed() {
 #[test]
 fn the_second_look_is_needed() {
     let scenario = Scenario { faults: CRASHES, local: true, ..five() };
-    assert_needed(&[Safeguard::SecondLook], &scenario, OVERLAP);
+    assert_needed(&[Safeguard::SecondLook, Safeguard::LookAtCatch], &scenario, OVERLAP);
 }
 
 #[test]
 fn the_touch_before_the_seat_is_needed() {
-    assert_needed(&[Safeguard::TouchBeforeSeat], &Scenario { faults: CRASHES, ..five() }, OVERLAP);
+    // A seat with an expired claim in it is no seat: nobody ever acts in one.
+    let scenario = Scenario { faults: CRASHES, ..five() };
+    assert_needed(&[Safeguard::TouchBeforeSeat], &scenario, "never come to an end");
 }
 
 #[test]

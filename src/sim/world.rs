@@ -103,8 +103,15 @@ impl World {
         let answer = self.server.execute(request, self.now);
         let after = self.server.changes;
         let client = self.processes[process].client;
+        let cache = &mut self.clients[client].cache;
         if after != before {
-            self.clients[client].cache.changed(before, after);
+            cache.changed(before, after);
+        }
+        // The kernel forgets the names that it has asked to change, whoever lives to see it.
+        match request {
+            Request::Remove(path) | Request::Link(_, path) => cache.forget(path),
+            Request::Rename(from, to) => [from, to].iter().for_each(|path| cache.forget(path)),
+            _ => {}
         }
         self.note(process, || show(request, &answer));
         answer
