@@ -9,7 +9,7 @@ use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, FileId};
 use crate::lease::Lease;
-use crate::names::ClaimName;
+use crate::names::{ClaimName, Nonce};
 use crate::process::Process;
 use crate::report::report;
 
@@ -22,6 +22,8 @@ pub(crate) struct Claim {
     pub(crate) id: FileId,
     pub(crate) lifetime: Duration,
     pub(crate) lease: Lease,
+    /// The seat that it last expired in: see [`succession`](crate#succession).
+    pub(crate) forfeited: Option<(Nonce, u32)>,
     /// The process that answers for the file: who lets go of it is nobody any more.
     keeper: Option<u32>,
 }
@@ -77,6 +79,7 @@ impl Claim {
                 id: attr.id,
                 lifetime,
                 lease: Lease { ends: after },
+                forfeited: None,
                 keeper: Some(keeper),
             };
             if claim.touch()? == Kept::Yes {
@@ -100,6 +103,7 @@ impl Claim {
             id: attr.id,
             lifetime,
             lease: Lease { ends: now.saturating_add(left) },
+            forfeited: None,
             keeper: Some(context.processes.pid()),
             context: context.clone(),
         }
@@ -133,6 +137,14 @@ impl Claim {
     /// seat that it is in be passed over.
     pub(crate) fn is_fresh(&self) -> bool {
         self.lease.runs(self.context.now())
+    }
+
+    /// The first seat of that succession that it may sit in.
+    pub(crate) fn first_seat(&self, succession: &Nonce) -> u32 {
+        match &self.forfeited {
+            Some((of, number)) if of == succession => number + 1,
+            _ => 0,
+        }
     }
 
     /// The mtime that the lease's end looks like to others, for an error message.

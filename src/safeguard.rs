@@ -12,6 +12,8 @@ pub(crate) enum Safeguard {
     SecondLook,
     /// Whoever takes a seat first touches its claim.
     TouchBeforeSeat,
+    /// Whoever has stalled in a seat until its claim expired does not leave it to others.
+    ForfeitExpiredSeat,
     /// A holder whose lease is over takes a seat too.
     LateHolderTakesSeat,
     /// A waiter keeps its claim's lease ahead.
@@ -24,6 +26,7 @@ pub(crate) enum Safeguard {
 
 #[cfg(not(test))]
 impl Safeguard {
+    #[allow(clippy::unused_self)] // in tests it matters
     pub(crate) const fn stands(self) -> bool {
         true
     }

@@ -11,10 +11,15 @@
 //!    another's, and it is put back.
 //! 4. Only when L is no longer X, remove X's seats.
 //!
-//! A seat is as good as the claim in it, so whoever takes one first touches the claim. Linking to
-//! the seat has a second use on NFS: the reply tells the client that others have changed the
-//! directory, so that the second look does not go by a name that it has cached (RFC 1813, `wcc_data`;
-//! RFC 8881, `change_info4`).
+//! A seat is as good as the claim in it: whoever takes one first touches the claim, and acts only
+//! while it is fresh. Who finds that it has expired in the seat, after a stall, has forfeited it:
+//! another may have passed it over and be in the next. It neither acts nor leaves nor comes back to
+//! that seat, but tries for a later one. (The simulator found two breakers in two seats at once
+//! where the first came to, left its seat, and so let a third into it.)
+//!
+//! Linking to the seat has a second use on NFS: the reply tells the client that others have changed
+//! the directory, so that the second look does not go by a name that it has cached (RFC 1813,
+//! `wcc_data`; RFC 8881, `change_info4`).
 
 use std::io;
 use std::path::Path;
@@ -31,7 +36,7 @@ use crate::safeguard::Safeguard;
 #[derive(Debug)]
 #[must_use = "a seat that is not left keeps others from breaking the lock"]
 pub(crate) struct Seat<'a> {
-    claim: &'a Claim,
+    claim: &'a mut Claim,
     nonce: &'a Nonce,
     number: u32,
 }
@@ -105,7 +110,6 @@ pub(crate) fn sit_down<'a>(
     if Safeguard::TouchBeforeSeat.stands() && claim.touch()? == Kept::Swept {
         return Ok(Sitting::Swept);
     }
-    let claim = &*claim;
     let seat = match Seat::take(claim, &over.claim.nonce)? {
         Seating::Seated(seat) => seat,
         Seating::Occupied => return Ok(Sitting::NotNow),
@@ -114,8 +118,8 @@ pub(crate) fn sit_down<'a>(
     if !Safeguard::SecondLook.stands() {
         return Ok(Sitting::Seated(seat));
     }
-    match look_again(claim) {
-        Ok(Again::StillOver) if claim.is_fresh() => Ok(Sitting::Seated(seat)),
+    match look_again(seat.claim) {
+        Ok(Again::StillOver) if seat.claim.is_fresh() => Ok(Sitting::Seated(seat)),
         Ok(Again::StillOver | Again::NotOver) => {
             seat.leave();
             Ok(Sitting::NotNow)
@@ -143,9 +147,9 @@ enum Seating<'a> {
 
 impl<'a> Seat<'a> {
     /// Takes the first seat that nobody fresh is in. The claim must have been touched just now.
-    fn take(claim: &'a Claim, nonce: &'a Nonce) -> Result<Seating<'a>, Error> {
-        let context = &claim.context;
-        let mut number = 0;
+    fn take(claim: &'a mut Claim, nonce: &'a Nonce) -> Result<Seating<'a>, Error> {
+        let context = claim.context.clone();
+        let mut number = claim.first_seat(nonce);
         if !Safeguard::Seat.stands() {
             return Ok(Seating::Seated(Seat { claim, nonce, number }));
         }
@@ -159,8 +163,8 @@ impl<'a> Seat<'a> {
                     return Ok(Seating::Seated(Seat { claim, nonce, number }));
                 }
                 (_, Some(attr)) => {
-                    let other = claim_in(context, &path);
-                    if !is_abandoned(context, &attr, other.as_ref()) {
+                    let other = claim_in(&context, &path);
+                    if !is_abandoned(&context, &attr, other.as_ref()) {
                         return Ok(Seating::Occupied);
                     }
                     number += 1;
@@ -175,9 +179,14 @@ impl<'a> Seat<'a> {
     }
 
     /// Leaves the seat while the lock file is still the incarnation that it belongs to. The seats
-    /// of those who died in theirs stay: they must be passed over, not taken.
+    /// of those who died in theirs stay, and so does this one if it is forfeited: they must be
+    /// passed over, not taken.
     pub(crate) fn leave(self) {
-        self.remove(self.number);
+        if self.claim.is_fresh() || !Safeguard::ForfeitExpiredSeat.stands() {
+            self.remove(self.number);
+        } else {
+            self.claim.forfeited = Some((self.nonce.clone(), self.number));
+        }
     }
 
     /// Leaves the seat and removes those below it. The lock file is another's now, or none.

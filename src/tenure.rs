@@ -172,13 +172,16 @@ impl Tenure {
             return self.refresh_in_time(claim).map(|_| ());
         }
         let mut backoff = self.context.backoff();
+        let mut restored = false;
         loop {
             match succession::sit_down(claim, &self.incarnation, look_again_for_own)? {
                 Sitting::Seated(seat) => {
                     seat.leave();
-                    return Ok(());
+                    if claim.is_fresh() {
+                        return Ok(());
+                    }
                 }
-                Sitting::Swept if self.restore()? => {}
+                Sitting::Swept if !std::mem::replace(&mut restored, true) && self.restore()? => {}
                 Sitting::Gone | Sitting::Swept => return Err(self.lost()),
                 // Somebody may be ending it right now: it is over in a moment, one way or another.
                 Sitting::NotNow => self.context.pause(&mut backoff, Duration::MAX),
@@ -238,10 +241,11 @@ impl Tenure {
 
     fn release_late(&self, claim: &mut Claim) -> Result<(), Error> {
         let mut backoff = self.context.backoff();
+        let mut restored = false;
         loop {
             match succession::end(claim, &self.incarnation, look_again_for_own)? {
                 Ending::Ended => return Ok(()),
-                Ending::Swept if self.restore()? => {}
+                Ending::Swept if !std::mem::replace(&mut restored, true) && self.restore()? => {}
                 Ending::Gone | Ending::Swept => return Err(self.lost()),
                 Ending::NotNow => self.context.pause(&mut backoff, Duration::MAX),
                 Ending::Forbidden(error) => {

@@ -146,6 +146,14 @@ impl Actor {
         }
     }
 
+    /// Dies, whatever it holds.
+    pub(super) fn die(&self) {
+        let mut world = self.process.world();
+        world.processes[self.process.id].waiting = Waiting::Crashed;
+        let now = world.now;
+        world.monitor.dies(self.process.id, now);
+    }
+
     /// Whether the lock file is this process's, in truth.
     fn has_lock(&self, guard: &LockGuard) -> bool {
         let server = &self.process.world().server;
@@ -263,7 +271,9 @@ impl<'a> Run<'a> {
             script(&actor);
             let ended = actor.process.clone();
             drop(actor);
-            ended.world().processes[id].waiting = Waiting::Ended;
+            if !ended.has_crashed() {
+                ended.world().processes[id].waiting = Waiting::Ended;
+            }
         });
         self.stacks.push(Some(stack));
     }

@@ -108,7 +108,10 @@ impl Server {
                     return Err(libc::EEXIST);
                 }
                 // The lowest free number: file systems use them again at once.
-                let ino = (1..).find(|ino| !self.inodes.contains_key(ino)).unwrap_or(0);
+                let mut ino = 1;
+                while self.inodes.contains_key(&ino) {
+                    ino += 1;
+                }
                 self.generations += 1;
                 let generation = self.generations;
                 let inode =

@@ -1,0 +1,110 @@
+//! What the test files share: what a directory looks like, locks of others, waiting, and skipping.
+
+#![allow(dead_code)] // each test file is a crate of its own, and uses what it needs
+
+pub(crate) mod elsewhere;
+pub(crate) mod worker;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Far longer than anything here takes: what isn't done by then never will be.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Waits for a condition, and fails if it never comes true.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Says aloud, past the test harness, that this machine can't run a test. In CI it must.
+#[track_caller]
+pub(crate) fn skip(test: &str, why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
+    let _ = io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes());
+}
+
+/// The names in a directory, sorted.
+pub(crate) fn names(dir: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+/// The claims, and whatever else is beside a lock file under its name.
+pub(crate) fn beside(lock: &Path) -> Vec<PathBuf> {
+    let own = [lock.file_name().unwrap().as_encoded_bytes(), b"|"].concat();
+    let dir = lock.parent().unwrap();
+    let names = names(dir).into_iter();
+    names
+        .filter(|name| name.as_encoded_bytes().starts_with(&own))
+        .map(|name| dir.join(name))
+        .collect()
+}
+
+/// A directory tree, so that any change to it shows: a file's ctime tells of every write, touch,
+/// chmod, link and rename. (A directory's own times say only what its entries say.)
+pub(crate) fn snapshot(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    for name in names(dir) {
+        let path = dir.join(name);
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let what = format!("inode {}, mode {:o}", meta.ino(), meta.mode());
+        if meta.is_dir() {
+            all.extend(snapshot(&path));
+            all.insert(path, what);
+        } else {
+            let changed = format!("changed at {}.{:09}", meta.ctime(), meta.ctime_nsec());
+            all.insert(path, format!("{what}, {changed}"));
+        }
+    }
+    all
+}
+
+/// Locks like another host's flufl.lock. The holder can't be proven dead. Says the claim.
+pub(crate) fn lock_like_flufl(lock: &Path, expires_at: SystemTime) -> PathBuf {
+    let claim = claim_like_flufl(lock, "elsewhere|4711|815", expires_at);
+    fs::hard_link(&claim, lock).unwrap();
+    claim
+}
+
+/// Makes a claim like flufl.lock: `who` is host, pid and number.
+pub(crate) fn claim_like_flufl(lock: &Path, who: &str, expires_at: SystemTime) -> PathBuf {
+    let mut claim = lock.as_os_str().to_owned();
+    claim.push("|");
+    claim.push(who);
+    fs::write(&claim, claim.as_encoded_bytes()).unwrap();
+    set_lease_end(Path::new(&claim), expires_at);
+    claim.into()
+}
+
+/// Moves the end of a lease, as if time had passed.
+pub(crate) fn set_lease_end(file: &Path, expires_at: SystemTime) {
+    File::open(file).unwrap().set_modified(expires_at).unwrap();
+}
+
+/// When a lease ended that everybody may take over, by any slop.
+pub(crate) fn long_ago() -> SystemTime {
+    SystemTime::now() - 48 * HOUR // flufl.lock's claims rest for a day before they are swept
+}
+
+pub(crate) fn far_off() -> SystemTime {
+    SystemTime::now() + HOUR
+}
+
+pub(crate) fn same_inode(one: &Path, other: &Path) -> bool {
+    let id = |path| fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    id(one).is_some() && id(one) == id(other)
+}
