@@ -1,0 +1,125 @@
+//! Keeping a lock alive from another thread.
+
+use std::fs;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use linklock::{Error, Lock, LockGuard, Successor};
+use tempfile::{TempDir, tempdir};
+
+use crate::common::{names, wait_until};
+
+/// Long enough that a busy machine refreshes in time, short enough to wait for a few of them.
+const LIFETIME: Duration = Duration::from_millis(1500);
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn held(lifetime: Duration) -> (TempDir, LockGuard) {
+    let dir = tempdir().unwrap();
+    let lock = Lock::options(dir.path().join("lock")).lifetime(lifetime).build().unwrap();
+    let guard = lock.lock().unwrap();
+    (dir, guard)
+}
+
+fn channel() -> (Sender<Error>, Receiver<Error>) {
+    mpsc::channel()
+}
+
+/// Waits until the guard's lease has been renewed for `time`, and sees that it never lapses.
+fn outlast(guard: &LockGuard, time: Duration) {
+    let first = guard.expires_at();
+    wait_until("the lease has been renewed again and again", || {
+        let on_disk = fs::metadata(guard.path()).unwrap().modified().unwrap();
+        assert!(on_disk > SystemTime::now(), "the lease has lapsed");
+        guard.verify().unwrap();
+        guard.expires_at() > first + time
+    });
+}
+
+#[test]
+fn it_outlasts_several_lifetimes() {
+    let (dir, guard) = held(LIFETIME);
+    guard.keep_alive(|why| panic!("{why}")).unwrap();
+    outlast(&guard, 3 * LIFETIME);
+    guard.unlock().unwrap();
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn it_keeps_up_with_a_lease_that_is_cut_short() {
+    let (_dir, guard) = held(Duration::from_secs(3600));
+    let (tell, told) = channel();
+    guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+    guard.refresh_for(LIFETIME).unwrap();
+    outlast(&guard, 2 * LIFETIME);
+    drop(guard);
+    assert!(told.recv().is_err(), "never called, only dropped");
+}
+
+#[test]
+fn it_says_once_that_the_lock_file_is_gone() {
+    let (dir, guard) = held(LIFETIME);
+    let (tell, told) = channel();
+    guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+    fs::remove_file(guard.path()).unwrap();
+    let why = told.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(why, Error::Lost { now: Successor::Nobody, .. }), "{why:?}");
+    assert_eq!(told.recv_timeout(LIMIT).unwrap_err(), RecvTimeoutError::Disconnected);
+    assert!(guard.unlock().unwrap_err().is_lost());
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn whom_it_calls_may_drop_the_guard() {
+    let (dir, guard) = held(LIFETIME);
+    let guard = Arc::new(Mutex::new(Some(guard)));
+    let (tell, told) = channel();
+    let dropped = guard.clone();
+    let kept = guard.lock().unwrap();
+    let on_lost = move |why| {
+        drop(dropped.lock().unwrap().take());
+        tell.send(why).unwrap();
+    };
+    kept.as_ref().unwrap().keep_alive(on_lost).unwrap();
+    fs::remove_file(kept.as_ref().unwrap().path()).unwrap();
+    drop(kept);
+    assert!(told.recv_timeout(LIMIT).unwrap().is_lost());
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn asked_again_it_calls_the_last_only() {
+    let (_dir, guard) = held(LIFETIME);
+    let ((first, first_told), (second, second_told)) = (channel(), channel());
+    guard.keep_alive(move |why| first.send(why).unwrap()).unwrap();
+    guard.keep_alive(move |why| second.send(why).unwrap()).unwrap();
+    fs::remove_file(guard.path()).unwrap();
+    assert!(second_told.recv_timeout(LIMIT).unwrap().is_lost());
+    assert!(first_told.recv().is_err(), "replaced, so dropped without being called");
+}
+
+#[test]
+fn a_guard_that_ends_is_kept_no_longer() {
+    let (_dir, dropped) = held(LIFETIME);
+    let (_other_dir, unlocked) = held(LIFETIME);
+    for guard in [&dropped, &unlocked] {
+        guard.keep_alive(|why| panic!("{why}")).unwrap();
+    }
+    let (tell, told) = channel();
+    dropped.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+    drop(dropped);
+    assert_eq!(told.recv_timeout(LIMIT).unwrap_err(), RecvTimeoutError::Disconnected);
+    outlast(&unlocked, LIFETIME); // the same thread keeps the other
+    unlocked.unlock().unwrap();
+}
+
+#[test]
+fn one_lost_lock_does_not_harm_another() {
+    let ((_dir, lost), (_other_dir, kept)) = (held(LIFETIME), held(LIFETIME));
+    let (tell, told) = channel();
+    lost.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+    kept.keep_alive(|why| panic!("{why}")).unwrap();
+    fs::remove_file(lost.path()).unwrap();
+    told.recv_timeout(LIMIT).unwrap();
+    outlast(&kept, 2 * LIFETIME);
+}

@@ -1,0 +1,239 @@
+//! A forked child inherits a guard, but not the lock.
+
+mod common;
+
+use std::io::{Write, stderr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use common::{names, snapshot, wait_until};
+use linklock::{Clock, Error, Lock, LockGuard, State, SystemClock};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use tempfile::{TempDir, tempdir};
+
+/// Far longer than a child takes.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A forked child, killed with the test if it must be.
+struct Child(Pid);
+
+impl Child {
+    /// Does something in a forked child, which ends without returning to the test harness. Its
+    /// status is 0 if that came to its end.
+    fn fork(work: impl FnOnce()) -> Child {
+        // SAFETY: the child has this thread alone, and locks that others held stay held in it. It
+        // does nothing but what is to be tested; the C library's allocator is good for use after a
+        // fork.
+        #[allow(unsafe_code)]
+        let forked = unsafe { fork() }.unwrap();
+        match forked {
+            ForkResult::Parent { child } => Child(child),
+            ForkResult::Child => {
+                let done = catch_unwind(AssertUnwindSafe(work));
+                if let Err(Some(why)) = done.as_ref().map_err(|why| why.downcast_ref::<String>()) {
+                    let _ = writeln!(stderr(), "forked child: {why}"); // past the test harness
+                }
+                // SAFETY: it ends the process, without running what the parent has set up to run.
+                #[allow(unsafe_code)]
+                unsafe {
+                    libc::_exit(i32::from(done.is_err()))
+                }
+            }
+        }
+    }
+
+    /// Its exit status, unless it hangs.
+    fn status(&self) -> Option<i32> {
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT {
+            match waitpid(self.0, Some(WaitPidFlag::WNOHANG)).unwrap() {
+                WaitStatus::Exited(_, status) => return Some(status),
+                WaitStatus::StillAlive => thread::sleep(Duration::from_micros(100)),
+                other => panic!("{other:?}"),
+            }
+        }
+        kill(self.0, Signal::SIGKILL).unwrap();
+        waitpid(self.0, None).unwrap();
+        None
+    }
+}
+
+fn held() -> (TempDir, Lock, LockGuard) {
+    let dir = tempdir().unwrap();
+    let lock = Lock::new(dir.path().join("lock")).unwrap();
+    let guard = lock.lock().unwrap();
+    (dir, lock, guard)
+}
+
+/// What a child does with its parent's guard leaves everything as it is.
+#[track_caller]
+fn releases_nothing(work: impl FnOnce(&Lock, LockGuard)) {
+    let (dir, lock, guard) = held();
+    let before = snapshot(dir.path());
+    let mut guard = Some(guard);
+    let child = Child::fork(|| work(&lock, guard.take().unwrap()));
+    assert_eq!(child.status(), Some(0));
+    assert_eq!(snapshot(dir.path()), before);
+    let guard = guard.unwrap();
+    guard.verify().unwrap();
+    guard.unlock().unwrap();
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_child_that_drops_its_parents_guard_releases_nothing() {
+    releases_nothing(|_, guard| drop(guard));
+}
+
+#[test]
+fn a_child_that_unwinds_releases_nothing() {
+    releases_nothing(|_, guard| {
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _guard = guard;
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(unwound.is_err());
+    });
+}
+
+#[test]
+fn a_child_is_told_that_it_does_not_hold_its_parents_lock() {
+    releases_nothing(|lock, guard| {
+        let parent = std::os::unix::process::parent_id();
+        for error in [guard.verify(), guard.refresh()].map(Result::unwrap_err) {
+            assert!(error.is_lost(), "{error:?}");
+            assert_eq!(error.holder().unwrap().pid(), parent);
+        }
+        assert!(!lock.is_locked().unwrap());
+        assert_eq!(lock.claim_path(), None);
+        assert_eq!(lock.state().unwrap(), State::Unknown);
+        let error = guard.unlock().unwrap_err();
+        assert!(error.is_lost(), "released by nobody: {error:?}");
+    });
+}
+
+#[test]
+fn a_child_contends_like_any_other_process() {
+    releases_nothing(|lock, _guard| {
+        let error = lock.try_lock().unwrap_err();
+        assert!(matches!(error, Error::Held { .. }), "not AlreadyLocked: {error:?}");
+        assert_eq!(error.holder().unwrap().pid(), std::os::unix::process::parent_id());
+    });
+}
+
+#[test]
+fn a_child_can_lock_for_itself() {
+    let dir = tempdir().unwrap();
+    let lock = Lock::new(dir.path().join("lock")).unwrap();
+    drop(lock.lock().unwrap()); // so that this process is known, when the child is another
+    let child = Child::fork(|| {
+        let guard = lock.lock().unwrap();
+        let holder = lock.holder().unwrap().unwrap();
+        assert_eq!(holder.pid(), std::process::id());
+        assert_eq!(lock.state().unwrap(), State::Ours);
+        guard.unlock().unwrap();
+    });
+    assert_eq!(child.status(), Some(0));
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_child_that_ends_with_the_lock_is_succeeded_at_once() {
+    let dir = tempdir().unwrap();
+    let lock = Lock::new(dir.path().join("lock")).unwrap();
+    let child = Child::fork(|| std::mem::forget(lock.lock().unwrap()));
+    assert_eq!(child.status(), Some(0));
+    assert_eq!(lock.state().unwrap(), State::Stale);
+    drop(lock.try_lock().unwrap());
+}
+
+#[test]
+fn a_child_can_keep_its_own_lock_alive() {
+    const LIFETIME: Duration = Duration::from_millis(1500);
+    let (_dir, _lock, guard) = held();
+    guard.keep_alive(|why| panic!("{why}")).unwrap(); // by a thread that the child does not have
+    let dir = tempdir().unwrap();
+    let child = Child::fork(|| {
+        let options = Lock::options(dir.path().join("lock")).lifetime(LIFETIME);
+        let guard = options.build().unwrap().lock().unwrap();
+        guard.keep_alive(|why| panic!("{why}")).unwrap();
+        let first = guard.expires_at();
+        wait_until("it outlasts its lease", || guard.expires_at() > first + 2 * LIFETIME);
+        guard.unlock().unwrap();
+    });
+    assert_eq!(child.status(), Some(0));
+}
+
+/// At the moment of the fork the keep-alive thread may be in the middle of a refresh, for long if
+/// the file server does not answer. What it has locked in memory stays locked in the child.
+#[test]
+fn a_child_never_hangs_on_its_parents_guard() {
+    for moment in 1..=6 {
+        let dir = tempdir().unwrap();
+        let clock = Arc::new(StallingClock::at(moment));
+        let options = Lock::options(dir.path().join("lock")).lifetime(Duration::from_millis(300));
+        let guard = options.clock(clock.clone()).build().unwrap().lock().unwrap();
+        guard.keep_alive(|_| ()).unwrap();
+        wait_until("the keep-alive stalls", || clock.has_stalled());
+        let mut guard = Some(guard);
+        let child = Child::fork(|| {
+            let guard = guard.take().unwrap();
+            assert!(guard.verify().unwrap_err().is_lost());
+            assert!(guard.refresh_for(Duration::from_secs(1)).unwrap_err().is_lost());
+            drop(guard);
+        });
+        let status = child.status();
+        clock.go_on();
+        assert_eq!(status, Some(0), "hangs, forked at moment {moment} of a keep-alive");
+        drop(guard);
+        assert!(names(dir.path()).is_empty());
+    }
+}
+
+/// Stops a thread that keeps locks alive when it looks at the clock for the nth time: once it is
+/// due, and again in the midst of each refresh.
+#[derive(Debug)]
+struct StallingClock {
+    looks_left: AtomicU32,
+    goes_on: AtomicBool,
+}
+
+impl StallingClock {
+    fn at(look: u32) -> StallingClock {
+        StallingClock { looks_left: AtomicU32::new(look), goes_on: AtomicBool::new(false) }
+    }
+
+    fn has_stalled(&self) -> bool {
+        self.looks_left.load(Ordering::SeqCst) == 0
+    }
+
+    fn go_on(&self) {
+        self.goes_on.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Clock for StallingClock {
+    fn now(&self) -> Duration {
+        if thread::current().name() == Some("linklock-keeper") {
+            let count = |left: u32| left.checked_sub(1);
+            let (order, looks) = (Ordering::SeqCst, &self.looks_left);
+            if looks.fetch_update(order, order, count) == Ok(1) {
+                wait_until("the test lets it go on", || self.goes_on.load(Ordering::SeqCst));
+            }
+        }
+        SystemClock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}
