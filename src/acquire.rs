@@ -15,7 +15,7 @@ use crate::claim::{Claim, Kept};
 use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
-use crate::judge::{Judge, Verdict, linked};
+use crate::judge::{Judge, Verdict, linked, lock_file_of};
 use crate::safeguard::Safeguard;
 use crate::succession::{self, Ending};
 use crate::tenure::Tenure;
@@ -64,7 +64,7 @@ pub(crate) fn acquire(
 /// Removes the claim and, if it turns out to be linked although an error was reported, the lock
 /// file, which nobody would ever release.
 fn withdraw(claim: Claim, because: &Error) {
-    if !because.is_contention() && matches!(linked(&claim), Ok(Some(_))) {
+    if !because.is_contention() && matches!(lock_file_of(&claim), Ok(Some(_))) {
         drop(Tenure::begin(claim));
     }
 }
@@ -129,8 +129,8 @@ impl Contender<'_> {
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
                     return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
                 }
-                Verdict::Mine => return Ok(Release::NotNeeded),
-                Verdict::NotLinked => return Err(no_hard_links(claim, None)),
+                Verdict::Mine if linked(claim)?.is_some() => return Ok(Release::NotNeeded),
+                Verdict::Mine | Verdict::NotLinked => return Err(no_hard_links(claim, None)),
                 Verdict::Over(over, holder) => {
                     let judge = &mut self.judge;
                     match succession::end(claim, &over, |claim| judge.look_again(claim, &over))? {
@@ -209,7 +209,7 @@ fn link(claim: &Claim) -> Result<Link, Error> {
         return Ok(Link::Made);
     }
     match error {
-        None if was_swept(claim)? => Ok(Link::Swept),
+        None if !claim.is_there()? => Ok(Link::Swept),
         None => Ok(Link::Taken),
         Some(error) if is_gone(&error) => Ok(Link::Swept),
         Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
@@ -221,11 +221,6 @@ fn link(claim: &Claim) -> Result<Link, Error> {
 fn has_no_links(error: &io::Error) -> bool {
     let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
     error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
-}
-
-fn was_swept(claim: &Claim) -> Result<bool, Error> {
-    let found = claim.context.find(&claim.path).map_err(Error::io(Operation::Stat, &claim.path))?;
-    Ok(found.is_none())
 }
 
 fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {

@@ -153,10 +153,33 @@ impl Claim {
         self.context.lease_start(now) + self.lease.remaining(now)
     }
 
-    /// Removes the file.
-    pub(crate) fn remove(&mut self) -> Result<(), Error> {
+    /// Removes the file, and says whether it was there.
+    pub(crate) fn remove(&mut self) -> Result<bool, Error> {
         self.keeper = None;
         self.context.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
+    }
+
+    /// Gives the claim its name back, from another name of its inode.
+    pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
+        self.keeper = Some(self.context.processes.pid());
+        match self.context.fs.link(from, &self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io(Operation::Link, &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the file is there.
+    pub(crate) fn is_there(&self) -> Result<bool, Error> {
+        let found =
+            self.context.find(&self.path).map_err(Error::io(Operation::Stat, &self.path))?;
+        Ok(found.is_some_and(|attr| attr.id == self.id))
+    }
+
+    /// Whether it is still to be removed.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keeper.is_some()
     }
 
     /// Leaves the file behind: it is another's now, or the lease's.

@@ -64,11 +64,12 @@ impl Context {
         }
     }
 
-    /// Removes a file, which may have gone already.
-    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+    /// Removes a file, and says whether it was there.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
         match self.fs.unlink(path) {
-            Err(error) if !is_gone(&error) => Err(error),
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

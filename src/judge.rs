@@ -100,20 +100,19 @@ fn life(context: &Context, claim: &ClaimName) -> Life {
     if same_host { context.processes.life(&claim.process()) } else { Life::Unknown }
 }
 
-/// The claim's attributes, if it is linked to the lock file: then it has a second name. That is how
-/// open(2) has it done on NFS. The claim is asked, not the lock file, since its name is nobody
-/// else's: an inode number that leads to the lock file may be another's by now.
-pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
-    let attr = claim.context.find(&claim.path).map_err(Error::io(Operation::Stat, &claim.path))?;
-    Ok(attr.filter(|attr| attr.id == claim.id && attr.nlink >= 2))
-}
-
-/// Whether the lock file is the inode of a claim that is surely there. Its link count does not
-/// tell, while it is linked to other names too: a seat, or where a breaker that died had put it.
-pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
+/// The lock file's attributes, if it is the inode of a claim that is known to be there. (Once the
+/// claim has gone, its inode number may be another's.)
+pub(crate) fn lock_file_of(claim: &Claim) -> Result<Option<Attr>, Error> {
     let lock = claim.context.lock();
     let attr = claim.context.find(lock).map_err(Error::io(Operation::Stat, lock))?;
-    Ok(attr.is_some_and(|attr| attr.id == claim.id))
+    Ok(attr.filter(|attr| attr.id == claim.id))
+}
+
+/// [`lock_file_of`] a claim that is in no seat, if the link count agrees: the inode has two names,
+/// then. A name that an NFS client has cached may lead to the claim's inode after the lock file is
+/// gone, and old BSD clients turned EEXIST into success; the count betrays both.
+pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
+    Ok(lock_file_of(claim)?.filter(|attr| attr.nlink >= 2))
 }
 
 /// What the second look shows, in the seat.
@@ -147,7 +146,7 @@ pub(crate) fn look_again(
 
 /// The second look of a holder that is late.
 pub(crate) fn look_again_for_own(claim: &Claim) -> Result<Again, Error> {
-    Ok(if is_lock_file(claim)? { Again::StillOver } else { Again::Gone })
+    Ok(if lock_file_of(claim)?.is_some() { Again::StillOver } else { Again::Gone })
 }
 
 /// A contender's judgement of the lock, from look to look.

@@ -4,7 +4,6 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, FileId};
-use crate::judge::{self, Incarnation, Sight, look_again_for_own};
+use crate::fs::FileId;
+use crate::judge::{self, Incarnation, Sight, linked, lock_file_of, look_again_for_own};
 use crate::names::ClaimName;
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -123,47 +122,40 @@ impl Tenure {
     fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..2 {
             let before = self.context.now();
-            let kept = claim.touch()?;
-            let Some(attr) = self.linked(claim)? else {
+            if claim.touch()? == Kept::Swept {
+                if !self.restore(claim)? {
+                    return Err(self.lost());
+                }
+                continue;
+            }
+            let Some(attr) = linked(claim)? else {
                 return Err(self.lost());
             };
-            if kept == Kept::Swept {
-                continue; // its name is back
-            }
             // The touch has shown what time it is on the server now.
             self.context.server.set(attr.ctime, before, self.context.now());
             // If its clock was set forward, the end that we have written is too near: once more.
             let ends = attr.mtime.checked_add(self.context.clock_slop / 2);
             if ends.is_none_or(|ends| ends >= attr.ctime + claim.lifetime) {
-                break;
+                return Ok(self.is_in_time());
             }
         }
-        Ok(self.is_in_time())
+        Ok(false)
     }
 
-    /// [`judge::linked`], for a claim whose name somebody may have removed (say, whoever cleans
-    /// up temporary files): it is given back, from the lock file.
-    fn linked(&self, claim: &Claim) -> Result<Option<Attr>, Error> {
-        if let Some(attr) = judge::linked(claim)? {
-            return Ok(Some(attr));
+    /// Gives a claim that somebody has removed (say, whoever cleans up temporary files) its name
+    /// back, if the lock file is still ours; says whether it is.
+    fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
+        let is_ours = self.is_named()?;
+        if is_ours {
+            claim.restore(self.context.lock())?;
         }
-        if self.restore()? { judge::linked(claim) } else { Ok(None) }
+        Ok(is_ours)
     }
 
-    /// Whether the lock file is still ours and the claim has its name again.
-    fn restore(&self) -> Result<bool, Error> {
-        let claim = self.context.names.claim(self.claim_name());
-        match judge::look(&self.context)? {
-            Sight::Held(held, _) if held.is(&self.incarnation) => {
-                match self.context.fs.link(self.context.lock(), &claim) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        Err(Error::io(Operation::Link, &claim)(error))
-                    }
-                    _ => Ok(true),
-                }
-            }
-            _ => Ok(false),
-        }
+    /// Whether the lock file says that it is ours: for a claim that may not be there to be asked.
+    fn is_named(&self) -> Result<bool, Error> {
+        let sight = judge::look(&self.context)?;
+        Ok(matches!(sight, Sight::Held(held, _) if held.is(&self.incarnation)))
     }
 
     /// Renews a lease that is over, if nobody has ended it.
@@ -181,8 +173,13 @@ impl Tenure {
                         return Ok(());
                     }
                 }
-                Sitting::Swept if !std::mem::replace(&mut restored, true) && self.restore()? => {}
-                Sitting::Gone | Sitting::Swept => return Err(self.lost()),
+                Sitting::Swept => {
+                    if restored || !self.restore(claim)? {
+                        return Err(self.lost());
+                    }
+                    restored = true;
+                }
+                Sitting::Gone => return Err(self.lost()),
                 // Somebody may be ending it right now: it is over in a moment, one way or another.
                 Sitting::NotNow => self.context.pause(&mut backoff, Duration::MAX),
             }
@@ -191,10 +188,13 @@ impl Tenure {
 
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        if self.with_claim(|claim| self.linked(claim))?.is_none() {
+        let is_ours = self.with_claim(|claim| {
+            Ok((linked(claim)?.is_some() && claim.is_there()?) || self.is_named()?)
+        })?;
+        if !is_ours {
             return Err(self.lost());
         }
-        if self.remaining().is_zero() {
+        if !self.is_in_time() {
             return Err(self.expired());
         }
         Ok(())
@@ -212,20 +212,24 @@ impl Tenure {
         } else {
             self.take_away(&mut claim)
         };
-        released.and(claim.remove())
+        let removed = if claim.is_kept() { claim.remove().map(|_| ()) } else { Ok(()) };
+        released.and(removed)
     }
 
-    /// Where nothing that is asked for is done twice, the lock file is simply removed.
+    /// Where nothing that is asked for is done twice, the lock file is simply removed: after the
+    /// claim, which must have been there, or its inode number could have led to another's.
     fn unlink(&self, claim: &mut Claim) -> Result<(), Error> {
-        if self.linked(claim)?.is_none() {
+        let is_ours = lock_file_of(claim)?.is_some() && claim.remove()?;
+        if !is_ours && !self.is_named()? {
             return Err(self.lost());
         }
-        // After the look, which may have taken its time: one operation follows the check.
+        // One operation follows the check.
         if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
             return self.release_late(claim);
         }
         let lock = self.context.lock();
-        self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))
+        self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))?;
+        Ok(())
     }
 
     /// Where it may be, only what was looked at afterwards is sure.
@@ -245,8 +249,13 @@ impl Tenure {
         loop {
             match succession::end(claim, &self.incarnation, look_again_for_own)? {
                 Ending::Ended => return Ok(()),
-                Ending::Swept if !std::mem::replace(&mut restored, true) && self.restore()? => {}
-                Ending::Gone | Ending::Swept => return Err(self.lost()),
+                Ending::Swept => {
+                    if restored || !self.restore(claim)? {
+                        return Err(self.lost());
+                    }
+                    restored = true;
+                }
+                Ending::Gone => return Err(self.lost()),
                 Ending::NotNow => self.context.pause(&mut backoff, Duration::MAX),
                 Ending::Forbidden(error) => {
                     return Err(Error::io(Operation::Rename, self.context.lock())(error));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::server::{Answer, Handle, Request};
@@ -72,6 +73,8 @@ impl Cache {
 pub(super) struct SimFs {
     pub(super) process: Process,
     pub(super) local: bool,
+    /// What this process has made, whatever became of the names.
+    pub(super) claims: Arc<Mutex<BTreeMap<PathBuf, Handle>>>,
 }
 
 impl SimFs {
@@ -122,6 +125,7 @@ impl Fs for SimFs {
     fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
         match self.ask(Request::Create(path.to_owned()))? {
             Answer::Attr(handle, attr) => {
+                self.claims.lock().unwrap().insert(path.to_owned(), handle);
                 self.process.learn(path, Some(handle));
                 self.ask(Request::Write(handle, content.to_owned()))?;
                 Ok(attr)

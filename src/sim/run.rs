@@ -65,7 +65,7 @@ pub(super) struct Actor {
 
 impl Actor {
     fn new(process: Process, scenario: &Scenario) -> Actor {
-        let fs = SimFs { process: process.clone(), local: scenario.local };
+        let fs = SimFs { process: process.clone(), local: scenario.local, claims: Arc::default() };
         let host = format!("host{}", process.world().processes[process.id].client);
         let lock = Lock::options(PATH)
             .host_name(host)
@@ -156,10 +156,9 @@ impl Actor {
 
     /// Whether the lock file is this process's, in truth.
     fn has_lock(&self, guard: &LockGuard) -> bool {
-        let server = &self.process.world().server;
-        let lock = server.find(Path::new(PATH));
-        match lock {
-            Some(lock) => server.find(guard.claim_path()) == Some(lock),
+        let claim = self.fs.claims.lock().unwrap().get(guard.claim_path()).copied();
+        match self.process.world().server.find(Path::new(PATH)) {
+            Some(lock) => claim == Some(lock),
             // A rename that is executed twice catches another's lock file, and puts it back.
             None => self.may_be_caught,
         }

@@ -1,0 +1,100 @@
+//! How the command ends: the exit codes, in one table, and the failures that lead to them.
+
+use std::fmt::{Display, Write};
+use std::io;
+
+use linklock::{Error, Operation};
+
+use crate::message::say;
+
+/// `EX_USAGE`, as all of these up to 78 from sysexits.
+pub(crate) const USAGE: u8 = 64;
+/// `EX_OSERR`
+pub(crate) const SYSTEM: u8 = 71;
+/// `EX_CANTCREAT`
+pub(crate) const CANNOT_CREATE: u8 = 73;
+/// `EX_TEMPFAIL`
+pub(crate) const HELD: u8 = 75;
+/// The first that sysexits leaves free, so that no tool which keeps to it means something else.
+pub(crate) const LOST: u8 = 79;
+/// As shells say it.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// As shells say it.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// What each exit code means, for the help and the man page.
+const MEANINGS: [(u8, &str); 7] = [
+    (USAGE, "the command line is wrong, or there can't be such a lock"),
+    (SYSTEM, "a system call failed: no process to be had, an I/O error, ..."),
+    (CANNOT_CREATE, "the lock can't be made: no such directory, no permission, no hard links"),
+    (HELD, "the lock is held by another, or still was after the timeout (see -E)"),
+    (LOST, "the lock was lost while COMMAND ran, and COMMAND was stopped if it still did"),
+    (NOT_EXECUTABLE, "COMMAND was found but can't be executed"),
+    (NOT_FOUND, "COMMAND was not found"),
+];
+
+/// The exit codes of `linklock run`, as a table.
+pub(crate) fn table() -> String {
+    let mut table = String::from("Exit status:\n  COMMAND's own if it ran, otherwise:\n");
+    for (code, meaning) in MEANINGS {
+        let _ = writeln!(table, "  {code:<5}  {meaning}");
+    }
+    table + "  128+N  signal N ended COMMAND, or linklock while it waited for the lock"
+}
+
+/// The exit code for an end by a signal, as shells say it.
+pub(crate) fn by_signal(number: i32) -> u8 {
+    u8::try_from(128 + number).unwrap_or(u8::MAX)
+}
+
+/// Why the command ends without having done what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    /// `None` where the code says it all.
+    message: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: u8, message: impl Display) -> Failure {
+        Failure { code, message: Some(message.to_string()) }
+    }
+
+    /// For the few system calls that the command makes itself.
+    pub(crate) fn to(act: &str) -> impl FnOnce(io::Error) -> Failure {
+        move |error| Failure::new(SYSTEM, format_args!("failed to {act}: {error}"))
+    }
+
+    pub(crate) fn silent(code: u8) -> Failure {
+        Failure { code, message: None }
+    }
+
+    /// Tells the user, and says what to exit with.
+    pub(crate) fn report(self) -> u8 {
+        if let Some(message) = self.message {
+            say(message);
+        }
+        self.code
+    }
+}
+
+/// Contention is not among these: what to exit with then is for the user to say.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let code = match &error {
+            Error::Invalid { .. } => USAGE,
+            Error::Io { operation: Operation::Create, .. } | Error::NoHardLinks { .. } => {
+                CANNOT_CREATE
+            }
+            Error::Lost { .. } | Error::Expired { .. } => LOST,
+            _ => SYSTEM,
+        };
+        Failure::new(code, error)
+    }
+}
+
+/// Prints why a command line was not parsed: it is wrong, or it asks for help or the version.
+pub(crate) fn unparsed(answer: &clap::Error) -> u8 {
+    let _ = answer.print();
+    if answer.use_stderr() { USAGE } else { 0 }
+}

@@ -1,0 +1,72 @@
+//! Durations and dates as people write and read them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Reads `90` (seconds), `90s`, `5m`, `1h30m`, `500ms`.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error} (write 90, 90s, 5m or 1h30m)"))
+}
+
+/// Shows a duration no more exactly than anybody wants to know.
+pub(crate) fn show(duration: Duration) -> String {
+    match duration.as_secs() {
+        0..10 => format!("{:.1}s", duration.as_secs_f64()),
+        seconds => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
+    }
+}
+
+/// A date as RFC 3339 has it, in UTC; `None` for what it can't express, which is before 1970 and
+/// after 9999. Anybody may give a lock file such a time stamp.
+pub(crate) fn date(time: SystemTime) -> Option<String> {
+    const END: Duration = Duration::from_secs(253_402_300_800); // the year 10000
+    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
+    (since_epoch < END).then(|| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let read = [
+            ("90", 90_000),
+            ("0", 0),
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("1h 30m", 5_400_000),
+            ("500ms", 500),
+            ("1.5s", 1500),
+            ("2 days", 172_800_000),
+        ];
+        for (text, millis) in read {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "s", "-5", "5 parsecs", "1h30", "1:30", "99999999999999999999h"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn short_durations_are_shown_more_exactly() {
+        assert_eq!(show(Duration::from_millis(5_405_900)), "1h 30m 5s");
+        assert_eq!(show(Duration::from_millis(940)), "0.9s");
+    }
+
+    #[test]
+    fn dates_are_shown_where_there_are_dates() {
+        assert_eq!(date(UNIX_EPOCH).as_deref(), Some("1970-01-01T00:00:00Z"));
+        let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        assert_eq!(date(last).as_deref(), Some("9999-12-31T23:59:59Z"));
+        assert_eq!(date(last + Duration::from_secs(1)), None);
+        assert_eq!(date(UNIX_EPOCH - Duration::from_secs(1)), None);
+    }
+}

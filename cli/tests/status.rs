@@ -1,0 +1,135 @@
+//! `linklock status`: who holds a lock.
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::{Place, linklock, outcome, until};
+use linklock::Lock;
+use serde_json::Value;
+
+/// What it prints, for people.
+fn text(place: &Place) -> String {
+    let output = linklock().arg("status").arg(&place.lock).output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it prints, for programs.
+fn json(place: &Place) -> Value {
+    let output = linklock().args(["status", "--json"]).arg(&place.lock).output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_lock_that_nobody_holds_is_free() {
+    let place = Place::new();
+    assert_eq!(text(&place), format!("{}: free\n", place.lock.display()));
+    let expected = serde_json::json!({
+        "lock": place.lock.to_str(), "state": "free", "holder": null, "error": null,
+    });
+    assert_eq!(json(&place), expected);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_held_lock_is_told_with_its_holder() {
+    let place = Place::new();
+    let holder = place.hold(&["--lifetime", "2h"]);
+    let files = place.files();
+
+    let text = text(&place);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert_eq!(lines[0], format!("{}: held", place.lock.display()));
+    assert!(lines[1].starts_with(&format!("  holder:     process {} on ", holder.pid())), "{text}");
+    assert!(lines[1].ends_with(" (alive)"), "{text}");
+    assert!(
+        lines[2].starts_with("  lease ends: 2") && lines[2].contains("Z, in 1h 59m "),
+        "{text}"
+    );
+    assert!(lines[3].starts_with("  refreshed:  ") && lines[3].ends_with("s ago"), "{text}");
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    assert_eq!(lines[4], format!("  claim:      {claim}"));
+
+    let json = json(&place);
+    assert_eq!(json["state"], "held");
+    let told = &json["holder"];
+    assert_eq!(told["pid"], holder.pid());
+    assert_eq!(told["alive"], true);
+    assert_eq!(told["claim"], claim);
+    assert!(told["host"].is_string());
+    let left = told["expires_in_seconds"].as_f64().unwrap();
+    assert!(7000.0 < left && left <= 7200.0, "{left}");
+    assert!(told["idle_seconds"].as_f64().unwrap() < 200.0);
+    for date in ["expires_at", "refreshed_at"] {
+        let date = told[date].as_str().unwrap();
+        assert!(date.len() == 20 && date.ends_with('Z'), "{date}");
+    }
+    assert_eq!(place.files(), files, "only looked at");
+}
+
+#[test]
+fn a_lease_that_is_over_is_told() {
+    let place = Place::new();
+    let lock = Lock::options(&place.lock).lifetime(Duration::from_millis(300)).build().unwrap();
+    let _guard = lock.lock().unwrap();
+    until("the lease's end", || text(&place).contains("the.lock: expired: "));
+    let text = text(&place);
+    assert!(text.contains("\n  lease ended: 2") && text.contains("s ago\n"), "{text}");
+    let json = json(&place);
+    assert_eq!(json["state"], "expired");
+    assert_eq!(json["holder"]["pid"], std::process::id());
+    assert!(json["holder"]["expires_in_seconds"].as_f64().unwrap() < 0.0);
+}
+
+#[test]
+fn a_dead_holder_is_told() {
+    let place = Place::new();
+    drop(place.hold(&[])); // by SIGKILL
+    let text = text(&place);
+    assert!(text.contains("the.lock: dead: ") && text.contains(" (dead)\n"), "{text}");
+    let json = json(&place);
+    assert_eq!((&json["state"], &json["holder"]["alive"]), (&"dead".into(), &false.into()));
+}
+
+#[test]
+fn a_holder_elsewhere_may_be_alive_or_not() {
+    let place = Place::new();
+    let lock = Lock::options(&place.lock).host_name("elsewhere.example").build().unwrap();
+    let _guard = lock.lock().unwrap();
+    assert!(text(&place).contains(" on elsewhere.example\n"));
+    assert_eq!(json(&place)["holder"]["alive"], Value::Null);
+}
+
+#[test]
+fn what_is_no_lock_is_told() {
+    let place = Place::new();
+    fs::write(&place.lock, "save me").unwrap();
+    assert!(text(&place).contains("the.lock: not a lock: "));
+    let json = json(&place);
+    assert_eq!((&json["state"], &json["holder"]), (&"not-a-lock".into(), &Value::Null));
+    assert_eq!(fs::read(&place.lock).unwrap(), b"save me");
+}
+
+#[test]
+fn a_time_that_is_no_date_is_shown_nevertheless() {
+    let place = Place::new();
+    let guard = Lock::new(&place.lock).unwrap().lock().unwrap();
+    let ages_ago = std::time::UNIX_EPOCH - Duration::from_secs(100_000);
+    fs::File::options().write(true).open(guard.path()).unwrap().set_modified(ages_ago).unwrap();
+    assert!(text(&place).contains("lease ended: (no date), "));
+    assert_eq!(json(&place)["holder"]["expires_at"], Value::Null);
+}
+
+#[test]
+fn a_state_that_can_not_be_told_is_an_error() {
+    let mut place = Place::new();
+    fs::write(&place.lock, "no directory").unwrap();
+    place.lock.push("the.lock");
+    let (code, message) = outcome(linklock().arg("status").arg(&place.lock));
+    assert_eq!(code, 71);
+    assert!(message.starts_with("linklock: failed to look at "), "{message}");
+}

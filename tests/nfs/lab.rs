@@ -1,0 +1,243 @@
+//! The NFS lab as a value: up when it is made, down when it is dropped. `lab/lab.sh` does the work.
+//!
+//! Guests run this machine's programs, so a test binary can be its own worker: [`Lab::worker`]
+//! starts this very binary in a guest, where the ignored test `worker` asks [`job`] what to do and
+//! answers by [`report`].
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsStr,
+    fmt::Display,
+    path::PathBuf,
+    process::{self, Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+/// Three kernels are enough for one machine: labs wait for each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+const REPORT: &str = "REPORT ";
+
+/// The exit status of [`Lab::exec`] and [`Lab::worker`] when the guest died meanwhile.
+pub(crate) const GUEST_DIED: i32 = 125;
+
+pub(crate) struct Options<'a> {
+    pub(crate) clients: usize,
+    /// Further mount options, as `mount -o` takes them.
+    pub(crate) mount: &'a str,
+    /// All requests go through the proxy that [`Lab::fault`] needs. It costs some time in each.
+    pub(crate) faults: bool,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { clients: 2, mount: "", faults: false }
+    }
+}
+
+/// A server, and clients `c1`, `c2`, ... that have its export mounted.
+pub(crate) struct Lab {
+    name: String,
+    clients: usize,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// How a worker ended, and what it reported until then.
+pub(crate) struct Work {
+    /// Exit status: the worker's own, or what `lab.sh exec` says.
+    pub(crate) status: i32,
+    pub(crate) reports: Vec<String>,
+    stderr: String,
+}
+
+impl Work {
+    /// The reports of a worker that has come to its end.
+    pub(crate) fn finished(self) -> Vec<String> {
+        assert_eq!(self.status, 0, "a worker failed after {:?}: {}", self.reports, self.stderr);
+        self.reports
+    }
+}
+
+impl Lab {
+    /// Boots a lab whose clients mount NFS `version` (3, 4.0, 4.1, 4.2). The error says why this
+    /// machine can't.
+    pub(crate) fn up(name: &str, version: &str, options: &Options) -> Result<Lab, String> {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let lab = Lab {
+            name: format!("{name}-{}", process::id()),
+            clients: options.clients,
+            _turn: turn,
+        };
+        let clients = options.clients.to_string();
+        let mut up = lab.command(["up", "-n", &clients, "-v", version, "-o", options.mount]);
+        if options.faults {
+            up.arg("-f");
+        }
+        let output = up.output().map_err(|error| format!("{}: {error}", script().display()))?;
+        if output.status.success() {
+            return Ok(lab);
+        }
+        Err(text(&output.stderr)
+            .lines()
+            .last()
+            .unwrap_or("lab.sh up failed and doesn't say why")
+            .to_owned())
+    }
+
+    pub(crate) fn clients(&self) -> Vec<String> {
+        (1..=self.clients).map(|i| format!("c{i}")).collect()
+    }
+
+    /// Runs `job` for every client at once, each in a thread of its own.
+    pub(crate) fn par<T: Send>(&self, job: impl Fn(&str) -> T + Sync) -> Vec<T> {
+        let (clients, job) = (self.clients(), &job);
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                clients.iter().map(|client| scope.spawn(move || job(client))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a job panicked")).collect()
+        })
+    }
+
+    /// Runs a program of this machine in a guest.
+    pub(crate) fn exec(&self, vm: &str, command: &[&str]) -> Output {
+        self.command(["exec", vm].iter().chain(command)).output().expect("lab.sh exec")
+    }
+
+    /// Runs the test `worker` of this binary in a guest.
+    pub(crate) fn worker(&self, vm: &str, job: &str) -> Work {
+        let me = env::current_exe().expect("this binary");
+        let job = format!("LAB_JOB={job}");
+        let me = me.to_str().expect("a path in UTF-8");
+        let output =
+            self.exec(vm, &["env", &job, me, "worker", "--exact", "--ignored", "--nocapture"]);
+        Work {
+            status: output.status.code().unwrap_or(-1),
+            reports: text(&output.stdout)
+                .lines()
+                .filter_map(|l| l.strip_prefix(REPORT))
+                .map(str::to_owned)
+                .collect(),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// The client's next request `op` meets a fault: `lostreply`, `lostreply+flush`, `lostcall`,
+    /// `dup`, `delay=SECONDS` (`lab/rpcproxy.py` explains them).
+    pub(crate) fn fault(&self, op: &str, action: &str, client: &str) {
+        self.run(["fault", op, action, client]);
+    }
+
+    /// Faults that no request has met yet: a scenario that leaves one has shown nothing.
+    pub(crate) fn faults_left(&self) -> usize {
+        self.run(["faults"]).lines().count()
+    }
+
+    /// Stops the time of a guest. Its clocks go on meanwhile.
+    pub(crate) fn freeze(&self, vm: &str) {
+        self.run(["freeze", vm]);
+    }
+
+    pub(crate) fn thaw(&self, vm: &str) {
+        self.run(["thaw", vm]);
+    }
+
+    /// Kills a guest, as by a power cut.
+    pub(crate) fn crash(&self, vm: &str) {
+        self.run(["crash", vm]);
+    }
+
+    /// Boots a guest that has crashed; a client has the export mounted again.
+    pub(crate) fn start(&self, vm: &str) {
+        self.run(["start", vm]);
+    }
+
+    pub(crate) fn restart(&self, vm: &str) {
+        self.run(["restart", vm]);
+    }
+
+    /// Makes the server forget replies and sessions, as by a restart, at once.
+    pub(crate) fn forget_replies(&self) {
+        self.run(["drcflush"]);
+    }
+
+    /// Moves a guest's wall clock.
+    pub(crate) fn skew(&self, vm: &str, seconds: i64) {
+        self.run(["skew", vm, &seconds.to_string()]);
+    }
+
+    /// The server's packets to the client are lost from now on; the client's arrive.
+    pub(crate) fn mute(&self, client: &str) {
+        self.run(["mute", client]);
+    }
+
+    pub(crate) fn unmute(&self, client: &str) {
+        self.run(["unmute", client]);
+    }
+
+    /// The client's requests so far, by operation.
+    pub(crate) fn stats(&self, client: &str) -> BTreeMap<String, u64> {
+        let output = self.run(["stats", client]);
+        let counts = output.lines().filter_map(|line| line.split_once(' '));
+        counts.map(|(op, count)| (op.to_owned(), count.parse().expect("a count"))).collect()
+    }
+
+    fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(script());
+        command
+            .args(arguments)
+            .env("NFSLAB_NAME", &self.name)
+            .env("NFSLAB_OWNER", process::id().to_string())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A command of the lab that can't fail unless the lab itself is broken.
+    fn run<const N: usize>(&self, arguments: [&str; N]) -> String {
+        let output = self.command(arguments).output().expect("lab.sh");
+        assert!(output.status.success(), "lab.sh {arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Should it fail, the lab still ends with this process.
+        let _ = self.command(["down"]).output();
+    }
+}
+
+fn script() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/nfs/lab/lab.sh")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// In a guest: the words of the job that [`Lab::worker`] was given; `None` elsewhere.
+pub(crate) fn job() -> Option<Vec<String>> {
+    let job = env::var("LAB_JOB").ok()?;
+    Some(job.split_whitespace().map(str::to_owned).collect())
+}
+
+/// In a guest: a line for [`Work::reports`]. It is safe at once, even if the guest is killed next.
+pub(crate) fn report(line: impl Display) {
+    println!("\n{REPORT}{line}"); // the test harness leaves its own line unfinished
+}
+
+/// In a guest: its name.
+pub(crate) fn vm() -> String {
+    env::var("LAB_VM").expect("not in a guest")
+}
+
+/// In a guest: the NFS mount.
+pub(crate) fn mount() -> PathBuf {
+    PathBuf::from(env::var_os("LAB_MNT").expect("not in a guest"))
+}
+
+/// In a guest: a directory of the host that all guests see, without NFS.
+pub(crate) fn shared() -> PathBuf {
+    PathBuf::from(env::var_os("LAB_SHARED").expect("not in a guest"))
+}

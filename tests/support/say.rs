@@ -1,0 +1,17 @@
+//! Telling people what was measured.
+
+use std::env;
+use std::io::{self, Write};
+
+/// Says a line even where the test passes, whose output nobody would see.
+pub(crate) fn say(line: &str) {
+    writeln!(io::stderr(), "{line}").expect("there is a stderr");
+}
+
+/// How much of something to do: what this environment variable says, or a number that is quick.
+pub(crate) fn scale(variable: &str, quick: usize) -> usize {
+    match env::var(variable) {
+        Ok(number) => number.parse().unwrap_or_else(|_| panic!("{variable} is no number")),
+        Err(_) => quick,
+    }
+}
