@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claim::{Claim, Kept};
-use crate::context::{Context, is_gone};
+use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
 use crate::judge::{Judge, Verdict, linked, lock_file_of};
@@ -64,7 +64,8 @@ pub(crate) fn acquire(
 /// Removes the claim and, if it turns out to be linked although an error was reported, the lock
 /// file, which nobody would ever release.
 fn withdraw(claim: Claim, because: &Error) {
-    if !because.is_contention() && matches!(lock_file_of(&claim), Ok(Some(_))) {
+    let is_lock_file = || Ok::<_, Error>(claim.is_there()? && lock_file_of(&claim)?.is_some());
+    if !because.is_contention() && matches!(is_lock_file(), Ok(true)) {
         drop(Tenure::begin(claim));
     }
 }
@@ -205,13 +206,13 @@ fn link(claim: &Claim) -> Result<Link, Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
         linked => linked.err(),
     };
-    if linked(claim)?.is_some() {
-        return Ok(Link::Made);
+    // Once the claim has gone, its inode number may be another's.
+    if !claim.is_there()? {
+        return Ok(Link::Swept);
     }
     match error {
-        None if !claim.is_there()? => Ok(Link::Swept),
+        _ if linked(claim)?.is_some() => Ok(Link::Made),
         None => Ok(Link::Taken),
-        Some(error) if is_gone(&error) => Ok(Link::Swept),
         Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
         Some(error) => Err(Error::io(Operation::Link, context.lock())(error)),
     }

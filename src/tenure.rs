@@ -145,9 +145,14 @@ impl Tenure {
     /// Gives a claim that somebody has removed (say, whoever cleans up temporary files) its name
     /// back, if the lock file is still ours; says whether it is.
     fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
-        let is_ours = self.is_named()?;
-        if is_ours {
-            claim.restore(self.context.lock())?;
+        if !self.is_named()? {
+            return Ok(false);
+        }
+        claim.restore(self.context.lock())?;
+        // The lock file may have become another's in between: its inode must not keep our name.
+        let is_ours = claim.is_there()?;
+        if !is_ours {
+            claim.remove()?;
         }
         Ok(is_ours)
     }

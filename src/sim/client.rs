@@ -95,19 +95,9 @@ impl SimFs {
                 _ => self.process.forget(path),
             }
         }
-        let found = self.ask(Request::Lookup(path.to_owned()));
-        match found {
-            Ok(Answer::Attr(handle, attr)) => {
-                self.process.learn(path, Some(handle));
-                Ok((handle, attr))
-            }
-            Ok(other) => unreachable!("a look-up was answered with {other:?}"),
-            Err(error) => {
-                if error.raw_os_error() == Some(libc::ENOENT) {
-                    self.process.learn(path, None);
-                }
-                Err(error)
-            }
+        match self.ask(Request::Lookup(path.to_owned()))? {
+            Answer::Attr(handle, attr) => Ok((handle, attr)),
+            other => unreachable!("a look-up was answered with {other:?}"),
         }
     }
 
@@ -126,7 +116,6 @@ impl Fs for SimFs {
         match self.ask(Request::Create(path.to_owned()))? {
             Answer::Attr(handle, attr) => {
                 self.claims.lock().unwrap().insert(path.to_owned(), handle);
-                self.process.learn(path, Some(handle));
                 self.ask(Request::Write(handle, content.to_owned()))?;
                 Ok(attr)
             }
@@ -162,9 +151,7 @@ impl Fs for SimFs {
         if let Some(Some(_)) = self.process.cached(to) {
             return Err(io::Error::from_raw_os_error(libc::EEXIST)); // as the client believes
         }
-        self.ask(Request::Link(handle, to.to_owned()))?;
-        self.process.learn(to, Some(handle));
-        Ok(())
+        self.ask(Request::Link(handle, to.to_owned())).map(|_| ())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -107,10 +107,18 @@ impl World {
         if after != before {
             cache.changed(before, after);
         }
-        // The kernel forgets the names that it has asked to change, whoever lives to see it.
-        match request {
-            Request::Remove(path) | Request::Link(_, path) => cache.forget(path),
-            Request::Rename(from, to) => [from, to].iter().for_each(|path| cache.forget(path)),
+        // What the kernel learns of names it learns whoever lives to see it, and in this order.
+        match (request, &answer) {
+            (Request::Lookup(path) | Request::Create(path), Ok(Answer::Attr(handle, _))) => {
+                cache.learn(path, Some(*handle), self.now);
+            }
+            (Request::Lookup(path), Err(libc::ENOENT)) => cache.learn(path, None, self.now),
+            (Request::Link(handle, to), Ok(_)) => cache.learn(to, Some(*handle), self.now),
+            (Request::Link(_, path) | Request::Remove(path), _) => cache.forget(path),
+            (Request::Rename(from, to), _) => {
+                cache.forget(from);
+                cache.forget(to);
+            }
             _ => {}
         }
         self.note(process, || show(request, &answer));
@@ -191,12 +199,6 @@ impl Process {
         let mut world = self.world();
         let (client, now) = (world.processes[self.id].client, world.now);
         world.clients[client].cache.learn_inode(handle, read, now);
-    }
-
-    pub(super) fn learn(&self, path: &Path, handle: Option<Handle>) {
-        let mut world = self.world();
-        let (client, now) = (world.processes[self.id].client, world.now);
-        world.clients[client].cache.learn(path, handle, now);
     }
 
     pub(super) fn forget(&self, path: &Path) {
