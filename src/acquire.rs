@@ -9,6 +9,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::claim::{Claim, Kept};
@@ -16,8 +17,10 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
 use crate::judge::{Judge, Verdict, linked, lock_file_of};
+use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::succession::{self, Ending};
+use crate::sweep::sweep;
 use crate::tenure::Tenure;
 use crate::wait::Backoff;
 
@@ -43,6 +46,9 @@ pub(crate) fn acquire(
     let mut contender = Contender::new(context, patience);
     loop {
         let mut claim = Claim::make(context, lifetime)?; // 1
+        if sweep_once(&mut claim)? == Kept::Swept {
+            continue; // 5
+        }
         match contender.contend(&mut claim) {
             Ok(Outcome::Linked) => {}
             Ok(Outcome::Swept) => continue, // 5
@@ -59,6 +65,18 @@ pub(crate) fn acquire(
             refreshed => return refreshed.map(|()| tenure),
         }
     }
+}
+
+/// Removes what the dead have left, when a handle is first used: before it holds the lock, so that
+/// nobody waits for that.
+fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
+    if claim.context.has_swept.swap(true, Ordering::Relaxed) {
+        return Ok(Kept::Yes);
+    }
+    if let Err(error) = sweep(&claim.context) {
+        report!(error, "what others left behind could not be swept");
+    }
+    claim.touch()
 }
 
 /// Removes the claim and, if it turns out to be linked although an error was reported, the lock

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) random: fn() -> u64,
     pub(crate) server: ServerClock,
     pub(crate) local: OnceLock<bool>,
+    /// Whether what the dead have left was looked for.
+    pub(crate) has_swept: AtomicBool,
 }
 
 impl Context {

@@ -9,7 +9,7 @@ use crate::error::{Error, Operation};
 use crate::handover::detach;
 use crate::holder::Owner;
 use crate::keeper::KeepAlive;
-use crate::options::check_lifetime;
+use crate::lease::check_lifetime;
 use crate::tenure::Tenure;
 
 /// A lock that is held. Dropping it releases the lock.

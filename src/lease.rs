@@ -1,7 +1,15 @@
 //! Time: leases, and the one clock that they are judged by, the file server's.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use crate::error::Error;
+
+/// Less than this, and a lease is over before a file server has answered.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Where time stamps of file systems end, this is too long.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// For how long the holder may act, on this machine's own clock.
 ///
@@ -53,7 +61,8 @@ impl ServerClock {
     }
 
     /// The most that it can be on the server now: whoever sets the end of its own lease uses this,
-    /// so that nobody finds it ended early.
+    /// so that nobody finds it ended early. (But for less than the resolution of the server's time
+    /// stamps, from a clock tick to two seconds, for which the slop is there.)
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
         let sample = self.sample()?;
         sample.stamped.checked_add(now.saturating_sub(sample.before))
@@ -62,6 +71,15 @@ impl ServerClock {
     fn sample(&self) -> Option<Sample> {
         *self.sample.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A lease must have a length, and an end that file systems can express.
+pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Error> {
+    if !(SHORTEST..=LONGEST).contains(&lifetime) {
+        let reason = format!("a lifetime of {lifetime:?} is not between 10 ms and ten years");
+        return Err(Error::Invalid { path: path.into(), reason });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

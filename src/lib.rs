@@ -1,6 +1,135 @@
-//! linklock.
+//! A lock for programs on many machines, with nothing but a directory that they share.
+//!
+//! `linklock` is a port of Python's [flufl.lock]: it writes the same files, so the two respect each
+//! other's locks, and it closes the races through which flufl.lock lets two programs in at once. The
+//! directory may be local or on NFS (version 3 or 4), the machines' clocks may disagree, and any
+//! process may die, stall or lose its network at any step.
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("report.lock");
+//! use linklock::Lock;
+//!
+//! let lock = Lock::new(&path)?;      // a lease lasts 15 s
+//! let guard = lock.lock()?;          // waits; or try_lock(), try_lock_for(...)
+//! // ... the work, calling guard.refresh() in time, or guard.keep_alive(...) once ...
+//! guard.unlock()?;                   // or just drop it
+//! # Ok::<(), linklock::Error>(())
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! 1. While a holder's lease runs, nobody else acquires the lock: in whatever order things happen,
+//!    with any number of crashes, with lost replies and stale client caches, and with machines whose
+//!    date is wrong by hours.
+//! 2. A lease is not a fence. A holder that stalls past its lease (SIGSTOP, a mount that hangs, a
+//!    laptop that is closed) can be succeeded. It learns so at its next [`refresh`], [`verify`] or
+//!    [`unlock`] ([`Error::Lost`]), or through [`keep_alive`].
+//! 3. One assumption is made, as every lock with leases makes it: a process that checks its lease
+//!    and then issues one file operation has that operation executed within the
+//!    [clock slop](Options::clock_slop), 10 s unless it is set.
+//!
+//! What can't be guaranteed is said, too. NFS's `REMOVE` and `RENAME` are not idempotent: a server
+//! that crashes between executing one and answering, and forgets what it has answered, executes it
+//! again when the client asks again. If the next holder has acquired the lock in between, its lock
+//! file is taken away for a moment, until this library sees what it has caught and puts it back;
+//! a third who comes in that moment gets in. A server that keeps its reply cache through a crash, or
+//! does not crash, does not do this. And flufl.lock itself breaks a lock by name, whatever it has
+//! judged: where stale locks are broken by both, the guarantee is flufl.lock's.
+//!
+//! # How it works
+//!
+//! Whoever wants the lock `L` makes a *claim*, a file of its own beside it, and links it to the name
+//! `L`. link(2) succeeds for one of them; on NFS its answer may be lost, but the truth can be seen,
+//! for the lock file then is the claim's inode, with a link count of 2 (see `O_EXCL` in open(2)).
+//! The claim's mtime says when the lease ends. It is given in the *file server's* time, which is
+//! known for free, since a new file's ctime is stamped by the server; from then on the machine's
+//! monotonic clock carries it, so that nobody's date matters.
+//!
+//! A lock whose lease has been over for the clock slop, or whose holder is provably dead, is ended
+//! by whoever comes next.
 //!
 //! # Succession
+//!
+//! Ending another's tenure is where other locks fail: `unlink` is not conditional, so a breaker that
+//! judged yesterday's holder removes today's. Here the right to end one tenure is itself won by a
+//! hard link, to a *seat* that belongs to that tenure alone. Whoever is in the seat looks again,
+//! takes the lock file away by renaming it, and looks at what it has caught. A holder that comes back
+//! after its lease has ended must win the seat as well before it may renew or release its lock.
+//!
+//! # Files
+//!
+//! For a lock `L`, with the default [separator](Options::separator):
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `L` | the lock file: there while the lock is held, a hard link to the holder's claim |
+//! | <code>L&#124;HOST&#124;PID&#124;NONCE</code> | a claim; its content is its own path, its mtime the end of its lease |
+//! | <code>L&#124;break&#124;NONCE&#124;K</code> | a seat in the succession of the tenure with that nonce |
+//! | <code>L&#124;aside&#124;NONCE&#124;K</code> | a lock file on its way out |
+//!
+//! Nothing else is ever touched, whatever a lock file's content says: only a name in `L`'s own
+//! directory that is formed like these. A file at `L` that is no lock is never removed. What the
+//! dead leave behind is swept by the next comer, once it has expired.
+//!
+//! # When a holder counts as dead
+//!
+//! A claim says which process made it, when that started, and (hashed) in which boot and namespaces.
+//! On the same host, in the same boot, pid namespace and time namespace, a process that is gone, or
+//! whose pid belongs to another by now, is dead, and its lock is taken over at once; on a network
+//! file system after the clock slop, since its last request may still be on its way. Everywhere else,
+//! and for flufl.lock's claims, which say less, only the lease counts. Machines that were cloned
+//! while running share their boot id: give them different [host names](Options::host_name), or use
+//! [`StalePolicy::Expired`].
+//!
+//! # Choosing a lifetime
+//!
+//! The lifetime is for how long others wait after a crash that they can't see, and how long a stall
+//! you survive. With [`keep_alive`], the default of 15 s suits most; choose a minute or more where
+//! the file server may be away for that long. All who use a lock should use the same clock slop;
+//! lifetimes may differ.
+//!
+//! # From flufl.lock
+//!
+//! | flufl.lock | here |
+//! |---|---|
+//! | `Lock(lockfile, lifetime, separator, default_timeout)` | [`Lock::new`]; [`Options::lifetime`], [`separator`](Options::separator), [`timeout`](Options::timeout) |
+//! | `lock()`, `lock(timeout)` | [`Lock::lock`], [`Lock::try_lock_for`], [`Lock::try_lock_until`], [`Lock::try_lock`], [`Lock::lock_while`] |
+//! | `unlock()`, `unlock(unconditionally=True)` | [`LockGuard::unlock`], [`LockGuard::unlock_if_held`] |
+//! | `with lock:` | bind the [`LockGuard`] to a name |
+//! | `refresh()`, `refresh(lifetime)`, `refresh(unconditionally=True)` | [`LockGuard::refresh`], [`refresh_for`](LockGuard::refresh_for), [`refresh_if_held`](LockGuard::refresh_if_held) |
+//! | `is_locked` (refreshes) | [`Lock::is_locked`], [`LockGuard::verify`] (do not) |
+//! | `lifetime` | [`Lock::lifetime`], [`Lock::set_lifetime`] |
+//! | `details` | [`Lock::holder`] |
+//! | `state`: `unlocked`, `ours`, `ours_expired`, `stale`, `theirs_expired`, `unknown` | [`Lock::state`]: [`State`] |
+//! | `expiration` | [`Lock::expiration`], [`LockGuard::expires_at`] |
+//! | `hostname`, `lockfile`, `claimfile` | [`Lock::host_name`], [`Lock::path`], [`Lock::claim_path`] |
+//! | `retry_errnos` | [`Options::retry_errnos`], [`Lock::retry_errnos`] |
+//! | the `_now` hook | [`Options::clock`] |
+//! | `AlreadyLockedError`, `NotLockedError`, `TimeOutError` | [`Error::AlreadyLocked`], [`Error::Lost`], [`Error::TimedOut`] |
+//! | `SEP`, `CLOCK_SLOP` | [`Options::separator`], [`Options::clock_slop`] |
+//!
+//! What differs: a claim is made for each acquisition, not for each lock object; the host name is
+//! what gethostname(2) says, without a look-up; and whoever waits keeps its claim's lease ahead.
+//!
+//! # Leaking and forking
+//!
+//! A guard that is leaked ([`std::mem::forget`]) keeps its lock until the process ends; a process
+//! that exits without running destructors leaves it to be taken over as a dead one's. To leave a lock
+//! held on purpose, [detach](LockGuard::detach) it. A forked child inherits no lock: its copy of the
+//! guard releases nothing. Whoever can write to the directory can break the lock; this is a lock
+//! between programs that mean well.
+//!
+//! # Features
+//!
+//! - `tracing`: reports what destructors and the keep-alive thread can't return as an error.
+//!
+//! [flufl.lock]: https://pypi.org/project/flufl.lock/
+//! [`refresh`]: LockGuard::refresh
+//! [`verify`]: LockGuard::verify
+//! [`unlock`]: LockGuard::unlock
+//! [`keep_alive`]: LockGuard::keep_alive
+
 #![deny(missing_docs)]
 
 mod acquire;

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,9 +13,8 @@ use crate::guard::LockGuard;
 use crate::handover::adopt;
 use crate::holder::{Holder, Obstacle, State};
 use crate::judge::{Sight, look, look_again};
-use crate::options::check_lifetime;
+use crate::lease::check_lifetime;
 use crate::process::Life;
-use crate::report::report;
 use crate::succession::{self, Ending};
 use crate::sweep::sweep;
 use crate::tenure::Tenure;
@@ -46,13 +44,11 @@ pub struct Lock {
     lifetime: Duration,
     timeout: Option<Duration>,
     held: Mutex<Weak<Tenure>>,
-    has_swept: AtomicBool,
 }
 
 impl Lock {
     pub(crate) fn with(context: Context, lifetime: Duration, timeout: Option<Duration>) -> Lock {
-        let (held, has_swept) = (Mutex::default(), AtomicBool::new(false));
-        Lock { context: Arc::new(context), lifetime, timeout, held, has_swept }
+        Lock { context: Arc::new(context), lifetime, timeout, held: Mutex::default() }
     }
 
     /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
@@ -118,8 +114,7 @@ impl Lock {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("report.lock");
-    /// # use std::sync::atomic::{AtomicBool, Ordering};
-    /// # static INTERRUPTED: AtomicBool = AtomicBool::new(true);
+    /// #     /// # static INTERRUPTED: AtomicBool = AtomicBool::new(true);
     /// let held = linklock::Lock::new(&path)?.lock()?;
     /// let refused = linklock::Lock::new(&path)?.lock_while(|obstacle| {
     ///     eprintln!("waiting: {obstacle}");
@@ -140,13 +135,7 @@ impl Lock {
         if self.tenure().is_some() {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
-        let tenure = acquire(&self.context, self.lifetime, patience)?;
-        if !self.has_swept.swap(true, Ordering::Relaxed) {
-            if let Err(error) = sweep(&self.context) {
-                report!(error, "what others left behind could not be swept");
-            }
-        }
-        Ok(self.hold(tenure))
+        Ok(self.hold(acquire(&self.context, self.lifetime, patience)?))
     }
 
     fn hold(&self, tenure: Tenure) -> LockGuard {
@@ -358,7 +347,7 @@ impl Lock {
     /// Removes what processes that died have left beside the lock file: claims and the like that
     /// have expired and that the lock file is not. Says which files. Touches nothing else.
     ///
-    /// A handle does so by itself when it first acquires the lock.
+    /// A handle does so by itself before it first acquires the lock.
     ///
     /// # Errors
     ///
@@ -375,8 +364,8 @@ impl Lock {
 /// A handle of its own, with the same path and options, that holds nothing.
 impl Clone for Lock {
     fn clone(&self) -> Lock {
-        let (held, has_swept) = (Mutex::default(), AtomicBool::new(true));
-        let context = self.context.clone();
-        Lock { context, lifetime: self.lifetime, timeout: self.timeout, held, has_swept }
+        let Lock { context, lifetime, timeout, .. } = self;
+        let (context, held) = (context.clone(), Mutex::default());
+        Lock { context, lifetime: *lifetime, timeout: *timeout, held }
     }
 }

@@ -1,7 +1,8 @@
 //! A lock's options, validated.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
@@ -9,16 +10,11 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::{Clock, Fs, PosixFs, SystemClock};
 use crate::holder::StalePolicy;
-use crate::lease::ServerClock;
+use crate::lease::{ServerClock, check_lifetime};
 use crate::lock::Lock;
 use crate::names::{BadName, Names};
 use crate::process::{PosixProcesses, Processes};
 use crate::wait::Polling;
-
-/// Less than this, and a lease is over before a file server has answered.
-const SHORTEST: Duration = Duration::from_millis(10);
-/// Where time stamps of file systems end, this is too long.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How to make a [`Lock`]: see [`Lock::options`].
 ///
@@ -196,16 +192,8 @@ impl Options {
             random,
             server: ServerClock::default(),
             local: OnceLock::new(),
+            has_swept: AtomicBool::new(false),
         };
         Ok(Lock::with(context, self.lifetime, self.timeout))
     }
-}
-
-/// A lease must have a length, and an end that file systems can express.
-pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Error> {
-    if !(SHORTEST..=LONGEST).contains(&lifetime) {
-        let reason = format!("a lifetime of {lifetime:?} is not between 10 ms and ten years");
-        return Err(Error::Invalid { path: path.into(), reason });
-    }
-    Ok(())
 }

@@ -1,0 +1,48 @@
+//! A job that cron starts every few minutes, on several machines, and that must not overlap.
+//!
+//! If another is at it, this one ends at once and says nothing; cron would mail what it says.
+//! The same for a job in any language: `linklock run --no-wait -E 0 /shared/job.lock -- COMMAND`.
+//!
+//!     cargo run --example cron_job -- /shared/report.lock
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use linklock::Lock;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let path = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: cron_job LOCK")?);
+    let lock = Lock::options(path).lifetime(Duration::from_secs(60)).build()?;
+    let guard = match lock.try_lock() {
+        Ok(guard) => guard,
+        Err(error) if error.is_contention() => return Ok(ExitCode::SUCCESS),
+        Err(error) => return Err(error.into()),
+    };
+
+    // The job may take longer than a lease: another thread keeps that alive.
+    let lost = Arc::new(AtomicBool::new(false));
+    let told = lost.clone();
+    guard.keep_alive(move |why| {
+        eprintln!("cron_job: {why}");
+        told.store(true, Ordering::Relaxed);
+    })?;
+
+    for part in 1..=5 {
+        if lost.load(Ordering::Relaxed) {
+            return Ok(ExitCode::FAILURE); // another may be at it by now
+        }
+        work_on(part);
+    }
+    guard.unlock()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stands for whatever the job does.
+fn work_on(part: u32) {
+    println!("part {part} of the report is done");
+    std::thread::sleep(Duration::from_millis(50));
+}

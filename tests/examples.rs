@@ -1,0 +1,90 @@
+//! The examples do what they say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use linklock::Lock;
+use tempfile::tempdir;
+
+/// Cargo builds examples next to the tests.
+fn example(name: &str) -> Command {
+    let deps = std::env::current_exe().unwrap();
+    let built = deps.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(
+        built.exists(),
+        "a plain `cargo test` builds the examples; {} is not there",
+        built.display()
+    );
+    Command::new(built)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn names(dir: PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn lines_from_many_programs_are_all_there() {
+    let dir = tempdir().unwrap();
+    let ledger = dir.path().join("ledger");
+    let append = |line: usize| example("embed").arg(&ledger).arg(format!("line {line}")).spawn();
+    let children: Vec<Child> = (0..10).map(|line| append(line).unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let mut lines: Vec<_> =
+        fs::read_to_string(&ledger).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, (0..10).map(|line| format!("line {line}")).collect::<Vec<_>>());
+    assert_eq!(names(dir.path().into()), ["ledger"]);
+}
+
+#[test]
+fn a_cron_job_that_overlaps_ends_at_once_and_is_silent() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("report.lock");
+    let guard = Lock::new(&path).unwrap().lock().unwrap();
+    let run = || -> Output { example("cron_job").arg(&path).output().unwrap() };
+    let overlapping = run();
+    assert!(overlapping.status.success());
+    assert_eq!((text(&overlapping.stdout), text(&overlapping.stderr)), Default::default());
+    drop(guard);
+    let alone = run();
+    assert!(alone.status.success(), "{}", text(&alone.stderr));
+    assert_eq!(text(&alone.stdout).lines().count(), 5);
+    assert!(!path.exists());
+}
+
+#[test]
+fn each_job_of_a_queue_is_done_once() {
+    let queue = tempdir().unwrap();
+    let jobs = queue.path().join("jobs");
+    fs::create_dir(&jobs).unwrap();
+    let mut expected: Vec<String> = (0..40).map(|job| format!("job{job:02}")).collect();
+    for job in &expected {
+        fs::write(jobs.join(job), "").unwrap();
+    }
+    let worker = || example("work_queue").arg(queue.path()).stdout(Stdio::piped()).spawn();
+    let workers: Vec<Child> = (0..4).map(|_| worker().unwrap()).collect();
+    let mut done = Vec::new();
+    for worker in workers {
+        let output = worker.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let lines = text(&output.stdout);
+        let job = |line: &str| line.split("/jobs/").nth(1).unwrap()[..5].to_owned();
+        done.extend(lines.lines().map(job));
+    }
+    done.sort();
+    expected.sort();
+    assert_eq!(done, expected);
+    assert_eq!(names(queue.path().join("done")), expected);
+    assert!(names(queue.path().join("locks")).is_empty());
+}
