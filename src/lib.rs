@@ -136,6 +136,8 @@ mod acquire;
 mod claim;
 mod context;
 mod error;
+#[cfg(test)]
+mod faulty;
 mod fs;
 mod guard;
 mod handover;

@@ -12,8 +12,6 @@ pub(crate) enum Safeguard {
     SecondLook,
     /// Whoever takes a seat first touches its claim.
     TouchBeforeSeat,
-    /// Whoever has stalled in a seat until its claim expired does not leave it to others.
-    ForfeitExpiredSeat,
     /// A holder whose lease is over takes a seat too.
     LateHolderTakesSeat,
     /// A waiter keeps its claim's lease ahead.

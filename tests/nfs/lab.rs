@@ -15,10 +15,15 @@ use std::{
     thread,
 };
 
+use crate::shared::Shared;
+
 /// Three kernels are enough for one machine: labs wait for each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 const REPORT: &str = "REPORT ";
+
+/// The arguments with which this binary is a worker.
+const AS_WORKER: [&str; 4] = ["worker", "--exact", "--ignored", "--nocapture"];
 
 /// The exit status of [`Lab::exec`] and [`Lab::worker`] when the guest died meanwhile.
 pub(crate) const GUEST_DIED: i32 = 125;
@@ -41,6 +46,8 @@ impl Default for Options<'_> {
 pub(crate) struct Lab {
     name: String,
     clients: usize,
+    /// What the guests see of this machine without NFS.
+    pub(crate) shared: Shared,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -65,9 +72,10 @@ impl Lab {
     /// machine can't.
     pub(crate) fn up(name: &str, version: &str, options: &Options) -> Result<Lab, String> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let lab = Lab {
+        let mut lab = Lab {
             name: format!("{name}-{}", process::id()),
             clients: options.clients,
+            shared: Shared::at(PathBuf::new()), // there is none yet
             _turn: turn,
         };
         let clients = options.clients.to_string();
@@ -77,6 +85,7 @@ impl Lab {
         }
         let output = up.output().map_err(|error| format!("{}: {error}", script().display()))?;
         if output.status.success() {
+            lab.shared = Shared::at(lab.run(["shared"]).trim_end().into());
             return Ok(lab);
         }
         Err(text(&output.stderr)
@@ -107,11 +116,15 @@ impl Lab {
 
     /// Runs the test `worker` of this binary in a guest.
     pub(crate) fn worker(&self, vm: &str, job: &str) -> Work {
-        let me = env::current_exe().expect("this binary");
         let job = format!("LAB_JOB={job}");
+        let me = env::current_exe().expect("this binary");
         let me = me.to_str().expect("a path in UTF-8");
-        let output =
-            self.exec(vm, &["env", &job, me, "worker", "--exact", "--ignored", "--nocapture"]);
+        self.work(vm, &[&["env", &job, me], &AS_WORKER[..]].concat())
+    }
+
+    /// Runs a program of this machine that reports as a worker does.
+    pub(crate) fn work(&self, vm: &str, command: &[&str]) -> Work {
+        let output = self.exec(vm, command);
         Work {
             status: output.status.code().unwrap_or(-1),
             reports: text(&output.stdout)
@@ -237,7 +250,14 @@ pub(crate) fn mount() -> PathBuf {
     PathBuf::from(env::var_os("LAB_MNT").expect("not in a guest"))
 }
 
-/// In a guest: a directory of the host that all guests see, without NFS.
-pub(crate) fn shared() -> PathBuf {
-    PathBuf::from(env::var_os("LAB_SHARED").expect("not in a guest"))
+/// In a guest: what all guests see of the host, without NFS.
+pub(crate) fn shared() -> Shared {
+    Shared::at(env::var_os("LAB_SHARED").expect("not in a guest").into())
+}
+
+/// In a guest: another worker, whose reports come with this one's.
+pub(crate) fn fellow(job: &str) -> Command {
+    let mut command = Command::new(env::current_exe().expect("this binary"));
+    command.args(AS_WORKER).env("LAB_JOB", job);
+    command
 }

@@ -1,97 +1,154 @@
 //! When a worker in a guest held a lock, told so that tenures from different guests can be
-//! compared, whatever their clocks say.
+//! compared, whatever their clocks say; and the check that no two held it at once.
 
 use std::{
     fmt::{self, Display},
-    fs, io,
-    str::FromStr,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, SystemTime},
 };
 
-use crate::lab;
+use linklock::LockGuard;
 
-/// Held from when the lock was known to be ours until just before we began to give it back; as
-/// tickets.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tenure {
-    vm: String,
-    from: u64,
-    until: u64,
-}
+use crate::{lab, shared::Shared};
 
-/// A tenure that still runs.
+/// A tenure as the worker sees it while it runs. It is reported as it stands, as often as need be.
 pub(crate) struct Running {
     from: u64,
-}
-
-impl Tenure {
-    pub(crate) fn begin() -> Running {
-        Running { from: ticket() }
-    }
+    /// When the lease was last seen to run, and for how much longer.
+    lease: (u64, Duration),
+    until: Option<u64>,
 }
 
 impl Running {
-    pub(crate) fn end(self) -> Tenure {
-        Tenure { vm: lab::vm(), from: self.from, until: ticket() }
+    /// The lock is known to be ours.
+    pub(crate) fn begin(guard: &LockGuard) -> Running {
+        let from = lab::shared().ticket();
+        Running { from, lease: (from, guard.remaining()), until: None }
     }
-}
 
-/// A number above all that were given out before, to any guest.
-///
-/// It is the first that isn't yet the name of a directory of the host's. The host makes each for
-/// one guest only, and no NFS has a part in it.
-fn ticket() -> u64 {
-    static MINE: AtomicU64 = AtomicU64::new(0);
-    for number in MINE.load(Relaxed) + 1.. {
-        match fs::create_dir(lab::shared().join(number.to_string())) {
-            Ok(()) => {
-                MINE.store(number, Relaxed);
-                return number;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-            Err(error) => panic!("no ticket: {error}"),
+    /// Looks at how long the lease is now, if it runs. The ticket comes first, so that a stall in
+    /// between makes the lease shorter than it is and never longer.
+    pub(crate) fn look(&mut self, guard: &LockGuard) {
+        let now = lab::shared().ticket();
+        let left = guard.remaining();
+        if !left.is_zero() {
+            self.lease = (now, left);
         }
     }
-    unreachable!("there are enough numbers")
-}
 
-/// Every two tenures that overlap: none, if there was mutual exclusion.
-pub(crate) fn overlaps(tenures: &[Tenure]) -> Vec<(Tenure, Tenure)> {
-    let mut sorted = tenures.to_vec();
-    sorted.sort_by_key(|tenure| tenure.from);
-    let mut found = Vec::new();
-    for (i, first) in sorted.iter().enumerate() {
-        let overlapping = sorted[i + 1..].iter().take_while(|second| second.from < first.until);
-        found.extend(overlapping.map(|second| (first.clone(), second.clone())));
+    /// The lock is about to be given back.
+    pub(crate) fn end(mut self, guard: &LockGuard) -> Running {
+        self.look(guard);
+        self.until = Some(lab::shared().ticket());
+        self
     }
-    found
 }
 
-impl Display for Tenure {
+impl Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} {} {}", self.vm, self.from, self.until)
+        let (vm, (seen, left)) = (lab::vm(), self.lease);
+        write!(f, "tenure {vm} {} {seen} {}", self.from, left.as_millis())?;
+        self.until.map_or(Ok(()), |until| write!(f, " {until}"))
     }
 }
 
-impl FromStr for Tenure {
-    type Err = String;
+/// A ticket, and when it was drawn by the host's clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment {
+    ticket: u64,
+    pub(crate) time: SystemTime,
+}
 
-    fn from_str(line: &str) -> Result<Tenure, String> {
-        let bad = || format!("not a tenure: {line}");
-        let number = |word: &str| word.parse().map_err(|_| bad());
-        let words: Vec<&str> = line.split(' ').collect();
-        let [vm, from, until] = words[..] else { return Err(bad()) };
-        Ok(Tenure { vm: vm.to_owned(), from: number(from)?, until: number(until)? })
+/// A tenure that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tenure {
+    pub(crate) vm: String,
+    pub(crate) from: Moment,
+    /// Just before it was given back; `None` if that never happened.
+    pub(crate) until: Option<Moment>,
+    /// By the host's clock; rather too early than too late.
+    pub(crate) lease_ends: SystemTime,
+}
+
+impl Tenure {
+    fn lived_at(&self, moment: Moment) -> bool {
+        self.from.ticket < moment.ticket
+            && self.until.is_none_or(|until| moment.ticket < until.ticket)
+            && moment.time < self.lease_ends
     }
+
+    fn parse(line: &str, shared: &Shared) -> Option<Tenure> {
+        let (vm, numbers) = line.strip_prefix("tenure ")?.split_once(' ')?;
+        let numbers: Vec<u64> = numbers.split(' ').map(|word| word.parse().unwrap()).collect();
+        let [from, seen, left, until @ ..] = &numbers[..] else { return None };
+        let moment = |ticket| Moment { ticket, time: shared.time_of(ticket) };
+        Some(Tenure {
+            vm: vm.to_owned(),
+            from: moment(*from),
+            until: until.first().copied().map(moment),
+            lease_ends: shared.time_of(*seen) + Duration::from_millis(*left),
+        })
+    }
+}
+
+/// The tenures among what workers have reported.
+pub(crate) fn among<'a>(
+    reports: impl IntoIterator<Item = &'a String>,
+    shared: &Shared,
+) -> Vec<Tenure> {
+    reports.into_iter().filter_map(|line| Tenure::parse(line, shared)).collect()
+}
+
+/// Every two tenures of which the second began while the first one's lease ran and it was not
+/// given back: none, if there was mutual exclusion.
+pub(crate) fn overlaps(tenures: &[Tenure]) -> Vec<(Tenure, Tenure)> {
+    let seconds = |first: &Tenure| {
+        let first = first.clone();
+        tenures
+            .iter()
+            .filter(move |second| first.lived_at(second.from))
+            .map({
+                let first = first.clone();
+                move |second| (first.clone(), second.clone())
+            })
+            .collect::<Vec<_>>()
+    };
+    tenures.iter().flat_map(seconds).collect()
+}
+
+/// The median time from one tenure's end to the next one's beginning, for those that change
+/// between clients, and for those that stay on one.
+pub(crate) fn handovers(tenures: &[Tenure]) -> [Option<Duration>; 2] {
+    let mut sorted = tenures.to_vec();
+    sorted.sort_by_key(|tenure| tenure.from.ticket);
+    [false, true].map(|same_client| {
+        let mut gaps: Vec<Duration> = sorted
+            .windows(2)
+            .filter(|pair| (pair[0].vm == pair[1].vm) == same_client)
+            .filter_map(|pair| pair[1].from.time.duration_since(pair[0].until?.time).ok())
+            .collect();
+        gaps.sort();
+        gaps.get(gaps.len() / 2).copied()
+    })
 }
 
 #[test]
 fn the_checker_finds_overlaps_and_nothing_else() {
-    let tenures = |lines: &[&str]| -> Vec<Tenure> {
-        lines.iter().map(|line| line.parse().unwrap()).collect()
+    // One ticket a second.
+    let moment = |ticket| Moment { ticket, time: SystemTime::UNIX_EPOCH + Duration::from_secs(ticket) };
+    let tenure = |from, until: Option<u64>, lease_ends| Tenure {
+        vm: "c1".to_owned(),
+        from: moment(from),
+        until: until.map(moment),
+        lease_ends: moment(lease_ends).time,
     };
-    assert_eq!(overlaps(&tenures(&["c1 10 20", "c2 20 30", "c1 31 40"])), []);
-    let [late, long, early] = &tenures(&["c1 25 26", "c2 10 30", "c1 12 13"])[..] else { panic!() };
-    let found = [(long.clone(), early.clone()), (long.clone(), late.clone())];
-    assert_eq!(overlaps(&[late.clone(), long.clone(), early.clone()]), found);
+    let in_turn = [tenure(10, Some(20), 25), tenure(21, None, 30), tenure(31, Some(40), 50)];
+    assert_eq!(overlaps(&in_turn), []);
+    // One whose lease is over may be succeeded, though it doesn't know yet.
+    assert_eq!(overlaps(&[tenure(10, Some(40), 20), tenure(21, Some(30), 35)]), []);
+    let [late, long, early] =
+        [tenure(25, Some(26), 99), tenure(10, Some(30), 99), tenure(12, Some(13), 99)];
+    let found = [(long.clone(), late.clone()), (long.clone(), early.clone())];
+    assert_eq!(overlaps(&[late, long, early]), found);
+    let dead = tenure(10, None, 30);
+    assert_eq!(overlaps(&[dead.clone(), tenure(29, Some(30), 50)]).len(), 1);
 }

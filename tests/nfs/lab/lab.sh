@@ -23,6 +23,7 @@ lab.sh mute|unmute CLIENT            the server's packets to this client are los
 lab.sh fault OP ACTION CLIENT        a fault for the client's next request OP; see rpcproxy.py
 lab.sh faults                        the faults that nothing has met yet
 lab.sh stats CLIENT                  requests since the mount, by operation
+lab.sh shared                        the directory that guests see as LAB_SHARED
 lab.sh log VM                        a guest's console
 lab.sh down                          kill the guests, remove all traces
 
@@ -250,6 +251,7 @@ case $command in
   fault) [ -n "$FAULTS" ] || die "this lab is up without -f"
          run_in server 60 touch "/run/faults/$1 $2 $3 $$" ;;
   faults) run_in server 60 ls /run/faults ;;
+  shared) echo "$RUN/shared" ;;
   log) cat "$RUN/$1/log" ;;
   *) usage ;;
 esac

@@ -1,0 +1,66 @@
+//! A lock on the mount, and the leases that all who use it agree on: a scenario tells its workers
+//! in one word.
+
+use std::{
+    fmt::{self, Display},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use linklock::Lock;
+
+use crate::{lab, shared::LIMIT};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) lifetime: Duration,
+    pub(crate) slop: Duration,
+}
+
+impl<'a> Terms<'a> {
+    /// Leases that no scenario outlasts: whoever takes the lock was given it.
+    pub(crate) fn patient(name: &'a str) -> Terms<'a> {
+        Terms { name, lifetime: LIMIT, slop: LIMIT }
+    }
+
+    /// Leases of some seconds, and a slop of 2: requests of a lab in which nothing is slowed down
+    /// take much less.
+    pub(crate) fn seconds(name: &'a str, lifetime: u64) -> Terms<'a> {
+        Terms { name, lifetime: Duration::from_secs(lifetime), slop: Duration::from_secs(2) }
+    }
+
+    /// What the scenarios call something about this lock that workers wait for.
+    pub(crate) fn cue(&self, what: &str) -> String {
+        format!("{}.{what}", self.name)
+    }
+
+    /// In a guest: the lock.
+    pub(crate) fn lock(&self) -> Lock {
+        let options = Lock::options(self.path()).lifetime(self.lifetime).clock_slop(self.slop);
+        options.timeout(LIMIT).build().expect("a lock")
+    }
+
+    /// In a guest: the lock file.
+    pub(crate) fn path(&self) -> PathBuf {
+        lab::mount().join(self.name)
+    }
+}
+
+impl Display for Terms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.name, self.lifetime.as_secs(), self.slop.as_secs())
+    }
+}
+
+impl<'a> TryFrom<&'a str> for Terms<'a> {
+    type Error = <u64 as FromStr>::Err;
+
+    fn try_from(word: &'a str) -> Result<Terms<'a>, Self::Error> {
+        let mut words = word.split(':');
+        let name = words.next().unwrap_or_default();
+        let mut seconds = || words.next().unwrap_or_default().parse().map(Duration::from_secs);
+        Ok(Terms { name, lifetime: seconds()?, slop: seconds()? })
+    }
+}
