@@ -165,3 +165,8 @@ pub use holder::{Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;
 pub use options::Options;
 pub use process::Life;
+
+/// The README's examples run too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -270,3 +270,177 @@ fn parse_pid(field: &[u8]) -> Option<u32> {
 fn has(text: &OsStr, part: &[u8]) -> bool {
     text.as_bytes().windows(part.len()).any(|at| at == part)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any bytes that a file's name can have.
+    fn file_name() -> impl Strategy<Value = Vec<u8>> {
+        let plain = "[a-z.]{1,8}".prop_map(String::into_bytes);
+        let any = vec(any::<u8>().prop_filter("ends a name", |b| !b"\0/".contains(b)), 1..60);
+        prop_oneof![plain, any].prop_filter("no name", |name| name != b"." && name != b"..")
+    }
+
+    fn separator() -> impl Strategy<Value = char> {
+        prop_oneof![Just('|'), Just(':'), Just('+'), Just('→'), any::<char>()]
+    }
+
+    /// The names of some lock, wherever and on whatever host.
+    fn names() -> impl Strategy<Value = Names> {
+        let dir = vec(file_name(), 0..3).prop_map(|dirs| {
+            dirs.iter().fold(PathBuf::from("/"), |dir, name| dir.join(OsStr::from_bytes(name)))
+        });
+        (dir, file_name(), separator(), file_name()).prop_filter_map(
+            "there is no such lock",
+            |(dir, base, separator, host)| {
+                let lock = dir.join(OsStr::from_bytes(&base));
+                Names::new(&lock, separator, OsStr::from_bytes(&host)).ok()
+            },
+        )
+    }
+
+    fn process() -> impl Strategy<Value = Process> {
+        let proof = (0..1_u64 << WORLD_BITS, any::<u64>());
+        let proof = proof.prop_map(|(world, started)| Proof { world, started });
+        (any::<u32>(), proptest::option::of(proof)).prop_map(|(pid, proof)| Process { pid, proof })
+    }
+
+    /// Bytes that come close to being a name: any, and the real ones with something else in them.
+    fn near_name(names: &Names) -> impl Strategy<Value = Vec<u8>> + use<> {
+        let (prefix, separator) = (names.prefix.clone(), names.separator.clone());
+        let part = prop_oneof![
+            vec(any::<u8>(), 0..12),
+            Just(separator.into_bytes()),
+            Just(prefix.clone()),
+            Just(BREAK.to_vec()),
+            Just(ASIDE.to_vec()),
+            Just(b"..".to_vec()),
+            Just(b"/".to_vec()),
+            Just(b"\0".to_vec()),
+            "[0-9]{1,12}".prop_map(String::into_bytes),
+            "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16})?".prop_map(String::into_bytes),
+        ];
+        (any::<bool>(), vec(part, 0..8)).prop_map(move |(begins, parts)| {
+            let prefix = if begins { prefix.as_slice() } else { b"" };
+            [prefix, &parts.concat()].concat()
+        })
+    }
+
+    fn name_of(path: &Path) -> &OsStr {
+        path.file_name().unwrap()
+    }
+
+    /// What is true of a claim, whatever it was read from.
+    fn check_claim(names: &Names, claim: &ClaimName) -> Result<(), TestCaseError> {
+        let path = names.claim(claim);
+        prop_assert_eq!(path.parent(), Some(names.dir()));
+        prop_assert_eq!(name_of(&path), &claim.file_name);
+        prop_assert!(path != names.lock());
+        prop_assert!(!has(&claim.file_name, b"/") && !has(&claim.file_name, b"\0"));
+        prop_assert!(claim.file_name.len() <= NAME_MAX);
+        let again = Some(Neighbour::Claim(claim.clone()));
+        prop_assert_eq!(names.parse_neighbour(&claim.file_name), again);
+        let content = names.parse_content(path.as_os_str().as_bytes());
+        prop_assert_eq!(content.as_ref(), Some(claim));
+        // All that may be made of its nonce can be a name too.
+        let (seat, aside) = (names.seat(&claim.nonce, u32::MAX), names.aside(&claim.nonce, 0));
+        prop_assert!(name_of(&seat).len() <= NAME_MAX);
+        let seat = names.parse_neighbour(name_of(&seat));
+        let is_own =
+            matches!(&seat, Some(Neighbour::Seat(key)) if Names::is_key_of(key, &claim.nonce));
+        prop_assert!(is_own, "{:?}", seat);
+        prop_assert_eq!(names.parse_neighbour(name_of(&aside)), Some(Neighbour::Aside));
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_claim_is_read_as_it_was_made(
+            names in names(), random: u64, owner in process(), number: u32,
+        ) {
+            let made = names.new_claim(random, &owner);
+            prop_assert_eq!(made.process(), owner);
+            prop_assert!(!made.is_foreign());
+            check_claim(&names, &made)?;
+            for path in [names.seat(&made.nonce, number), names.aside(&made.nonce, number)] {
+                prop_assert_eq!(path.parent(), Some(names.dir()));
+                prop_assert_eq!(names.parse_content(path.as_os_str().as_bytes()), None);
+            }
+        }
+
+        /// Whoever can write the lock file chooses what it says, but names nothing else.
+        #[test]
+        fn no_content_leads_anywhere_else(
+            (names, content) in names().prop_flat_map(|names| {
+                let content = near_name(&names);
+                (Just(names), content)
+            }),
+            path in vec(any::<u8>(), 0..20),
+        ) {
+            for content in [&content, &[path.as_slice(), b"/", &content].concat()] {
+                if let Some(claim) = names.parse_content(content) {
+                    check_claim(&names, &claim)?;
+                }
+            }
+        }
+
+        #[test]
+        fn an_entry_is_taken_for_what_it_is_or_for_nothing(
+            (names, entry) in names().prop_flat_map(|names| {
+                let entry = near_name(&names);
+                (Just(names), entry)
+            }),
+        ) {
+            let entry = OsStr::from_bytes(&entry);
+            let parsed = names.parse_neighbour(entry);
+            if parsed.is_some() {
+                prop_assert!(entry.as_bytes().starts_with(&names.prefix));
+                prop_assert!(!has(entry, b"/") && !has(entry, b"\0"));
+            }
+            if let Some(Neighbour::Claim(claim)) = &parsed {
+                prop_assert_eq!(entry, &claim.file_name);
+                check_claim(&names, claim)?;
+            }
+        }
+
+        /// flufl.lock: host, pid and a decimal number.
+        #[test]
+        fn a_claim_of_flufl_lock_is_read(
+            names in names(), host in "[a-z]{1,8}(\\.[a-z]{1,8}){0,2}", pid: u32, number: u64,
+        ) {
+            let (pid_field, number) = (pid.to_string(), number.to_string());
+            let entry = names.join(host.as_bytes(), pid_field.as_bytes(), number.as_bytes());
+            prop_assume!(!host.contains(&names.separator) && entry.len() < 200);
+            let Some(Neighbour::Claim(claim)) = names.parse_neighbour(&entry) else {
+                return Err(TestCaseError::fail("it is no claim"));
+            };
+            prop_assert!(claim.is_foreign());
+            prop_assert_eq!(claim.process(), Process { pid, proof: None });
+            prop_assert_eq!(claim.host.as_bytes(), host.as_bytes());
+            check_claim(&names, &claim)?;
+        }
+
+        /// One lock's files are never another's, though one's name may begin with the other's.
+        #[test]
+        fn no_other_lock_has_the_same_files(
+            names in names(), more in file_name(), random: u64, owner in process(),
+        ) {
+            let base = [name_of(names.lock()).as_bytes(), &more].concat();
+            let other = names.dir().join(OsStr::from_bytes(&base));
+            let separator = names.separator.chars().next().unwrap();
+            let Ok(other) = Names::new(&other, separator, names.host()) else { return Ok(()) };
+            for (one, another) in [(&names, &other), (&other, &names)] {
+                let claim = one.new_claim(random, &owner);
+                prop_assert_eq!(another.parse_neighbour(&claim.file_name), None);
+                let seat = one.seat(&claim.nonce, 0);
+                prop_assert_eq!(another.parse_neighbour(name_of(&seat)), None);
+            }
+        }
+    }
+}

@@ -22,6 +22,9 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 const REPORT: &str = "REPORT ";
 
+/// No job takes longer, unless it hangs.
+const JOB_SECONDS: &str = "240";
+
 /// The arguments with which this binary is a worker.
 const AS_WORKER: [&str; 4] = ["worker", "--exact", "--ignored", "--nocapture"];
 
@@ -111,7 +114,8 @@ impl Lab {
 
     /// Runs a program of this machine in a guest.
     pub(crate) fn exec(&self, vm: &str, command: &[&str]) -> Output {
-        self.command(["exec", vm].iter().chain(command)).output().expect("lab.sh exec")
+        let exec = ["exec", "-t", JOB_SECONDS, vm];
+        self.command(exec.iter().chain(command)).output().expect("lab.sh exec")
     }
 
     /// Runs the test `worker` of this binary in a guest.

@@ -134,7 +134,8 @@ pub(crate) fn handovers(tenures: &[Tenure]) -> [Option<Duration>; 2] {
 #[test]
 fn the_checker_finds_overlaps_and_nothing_else() {
     // One ticket a second.
-    let moment = |ticket| Moment { ticket, time: SystemTime::UNIX_EPOCH + Duration::from_secs(ticket) };
+    let moment =
+        |ticket| Moment { ticket, time: SystemTime::UNIX_EPOCH + Duration::from_secs(ticket) };
     let tenure = |from, until: Option<u64>, lease_ends| Tenure {
         vm: "c1".to_owned(),
         from: moment(from),

@@ -31,9 +31,14 @@ impl<'a> Terms<'a> {
         Terms { name, lifetime: Duration::from_secs(lifetime), slop: Duration::from_secs(2) }
     }
 
-    /// What the scenarios call something about this lock that workers wait for.
+    /// A cue about this lock.
     pub(crate) fn cue(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
+    }
+
+    /// What a worker says when it holds the lock.
+    pub(crate) fn held_by(&self, vm: &str) -> String {
+        self.cue(&format!("held-by-{vm}"))
     }
 
     /// In a guest: the lock.

@@ -1,0 +1,171 @@
+//! What a worker does in a guest. A job is a line of words; the lock among them is a [`Terms`].
+
+use std::{
+    fs::{self, FileTimes, OpenOptions},
+    io::{self, Write},
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use linklock::{Error, LockGuard};
+use nix::sys::signal::{Signal, raise};
+
+use crate::{
+    lab::{fellow, report, shared, vm},
+    tenure::Running,
+    terms::Terms,
+};
+
+const A_MOMENT: Duration = Duration::from_millis(10);
+
+pub(crate) fn run(job: &[&str]) {
+    let terms = |word| Terms::try_from(word).expect("a lock's terms");
+    let number = |word: &str| word.parse().expect("a number");
+    match job {
+        ["crowd", size, job @ ..] => crowd(number(size), &job.join(" ")),
+        ["contend", lock] => contend(&terms(lock)),
+        ["hold", lock] => hold(&terms(lock)),
+        ["take", lock] => take(&terms(lock)),
+        ["try", lock, seconds] => try_for(&terms(lock), Duration::from_secs(number(seconds))),
+        ["die", lock] => die(&terms(lock)),
+        ["stall", kept, idle] => stall(&terms(kept), &terms(idle)),
+        ["cycle", lock] => cycle(&terms(lock)),
+        ["rounds", lock, rounds] => (0..number(rounds)).for_each({
+            let lock = terms(lock).lock();
+            move |_| lock.lock().unwrap().unlock().unwrap()
+        }),
+        ["bare", lock, rounds] => (0..number(rounds)).for_each(|_| bare(&terms(lock)).unwrap()),
+        ["link", lock] => link(&terms(lock)),
+        _ => panic!("unknown job {job:?}"),
+    }
+}
+
+/// Many processes that do the same at once.
+fn crowd(size: u64, job: &str) {
+    let start = |_| fellow(job).spawn().expect("this binary");
+    let fellows: Vec<_> = (0..size).map(start).collect();
+    for mut fellow in fellows {
+        assert!(fellow.wait().expect("a child").success(), "one of the crowd failed");
+    }
+}
+
+/// Takes and gives back the lock, again and again, until it is enough.
+fn contend(terms: &Terms) {
+    let lock = terms.lock();
+    while !shared().is_cued(&terms.cue("enough")) {
+        let guard = lock.lock().unwrap();
+        let tenure = Running::begin(&guard);
+        shared().alone(terms.name, || thread::sleep(A_MOMENT));
+        let tenure = tenure.end(&guard);
+        guard.unlock().unwrap();
+        report(tenure);
+        thread::sleep(A_MOMENT);
+    }
+}
+
+/// Holds the lock until it is told to release it.
+fn hold(terms: &Terms) {
+    let guard = terms.lock().lock().unwrap();
+    let mut tenure = Running::begin(&guard);
+    shared().cue(&terms.held_by(&vm()));
+    while !shared().is_cued(&terms.cue("release")) {
+        thread::sleep(A_MOMENT);
+        if guard.remaining() < terms.lifetime / 2 {
+            guard.refresh().unwrap();
+            tenure.look(&guard);
+        }
+    }
+    report(tenure.end(&guard));
+    guard.unlock().unwrap();
+}
+
+/// Takes the lock as soon as it can be had, and gives it back.
+fn take(terms: &Terms) {
+    let guard = terms.lock().lock().unwrap();
+    report(Running::begin(&guard).end(&guard));
+    guard.unlock().unwrap();
+}
+
+fn try_for(terms: &Terms, time: Duration) {
+    report(outcome("try", terms.lock().try_lock_for(time).and_then(LockGuard::unlock)));
+}
+
+/// Is killed while it holds the lock.
+fn die(terms: &Terms) {
+    let guard = terms.lock().lock().unwrap();
+    report(Running::begin(&guard));
+    shared().cue(&terms.held_by(&vm()));
+    raise(Signal::SIGKILL).expect("to be dead");
+}
+
+/// Holds two locks until it has lost the one that is kept alive, and sees what has become of the
+/// other, which is not.
+fn stall(kept: &Terms, idle: &Terms) {
+    let (kept_guard, idle_guard) = (kept.lock().lock().unwrap(), idle.lock().lock().unwrap());
+    let (tell, told) = mpsc::channel();
+    kept_guard.keep_alive(move |why| tell.send(why).expect("a listener")).unwrap();
+    let mut tenures = [Running::begin(&kept_guard), Running::begin(&idle_guard)];
+    shared().cue(&kept.held_by(&vm()));
+    let why = loop {
+        if let Ok(why) = told.recv_timeout(A_MOMENT) {
+            break why;
+        }
+        tenures[0].look(&kept_guard);
+        tenures[1].look(&idle_guard);
+    };
+    tenures.iter().for_each(report);
+    report(outcome("keep-alive", Err(why)));
+    report(outcome("refresh", idle_guard.refresh()));
+    report(outcome("verify", idle_guard.verify()));
+    report(outcome("unlock", idle_guard.unlock()));
+    report(outcome("unlock", kept_guard.unlock()));
+}
+
+/// Takes the lock, makes sure of it, and gives it back.
+fn cycle(terms: &Terms) {
+    let guard = match terms.lock().lock() {
+        Ok(guard) => guard,
+        Err(error) => return report(outcome("lock", Err(error))),
+    };
+    report("lock Ok");
+    report(outcome("verify", guard.verify()));
+    report(outcome("unlock", guard.unlock()));
+}
+
+/// The seven system calls that a lock of this kind takes at least: open, write, utimensat, close,
+/// link, and two unlinks.
+fn bare(terms: &Terms) -> io::Result<()> {
+    let (lock, claim) = (terms.path(), claim_of(terms));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&claim)?;
+    file.write_all(claim.as_os_str().as_encoded_bytes())?;
+    file.set_times(FileTimes::new().set_modified(SystemTime::now()))?;
+    drop(file);
+    fs::hard_link(&claim, &lock)?;
+    fs::remove_file(&lock)?;
+    fs::remove_file(&claim)
+}
+
+/// A hard link that is all there is to the lock: shows what the kernel says.
+fn link(terms: &Terms) {
+    let claim = claim_of(terms);
+    fs::write(&claim, vm()).unwrap();
+    let result = fs::hard_link(&claim, terms.path());
+    report(format!("link {:?}", result.map_err(|error| error.kind())));
+}
+
+fn claim_of(terms: &Terms) -> PathBuf {
+    terms.path().with_extension(vm())
+}
+
+/// What came of something, in words that a scenario can compare.
+fn outcome(what: &str, result: Result<(), Error>) -> String {
+    let word = match &result {
+        Ok(()) => "Ok",
+        Err(Error::Lost { .. }) => "Lost",
+        Err(Error::TimedOut { .. }) => "TimedOut",
+        Err(error) => return format!("{what}: {error}"),
+    };
+    format!("{what} {word}")
+}

@@ -1,0 +1,71 @@
+//! Single requests whose reply is lost, that never arrive, or arrive twice.
+//!
+//! A client whose request brings no reply sends it again. If the server still has its reply, or
+//! never got the request, nothing is wrong. If it has forgotten (it was restarted, or has had too
+//! much else to remember), it executes the request again, and the client believes the second reply.
+
+use crate::{
+    lab::{Lab, Options},
+    scene::{contend, crowd, lab_for, left_behind},
+    shared::wait_until,
+    terms::Terms,
+};
+
+#[test]
+fn a_request_and_its_reply_may_go_astray_v3() {
+    let Some(lab) = faulty_lab("replies3", "3") else { return };
+    go_astray(&lab, &["CREATE", "WRITE", "SETATTR", "LINK", "RENAME", "REMOVE"]);
+}
+
+#[test]
+fn a_request_and_its_reply_may_go_astray_v42() {
+    let Some(lab) = faulty_lab("replies42", "4.2") else { return };
+    go_astray(&lab, &["OPEN", "WRITE", "SETATTR", "LINK", "RENAME", "REMOVE"]);
+}
+
+fn faulty_lab(name: &str, version: &str) -> Option<Lab> {
+    lab_for(name, version, &Options { faults: true, ..Options::default() })
+}
+
+/// `requests` are those that a lock is taken and given back with.
+fn go_astray(lab: &Lab, requests: &[&str]) {
+    the_kernel_tells_an_untruth(lab);
+    for (name, action) in [("call", "lostcall"), ("reply", "lostreply")] {
+        a_lock_is_taken_and_given_back(lab, name, action, requests);
+    }
+    let once_each = ["LINK", "RENAME", "REMOVE"];
+    a_lock_is_taken_and_given_back(lab, "forgotten", "lostreply+flush", &once_each);
+    a_lock_is_taken_and_given_back(lab, "twice", "dup", &["LINK"]);
+    assert_eq!(left_behind(lab), ["bare", "bare.c1"]);
+
+    contend(lab, "contended", crowd(lab, 2), || {
+        for (op, client) in [("RENAME", "c1"), ("LINK", "c2"), ("REMOVE", "c1")] {
+            lab.fault(op, "lostreply+flush", client);
+            wait_until(op, || lab.faults_left() == 0);
+        }
+    });
+}
+
+/// Why linklock does not go by what link(2) says.
+fn the_kernel_tells_an_untruth(lab: &Lab) {
+    let terms = Terms::patient("bare");
+    lab.fault("LINK", "lostreply+flush", "c1");
+    let linked = lab.worker("c1", &format!("link {terms}")).finished();
+    assert_eq!(linked, ["link Err(AlreadyExists)"]);
+    assert_eq!(lab.faults_left(), 0);
+    let links = lab.exec("server", &["stat", "-c", "%h", "/srv/export/bare"]);
+    assert_eq!(links.stdout, b"2\n", "yet the link is there");
+}
+
+/// Each of `requests` meets its fault, once, while a client takes a lock, and the client notices
+/// nothing.
+fn a_lock_is_taken_and_given_back(lab: &Lab, name: &str, action: &str, requests: &[&str]) {
+    let terms = Terms::patient(name);
+    for op in requests {
+        lab.fault(op, action, "c1");
+    }
+    let cycle = lab.worker("c1", &format!("cycle {terms}")).finished();
+    assert_eq!(cycle, ["lock Ok", "verify Ok", "unlock Ok"], "{action}");
+    assert_eq!(lab.faults_left(), 0, "{action}: not all of {requests:?} were asked for");
+    assert_eq!(lab.worker("c2", &format!("try {terms} 0")).finished(), ["try Ok"], "{action}");
+}

@@ -1,0 +1,109 @@
+//! What the scenarios have in common: a lab, work that goes on in it, and what is left when it is
+//! over.
+
+use std::{
+    env,
+    io::{self, Write},
+    sync::Once,
+    thread,
+};
+
+use crate::{
+    lab::{Lab, Options, Work},
+    tenure::{self, Tenure},
+    terms::Terms,
+};
+
+/// In tickets, of which each tenure draws three.
+const SOME_TIME: usize = 200;
+
+/// The lab, if it was asked for and this machine can host it. Else the scenario is skipped aloud,
+/// or fails in CI.
+pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<Lab> {
+    static NOT_ASKED: Once = Once::new();
+    if env::var("LINKLOCK_NFS").as_deref() != Ok("1") {
+        NOT_ASKED.call_once(|| say("SKIPPED: nfs lab: LINKLOCK_NFS=1 is not set"));
+        return None;
+    }
+    match Lab::up(name, version, options) {
+        Ok(lab) => Some(lab),
+        Err(why) if env::var("CI").as_deref() == Ok("true") => panic!("nfs lab: {why}"),
+        Err(why) => {
+            say(&format!("SKIPPED: nfs lab: {why}"));
+            None
+        }
+    }
+}
+
+/// Says a line even where the test passes, whose output the harness would hide.
+pub(crate) fn say(line: &str) {
+    io::stderr().write_all(format!("{line}\n").as_bytes()).expect("stderr");
+}
+
+/// A worker on a client, for [`contend`]: so many processes of ours.
+pub(crate) fn crowd(lab: &Lab, processes: usize) -> impl Fn(&str, &str) -> Work + Sync + '_ {
+    move |client, job| lab.worker(client, &format!("crowd {processes} {job}"))
+}
+
+/// Has all clients contend for a lock while `disturb` does its worst, and for some time before and
+/// after. Returns all tenures, which didn't overlap and of which each client had some.
+pub(crate) fn contend(
+    lab: &Lab,
+    name: &str,
+    worker: impl Fn(&str, &str) -> Work + Sync,
+    disturb: impl FnOnce(),
+) -> Vec<Tenure> {
+    let terms = Terms::patient(name);
+    let job = format!("contend {terms}");
+    let tenures = thread::scope(|scope| {
+        let work = scope.spawn(|| lab.par(|client| worker(client, &job).finished()).concat());
+        lab.shared.await_tickets(SOME_TIME);
+        disturb();
+        lab.shared.await_tickets(SOME_TIME);
+        lab.shared.cue(&terms.cue("enough"));
+        tenure::among(&work.join().expect("the contenders"), &lab.shared)
+    });
+    assert_eq!(tenure::overlaps(&tenures), []);
+    for client in lab.clients() {
+        assert!(tenures.iter().any(|tenure| tenure.vm == client), "{client} never had the lock");
+    }
+    tenures
+}
+
+/// Has a client hold the lock, as our worker or as flufl.lock, while something else is done.
+pub(crate) fn while_held(
+    lab: &Lab,
+    terms: &Terms,
+    client: &str,
+    hold: impl FnOnce() -> Work + Send,
+    act: impl FnOnce(),
+) -> Tenure {
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| hold().finished());
+        lab.shared.await_cue(&terms.held_by(client));
+        act();
+        lab.shared.cue(&terms.cue("release"));
+        the_tenure(lab, &holder.join().expect("the holder"))
+    })
+}
+
+/// Has a client take the lock and be killed with SIGKILL.
+pub(crate) fn killed(lab: &Lab, holder: Work) -> Tenure {
+    assert_eq!(holder.status, 128 + 9, "{:?}", holder.reports);
+    the_tenure(lab, &holder.reports)
+}
+
+/// The one tenure among what was reported.
+pub(crate) fn the_tenure(lab: &Lab, reports: &[String]) -> Tenure {
+    let [tenure] = &tenure::among(reports, &lab.shared)[..] else {
+        panic!("not one tenure: {reports:?}");
+    };
+    tenure.clone()
+}
+
+/// The files in the exported directory, by what the server itself says.
+pub(crate) fn left_behind(lab: &Lab) -> Vec<String> {
+    let listing = lab.exec("server", &["ls", "/srv/export"]);
+    assert!(listing.status.success());
+    String::from_utf8_lossy(&listing.stdout).lines().map(str::to_owned).collect()
+}

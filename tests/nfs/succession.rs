@@ -1,0 +1,130 @@
+//! Holders that are killed, or stand still for longer than their lease, and who comes after them.
+
+use std::{thread, time::Duration};
+
+use crate::{
+    lab::{GUEST_DIED, Lab, Options},
+    scene::{killed, lab_for, left_behind, say, the_tenure, while_held},
+    tenure::{self, Tenure},
+    terms::Terms,
+};
+
+/// For how much longer than it must a succession may take on a machine that has much else to do:
+/// far less than the hour that the clocks come to be off.
+const TOLERANCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn holders_are_succeeded_when_they_are_over_and_not_before_v3() {
+    succession("over3", "3");
+}
+
+#[test]
+fn holders_are_succeeded_when_they_are_over_and_not_before_v42() {
+    succession("over42", "4.2");
+}
+
+fn succession(name: &str, version: &str) {
+    let Some(lab) = lab_for(name, version, &Options::default()) else { return };
+    let on_same_host = a_neighbour_succeeds_the_dead(&lab);
+    let on_another = another_host_succeeds_the_dead(&lab, "dead", "c1", "c2");
+    a_frozen_client_learns_its_loss(&lab);
+
+    lab.skew("c1", 3600);
+    lab.skew("c2", -3600);
+    for (name, holder, waiter) in [("ahead", "c1", "c2"), ("behind", "c2", "c1")] {
+        the_living_are_left_alone(&lab, name, holder, waiter);
+        another_host_succeeds_the_dead(&lab, &format!("{name}.dead"), holder, waiter);
+    }
+    a_client_without_power_is_succeeded(&lab);
+    assert_eq!(left_behind(&lab), [""; 0]);
+    say(&format!(
+        "NFSv{version}: a dead holder is succeeded on its host {on_same_host:.1?} after it took \
+         the lock, on another host {on_another:.1?} after its lease"
+    ));
+}
+
+/// Whoever sees that the holder is dead needs not wait for its lease, only for the slop, in which
+/// the dead one's last request may arrive.
+fn a_neighbour_succeeds_the_dead(lab: &Lab) -> Duration {
+    let terms = Terms::seconds("neighbour", 100);
+    let (dead, heir) = (die(lab, &terms, "c1"), take(lab, &terms, "c1"));
+    let after = heir.from.time.duration_since(dead.from.time).expect("the heir is later");
+    assert!((terms.slop..terms.slop + TOLERANCE).contains(&after), "{after:?}");
+    after
+}
+
+fn another_host_succeeds_the_dead(lab: &Lab, name: &str, holder: &str, heir: &str) -> Duration {
+    let terms = Terms::seconds(name, 3);
+    let (dead, heir) = (die(lab, &terms, holder), take(lab, &terms, heir));
+    succeeded_in_time(&terms, &dead, &heir)
+}
+
+/// A whole client is lost, with what it had mounted; when it is back it is like any other.
+fn a_client_without_power_is_succeeded(lab: &Lab) {
+    let terms = Terms::seconds("power", 3);
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| lab.worker("c1", &format!("hold {terms}")));
+        lab.shared.await_cue(&terms.held_by("c1"));
+        lab.crash("c1");
+        assert_eq!(holder.join().expect("the holder").status, GUEST_DIED);
+    });
+    take(lab, &terms, "c2");
+    lab.start("c1");
+    take(lab, &terms, "c1");
+}
+
+/// It is thawed while others have its locks, and must not disturb them, whatever it tries.
+fn a_frozen_client_learns_its_loss(lab: &Lab) {
+    let (kept, idle) = (Terms::seconds("kept", 3), Terms::seconds("idle", 3));
+    let stall = || lab.worker("c1", &format!("stall {kept} {idle}")).finished();
+    let hold = |terms| move || lab.worker("c2", &format!("hold {terms}"));
+    let (frozen, heirs) = thread::scope(|scope| {
+        let frozen = scope.spawn(stall);
+        lab.shared.await_cue(&kept.held_by("c1"));
+        lab.freeze("c1");
+        let mut reports = Vec::new();
+        let mut heir_of_idle = None;
+        let heir_of_kept = while_held(lab, &kept, "c2", hold(kept), || {
+            heir_of_idle = Some(while_held(lab, &idle, "c2", hold(idle), || {
+                lab.thaw("c1");
+                reports = frozen.join().expect("the frozen worker");
+            }));
+        });
+        (reports, [heir_of_kept, heir_of_idle.expect("it was held")])
+    });
+    let lost = frozen.iter().filter(|line| !line.starts_with("tenure "));
+    assert!(
+        lost.eq(["keep-alive Lost", "refresh Lost", "verify Lost", "unlock Lost", "unlock Lost"]),
+        "{frozen:?}"
+    );
+    // `overlaps` is about one lock.
+    for (tenure, heir) in tenure::among(&frozen, &lab.shared).into_iter().zip(heirs) {
+        assert_eq!(tenure::overlaps(&[tenure, heir]), []);
+    }
+}
+
+/// However wrong the clocks of those who wait are.
+fn the_living_are_left_alone(lab: &Lab, name: &str, holder: &str, waiter: &str) {
+    let terms = Terms::seconds(name, 30);
+    let hold = || lab.worker(holder, &format!("hold {terms}"));
+    while_held(lab, &terms, holder, hold, || {
+        let tried = lab.worker(waiter, &format!("try {terms} 3"));
+        assert_eq!(tried.finished(), ["try TimedOut"]);
+    });
+    assert_eq!(lab.worker(waiter, &format!("try {terms} 3")).finished(), ["try Ok"]);
+}
+
+fn die(lab: &Lab, terms: &Terms, client: &str) -> Tenure {
+    killed(lab, lab.worker(client, &format!("die {terms}")))
+}
+
+fn take(lab: &Lab, terms: &Terms, client: &str) -> Tenure {
+    the_tenure(lab, &lab.worker(client, &format!("take {terms}")).finished())
+}
+
+/// Not before the lease and the slop are over, and soon after; says how long after the lease.
+pub(crate) fn succeeded_in_time(terms: &Terms, dead: &Tenure, heir: &Tenure) -> Duration {
+    let after = heir.from.time.duration_since(dead.lease_ends).expect("the lease to be over");
+    assert!((terms.slop..terms.slop + TOLERANCE).contains(&after), "{after:?}");
+    after
+}
