@@ -114,11 +114,13 @@ impl Lock {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("report.lock");
-    /// #     /// # static INTERRUPTED: AtomicBool = AtomicBool::new(true);
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// let interrupted = AtomicBool::new(true); // say, by a signal handler
     /// let held = linklock::Lock::new(&path)?.lock()?;
     /// let refused = linklock::Lock::new(&path)?.lock_while(|obstacle| {
     ///     eprintln!("waiting: {obstacle}");
-    ///     !INTERRUPTED.load(Ordering::Relaxed)
+    ///     !interrupted.load(Ordering::Relaxed)
     /// });
     /// assert!(refused.is_err());
     /// # Ok::<(), linklock::Error>(())

@@ -1,13 +1,12 @@
 //! A lock that flufl.lock uses on one client and linklock on another.
 
-use std::{path::Path, thread};
+use std::path::Path;
 
 use crate::{
     lab::{Lab, Options, Work},
     python::python,
     scene::{self, killed, lab_for, left_behind, say, the_tenure, while_held},
     succession::succeeded_in_time,
-    tenure,
     terms::Terms,
 };
 
@@ -63,7 +62,7 @@ fn the_living_are_left_alone(lab: &Lab, name: &str, holder: Worker, other: Worke
 
 fn the_dead_are_succeeded(lab: &Lab, name: &str, holder: Worker, other: Worker) {
     let terms = Terms::seconds(name, 3);
-    let dead = killed(lab, holder("c1", &format!("die {terms}")));
+    let dead = killed(lab, &holder("c1", &format!("die {terms}")));
     let heir = the_tenure(lab, &other("c2", &format!("take {terms}")).finished());
     succeeded_in_time(&terms, &dead, &heir);
 }

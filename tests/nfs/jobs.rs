@@ -20,8 +20,8 @@ use crate::{
 
 const A_MOMENT: Duration = Duration::from_millis(10);
 
-pub(crate) fn run(job: &[&str]) {
-    let terms = |word| Terms::try_from(word).expect("a lock's terms");
+pub(crate) fn run<'a>(job: &[&'a str]) {
+    let terms = |word: &'a str| Terms::try_from(word).expect("a lock's terms");
     let number = |word: &str| word.parse().expect("a number");
     match job {
         ["crowd", size, job @ ..] => crowd(number(size), &job.join(" ")),
@@ -89,7 +89,7 @@ fn take(terms: &Terms) {
 }
 
 fn try_for(terms: &Terms, time: Duration) {
-    report(outcome("try", terms.lock().try_lock_for(time).and_then(LockGuard::unlock)));
+    report(outcome("try", &terms.lock().try_lock_for(time).and_then(LockGuard::unlock)));
 }
 
 /// Is killed while it holds the lock.
@@ -116,22 +116,22 @@ fn stall(kept: &Terms, idle: &Terms) {
         tenures[1].look(&idle_guard);
     };
     tenures.iter().for_each(report);
-    report(outcome("keep-alive", Err(why)));
-    report(outcome("refresh", idle_guard.refresh()));
-    report(outcome("verify", idle_guard.verify()));
-    report(outcome("unlock", idle_guard.unlock()));
-    report(outcome("unlock", kept_guard.unlock()));
+    report(outcome("keep-alive", &Err(why)));
+    report(outcome("refresh", &idle_guard.refresh()));
+    report(outcome("verify", &idle_guard.verify()));
+    report(outcome("unlock", &idle_guard.unlock()));
+    report(outcome("unlock", &kept_guard.unlock()));
 }
 
 /// Takes the lock, makes sure of it, and gives it back.
 fn cycle(terms: &Terms) {
     let guard = match terms.lock().lock() {
         Ok(guard) => guard,
-        Err(error) => return report(outcome("lock", Err(error))),
+        Err(error) => return report(outcome("lock", &Err(error))),
     };
     report("lock Ok");
-    report(outcome("verify", guard.verify()));
-    report(outcome("unlock", guard.unlock()));
+    report(outcome("verify", &guard.verify()));
+    report(outcome("unlock", &guard.unlock()));
 }
 
 /// The seven system calls that a lock of this kind takes at least: open, write, utimensat, close,
@@ -160,8 +160,8 @@ fn claim_of(terms: &Terms) -> PathBuf {
 }
 
 /// What came of something, in words that a scenario can compare.
-fn outcome(what: &str, result: Result<(), Error>) -> String {
-    let word = match &result {
+fn outcome(what: &str, result: &Result<(), Error>) -> String {
+    let word = match result {
         Ok(()) => "Ok",
         Err(Error::Lost { .. }) => "Lost",
         Err(Error::TimedOut { .. }) => "TimedOut",

@@ -87,8 +87,8 @@ pub(crate) fn while_held(
     })
 }
 
-/// Has a client take the lock and be killed with SIGKILL.
-pub(crate) fn killed(lab: &Lab, holder: Work) -> Tenure {
+/// The tenure of a worker that was killed with SIGKILL.
+pub(crate) fn killed(lab: &Lab, holder: &Work) -> Tenure {
     assert_eq!(holder.status, 128 + 9, "{:?}", holder.reports);
     the_tenure(lab, &holder.reports)
 }

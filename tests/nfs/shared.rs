@@ -28,9 +28,10 @@ impl Shared {
     /// name of a directory.
     pub(crate) fn ticket(&self) -> u64 {
         static MINE: AtomicU64 = AtomicU64::new(0);
-        let number = (MINE.load(Relaxed) + 1..)
-            .find(|number| self.make(&number.to_string()))
-            .expect("there are enough numbers");
+        let mut number = MINE.load(Relaxed) + 1;
+        while !self.make(&number.to_string()) {
+            number += 1;
+        }
         MINE.store(number, Relaxed);
         number
     }

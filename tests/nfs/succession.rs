@@ -115,7 +115,7 @@ fn the_living_are_left_alone(lab: &Lab, name: &str, holder: &str, waiter: &str) 
 }
 
 fn die(lab: &Lab, terms: &Terms, client: &str) -> Tenure {
-    killed(lab, lab.worker(client, &format!("die {terms}")))
+    killed(lab, &lab.worker(client, &format!("die {terms}")))
 }
 
 fn take(lab: &Lab, terms: &Terms, client: &str) -> Tenure {

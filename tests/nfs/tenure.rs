@@ -101,18 +101,12 @@ pub(crate) fn among<'a>(
 /// Every two tenures of which the second began while the first one's lease ran and it was not
 /// given back: none, if there was mutual exclusion.
 pub(crate) fn overlaps(tenures: &[Tenure]) -> Vec<(Tenure, Tenure)> {
-    let seconds = |first: &Tenure| {
-        let first = first.clone();
-        tenures
-            .iter()
-            .filter(move |second| first.lived_at(second.from))
-            .map({
-                let first = first.clone();
-                move |second| (first.clone(), second.clone())
-            })
-            .collect::<Vec<_>>()
-    };
-    tenures.iter().flat_map(seconds).collect()
+    let mut found = Vec::new();
+    for first in tenures {
+        let overlapping = tenures.iter().filter(|second| first.lived_at(second.from));
+        found.extend(overlapping.map(|second| (first.clone(), second.clone())));
+    }
+    found
 }
 
 /// The median time from one tenure's end to the next one's beginning, for those that change
