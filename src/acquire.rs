@@ -16,7 +16,7 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
-use crate::judge::{Judge, Verdict, linked, lock_file_of};
+use crate::judge::{Judge, Verdict, is_lock_file, linked};
 use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::succession::{self, Ending};
@@ -82,8 +82,7 @@ fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
 /// Removes the claim and, if it turns out to be linked although an error was reported, the lock
 /// file, which nobody would ever release.
 fn withdraw(claim: Claim, because: &Error) {
-    let is_lock_file = || Ok::<_, Error>(claim.is_there()? && lock_file_of(&claim)?.is_some());
-    if !because.is_contention() && matches!(is_lock_file(), Ok(true)) {
+    if !because.is_contention() && matches!(is_lock_file(&claim), Ok(true)) {
         drop(Tenure::begin(claim));
     }
 }
@@ -224,12 +223,12 @@ fn link(claim: &Claim) -> Result<Link, Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
         linked => linked.err(),
     };
-    // Once the claim has gone, its inode number may be another's.
+    let is_linked = linked(claim)?.is_some();
     if !claim.is_there()? {
         return Ok(Link::Swept);
     }
     match error {
-        _ if linked(claim)?.is_some() => Ok(Link::Made),
+        _ if is_linked => Ok(Link::Made),
         None => Ok(Link::Taken),
         Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
         Some(error) => Err(Error::io(Operation::Link, context.lock())(error)),

@@ -263,7 +263,9 @@ impl fmt::Debug for LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        self.stop_keep_alive();
-        self.tenure.close();
+        if self.tenure.is_held() {
+            self.stop_keep_alive();
+            self.tenure.close();
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation, Successor};
 use crate::holder::Owner;
-use crate::judge::{Sight, lock_file_of, look};
+use crate::judge::{Sight, is_lock_file, look};
 use crate::names::Neighbour;
 use crate::process::Process;
 use crate::tenure::Tenure;
@@ -46,7 +46,7 @@ fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     let context = &new.context;
     let renamed = context.fs.rename(aside, context.lock());
     // If the first of two replies was lost the second says ENOENT: the truth is the inode.
-    if lock_file_of(new)?.is_some() {
+    if is_lock_file(new)? {
         return Ok(());
     }
     match renamed {

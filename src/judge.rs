@@ -100,19 +100,24 @@ fn life(context: &Context, claim: &ClaimName) -> Life {
     if same_host { context.processes.life(&claim.process()) } else { Life::Unknown }
 }
 
-/// The lock file's attributes, if it is the inode of a claim that is known to be there. (Once the
-/// claim has gone, its inode number may be another's.)
-pub(crate) fn lock_file_of(claim: &Claim) -> Result<Option<Attr>, Error> {
+/// The lock file's attributes, if its inode number is the claim's. That means the same only if the
+/// claim is there *after* the look: an inode that has lost its last name is used again at once.
+pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
     let lock = claim.context.lock();
     let attr = claim.context.find(lock).map_err(Error::io(Operation::Stat, lock))?;
     Ok(attr.filter(|attr| attr.id == claim.id))
 }
 
-/// [`lock_file_of`] a claim that is in no seat, if the link count agrees: the inode has two names,
+/// [`lock_file_like`] a claim that is in no seat, if the link count agrees: the inode has two names,
 /// then. A name that an NFS client has cached may lead to the claim's inode after the lock file is
 /// gone, and old BSD clients turned EEXIST into success; the count betrays both.
 pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
-    Ok(lock_file_of(claim)?.filter(|attr| attr.nlink >= 2))
+    Ok(lock_file_like(claim)?.filter(|attr| attr.nlink >= 2))
+}
+
+/// Whether the lock file is this claim's inode.
+pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
+    Ok(lock_file_like(claim)?.is_some() && claim.is_there()?)
 }
 
 /// What the second look shows, in the seat.
@@ -146,7 +151,7 @@ pub(crate) fn look_again(
 
 /// The second look of a holder that is late.
 pub(crate) fn look_again_for_own(claim: &Claim) -> Result<Again, Error> {
-    Ok(if lock_file_of(claim)?.is_some() { Again::StillOver } else { Again::Gone })
+    Ok(if is_lock_file(claim)? { Again::StillOver } else { Again::Gone })
 }
 
 /// A contender's judgement of the lock, from look to look.

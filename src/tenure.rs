@@ -13,7 +13,7 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
-use crate::judge::{self, Incarnation, Sight, linked, lock_file_of, look_again_for_own};
+use crate::judge::{self, Incarnation, Sight, linked, lock_file_like, look_again_for_own};
 use crate::names::ClaimName;
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -224,7 +224,7 @@ impl Tenure {
     /// Where nothing that is asked for is done twice, the lock file is simply removed: after the
     /// claim, which must have been there, or its inode number could have led to another's.
     fn unlink(&self, claim: &mut Claim) -> Result<(), Error> {
-        let is_ours = lock_file_of(claim)?.is_some() && claim.remove()?;
+        let is_ours = lock_file_like(claim)?.is_some() && claim.remove()?;
         if !is_ours && !self.is_named()? {
             return Err(self.lost());
         }
@@ -315,7 +315,7 @@ impl Tenure {
 
     /// [`release`](Self::release), where nobody can be told how it went.
     pub(crate) fn close(&self) {
-        if self.is_ours() {
+        if self.is_held() {
             if let Err(error) = self.release() {
                 report!(error, "a lock was not released as it should be");
             }

@@ -57,7 +57,8 @@ fn no_module_imports_upwards() {
             let other = rank.get(import).unwrap_or_else(|| panic!("{name} imports {import}"));
             assert!(own < other, "{name} imports {import}, which stands above it");
         }
-        assert!(source.lines().count() <= 400, "{name}.rs is asking to be two files");
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        assert!(code.lines().count() <= 400, "{name}.rs is asking to be two files");
         seen += 1;
     }
     assert_eq!(seen, LAYERS.len(), "a module in the list is gone");

@@ -36,6 +36,7 @@ struct Cached {
 const BELIEVED: Duration = Duration::from_secs(30);
 
 impl Cache {
+    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
     pub(super) fn get(&self, path: &Path, now: Duration) -> Option<Option<Handle>> {
         self.names.get(path).filter(|cached| now < cached.until).map(|cached| cached.handle)
     }

@@ -179,6 +179,7 @@ impl Process {
     }
 
     /// What this process's client has cached of a name, if the scheduler lets it use that.
+    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
     pub(super) fn cached(&self, path: &Path) -> Option<Option<Handle>> {
         let world = self.world();
         let client = world.processes[self.id].client;
