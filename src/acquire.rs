@@ -35,7 +35,7 @@ pub(crate) enum Patience<'a> {
 }
 
 /// How often to try for a lock that looks free before a pause is due all the same.
-const AT_ONCE: u32 = 4;
+const AT_ONCE: u64 = 4;
 
 /// Contends for the lock until it is ours or patience ends.
 pub(crate) fn acquire(
@@ -44,7 +44,12 @@ pub(crate) fn acquire(
     patience: Patience<'_>,
 ) -> Result<Tenure, Error> {
     let mut contender = Contender::new(context, patience);
-    loop {
+    for round in 1.. {
+        if round > AT_ONCE {
+            // Claims are removed as fast as they are made.
+            let gone = io::Error::from_raw_os_error(libc::ENOENT);
+            contender.wait(context, Obstacle::Unreadable(gone))?;
+        }
         let mut claim = Claim::make(context, lifetime)?; // 1
         if sweep_once(&mut claim)? == Kept::Swept {
             continue; // 5
@@ -65,6 +70,7 @@ pub(crate) fn acquire(
             refreshed => return refreshed.map(|()| tenure),
         }
     }
+    unreachable!("patience ends before numbers do")
 }
 
 /// Removes what the dead have left, when a handle is first used: before it holds the lock, so that

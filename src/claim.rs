@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::context::{Context, is_gone};
+use crate::context::{Context, is_gone, once_more_if_stale};
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, FileId};
 use crate::lease::Lease;
 use crate::names::{ClaimName, Nonce};
 use crate::process::Process;
 use crate::report::report;
+
+/// How often a claim is made that somebody has, or that somebody removes at once.
+const ATTEMPTS: u32 = 4;
 
 /// A claim of ours. Dropped, it is removed, unless it was let go of or we are a forked child.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl Claim {
         owner: &Process,
         keeper: u32,
     ) -> Result<Claim, Error> {
-        loop {
+        for attempt in 1.. {
             let name = context.names.new_claim((context.random)(), owner);
             let path = context.names.claim(&name);
             let before = context.now();
@@ -68,7 +71,11 @@ impl Claim {
             let attr = match made {
                 // Another's by chance, or our own, if the reply to a first request was lost. If
                 // so it is swept one day.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS =>
+                {
+                    continue;
+                }
                 made => made.map_err(Error::io(Operation::Create, &path))?,
             };
             context.server.set(attr.ctime, before, after);
@@ -85,7 +92,12 @@ impl Claim {
             if claim.touch()? == Kept::Yes {
                 return Ok(claim);
             }
+            if attempt == ATTEMPTS {
+                let gone = io::Error::from_raw_os_error(libc::ENOENT);
+                return Err(Error::io(Operation::Touch, &claim.path)(gone));
+            }
         }
+        unreachable!("the last attempt returns")
     }
 
     /// Takes on a claim that is there already.
@@ -114,7 +126,7 @@ impl Claim {
     pub(crate) fn touch(&mut self) -> Result<Kept, Error> {
         let began = self.context.now();
         let mtime = self.context.lease_start(began) + self.lifetime;
-        match self.context.fs.touch(&self.path, mtime) {
+        match once_more_if_stale(|| self.context.fs.touch(&self.path, mtime)) {
             Ok(()) => {
                 self.lease = Lease { ends: began + self.lifetime };
                 Ok(Kept::Yes)

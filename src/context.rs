@@ -60,7 +60,7 @@ impl Context {
 
     /// Looks at a file, which may not be there.
     pub(crate) fn find(&self, path: &Path) -> io::Result<Option<Attr>> {
-        match self.fs.stat(path) {
+        match once_more_if_stale(|| self.fs.stat(path)) {
             Ok(attr) => Ok(Some(attr)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
@@ -69,9 +69,14 @@ impl Context {
 
     /// Removes a file, and says whether it was there.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
-        match self.fs.unlink(path) {
+        let mut asked = 0;
+        let removed = once_more_if_stale(|| {
+            asked += 1;
+            self.fs.unlink(path)
+        });
+        match removed {
             Ok(()) => Ok(true),
-            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) if is_gone(&error) => Ok(asked > 1), // the first time may have done it
             Err(error) => Err(error),
         }
     }
@@ -91,10 +96,18 @@ impl Context {
     }
 }
 
-/// Whether a file is not there (any more). An NFS server should say ESTALE of a file that went
-/// while a client had hold of it; some say ENOENT (flufl.lock, LP #977999).
+/// Whether a name leads nowhere (any more).
 pub(crate) fn is_gone(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|errno| errno == libc::ENOENT || errno == libc::ESTALE)
+    error.raw_os_error() == Some(libc::ENOENT)
+}
+
+/// ESTALE says that a client had hold of a file that has gone, not that its name leads nowhere: ask
+/// again. Should the server say so twice, it is an error like any other.
+pub(crate) fn once_more_if_stale<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match ask() {
+        Err(error) if error.raw_os_error() == Some(libc::ESTALE) => ask(),
+        answer => answer,
+    }
 }
 
 /// Whether the system said that this is not permitted.

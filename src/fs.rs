@@ -6,7 +6,7 @@
 
 use std::ffi::{CString, OsString};
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -203,14 +203,19 @@ impl Fs for PosixFs {
 }
 
 fn attributes(file: &File) -> io::Result<Attr> {
-    let meta = file.metadata()?;
-    Ok(Attr {
-        id: FileId { dev: meta.dev(), ino: meta.ino() },
-        nlink: meta.nlink(),
-        is_file: meta.is_file(),
-        mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
-        ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
-    })
+    file.metadata().map(|meta| Attr::of(&meta))
+}
+
+impl Attr {
+    fn of(meta: &Metadata) -> Attr {
+        Attr {
+            id: FileId { dev: meta.dev(), ino: meta.ino() },
+            nlink: meta.nlink(),
+            is_file: meta.is_file(),
+            mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
+            ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
+        }
+    }
 }
 
 /// statx(2) with `AT_STATX_FORCE_SYNC`: after a repeated LINK, the stat and fstat of Linux's NFSv4
@@ -257,16 +262,7 @@ fn forced_attributes(path: &Path) -> io::Result<Attr> {
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => attributes(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        Err(_) => {
-            let meta = std::fs::symlink_metadata(path)?;
-            Ok(Attr {
-                id: FileId { dev: meta.dev(), ino: meta.ino() },
-                nlink: meta.nlink(),
-                is_file: meta.is_file(),
-                mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
-                ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
-            })
-        }
+        Err(_) => std::fs::symlink_metadata(path).map(|meta| Attr::of(&meta)),
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     };
     let mut new = Claim::make_for(&owner, context, tenure.lifetime())?;
     let aside = context.names.aside(&new.name.nonce, context.random_number());
-    context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside))?;
-    let replaced = tenure.let_go(|| replace(&new, &aside));
+    let linked = context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside));
+    let replaced = linked.and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
     let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
     replaced.and(tidied)?;
@@ -75,6 +75,7 @@ pub(crate) fn adopt(
             let attr = attr.ok_or(Error::Lost { path: path.into(), now: Successor::Nobody })?;
             Ok(Tenure::begin(Claim::adopt(context, name, &attr, lifetime)))
         }
+        Sight::Unreadable(error) => Err(Error::io(Operation::Read, path)(error)),
         other => Err(Error::Lost { path: path.into(), now: other.successor() }),
     }
 }

@@ -132,7 +132,7 @@ impl Options {
     }
 
     /// Errors of reading a lock file that are to be waited out, as `errno` values, like `EIO`
-    /// where a server comes and goes. `ENOENT` and `ESTALE` mean that the lock is free; all others
+    /// where a server comes and goes. `ENOENT` means that the lock is free; all others
     /// fail the acquisition. flufl.lock: `retry_errnos`.
     pub fn retry_errnos(mut self, errnos: impl IntoIterator<Item = i32>) -> Options {
         self.retry_errnos = errnos.into_iter().collect();

@@ -81,7 +81,9 @@ pub(crate) fn end(
         Err(error) => {
             seat.leave();
             match error {
-                Error::Io { error, .. } if is_forbidden(&error) => Ok(Ending::Forbidden(error)),
+                Error::Io { operation: Operation::Rename, error, .. } if is_forbidden(&error) => {
+                    Ok(Ending::Forbidden(error))
+                }
                 error => Err(error),
             }
         }
@@ -150,6 +152,7 @@ impl<'a> Seat<'a> {
     fn take(claim: &'a mut Claim, nonce: &'a Nonce) -> Result<Seating<'a>, Error> {
         let context = claim.context.clone();
         let mut number = claim.first_seat(nonce);
+        let mut attempts = 4;
         if !Safeguard::Seat.stands() {
             return Ok(Seating::Seated(Seat { claim, nonce, number }));
         }
@@ -157,7 +160,10 @@ impl<'a> Seat<'a> {
             let path = context.names.seat(nonce, number);
             let linked = context.fs.link(&claim.path, &path);
             // Whatever the reply was, or whether it was lost: the truth is the inode.
-            let taken = context.find(&path).map_err(Error::io(Operation::Stat, &path))?;
+            let taken = match context.find(&path) {
+                Ok(taken) => taken,
+                Err(error) => return Err(get_up(&context, &linked, &path, error)),
+            };
             match (linked, taken) {
                 (_, Some(attr)) if attr.id == claim.id => {
                     return Ok(Seating::Seated(Seat { claim, nonce, number }));
@@ -173,7 +179,12 @@ impl<'a> Seat<'a> {
                 (Err(error), None) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(Error::io(Operation::Link, &path)(error));
                 }
-                (_, None) => {} // it was left in this very moment: try for it again
+                // It was left in this very moment: try for it again, but not for ever.
+                (_, None) if attempts > 0 => attempts -= 1,
+                (_, None) => {
+                    let gone = io::Error::from_raw_os_error(libc::ENOENT);
+                    return Err(get_up(&context, &Ok(()), &path, gone));
+                }
             }
         }
     }
@@ -204,6 +215,14 @@ impl<'a> Seat<'a> {
     }
 }
 
+/// Leaves a seat that was linked but can't be looked at. One that was not may be another's.
+fn get_up(context: &Context, linked: &io::Result<()>, seat: &Path, error: io::Error) -> Error {
+    if linked.is_ok() {
+        let _ = context.remove(seat); // or it is swept once it has expired
+    }
+    Error::io(Operation::Stat, seat)(error)
+}
+
 /// What was found to have been taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caught {
@@ -226,7 +245,9 @@ pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught,
     let aside = context.names.aside(&claim.name.nonce, context.random_number());
     let renamed = context.fs.rename(lock, &aside);
     // If the first of two replies was lost, the second says ENOENT: look at what came.
-    let Some(attr) = context.find(&aside).map_err(Error::io(Operation::Stat, &aside))? else {
+    // What is there is nobody's to remove but ours: that is worth a second try.
+    let caught = context.find(&aside).or_else(|_| context.find(&aside));
+    let Some(attr) = caught.map_err(Error::io(Operation::Stat, &aside))? else {
         return match renamed {
             Err(error) if !is_gone(&error) => Err(Error::io(Operation::Rename, lock)(error)),
             _ => Ok(Caught::Nothing),

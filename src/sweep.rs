@@ -24,7 +24,7 @@ pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
         let Some(neighbour) = context.names.parse_neighbour(&entry) else { continue };
         if may_go(context, &entry, &neighbour)? {
             let path = dir.join(entry);
-            if context.remove(&path).is_ok() {
+            if matches!(context.remove(&path), Ok(true)) {
                 swept.push(path);
             }
         }

@@ -106,15 +106,22 @@ impl Tenure {
 
     /// Makes the lease a whole lifetime from now.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
-        self.with_claim(|claim| {
+        let refreshed = self.with_claim(|claim| {
             claim.lifetime = self.lifetime();
             let in_time = self.is_in_time() && self.refresh_in_time(claim)?;
             if !in_time {
                 self.refresh_late(claim)?;
             }
-            self.lease_ends.store(nanoseconds(claim.lease.ends), Ordering::Release);
-            Ok(())
-        })
+            Ok(claim.lease.ends)
+        });
+        let ends = match &refreshed {
+            Ok(ends) => *ends,
+            // Whatever was left of it, it is of no use.
+            Err(Error::Lost { .. }) => self.lease_ends().min(self.context.now()),
+            Err(_) => self.lease_ends(),
+        };
+        self.lease_ends.store(nanoseconds(ends), Ordering::Release);
+        refreshed.map(|_| ())
     }
 
     /// Touches the claim and sees that it is still the lock file. False if that took so long that
@@ -159,8 +166,11 @@ impl Tenure {
 
     /// Whether the lock file says that it is ours: for a claim that may not be there to be asked.
     fn is_named(&self) -> Result<bool, Error> {
-        let sight = judge::look(&self.context)?;
-        Ok(matches!(sight, Sight::Held(held, _) if held.is(&self.incarnation)))
+        match judge::look(&self.context)? {
+            Sight::Held(held, _) => Ok(held.is(&self.incarnation)),
+            Sight::Free | Sight::NotALock => Ok(false),
+            Sight::Unreadable(error) => Err(Error::io(Operation::Read, self.context.lock())(error)),
+        }
     }
 
     /// Renews a lease that is over, if nobody has ended it.
@@ -233,8 +243,8 @@ impl Tenure {
             return self.release_late(claim);
         }
         let lock = self.context.lock();
-        self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))?;
-        Ok(())
+        let removed = self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))?;
+        if removed { Ok(()) } else { Err(self.lost()) }
     }
 
     /// Where it may be, only what was looked at afterwards is sure.

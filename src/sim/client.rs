@@ -102,6 +102,14 @@ impl SimFs {
         }
     }
 
+    /// A name that led to something stale is looked up anew the next time.
+    fn known(&self, path: &Path, answer: io::Result<Answer>) -> io::Result<Answer> {
+        if matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::ESTALE)) {
+            self.process.forget(path);
+        }
+        answer
+    }
+
     /// The handle of a name that is about to be used, for no request if it is cached.
     fn handle(&self, path: &Path) -> io::Result<Handle> {
         match self.process.cached(path) {
@@ -133,7 +141,7 @@ impl Fs for SimFs {
         if let Some(cached) = self.process.cached_inode(handle) {
             return Ok(cached);
         }
-        match self.ask(Request::Read(handle))? {
+        match self.known(path, self.ask(Request::Read(handle)))? {
             Answer::Content(attr, content) => {
                 self.process.learn_inode(handle, (attr, content.clone()));
                 Ok((attr, content))
@@ -144,7 +152,7 @@ impl Fs for SimFs {
 
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
         let handle = self.handle(path)?;
-        self.ask(Request::SetMtime(handle, mtime)).map(|_| ())
+        self.known(path, self.ask(Request::SetMtime(handle, mtime))).map(|_| ())
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -152,7 +160,7 @@ impl Fs for SimFs {
         if let Some(Some(_)) = self.process.cached(to) {
             return Err(io::Error::from_raw_os_error(libc::EEXIST)); // as the client believes
         }
-        self.ask(Request::Link(handle, to.to_owned())).map(|_| ())
+        self.known(from, self.ask(Request::Link(handle, to.to_owned()))).map(|_| ())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

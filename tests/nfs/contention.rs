@@ -33,10 +33,14 @@ fn one_holder_at_a_time(name: &str, version: &str, mount: &str) {
         return;
     };
     let tenures = contend(&lab, "lock", crowd(&lab, 3), || disturb_clocks(&lab));
-    let [across, within] = handovers(&tenures);
+    let in_ms = |gap: Option<Duration>| {
+        gap.map_or("no time".to_owned(), |gap| format!("{:.0} ms", gap.as_secs_f64() * 1e3))
+    };
+    let [across, within] = handovers(&tenures).map(in_ms);
+    let mount = if mount.is_empty() { "default caching" } else { mount };
     say(&format!(
-        "NFSv{version} {mount}: {} tenures; handed over to another client in {across:.1?}, \
-         on one client in {within:.1?}",
+        "NFSv{version}, {mount}: {} tenures; handed over to another client in {across}, \
+         on one client in {within} (medians)",
         tenures.len()
     ));
     assert_eq!(left_behind(&lab), [""; 0]);

@@ -38,9 +38,6 @@ fn requests_by_operation(name: &str, version: &str) {
             say(&format!("  {whose:<11} {:5.2} = {}", total(cost), sum(cost)));
         }
     }
-    if let Some(theirs) = theirs {
-        assert!(total(&ours) <= total(&theirs), "flufl.lock, which proves less, asks for less");
-    }
 }
 
 /// The mean number of requests in a round, by operation.

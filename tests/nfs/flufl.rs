@@ -1,6 +1,6 @@
 //! A lock that flufl.lock uses on one client and linklock on another.
 
-use std::path::Path;
+use std::{path::Path, thread};
 
 use crate::{
     lab::{Lab, Options, Work},
@@ -10,7 +10,7 @@ use crate::{
     terms::Terms,
 };
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nfs/flufl.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nfs/worker.py");
 
 #[test]
 fn flufl_lock_and_linklock_keep_each_other_out_v3() {
@@ -28,14 +28,18 @@ type Worker<'a> = &'a (dyn Fn(&str, &str) -> Work + Sync);
 fn keep_each_other_out(name: &str, version: &str) {
     let Some(lab) = lab_for(name, version, &Options::default()) else { return };
     let Some(python) = python() else { return };
+    let lab = &lab;
     let ours: Worker = &|client, job| lab.worker(client, job);
-    let theirs: Worker = &|client, job| flufl(&lab, python, client, job);
-    for (name, holder, other) in [("theirs", theirs, ours), ("ours", ours, theirs)] {
-        the_living_are_left_alone(&lab, name, holder, other);
-        the_dead_are_succeeded(&lab, &format!("{name}.dead"), holder, other);
-    }
-    contention(&lab, ours, theirs);
-    assert_eq!(left_behind(&lab), [""; 0]);
+    let theirs: Worker = &|client, job| flufl(lab, python, client, job);
+    thread::scope(|scope| {
+        for (name, holder, other) in [("theirs", theirs, ours), ("ours", ours, theirs)] {
+            scope.spawn(move || the_living_are_left_alone(lab, name, holder, other));
+            scope
+                .spawn(move || the_dead_are_succeeded(lab, &format!("{name}.dead"), holder, other));
+        }
+    });
+    contention(lab, ours, theirs);
+    assert_eq!(left_behind(lab), [""; 0]);
 }
 
 /// Has flufl.lock do a job on a client.

@@ -61,6 +61,7 @@ fn contend(terms: &Terms) {
         let tenure = tenure.end(&guard);
         guard.unlock().unwrap();
         report(tenure);
+        shared().cue(&terms.held_by(&vm()));
         thread::sleep(A_MOMENT);
     }
 }

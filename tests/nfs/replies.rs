@@ -38,10 +38,11 @@ fn go_astray(lab: &Lab, requests: &[&str]) {
     a_lock_is_taken_and_given_back(lab, "twice", "dup", &["LINK"]);
     assert_eq!(left_behind(lab), ["bare", "bare.c1"]);
 
+    // Only LINK: see README.md for what a RENAME that is executed twice does among contenders.
     contend(lab, "contended", crowd(lab, 2), || {
-        for (op, client) in [("RENAME", "c1"), ("LINK", "c2"), ("REMOVE", "c1")] {
-            lab.fault(op, "lostreply+flush", client);
-            wait_until(op, || lab.faults_left() == 0);
+        for client in lab.clients() {
+            lab.fault("LINK", "lostreply+flush", &client);
+            wait_until("the fault", || lab.faults_left() == 0);
         }
     });
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// In tickets, of which each tenure draws three.
-const SOME_TIME: usize = 200;
+const SOME_TIME: usize = 100;
 
 /// The lab, if it was asked for and this machine can host it. Else the scenario is skipped aloud,
 /// or fails in CI.
@@ -60,13 +60,11 @@ pub(crate) fn contend(
         lab.shared.await_tickets(SOME_TIME);
         disturb();
         lab.shared.await_tickets(SOME_TIME);
+        lab.clients().iter().for_each(|client| lab.shared.await_cue(&terms.held_by(client)));
         lab.shared.cue(&terms.cue("enough"));
         tenure::among(&work.join().expect("the contenders"), &lab.shared)
     });
     assert_eq!(tenure::overlaps(&tenures), []);
-    for client in lab.clients() {
-        assert!(tenures.iter().any(|tenure| tenure.vm == client), "{client} never had the lock");
-    }
     tenures
 }
 

@@ -5,6 +5,7 @@ use std::{thread, time::Duration};
 use crate::{
     lab::{GUEST_DIED, Lab, Options},
     scene::{killed, lab_for, left_behind, say, the_tenure, while_held},
+    shared::LIMIT,
     tenure::{self, Tenure},
     terms::Terms,
 };
@@ -12,6 +13,9 @@ use crate::{
 /// For how much longer than it must a succession may take on a machine that has much else to do:
 /// far less than the hour that the clocks come to be off.
 const TOLERANCE: Duration = Duration::from_secs(20);
+
+/// To which the guests' clocks, when nobody sets them, go with the host's.
+const PRECISION: Duration = Duration::from_millis(100);
 
 #[test]
 fn holders_are_succeeded_when_they_are_over_and_not_before_v3() {
@@ -25,16 +29,13 @@ fn holders_are_succeeded_when_they_are_over_and_not_before_v42() {
 
 fn succession(name: &str, version: &str) {
     let Some(lab) = lab_for(name, version, &Options::default()) else { return };
-    let on_same_host = a_neighbour_succeeds_the_dead(&lab);
-    let on_another = another_host_succeeds_the_dead(&lab, "dead", "c1", "c2");
+    let (on_same_host, on_another) = thread::scope(|scope| {
+        let on_same_host = scope.spawn(|| a_neighbour_succeeds_the_dead(&lab));
+        let on_another = another_host_succeeds_the_dead(&lab, "dead", "c1", "c2");
+        (on_same_host.join().expect("the neighbour"), on_another)
+    });
     a_frozen_client_learns_its_loss(&lab);
-
-    lab.skew("c1", 3600);
-    lab.skew("c2", -3600);
-    for (name, holder, waiter) in [("ahead", "c1", "c2"), ("behind", "c2", "c1")] {
-        the_living_are_left_alone(&lab, name, holder, waiter);
-        another_host_succeeds_the_dead(&lab, &format!("{name}.dead"), holder, waiter);
-    }
+    clocks_do_not_matter(&lab);
     a_client_without_power_is_succeeded(&lab);
     assert_eq!(left_behind(&lab), [""; 0]);
     say(&format!(
@@ -49,8 +50,7 @@ fn a_neighbour_succeeds_the_dead(lab: &Lab) -> Duration {
     let terms = Terms::seconds("neighbour", 100);
     let (dead, heir) = (die(lab, &terms, "c1"), take(lab, &terms, "c1"));
     let after = heir.from.time.duration_since(dead.from.time).expect("the heir is later");
-    assert!((terms.slop..terms.slop + TOLERANCE).contains(&after), "{after:?}");
-    after
+    after_the_slop(&terms, after)
 }
 
 fn another_host_succeeds_the_dead(lab: &Lab, name: &str, holder: &str, heir: &str) -> Duration {
@@ -77,7 +77,10 @@ fn a_client_without_power_is_succeeded(lab: &Lab) {
 fn a_frozen_client_learns_its_loss(lab: &Lab) {
     let (kept, idle) = (Terms::seconds("kept", 3), Terms::seconds("idle", 3));
     let stall = || lab.worker("c1", &format!("stall {kept} {idle}")).finished();
-    let hold = |terms| move || lab.worker("c2", &format!("hold {terms}"));
+    let hold = |terms| {
+        let job = format!("hold {}", Terms { lifetime: LIMIT, ..terms });
+        move || lab.worker("c2", &job)
+    };
     let (frozen, heirs) = thread::scope(|scope| {
         let frozen = scope.spawn(stall);
         lab.shared.await_cue(&kept.held_by("c1"));
@@ -103,7 +106,19 @@ fn a_frozen_client_learns_its_loss(lab: &Lab) {
     }
 }
 
-/// However wrong the clocks of those who wait are.
+/// Both clients' dates are wrong, by an hour in either direction.
+fn clocks_do_not_matter(lab: &Lab) {
+    lab.skew("c1", 3600);
+    lab.skew("c2", -3600);
+    thread::scope(|scope| {
+        for (name, holder, waiter) in [("ahead", "c1", "c2"), ("behind", "c2", "c1")] {
+            scope.spawn(move || the_living_are_left_alone(lab, name, holder, waiter));
+            let name = format!("{name}.dead");
+            scope.spawn(move || another_host_succeeds_the_dead(lab, &name, holder, waiter));
+        }
+    });
+}
+
 fn the_living_are_left_alone(lab: &Lab, name: &str, holder: &str, waiter: &str) {
     let terms = Terms::seconds(name, 30);
     let hold = || lab.worker(holder, &format!("hold {terms}"));
@@ -125,6 +140,11 @@ fn take(lab: &Lab, terms: &Terms, client: &str) -> Tenure {
 /// Not before the lease and the slop are over, and soon after; says how long after the lease.
 pub(crate) fn succeeded_in_time(terms: &Terms, dead: &Tenure, heir: &Tenure) -> Duration {
     let after = heir.from.time.duration_since(dead.lease_ends).expect("the lease to be over");
-    assert!((terms.slop..terms.slop + TOLERANCE).contains(&after), "{after:?}");
-    after
+    after_the_slop(terms, after)
+}
+
+fn after_the_slop(terms: &Terms, time: Duration) -> Duration {
+    let is_timely = terms.slop <= time + PRECISION && time < terms.slop + TOLERANCE;
+    assert!(is_timely, "{terms}: {time:?}");
+    time
 }

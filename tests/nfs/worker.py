@@ -1,6 +1,6 @@
 """flufl.lock as a worker in a guest: the jobs of jobs.rs, done by the real one.
 
-    flufl.py JOB NAME:LIFETIME:SLOP [SECONDS or ROUNDS]
+    worker.py JOB NAME:LIFETIME:SLOP [SECONDS or ROUNDS]
 """
 
 import os

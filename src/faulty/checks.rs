@@ -1,0 +1,156 @@
+//! What must hold, whatever fails.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::fault::{Fault, Op, When};
+use super::scene::{LIFETIME, NEXT, POLL, SLOP, Scene, truth};
+use crate::error::Error;
+use crate::guard::LockGuard;
+use crate::holder::Obstacle;
+
+/// One case: what fails in it, and what of it was not as it must be.
+#[derive(Debug)]
+pub(super) struct Check<'a> {
+    pub(super) scene: &'a Scene,
+    fault: Option<Fault>,
+    /// What was there before anything failed.
+    prior: HashSet<PathBuf>,
+    /// Whether another holds the lock, and is alive.
+    pub(super) is_contended: bool,
+    pub(super) problems: Vec<String>,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn new(scene: &'a Scene, fault: Option<Fault>) -> Check<'a> {
+        let (prior, problems) = (HashSet::new(), Vec::new());
+        Check { scene, fault, prior, is_contended: false, problems }
+    }
+
+    /// From now on operations fail.
+    pub(super) fn arm(&mut self) {
+        self.prior = self.scene.files();
+        self.scene.fs.arm(self.fault);
+    }
+
+    pub(super) fn expect(&mut self, so: bool, problem: impl FnOnce() -> String) {
+        if !so {
+            self.problems.push(problem());
+        }
+    }
+
+    /// Whether one who is told that it has the lock has it, for as long as it is told.
+    pub(super) fn holds(&mut self, doing: &str, guard: &LockGuard) {
+        let scene = self.scene;
+        self.expect(truth(guard.claim_path()).is_some(), || format!("{doing}: no claim"));
+        match scene.lease_end(guard.claim_path()) {
+            None => self.problems.push(format!("{doing}: FALSE SUCCESS: L is not our claim")),
+            Some(ends) => {
+                let left = guard.remaining();
+                self.expect(!left.is_zero(), || format!("{doing}: FALSE SUCCESS: no lease"));
+                let promised = scene.server_time() + left;
+                self.expect(ends >= promised, || format!("{doing}: L's lease ends before ours"));
+            }
+        }
+    }
+
+    /// Whether an error says what failed, and where; or is one of those that mean something else.
+    pub(super) fn failed(&mut self, doing: &str, error: &Error, was_ours: bool) {
+        let Some(fault) = self.fault else {
+            let is_expected = self.is_contended && error.is_contention();
+            return self.expect(is_expected, || format!("{doing}: undisturbed: {error}"));
+        };
+        let is_right = match error {
+            Error::Io { operation, path, error: cause } => {
+                let failures = self.scene.fs.failures();
+                let message = error.to_string();
+                *operation == fault.op.operation()
+                    && cause.raw_os_error() == Some(fault.errno)
+                    && failures.iter().any(|failure| failure.paths.contains(path))
+                    && message.contains(&path.display().to_string())
+                    && message.contains(&operation.to_string())
+            }
+            Error::Held { obstacle, .. } | Error::TimedOut { obstacle, .. } => {
+                self.is_contended || is_explained(obstacle, fault)
+            }
+            Error::NoHardLinks { .. } => {
+                fault.op == Op::Link && [libc::EPERM, libc::EMLINK].contains(&fault.errno)
+            }
+            // The file system itself says that the lock file, or the claim, is not there.
+            Error::Lost { .. } => !was_ours || fault.errno == libc::ENOENT,
+            _ => false,
+        };
+        let dir = self.scene.path().with_file_name("");
+        let message = error.to_string().replace(&*dir.to_string_lossy(), "");
+        self.expect(is_right, || format!("{doing}: WRONG ERROR: {message}"));
+    }
+
+    /// What must be so once the operations no longer fail: nothing is left behind, whoever comes
+    /// next has the lock in time, and nothing else was touched.
+    pub(super) fn finish(mut self) -> Vec<String> {
+        let scene = self.scene;
+        scene.fs.disarm();
+        self.expect(!scene.fs.gave_up(), || "NEVER ENDS while the fault lasts".to_owned());
+        for left in scene.files().difference(&self.prior.clone()) {
+            let name = left.file_name().unwrap().to_string_lossy().into_owned();
+            let excused = *left == scene.path() || self.could_not_be_removed(left);
+            self.expect(excused, || format!("LEFT BEHIND: {name}"));
+        }
+        let patience = LIFETIME + SLOP + 2 * POLL;
+        let next = scene.lock_of(NEXT);
+        match next.try_lock_for(patience) {
+            Ok(guard) => {
+                self.holds("the next", &guard);
+                let released = guard.unlock();
+                self.expect(released.is_ok(), || format!("the next can't unlock: {released:?}"));
+            }
+            Err(error) => self.problems.push(format!("THE NEXT CAN'T LOCK: {error}")),
+        }
+        scene.pass(LIFETIME + SLOP + Duration::from_secs(1));
+        let swept = next.sweep();
+        let left = scene.files();
+        self.expect(left.is_empty(), || format!("NEVER GOES: {left:?}, swept {swept:?}"));
+        let hurt = scene.hurt_strangers();
+        self.expect(hurt.is_none(), || hurt.unwrap_or_default());
+        self.problems
+    }
+
+    /// Whether this very file could not be removed; or was made although the file system said that
+    /// it was not, and so is of a name that nobody knows to be taken.
+    fn could_not_be_removed(&self, path: &Path) -> bool {
+        let Some(fault) = self.fault else { return false };
+        let failures = self.scene.fs.failures();
+        let mut concerned = failures.iter().filter(|failure| failure.paths[0] == path);
+        match fault.op {
+            Op::Unlink => concerned.any(|failure| !failure.executed),
+            Op::Create => concerned.any(|failure| failure.executed),
+            // What was put aside may be another's. Only a look would tell, and looks go on failing,
+            // or say that there is nothing.
+            Op::Stat => {
+                let is_hidden = !self.is_passing() || fault.errno == libc::ENOENT;
+                is_hidden && path.to_string_lossy().contains("|aside|")
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the trouble is over once an operation has failed.
+    pub(super) fn is_passing(&self) -> bool {
+        self.fault.is_none_or(|fault| matches!(fault.when, When::At(_)))
+    }
+}
+
+/// Whether what keeps one from the lock is the fault.
+fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
+    match obstacle {
+        Obstacle::CannotBreak(_, error) | Obstacle::Unreadable(error) => {
+            // EEXIST: the lock file is there, and the file system says that it is not.
+            error.raw_os_error() == Some(fault.errno)
+                || error.raw_os_error() == Some(libc::EEXIST)
+                    && matches!(fault.op, Op::Stat | Op::Read | Op::Rename)
+        }
+        Obstacle::NotALock => fault.op == Op::Read && fault.errno == libc::ELOOP,
+        Obstacle::Holder(_) => false,
+    }
+}

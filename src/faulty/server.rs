@@ -1,0 +1,112 @@
+//! The real file system, stamped by a clock that only tests move on: nothing waits for real.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::fs::{Attr, Clock, FileId, Fs, PosixFs};
+
+/// The clock of everybody in a test. Sleeping moves it on.
+#[derive(Debug, Default)]
+pub(super) struct ManualClock(Mutex<Duration>);
+
+/// When the tests take place.
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wall(&self) -> SystemTime {
+        UNIX_EPOCH + EPOCH + self.now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.saturating_add(time);
+    }
+}
+
+/// [`PosixFs`], but for the time that a file was last changed.
+#[derive(Debug)]
+pub(super) struct ServerFs {
+    pub(super) clock: Arc<ManualClock>,
+    changed: Mutex<HashMap<FileId, SystemTime>>,
+}
+
+impl ServerFs {
+    pub(super) fn new(clock: Arc<ManualClock>) -> ServerFs {
+        ServerFs { clock, changed: Mutex::default() }
+    }
+
+    /// Stamps the file with the time, as every change of an inode does.
+    fn change(&self, attr: Attr) -> Attr {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let ctime = self.clock.wall();
+        changed.insert(attr.id, ctime);
+        Attr { ctime, ..attr }
+    }
+
+    fn stamped(&self, attr: Attr) -> Attr {
+        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        Attr { ctime: changed.get(&attr.id).copied().unwrap_or(attr.ctime), ..attr }
+    }
+
+    /// Stamps what now has this name.
+    fn change_at(&self, path: &Path) {
+        if let Ok(attr) = PosixFs.stat(path) {
+            self.change(attr);
+        }
+    }
+}
+
+impl Fs for ServerFs {
+    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
+        let attr = PosixFs.create(path, content)?;
+        let mtime = self.clock.wall();
+        PosixFs.touch(path, mtime)?;
+        Ok(self.change(Attr { mtime, ..attr }))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Attr> {
+        PosixFs.stat(path).map(|attr| self.stamped(attr))
+    }
+
+    fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
+        PosixFs.read(path, limit).map(|(attr, content)| (self.stamped(attr), content))
+    }
+
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
+        PosixFs.touch(path, mtime)?;
+        self.change_at(path);
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        PosixFs.link(from, to)?;
+        self.change_at(to);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        PosixFs.rename(from, to)?;
+        self.change_at(to);
+        Ok(())
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        PosixFs.unlink(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        PosixFs.list(dir)
+    }
+
+    fn is_local(&self, dir: &Path) -> io::Result<bool> {
+        PosixFs.is_local(dir)
+    }
+}
