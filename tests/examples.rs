@@ -49,9 +49,10 @@ fn lines_from_many_programs_are_all_there() {
 fn a_cron_job_that_overlaps_ends_at_once_and_is_silent() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("report.lock");
+    let mut cron_job = example("cron_job"); // built first: that may take longer than a lease
+    cron_job.arg(&path);
     let guard = Lock::new(&path).unwrap().lock().unwrap();
-    let mut cron_job = example("cron_job");
-    let mut run = || -> Output { cron_job.arg(&path).output().unwrap() };
+    let mut run = || -> Output { cron_job.output().unwrap() };
     let overlapping = run();
     assert!(overlapping.status.success());
     assert_eq!((text(&overlapping.stdout), text(&overlapping.stderr)), Default::default());
