@@ -62,6 +62,7 @@ def contend(lock, name):
         os.rmdir(os.path.join(SHARED, f'{name}.witness'))
         tenure.end()
         lock.unlock()
+        make(f'{name}.held-by-{VM}')
         time.sleep(0.01)
 
 
