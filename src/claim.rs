@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::context::{Context, is_gone, once_more_if_stale};
+use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, FileId};
 use crate::lease::Lease;
@@ -126,7 +126,7 @@ impl Claim {
     pub(crate) fn touch(&mut self) -> Result<Kept, Error> {
         let began = self.context.now();
         let mtime = self.context.lease_start(began) + self.lifetime;
-        match once_more_if_stale(|| self.context.fs.touch(&self.path, mtime)) {
+        match self.context.until_fresh(|| self.context.fs.touch(&self.path, mtime)) {
             Ok(()) => {
                 self.lease = Lease { ends: began + self.lifetime };
                 Ok(Kept::Yes)

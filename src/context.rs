@@ -60,7 +60,7 @@ impl Context {
 
     /// Looks at a file, which may not be there.
     pub(crate) fn find(&self, path: &Path) -> io::Result<Option<Attr>> {
-        match once_more_if_stale(|| self.fs.stat(path)) {
+        match self.until_fresh(|| self.fs.stat(path)) {
             Ok(attr) => Ok(Some(attr)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
@@ -70,7 +70,7 @@ impl Context {
     /// Removes a file, and says whether it was there.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
         let mut asked = 0;
-        let removed = once_more_if_stale(|| {
+        let removed = self.until_fresh(|| {
             asked += 1;
             self.fs.unlink(path)
         });
@@ -86,6 +86,24 @@ impl Context {
         u32::try_from((self.random)() >> 32).unwrap_or_default()
     }
 
+    /// ESTALE says that the client had hold of a file that has gone, not that its name leads
+    /// nowhere: ask again. Where others come and go it can be said several times in a row (seen on
+    /// NFSv4.2); in the end it is an error like any other.
+    pub(crate) fn until_fresh<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let mut answer = ask();
+        for tries in 0..8 {
+            match &answer {
+                Err(error) if error.raw_os_error() == Some(libc::ESTALE) => {}
+                _ => break,
+            }
+            if tries > 0 {
+                self.clock.sleep(Duration::from_millis(1 << tries));
+            }
+            answer = ask();
+        }
+        answer
+    }
+
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.polling)
     }
@@ -99,15 +117,6 @@ impl Context {
 /// Whether a name leads nowhere (any more).
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOENT)
-}
-
-/// ESTALE says that a client had hold of a file that has gone, not that its name leads nowhere: ask
-/// again. Should the server say so twice, it is an error like any other.
-pub(crate) fn once_more_if_stale<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    match ask() {
-        Err(error) if error.raw_os_error() == Some(libc::ESTALE) => ask(),
-        answer => answer,
-    }
 }
 
 /// Whether the system said that this is not permitted.

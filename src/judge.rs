@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::claim::Claim;
-use crate::context::{Context, is_gone, once_more_if_stale};
+use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation, Successor};
 use crate::fs::{Attr, FileId};
 use crate::holder::{Holder, Obstacle, StalePolicy};
@@ -66,7 +66,7 @@ fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
     if !attr.is_file {
         return Ok(Sight::NotALock);
     }
-    match once_more_if_stale(|| context.fs.read(context.lock(), CONTENT_MAX + 1)) {
+    match context.until_fresh(|| context.fs.read(context.lock(), CONTENT_MAX + 1)) {
         Ok((attr, content)) if attr.is_file && content.len() <= CONTENT_MAX => {
             let claim = context.names.parse_content(&content);
             Ok(claim.map_or(Sight::NotALock, |claim| held(context, &attr, claim)))
@@ -74,7 +74,7 @@ fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
         Ok(_) => Ok(Sight::NotALock),
         Err(error) if is_gone(&error) => Ok(Sight::Free),
         Err(error) => match error.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM) => Ok(Sight::Unreadable(error)),
+            Some(libc::EACCES | libc::EPERM | libc::ESTALE) => Ok(Sight::Unreadable(error)),
             Some(errno) if context.retry_errnos.contains(&errno) => Ok(Sight::Unreadable(error)),
             _ => Err(Error::io(Operation::Read, context.lock())(error)),
         },
