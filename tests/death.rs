@@ -9,25 +9,19 @@ use std::time::{Duration, SystemTime};
 
 use common::worker::{self, Job, Worker};
 use common::{
-    HOUR, beside, elsewhere, far_off, lock_like_flufl, long_ago, names, set_lease_end, skip,
+    HOUR, beside, elsewhere, far_off, fresh, lock_like_flufl, long_ago, names, set_lease_end, skip,
     wait_until,
 };
 use linklock::{Error, Life, Lock, StalePolicy};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
 /// Not a test: the process that dies.
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
     worker::work();
-}
-
-fn fresh() -> (TempDir, Lock) {
-    let dir = tempdir().unwrap();
-    let lock = Lock::new(dir.path().join("lock")).unwrap();
-    (dir, lock)
 }
 
 /// The lock of a dead process of which that can't be proven ends like a live one's: by its lease.

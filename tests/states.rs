@@ -7,22 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use common::worker::{self, Worker};
 use common::{
-    beside, claim_like_flufl, far_off, lock_like_flufl, long_ago, names, set_lease_end, snapshot,
+    beside, claim_like_flufl, far_off, fresh, lock_like_flufl, long_ago, names, set_lease_end,
+    snapshot,
 };
 use linklock::{Error, Life, Lock, Owner, State};
-use tempfile::{TempDir, tempdir};
 
 /// Not a test: the other process of tests that need one.
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
     worker::work();
-}
-
-fn fresh() -> (TempDir, Lock) {
-    let dir = tempdir().unwrap();
-    let lock = Lock::new(dir.path().join("lock")).unwrap();
-    (dir, lock)
 }
 
 #[test]

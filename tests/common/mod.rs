@@ -13,6 +13,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use linklock::Lock;
+use tempfile::{TempDir, tempdir};
+
 /// Far longer than anything here takes: what isn't done by then never will be.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -93,6 +96,13 @@ pub(crate) fn claim_like_flufl(lock: &Path, who: &str, expires_at: SystemTime) -
 /// Moves the end of a lease, as if time had passed.
 pub(crate) fn set_lease_end(file: &Path, expires_at: SystemTime) {
     File::open(file).unwrap().set_modified(expires_at).unwrap();
+}
+
+/// A lock in a directory of its own.
+pub(crate) fn fresh() -> (TempDir, Lock) {
+    let dir = tempdir().unwrap();
+    let lock = Lock::new(dir.path().join("lock")).unwrap();
+    (dir, lock)
 }
 
 /// When a lease ended that everybody may take over, by any slop.
