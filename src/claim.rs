@@ -184,8 +184,7 @@ impl Claim {
 
     /// Whether the file is there.
     pub(crate) fn is_there(&self) -> Result<bool, Error> {
-        let found =
-            self.context.find(&self.path).map_err(Error::io(Operation::Stat, &self.path))?;
+        let found = self.context.find(&self.path)?;
         Ok(found.is_some_and(|attr| attr.id == self.id))
     }
 

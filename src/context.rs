@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::error::{Error, Operation};
 use crate::fs::{Attr, Clock, Fs};
 use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
@@ -59,11 +60,11 @@ impl Context {
     }
 
     /// Looks at a file, which may not be there.
-    pub(crate) fn find(&self, path: &Path) -> io::Result<Option<Attr>> {
+    pub(crate) fn find(&self, path: &Path) -> Result<Option<Attr>, Error> {
         match self.until_fresh(|| self.fs.stat(path)) {
             Ok(attr) => Ok(Some(attr)),
             Err(error) if is_gone(&error) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(Error::io(Operation::Stat, path)(error)),
         }
     }
 

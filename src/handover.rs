@@ -70,7 +70,7 @@ pub(crate) fn adopt(
     let path = context.lock();
     match look(context)? {
         Sight::Held(held, _) if held.claim == name => {
-            let attr = context.find(path).map_err(Error::io(Operation::Stat, path))?;
+            let attr = context.find(path)?;
             let attr = attr.filter(|attr| attr.id == held.id);
             let attr = attr.ok_or(Error::Lost { path: path.into(), now: Successor::Nobody })?;
             Ok(Tenure::begin(Claim::adopt(context, name, &attr, lifetime)))

@@ -54,7 +54,7 @@ impl Sight {
 /// Looks at the lock file, by attributes forced from the server and by its content.
 pub(crate) fn look(context: &Context) -> Result<Sight, Error> {
     let path = context.lock();
-    match context.find(path).map_err(Error::io(Operation::Stat, path))? {
+    match context.find(path)? {
         None => Ok(Sight::Free),
         Some(attr) => look_at(context, &attr),
     }
@@ -103,7 +103,7 @@ fn life(context: &Context, claim: &ClaimName) -> Life {
 /// claim is there *after* the look: an inode that has lost its last name is used again at once.
 pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
     let lock = claim.context.lock();
-    let attr = claim.context.find(lock).map_err(Error::io(Operation::Stat, lock))?;
+    let attr = claim.context.find(lock)?;
     Ok(attr.filter(|attr| attr.id == claim.id))
 }
 
@@ -208,7 +208,7 @@ impl Judge {
     /// [`look`], for one request if the lock file has not changed since the last time.
     fn look(&mut self, context: &Context) -> Result<Sight, Error> {
         let path = context.lock();
-        let Some(attr) = context.find(path).map_err(Error::io(Operation::Stat, path))? else {
+        let Some(attr) = context.find(path)? else {
             return Ok(Sight::Free);
         };
         if let Some((seen, incarnation)) = &self.last {

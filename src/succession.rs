@@ -162,7 +162,10 @@ impl<'a> Seat<'a> {
             // Whatever the reply was, or whether it was lost: the truth is the inode.
             let taken = match context.find(&path) {
                 Ok(taken) => taken,
-                Err(error) => return Err(get_up(&context, &linked, &path, error)),
+                Err(error) => {
+                    get_up(&context, &linked, &path);
+                    return Err(error);
+                }
             };
             match (linked, taken) {
                 (_, Some(attr)) if attr.id == claim.id => {
@@ -183,7 +186,8 @@ impl<'a> Seat<'a> {
                 (_, None) if attempts > 0 => attempts -= 1,
                 (_, None) => {
                     let gone = io::Error::from_raw_os_error(libc::ENOENT);
-                    return Err(get_up(&context, &Ok(()), &path, gone));
+                    get_up(&context, &Ok(()), &path);
+                    return Err(Error::io(Operation::Stat, &path)(gone));
                 }
             }
         }
@@ -216,11 +220,10 @@ impl<'a> Seat<'a> {
 }
 
 /// Leaves a seat that was linked but can't be looked at. One that was not may be another's.
-fn get_up(context: &Context, linked: &io::Result<()>, seat: &Path, error: io::Error) -> Error {
+fn get_up(context: &Context, linked: &io::Result<()>, seat: &Path) {
     if linked.is_ok() {
         let _ = context.remove(seat); // or it is swept once it has expired
     }
-    Error::io(Operation::Stat, seat)(error)
 }
 
 /// What was found to have been taken away.
@@ -247,7 +250,7 @@ pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught,
     // If the first of two replies was lost, the second says ENOENT: look at what came.
     // What is there is nobody's to remove but ours: that is worth a second try.
     let caught = context.find(&aside).or_else(|_| context.find(&aside));
-    let Some(attr) = caught.map_err(Error::io(Operation::Stat, &aside))? else {
+    let Some(attr) = caught? else {
         return match renamed {
             Err(error) if !is_gone(&error) => Err(Error::io(Operation::Rename, lock)(error)),
             _ => Ok(Caught::Nothing),

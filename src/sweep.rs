@@ -34,7 +34,7 @@ pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
 
 fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<bool, Error> {
     let path = context.names.dir().join(entry);
-    let Some(attr) = context.find(&path).map_err(Error::io(Operation::Stat, &path))? else {
+    let Some(attr) = context.find(&path)? else {
         return Ok(false);
     };
     let abandoned = match neighbour {
