@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
+use crate::fs::Mount;
 use crate::holder::Obstacle;
 use crate::judge::{Judge, Verdict, is_lock_file, linked};
 use crate::report::report;
@@ -223,8 +224,9 @@ enum Link {
 fn link(claim: &Claim) -> Result<Link, Error> {
     let context = &claim.context;
     let error = match context.fs.link(&claim.path, context.lock()) {
-        // Nothing came between the request and its reply.
-        Ok(()) if context.is_local() => return Ok(Link::Made),
+        // Who is told so by the kernel itself, or by the server through it, has the lock: however
+        // often the request was executed, that was the answer to the last time.
+        Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),
         // Who has the lock file is for the judge to see, ourselves included.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
         linked => linked.err(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::context::{Context, is_gone};
+use crate::context::{Context, is_gone, is_stale};
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, FileId};
 use crate::lease::Lease;
@@ -25,6 +25,8 @@ pub(crate) struct Claim {
     pub(crate) id: FileId,
     pub(crate) lifetime: Duration,
     pub(crate) lease: Lease,
+    /// The end of the lease as it was written last, with a tag of ours in it: see [`mtime`].
+    mtime: SystemTime,
     /// The seat that it last expired in: see [`succession`](crate#succession).
     pub(crate) forfeited: Option<(Nonce, u32)>,
     /// The process that answers for the file: who lets go of it is nobody any more.
@@ -55,7 +57,7 @@ impl Claim {
         Claim::create(context, lifetime, owner, context.processes.pid())
     }
 
-    /// Exclusively, with its own path for content, and with the end of its lease for mtime.
+    /// With its own path for content, and with the end of its lease for mtime.
     fn create(
         context: &Arc<Context>,
         lifetime: Duration,
@@ -65,36 +67,25 @@ impl Claim {
         for attempt in 1.. {
             let name = context.names.new_claim((context.random)(), owner);
             let path = context.names.claim(&name);
+            let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
-            let made = context.fs.create(&path, path_bytes(&path));
-            let after = context.now();
-            let attr = match made {
-                // Another's by chance, or our own, if the reply to a first request was lost. If
-                // so it is swept one day.
-                Err(error)
-                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS =>
-                {
-                    continue;
+            let made = context.fs.create(&path, path_bytes(&path), &mut |attr| {
+                let now = context.now();
+                context.server.set(attr.ctime, before, now);
+                (lease, mtime) = begin_lease(context, now, lifetime);
+                mtime
+            });
+            match made {
+                // Somebody has removed it before it was filled.
+                Err(error) if is_stale(&error) && attempt < ATTEMPTS => {}
+                Err(error) => return Err(Error::io(Operation::Create, &path)(error)),
+                Ok(Attr { id, .. }) => {
+                    let (context, keeper) = (context.clone(), Some(keeper));
+                    let forfeited = None;
+                    return Ok(Claim {
+                        context, name, path, id, lifetime, lease, mtime, forfeited, keeper,
+                    });
                 }
-                made => made.map_err(Error::io(Operation::Create, &path))?,
-            };
-            context.server.set(attr.ctime, before, after);
-            let mut claim = Claim {
-                context: context.clone(),
-                name,
-                path,
-                id: attr.id,
-                lifetime,
-                lease: Lease { ends: after },
-                forfeited: None,
-                keeper: Some(keeper),
-            };
-            if claim.touch()? == Kept::Yes {
-                return Ok(claim);
-            }
-            if attempt == ATTEMPTS {
-                let gone = io::Error::from_raw_os_error(libc::ENOENT);
-                return Err(Error::io(Operation::Touch, &claim.path)(gone));
             }
         }
         unreachable!("the last attempt returns")
@@ -109,12 +100,14 @@ impl Claim {
     ) -> Claim {
         let now = context.now();
         let left = attr.mtime.duration_since(context.lease_start(now)).unwrap_or_default();
+        let lease = Lease { ends: now.saturating_add(left) };
         Claim {
             path: context.names.claim(&name),
             name,
             id: attr.id,
             lifetime,
-            lease: Lease { ends: now.saturating_add(left) },
+            lease,
+            mtime: attr.mtime,
             forfeited: None,
             keeper: Some(context.processes.pid()),
             context: context.clone(),
@@ -124,11 +117,10 @@ impl Claim {
     /// Puts the end of the lease a lifetime ahead. The lock file has the same inode: while we
     /// hold the lock, this prolongs it.
     pub(crate) fn touch(&mut self) -> Result<Kept, Error> {
-        let began = self.context.now();
-        let mtime = self.context.lease_start(began) + self.lifetime;
+        let (lease, mtime) = begin_lease(&self.context, self.context.now(), self.lifetime);
         match self.context.until_fresh(|| self.context.fs.touch(&self.path, mtime)) {
             Ok(()) => {
-                self.lease = Lease { ends: began + self.lifetime };
+                (self.lease, self.mtime) = (lease, mtime);
                 Ok(Kept::Yes)
             }
             Err(error) if is_gone(&error) => Ok(Kept::Swept),
@@ -182,15 +174,17 @@ impl Claim {
         }
     }
 
+    /// Whether these are the attributes of this very claim. An inode number is used again as soon
+    /// as its file is gone, but then the mtime is not the one that was written here. Where the file
+    /// system keeps less than microseconds this may say no, but never yes by mistake.
+    pub(crate) fn is_surely(&self, attr: &Attr) -> bool {
+        attr.id == self.id && attr.mtime == self.mtime
+    }
+
     /// Whether the file is there.
     pub(crate) fn is_there(&self) -> Result<bool, Error> {
         let found = self.context.find(&self.path)?;
         Ok(found.is_some_and(|attr| attr.id == self.id))
-    }
-
-    /// Whether it is still to be removed.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.keeper.is_some()
     }
 
     /// Leaves the file behind: it is another's now, or the lease's.
@@ -209,6 +203,17 @@ impl Drop for Claim {
             }
         }
     }
+}
+
+/// A lease that begins now, and the mtime that says so to others: never before the lease's own end,
+/// in whole microseconds, since many servers keep no more, and with up to 1023 of them added by
+/// chance, so that no two claims have the same.
+fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, SystemTime) {
+    let tag = Duration::from_micros(u64::from(context.random_number()) % 1024);
+    let ends = context.lease_start(now) + lifetime + tag;
+    let since_epoch = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let short_of_one = 1000 - since_epoch.subsec_nanos() % 1000;
+    (Lease { ends: now + lifetime }, ends + Duration::from_nanos(short_of_one.into()))
 }
 
 /// The content of a claim is its own path, without a newline.

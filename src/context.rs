@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, Clock, Fs};
+use crate::fs::{Attr, Clock, Fs, Mount};
 use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
 use crate::names::Names;
@@ -27,7 +27,7 @@ pub(crate) struct Context {
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) random: fn() -> u64,
     pub(crate) server: ServerClock,
-    pub(crate) local: OnceLock<bool>,
+    pub(crate) mount: OnceLock<Mount>,
     /// Whether what the dead have left was looked for.
     pub(crate) has_swept: AtomicBool,
 }
@@ -54,9 +54,14 @@ impl Context {
         self.server.latest(now).unwrap_or_else(|| self.clock.wall())
     }
 
-    /// Whether every request is executed once, and before its call returns. Asked only once.
+    /// What can be relied on where the lock is. Asked only once.
+    pub(crate) fn mount(&self) -> Mount {
+        *self.mount.get_or_init(|| self.fs.mount(self.names.dir()).unwrap_or(Mount::Other))
+    }
+
+    /// Whether every request is executed once, and before its call returns.
     pub(crate) fn is_local(&self) -> bool {
-        *self.local.get_or_init(|| self.fs.is_local(self.names.dir()).unwrap_or(false))
+        self.mount() == Mount::Local
     }
 
     /// Looks at a file, which may not be there.
@@ -94,7 +99,7 @@ impl Context {
         let mut answer = ask();
         for tries in 0..8 {
             match &answer {
-                Err(error) if error.raw_os_error() == Some(libc::ESTALE) => {}
+                Err(error) if is_stale(error) => {}
                 _ => break,
             }
             if tries > 0 {
@@ -118,6 +123,11 @@ impl Context {
 /// Whether a name leads nowhere (any more).
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOENT)
+}
+
+/// Whether the client had hold of a file that has gone.
+pub(crate) fn is_stale(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESTALE)
 }
 
 /// Whether the system said that this is not permitted.

@@ -11,10 +11,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::stat::{UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
@@ -43,10 +45,18 @@ pub(crate) struct Attr {
 ///
 /// None of them follows a symbolic link in the last component of a path.
 pub(crate) trait Fs: Debug + Send + Sync {
-    /// Makes a new file, mode 0666 less the umask, with this content. The attributes are those
-    /// that it was created with: `ctime` tells the server's time. A file that cannot be written
-    /// in full is removed again.
-    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr>;
+    /// Makes a file, mode 0666 less the umask, with this content, and with the mtime that `mtime`
+    /// makes of the attributes it was created with: their `ctime` tells the server's time. A file
+    /// that can't be written in full is removed again.
+    ///
+    /// The name must be one that nobody else would use: it is not asked for exclusively, which
+    /// costs an NFS server a request more (RFC 1813, section 3.3.8, `EXCLUSIVE`).
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<Attr>;
     /// Asks the server, whatever the client has cached.
     fn stat(&self, path: &Path) -> io::Result<Attr>;
     /// Reads at most `limit` bytes, with the attributes of the inode they were read from.
@@ -58,10 +68,20 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
-    /// Whether this machine alone executes what is asked of the directory's file system, once and
-    /// before the call returns. Where a request travels to a server it may be executed twice, or
-    /// after the caller's death.
-    fn is_local(&self, dir: &Path) -> io::Result<bool>;
+    /// What can be relied on where this directory is.
+    fn mount(&self, dir: &Path) -> io::Result<Mount>;
+}
+
+/// How a file system executes what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mount {
+    /// By this machine alone, once and before the call returns.
+    Local,
+    /// By a server, through Linux's NFS client. A request may be executed twice, or after the
+    /// caller's death, but who is told of success has it from the server.
+    Nfs,
+    /// In a way that is not known: nothing is believed that was not looked at.
+    Other,
 }
 
 /// The clock that leases are measured on; replaceable through
@@ -118,15 +138,54 @@ impl Clock for SystemClock {
     }
 }
 
+/// This process's number. It is asked for several times in each lock and unlock, so the system is
+/// asked only once: a forked child is told by pthread_atfork(3) to ask again. (A child made by the
+/// bare system call clone(2), past the C library, is not told, and must not use what it inherits.)
+pub(crate) fn process_id() -> u32 {
+    static KNOWN: AtomicU32 = AtomicU32::new(UNKNOWN);
+    static HEARS_OF_FORKS: OnceLock<bool> = OnceLock::new();
+    const UNKNOWN: u32 = 0;
+    extern "C" fn forget() {
+        KNOWN.store(UNKNOWN, Ordering::Relaxed);
+    }
+    match KNOWN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let pid = std::process::id();
+            // SAFETY: the handler lives as long as the program, and does nothing but store a number.
+            #[allow(unsafe_code)]
+            let hears = *HEARS_OF_FORKS
+                .get_or_init(|| unsafe { libc::pthread_atfork(None, None, Some(forget)) } == 0);
+            if hears {
+                KNOWN.store(pid, Ordering::Relaxed);
+            }
+            pid
+        }
+        pid => pid,
+    }
+}
+
 /// [`Fs`] by the system calls of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PosixFs;
 
 impl Fs for PosixFs {
-    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        // Asked before the write: an NFS client would first have to flush it.
-        let filled = attributes(&file).and_then(|attr| file.write_all(content).map(|()| attr));
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<Attr> {
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+        let mut fill = || {
+            // Asked before the write: an NFS client would first have to flush it.
+            let attr = attributes(&file)?;
+            file.write_all(content)?;
+            futimens(&file, &TimeSpec::UTIME_OMIT, &time_spec(mtime(&attr))?)?;
+            Ok(attr)
+        };
+        let filled = fill();
         if filled.is_err() {
             let _ = std::fs::remove_file(path); // the error that is worth telling is the first
         }
@@ -150,10 +209,8 @@ impl Fs for PosixFs {
     }
 
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
-        let since_epoch = mtime.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
-        let mtime = TimeSpec::from_duration(since_epoch);
         let no_follow = UtimensatFlags::NoFollowSymlink;
-        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &mtime, no_follow)?;
+        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &time_spec(mtime)?, no_follow)?;
         Ok(())
     }
 
@@ -174,9 +231,10 @@ impl Fs for PosixFs {
     }
 
     #[cfg(target_os = "linux")]
-    fn is_local(&self, dir: &Path) -> io::Result<bool> {
-        // linux/magic.h, and those that live out of its tree. What is not listed counts as remote,
+    fn mount(&self, dir: &Path) -> io::Result<Mount> {
+        // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
         // which costs a little time and no safety.
+        const NFS: i64 = 0x6969;
         const LOCAL: [i64; 11] = [
             0xEF53,      // ext2, ext3, ext4
             0x5846_5342, // xfs
@@ -193,13 +251,21 @@ impl Fs for PosixFs {
         let kind = nix::sys::statfs::statfs(dir)?.filesystem_type().0;
         #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
         let kind = (kind as i64) & 0xFFFF_FFFF;
-        Ok(LOCAL.contains(&kind))
+        Ok(match kind {
+            NFS => Mount::Nfs,
+            kind if LOCAL.contains(&kind) => Mount::Local,
+            _ => Mount::Other,
+        })
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn is_local(&self, _dir: &Path) -> io::Result<bool> {
-        Ok(false)
+    fn mount(&self, _dir: &Path) -> io::Result<Mount> {
+        Ok(Mount::Other)
     }
+}
+
+fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
+    time.duration_since(UNIX_EPOCH).map(TimeSpec::from_duration).map_err(io::Error::other)
 }
 
 fn attributes(file: &File) -> io::Result<Attr> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::fs::Clock;
+use crate::fs::{Clock, process_id};
 use crate::tenure::Tenure;
 
 /// After a failed refresh, the next is tried no later than this.
@@ -54,7 +54,7 @@ fn next_refresh(tenure: &Tenure) -> Duration {
 
 impl Drop for KeepAlive {
     fn drop(&mut self) {
-        if self.keeper.pid == std::process::id() {
+        if self.keeper.pid == process_id() {
             lock(&self.keeper.wards).all.remove(&self.number);
         }
     }
@@ -122,7 +122,7 @@ impl Wards {
 impl Keeper {
     /// The keeper for the lock's file system, with a thread that runs.
     fn of(tenure: &Tenure, keepers: &mut Vec<Arc<Keeper>>) -> io::Result<Arc<Keeper>> {
-        let (pid, dev, clock) = (std::process::id(), tenure.file_id().dev, &tenure.context.clock);
+        let (pid, dev, clock) = (process_id(), tenure.file_id().dev, &tenure.context.clock);
         let fits = |keeper: &&Arc<Keeper>| {
             keeper.pid == pid && keeper.dev == dev && Arc::ptr_eq(&keeper.clock, clock)
         };

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::context::Context;
 use crate::error::{Error, Operation};
@@ -21,7 +21,7 @@ use crate::wait::Polling;
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("report.lock");
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 /// use linklock::{Lock, StalePolicy};
 ///
 /// let lock = Lock::options(&path)
@@ -154,7 +154,7 @@ impl Options {
         static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(|| Arc::new(SystemClock));
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
         let clock = self.clock.clone().unwrap_or_else(|| CLOCK.clone());
-        self.build_on(Arc::new(PosixFs), clock, PROCESSES.clone(), rand::random)
+        self.build_on(Arc::new(PosixFs), clock, PROCESSES.clone(), unguessable)
     }
 
     /// Makes the lock, on another machine than this if it must be.
@@ -191,9 +191,16 @@ impl Options {
             processes,
             random,
             server: ServerClock::default(),
-            local: OnceLock::new(),
+            mount: OnceLock::new(),
             has_swept: AtomicBool::new(false),
         };
         Ok(Lock::with(context, self.lifetime, self.timeout))
     }
+}
+
+/// A number that nobody can guess, and that comes up nowhere else: machines that were cloned while
+/// they ran have the same random numbers ahead of them, but not the same moments.
+fn unguessable() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    rand::random::<u64>() ^ (now.as_secs() << 30 | u64::from(now.subsec_nanos()))
 }

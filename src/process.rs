@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use crate::fs::process_id;
+
 /// What can be told of the process that holds a lock.
 ///
 /// ```no_run
@@ -75,7 +77,7 @@ pub(crate) struct PosixProcesses {
 
 impl Processes for PosixProcesses {
     fn pid(&self) -> u32 {
-        std::process::id()
+        process_id()
     }
 
     fn this(&self) -> Process {

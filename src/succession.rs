@@ -22,11 +22,12 @@
 //! `wcc_data`; RFC 8881, `change_info4`).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::claim::{Claim, Kept};
 use crate::context::{Context, is_forbidden, is_gone};
 use crate::error::{Error, Operation};
+use crate::fs::Attr;
 use crate::judge::{Again, Incarnation, claim_in, is_abandoned};
 use crate::names::Nonce;
 use crate::report::report;
@@ -68,7 +69,7 @@ pub(crate) fn end(
         Sitting::NotNow => return Ok(Ending::NotNow),
         Sitting::Swept => return Ok(Ending::Swept),
     };
-    match take_away(seat.claim, over) {
+    match take_away(seat.claim, |caught| caught.is(over)) {
         Ok(Caught::Expected) => {
             remove_claim(&seat.claim.context, over);
             seat.close();
@@ -236,36 +237,81 @@ pub(crate) enum Caught {
     Another,
 }
 
-/// Takes the lock file away, if it is `expected`. Whoever calls this is in a seat of that
+/// A file that had the lock file's name until it was renamed.
+pub(crate) struct Aside<'a> {
+    context: &'a Context,
+    path: PathBuf,
+    pub(crate) attr: Attr,
+}
+
+/// Takes the lock file away, if it is what it should be. Whoever calls this is in a seat of that
 /// incarnation or holds the lock.
 ///
 /// A request that is executed twice, and a peer that keeps to no seats, can make the rename catch
 /// another's lock file. It is put back.
-pub(crate) fn take_away(claim: &Claim, expected: &Incarnation) -> Result<Caught, Error> {
-    let context = &claim.context;
-    let lock = context.lock();
-    // A fresh name each time: a request that is repeated late must not find it in use.
-    let aside = context.names.aside(&claim.name.nonce, context.random_number());
-    let renamed = context.fs.rename(lock, &aside);
-    // If the first of two replies was lost, the second says ENOENT: look at what came.
-    // What is there is nobody's to remove but ours: that is worth a second try.
-    let caught = context.find(&aside).or_else(|_| context.find(&aside));
-    let Some(attr) = caught? else {
-        return match renamed {
-            Err(error) if !is_gone(&error) => Err(Error::io(Operation::Rename, lock)(error)),
-            _ => Ok(Caught::Nothing),
-        };
-    };
-    let named = || claim_in(context, &aside);
-    let is_it = attr.id == expected.id && named().is_none_or(|name| name == expected.claim);
-    let caught = if is_it || !Safeguard::LookAtCatch.stands() {
+pub(crate) fn take_away(
+    claim: &Claim,
+    is_expected: impl FnOnce(&Aside) -> bool,
+) -> Result<Caught, Error> {
+    let Some(aside) = Aside::put(claim)? else { return Ok(Caught::Nothing) };
+    let caught = if is_expected(&aside) || !Safeguard::LookAtCatch.stands() {
         Caught::Expected
     } else {
-        put_back(context, &aside)?;
+        aside.put_back()?;
         Caught::Another
     };
-    context.remove(&aside).map_err(Error::io(Operation::Remove, &aside))?;
+    aside.remove()?;
     Ok(caught)
+}
+
+impl Aside<'_> {
+    /// Renames the lock file and looks at what came. `None` if nothing did.
+    fn put(claim: &Claim) -> Result<Option<Aside<'_>>, Error> {
+        let context = &*claim.context;
+        let lock = context.lock();
+        // A fresh name each time: a request that is repeated late must not find it in use.
+        let path = context.names.aside(&claim.name.nonce, context.random_number());
+        let renamed = context.fs.rename(lock, &path);
+        // If the first of two replies was lost, the second says ENOENT: look at what came.
+        // What is there is nobody's to remove but ours: that is worth a second try.
+        let caught = context.find(&path).or_else(|_| context.find(&path))?;
+        match (caught, renamed) {
+            (Some(attr), _) => Ok(Some(Aside { context, path, attr })),
+            (None, Err(error)) if !is_gone(&error) => {
+                Err(Error::io(Operation::Rename, lock)(error))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Whether it was this incarnation's lock file.
+    pub(crate) fn is(&self, incarnation: &Incarnation) -> bool {
+        let named = || claim_in(self.context, &self.path);
+        self.attr.id == incarnation.id && named().is_none_or(|name| name == incarnation.claim)
+    }
+
+    /// Gives a lock file that was caught by mistake its name back.
+    fn put_back(&self) -> Result<(), Error> {
+        let lock = self.context.lock();
+        let linked = self.context.fs.link(&self.path, lock);
+        report!(
+            format!("{}", lock.display()),
+            "another's lock was taken away by mistake and is put back: \
+             a request was executed twice, or a program breaks locks without a seat"
+        );
+        match linked {
+            // EEXIST: a third has taken the lock meanwhile, or our own first request did it.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io(Operation::Link, lock)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remove(self) -> Result<(), Error> {
+        let removed = self.context.remove(&self.path);
+        removed.map(|_| ()).map_err(Error::io(Operation::Remove, &self.path))
+    }
 }
 
 /// Removes the claim of an incarnation that has ended, if it is what its name says.
@@ -275,23 +321,5 @@ fn remove_claim(context: &Context, ended: &Incarnation) {
         if let Err(error) = context.remove(&path) {
             report!(error, "a broken lock's claim was left behind");
         }
-    }
-}
-
-/// Gives a lock file that was caught by mistake its name back.
-fn put_back(context: &Context, aside: &Path) -> Result<(), Error> {
-    let lock = context.lock();
-    let linked = context.fs.link(aside, lock);
-    report!(
-        format!("{}", lock.display()),
-        "another's lock was taken away by mistake and is put back: \
-         a request was executed twice, or a program breaks locks without a seat"
-    );
-    match linked {
-        // EEXIST: a third has taken the lock meanwhile, or our own first request did it.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Error::io(Operation::Link, lock)(error))
-        }
-        _ => Ok(()),
     }
 }

@@ -13,11 +13,11 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
-use crate::judge::{self, Incarnation, Sight, linked, lock_file_like, look_again_for_own};
+use crate::judge::{self, Incarnation, Sight, linked, look_again_for_own};
 use crate::names::ClaimName;
 use crate::report::report;
 use crate::safeguard::Safeguard;
-use crate::succession::{self, Caught, Ending, Sitting};
+use crate::succession::{self, Aside, Caught, Ending, Sitting};
 
 /// The lock, held by a claim of this process.
 #[derive(Debug)]
@@ -203,16 +203,21 @@ impl Tenure {
 
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        let is_ours = self.with_claim(|claim| {
-            Ok((linked(claim)?.is_some() && claim.is_there()?) || self.is_named()?)
-        })?;
-        if !is_ours {
+        if !self.with_claim(|claim| self.has_lock_file(claim))? {
             return Err(self.lost());
         }
         if !self.is_in_time() {
             return Err(self.expired());
         }
         Ok(())
+    }
+
+    /// Whether the lock file is ours: by its attributes if they prove it, or else by what it says.
+    fn has_lock_file(&self, claim: &Claim) -> Result<bool, Error> {
+        match linked(claim)? {
+            Some(attr) if claim.is_surely(&attr) => Ok(true),
+            _ => self.is_named(),
+        }
     }
 
     /// Gives the lock back. Whatever comes of it, this tenure is over.
@@ -227,15 +232,12 @@ impl Tenure {
         } else {
             self.take_away(&mut claim)
         };
-        let removed = if claim.is_kept() { claim.remove().map(|_| ()) } else { Ok(()) };
-        released.and(removed)
+        released.and(claim.remove().map(|_| ()))
     }
 
-    /// Where nothing that is asked for is done twice, the lock file is simply removed: after the
-    /// claim, which must have been there, or its inode number could have led to another's.
+    /// Where nothing that is asked for is done twice, the lock file is simply removed.
     fn unlink(&self, claim: &mut Claim) -> Result<(), Error> {
-        let is_ours = lock_file_like(claim)?.is_some() && claim.remove()?;
-        if !is_ours && !self.is_named()? {
+        if !self.has_lock_file(claim)? {
             return Err(self.lost());
         }
         // One operation follows the check.
@@ -252,7 +254,8 @@ impl Tenure {
         if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
             return self.release_late(claim);
         }
-        match succession::take_away(claim, &self.incarnation)? {
+        let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
+        match succession::take_away(claim, is_own)? {
             Caught::Expected => Ok(()),
             Caught::Nothing | Caught::Another => Err(self.lost()),
         }

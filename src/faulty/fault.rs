@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::Operation;
-use crate::fs::{Attr, Fs};
+use crate::fs::{Attr, Fs, Mount};
 
 /// An operation of [`Fs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,8 +160,13 @@ impl FaultyFs {
 }
 
 impl Fs for FaultyFs {
-    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
-        self.call(Op::Create, &[path], || self.inner.create(path, content))
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<Attr> {
+        self.call(Op::Create, &[path], || self.inner.create(path, content, mtime))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
@@ -192,7 +197,7 @@ impl Fs for FaultyFs {
         self.call(Op::List, &[dir], || self.inner.list(dir))
     }
 
-    fn is_local(&self, _dir: &Path) -> io::Result<bool> {
-        Ok(self.local)
+    fn mount(&self, _dir: &Path) -> io::Result<Mount> {
+        Ok(if self.local { Mount::Local } else { Mount::Nfs })
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::fs::{Attr, Clock, FileId, Fs, PosixFs};
+use crate::fs::{Attr, Clock, FileId, Fs, Mount, PosixFs};
 
 /// The clock of everybody in a test. Sleeping moves it on.
 #[derive(Debug, Default)]
@@ -65,11 +65,14 @@ impl ServerFs {
 }
 
 impl Fs for ServerFs {
-    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
-        let attr = PosixFs.create(path, content)?;
-        let mtime = self.clock.wall();
-        PosixFs.touch(path, mtime)?;
-        Ok(self.change(Attr { mtime, ..attr }))
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<Attr> {
+        let created = |attr: &Attr| self.change(Attr { mtime: self.clock.wall(), ..*attr });
+        PosixFs.create(path, content, &mut |attr| mtime(&created(attr))).map(|attr| created(&attr))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
@@ -106,7 +109,7 @@ impl Fs for ServerFs {
         PosixFs.list(dir)
     }
 
-    fn is_local(&self, dir: &Path) -> io::Result<bool> {
-        PosixFs.is_local(dir)
+    fn mount(&self, dir: &Path) -> io::Result<Mount> {
+        PosixFs.mount(dir)
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::server::{Answer, Handle, Request};
 use super::world::Process;
-use crate::fs::{Attr, Fs};
+use crate::fs::{Attr, Fs, Mount};
 
 /// What one machine believes of the server.
 #[derive(Debug, Default)]
@@ -121,11 +121,17 @@ impl SimFs {
 }
 
 impl Fs for SimFs {
-    fn create(&self, path: &Path, content: &[u8]) -> io::Result<Attr> {
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<Attr> {
         match self.ask(Request::Create(path.to_owned()))? {
             Answer::Attr(handle, attr) => {
                 self.claims.lock().unwrap().insert(path.to_owned(), handle);
                 self.ask(Request::Write(handle, content.to_owned()))?;
+                self.ask(Request::SetMtime(handle, mtime(&attr)))?;
                 Ok(attr)
             }
             other => unreachable!("a create was answered with {other:?}"),
@@ -178,7 +184,7 @@ impl Fs for SimFs {
         }
     }
 
-    fn is_local(&self, _dir: &Path) -> io::Result<bool> {
-        Ok(self.local)
+    fn mount(&self, _dir: &Path) -> io::Result<Mount> {
+        Ok(if self.local { Mount::Local } else { Mount::Nfs })
     }
 }
