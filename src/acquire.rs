@@ -250,5 +250,5 @@ fn has_no_links(error: &io::Error) -> bool {
 }
 
 fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {
-    Error::NoHardLinks { path: claim.context.lock().into(), claim: claim.path.clone(), error }
+    Error::NoHardLinks { path: claim.context.lock().into(), claim: claim.path.to_path_buf(), error }
 }

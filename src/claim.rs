@@ -1,7 +1,7 @@
 //! A claim: the file of one waiter or holder, which a lock file is a hard link to.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 4;
 pub(crate) struct Claim {
     pub(crate) context: Arc<Context>,
     pub(crate) name: ClaimName,
-    pub(crate) path: PathBuf,
+    pub(crate) path: Arc<Path>,
     pub(crate) id: FileId,
     pub(crate) lifetime: Duration,
     pub(crate) lease: Lease,
@@ -66,7 +66,7 @@ impl Claim {
     ) -> Result<Claim, Error> {
         for attempt in 1.. {
             let name = context.names.new_claim((context.random)(), owner);
-            let path = context.names.claim(&name);
+            let path = name.path.clone();
             let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
             let made = context.fs.create(&path, path_bytes(&path), &mut |attr| {
@@ -102,7 +102,7 @@ impl Claim {
         let left = attr.mtime.duration_since(context.lease_start(now)).unwrap_or_default();
         let lease = Lease { ends: now.saturating_add(left) };
         Claim {
-            path: context.names.claim(&name),
+            path: name.path.clone(),
             name,
             id: attr.id,
             lifetime,

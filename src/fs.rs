@@ -4,17 +4,17 @@
 //! Everything above works on `dyn Fs` and `dyn Clock`, so that a test can put a faulty or a
 //! simulated file system underneath the real protocol.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::NixPath;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
@@ -288,12 +288,11 @@ impl Attr {
 /// client go on showing the link count of before.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn forced_attributes(path: &Path) -> io::Result<Attr> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
     let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_STATX_FORCE_SYNC;
     let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the path is a C string and the buffer is a statx; both outlive the call.
     #[allow(unsafe_code)]
-    let done = unsafe {
+    let done = path.with_nix_path(|path| unsafe {
         libc::statx(
             libc::AT_FDCWD,
             path.as_ptr(),
@@ -301,7 +300,7 @@ fn forced_attributes(path: &Path) -> io::Result<Attr> {
             libc::STATX_BASIC_STATS,
             stat.as_mut_ptr(),
         )
-    };
+    })?;
     if done != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -38,13 +38,13 @@ use crate::tenure::Tenure;
 #[must_use = "dropping a guard releases its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
     tenure: Arc<Tenure>,
-    claim_path: PathBuf,
+    claim_path: Arc<Path>,
     kept_alive: Mutex<Option<KeepAlive>>,
 }
 
 impl LockGuard {
     pub(crate) fn new(tenure: Arc<Tenure>) -> LockGuard {
-        let claim_path = tenure.context.names.claim(tenure.claim_name());
+        let claim_path = tenure.claim_path();
         LockGuard { tenure, claim_path, kept_alive: Mutex::default() }
     }
 

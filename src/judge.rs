@@ -83,9 +83,9 @@ fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
 
 fn held(context: &Context, attr: &Attr, claim: ClaimName) -> Sight {
     let holder = Holder {
-        host: claim.host.clone(),
+        host: claim.host.to_os_string(),
         pid: claim.pid,
-        claim: context.names.claim(&claim),
+        claim: claim.path.to_path_buf(),
         life: life(context, &claim),
         expires_at: attr.mtime,
         refreshed_at: attr.ctime,
@@ -95,7 +95,7 @@ fn held(context: &Context, attr: &Attr, claim: ClaimName) -> Sight {
 }
 
 fn life(context: &Context, claim: &ClaimName) -> Life {
-    let same_host = claim.host == context.names.host();
+    let same_host = *claim.host == *context.names.host();
     if same_host { context.processes.life(&claim.process()) } else { Life::Unknown }
 }
 

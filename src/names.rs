@@ -10,8 +10,10 @@
 //! KEY begins with a letter, where a claim has a decimal pid. Names are bytes, not text.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::process::{Process, Proof, WORLD_BITS};
 
@@ -51,30 +53,30 @@ pub(crate) struct Names {
     separator: String,
     /// What the names of claims, seats and put-aside files begin with.
     prefix: Vec<u8>,
-    host: OsString,
+    host: Arc<OsStr>,
 }
 
 /// The number that a claim, and so an incarnation, is told by: flufl.lock's is decimal; ours is
 /// `x`, 64 random bits in hexadecimal and, where it can be had, `w` and the hash of the world and
 /// `s` and the start time of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Nonce(String);
+pub(crate) struct Nonce(Arc<str>);
 
 impl Nonce {
     pub(crate) fn new(random: u64, proof: Option<Proof>) -> Nonce {
         const DIGITS: usize = (WORLD_BITS / 4) as usize;
-        Nonce(match proof {
-            Some(Proof { world, started }) => {
-                format!("x{random:016x}w{world:0DIGITS$x}s{started:x}")
-            }
-            None => format!("x{random:016x}"),
-        })
+        let mut nonce = String::with_capacity(NONCE_MAX);
+        let _ = write!(nonce, "x{random:016x}"); // a String takes whatever is written
+        if let Some(Proof { world, started }) = proof {
+            let _ = write!(nonce, "w{world:0DIGITS$x}s{started:x}");
+        }
+        Nonce(nonce.into())
     }
 
     fn parse(bytes: &[u8]) -> Option<Nonce> {
         let fits = (1..=NONCE_MAX).contains(&bytes.len());
         let plain = bytes.iter().all(u8::is_ascii_alphanumeric);
-        (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into_owned()))
+        (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into()))
     }
 
     fn proof(&self) -> Option<Proof> {
@@ -88,8 +90,8 @@ impl Nonce {
     }
 
     /// A seat must not look like a claim, whose third field is a number.
-    fn key(&self) -> String {
-        if self.is_number() { format!("n{}", self.0) } else { self.0.clone() }
+    fn key(&self) -> Arc<str> {
+        if self.is_number() { format!("n{}", self.0).into() } else { self.0.clone() }
     }
 
     fn is_number(&self) -> bool {
@@ -100,8 +102,8 @@ impl Nonce {
 /// The name of a claim, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClaimName {
-    pub(crate) file_name: OsString,
-    pub(crate) host: OsString,
+    pub(crate) path: Arc<Path>,
+    pub(crate) host: Arc<OsStr>,
     pub(crate) pid: u32,
     pub(crate) nonce: Nonce,
 }
@@ -124,7 +126,7 @@ impl ClaimName {
 pub(crate) enum Neighbour {
     Claim(ClaimName),
     /// A seat in the succession of the incarnation with this key.
-    Seat(String),
+    Seat(Arc<str>),
     Aside,
 }
 
@@ -151,7 +153,7 @@ impl Names {
         let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into() };
         let longest = Process { pid: u32::MAX, proof: Some(Proof { world: 0, started: u64::MAX }) };
         let claim = names.new_claim(0, &longest);
-        if claim.file_name.len() > NAME_MAX || !names.fits(&claim.nonce) {
+        if name_length(&claim.path) > NAME_MAX || !names.fits(&claim.nonce) {
             return Err(BadName::TooLong);
         }
         Ok(names)
@@ -160,7 +162,7 @@ impl Names {
     /// Whether the longest name that has this nonce in it can be.
     fn fits(&self, nonce: &Nonce) -> bool {
         let seat = self.join(BREAK, nonce.key().as_bytes(), &[b'0'; NUMBER_DIGITS]);
-        seat.len() <= NAME_MAX // `aside` is as long
+        name_length(&seat) <= NAME_MAX // `aside` is as long
     }
 
     pub(crate) fn lock(&self) -> &Path {
@@ -179,27 +181,23 @@ impl Names {
     pub(crate) fn new_claim(&self, random: u64, owner: &Process) -> ClaimName {
         let nonce = Nonce::new(random, owner.proof);
         let pid = owner.pid.to_string();
-        let file_name = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
-        ClaimName { file_name, host: self.host.clone(), pid: owner.pid, nonce }
-    }
-
-    pub(crate) fn claim(&self, claim: &ClaimName) -> PathBuf {
-        self.dir.join(&claim.file_name)
+        let path = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
+        ClaimName { path: path.into(), host: self.host.clone(), pid: owner.pid, nonce }
     }
 
     /// Seat `number` in the succession of the incarnation with that nonce.
     pub(crate) fn seat(&self, nonce: &Nonce, number: u32) -> PathBuf {
-        self.dir.join(self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes()))
+        self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes())
     }
 
     /// Where the process with that nonce puts what it takes away from the lock file's name.
     pub(crate) fn aside(&self, nonce: &Nonce, number: u32) -> PathBuf {
-        self.dir.join(self.join(ASIDE, nonce.key().as_bytes(), number.to_string().as_bytes()))
+        self.join(ASIDE, nonce.key().as_bytes(), number.to_string().as_bytes())
     }
 
     /// Whether a file in the succession is one of this incarnation's.
     pub(crate) fn is_key_of(key: &str, nonce: &Nonce) -> bool {
-        nonce.key() == key
+        *nonce.key() == *key
     }
 
     /// The claim that a lock file's content names: always one beside the lock file itself,
@@ -223,8 +221,8 @@ impl Names {
         if let Some(pid) = parse_pid(second) {
             let nonce = Nonce::parse(third)?;
             self.fits(&nonce).then_some(())?;
-            let (file_name, host) = (entry.to_owned(), OsStr::from_bytes(host).to_owned());
-            return Some(Neighbour::Claim(ClaimName { file_name, host, pid, nonce }));
+            let (path, host) = (self.dir.join(entry).into(), OsStr::from_bytes(host).into());
+            return Some(Neighbour::Claim(ClaimName { path, host, pid, nonce }));
         }
         let key = Nonce::parse(second)?.0;
         third.iter().all(u8::is_ascii_digit).then_some(())?;
@@ -235,13 +233,11 @@ impl Names {
         }
     }
 
-    fn join(&self, first: &[u8], second: &[u8], third: &[u8]) -> OsString {
-        let separator = self.separator.as_bytes();
-        let mut name = self.prefix.clone();
-        for part in [first, separator, second, separator, third] {
-            name.extend_from_slice(part);
-        }
-        OsString::from_vec(name)
+    /// The path of a file beside the lock file.
+    fn join(&self, first: &[u8], second: &[u8], third: &[u8]) -> PathBuf {
+        let (lock, separator) = (self.lock.as_os_str().as_bytes(), self.separator.as_bytes());
+        let parts = [lock, separator, first, separator, second, separator, third];
+        OsString::from_vec(parts.concat()).into()
     }
 }
 
@@ -260,6 +256,10 @@ impl<'a> Iterator for Fields<'a> {
         self.rest = found.map(|at| &rest[at + self.separator.len()..]);
         Some(found.map_or(rest, |at| &rest[..at]))
     }
+}
+
+fn name_length(path: &Path) -> usize {
+    path.file_name().map_or(0, OsStr::len)
 }
 
 fn parse_pid(field: &[u8]) -> Option<u32> {
@@ -336,15 +336,14 @@ mod tests {
 
     /// What is true of a claim, whatever it was read from.
     fn check_claim(names: &Names, claim: &ClaimName) -> Result<(), TestCaseError> {
-        let path = names.claim(claim);
-        prop_assert_eq!(path.parent(), Some(names.dir()));
-        prop_assert_eq!(name_of(&path), &claim.file_name);
-        prop_assert!(path != names.lock());
-        prop_assert!(!has(&claim.file_name, b"/") && !has(&claim.file_name, b"\0"));
-        prop_assert!(claim.file_name.len() <= NAME_MAX);
+        let file_name = name_of(&claim.path);
+        prop_assert_eq!(claim.path.parent(), Some(names.dir()));
+        prop_assert!(*claim.path != *names.lock());
+        prop_assert!(!has(file_name, b"/") && !has(file_name, b"\0"));
+        prop_assert!(file_name.len() <= NAME_MAX);
         let again = Some(Neighbour::Claim(claim.clone()));
-        prop_assert_eq!(names.parse_neighbour(&claim.file_name), again);
-        let content = names.parse_content(path.as_os_str().as_bytes());
+        prop_assert_eq!(names.parse_neighbour(file_name), again);
+        let content = names.parse_content(claim.path.as_os_str().as_bytes());
         prop_assert_eq!(content.as_ref(), Some(claim));
         // All that may be made of its nonce can be a name too.
         let (seat, aside) = (names.seat(&claim.nonce, u32::MAX), names.aside(&claim.nonce, 0));
@@ -404,7 +403,7 @@ mod tests {
                 prop_assert!(!has(entry, b"/") && !has(entry, b"\0"));
             }
             if let Some(Neighbour::Claim(claim)) = &parsed {
-                prop_assert_eq!(entry, &claim.file_name);
+                prop_assert_eq!(entry, name_of(&claim.path));
                 check_claim(&names, claim)?;
             }
         }
@@ -416,8 +415,8 @@ mod tests {
         ) {
             let (pid_field, number) = (pid.to_string(), number.to_string());
             let entry = names.join(host.as_bytes(), pid_field.as_bytes(), number.as_bytes());
-            prop_assume!(!host.contains(&names.separator) && entry.len() < 200);
-            let Some(Neighbour::Claim(claim)) = names.parse_neighbour(&entry) else {
+            prop_assume!(!host.contains(&names.separator) && name_length(&entry) < 200);
+            let Some(Neighbour::Claim(claim)) = names.parse_neighbour(name_of(&entry)) else {
                 return Err(TestCaseError::fail("it is no claim"));
             };
             prop_assert!(claim.is_foreign());
@@ -437,7 +436,7 @@ mod tests {
             let Ok(other) = Names::new(&other, separator, names.host()) else { return Ok(()) };
             for (one, another) in [(&names, &other), (&other, &names)] {
                 let claim = one.new_claim(random, &owner);
-                prop_assert_eq!(another.parse_neighbour(&claim.file_name), None);
+                prop_assert_eq!(another.parse_neighbour(name_of(&claim.path)), None);
                 let seat = one.seat(&claim.nonce, 0);
                 prop_assert_eq!(another.parse_neighbour(name_of(&seat)), None);
             }

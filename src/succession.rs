@@ -316,9 +316,9 @@ impl Aside<'_> {
 
 /// Removes the claim of an incarnation that has ended, if it is what its name says.
 fn remove_claim(context: &Context, ended: &Incarnation) {
-    let path = context.names.claim(&ended.claim);
-    if matches!(context.find(&path), Ok(Some(attr)) if attr.id == ended.id) {
-        if let Err(error) = context.remove(&path) {
+    let path = &ended.claim.path;
+    if matches!(context.find(path), Ok(Some(attr)) if attr.id == ended.id) {
+        if let Err(error) = context.remove(path) {
             report!(error, "a broken lock's claim was left behind");
         }
     }

@@ -4,7 +4,7 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,6 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
 use crate::judge::{self, Incarnation, Sight, linked, look_again_for_own};
-use crate::names::ClaimName;
 use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::succession::{self, Aside, Caught, Ending, Sitting};
@@ -51,8 +50,8 @@ impl Tenure {
         }
     }
 
-    pub(crate) fn claim_name(&self) -> &ClaimName {
-        &self.incarnation.claim
+    pub(crate) fn claim_path(&self) -> Arc<Path> {
+        self.incarnation.claim.path.clone()
     }
 
     pub(crate) fn file_id(&self) -> FileId {
