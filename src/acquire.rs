@@ -20,6 +20,7 @@ use crate::holder::Obstacle;
 use crate::judge::{Judge, Verdict, is_lock_file, linked};
 use crate::report::report;
 use crate::safeguard::Safeguard;
+use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
 use crate::sweep::sweep;
 use crate::tenure::Tenure;
@@ -41,6 +42,7 @@ const AT_ONCE: u64 = 4;
 /// Contends for the lock until it is ours or patience ends.
 pub(crate) fn acquire(
     context: &Arc<Context>,
+    shelf: &Arc<Shelf>,
     lifetime: Duration,
     patience: Patience<'_>,
 ) -> Result<Tenure, Error> {
@@ -51,7 +53,7 @@ pub(crate) fn acquire(
             let gone = io::Error::from_raw_os_error(libc::ENOENT);
             contender.wait(context, Obstacle::Unreadable(gone))?;
         }
-        let mut claim = Claim::make(context, lifetime)?; // 1
+        let mut claim = shelf.take(context, lifetime)?; // 1
         if sweep_once(&mut claim)? == Kept::Swept {
             continue; // 5
         }
@@ -59,12 +61,12 @@ pub(crate) fn acquire(
             Ok(Outcome::Linked) => {}
             Ok(Outcome::Swept) => continue, // 5
             Err(error) => {
-                withdraw(claim, &error);
+                withdraw(claim, shelf, &error);
                 return Err(error);
             }
         }
         let whole = !contender.has_waited && claim.is_fresh();
-        let tenure = Tenure::begin(claim);
+        let tenure = Tenure::begin(claim).giving_back_to(shelf);
         match if whole { Ok(()) } else { tenure.refresh() } {
             // Somebody who keeps to no rules has ended it already: contend again.
             Err(error) if error.is_lost() => {}
@@ -86,10 +88,12 @@ fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
     claim.touch()
 }
 
-/// Removes the claim and, if it turns out to be linked although an error was reported, the lock
-/// file, which nobody would ever release.
-fn withdraw(claim: Claim, because: &Error) {
-    if !because.is_contention() && matches!(is_lock_file(&claim), Ok(true)) {
+/// Gives the claim back and, if it turns out to be linked although an error was reported, the lock,
+/// which nobody would ever release.
+fn withdraw(claim: Claim, shelf: &Shelf, because: &Error) {
+    if because.is_contention() {
+        shelf.put(claim);
+    } else if matches!(is_lock_file(&claim), Ok(true)) {
         drop(Tenure::begin(claim));
     }
 }

@@ -83,7 +83,15 @@ impl Claim {
                     let (context, keeper) = (context.clone(), Some(keeper));
                     let forfeited = None;
                     return Ok(Claim {
-                        context, name, path, id, lifetime, lease, mtime, forfeited, keeper,
+                        context,
+                        name,
+                        path,
+                        id,
+                        lifetime,
+                        lease,
+                        mtime,
+                        forfeited,
+                        keeper,
                     });
                 }
             }
@@ -151,10 +159,14 @@ impl Claim {
         }
     }
 
-    /// The mtime that the lease's end looks like to others, for an error message.
+    /// The end of the lease as others read it: the mtime that was written last.
     pub(crate) fn expires_at(&self) -> SystemTime {
-        let now = self.context.now();
-        self.context.lease_start(now) + self.lease.remaining(now)
+        self.mtime
+    }
+
+    /// Whether the file is this process's to use and to remove.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.keeper.is_some_and(|keeper| keeper == self.context.processes.pid())
     }
 
     /// Removes the file, and says whether it was there.
@@ -196,8 +208,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let is_ours = |keeper| keeper == self.context.processes.pid();
-        if self.keeper.is_some_and(is_ours) {
+        if self.is_ours() {
             if let Err(error) = self.remove() {
                 report!(error, "a claim was left behind: it will be swept once it has expired");
             }

@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) random: fn() -> u64,
     pub(crate) server: ServerClock,
     pub(crate) mount: OnceLock<Mount>,
+    /// Whether a handle keeps its claim from one tenure to the next.
+    pub(crate) keep_claim: bool,
     /// Whether what the dead have left was looked for.
     pub(crate) has_swept: AtomicBool,
 }

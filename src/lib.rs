@@ -151,6 +151,7 @@ mod options;
 mod process;
 mod report;
 mod safeguard;
+mod shelf;
 #[cfg(test)]
 mod sim;
 mod succession;

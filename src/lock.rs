@@ -15,6 +15,7 @@ use crate::holder::{Holder, Obstacle, State};
 use crate::judge::{Sight, look, look_again};
 use crate::lease::check_lifetime;
 use crate::process::Life;
+use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
 use crate::sweep::sweep;
 use crate::tenure::Tenure;
@@ -44,11 +45,13 @@ pub struct Lock {
     lifetime: Duration,
     timeout: Option<Duration>,
     held: Mutex<Weak<Tenure>>,
+    shelf: Arc<Shelf>,
 }
 
 impl Lock {
     pub(crate) fn with(context: Context, lifetime: Duration, timeout: Option<Duration>) -> Lock {
-        Lock { context: Arc::new(context), lifetime, timeout, held: Mutex::default() }
+        let (held, shelf) = (Mutex::default(), Arc::default());
+        Lock { context: Arc::new(context), lifetime, timeout, held, shelf }
     }
 
     /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
@@ -137,7 +140,7 @@ impl Lock {
         if self.tenure().is_some() {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
-        Ok(self.hold(acquire(&self.context, self.lifetime, patience)?))
+        Ok(self.hold(acquire(&self.context, &self.shelf, self.lifetime, patience)?))
     }
 
     fn hold(&self, tenure: Tenure) -> LockGuard {
@@ -367,7 +370,7 @@ impl Lock {
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         let Lock { context, lifetime, timeout, .. } = self;
-        let (context, held) = (context.clone(), Mutex::default());
-        Lock { context, lifetime: *lifetime, timeout: *timeout, held }
+        let (context, held, shelf) = (context.clone(), Mutex::default(), Arc::default());
+        Lock { context, lifetime: *lifetime, timeout: *timeout, held, shelf }
     }
 }

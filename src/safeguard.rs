@@ -18,6 +18,8 @@ pub(crate) enum Safeguard {
     FreshWhileWaiting,
     /// The truth is the inode, whatever link(2) said.
     TruthIsInode,
+    /// Only a claim that has not expired is linked a second time.
+    FreshFromShelf,
     /// What the rename caught is looked at, and put back if it was another's.
     LookAtCatch,
 }

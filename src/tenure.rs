@@ -16,6 +16,7 @@ use crate::fs::FileId;
 use crate::judge::{self, Incarnation, Sight, linked, look_again_for_own};
 use crate::report::report;
 use crate::safeguard::Safeguard;
+use crate::shelf::Shelf;
 use crate::succession::{self, Aside, Caught, Ending, Sitting};
 
 /// The lock, held by a claim of this process.
@@ -29,9 +30,20 @@ pub(crate) struct Tenure {
     claim: Mutex<Option<Claim>>,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
+    /// The same in the server's time, in nanoseconds since 1970.
+    expires_at: AtomicU64,
     /// How long a lease is to be, in nanoseconds.
     lifetime: AtomicU64,
     held: AtomicBool,
+    /// Where the claim goes if the tenure ends within its lease.
+    shelf: Option<Arc<Shelf>>,
+}
+
+/// How a tenure came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    WithinLease,
+    Late,
 }
 
 impl Tenure {
@@ -44,10 +56,18 @@ impl Tenure {
             incarnation,
             pid: claim.context.processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
+            expires_at: AtomicU64::new(since_epoch(claim.expires_at())),
             lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
             claim: Mutex::new(Some(claim)),
             held: AtomicBool::new(true),
+            shelf: None,
         }
+    }
+
+    /// The same tenure, whose claim is to be linked again one day, if claims are kept.
+    pub(crate) fn giving_back_to(mut self, shelf: &Arc<Shelf>) -> Tenure {
+        self.shelf = self.context.keep_claim.then(|| shelf.clone());
+        self
     }
 
     pub(crate) fn claim_path(&self) -> Arc<Path> {
@@ -80,9 +100,7 @@ impl Tenure {
 
     /// When the lease ends, in the server's time.
     pub(crate) fn expires_at(&self) -> SystemTime {
-        let (ends, now) = (self.lease_ends(), self.context.now());
-        let server_now = self.context.lease_start(now);
-        server_now + ends.saturating_sub(now) - now.saturating_sub(ends)
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.expires_at.load(Ordering::Acquire))
     }
 
     fn lease_ends(&self) -> Duration {
@@ -111,6 +129,7 @@ impl Tenure {
             if !in_time {
                 self.refresh_late(claim)?;
             }
+            self.expires_at.store(since_epoch(claim.expires_at()), Ordering::Release);
             Ok(claim.lease.ends)
         });
         let ends = match &refreshed {
@@ -231,12 +250,19 @@ impl Tenure {
         } else {
             self.take_away(&mut claim)
         };
-        released.and(claim.remove().map(|_| ()))
+        match (released, &self.shelf) {
+            (Ok(End::WithinLease), Some(shelf)) => {
+                shelf.put(claim);
+                Ok(())
+            }
+            (released, _) => released.and(claim.remove()).map(|_| ()),
+        }
     }
 
-    /// Where nothing that is asked for is done twice, the lock file is simply removed.
-    fn unlink(&self, claim: &mut Claim) -> Result<(), Error> {
-        if !self.has_lock_file(claim)? {
+    /// Where nothing that is asked for is done twice, the lock file is simply removed. Whoever takes
+    /// a lock again and again has asked for no more than that.
+    fn unlink(&self, claim: &mut Claim) -> Result<End, Error> {
+        if self.shelf.is_none() && !self.has_lock_file(claim)? {
             return Err(self.lost());
         }
         // One operation follows the check.
@@ -245,27 +271,27 @@ impl Tenure {
         }
         let lock = self.context.lock();
         let removed = self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))?;
-        if removed { Ok(()) } else { Err(self.lost()) }
+        if removed { Ok(End::WithinLease) } else { Err(self.lost()) }
     }
 
     /// Where it may be, only what was looked at afterwards is sure.
-    fn take_away(&self, claim: &mut Claim) -> Result<(), Error> {
+    fn take_away(&self, claim: &mut Claim) -> Result<End, Error> {
         if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
             return self.release_late(claim);
         }
         let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
         match succession::take_away(claim, is_own)? {
-            Caught::Expected => Ok(()),
+            Caught::Expected => Ok(End::WithinLease),
             Caught::Nothing | Caught::Another => Err(self.lost()),
         }
     }
 
-    fn release_late(&self, claim: &mut Claim) -> Result<(), Error> {
+    fn release_late(&self, claim: &mut Claim) -> Result<End, Error> {
         let mut backoff = self.context.backoff();
         let mut restored = false;
         loop {
             match succession::end(claim, &self.incarnation, look_again_for_own)? {
-                Ending::Ended => return Ok(()),
+                Ending::Ended => return Ok(End::Late),
                 Ending::Swept => {
                     if restored || !self.restore(claim)? {
                         return Err(self.lost());
@@ -339,6 +365,10 @@ impl Drop for Tenure {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn since_epoch(time: SystemTime) -> u64 {
+    nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -237,3 +237,23 @@ impl Clock for StallingClock {
         SystemClock.sleep(time);
     }
 }
+
+#[test]
+fn a_child_leaves_its_parents_kept_claim_alone() {
+    let dir = tempdir().unwrap();
+    let mut lock = Lock::options(dir.path().join("lock")).keep_claim(true).build().unwrap();
+    lock.lock().unwrap().unlock().unwrap();
+    let before = snapshot(dir.path());
+    let child = Child::fork(|| {
+        let guard = lock.lock().unwrap();
+        assert!(
+            guard.claim_path().to_string_lossy().contains(&format!("|{}|", std::process::id()))
+        );
+        guard.unlock().unwrap();
+        drop(lock.clone());
+        // Its own claim goes with the handle, which is not dropped when a child just exits.
+        drop(std::mem::replace(&mut lock, Lock::new(dir.path().join("other")).unwrap()));
+    });
+    assert_eq!(child.status(), Some(0));
+    assert_eq!(snapshot(dir.path()), before);
+}

@@ -15,6 +15,7 @@ const LAYERS: &[&str] = &[
     "acquire",
     "sweep",
     "tenure",
+    "shelf",
     "succession",
     "judge",
     "claim",

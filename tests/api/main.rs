@@ -10,6 +10,7 @@ mod errors;
 mod handover;
 mod holding;
 mod keep_alive;
+mod kept;
 mod sweeping;
 
 use linklock::{Error, Holder, Lock, LockGuard, Obstacle, Options, Successor};
