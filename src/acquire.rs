@@ -4,7 +4,7 @@
 //! 2. Link it to the lock file. Success or error, the truth is the inode.
 //! 3. Held by another: judge it. Over: end it, and try again at once.
 //! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
-//!    is already over.
+//!    is already over. Who had to wait the last time lets those go first who wait already.
 //! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
 
 use std::io;
@@ -16,7 +16,7 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
-use crate::holder::Obstacle;
+use crate::holder::{Holder, Obstacle};
 use crate::judge::{Judge, Verdict, is_lock_file, linked};
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -24,7 +24,7 @@ use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
 use crate::sweep::sweep;
 use crate::tenure::Tenure;
-use crate::wait::Backoff;
+use crate::waiter::{Waiter, Woken};
 
 /// For how long to contend for a lock that is held.
 pub(crate) enum Patience<'a> {
@@ -47,11 +47,14 @@ pub(crate) fn acquire(
     patience: Patience<'_>,
 ) -> Result<Tenure, Error> {
     let mut contender = Contender::new(context, patience);
+    if context.contended.load(Ordering::Relaxed) {
+        contender.queue_up(context);
+    }
     for round in 1.. {
         if round > AT_ONCE {
             // Claims are removed as fast as they are made.
             let gone = io::Error::from_raw_os_error(libc::ENOENT);
-            contender.wait(context, Obstacle::Unreadable(gone))?;
+            contender.rest(context, Obstacle::Unreadable(gone))?;
         }
         let mut claim = shelf.take(context, lifetime)?; // 1
         if sweep_once(&mut claim)? == Kept::Swept {
@@ -65,12 +68,16 @@ pub(crate) fn acquire(
                 return Err(error);
             }
         }
-        let whole = !contender.has_waited && claim.is_fresh();
+        let is_whole = claim.is_nearly_whole();
         let tenure = Tenure::begin(claim).giving_back_to(shelf);
-        match if whole { Ok(()) } else { tenure.refresh() } {
+        match if is_whole { Ok(()) } else { tenure.refresh() } {
             // Somebody who keeps to no rules has ended it already: contend again.
             Err(error) if error.is_lost() => {}
-            refreshed => return refreshed.map(|()| tenure),
+            refreshed => {
+                refreshed?;
+                context.contended.store(contender.has_waited, Ordering::Relaxed);
+                return Ok(tenure.with_turn(contender.waiter.into_turn()));
+            }
         }
     }
     unreachable!("patience ends before numbers do")
@@ -112,7 +119,7 @@ struct Contender<'a> {
     patience: Patience<'a>,
     begun: Duration,
     judge: Judge,
-    backoff: Backoff,
+    waiter: Waiter,
     has_waited: bool,
 }
 
@@ -122,28 +129,36 @@ impl Contender<'_> {
             patience,
             begun: context.now(),
             judge: Judge::default(),
-            backoff: context.backoff(),
+            waiter: Waiter::new(context),
             has_waited: false,
+        }
+    }
+
+    /// Stands in line before the first try, unless nothing is to be waited for.
+    fn queue_up(&mut self, context: &Context) {
+        if !matches!(self.patience, Patience::None) {
+            self.waiter.queue_up(context);
         }
     }
 
     fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
         let mut tries = 0;
+        let mut defers = self.waiter.is_behind();
         loop {
             if tries == AT_ONCE {
                 tries = 0;
                 // Others are quicker each time, or a client's cache shows what is no longer there.
                 let taken = io::Error::from_raw_os_error(libc::EEXIST);
-                self.wait(&claim.context, Obstacle::Unreadable(taken))?;
+                self.rest(&claim.context, Obstacle::Unreadable(taken))?;
             }
             tries += 1;
-            match link(claim)? {
+            match if defers { Link::Taken } else { link(claim)? } {
                 Link::Made => return Ok(Outcome::Linked),
                 Link::Swept => return Ok(Outcome::Swept),
                 Link::Taken => {}
             }
             match self.await_release(claim)? {
-                Release::Seen => {}
+                Release::Seen => defers = false,
                 Release::NotNeeded => return Ok(Outcome::Linked),
                 Release::Swept => return Ok(Outcome::Swept),
             }
@@ -152,8 +167,10 @@ impl Contender<'_> {
 
     /// Looks on until the lock can be had.
     fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
+        let mut defers = self.waiter.is_behind();
         loop {
             let obstacle = match self.judge.judge(claim)? {
+                Verdict::Free if defers => Obstacle::Queue,
                 Verdict::Free => return Ok(Release::Seen),
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
                     return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
@@ -171,39 +188,81 @@ impl Contender<'_> {
                 }
                 Verdict::Wait(obstacle) => obstacle,
             };
-            self.wait(&claim.context, obstacle)?;
-            if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
-                return Ok(Release::Swept);
+            match self.wait(claim, obstacle)? {
+                Waited::Turn => return Ok(Release::Seen),
+                Waited::Look => defers = false,
+                Waited::Swept => return Ok(Release::Swept),
             }
         }
     }
 
-    /// Waits a while, unless patience has ended.
-    fn wait(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
-        let waited = context.now().saturating_sub(self.begun);
+    /// Waits until it is worth while to try or to look again, and keeps the claim fresh meanwhile.
+    fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
+        let context = claim.context.clone();
+        loop {
+            let Some(left) = self.time_left(&context, &obstacle) else {
+                return Err(self.give_up(&context, obstacle));
+            };
+            let at_most = left.min(claim.needs_no_touch_for().max(context.polling.first));
+            let holder = obstacle.holder().map(Holder::claim_path);
+            let woken = self.waiter.pause(&context, holder, at_most);
+            if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
+                return Ok(Waited::Swept);
+            }
+            match woken {
+                Woken::Turn => return Ok(Waited::Turn),
+                Woken::Look => return Ok(Waited::Look),
+                Woken::Early => {}
+            }
+        }
+    }
+
+    /// Waits a while for whatever it is to pass.
+    fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
+        let Some(left) = self.time_left(context, &obstacle) else {
+            return Err(self.give_up(context, obstacle));
+        };
+        self.waiter.pause(context, None, left);
+        Ok(())
+    }
+
+    /// For how long to wait before patience is to be asked again; `None` once it has ended.
+    fn time_left(&mut self, context: &Context, obstacle: &Obstacle) -> Option<Duration> {
+        self.has_waited = true;
         let left = match &mut self.patience {
             Patience::None => Duration::ZERO,
-            Patience::For(limit) => limit.saturating_sub(waited),
+            Patience::For(limit) => limit.saturating_sub(context.now().saturating_sub(self.begun)),
             Patience::While(go_on) => {
-                if go_on(&obstacle) {
-                    Duration::MAX
+                if go_on(obstacle) {
+                    context.polling.cap
                 } else {
                     Duration::ZERO
                 }
             }
             Patience::Endless => Duration::MAX,
         };
-        if left.is_zero() {
-            let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
-            return Err(match self.patience {
-                Patience::None => Error::Held { path, obstacle },
-                _ => Error::TimedOut { path, waited, obstacle },
-            });
-        }
-        self.has_waited = true;
-        context.pause(&mut self.backoff, left);
-        Ok(())
+        (!left.is_zero()).then_some(left)
     }
+
+    fn give_up(&self, context: &Context, obstacle: Obstacle) -> Error {
+        let waited = context.now().saturating_sub(self.begun);
+        let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
+        match self.patience {
+            Patience::None => Error::Held { path, obstacle },
+            _ => Error::TimedOut { path, waited, obstacle },
+        }
+    }
+}
+
+/// What waiting for a lock that another held came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// It is our turn to try.
+    Turn,
+    /// It is time to look again.
+    Look,
+    /// Our claim was removed by somebody.
+    Swept,
 }
 
 /// What was seen of a lock that another held.

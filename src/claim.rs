@@ -139,10 +139,17 @@ impl Claim {
     /// Touches the claim if less than half of its lease is left, so that a lock file never
     /// appears with a lease that is already over, however long the wait was.
     pub(crate) fn freshen(&mut self) -> Result<Kept, Error> {
-        if self.lease.remaining(self.context.now()) > self.lifetime / 2 {
-            return Ok(Kept::Yes);
-        }
-        self.touch()
+        if self.needs_no_touch_for().is_zero() { self.touch() } else { Ok(Kept::Yes) }
+    }
+
+    /// For how long more than half of its lease is left.
+    pub(crate) fn needs_no_touch_for(&self) -> Duration {
+        self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 2)
+    }
+
+    /// Whether nearly all of its lease is left, so that a tenure can begin with it.
+    pub(crate) fn is_nearly_whole(&self) -> bool {
+        self.lease.remaining(self.context.now()) >= self.lifetime * 7 / 8
     }
 
     /// Whether what we claim is still ours to claim: a claim that expired may be swept, and a

@@ -1,17 +1,18 @@
 //! What every step of the protocol needs to know of its lock.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, Clock, Fs, Mount};
+use crate::fs::{Attr, Clock, FileId, Fs, Mount};
 use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
 use crate::names::Names;
-use crate::process::Processes;
+use crate::process::{Processes, hash};
 use crate::wait::{Backoff, Polling};
 
 /// One lock, as one handle and the clones of it see it.
@@ -30,6 +31,12 @@ pub(crate) struct Context {
     pub(crate) mount: OnceLock<Mount>,
     /// Whether a handle keeps its claim from one tenure to the next.
     pub(crate) keep_claim: bool,
+    /// Whether a waiter can be woken by this machine's kernel: not where time is only simulated.
+    pub(crate) hears: bool,
+    /// The queue of this host's waiters, once it is known.
+    pub(crate) queue: OnceLock<Option<u64>>,
+    /// Whether somebody else of this host wanted the lock too when it was last acquired.
+    pub(crate) contended: AtomicBool,
     /// Whether what the dead have left was looked for.
     pub(crate) has_swept: AtomicBool,
 }
@@ -64,6 +71,19 @@ impl Context {
     /// Whether every request is executed once, and before its call returns.
     pub(crate) fn is_local(&self) -> bool {
         self.mount() == Mount::Local
+    }
+
+    /// What the queue of this host's waiters is known by: the lock's directory, whatever path leads
+    /// there, and its name. Two locks that came to have the same would only wait in one line.
+    pub(crate) fn queue(&self) -> Option<u64> {
+        if !self.hears {
+            return None;
+        }
+        *self.queue.get_or_init(|| {
+            let FileId { dev, ino } = self.fs.stat(self.names.dir()).ok()?.id;
+            let name = self.lock().file_name()?.as_bytes();
+            Some(hash([dev.to_le_bytes().as_slice(), &ino.to_le_bytes(), name]))
+        })
     }
 
     /// Looks at a file, which may not be there.

@@ -7,7 +7,8 @@
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -15,7 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::NixPath;
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::{UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
@@ -164,6 +168,44 @@ pub(crate) fn process_id() -> u32 {
     }
 }
 
+/// Blocks until the descriptor can be read, or for `time`. Says whether it can.
+pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
+    let mut polled = [PollFd::new(descriptor, PollFlags::POLLIN)];
+    let longest = Duration::from_secs(i32::MAX as u64 / 1000);
+    let time = TimeSpec::from_duration(time.min(longest));
+    match ppoll(&mut polled, Some(time), None) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false), // like a sleep that is over early
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Sends a descriptor through a socket, without ever blocking.
+pub(crate) fn pass_descriptor(socket: BorrowedFd<'_>, passed: BorrowedFd<'_>) -> io::Result<()> {
+    let passed = [passed.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&passed)];
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let something = [IoSlice::new(b"!")]; // or the rights would not travel
+    sendmsg::<()>(socket.as_raw_fd(), &something, &rights, flags, None)?;
+    Ok(())
+}
+
+/// The descriptor that came through a socket; `None` if the other side has gone.
+pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    let mut byte = [0];
+    let mut room = nix::cmsg_space!([RawFd; 1]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let mut buffers = [IoSliceMut::new(&mut byte)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut room), flags)?;
+    let received = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmRights(received) => received.first().copied(),
+        _ => None,
+    });
+    // SAFETY: recvmsg(2) has just made this descriptor, for us alone.
+    #[allow(unsafe_code)]
+    Ok(received.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
 /// [`Fs`] by the system calls of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PosixFs;
@@ -201,7 +243,8 @@ impl Fs for PosixFs {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let attr = attributes(&file)?;
-        let mut content = Vec::new();
+        // One read for what is usually there, and one that finds nothing more.
+        let mut content = Vec::with_capacity(limit.min(256));
         if attr.is_file {
             file.take(limit as u64).read_to_end(&mut content)?;
         }

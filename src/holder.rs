@@ -135,6 +135,8 @@ pub enum Obstacle {
     NotALock,
     /// A file that can't be read, and is therefore taken for a lock that is held.
     Unreadable(io::Error),
+    /// Nothing but others of this host, who have waited for longer: the lock is released to them.
+    Queue,
 }
 
 impl Obstacle {
@@ -143,7 +145,7 @@ impl Obstacle {
     pub fn holder(&self) -> Option<&Holder> {
         match self {
             Obstacle::Holder(holder) | Obstacle::CannotBreak(holder, _) => Some(holder),
-            Obstacle::NotALock | Obstacle::Unreadable(_) => None,
+            Obstacle::NotALock | Obstacle::Unreadable(_) | Obstacle::Queue => None,
         }
     }
 }
@@ -157,6 +159,7 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::NotALock => write!(f, "what has that name is no lock"),
             Obstacle::Unreadable(error) => write!(f, "held by someone unknown: {error}"),
+            Obstacle::Queue => write!(f, "others on this host are before us"),
         }
     }
 }

@@ -149,6 +149,7 @@ mod lock;
 mod names;
 mod options;
 mod process;
+mod queue;
 mod report;
 mod safeguard;
 mod shelf;
@@ -158,6 +159,8 @@ mod succession;
 mod sweep;
 mod tenure;
 mod wait;
+mod waiter;
+mod watch;
 
 pub use error::{Error, Operation, Successor};
 pub use fs::{Clock, SystemClock};

@@ -180,18 +180,14 @@ impl Options {
     pub fn build(self) -> Result<Lock, Error> {
         static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(|| Arc::new(SystemClock));
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
+        let hears = self.clock.is_none();
         let clock = self.clock.clone().unwrap_or_else(|| CLOCK.clone());
-        self.build_on(Arc::new(PosixFs), clock, PROCESSES.clone(), unguessable)
+        let (fs, processes, random) = (Arc::new(PosixFs), PROCESSES.clone(), unguessable);
+        self.build_on(Machine { fs, clock, processes, random, hears })
     }
 
     /// Makes the lock, on another machine than this if it must be.
-    pub(crate) fn build_on(
-        self,
-        fs: Arc<dyn Fs>,
-        clock: Arc<dyn Clock>,
-        processes: Arc<dyn Processes>,
-        random: fn() -> u64,
-    ) -> Result<Lock, Error> {
+    pub(crate) fn build_on(self, machine: Machine) -> Result<Lock, Error> {
         check_lifetime(&self.path, self.lifetime)?;
         let host = match self.host_name {
             Some(host) => host,
@@ -214,16 +210,29 @@ impl Options {
             polling: self.polling,
             retry_errnos: self.retry_errnos,
             keep_claim: self.keep_claim,
-            fs,
-            clock,
-            processes,
-            random,
+            fs: machine.fs,
+            clock: machine.clock,
+            processes: machine.processes,
+            random: machine.random,
+            hears: machine.hears,
+            queue: OnceLock::new(),
+            contended: AtomicBool::new(false),
             server: ServerClock::default(),
             mount: OnceLock::new(),
             has_swept: AtomicBool::new(false),
         };
         Ok(Lock::with(context, self.lifetime, self.timeout))
     }
+}
+
+/// What a lock is used on.
+pub(crate) struct Machine {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) random: fn() -> u64,
+    /// Whether its kernel can wake a waiter: not where time is only simulated.
+    pub(crate) hears: bool,
 }
 
 /// A number that nobody can guess, and that comes up nowhere else: machines that were cloned while

@@ -5,7 +5,8 @@
 //! process counts as dead only where all of them can be compared.
 
 use std::fmt::Debug;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -138,11 +139,14 @@ fn world() -> Option<u64> {
     let pids = std::fs::read_link("/proc/self/ns/pid").ok()?;
     let times = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
     let text = format!("{}\n{}\n{}", boot.trim(), pids.display(), times.display());
-    // FNV-1a, since std promises no hash that stays the same from one build to the next.
-    let hash = text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    Some(hash >> (u64::BITS - WORLD_BITS))
+    Some(hash([text.as_bytes()]) >> (u64::BITS - WORLD_BITS))
+}
+
+/// FNV-1a, since std promises no hash that stays the same from one build to the next.
+pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    parts.into_iter().flatten().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 /// What /proc/PID/stat says, see proc(5).
@@ -154,7 +158,9 @@ struct Stat {
 
 impl Stat {
     fn read(pid: u32) -> Option<Stat> {
-        Stat::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+        let mut line = [0; 1024]; // comes in one piece, and has some 300 bytes
+        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        Stat::parse(&line[..length])
     }
 
     fn parse(line: &[u8]) -> Option<Stat> {

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
 use crate::judge::{self, Incarnation, Sight, linked, look_again_for_own};
+use crate::queue::Turn;
 use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
@@ -35,6 +36,8 @@ pub(crate) struct Tenure {
     /// How long a lease is to be, in nanoseconds.
     lifetime: AtomicU64,
     held: AtomicBool,
+    /// The place at the head of this host's queue, if it was won there: for the next in line.
+    turn: Mutex<Option<Turn>>,
     /// Where the claim goes if the tenure ends within its lease.
     shelf: Option<Arc<Shelf>>,
 }
@@ -60,8 +63,15 @@ impl Tenure {
             lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
             claim: Mutex::new(Some(claim)),
             held: AtomicBool::new(true),
+            turn: Mutex::default(),
             shelf: None,
         }
+    }
+
+    /// The same tenure, won at the head of the queue.
+    pub(crate) fn with_turn(mut self, turn: Option<Turn>) -> Tenure {
+        self.turn = Mutex::new(turn);
+        self
     }
 
     /// The same tenure, whose claim is to be linked again one day, if claims are kept.
@@ -250,6 +260,7 @@ impl Tenure {
         } else {
             self.take_away(&mut claim)
         };
+        self.pass_turn();
         match (released, &self.shelf) {
             (Ok(End::WithinLease), Some(shelf)) => {
                 shelf.put(claim);
@@ -271,6 +282,7 @@ impl Tenure {
         }
         let lock = self.context.lock();
         let removed = self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))?;
+        self.pass_turn();
         if removed { Ok(End::WithinLease) } else { Err(self.lost()) }
     }
 
@@ -280,10 +292,17 @@ impl Tenure {
             return self.release_late(claim);
         }
         let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
-        match succession::take_away(claim, is_own)? {
+        let caught = succession::take_away(claim, is_own)?;
+        self.pass_turn();
+        match caught {
             Caught::Expected => Ok(End::WithinLease),
             Caught::Nothing | Caught::Another => Err(self.lost()),
         }
+    }
+
+    /// Wakes the next in line, if there is one.
+    fn pass_turn(&self) {
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn release_late(&self, claim: &mut Claim) -> Result<End, Error> {

@@ -151,6 +151,6 @@ fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
                     && matches!(fault.op, Op::Stat | Op::Read | Op::Rename)
         }
         Obstacle::NotALock => fault.op == Op::Read && fault.errno == libc::ELOOP,
-        Obstacle::Holder(_) => false,
+        Obstacle::Holder(_) | Obstacle::Queue => false,
     }
 }

@@ -16,6 +16,7 @@ use super::server::{ManualClock, ServerFs};
 use crate::fs::{Clock, Fs};
 use crate::guard::LockGuard;
 use crate::lock::Lock;
+use crate::options::Machine;
 use crate::process::{Life, Process, Processes, Proof};
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
@@ -93,12 +94,13 @@ impl Scene {
             .clock_slop(SLOP)
             .timeout(PATIENCE)
             .polling(POLL / 4, POLL)
-            .build_on(
+            .build_on(Machine {
                 fs,
-                self.clock.clone(),
-                Arc::new(Cast { pid, dead: self.dead.clone() }),
+                clock: self.clock.clone(),
+                processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
                 random,
-            )
+                hears: false,
+            })
             .unwrap()
     }
 

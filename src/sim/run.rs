@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
+use crate::options::Machine;
 
 /// The lock's file in every run.
 pub(super) const PATH: &str = "/sim/L";
@@ -73,12 +74,13 @@ impl Actor {
             .clock_slop(SLOP)
             .stale(scenario.policy)
             .polling(Duration::from_secs(1), Duration::from_secs(4))
-            .build_on(
-                Arc::new(fs.clone()),
-                Arc::new(SimClock(process.clone())),
-                Arc::new(SimProcesses(process.clone())),
+            .build_on(Machine {
+                fs: Arc::new(fs.clone()),
+                clock: Arc::new(SimClock(process.clone())),
+                processes: Arc::new(SimProcesses(process.clone())),
                 random,
-            )
+                hears: false,
+            })
             .expect("the options are right");
         let may_be_caught = scenario.faults.repeats > 0;
         Actor { process, lock, fs, may_be_caught }

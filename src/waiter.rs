@@ -1,0 +1,133 @@
+//! How a contender waits: in its host's queue, watching the lock file from the head of it, and by
+//! polling all the same, since not everything can be heard.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::context::Context;
+use crate::queue::{Behind, Place, Turn, Word};
+use crate::wait::Backoff;
+use crate::watch::Watch;
+
+/// How many times longer than the longest pause of the head those behind it wait until they look
+/// for themselves. A look at a local file costs next to nothing.
+const BEHIND_LOCAL: u32 = 4;
+const BEHIND_REMOTE: u32 = 60;
+
+/// One contender's way of waiting.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    backoff: Backoff,
+    place: Option<Place>,
+    watch: Option<Watch>,
+    /// The claim whose lock file is watched.
+    watched: Option<PathBuf>,
+    /// Behind others: when to look for oneself.
+    look_at: Option<Duration>,
+}
+
+/// Why a pause has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// It is our turn: the lock was released to us.
+    Turn,
+    /// It is time to look at the lock file.
+    Look,
+    /// Neither: only the time that was given is over.
+    Early,
+}
+
+impl Waiter {
+    pub(crate) fn new(context: &Context) -> Waiter {
+        let backoff = context.backoff();
+        Waiter { backoff, place: None, watch: None, watched: None, look_at: None }
+    }
+
+    /// Queues up, unless that is done or can't be.
+    pub(crate) fn queue_up(&mut self, context: &Context) {
+        if self.place.is_none() {
+            self.place = context.queue().and_then(Place::join);
+            self.look_at = None;
+        }
+    }
+
+    /// Whether others are in front: to them the lock goes first when it is free.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self.place, Some(Place::Behind(_)))
+    }
+
+    /// The place at the head, to be passed on when the lock is released.
+    pub(crate) fn into_turn(self) -> Option<Turn> {
+        match self.place {
+            Some(Place::Head(turn)) => Some(turn),
+            Some(Place::Behind(_)) | None => None,
+        }
+    }
+
+    /// Waits until it is worth while to look at the lock file, held by whoever has that claim, or for
+    /// `at_most`.
+    pub(crate) fn pause(
+        &mut self,
+        context: &Context,
+        holder: Option<&Path>,
+        at_most: Duration,
+    ) -> Woken {
+        self.queue_up(context);
+        match self.place.take() {
+            Some(Place::Behind(behind)) => self.stand(context, behind, at_most),
+            place => {
+                self.place = place;
+                self.poll(context, holder, at_most)
+            }
+        }
+    }
+
+    /// Behind others.
+    fn stand(&mut self, context: &Context, behind: Behind, at_most: Duration) -> Woken {
+        let now = context.now();
+        let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
+        let look_at = *self.look_at.get_or_insert(now + context.polling.cap * times);
+        match behind.wait(look_at.saturating_sub(now).min(at_most)) {
+            Word::Turn(turn) => {
+                self.place = Some(Place::Head(turn));
+                Woken::Turn
+            }
+            Word::Gone => {
+                self.queue_up(context);
+                Woken::Look
+            }
+            Word::None => {
+                self.place = Some(Place::Behind(behind));
+                if context.now() < look_at {
+                    return Woken::Early;
+                }
+                self.look_at = None;
+                Woken::Look
+            }
+        }
+    }
+
+    /// At the head, or where there is no queue.
+    fn poll(&mut self, context: &Context, holder: Option<&Path>, at_most: Duration) -> Woken {
+        if holder.is_some() && self.begins_to_watch(context, holder) {
+            return Woken::Look; // what happened until now was not seen
+        }
+        let pause = self.backoff.pause((context.random)()).min(at_most);
+        match (&self.watch, holder) {
+            (Some(watch), Some(_)) => watch.wait(pause),
+            _ => context.clock.sleep(pause),
+        }
+        Woken::Look
+    }
+
+    fn begins_to_watch(&mut self, context: &Context, holder: Option<&Path>) -> bool {
+        if !context.hears || self.watched.as_deref() == holder {
+            return false;
+        }
+        self.watched = holder.map(Path::to_owned);
+        if self.watch.is_none() {
+            self.watch = Watch::new();
+        }
+        self.watch.as_ref().is_some_and(|watch| watch.on(context.lock()))
+    }
+}

@@ -1,0 +1,40 @@
+//! Watching a lock file by inotify(7): whoever waits is woken when a process of the same machine
+//! removes, renames or touches it, on NFS too. What other machines do is not seen.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use crate::fs::wait_readable;
+
+/// What a machine's kernel reports of one file's inode.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    inotify: Inotify,
+}
+
+impl Watch {
+    /// `None` if there can't be one: their number is limited for each user.
+    pub(crate) fn new() -> Option<Watch> {
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        Inotify::init(flags).ok().map(|inotify| Watch { inotify })
+    }
+
+    /// Watches the inode that has this name now, besides those that had it before.
+    pub(crate) fn on(&self, path: &Path) -> bool {
+        let changes = AddWatchFlags::IN_ATTRIB // the link count, or the mtime
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF
+            | AddWatchFlags::IN_DONT_FOLLOW;
+        self.inotify.add_watch(path, changes).is_ok()
+    }
+
+    /// Waits until something happens, or for `time`.
+    pub(crate) fn wait(&self, time: Duration) {
+        if let Ok(true) = wait_readable(self.inotify.as_fd(), time) {
+            let _ = self.inotify.read_events(); // which they were does not matter
+        }
+    }
+}
