@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
-use crate::judge::{Judge, Verdict, is_lock_file, linked};
+use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look};
 use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
@@ -169,8 +169,7 @@ impl Contender<'_> {
     fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
         let mut defers = self.waiter.is_behind();
         loop {
-            let obstacle = match self.judge.judge(claim)? {
-                Verdict::Free if defers => Obstacle::Queue,
+            let obstacle = match self.judge(claim, defers)? {
                 Verdict::Free => return Ok(Release::Seen),
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
                     return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
@@ -193,6 +192,17 @@ impl Contender<'_> {
                 Waited::Look => defers = false,
                 Waited::Swept => return Ok(Release::Swept),
             }
+        }
+    }
+
+    /// Judges the lock, unless that is for others to do, who are in front.
+    fn judge(&mut self, claim: &Claim, defers: bool) -> Result<Verdict, Error> {
+        if defers && !matches!(self.patience, Patience::While(_)) {
+            return Ok(Verdict::Wait(Obstacle::Queue));
+        }
+        match self.judge.judge(claim)? {
+            Verdict::Free if defers => Ok(Verdict::Wait(Obstacle::Queue)),
+            verdict => Ok(verdict),
         }
     }
 
@@ -246,6 +256,10 @@ impl Contender<'_> {
 
     fn give_up(&self, context: &Context, obstacle: Obstacle) -> Error {
         let waited = context.now().saturating_sub(self.begun);
+        let obstacle = match (obstacle, look(context)) {
+            (Obstacle::Queue, Ok(Sight::Held(_, holder))) => Obstacle::Holder(holder),
+            (obstacle, _) => obstacle,
+        };
         let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
         match self.patience {
             Patience::None => Error::Held { path, obstacle },

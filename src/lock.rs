@@ -57,8 +57,9 @@ impl Lock {
     /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
     /// options have one. flufl.lock: `lock()`.
     ///
-    /// Polls with pauses that grow (see [`Options::polling`](crate::Options::polling)). If the
-    /// lock's holder is stale, it is succeeded, without waiting any longer.
+    /// Whoever waits is woken when a process of this machine releases the lock, and polls for what
+    /// others do (see [`Options::polling`](crate::Options::polling)). If the lock's holder is stale,
+    /// it is succeeded, without waiting any longer.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl Lock {
 
     /// Acquires the lock, and goes on waiting while `go_on` says so: to be told whom one waits
     /// for, or to be able to give up when a signal comes. It is asked before each pause, so at
-    /// least every 500 ms unless [`Options::polling`](crate::Options::polling) says otherwise.
+    /// least every second unless [`Options::polling`](crate::Options::polling) says otherwise.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

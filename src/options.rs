@@ -72,7 +72,7 @@ impl Lock {
             host_name: None,
             stale: StalePolicy::default(),
             clock_slop: Duration::from_secs(10),
-            polling: Polling { first: Duration::from_millis(1), cap: Duration::from_millis(500) },
+            polling: Polling { first: Duration::from_millis(1), cap: Duration::from_secs(1) },
             retry_errnos: Vec::new(),
             keep_claim: false,
             clock: None,
@@ -126,8 +126,13 @@ impl Options {
         self
     }
 
-    /// How a waiter polls: the first pause, and the longest that it grows to. 1 ms and 500 ms by
+    /// How a waiter polls: the first pause, and the longest that it grows to. 1 ms and 1 s by
     /// default. One poll is one look at the lock file, which costs a file server one request.
+    ///
+    /// Polling is for what can't be heard: a release on another machine, or the death of a holder.
+    /// On one machine (Linux) a waiter is woken when the lock is released, waiters are served in the
+    /// order in which they came, and only the first of them polls; those behind it look for
+    /// themselves after 2 times the longest pause, or 30 times on a network file system.
     pub fn polling(mut self, first: Duration, longest: Duration) -> Options {
         self.polling = Polling { first: first.min(longest), cap: longest };
         self

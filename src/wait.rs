@@ -1,4 +1,7 @@
 //! Waiting for a lock that another holds: polling, ever more slowly, with jitter.
+//!
+//! A pause is about a quarter of what was waited before it, so a release is noticed an eighth of the
+//! hold later, on the average; and some thirty looks are all that comes before the longest pause.
 
 use std::time::Duration;
 
@@ -25,7 +28,7 @@ impl Backoff {
     /// otherwise all come at once.
     pub(crate) fn pause(&mut self, random: u64) -> Duration {
         let full = self.next;
-        self.next = (full * 3 / 2).min(self.cap);
+        self.next = (full * 5 / 4).min(self.cap);
         #[allow(clippy::cast_precision_loss)] // any fraction will do
         let fraction = random as f64 / u64::MAX as f64;
         full.mul_f64(0.5 + fraction / 2.0)
@@ -41,8 +44,8 @@ mod tests {
         let polling = Polling { first: Duration::from_millis(4), cap: Duration::from_millis(100) };
         let mut backoff = Backoff::new(polling);
         assert_eq!(backoff.pause(0), Duration::from_millis(2));
-        assert_eq!(backoff.pause(u64::MAX), Duration::from_millis(6));
-        for _ in 0..20 {
+        assert_eq!(backoff.pause(u64::MAX), Duration::from_millis(5));
+        for _ in 0..30 {
             backoff.pause(0);
         }
         assert_eq!(backoff.pause(u64::MAX), polling.cap);

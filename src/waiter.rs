@@ -11,8 +11,8 @@ use crate::watch::Watch;
 
 /// How many times longer than the longest pause of the head those behind it wait until they look
 /// for themselves. A look at a local file costs next to nothing.
-const BEHIND_LOCAL: u32 = 4;
-const BEHIND_REMOTE: u32 = 60;
+const BEHIND_LOCAL: u32 = 2;
+const BEHIND_REMOTE: u32 = 30;
 
 /// One contender's way of waiting.
 #[derive(Debug)]
