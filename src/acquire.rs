@@ -256,15 +256,22 @@ impl Contender<'_> {
 
     fn give_up(&self, context: &Context, obstacle: Obstacle) -> Error {
         let waited = context.now().saturating_sub(self.begun);
-        let obstacle = match (obstacle, look(context)) {
-            (Obstacle::Queue, Ok(Sight::Held(_, holder))) => Obstacle::Holder(holder),
-            (obstacle, _) => obstacle,
+        let obstacle = match obstacle {
+            Obstacle::Queue => who_holds(context).map_or(Obstacle::Queue, Obstacle::Holder),
+            other => other,
         };
         let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
         match self.patience {
             Patience::None => Error::Held { path, obstacle },
             _ => Error::TimedOut { path, waited, obstacle },
         }
+    }
+}
+
+fn who_holds(context: &Context) -> Option<Holder> {
+    match look(context) {
+        Ok(Sight::Held(_, holder)) => Some(holder),
+        _ => None,
     }
 }
 
