@@ -11,7 +11,7 @@
 //! stands in line looks at the lock file now and then all the same, for the head may have stopped,
 //! or be no linklock at all.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
@@ -62,15 +62,16 @@ impl Place {
     pub(crate) fn join(queue: u64) -> Option<Place> {
         let address = UnixAddr::new_abstract(format!("linklock-{queue:016x}").as_bytes()).ok()?;
         for _ in 0..ATTEMPTS {
-            match Turn::take(&address) {
-                Ok(turn) => return Some(Place::Head(turn)),
+            let socket = unconnected().ok()?;
+            match bind(socket.as_raw_fd(), &address) {
+                Ok(()) => return Turn::take(socket).ok().map(Place::Head),
                 Err(Errno::EADDRINUSE) => {}
                 Err(_) => return None,
             }
-            match Behind::stand(&address) {
-                Ok(behind) => return Some(Place::Behind(behind)),
+            match connect(socket.as_raw_fd(), &address) {
+                Ok(()) => return Some(Place::Behind(Behind { stream: socket.into() })),
                 Err(Errno::ECONNREFUSED) => {} // it is about to listen, or has just gone
-                Err(_) => return None,
+                Err(_) => return None,         // EAGAIN: so many are in line that there is no room
             }
         }
         None
@@ -78,9 +79,7 @@ impl Place {
 }
 
 impl Turn {
-    fn take(address: &UnixAddr) -> nix::Result<Turn> {
-        let socket = unconnected()?;
-        bind(socket.as_raw_fd(), address)?;
+    fn take(socket: OwnedFd) -> nix::Result<Turn> {
         listen(&socket, Backlog::MAXCONN)?;
         Ok(Turn { socket: socket.into(), pid: process_id() })
     }
@@ -101,12 +100,6 @@ impl Drop for Turn {
 }
 
 impl Behind {
-    fn stand(address: &UnixAddr) -> nix::Result<Behind> {
-        let socket = unconnected()?;
-        connect(socket.as_raw_fd(), address)?;
-        Ok(Behind { stream: socket.into() })
-    }
-
     /// Waits for word from the one in front.
     pub(crate) fn wait(&self, time: Duration) -> Word {
         match wait_readable(self.stream.as_fd(), time) {
@@ -121,7 +114,7 @@ impl Behind {
 }
 
 /// A socket on which nothing blocks.
-fn unconnected() -> nix::Result<std::os::fd::OwnedFd> {
+fn unconnected() -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     socket(AddressFamily::Unix, SockType::Stream, flags, None)
 }
