@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::context::Context;
+use crate::context::{Context, is_gone};
 use crate::queue::{Behind, Place, Turn, Word};
 use crate::wait::Backoff;
 use crate::watch::Watch;
@@ -109,8 +109,18 @@ impl Waiter {
 
     /// At the head, or where there is no queue.
     fn poll(&mut self, context: &Context, holder: Option<&Path>, at_most: Duration) -> Woken {
-        if holder.is_some() && self.begins_to_watch(context, holder) {
-            return Woken::Look; // what happened until now was not seen
+        if context.hears && holder.is_some() && self.watched.as_deref() != holder {
+            self.watched = holder.map(Path::to_owned);
+            self.watch = self.watch.take().or_else(Watch::new);
+            match self.watch.as_ref().map(|watch| watch.on(context.lock())) {
+                // What happened before was not seen.
+                Some(Ok(())) => return Woken::Look,
+                Some(Err(error)) if is_gone(&error) => {
+                    self.watched = None;
+                    return Woken::Look;
+                }
+                Some(Err(_)) | None => self.watch = None,
+            }
         }
         let pause = self.backoff.pause((context.random)()).min(at_most);
         match (&self.watch, holder) {
@@ -118,16 +128,5 @@ impl Waiter {
             _ => context.clock.sleep(pause),
         }
         Woken::Look
-    }
-
-    fn begins_to_watch(&mut self, context: &Context, holder: Option<&Path>) -> bool {
-        if !context.hears || self.watched.as_deref() == holder {
-            return false;
-        }
-        self.watched = holder.map(Path::to_owned);
-        if self.watch.is_none() {
-            self.watch = Watch::new();
-        }
-        self.watch.as_ref().is_some_and(|watch| watch.on(context.lock()))
     }
 }

@@ -1,6 +1,7 @@
 //! Watching a lock file by inotify(7): whoever waits is woken when a process of the same machine
 //! removes, renames or touches it, on NFS too. What other machines do is not seen.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -23,12 +24,13 @@ impl Watch {
     }
 
     /// Watches the inode that has this name now, besides those that had it before.
-    pub(crate) fn on(&self, path: &Path) -> bool {
+    pub(crate) fn on(&self, path: &Path) -> io::Result<()> {
         let changes = AddWatchFlags::IN_ATTRIB // the link count, or the mtime
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_DONT_FOLLOW;
-        self.inotify.add_watch(path, changes).is_ok()
+        self.inotify.add_watch(path, changes)?;
+        Ok(())
     }
 
     /// Waits until something happens, or for `time`.

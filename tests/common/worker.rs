@@ -24,6 +24,8 @@ pub(crate) enum Job {
     Hold,
     /// Says `waiting`, and waits for the lock.
     Wait,
+    /// Says `waiting`, and waits for the lock by ear: it looks for itself once in an hour.
+    Listen,
 }
 
 /// A command that does a job.
@@ -93,6 +95,18 @@ impl Worker {
         while self.report().is_some() {} // until the last process that could speak is dead
     }
 
+    /// SIGSTOP: it does nothing any more, but it is there.
+    pub(crate) fn freeze(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        // One thread is told; the others stop when that has told them.
+        super::wait_until("all its threads have stopped", || {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+            let mut stats = threads.map(|thread| thread.unwrap().path().join("stat"));
+            stats.all(|stat| std::fs::read_to_string(stat).unwrap().contains(") T "))
+        });
+    }
+
     /// SIGKILL, and no zombie either.
     pub(crate) fn kill_and_reap(&mut self) {
         self.kill();
@@ -122,8 +136,12 @@ pub(crate) fn work() {
     if let Some(host) = env::var_os(HOST) {
         options = options.host_name(host);
     }
+    if job == format!("{:?}", Job::Listen) {
+        let hour = Duration::from_secs(3600);
+        options = options.polling(hour, hour);
+    }
     let lock = options.build().unwrap();
-    if job == format!("{:?}", Job::Wait) {
+    if job != format!("{:?}", Job::Hold) {
         say("waiting");
     }
     let guard = lock.lock().unwrap();

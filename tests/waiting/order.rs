@@ -1,0 +1,131 @@
+//! Whoever came first is served first, as soon as the lock is released.
+
+use std::sync::mpsc;
+use std::thread;
+
+use linklock::Lock;
+use tempfile::tempdir;
+
+use crate::common::worker::{Job, Worker, command};
+use crate::common::{names, wait_until};
+use crate::{by_ear, claims};
+
+#[test]
+fn no_wake_up_is_lost() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let (holder, waiter) = (Lock::new(&path).unwrap(), by_ear(&path).build().unwrap());
+    for round in 0..300 {
+        let held = holder.lock().unwrap();
+        let (says, hears) = mpsc::channel();
+        thread::scope(|scope| {
+            let waiter = &waiter;
+            scope.spawn(move || says.send(waiter.lock().unwrap().unlock()));
+            if round % 2 == 0 {
+                wait_until("there are two claims", || claims(&path, 2));
+            } // otherwise just as it comes, or before it has come
+            held.unlock().unwrap();
+            let served = hears.recv_timeout(std::time::Duration::from_secs(30));
+            served.expect("the waiter sleeps on").unwrap();
+        });
+    }
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn waiters_are_served_in_the_order_in_which_they_came() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let held = Lock::new(&path).unwrap().lock().unwrap();
+    let (says, hears) = mpsc::channel();
+    thread::scope(|scope| {
+        for number in 0..20 {
+            let (lock, says) = (by_ear(&path).build().unwrap(), says.clone());
+            scope.spawn(move || {
+                let guard = lock.lock().unwrap();
+                says.send(number).unwrap();
+                guard.unlock().unwrap();
+            });
+            wait_until("it has come", || claims(&path, 2 + number));
+            // Its claim is there a moment before its place in line is.
+            wait_until("it stands in line", || in_line(&path) > number);
+        }
+        held.unlock().unwrap();
+        let served: Vec<_> = hears.iter().take(20).collect();
+        assert_eq!(served, (0..20).collect::<Vec<_>>());
+    });
+    assert!(names(dir.path()).is_empty());
+}
+
+/// How many sockets of a lock's queue there are: one that listens, and one for each in line. (Those
+/// in line have two ends until they are accepted, of which only the listening one has the name.)
+fn in_line(path: &std::path::Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let dir = std::fs::metadata(path.parent().unwrap()).unwrap();
+    let name = path.file_name().unwrap().as_encoded_bytes();
+    let parts = [dir.dev().to_le_bytes().as_slice(), &dir.ino().to_le_bytes(), name].concat();
+    let hash = parts.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    let queue = format!("@linklock-{hash:016x}");
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().filter(|line| line.ends_with(&queue)).count()
+}
+
+#[test]
+fn a_waiter_of_another_process_is_woken_too() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let held = Lock::new(&path).unwrap().lock().unwrap();
+    let mut waiters: Vec<_> = (2..6)
+        .map(|claims_then| {
+            let mut waiter = Worker::start(&mut command(Job::Listen, &path));
+            assert_eq!(waiter.report().as_deref(), Some("waiting"));
+            wait_until("it has come", || claims(&path, claims_then));
+            waiter
+        })
+        .collect();
+    held.unlock().unwrap();
+    // Each is asked in turn; the order among processes that come at once is anybody's.
+    while !waiters.is_empty() {
+        let holder = Lock::new(&path).unwrap();
+        let mut served = None;
+        wait_until("somebody has been served", || {
+            let pid = holder.holder().unwrap().map(|holder| holder.pid());
+            served = waiters.iter().position(|waiter| Some(waiter.pid()) == pid);
+            served.is_some()
+        });
+        let mut waiter = waiters.remove(served.unwrap());
+        assert_eq!(waiter.report().as_deref(), Some("held"));
+        waiter.finish();
+    }
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn who_had_to_wait_does_not_push_in_the_next_time() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let turns = |_: usize| {
+        let lock = by_ear(&path).build().unwrap();
+        move || {
+            let mut turns = Vec::new();
+            for _ in 0..50 {
+                let guard = lock.lock().unwrap();
+                turns.push(std::time::Instant::now());
+                thread::yield_now();
+                guard.unlock().unwrap();
+            }
+            turns
+        }
+    };
+    let held = Lock::new(&path).unwrap().lock().unwrap();
+    let (one, other) = thread::scope(|scope| {
+        let (one, other) = (scope.spawn(turns(0)), scope.spawn(turns(1)));
+        wait_until("both have come", || claims(&path, 3));
+        held.unlock().unwrap();
+        (one.join().unwrap(), other.join().unwrap())
+    });
+    // Neither has half of its turns before the other has had any.
+    assert!(one[25] > other[0] && other[25] > one[0], "{one:?}\n{other:?}");
+}
