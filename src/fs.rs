@@ -180,22 +180,26 @@ pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, time: Duration) -> io::R
     }
 }
 
-/// Sends a descriptor through a socket, without ever blocking.
-pub(crate) fn pass_descriptor(socket: BorrowedFd<'_>, passed: BorrowedFd<'_>) -> io::Result<()> {
+/// Sends a descriptor and a number through a socket, without ever blocking.
+pub(crate) fn pass_descriptor(
+    socket: BorrowedFd<'_>,
+    passed: BorrowedFd<'_>,
+    number: u64,
+) -> io::Result<()> {
     let passed = [passed.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&passed)];
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-    let something = [IoSlice::new(b"!")]; // or the rights would not travel
-    sendmsg::<()>(socket.as_raw_fd(), &something, &rights, flags, None)?;
+    let number = number.to_ne_bytes();
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&number)], &rights, flags, None)?;
     Ok(())
 }
 
-/// The descriptor that came through a socket; `None` if the other side has gone.
-pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    let mut byte = [0];
+/// The descriptor and the number that came through a socket; `None` if the other side has gone.
+pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, u64)>> {
+    let mut number = [0; 8];
     let mut room = nix::cmsg_space!([RawFd; 1]);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-    let mut buffers = [IoSliceMut::new(&mut byte)];
+    let mut buffers = [IoSliceMut::new(&mut number)];
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut room), flags)?;
     let received = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::ScmRights(received) => received.first().copied(),
@@ -203,7 +207,8 @@ pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<Ow
     });
     // SAFETY: recvmsg(2) has just made this descriptor, for us alone.
     #[allow(unsafe_code)]
-    Ok(received.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    let received = received.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
+    Ok(received.map(|descriptor| (descriptor, u64::from_ne_bytes(number))))
 }
 
 /// [`Fs`] by the system calls of this machine.

@@ -38,6 +38,8 @@ pub(crate) struct Turn {
     socket: UnixListener,
     /// A forked child has a copy of the socket, but not the place.
     pid: u32,
+    /// For how many turns in a row the lock was passed on within this host.
+    pub(crate) row: u64,
 }
 
 /// A place in line.
@@ -81,7 +83,7 @@ impl Place {
 impl Turn {
     fn take(socket: OwnedFd) -> nix::Result<Turn> {
         listen(&socket, Backlog::MAXCONN)?;
-        Ok(Turn { socket: socket.into(), pid: process_id() })
+        Ok(Turn { socket: socket.into(), pid: process_id(), row: 0 })
     }
 }
 
@@ -92,7 +94,7 @@ impl Drop for Turn {
         }
         // Some in line may have given up. Where nobody is left, the queue ends with the socket.
         while let Ok((next, _)) = self.socket.accept() {
-            if pass_descriptor(next.as_fd(), self.socket.as_fd()).is_ok() {
+            if pass_descriptor(next.as_fd(), self.socket.as_fd(), self.row + 1).is_ok() {
                 return;
             }
         }
@@ -105,7 +107,9 @@ impl Behind {
         match wait_readable(self.stream.as_fd(), time) {
             Ok(false) => Word::None,
             Ok(true) => match receive_descriptor(self.stream.as_fd()) {
-                Ok(Some(socket)) => Word::Turn(Turn { socket: socket.into(), pid: process_id() }),
+                Ok(Some((socket, row))) => {
+                    Word::Turn(Turn { socket: socket.into(), pid: process_id(), row })
+                }
                 Ok(None) | Err(_) => Word::Gone,
             },
             Err(_) => Word::Gone,

@@ -1,10 +1,12 @@
 //! How a contender waits: in its host's queue, watching the lock file from the head of it, and by
 //! polling all the same, since not everything can be heard.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::context::{Context, is_gone};
+use crate::names::Neighbour;
 use crate::queue::{Behind, Place, Turn, Word};
 use crate::wait::Backoff;
 use crate::watch::Watch;
@@ -13,6 +15,10 @@ use crate::watch::Watch;
 /// for themselves. A look at a local file costs next to nothing.
 const BEHIND_LOCAL: u32 = 2;
 const BEHIND_REMOTE: u32 = 30;
+
+/// For how many turns in a row the lock may go from one waiter of a host to the next while other
+/// hosts wait, who only poll and are never as quick.
+const TURNS_IN_A_ROW: u64 = 32;
 
 /// One contender's way of waiting.
 #[derive(Debug)]
@@ -88,7 +94,11 @@ impl Waiter {
         let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
         let look_at = *self.look_at.get_or_insert(now + context.polling.cap * times);
         match behind.wait(look_at.saturating_sub(now).min(at_most)) {
-            Word::Turn(turn) => {
+            Word::Turn(mut turn) => {
+                if turn.row >= TURNS_IN_A_ROW {
+                    turn.row = 0;
+                    stand_back(context);
+                }
                 self.place = Some(Place::Head(turn));
                 Woken::Turn
             }
@@ -128,5 +138,20 @@ impl Waiter {
             _ => context.clock.sleep(pause),
         }
         Woken::Look
+    }
+}
+
+/// Leaves the lock to other hosts for as long as they may take to look, if any of them wants it.
+fn stand_back(context: &Context) {
+    if context.is_local() {
+        return; // all who can be there are in the queue
+    }
+    let Ok(entries) = context.fs.list(context.names.dir()) else { return };
+    let is_other = |entry: &OsString| match context.names.parse_neighbour(entry) {
+        Some(Neighbour::Claim(claim)) => *claim.host != *context.names.host(),
+        _ => false,
+    };
+    if entries.iter().any(is_other) {
+        context.clock.sleep(context.polling.cap);
     }
 }
