@@ -17,8 +17,9 @@ use std::{
 
 use crate::shared::Shared;
 
-/// Three kernels are enough for one machine: labs wait for each other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Two labs at a time, which is six kernels, are enough for one machine: one of NFSv3, and one of
+/// NFSv4.
+static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
 
 const REPORT: &str = "REPORT ";
 
@@ -37,11 +38,13 @@ pub(crate) struct Options<'a> {
     pub(crate) mount: &'a str,
     /// All requests go through the proxy that [`Lab::fault`] needs. It costs some time in each.
     pub(crate) faults: bool,
+    /// No other lab is up meanwhile: for what measures time.
+    pub(crate) alone: bool,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { clients: 2, mount: "", faults: false }
+        Options { clients: 2, mount: "", faults: false, alone: false }
     }
 }
 
@@ -51,7 +54,7 @@ pub(crate) struct Lab {
     clients: usize,
     /// What the guests see of this machine without NFS.
     pub(crate) shared: Shared,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Vec<MutexGuard<'static, ()>>,
 }
 
 /// How a worker ended, and what it reported until then.
@@ -74,12 +77,17 @@ impl Lab {
     /// Boots a lab whose clients mount NFS `version` (3, 4.0, 4.1, 4.2). The error says why this
     /// machine can't.
     pub(crate) fn up(name: &str, version: &str, options: &Options) -> Result<Lab, String> {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = match (options.alone, version) {
+            (true, _) => &TURNS[..],
+            (false, "3") => &TURNS[..1],
+            (false, _) => &TURNS[1..],
+        };
+        let turn = turns.iter().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
         let mut lab = Lab {
             name: format!("{name}-{}", process::id()),
             clients: options.clients,
             shared: Shared::at(PathBuf::new()), // there is none yet
-            _turn: turn,
+            _turn: turn.collect(),
         };
         let clients = options.clients.to_string();
         let mut up = lab.command(["up", "-n", &clients, "-v", version, "-o", options.mount]);

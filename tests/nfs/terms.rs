@@ -3,7 +3,7 @@
 
 use std::{
     fmt::{self, Display},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
@@ -31,6 +31,11 @@ impl<'a> Terms<'a> {
         Terms { name, lifetime: Duration::from_secs(lifetime), slop: Duration::from_secs(2) }
     }
 
+    /// The library's defaults.
+    pub(crate) fn by_default(name: &'a str) -> Terms<'a> {
+        Terms { name, lifetime: Duration::from_secs(15), slop: Duration::from_secs(10) }
+    }
+
     /// A cue about this lock.
     pub(crate) fn cue(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
@@ -41,10 +46,20 @@ impl<'a> Terms<'a> {
         self.cue(&format!("held-by-{vm}"))
     }
 
+    /// What a worker says that is about to be killed while it holds the lock.
+    pub(crate) fn died_on(&self, vm: &str) -> String {
+        self.cue(&format!("died-on-{vm}"))
+    }
+
     /// In a guest: the lock.
     pub(crate) fn lock(&self) -> Lock {
-        let options = Lock::options(self.path()).lifetime(self.lifetime).clock_slop(self.slop);
-        options.timeout(LIMIT).build().expect("a lock")
+        self.lock_in(&lab::mount())
+    }
+
+    /// In a guest: a lock with the same name in another directory.
+    pub(crate) fn lock_in(&self, dir: &Path) -> Lock {
+        let options = Lock::options(dir.join(self.name)).lifetime(self.lifetime);
+        options.clock_slop(self.slop).timeout(LIMIT).build().expect("a lock")
     }
 
     /// In a guest: the lock file.

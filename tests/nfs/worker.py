@@ -57,9 +57,12 @@ def contend(lock, name):
     while not is_cued(f'{name}.enough'):
         lock.lock(LIMIT)
         tenure = Tenure(lock)
-        assert make(f'{name}.witness'), 'two hold the lock'
+        alone = make(f'{name}.witness')
         time.sleep(0.01)
-        os.rmdir(os.path.join(SHARED, f'{name}.witness'))
+        if alone:
+            os.rmdir(os.path.join(SHARED, f'{name}.witness'))
+        else:
+            report(f'witnessed {VM}')
         tenure.end()
         lock.unlock()
         make(f'{name}.held-by-{VM}')
