@@ -13,17 +13,22 @@ use crate::{
 /// Through one handle.
 const ROUNDS: u32 = 100;
 
+/// Requests that a cache spares, or doesn't, now and then; and those that a handle begins with.
+const ROOM: f64 = 0.3;
+
 #[test]
 fn requests_by_operation_v3() {
-    requests_by_operation("cost3", "3");
+    requests_by_operation("cost3", "3", 2.0);
 }
 
 #[test]
 fn requests_by_operation_v42() {
-    requests_by_operation("cost42", "4.2");
+    requests_by_operation("cost42", "4.2", 1.0);
 }
 
-fn requests_by_operation(name: &str, version: &str) {
+/// linklock may ask `more` than the seven calls: to look at what it has taken away, which NFSv3
+/// does in two requests.
+fn requests_by_operation(name: &str, version: &str, more: f64) {
     let Some(lab) = lab_for(name, version, &Options::default()) else { return };
     let job = |what| format!("{what} {} {ROUNDS}", Terms::patient("lock"));
     let bare = cost(&lab, || lab.worker("c1", &job("bare")));
@@ -38,6 +43,7 @@ fn requests_by_operation(name: &str, version: &str) {
             say(&format!("  {whose:<11} {:5.2} = {}", total(cost), sum(cost)));
         }
     }
+    assert!(total(&ours) <= total(&bare) + more + ROOM);
 }
 
 /// The mean number of requests in a round, by operation.

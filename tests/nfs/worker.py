@@ -46,8 +46,9 @@ class Tenure:
         self.start, self.lock = ticket(), lock
 
     def report(self, *until):
+        seen = ticket()  # first: a stall in between must not make the lease longer than it is
         left = (self.lock.expiration - datetime.now()) // timedelta(milliseconds=1)
-        report(' '.join(map(str, ['tenure', VM, self.start, ticket(), max(left, 0), *until])))
+        report(' '.join(map(str, ['tenure', VM, self.start, seen, max(left, 0), *until])))
 
     def end(self):
         self.report(ticket())
