@@ -37,6 +37,7 @@ fn one_holder_at_a_time_without_attribute_caches_v42() {
 
 fn in_every_way(lab: &Lab, what: &str) {
     while_clocks_are_disturbed(lab, what);
+    with_kept_claims(lab);
     while_holders_are_killed(lab);
     the_checks_find_out_a_lock_that_is_none(lab);
 }
@@ -52,6 +53,12 @@ fn while_clocks_are_disturbed(lab: &Lab, what: &str) {
         "{what}: {} tenures; handed over to another client in {across}, on one client in {within} (medians)",
         tenures.len()
     ));
+    assert_eq!(left_behind(lab), [""; 0]);
+}
+
+/// Whoever takes the lock again does so with the same inode.
+fn with_kept_claims(lab: &Lab) {
+    one_at_a_time(contention(lab, "contend-kept", &Terms::patient("kept"), crowd(lab, 3), || ()));
     assert_eq!(left_behind(lab), [""; 0]);
 }
 

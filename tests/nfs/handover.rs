@@ -22,8 +22,7 @@ fn handover_between_clients_v42() {
 }
 
 fn handover_between_clients(name: &str, version: &str) {
-    let alone = Options { alone: true, ..Options::default() };
-    let Some(lab) = lab_for(name, version, &alone) else { return };
+    let Some(lab) = lab_for(name, version, &Options::default()) else { return };
     let lab = &lab;
     let all = thread::scope(|scope| {
         HOLDS_MS

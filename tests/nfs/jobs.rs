@@ -1,10 +1,10 @@
 //! What a worker does in a guest. A job is a line of words; the lock among them is a [`Terms`].
 
 use std::{
-    fs::{self, FileTimes, OpenOptions},
+    fs::{self, File, FileTimes},
     io::{self, Write},
     os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process,
     sync::mpsc,
     thread::{self, JoinHandle},
@@ -12,7 +12,14 @@ use std::{
 };
 
 use linklock::{Error, Lock, LockGuard};
-use nix::sys::signal::{Signal, raise};
+use nix::{
+    fcntl::AT_FDCWD,
+    sys::{
+        signal::{Signal, raise},
+        stat::{UtimensatFlags, utimensat},
+        time::TimeSpec,
+    },
+};
 
 use crate::{
     lab::{fellow, report, shared, vm},
@@ -32,9 +39,8 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["crowd", size, job @ ..] => crowd(number(size), &job.join(" ")),
         ["again", job @ ..] => again(&job.join(" ")),
         ["contend", lock] => contend(&terms(lock), &terms(lock).lock()),
-        ["contend-apart", lock] => {
-            contend(&terms(lock), &terms(lock).lock_in(Path::new("/dev/shm")));
-        }
+        ["contend-kept", lock] => contend(&terms(lock), &terms(lock).lock_with_kept_claim()),
+        ["contend-apart", lock] => contend(&terms(lock), &terms(lock).lock_apart()),
         ["contend-mortally", lock] => contend_mortally(&terms(lock)),
         ["hold", lock] => hold(&terms(lock)),
         ["take", lock] => take(&terms(lock)),
@@ -47,11 +53,10 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
             relay(&terms(lock), hold, (number(first)..=number(rounds)).step_by(2));
         }
         ["wait", lock, waiters] => wait(&terms(lock), number(waiters)),
-        ["rounds", lock, rounds] => (0..number(rounds)).for_each({
-            let lock = terms(lock).lock();
-            move |_| lock.lock().unwrap().unlock().unwrap()
-        }),
-        ["bare", lock, rounds] => (0..number(rounds)).for_each(|_| bare(&terms(lock)).unwrap()),
+        ["rounds", lock, count] => rounds(&terms(lock).lock(), number(count)),
+        ["rounds-kept", lock, count] => rounds(&terms(lock).lock_with_kept_claim(), number(count)),
+        ["bare", lock, count] => bare(&terms(lock), number(count)).unwrap(),
+        ["bare-kept", lock, count] => bare_kept(&terms(lock), number(count)).unwrap(),
         ["link", lock] => link(&terms(lock)),
         _ => panic!("unknown job {job:?}"),
     }
@@ -218,16 +223,43 @@ fn cycle(terms: &Terms) {
     report(outcome("unlock", &guard.unlock()));
 }
 
+fn rounds(lock: &Lock, count: u64) {
+    for _ in 0..count {
+        lock.lock().unwrap().unlock().unwrap();
+    }
+}
+
 /// The seven system calls that a lock of this kind takes at least: open, write, utimensat, close,
 /// link, and two unlinks.
-fn bare(terms: &Terms) -> io::Result<()> {
+fn bare(terms: &Terms, count: u64) -> io::Result<()> {
     let (lock, claim) = (terms.path(), claim_of(terms));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&claim)?;
-    file.write_all(claim.as_os_str().as_encoded_bytes())?;
-    file.set_times(FileTimes::new().set_modified(SystemTime::now()))?;
-    drop(file);
-    fs::hard_link(&claim, &lock)?;
-    fs::remove_file(&lock)?;
+    for _ in 0..count {
+        let mut file = File::create_new(&claim)?;
+        file.write_all(claim.as_os_str().as_encoded_bytes())?;
+        file.set_times(FileTimes::new().set_modified(SystemTime::now()))?;
+        drop(file);
+        fs::hard_link(&claim, &lock)?;
+        fs::remove_file(&lock)?;
+        fs::remove_file(&claim)?;
+    }
+    Ok(())
+}
+
+/// The three that it takes with a claim that stays: link, utimensat, and an unlink.
+fn bare_kept(terms: &Terms, count: u64) -> io::Result<()> {
+    let (lock, claim) = (terms.path(), claim_of(terms));
+    drop(File::create_new(&claim)?);
+    for _ in 0..count {
+        fs::hard_link(&claim, &lock)?;
+        utimensat(
+            AT_FDCWD,
+            &claim,
+            &TimeSpec::UTIME_OMIT,
+            &TimeSpec::UTIME_NOW,
+            UtimensatFlags::NoFollowSymlink,
+        )?;
+        fs::remove_file(&lock)?;
+    }
     fs::remove_file(&claim)
 }
 

@@ -38,13 +38,11 @@ pub(crate) struct Options<'a> {
     pub(crate) mount: &'a str,
     /// All requests go through the proxy that [`Lab::fault`] needs. It costs some time in each.
     pub(crate) faults: bool,
-    /// No other lab is up meanwhile: for what measures time.
-    pub(crate) alone: bool,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { clients: 2, mount: "", faults: false, alone: false }
+        Options { clients: 2, mount: "", faults: false }
     }
 }
 
@@ -54,7 +52,7 @@ pub(crate) struct Lab {
     clients: usize,
     /// What the guests see of this machine without NFS.
     pub(crate) shared: Shared,
-    _turn: Vec<MutexGuard<'static, ()>>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// How a worker ended, and what it reported until then.
@@ -77,17 +75,13 @@ impl Lab {
     /// Boots a lab whose clients mount NFS `version` (3, 4.0, 4.1, 4.2). The error says why this
     /// machine can't.
     pub(crate) fn up(name: &str, version: &str, options: &Options) -> Result<Lab, String> {
-        let turns = match (options.alone, version) {
-            (true, _) => &TURNS[..],
-            (false, "3") => &TURNS[..1],
-            (false, _) => &TURNS[1..],
-        };
-        let turn = turns.iter().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let turn = &TURNS[usize::from(version != "3")];
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lab = Lab {
             name: format!("{name}-{}", process::id()),
             clients: options.clients,
             shared: Shared::at(PathBuf::new()), // there is none yet
-            _turn: turn.collect(),
+            _turn: turn,
         };
         let clients = options.clients.to_string();
         let mut up = lab.command(["up", "-n", &clients, "-v", version, "-o", options.mount]);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use linklock::Lock;
+use linklock::{Lock, Options};
 
 use crate::{lab, shared::LIMIT};
 
@@ -53,13 +53,21 @@ impl<'a> Terms<'a> {
 
     /// In a guest: the lock.
     pub(crate) fn lock(&self) -> Lock {
-        self.lock_in(&lab::mount())
+        self.options(&self.path()).build().expect("a lock")
     }
 
-    /// In a guest: a lock with the same name in another directory.
-    pub(crate) fn lock_in(&self, dir: &Path) -> Lock {
-        let options = Lock::options(dir.join(self.name)).lifetime(self.lifetime);
-        options.clock_slop(self.slop).timeout(LIMIT).build().expect("a lock")
+    /// In a guest: the lock, with a claim that its handle keeps.
+    pub(crate) fn lock_with_kept_claim(&self) -> Lock {
+        self.options(&self.path()).keep_claim(true).build().expect("a lock")
+    }
+
+    /// In a guest: a lock that only this guest knows.
+    pub(crate) fn lock_apart(&self) -> Lock {
+        self.options(&Path::new("/dev/shm").join(self.name)).build().expect("a lock")
+    }
+
+    fn options(&self, path: &Path) -> Options {
+        Lock::options(path).lifetime(self.lifetime).clock_slop(self.slop).timeout(LIMIT)
     }
 
     /// In a guest: the lock file.
