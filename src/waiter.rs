@@ -20,8 +20,8 @@ pub(crate) struct Waiter {
     backoff: Backoff,
     place: Option<Place>,
     watch: Option<Watch>,
-    /// The claim whose lock file is watched.
-    watched: Option<PathBuf>,
+    /// The claim of whoever was last seen to hold the lock.
+    holder: Option<PathBuf>,
     /// Behind others: when to look for oneself.
     look_at: Option<Duration>,
 }
@@ -40,7 +40,7 @@ pub(crate) enum Woken {
 impl Waiter {
     pub(crate) fn new(context: &Context) -> Waiter {
         let backoff = context.backoff();
-        Waiter { backoff, place: None, watch: None, watched: None, look_at: None }
+        Waiter { backoff, place: None, watch: None, holder: None, look_at: None }
     }
 
     /// Queues up, unless that is done or can't be.
@@ -109,8 +109,14 @@ impl Waiter {
 
     /// At the head, or where there is no queue.
     fn poll(&mut self, context: &Context, holder: Option<&Path>, at_most: Duration) -> Woken {
-        if holder.is_some() && self.begins_to_watch(context, holder) {
-            return Woken::Look; // what happened until now was not seen
+        if holder.is_some() && self.holder.as_deref() != holder {
+            self.holder = holder.map(Path::to_owned);
+            // The pauses are a fraction of the hold, not of the wait: who sees the lock change hands
+            // must not come ever more rarely, or those on another host pass it on among themselves.
+            self.backoff = context.backoff();
+            if self.begins_to_watch(context) {
+                return Woken::Look; // what happened until now was not seen
+            }
         }
         let pause = self.backoff.pause((context.random)()).min(at_most);
         match (&self.watch, holder) {
@@ -120,11 +126,10 @@ impl Waiter {
         Woken::Look
     }
 
-    fn begins_to_watch(&mut self, context: &Context, holder: Option<&Path>) -> bool {
-        if !context.hears || self.watched.as_deref() == holder {
+    fn begins_to_watch(&mut self, context: &Context) -> bool {
+        if !context.hears {
             return false;
         }
-        self.watched = holder.map(Path::to_owned);
         if self.watch.is_none() {
             self.watch = Watch::new();
         }
