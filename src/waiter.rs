@@ -26,8 +26,8 @@ pub(crate) struct Waiter {
     backoff: Backoff,
     place: Option<Place>,
     watch: Option<Watch>,
-    /// The claim whose lock file is watched.
-    watched: Option<PathBuf>,
+    /// The claim of whoever was last seen to hold the lock.
+    holder: Option<PathBuf>,
     /// Behind others: when to look for oneself.
     look_at: Option<Duration>,
 }
@@ -46,7 +46,7 @@ pub(crate) enum Woken {
 impl Waiter {
     pub(crate) fn new(context: &Context) -> Waiter {
         let backoff = context.backoff();
-        Waiter { backoff, place: None, watch: None, watched: None, look_at: None }
+        Waiter { backoff, place: None, watch: None, holder: None, look_at: None }
     }
 
     /// Queues up, unless that is done or can't be.
@@ -119,17 +119,23 @@ impl Waiter {
 
     /// At the head, or where there is no queue.
     fn poll(&mut self, context: &Context, holder: Option<&Path>, at_most: Duration) -> Woken {
-        if context.hears && holder.is_some() && self.watched.as_deref() != holder {
-            self.watched = holder.map(Path::to_owned);
-            self.watch = self.watch.take().or_else(Watch::new);
+        if holder.is_some() && self.holder.as_deref() != holder {
+            self.holder = holder.map(Path::to_owned);
+            // The pauses are a fraction of the hold, not of the wait: who sees the lock change hands
+            // must not come ever more rarely, or those on another host pass it on among themselves.
+            self.backoff = context.backoff();
+            if context.hears {
+                self.watch = self.watch.take().or_else(Watch::new);
+            }
             match self.watch.as_ref().map(|watch| watch.on(context.lock())) {
+                None => {}
                 // What happened before was not seen.
                 Some(Ok(())) => return Woken::Look,
                 Some(Err(error)) if is_gone(&error) => {
-                    self.watched = None;
+                    self.holder = None;
                     return Woken::Look;
                 }
-                Some(Err(_)) | None => self.watch = None,
+                Some(Err(_)) => self.watch = None,
             }
         }
         let pause = self.backoff.pause((context.random)()).min(at_most);

@@ -4,46 +4,86 @@ use std::{thread, time::Duration};
 
 use crate::{
     lab::{Lab, Options},
-    scene::{contend, crowd, lab_for, left_behind, say},
+    scene::{contend, contention, crowd, lab_for, left_behind, one_at_a_time, say},
     tenure::handovers,
+    terms::Terms,
 };
 
 #[test]
 fn one_holder_at_a_time_v3() {
-    one_holder_at_a_time("contend3", "3", "");
+    let Some(lab) = lab_for("contend3", "3", &Options::default()) else { return };
+    in_every_way(&lab, "NFSv3");
 }
 
 #[test]
 fn one_holder_at_a_time_v42() {
-    one_holder_at_a_time("contend42", "4.2", "");
+    let Some(lab) = lab_for("contend42", "4.2", &Options::default()) else { return };
+    in_every_way(&lab, "NFSv4.2");
 }
 
 #[test]
 fn one_holder_at_a_time_without_attribute_caches_v3() {
-    one_holder_at_a_time("noac3", "3", "noac");
+    let noac = Options { mount: "noac", ..Options::default() };
+    let Some(lab) = lab_for("noac3", "3", &noac) else { return };
+    while_clocks_are_disturbed(&lab, "NFSv3, noac");
 }
 
 #[test]
 fn one_holder_at_a_time_without_attribute_caches_v42() {
-    one_holder_at_a_time("noac42", "4.2", "noac");
+    let noac = Options { mount: "noac", ..Options::default() };
+    let Some(lab) = lab_for("noac42", "4.2", &noac) else { return };
+    while_clocks_are_disturbed(&lab, "NFSv4.2, noac");
 }
 
-fn one_holder_at_a_time(name: &str, version: &str, mount: &str) {
-    let Some(lab) = lab_for(name, version, &Options { mount, ..Options::default() }) else {
-        return;
+fn in_every_way(lab: &Lab, what: &str) {
+    while_clocks_are_disturbed(lab, what);
+    with_kept_claims(lab);
+    while_holders_are_killed(lab);
+    the_checks_find_out_a_lock_that_is_none(lab);
+}
+
+fn while_clocks_are_disturbed(lab: &Lab, what: &str) {
+    let tenures = contend(lab, "lock", crowd(lab, 3), || disturb_clocks(lab));
+    let median = |gaps: Vec<Duration>| {
+        let gap = gaps.get(gaps.len() / 2);
+        gap.map_or("no time".to_owned(), |gap| format!("{} ms", gap.as_millis()))
     };
-    let tenures = contend(&lab, "lock", crowd(&lab, 3), || disturb_clocks(&lab));
-    let in_ms = |gap: Option<Duration>| {
-        gap.map_or("no time".to_owned(), |gap| format!("{:.0} ms", gap.as_secs_f64() * 1e3))
-    };
-    let [across, within] = handovers(&tenures).map(in_ms);
-    let mount = if mount.is_empty() { "default caching" } else { mount };
+    let [across, within] = handovers(&tenures).map(median);
     say(&format!(
-        "NFSv{version}, {mount}: {} tenures; handed over to another client in {across}, \
-         on one client in {within} (medians)",
+        "{what}: {} tenures; handed over to another client in {across}, on one client in {within} (medians)",
         tenures.len()
     ));
-    assert_eq!(left_behind(&lab), [""; 0]);
+    assert_eq!(left_behind(lab), [""; 0]);
+}
+
+/// Whoever takes the lock again does so with the same inode.
+fn with_kept_claims(lab: &Lab) {
+    one_at_a_time(contention(lab, "contend-kept", &Terms::patient("kept"), crowd(lab, 3), || ()));
+    assert_eq!(left_behind(lab), [""; 0]);
+}
+
+/// Each contender is killed in its ninth tenure, and replaced.
+fn while_holders_are_killed(lab: &Lab) {
+    let terms = Terms::seconds("mortal", 10);
+    let crowd = crowd(lab, 3);
+    let contender = |client: &str, job: &str| crowd(client, &format!("again {job}"));
+    let is_over = || {
+        for client in lab.clients() {
+            lab.shared.await_cue(&terms.died_on(&client));
+        }
+    };
+    one_at_a_time(contention(lab, "contend-mortally", &terms, contender, is_over));
+    // The last one to die may have nobody after it.
+    lab.worker("c1", &format!("take {terms}")).finished();
+    assert_eq!(left_behind(lab), [""; 0]);
+}
+
+/// With a lock that each client has for itself, clients hold it at once, and both checks say so.
+fn the_checks_find_out_a_lock_that_is_none(lab: &Lab) {
+    let terms = Terms::patient("apart");
+    let found = contention(lab, "contend-apart", &terms, crowd(lab, 3), || ());
+    assert!(!found.overlaps.is_empty(), "no overlap in {:?}", found.tenures);
+    assert_ne!(found.witnessed, 0);
 }
 
 /// The clients' dates come to be two hours apart, and one stands still for a while that is shorter

@@ -1,42 +1,62 @@
 //! What a worker does in a guest. A job is a line of words; the lock among them is a [`Terms`].
 
 use std::{
-    fs::{self, FileTimes, OpenOptions},
+    fs::{self, File, FileTimes},
     io::{self, Write},
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
+    process,
     sync::mpsc,
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
 
-use linklock::{Error, LockGuard};
-use nix::sys::signal::{Signal, raise};
+use linklock::{Error, Lock, LockGuard};
+use nix::{
+    fcntl::AT_FDCWD,
+    sys::{
+        signal::{Signal, raise},
+        stat::{UtimensatFlags, utimensat},
+        time::TimeSpec,
+    },
+};
 
 use crate::{
     lab::{fellow, report, shared, vm},
-    tenure::Running,
+    tenure::{Running, WITNESSED},
     terms::Terms,
 };
 
 const A_MOMENT: Duration = Duration::from_millis(10);
+
+/// After so many tenures a mortal contender has one that it doesn't survive.
+const LIVES: u32 = 8;
 
 pub(crate) fn run<'a>(job: &[&'a str]) {
     let terms = |word: &'a str| Terms::try_from(word).expect("a lock's terms");
     let number = |word: &str| word.parse().expect("a number");
     match job {
         ["crowd", size, job @ ..] => crowd(number(size), &job.join(" ")),
-        ["contend", lock] => contend(&terms(lock)),
+        ["again", job @ ..] => again(&job.join(" ")),
+        ["contend", lock] => contend(&terms(lock), &terms(lock).lock()),
+        ["contend-kept", lock] => contend(&terms(lock), &terms(lock).lock_with_kept_claim()),
+        ["contend-apart", lock] => contend(&terms(lock), &terms(lock).lock_apart()),
+        ["contend-mortally", lock] => contend_mortally(&terms(lock)),
         ["hold", lock] => hold(&terms(lock)),
         ["take", lock] => take(&terms(lock)),
         ["try", lock, seconds] => try_for(&terms(lock), Duration::from_secs(number(seconds))),
         ["die", lock] => die(&terms(lock)),
         ["stall", kept, idle] => stall(&terms(kept), &terms(idle)),
         ["cycle", lock] => cycle(&terms(lock)),
-        ["rounds", lock, rounds] => (0..number(rounds)).for_each({
-            let lock = terms(lock).lock();
-            move |_| lock.lock().unwrap().unlock().unwrap()
-        }),
-        ["bare", lock, rounds] => (0..number(rounds)).for_each(|_| bare(&terms(lock)).unwrap()),
+        ["relay", lock, hold, rounds, first] => {
+            let hold = Duration::from_millis(number(hold));
+            relay(&terms(lock), hold, (number(first)..=number(rounds)).step_by(2));
+        }
+        ["wait", lock, waiters] => wait(&terms(lock), number(waiters)),
+        ["rounds", lock, count] => rounds(&terms(lock).lock(), number(count)),
+        ["rounds-kept", lock, count] => rounds(&terms(lock).lock_with_kept_claim(), number(count)),
+        ["bare", lock, count] => bare(&terms(lock), number(count)).unwrap(),
+        ["bare-kept", lock, count] => bare_kept(&terms(lock), number(count)).unwrap(),
         ["link", lock] => link(&terms(lock)),
         _ => panic!("unknown job {job:?}"),
     }
@@ -51,19 +71,83 @@ fn crowd(size: u64, job: &str) {
     }
 }
 
+/// A process that is replaced whenever it is killed.
+fn again(job: &str) {
+    loop {
+        let status = fellow(job).status().expect("this binary");
+        if status.signal() != Some(Signal::SIGKILL as i32) {
+            return assert!(status.success(), "it failed: {status}");
+        }
+    }
+}
+
 /// Takes and gives back the lock, again and again, until it is enough.
-fn contend(terms: &Terms) {
+fn contend(terms: &Terms, lock: &Lock) {
+    while !is_enough(terms) {
+        one_tenure(terms, lock);
+    }
+}
+
+/// ... or until it is killed while it holds the lock.
+fn contend_mortally(terms: &Terms) {
     let lock = terms.lock();
-    while !shared().is_cued(&terms.cue("enough")) {
+    for _ in 0..LIVES {
+        if is_enough(terms) {
+            return;
+        }
+        one_tenure(terms, &lock);
+    }
+    let guard = lock.lock().unwrap();
+    report(Running::begin(&guard).end(&guard));
+    be_killed(terms);
+}
+
+fn is_enough(terms: &Terms) -> bool {
+    shared().is_cued(&terms.cue("enough"))
+}
+
+fn one_tenure(terms: &Terms, lock: &Lock) {
+    let guard = lock.lock().unwrap();
+    let tenure = Running::begin(&guard);
+    if !shared().alone(terms.name, || thread::sleep(A_MOMENT)) {
+        report(format!("{WITNESSED} {}", vm()));
+    }
+    let tenure = tenure.end(&guard);
+    guard.unlock().unwrap();
+    report(tenure);
+    shared().cue(&terms.held_by(&vm()));
+    thread::sleep(A_MOMENT);
+}
+
+/// Holds the lock by turns with another, who begins to wait for it as soon as it is held.
+fn relay(terms: &Terms, hold: Duration, mine: impl Iterator<Item = u64>) {
+    let lock = terms.lock();
+    let turn = |number| terms.cue(&format!("turn-{number}"));
+    shared().cue(&turn(0));
+    for number in mine {
+        shared().await_cue(&turn(number - 1));
         let guard = lock.lock().unwrap();
         let tenure = Running::begin(&guard);
-        shared().alone(terms.name, || thread::sleep(A_MOMENT));
+        shared().cue(&turn(number));
+        thread::sleep(hold);
         let tenure = tenure.end(&guard);
         guard.unlock().unwrap();
         report(tenure);
-        shared().cue(&terms.held_by(&vm()));
-        thread::sleep(A_MOMENT);
     }
+}
+
+/// Waits for the lock in many threads, in vain, and leaves their claims behind when it is enough.
+fn wait(terms: &Terms, waiters: u64) {
+    let wait = |lock: Lock| {
+        thread::spawn(move || {
+            shared().ticket();
+            lock.lock().map(drop)
+        })
+    };
+    let waiters: Vec<_> = (0..waiters).map(|_| wait(terms.lock())).collect();
+    shared().await_cue(&terms.cue("enough"));
+    assert!(!waiters.iter().any(JoinHandle::is_finished), "a waiter waited no longer");
+    process::exit(0);
 }
 
 /// Holds the lock until it is told to release it.
@@ -97,7 +181,11 @@ fn try_for(terms: &Terms, time: Duration) {
 fn die(terms: &Terms) {
     let guard = terms.lock().lock().unwrap();
     report(Running::begin(&guard));
-    shared().cue(&terms.held_by(&vm()));
+    be_killed(terms);
+}
+
+fn be_killed(terms: &Terms) {
+    shared().cue(&terms.died_on(&vm()));
     raise(Signal::SIGKILL).expect("to be dead");
 }
 
@@ -135,16 +223,43 @@ fn cycle(terms: &Terms) {
     report(outcome("unlock", &guard.unlock()));
 }
 
+fn rounds(lock: &Lock, count: u64) {
+    for _ in 0..count {
+        lock.lock().unwrap().unlock().unwrap();
+    }
+}
+
 /// The seven system calls that a lock of this kind takes at least: open, write, utimensat, close,
 /// link, and two unlinks.
-fn bare(terms: &Terms) -> io::Result<()> {
+fn bare(terms: &Terms, count: u64) -> io::Result<()> {
     let (lock, claim) = (terms.path(), claim_of(terms));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&claim)?;
-    file.write_all(claim.as_os_str().as_encoded_bytes())?;
-    file.set_times(FileTimes::new().set_modified(SystemTime::now()))?;
-    drop(file);
-    fs::hard_link(&claim, &lock)?;
-    fs::remove_file(&lock)?;
+    for _ in 0..count {
+        let mut file = File::create_new(&claim)?;
+        file.write_all(claim.as_os_str().as_encoded_bytes())?;
+        file.set_times(FileTimes::new().set_modified(SystemTime::now()))?;
+        drop(file);
+        fs::hard_link(&claim, &lock)?;
+        fs::remove_file(&lock)?;
+        fs::remove_file(&claim)?;
+    }
+    Ok(())
+}
+
+/// The three that it takes with a claim that stays: link, utimensat, and an unlink.
+fn bare_kept(terms: &Terms, count: u64) -> io::Result<()> {
+    let (lock, claim) = (terms.path(), claim_of(terms));
+    drop(File::create_new(&claim)?);
+    for _ in 0..count {
+        fs::hard_link(&claim, &lock)?;
+        utimensat(
+            AT_FDCWD,
+            &claim,
+            &TimeSpec::UTIME_OMIT,
+            &TimeSpec::UTIME_NOW,
+            UtimensatFlags::NoFollowSymlink,
+        )?;
+        fs::remove_file(&lock)?;
+    }
     fs::remove_file(&claim)
 }
 

@@ -11,14 +11,14 @@ use std::{
     fmt::Display,
     path::PathBuf,
     process::{self, Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex},
     thread,
 };
 
 use crate::shared::Shared;
 
-/// Three kernels are enough for one machine: labs wait for each other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Who may be up. Two labs at a time, which is six kernels, are enough for one machine.
+static TURNS: Turns = Turns { free: Mutex::new(2), given_back: Condvar::new() };
 
 const REPORT: &str = "REPORT ";
 
@@ -51,7 +51,7 @@ pub(crate) struct Lab {
     clients: usize,
     /// What the guests see of this machine without NFS.
     pub(crate) shared: Shared,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 /// How a worker ended, and what it reported until then.
@@ -74,7 +74,7 @@ impl Lab {
     /// Boots a lab whose clients mount NFS `version` (3, 4.0, 4.1, 4.2). The error says why this
     /// machine can't.
     pub(crate) fn up(name: &str, version: &str, options: &Options) -> Result<Lab, String> {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURNS.take();
         let mut lab = Lab {
             name: format!("{name}-{}", process::id()),
             clients: options.clients,
@@ -222,6 +222,29 @@ impl Drop for Lab {
     fn drop(&mut self) {
         // Should it fail, the lab still ends with this process.
         let _ = self.command(["down"]).output();
+    }
+}
+
+struct Turns {
+    free: Mutex<u32>,
+    given_back: Condvar,
+}
+
+impl Turns {
+    fn take(&'static self) -> Turn {
+        let free = self.free.lock().expect("nobody panics here");
+        let mut free = self.given_back.wait_while(free, |free| *free == 0).expect("nor here");
+        *free -= 1;
+        Turn(self)
+    }
+}
+
+struct Turn(&'static Turns);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.free.lock().expect("nobody panics here") += 1;
+        self.0.given_back.notify_one();
     }
 }
 

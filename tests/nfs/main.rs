@@ -7,6 +7,7 @@
 mod contention;
 mod cost;
 mod flufl;
+mod handover;
 mod jobs;
 mod lab;
 #[path = "../peers/python.rs"]
@@ -18,6 +19,7 @@ mod shared;
 mod succession;
 mod tenure;
 mod terms;
+mod waiting;
 
 #[test]
 #[ignore = "runs in a guest, where the scenarios start it"]

@@ -6,7 +6,7 @@
 
 use crate::{
     lab::{Lab, Options},
-    scene::{contend, crowd, lab_for, left_behind},
+    scene::{contention, crowd, lab_for, left_behind, one_at_a_time},
     shared::wait_until,
     terms::Terms,
 };
@@ -39,12 +39,17 @@ fn go_astray(lab: &Lab, requests: &[&str]) {
     assert_eq!(left_behind(lab), ["bare", "bare.c1"]);
 
     // Only LINK: see README.md for what a RENAME that is executed twice does among contenders.
-    contend(lab, "contended", crowd(lab, 2), || {
+    let terms = Terms::patient("contended");
+    let crowd = crowd(lab, 2);
+    let kept = format!("contend-kept {terms}");
+    let contender =
+        |client: &str, job: &str| crowd(client, if client == "c2" { &kept } else { job });
+    one_at_a_time(contention(lab, "contend", &terms, contender, || {
         for client in lab.clients() {
             lab.fault("LINK", "lostreply+flush", &client);
             wait_until("the fault", || lab.faults_left() == 0);
         }
-    });
+    }));
 }
 
 /// Why linklock does not go by what link(2) says.

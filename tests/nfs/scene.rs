@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     lab::{Lab, Options, Work},
-    tenure::{self, Tenure},
+    tenure::{self, Tenure, WITNESSED},
     terms::Terms,
 };
 
@@ -40,9 +40,23 @@ pub(crate) fn say(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).expect("stderr");
 }
 
+/// For how long to measure what takes time.
+pub(crate) fn measuring_seconds() -> u64 {
+    let asked = env::var("LINKLOCK_NFS_SECONDS").ok();
+    asked.map_or(20, |seconds| seconds.parse().expect("LINKLOCK_NFS_SECONDS is a number"))
+}
+
 /// A worker on a client, for [`contend`]: so many processes of ours.
 pub(crate) fn crowd(lab: &Lab, processes: usize) -> impl Fn(&str, &str) -> Work + Sync + '_ {
     move |client, job| lab.worker(client, &format!("crowd {processes} {job}"))
+}
+
+/// What came of it when all clients contended for a lock.
+pub(crate) struct Contention {
+    pub(crate) tenures: Vec<Tenure>,
+    pub(crate) overlaps: Vec<(Tenure, Tenure)>,
+    /// How often one that held the lock came upon the witness of another that did.
+    pub(crate) witnessed: usize,
 }
 
 /// Has all clients contend for a lock while `disturb` does its worst, and for some time before and
@@ -53,19 +67,41 @@ pub(crate) fn contend(
     worker: impl Fn(&str, &str) -> Work + Sync,
     disturb: impl FnOnce(),
 ) -> Vec<Tenure> {
-    let terms = Terms::patient(name);
-    let job = format!("contend {terms}");
-    let tenures = thread::scope(|scope| {
+    one_at_a_time(contention(lab, "contend", &Terms::patient(name), worker, disturb))
+}
+
+/// The tenures of a contention in which nobody held the lock beside another.
+pub(crate) fn one_at_a_time(contention: Contention) -> Vec<Tenure> {
+    let overlaps = &contention.overlaps;
+    assert!(overlaps.is_empty(), "{} overlaps, like {:#?}", overlaps.len(), overlaps[0]);
+    assert_eq!(contention.witnessed, 0, "tenures don't overlap, but there are witnesses");
+    contention.tenures
+}
+
+/// [`contend`], in this way and by these terms; and what came of it, good or bad.
+pub(crate) fn contention(
+    lab: &Lab,
+    way: &str,
+    terms: &Terms,
+    worker: impl Fn(&str, &str) -> Work + Sync,
+    disturb: impl FnOnce(),
+) -> Contention {
+    let job = format!("{way} {terms}");
+    let reports = thread::scope(|scope| {
         let work = scope.spawn(|| lab.par(|client| worker(client, &job).finished()).concat());
         lab.shared.await_tickets(SOME_TIME);
         disturb();
         lab.shared.await_tickets(SOME_TIME);
         lab.clients().iter().for_each(|client| lab.shared.await_cue(&terms.held_by(client)));
         lab.shared.cue(&terms.cue("enough"));
-        tenure::among(&work.join().expect("the contenders"), &lab.shared)
+        work.join().expect("the contenders")
     });
-    assert_eq!(tenure::overlaps(&tenures), []);
-    tenures
+    let tenures = tenure::among(&reports, &lab.shared);
+    Contention {
+        overlaps: tenure::overlaps(&tenures),
+        tenures,
+        witnessed: reports.iter().filter(|line| line.starts_with(WITNESSED)).count(),
+    }
 }
 
 /// Has a client hold the lock, as our worker or as flufl.lock, while something else is done.

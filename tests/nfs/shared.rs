@@ -63,12 +63,15 @@ impl Shared {
         wait_until(name, || self.is_cued(name));
     }
 
-    /// Does something that only one may do at a time, and sees to it that only one does.
-    pub(crate) fn alone(&self, what: &str, act: impl FnOnce()) {
+    /// Does something that only one may do at a time. Says whether only one did, by a witness.
+    pub(crate) fn alone(&self, what: &str, act: impl FnOnce()) -> bool {
         let witness = format!("{what}.witness");
-        assert!(self.make(&witness), "another is at {what} too");
+        let alone = self.make(&witness);
         act();
-        fs::remove_dir(self.dir.join(witness)).expect("the witness that we made");
+        if alone {
+            fs::remove_dir(self.dir.join(witness)).expect("the witness that we made");
+        }
+        alone
     }
 
     /// Makes a directory, and says whether there was none.

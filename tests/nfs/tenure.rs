@@ -10,6 +10,9 @@ use linklock::LockGuard;
 
 use crate::{lab, shared::Shared};
 
+/// How a worker's report begins that it held the lock while another did.
+pub(crate) const WITNESSED: &str = "witnessed";
+
 /// A tenure as the worker sees it while it runs. It is reported as it stands, as often as need be.
 pub(crate) struct Running {
     from: u64,
@@ -109,9 +112,9 @@ pub(crate) fn overlaps(tenures: &[Tenure]) -> Vec<(Tenure, Tenure)> {
     found
 }
 
-/// The median time from one tenure's end to the next one's beginning, for those that change
-/// between clients, and for those that stay on one.
-pub(crate) fn handovers(tenures: &[Tenure]) -> [Option<Duration>; 2] {
+/// The times from one tenure's end to the next one's beginning, for those that change between
+/// clients, and for those that stay on one: shortest first.
+pub(crate) fn handovers(tenures: &[Tenure]) -> [Vec<Duration>; 2] {
     let mut sorted = tenures.to_vec();
     sorted.sort_by_key(|tenure| tenure.from.ticket);
     [false, true].map(|same_client| {
@@ -121,7 +124,7 @@ pub(crate) fn handovers(tenures: &[Tenure]) -> [Option<Duration>; 2] {
             .filter_map(|pair| pair[1].from.time.duration_since(pair[0].until?.time).ok())
             .collect();
         gaps.sort();
-        gaps.get(gaps.len() / 2).copied()
+        gaps
     })
 }
 

@@ -3,12 +3,12 @@
 
 use std::{
     fmt::{self, Display},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
-use linklock::Lock;
+use linklock::{Lock, Options};
 
 use crate::{lab, shared::LIMIT};
 
@@ -31,6 +31,11 @@ impl<'a> Terms<'a> {
         Terms { name, lifetime: Duration::from_secs(lifetime), slop: Duration::from_secs(2) }
     }
 
+    /// The library's defaults.
+    pub(crate) fn by_default(name: &'a str) -> Terms<'a> {
+        Terms { name, lifetime: Duration::from_secs(15), slop: Duration::from_secs(10) }
+    }
+
     /// A cue about this lock.
     pub(crate) fn cue(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
@@ -41,10 +46,28 @@ impl<'a> Terms<'a> {
         self.cue(&format!("held-by-{vm}"))
     }
 
+    /// What a worker says that is about to be killed while it holds the lock.
+    pub(crate) fn died_on(&self, vm: &str) -> String {
+        self.cue(&format!("died-on-{vm}"))
+    }
+
     /// In a guest: the lock.
     pub(crate) fn lock(&self) -> Lock {
-        let options = Lock::options(self.path()).lifetime(self.lifetime).clock_slop(self.slop);
-        options.timeout(LIMIT).build().expect("a lock")
+        self.options(&self.path()).build().expect("a lock")
+    }
+
+    /// In a guest: the lock, with a claim that its handle keeps.
+    pub(crate) fn lock_with_kept_claim(&self) -> Lock {
+        self.options(&self.path()).keep_claim(true).build().expect("a lock")
+    }
+
+    /// In a guest: a lock that only this guest knows.
+    pub(crate) fn lock_apart(&self) -> Lock {
+        self.options(&Path::new("/dev/shm").join(self.name)).build().expect("a lock")
+    }
+
+    fn options(&self, path: &Path) -> Options {
+        Lock::options(path).lifetime(self.lifetime).clock_slop(self.slop).timeout(LIMIT)
     }
 
     /// In a guest: the lock file.

@@ -1,7 +1,8 @@
 #!/bin/sh
 # A guest's first process, part 2: network, NFS server or client, and then the jobs that lab.sh sends.
 #
-# From the kernel's command line: LAB_VM (server, c1, c2, ...), LAB_CLIENTS (how many), LAB_FAULTS (a port, or empty).
+# From the kernel's command line: LAB_VM (server, c1, c2, ...), LAB_CLIENTS (how many), LAB_FAULTS (a port, or empty),
+# LAB_LOCKS (empty, unless NFSv3 is to have byte-range locks).
 # The network is a star. Client i is 10.99.i.2 and has a cable of its own to the server's 10.99.i.1; the server
 # answers to 10.99.0.1 on all of them.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -20,6 +21,12 @@ common() {
   { echo "127.0.0.1 localhost"; echo "10.99.0.1 server"
     for i in $(seq "$LAB_CLIENTS"); do echo "10.99.$i.2 c$i"; done; } >/etc/hosts
   busybox ip link set lo up
+}
+
+# Tells the other side of an NFSv3 lock when this one was booted again.
+statd() {
+  mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak
+  rpc.statd
 }
 
 server() {
@@ -42,7 +49,9 @@ server() {
   echo "/srv/export *(rw,sync,no_root_squash,no_subtree_check,fsid=0)" >/etc/exports
   echo $lease >/proc/fs/nfsd/nfsv4leasetime
   echo $lease >/proc/fs/nfsd/nfsv4gracetime
+  echo $lease >/proc/sys/fs/nfs/nlm_grace_period
   rpcbind
+  if [ -n "$LAB_LOCKS" ]; then statd; fi
   nfsdcld
   exportfs -ra
   rpc.nfsd 8
@@ -57,6 +66,7 @@ client() {
   busybox ip addr add "10.99.$i.2/24" dev vec0
   busybox ip link set vec0 up
   busybox ip route add 10.99.0.1/32 via "10.99.$i.1"
+  if [ -n "$LAB_LOCKS" ]; then rpcbind; statd; fi
 }
 
 # lab.sh writes a job's script to /lab/VM/jobs/ID.sh and its ID to the serial line. The exit status appears last.

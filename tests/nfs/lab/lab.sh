@@ -10,8 +10,9 @@ FAULT_PORT=2050
 usage() {
   cat <<'END'
 lab.sh setup                         fetch and unpack the guests' packages (up does it too)
-lab.sh up [-n CLIENTS] [-v 3|4.0|4.1|4.2] [-o MOUNT_OPTIONS] [-f]
-                                     boot a server and clients c1, c2, ... and mount the export; -f: allow "fault"
+lab.sh up [-n CLIENTS] [-v 3|4.0|4.1|4.2] [-o MOUNT_OPTIONS] [-f] [-l]
+                                     boot a server and clients c1, c2, ... and mount the export;
+                                     -f: allow "fault"; -l: byte-range locks over NFSv3, by rpc.statd
 lab.sh exec [-t SECONDS] VM CMD...   run a program of this machine in a guest; output and exit status come back
                                      (124: no end in time, 125: the guest died)
 lab.sh par [-t SECONDS] CMD...       ... in every client at once; {} becomes the client's name
@@ -103,7 +104,7 @@ boot() {
   TMPDIR=$RUN setsid "$PACKAGES/usr/bin/linux.uml" mem=128M quiet umid="$vm" uml_dir="$RUN/umid/" \
     root=/dev/root rootfstype=hostfs rootflags=/ ro init="$HERE/guest-init.sh" \
     con=null con0=null,fd:1 ssl=null ssl0=fd:8,fd:9 "${disk[@]}" $(cables "$vm") \
-    LAB_PACKAGES="$PACKAGES" LAB_RUN="$RUN" LAB_VM="$vm" LAB_CLIENTS="$CLIENTS" LAB_FAULTS="$FAULTS" \
+    LAB_PACKAGES="$PACKAGES" LAB_RUN="$RUN" LAB_VM="$vm" LAB_CLIENTS="$CLIENTS" LAB_FAULTS="$FAULTS" LAB_LOCKS="$LOCKS" \
     8<>"$dir/line" 9>/dev/null </dev/null >>"$dir/log" 2>&1 &
   echo $! >"$dir/pid"
   disown                                  # no word from bash when it is killed
@@ -120,7 +121,8 @@ ready() {
 
 mount_export() {
   local options="vers=$VERSION,proto=tcp" path=/
-  if [ "$VERSION" = 3 ]; then path=/srv/export options+=,nolock; fi
+  if [ "$VERSION" = 3 ]; then path=/srv/export; fi
+  if [ "$VERSION$LOCKS" = 3 ]; then options+=,nolock; fi
   if [ -n "$FAULTS" ]; then options+=,port=$FAULTS; fi
   if [ -n "$MOUNT" ]; then options+=,$MOUNT; fi
   run_in "$1" 120 mount.nfs "10.99.0.1:$path" /nfs -o "$options" || die "$1 can't mount -o $options"
@@ -163,13 +165,14 @@ free_ports() {   # below the range from which Linux serves those who don't care
 
 up() {
   local option vm pid pids=()
-  CLIENTS=2 VERSION=4.2 MOUNT= FAULTS=
-  while getopts n:v:o:f option; do
+  CLIENTS=2 VERSION=4.2 MOUNT= FAULTS= LOCKS=
+  while getopts n:v:o:fl option; do
     case $option in
       n) CLIENTS=$OPTARG ;;
       v) VERSION=$OPTARG ;;
       o) MOUNT=$OPTARG ;;
       f) FAULTS=$FAULT_PORT ;;
+      l) LOCKS=yes ;;
       *) exit 2 ;;
     esac
   done
@@ -179,7 +182,7 @@ up() {
   mkdir -p "$RUN/umid" "$RUN/shared"
   trap down EXIT                          # until it has come up
   PORT=$(free_ports)
-  declare -p CLIENTS VERSION MOUNT FAULTS PORT >"$RUN/config"
+  declare -p CLIENTS VERSION MOUNT FAULTS LOCKS PORT >"$RUN/config"
   truncate -s 256M "$RUN/disk"
   mkfs.ext4 -q -E lazy_itable_init=1 "$RUN/disk"
 

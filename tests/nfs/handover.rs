@@ -1,0 +1,63 @@
+//! How soon a lock that one client gives back is another's, who has waited for it.
+
+use std::{thread, time::Duration};
+
+use crate::{
+    lab::{Lab, Options},
+    scene::{lab_for, measuring_seconds, say},
+    tenure::{self, handovers},
+    terms::Terms,
+};
+
+const HOLDS_MS: [u64; 3] = [50, 300, 2000];
+
+#[test]
+fn handover_between_clients_v3() {
+    handover_between_clients("handover3", "3");
+}
+
+#[test]
+fn handover_between_clients_v42() {
+    handover_between_clients("handover42", "4.2");
+}
+
+fn handover_between_clients(name: &str, version: &str) {
+    let Some(lab) = lab_for(name, version, &Options::default()) else { return };
+    let lab = &lab;
+    let all = thread::scope(|scope| {
+        HOLDS_MS
+            .map(|hold| scope.spawn(move || relay(lab, hold)))
+            .map(|relay| relay.join().expect("a relay"))
+    });
+    say(&format!(
+        "NFSv{version}: from unlock on one client to lock's return on another, that had waited:"
+    ));
+    for (hold, times) in HOLDS_MS.into_iter().zip(all) {
+        let [half, almost_all, all] = [50, 99, 100].map(|percent| percentile(&times, percent));
+        say(&format!(
+            "  held for {hold:4} ms: median {half:4} ms, p99 {almost_all:4} ms, at most {all:4} ms, of {}",
+            times.len()
+        ));
+    }
+}
+
+/// Two clients hold a lock by turns.
+fn relay(lab: &Lab, hold: u64) -> Vec<Duration> {
+    let name = format!("held-{hold}");
+    let terms = Terms::by_default(&name);
+    let rounds = (measuring_seconds() * 1000 / hold).max(4);
+    let job = |client: &str| {
+        let first = client.trim_start_matches('c');
+        lab.worker(client, &format!("relay {terms} {hold} {rounds} {first}")).finished()
+    };
+    let tenures = tenure::among(&lab.par(job).concat(), &lab.shared);
+    assert_eq!(tenure::overlaps(&tenures), []);
+    let [times, on_one_client] = handovers(&tenures);
+    assert_eq!((times.len() as u64, on_one_client.len()), (rounds - 1, 0));
+    times
+}
+
+/// In milliseconds.
+fn percentile(times: &[Duration], percent: usize) -> u128 {
+    times[(times.len() * percent / 100).min(times.len() - 1)].as_millis()
+}

@@ -1,0 +1,91 @@
+//! What it costs the server when clients wait for a lock that is held for long.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    lab::{Lab, Options},
+    scene::{lab_for, measuring_seconds, say, while_held},
+    terms::Terms,
+};
+
+/// How many threads wait in each of how many processes; each crowd has a client of its own.
+const CROWDS: [(u64, u64); 3] = [(1, 1), (1, 100), (20, 5)];
+
+const HOLDER: &str = "c1";
+
+/// After which all who wait poll as rarely as they ever will.
+const SETTLED: Duration = Duration::from_secs(10);
+
+#[test]
+fn requests_of_those_who_wait_v3() {
+    requests_of_those_who_wait("wait3", "3");
+}
+
+#[test]
+fn requests_of_those_who_wait_v42() {
+    requests_of_those_who_wait("wait42", "4.2");
+}
+
+fn requests_of_those_who_wait(name: &str, version: &str) {
+    let options = Options { clients: 1 + CROWDS.len(), ..Options::default() };
+    let Some(lab) = lab_for(name, version, &options) else { return };
+    let terms = Terms::by_default("long");
+    let mut crowds = Vec::new();
+    while_held(
+        &lab,
+        &terms,
+        HOLDER,
+        || lab.worker(HOLDER, &format!("hold {terms}")),
+        || crowds = lab_full_of_waiters(&lab, &terms),
+    );
+    say(&format!("NFSv{version}: requests of those who wait for a lock that is held for long:"));
+    for ((processes, threads), crowd) in CROWDS.into_iter().zip(crowds) {
+        let Crowd { to_begin, a_second } = crowd;
+        say(&format!(
+            "  {processes:2} x {threads:3} threads: {a_second:5.1} a second; {to_begin} in the beginning"
+        ));
+    }
+}
+
+/// What the clients of those who wait asked for.
+struct Crowd {
+    to_begin: u32,
+    a_second: f64,
+}
+
+fn lab_full_of_waiters(lab: &Lab, terms: &Terms) -> Vec<Crowd> {
+    let clients: Vec<_> = lab.clients().into_iter().filter(|client| client != HOLDER).collect();
+    let counts =
+        || -> Vec<u64> { clients.iter().map(|client| lab.stats(client).values().sum()).collect() };
+    thread::scope(|scope| {
+        let mounted = counts();
+        let mut waiters = Vec::new();
+        for (client, (processes, threads)) in clients.iter().zip(CROWDS) {
+            let job = format!("crowd {processes} wait {terms} {threads}");
+            waiters.push(scope.spawn(move || lab.worker(client, &job).finished()));
+        }
+        let all: u64 = CROWDS.iter().map(|(processes, threads)| processes * threads).sum();
+        lab.shared.await_tickets(usize::try_from(all).expect("a few"));
+        thread::sleep(SETTLED);
+
+        let (began, settled) = (Instant::now(), counts());
+        thread::sleep(Duration::from_secs(measuring_seconds()));
+        let (seconds, waited) = (began.elapsed().as_secs_f64(), counts());
+        lab.shared.cue(&terms.cue("enough"));
+        for crowd in waiters {
+            crowd.join().expect("those who wait");
+        }
+        let more = |after: &[u64], before: &[u64], i| {
+            let more: u64 = after[i] - before[i];
+            u32::try_from(more).expect("a count")
+        };
+        let crowd = |i| Crowd {
+            to_begin: more(&settled, &mounted, i),
+            a_second: f64::from(more(&waited, &settled, i)) / seconds,
+        };
+        (0..CROWDS.len()).map(crowd).collect()
+    })
+}
