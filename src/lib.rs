@@ -42,12 +42,29 @@
 //! Whoever wants the lock `L` makes a *claim*, a file of its own beside it, and links it to the name
 //! `L`. link(2) succeeds for one of them; on NFS its answer may be lost, but the truth can be seen,
 //! for the lock file then is the claim's inode, with a link count of 2 (see `O_EXCL` in open(2)).
+//! Nobody else would use a claim's name, which has 64 random bits in it, so it is not created
+//! exclusively: that costs an NFS server a request more.
 //! The claim's mtime says when the lease ends. It is given in the *file server's* time, which is
 //! known for free, since a new file's ctime is stamped by the server; from then on the machine's
 //! monotonic clock carries it, so that nobody's date matters.
 //!
 //! A lock whose lease has been over for the clock slop, or whose holder is provably dead, is ended
 //! by whoever comes next.
+//!
+//! Where nobody contends, lock and unlock are nine system calls: the seven that the files need, and
+//! two looks; three with [`keep_claim`](Options::keep_claim). An NFS server is asked ten times, or
+//! six.
+//!
+//! # Waiting
+//!
+//! On one machine (Linux) those who wait for a lock stand in a queue, and are served in the order in
+//! which they came. Only the first of them looks at the lock file; it watches it by inotify(7) and
+//! polls at growing intervals, for what other machines do can't be heard. The place at the head of
+//! the queue is passed on with the lock, which wakes the next in line, and nobody else. Who had to
+//! wait the last time lets those go first who wait already; on a network file system the waiters of
+//! one host let those of others have their turn. The queue is a socket in the abstract namespace of
+//! unix(7): it leaves nothing behind, ends with its processes, and is no more than a hint. Whoever
+//! is in another network namespace, or brings a [clock](Options::clock) of its own, only polls.
 //!
 //! # Succession
 //!

@@ -171,7 +171,8 @@ impl Options {
         self
     }
 
-    /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook.
+    /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook. Waiters then
+    /// wait by it alone: they poll, and are in no [queue](crate#waiting).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
         self.clock = Some(clock);
         self
