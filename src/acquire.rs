@@ -36,6 +36,9 @@ pub(crate) enum Patience<'a> {
     Endless,
 }
 
+/// After how long patience that depends on something else is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 /// How often to try for a lock that looks free before a pause is due all the same.
 const AT_ONCE: u64 = 4;
 
@@ -244,7 +247,7 @@ impl Contender<'_> {
             Patience::For(limit) => limit.saturating_sub(context.now().saturating_sub(self.begun)),
             Patience::While(go_on) => {
                 if go_on(obstacle) {
-                    context.polling.cap
+                    ASK_AGAIN
                 } else {
                     Duration::ZERO
                 }

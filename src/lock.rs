@@ -112,8 +112,8 @@ impl Lock {
     }
 
     /// Acquires the lock, and goes on waiting while `go_on` says so: to be told whom one waits
-    /// for, or to be able to give up when a signal comes. It is asked before each pause, so at
-    /// least every second unless [`Options::polling`](crate::Options::polling) says otherwise.
+    /// for, or to be able to give up when a signal comes. It is asked at least every 100 ms, and
+    /// before anything is waited for.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ pub(crate) struct Waiter {
     watch: Option<Watch>,
     /// The claim of whoever was last seen to hold the lock.
     holder: Option<PathBuf>,
-    /// Behind others: when to look for oneself.
+    /// When to look at the lock file if nothing is heard until then.
     look_at: Option<Duration>,
 }
 
@@ -90,16 +90,16 @@ impl Waiter {
 
     /// Behind others.
     fn stand(&mut self, context: &Context, behind: Behind, at_most: Duration) -> Woken {
-        let now = context.now();
         let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
-        let look_at = *self.look_at.get_or_insert(now + context.polling.cap * times);
-        match behind.wait(look_at.saturating_sub(now).min(at_most)) {
+        let pause = self.pause_until_look(context, |_| context.polling.cap * times);
+        match behind.wait(pause.min(at_most)) {
             Word::Turn(mut turn) => {
                 if turn.row >= TURNS_IN_A_ROW {
                     turn.row = 0;
                     stand_back(context);
                 }
                 self.place = Some(Place::Head(turn));
+                self.look_at = None;
                 Woken::Turn
             }
             Word::Gone => {
@@ -108,11 +108,7 @@ impl Waiter {
             }
             Word::None => {
                 self.place = Some(Place::Behind(behind));
-                if context.now() < look_at {
-                    return Woken::Early;
-                }
-                self.look_at = None;
-                Woken::Look
+                self.look_if_it_is_time(context)
             }
         }
     }
@@ -138,11 +134,39 @@ impl Waiter {
                 Some(Err(_)) => self.watch = None,
             }
         }
-        let pause = self.backoff.pause((context.random)()).min(at_most);
+        let pause =
+            self.pause_until_look(context, |waiter| waiter.backoff.pause((context.random)()));
         match (&self.watch, holder) {
-            (Some(watch), Some(_)) => watch.wait(pause),
-            _ => context.clock.sleep(pause),
+            (Some(watch), Some(_)) if watch.wait(pause.min(at_most)) => {
+                self.look_at = None;
+                return Woken::Look;
+            }
+            (Some(_), Some(_)) => {}
+            _ => context.clock.sleep(pause.min(at_most)),
         }
+        self.look_if_it_is_time(context)
+    }
+
+    /// What is left of a pause that has begun, or else of one that begins now.
+    fn pause_until_look(
+        &mut self,
+        context: &Context,
+        next: impl FnOnce(&mut Waiter) -> Duration,
+    ) -> Duration {
+        let now = context.now();
+        let look_at = match self.look_at {
+            Some(look_at) => look_at,
+            None => now.saturating_add(next(self)),
+        };
+        self.look_at = Some(look_at);
+        look_at.saturating_sub(now)
+    }
+
+    fn look_if_it_is_time(&mut self, context: &Context) -> Woken {
+        if self.look_at.is_some_and(|look_at| context.now() < look_at) {
+            return Woken::Early;
+        }
+        self.look_at = None;
         Woken::Look
     }
 }

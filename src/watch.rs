@@ -33,10 +33,12 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits until something happens, or for `time`.
-    pub(crate) fn wait(&self, time: Duration) {
-        if let Ok(true) = wait_readable(self.inotify.as_fd(), time) {
+    /// Waits until something happens, or for `time`. Says whether anything did.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let heard = wait_readable(self.inotify.as_fd(), time).unwrap_or(false);
+        if heard {
             let _ = self.inotify.read_events(); // which they were does not matter
         }
+        heard
     }
 }
