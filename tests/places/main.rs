@@ -319,7 +319,7 @@ fn a_file_system_that_refuses_a_step() {
         for (request, operation) in [
             (Request::Create, Operation::Create),
             (Request::Write, Operation::Create),
-            (Request::SetAttributes, Operation::Touch),
+            (Request::SetAttributes, Operation::Create), // a claim is made with its date
             (Request::Link, Operation::Link),
         ] {
             place.refuse(request, errno);
