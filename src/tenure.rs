@@ -313,14 +313,22 @@ impl Tenure {
         }
     }
 
-    /// Ends the tenure without releasing the lock: makes sure of it, and of its lease, before
-    /// `hand_over` makes it another's in one operation. The claim is of no use then, and goes.
+    /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over` makes
+    /// it another's in one operation. The claim is of no use then, and goes.
     pub(crate) fn let_go(
         &self,
         hand_over: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.refresh()?;
-        self.with_claim(|_| if self.is_in_time() { hand_over() } else { Err(self.expired()) })?;
+        self.with_claim(|_| {
+            if !self.is_in_time() {
+                return Err(self.expired());
+            }
+            // Who can't tell whether the lock is another's by now may only act on it as one who is
+            // late does.
+            let handed_over = hand_over();
+            self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
+            handed_over
+        })?;
         self.held.store(false, Ordering::Release);
         drop(self.lock_claim().take());
         Ok(())
