@@ -44,8 +44,7 @@ impl SimProcesses {
     fn id_of(&self, process: usize) -> ProcessId {
         let world = self.0.world();
         let state = &world.processes[process];
-        let boot = (state.client as u64) << 8 | state.boot;
-        ProcessId { pid: state.pid, proof: Some(Proof { world: boot, started: 1 }) }
+        ProcessId { pid: state.pid, proof: Some(Proof { world: state.boot_id(), started: 1 }) }
     }
 
     /// The process of that number in this boot of this machine, and whether it runs.

@@ -95,6 +95,8 @@ impl Monitor {
                 it.over = true; // succeeded
             });
         }
+        // Nor is the lock file its own, for all that it knows.
+        let file = file.filter(|_| !left.is_zero());
         let ends = now + left;
         match self.tenures.last_mut() {
             Some(last) if last.process == process && !last.over => {

@@ -50,6 +50,13 @@ pub(super) struct ProcessState {
     pub(super) stalled_until: Duration,
 }
 
+impl ProcessState {
+    /// What tells this boot of its machine from all others.
+    pub(super) fn boot_id(&self) -> u64 {
+        (self.client as u64) << 8 | self.boot
+    }
+}
+
 /// A machine: its own caches, clocks and boots.
 #[derive(Debug, Default)]
 pub(super) struct Client {
@@ -126,9 +133,11 @@ impl World {
     /// The lock file, and whether it says of this process what proves it dead one day.
     pub(super) fn lock_file(&self, process: usize) -> Option<LockFile> {
         let lock = Path::new(PATH);
-        let owner = format!("|{}|x", self.processes[process].pid);
+        let state = &self.processes[process];
+        let (pid, boot) = (format!("|{}|x", state.pid), format!("w{:012x}s", state.boot_id()));
         let content = String::from_utf8_lossy(self.server.content(lock)?);
-        Some(LockFile { handle: self.server.find(lock)?, is_provable: content.contains(&owner) })
+        let is_provable = content.contains(&pid) && content.contains(&boot);
+        Some(LockFile { handle: self.server.find(lock)?, is_provable })
     }
 
     /// The process of that number in this boot of the machine of another.
