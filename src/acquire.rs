@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
-use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look};
+use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look, names_claim};
 use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
@@ -177,7 +177,10 @@ impl Contender<'_> {
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
                     return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
                 }
-                Verdict::Mine if linked(claim)?.is_some() => return Ok(Release::NotNeeded),
+                // Two names, or one: the lock file without its claim, which was swept.
+                Verdict::Mine if linked(claim)?.is_some() || !claim.is_there()? => {
+                    return Ok(Release::NotNeeded);
+                }
                 Verdict::Mine | Verdict::NotLinked => return Err(no_hard_links(claim, None)),
                 Verdict::Over(over, holder) => {
                     let judge = &mut self.judge;
@@ -320,7 +323,9 @@ fn link(claim: &Claim) -> Result<Link, Error> {
     };
     let is_linked = linked(claim)?.is_some();
     if !claim.is_there()? {
-        return Ok(Link::Swept);
+        // A sweeper that had found it expired may have been late, and have removed it after it was
+        // linked: the lock file is ours without it, and nobody else will ever know.
+        return Ok(if names_claim(claim)? { Link::Made } else { Link::Swept });
     }
     match error {
         _ if is_linked => Ok(Link::Made),

@@ -13,6 +13,7 @@ use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
 use crate::names::Names;
 use crate::process::{Processes, hash};
+use crate::safeguard::Safeguard;
 use crate::wait::{Backoff, Polling};
 
 /// One lock, as one handle and the clones of it see it.
@@ -55,7 +56,8 @@ impl Context {
     /// The time on the server, by which another's lease is judged: never too late, so that nobody
     /// judges early. Before the server was heard of, this machine's date must do.
     pub(crate) fn server_time(&self) -> SystemTime {
-        self.server.earliest(self.now()).unwrap_or_else(|| self.clock.wall())
+        let known = self.server.earliest(self.now()).filter(|_| Safeguard::ServersTime.stands());
+        known.unwrap_or_else(|| self.clock.wall())
     }
 
     /// The time on the server from which a lease of our own is counted: never too early.

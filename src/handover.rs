@@ -31,6 +31,8 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
             .find(pid)
             .map_err(|_| Error::NoSuchOwner { path: context.lock().into(), pid })?,
     };
+    // First, so that the new claim's lease ends no earlier than ours.
+    tenure.refresh()?;
     let mut new = Claim::make_for(&owner, context, tenure.lifetime())?;
     let aside = context.names.aside(&new.name.nonce, context.random_number());
     let linked = context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside));

@@ -11,6 +11,7 @@ use crate::fs::{Attr, FileId};
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::names::{CONTENT_MAX, ClaimName};
 use crate::process::Life;
+use crate::safeguard::Safeguard;
 
 /// One tenure of the lock. An inode number alone is no identity, since file systems use them
 /// again at once; the claim's name has a nonce.
@@ -114,9 +115,19 @@ pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
     Ok(lock_file_like(claim)?.filter(|attr| attr.nlink >= 2))
 }
 
-/// Whether the lock file is this claim's inode.
+/// Whether the lock file is this claim's inode, though the claim may have been swept.
 pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
-    Ok(lock_file_like(claim)?.is_some() && claim.is_there()?)
+    Ok(lock_file_like(claim)?.is_some() && (claim.is_there()? || names_claim(claim)?))
+}
+
+/// Whether the lock file is this claim's inode and names it: for a claim that may not be there to
+/// be asked.
+pub(crate) fn names_claim(claim: &Claim) -> Result<bool, Error> {
+    match look(&claim.context)? {
+        Sight::Held(held, _) => Ok(held.id == claim.id && held.claim == claim.name),
+        Sight::Free | Sight::NotALock => Ok(false),
+        Sight::Unreadable(error) => Err(Error::io(Operation::Read, claim.context.lock())(error)),
+    }
 }
 
 /// What the second look shows, in the seat.
@@ -248,7 +259,8 @@ impl Judge {
             Some((claim, since)) if *claim == held.claim => *since,
             _ => self.dead_since.insert((held.claim.clone(), now)).1,
         };
-        context.is_local() || now.saturating_sub(since) >= context.clock_slop
+        let nothing_is_under_way = context.is_local() || !Safeguard::RestForTheDead.stands();
+        nothing_is_under_way || now.saturating_sub(since) >= context.clock_slop
     }
 }
 

@@ -12,6 +12,10 @@ pub(crate) enum Safeguard {
     SecondLook,
     /// Whoever takes a seat first touches its claim.
     TouchBeforeSeat,
+    /// Whoever finds that its claim has expired in a seat does not come back to it.
+    ForfeitedSeat,
+    /// The seats of those who died in theirs stay for as long as the lock file is what it was.
+    SeatsOfTheDead,
     /// A holder whose lease is over takes a seat too.
     LateHolderTakesSeat,
     /// A waiter keeps its claim's lease ahead.
@@ -22,6 +26,12 @@ pub(crate) enum Safeguard {
     FreshFromShelf,
     /// What the rename caught is looked at, and put back if it was another's.
     LookAtCatch,
+    /// Leases are judged by the server's time, not by the machine's date.
+    ServersTime,
+    /// On a network a dead holder's last request is given time.
+    RestForTheDead,
+    /// A holder whose claim was swept looks whether the lock file is still its own.
+    SweptClaim,
 }
 
 #[cfg(not(test))]

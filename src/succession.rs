@@ -198,7 +198,10 @@ impl<'a> Seat<'a> {
     /// of those who died in theirs stay, and so does this one if it is forfeited: they must be
     /// passed over, not taken.
     pub(crate) fn leave(self) {
-        if self.claim.is_fresh() {
+        if !Safeguard::SeatsOfTheDead.stands() {
+            return self.close();
+        }
+        if self.claim.is_fresh() || !Safeguard::ForfeitedSeat.stands() {
             self.remove(self.number);
         } else {
             self.claim.forfeited = Some((self.nonce.clone(), self.number));

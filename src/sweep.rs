@@ -50,8 +50,8 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
     Ok(abandoned && !is_in_use(context, &attr, neighbour)?)
 }
 
-/// Looked at last, after the file was seen to be abandoned: an abandoned file never becomes the
-/// lock file, for its owner would touch it first.
+/// Looked at last, after the file was seen to be abandoned. An owner that has stood still may make
+/// it the lock file nevertheless: one that finds its claim gone looks whether it did.
 fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bool, Error> {
     Ok(match (look(context)?, neighbour) {
         (Sight::Free | Sight::NotALock, _) => false,

@@ -13,7 +13,7 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
-use crate::judge::{self, Incarnation, Sight, linked, look_again_for_own};
+use crate::judge::{self, Incarnation, linked, look_again_for_own, names_claim};
 use crate::queue::Turn;
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -158,13 +158,17 @@ impl Tenure {
         for _ in 0..2 {
             let before = self.context.now();
             if claim.touch()? == Kept::Swept {
-                if !self.restore(claim)? {
+                if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
                     return Err(self.lost());
                 }
                 continue;
             }
             let Some(attr) = linked(claim)? else {
-                return Err(self.lost());
+                // Its other name may be gone, although an NFS client could still touch it.
+                if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
+                    return Err(self.lost());
+                }
+                continue;
             };
             // The touch has shown what time it is on the server now.
             self.context.server.set(attr.ctime, before, self.context.now());
@@ -180,7 +184,7 @@ impl Tenure {
     /// Gives a claim that somebody has removed (say, whoever cleans up temporary files) its name
     /// back, if the lock file is still ours; says whether it is.
     fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
-        if !self.is_named()? {
+        if !names_claim(claim)? {
             return Ok(false);
         }
         claim.restore(self.context.lock())?;
@@ -190,15 +194,6 @@ impl Tenure {
             claim.remove()?;
         }
         Ok(is_ours)
-    }
-
-    /// Whether the lock file says that it is ours: for a claim that may not be there to be asked.
-    fn is_named(&self) -> Result<bool, Error> {
-        match judge::look(&self.context)? {
-            Sight::Held(held, _) => Ok(held.is(&self.incarnation)),
-            Sight::Free | Sight::NotALock => Ok(false),
-            Sight::Unreadable(error) => Err(Error::io(Operation::Read, self.context.lock())(error)),
-        }
     }
 
     /// Renews a lease that is over, if nobody has ended it.
@@ -231,21 +226,13 @@ impl Tenure {
 
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        if !self.with_claim(|claim| self.has_lock_file(claim))? {
+        if !self.with_claim(|claim| has_lock_file(claim))? {
             return Err(self.lost());
         }
         if !self.is_in_time() {
             return Err(self.expired());
         }
         Ok(())
-    }
-
-    /// Whether the lock file is ours: by its attributes if they prove it, or else by what it says.
-    fn has_lock_file(&self, claim: &Claim) -> Result<bool, Error> {
-        match linked(claim)? {
-            Some(attr) if claim.is_surely(&attr) => Ok(true),
-            _ => self.is_named(),
-        }
     }
 
     /// Gives the lock back. Whatever comes of it, this tenure is over.
@@ -273,7 +260,7 @@ impl Tenure {
     /// Where nothing that is asked for is done twice, the lock file is simply removed. Whoever takes
     /// a lock again and again has asked for no more than that.
     fn unlink(&self, claim: &mut Claim) -> Result<End, Error> {
-        if self.shelf.is_none() && !self.has_lock_file(claim)? {
+        if self.shelf.is_none() && !has_lock_file(claim)? {
             return Err(self.lost());
         }
         // One operation follows the check.
@@ -326,14 +313,22 @@ impl Tenure {
         }
     }
 
-    /// Ends the tenure without releasing the lock: makes sure of it, and of its lease, before
-    /// `hand_over` makes it another's in one operation. The claim is of no use then, and goes.
+    /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over` makes
+    /// it another's in one operation. The claim is of no use then, and goes.
     pub(crate) fn let_go(
         &self,
         hand_over: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.refresh()?;
-        self.with_claim(|_| if self.is_in_time() { hand_over() } else { Err(self.expired()) })?;
+        self.with_claim(|_| {
+            if !self.is_in_time() {
+                return Err(self.expired());
+            }
+            // Who can't tell whether the lock is another's by now may only act on it as one who is
+            // late does.
+            let handed_over = hand_over();
+            self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
+            handed_over
+        })?;
         self.held.store(false, Ordering::Release);
         drop(self.lock_claim().take());
         Ok(())
@@ -377,6 +372,14 @@ impl Tenure {
                 report!(error, "a lock was not released as it should be");
             }
         }
+    }
+}
+
+/// Whether the lock file is ours: by its attributes if they prove it, or else by what it says.
+fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
+    match linked(claim)? {
+        Some(attr) if claim.is_surely(&attr) => Ok(true),
+        _ => names_claim(claim),
     }
 }
 

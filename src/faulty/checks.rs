@@ -86,6 +86,17 @@ impl<'a> Check<'a> {
         self.expect(is_right, || format!("{doing}: WRONG ERROR: {message}"));
     }
 
+    /// Whether what is said of a lock that another holds is true: `None` says that nobody does.
+    pub(super) fn says(&mut self, doing: &str, said: Result<Option<bool>, Error>) {
+        // The file system itself may say that there is no lock file.
+        let may_be_gone = self.fault.is_some_and(|fault| fault.errno == libc::ENOENT);
+        match said {
+            Ok(Some(is_true)) => self.expect(is_true, || format!("{doing}: A FALSEHOOD")),
+            Ok(None) => self.expect(may_be_gone, || format!("{doing}: NOBODY holds it")),
+            Err(error) => self.failed(doing, &error, false),
+        }
+    }
+
     /// What must be so once the operations no longer fail: nothing is left behind, whoever comes
     /// next has the lock in time, and nothing else was touched.
     pub(super) fn finish(mut self) -> Vec<String> {

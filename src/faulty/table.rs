@@ -104,6 +104,7 @@ table! {
     unlock_late
     unlock_very_late
     handed_over
+    asked_about
     sweep
     break_if
 }

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::checks::Check;
 use super::scene::{LIFETIME, NEIGHBOUR, PEER, SLOP, Scene, US, truth};
 use crate::error::Error;
 use crate::guard::LockGuard;
-use crate::holder::Owner;
+use crate::holder::{Holder, Owner, State};
 use crate::lock::Lock;
 
 pub(super) type Use = fn(&Scene, &mut Check);
@@ -159,6 +159,27 @@ pub(super) fn handed_over(scene: &Scene, check: &mut Check) {
             check.expect(adopted.is_ok(), || format!("adopt: not again: {adopted:?}"));
         }
     }
+}
+
+/// Another holds it, and we only ask about it.
+pub(super) fn asked_about(scene: &Scene, check: &mut Check) {
+    let holder = scene.lock_of(PEER).lock().unwrap();
+    let lock = scene.lock_of(US);
+    check.is_contended = true;
+    check.arm();
+    let is_holder = |found: Option<Holder>| found.map(|it| it.claim_path() == holder.claim_path());
+    check.says("holder", lock.holder().map(is_holder));
+    let is_future = |ends: Option<SystemTime>| ends.map(|ends| ends > scene.server_time());
+    check.says("expiration", lock.expiration().map(is_future));
+    let is_held =
+        |state| if state == State::Unlocked { None } else { Some(state == State::Unknown) };
+    check.says("state", lock.state().map(is_held));
+    let is_locked = lock.is_locked();
+    check.expect(matches!(is_locked, Ok(false)), || format!("is_locked: {is_locked:?}"));
+    scene.fs.disarm();
+    check.holds("the holder", &holder);
+    let released = holder.unlock();
+    check.expect(released.is_ok(), || format!("the holder: {released:?}"));
 }
 
 /// Beside a live lock there are a claim, a seat and a put-aside file of the dead.

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::server::{Answer, Handle, Request};
@@ -74,8 +73,6 @@ impl Cache {
 pub(super) struct SimFs {
     pub(super) process: Process,
     pub(super) local: bool,
-    /// What this process has made, whatever became of the names.
-    pub(super) claims: Arc<Mutex<BTreeMap<PathBuf, Handle>>>,
 }
 
 impl SimFs {
@@ -129,7 +126,6 @@ impl Fs for SimFs {
     ) -> io::Result<Attr> {
         match self.ask(Request::Create(path.to_owned()))? {
             Answer::Attr(handle, attr) => {
-                self.claims.lock().unwrap().insert(path.to_owned(), handle);
                 self.ask(Request::Write(handle, content.to_owned()))?;
                 self.ask(Request::SetMtime(handle, mtime(&attr)))?;
                 Ok(attr)

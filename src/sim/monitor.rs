@@ -1,61 +1,127 @@
 //! What must hold in every run, whatever the scheduler does.
 
+use std::path::Path;
 use std::time::Duration;
+
+use super::scenario::PATH;
+use super::server::{Handle, Request, Server};
+
+/// Whoever holds a lock that was detached, and that nobody has adopted yet.
+pub(super) const NOBODY: usize = usize::MAX;
 
 /// Who holds the lock, as the holders themselves believe.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
+    pub(super) rules: Rules,
     tenures: Vec<Tenure>,
-    /// The machines that more than one process runs on.
-    pub(super) shared_clients: Vec<usize>,
-    pub(super) violation: Option<String>,
+    /// Of each process, its machine and the boot of it.
+    machines: Vec<(usize, u64)>,
+    /// Since when each process is over, as others on its machine can see.
+    deaths: Vec<Option<Duration>>,
+    violation: Option<String>,
+    /// Why nothing more is promised in this run: a neighbour has broken a lock by its own rules.
+    pub(super) excuse: Option<String>,
+}
+
+/// What the monitor goes by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    /// Nothing that was asked for is under way when its process dies.
+    pub(super) local: bool,
+    /// For how long those on the same machine must have seen a holder dead.
+    pub(super) dead_wait: Duration,
+    /// Nobody is succeeded, ever.
+    pub(super) never: bool,
+    /// A RENAME may be executed twice: it then catches another's lock file, which is put back.
+    pub(super) may_be_caught: bool,
+}
+
+/// The lock file of a tenure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LockFile {
+    pub(super) handle: Handle,
+    /// Whether it says which process holds it, and what it takes to prove it dead.
+    pub(super) is_provable: bool,
 }
 
 #[derive(Debug)]
 struct Tenure {
     process: usize,
-    client: usize,
+    file: Option<LockFile>,
     /// Until when the holder believes its lease to run.
     ends: Duration,
     over: bool,
-    /// Since when the holder is dead, which others on its machine can see.
-    dead_since: Option<Duration>,
 }
 
 impl Monitor {
+    pub(super) fn new(rules: Rules) -> Monitor {
+        Monitor { rules, ..Monitor::default() }
+    }
+
+    pub(super) fn joins(&mut self, client: usize, boot: u64) {
+        self.machines.push((client, boot));
+        self.deaths.push(None);
+    }
+
+    pub(super) fn is_wrong(&mut self, what: String) {
+        if self.excuse.is_none() && self.violation.is_none() {
+            self.violation = Some(what);
+        }
+    }
+
+    pub(super) fn violation(&mut self) -> Option<String> {
+        self.violation.take()
+    }
+
     /// A process was told that it holds the lock, or still holds it, for so long.
     pub(super) fn holds(
         &mut self,
         process: usize,
-        client: usize,
+        file: Option<LockFile>,
         now: Duration,
         left: Duration,
-        dead_wait: Duration,
     ) {
-        for other in &self.tenures {
-            // Who stalled on the way knows that it holds nothing.
-            let runs =
-                !left.is_zero() && other.process != process && !other.over && now < other.ends;
-            // Its death can be seen on its own machine, by whoever else is there.
-            let is_seen = self.shared_clients.contains(&other.client);
-            let dead = other.dead_since.is_some_and(|since| now >= since + dead_wait);
-            let succeeded = is_seen && dead;
-            if runs && !succeeded {
-                let (first, ends) = (other.process, other.ends);
-                self.violation = Some(format!(
-                    "process {process} holds the lock at {now:?} while the lease of process \
-                     {first} runs until {ends:?}"
-                ));
-            }
+        let others = self.tenures.iter().filter(|other| other.process != process);
+        // Who stalled on the way knows that it holds nothing.
+        if let Some(other) = others.filter(|_| !left.is_zero()).find(|it| self.is_live(it, now)) {
+            let (first, ends) = (other.process, other.ends);
+            self.is_wrong(format!(
+                "process {process} holds the lock at {now:?} while the lease of process {first} \
+                 runs until {ends:?}"
+            ));
         }
+        if !left.is_zero() {
+            self.tenures.iter_mut().filter(|other| other.process != process).for_each(|it| {
+                it.over = true; // succeeded
+            });
+        }
+        // Nor is the lock file its own, for all that it knows.
+        let file = file.filter(|_| !left.is_zero());
         let ends = now + left;
         match self.tenures.last_mut() {
-            Some(last) if last.process == process && !last.over => last.ends = ends,
+            Some(last) if last.process == process && !last.over => {
+                (last.ends, last.file) = (ends, file);
+            }
             _ => {
-                let (over, dead_since) = (false, None);
-                self.tenures.push(Tenure { process, client, ends, over, dead_since });
+                self.tenures.push(Tenure { process, file, ends, over: false });
             }
         }
+    }
+
+    /// Whether nobody may take the lock from this holder.
+    fn is_live(&self, tenure: &Tenure, now: Duration) -> bool {
+        let is_dead =
+            self.seen_dead(tenure).is_some_and(|since| now >= since + self.rules.dead_wait);
+        !tenure.over && (self.rules.never || now < tenure.ends) && !is_dead
+    }
+
+    /// Since when it can be seen that this holder is dead: by whoever else is on its machine, if
+    /// the lock file says what it takes.
+    fn seen_dead(&self, tenure: &Tenure) -> Option<Duration> {
+        tenure.file.filter(|file| file.is_provable)?;
+        let machine = self.machines.get(tenure.process)?;
+        let there = self.machines.iter().filter(|other| *other == machine).count();
+        self.deaths[tenure.process].filter(|_| there > 1)
     }
 
     /// A process begins to release the lock, or was told that it has lost it.
@@ -66,12 +132,72 @@ impl Monitor {
     }
 
     pub(super) fn dies(&mut self, process: usize, now: Duration) {
-        for tenure in self.tenures.iter_mut().filter(|tenure| tenure.process == process) {
-            tenure.dead_since = Some(now);
+        self.deaths[process].get_or_insert(now);
+    }
+
+    /// A machine is booted again: whoever has not been seen dead for long enough never will be.
+    pub(super) fn reboots(&mut self, client: usize, boot: u64, now: Duration) {
+        let dead_wait = self.rules.dead_wait;
+        for (machine, death) in self.machines.iter().zip(&mut self.deaths) {
+            if *machine == (client, boot) {
+                *death = death.filter(|since| now >= *since + dead_wait);
+            }
         }
     }
 
     pub(super) fn tenures(&self) -> usize {
         self.tenures.len()
+    }
+
+    /// The machine, and the boot of it, in which it can be seen that whoever holds the lock file is
+    /// dead, if it is.
+    pub(super) fn deathbed(&self, file: Handle) -> Option<(usize, u64)> {
+        let last = self
+            .tenures
+            .last()
+            .filter(|last| last.file.is_some_and(|held| held.handle == file && held.is_provable))?;
+        self.deaths.get(last.process).copied().flatten()?;
+        self.machines.get(last.process).copied()
+    }
+
+    /// What a process asks the server to do, which does it now: nobody takes a live lock away, and
+    /// nothing but the lock's own names is touched.
+    pub(super) fn sees(
+        &mut self,
+        process: usize,
+        request: &Request,
+        server: &Server,
+        now: Duration,
+    ) {
+        let lock = Path::new(PATH);
+        let (removed, made) = match request {
+            Request::Create(path) | Request::Link(_, path) => (None, Some(path)),
+            Request::Remove(path) => (Some(path), None),
+            Request::Rename(from, to) => (Some(from), Some(to)),
+            _ => return,
+        };
+        for path in [removed, made].into_iter().flatten() {
+            let name = path.as_os_str().as_encoded_bytes();
+            let rest = name.strip_prefix(PATH.as_bytes());
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|")) {
+                self.is_wrong(format!("process {process} touches {}", path.display()));
+            }
+        }
+        let replaces = matches!(request, Request::Rename(_, to) if to == lock);
+        if removed.is_none_or(|path| path != lock) && !replaces || self.rules.may_be_caught {
+            return;
+        }
+        let file = server.find(lock);
+        let is_robbed = |it: &Tenure| {
+            it.process != process && it.file.is_some_and(|held| Some(held.handle) == file)
+        };
+        let robbed = self.tenures.iter().find(|it| is_robbed(it) && self.is_live(it, now));
+        if let Some(Tenure { process: holder, ends, .. }) = robbed {
+            self.is_wrong(format!(
+                "process {process} takes the lock away at {now:?} from process {holder}, whose \
+                 lease runs until {ends:?}"
+            ));
+        }
+        self.tenures.iter_mut().filter(|it| is_robbed(it)).for_each(|it| it.over = true);
     }
 }

@@ -1,5 +1,8 @@
 //! Who decides what happens next: every decision of a run is one number.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 /// Decides between the options of a step. Option 0 is what an undisturbed run would do.
 pub(super) trait Schedule {
     fn choose(&mut self, options: &[Choice]) -> usize;
@@ -30,14 +33,9 @@ impl Exhaustive {
         Exhaustive { budget, path: Vec::new(), at: 0 }
     }
 
-    /// Goes back to the beginning of the same run.
-    pub(super) fn again(&mut self) {
-        self.at = 0;
-    }
-
     /// Goes on to the next run; false when there is none left.
     pub(super) fn next_run(&mut self) -> bool {
-        self.again();
+        self.at = 0;
         while let Some((chosen, options)) = self.path.pop() {
             let differing = self.path.iter().filter(|(chosen, _)| *chosen != 0).count();
             if chosen + 1 < options && differing < self.budget {
@@ -49,6 +47,15 @@ impl Exhaustive {
     }
 }
 
+impl Exhaustive {
+    /// What is special about this run.
+    pub(super) fn deviations(&self) -> Deviations {
+        let path = self.path.iter().enumerate();
+        let deviations = path.filter(|(_, (chosen, _))| *chosen != 0);
+        Deviations { at: 0, chosen: deviations.map(|(at, (chosen, _))| (at, *chosen)).collect() }
+    }
+}
+
 impl Schedule for Exhaustive {
     fn choose(&mut self, options: &[Choice]) -> usize {
         if self.at == self.path.len() {
@@ -57,6 +64,40 @@ impl Schedule for Exhaustive {
         let (chosen, _) = self.path[self.at];
         self.at += 1;
         chosen
+    }
+}
+
+/// One run: what it decides at which step where that is not option 0.
+#[derive(Debug)]
+pub(super) struct Deviations {
+    at: usize,
+    chosen: BTreeMap<usize, usize>,
+}
+
+impl Deviations {
+    /// Steps and options, as [`Display`](fmt::Display) writes them.
+    pub(super) fn parse(text: &str) -> Option<Deviations> {
+        let deviations = text.split(',').filter(|part| !part.is_empty()).map(|part| {
+            let (at, chosen) = part.split_once(':')?;
+            Some((at.parse().ok()?, chosen.parse().ok()?))
+        });
+        Some(Deviations { at: 0, chosen: deviations.collect::<Option<_>>()? })
+    }
+}
+
+impl fmt::Display for Deviations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> =
+            self.chosen.iter().map(|(at, chosen)| format!("{at}:{chosen}")).collect();
+        write!(f, "{}", parts.join(","))
+    }
+}
+
+impl Schedule for Deviations {
+    fn choose(&mut self, options: &[Choice]) -> usize {
+        let chosen = self.chosen.get(&self.at).copied().unwrap_or(0);
+        self.at += 1;
+        chosen.min(options.len() - 1)
     }
 }
 

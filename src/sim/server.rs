@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::scenario::PATH;
+use super::world::epoch;
 use crate::fs::{Attr, FileId};
 
 /// An inode as a client keeps hold of it: the number, and which of its uses.
@@ -65,6 +67,9 @@ pub(super) struct Server {
     epoch: SystemTime,
 }
 
+/// How the names of seats begin.
+const SEATS: &[u8] = b"/sim/L|break|";
+
 type Result<T> = std::result::Result<T, i32>;
 
 impl Server {
@@ -74,7 +79,7 @@ impl Server {
             names: BTreeMap::new(),
             generations: 0,
             changes: 0,
-            epoch: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            epoch: epoch(),
         }
     }
 
@@ -86,6 +91,47 @@ impl Server {
     pub(super) fn find(&self, path: &Path) -> Option<Handle> {
         let ino = *self.names.get(path)?;
         Some(Handle { ino, generation: self.inodes[&ino].generation })
+    }
+
+    /// What a file says.
+    pub(super) fn content(&self, path: &Path) -> Option<&[u8]> {
+        Some(&self.inodes[self.names.get(path)?].content)
+    }
+
+    /// When the last lease of those that stand in the way of the lock ends, of its holder and of
+    /// those in seats: since the run began.
+    pub(super) fn last_lease(&self) -> Option<Duration> {
+        let is_in_the_way = |path: &Path| {
+            path == Path::new(PATH) || path.as_os_str().as_encoded_bytes().starts_with(SEATS)
+        };
+        let ends = self.names.iter().filter(|(path, _)| is_in_the_way(path));
+        let ends = ends.map(|(_, ino)| self.inodes[ino].mtime.duration_since(self.epoch));
+        ends.flatten().max()
+    }
+
+    /// Whether somebody sits, or has died, in a seat of some succession.
+    pub(super) fn has_seats(&self) -> bool {
+        self.names().any(|path| path.as_os_str().as_encoded_bytes().starts_with(SEATS))
+    }
+
+    /// Puts files here that are nobody's business.
+    pub(super) fn add_strangers(&mut self, paths: &[&str]) {
+        for path in paths {
+            let created = self.execute(&Request::Create(path.into()), Duration::ZERO);
+            if let Ok(Answer::Attr(handle, _)) = created {
+                let content = path.as_bytes().to_owned();
+                let _ = self.execute(&Request::Write(handle, content), Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whether this file was never touched since it was made.
+    pub(super) fn is_untouched(&self, path: &str) -> bool {
+        self.names.get(Path::new(path)).is_some_and(|ino| {
+            let inode = &self.inodes[ino];
+            let is_early = (inode.mtime, inode.ctime) == (self.epoch, self.epoch);
+            is_early && inode.nlink == 1 && inode.content == path.as_bytes()
+        })
     }
 
     pub(super) fn execute(&mut self, request: &Request, now: Duration) -> Result<Answer> {

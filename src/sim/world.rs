@@ -1,28 +1,36 @@
 //! The world of one run: the server, the clients and their processes, and what each process is
 //! waiting for. The scheduler moves it on, one step at a time.
 
-use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::client::Cache;
-use super::monitor::Monitor;
+use super::monitor::{LockFile, Monitor};
+use super::scenario::{Caching, PATH};
 use super::server::{Answer, Handle, Request, Server};
-use crate::fs::{Attr, Clock};
-use crate::process::{Life, Process as ProcessId, Processes, Proof};
+use super::trace;
+use crate::fs::Attr;
+
+/// The server's date when a run begins.
+pub(super) fn epoch() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+/// A request, and when it was issued. A request is executed within the slop: that is the assumption.
+#[derive(Clone, Debug)]
+pub(super) struct Issued {
+    pub(super) request: Request,
+    pub(super) at: Duration,
+}
 
 /// What a process is waiting for.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
-    /// That its request is executed. A request is executed within the slop of being issued: that
-    /// is the assumption.
-    Execution {
-        request: Request,
-        issued: Duration,
-    },
+    /// That its request is executed.
+    Execution(Issued),
     /// That the answer reaches it: any time from now on.
-    Answer(Result<Answer, i32>),
+    Answer(Issued, Result<Answer, i32>),
     /// For a moment to come.
     Time(Duration),
     /// For nothing any more.
@@ -34,25 +42,28 @@ pub(super) enum Waiting {
 pub(super) struct ProcessState {
     pub(super) name: &'static str,
     pub(super) client: usize,
+    /// In which boot of its machine it runs, and its number there.
+    pub(super) boot: u64,
+    pub(super) pid: u32,
     pub(super) waiting: Waiting,
+    /// Until then it does not go on, whatever it waits for: stopped, swapped out, suspended.
+    pub(super) stalled_until: Duration,
 }
 
-/// Of what clients may use what they have cached, although it has changed since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Caching {
-    #[default]
-    Nothing,
-    Names,
-    /// Attributes and contents too: nothing is forced from the server.
-    Everything,
+impl ProcessState {
+    /// What tells this boot of its machine from all others.
+    pub(super) fn boot_id(&self) -> u64 {
+        (self.client as u64) << 8 | self.boot
+    }
 }
 
 /// A machine: its own caches, clocks and boots.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     pub(super) cache: Cache,
-    /// What its monotonic clock showed when the run began.
+    /// What its monotonic clock showed when the run began, or when it was booted.
     pub(super) uptime: Duration,
+    pub(super) booted_at: Duration,
     /// How far its idea of the date is off, in seconds.
     pub(super) wall_error: i64,
     pub(super) boot: u64,
@@ -64,8 +75,13 @@ pub(super) struct World {
     pub(super) server: Server,
     pub(super) clients: Vec<Client>,
     pub(super) processes: Vec<ProcessState>,
+    /// Requests under way that nobody waits for, and who has issued them: of those who have died
+    /// since, and second copies.
+    pub(super) strays: Vec<(usize, Issued)>,
     pub(super) monitor: Monitor,
     pub(super) caching: Caching,
+    /// A lock that was detached, as one process tells another: whose it is now, and its claim.
+    pub(super) handed_over: Option<(usize, PathBuf)>,
     /// The readable record of the run, kept only when it is to be shown.
     pub(super) trace: Option<Vec<String>>,
 }
@@ -78,18 +94,6 @@ pub(super) struct Process {
 }
 
 impl World {
-    pub(super) fn new(clients: Vec<Client>, caching: Caching, trace: bool) -> World {
-        World {
-            now: Duration::ZERO,
-            server: Server::new(),
-            clients,
-            processes: Vec::new(),
-            monitor: Monitor::default(),
-            caching,
-            trace: trace.then(Vec::new),
-        }
-    }
-
     pub(super) fn note(&mut self, process: usize, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let name = self.processes[process].name;
@@ -99,6 +103,7 @@ impl World {
 
     /// Executes a request of a process, and tells its client what the reply says of the directory.
     pub(super) fn execute(&mut self, process: usize, request: &Request) -> Result<Answer, i32> {
+        self.monitor.sees(process, request, &self.server, self.now);
         let before = self.server.changes;
         let answer = self.server.execute(request, self.now);
         let after = self.server.changes;
@@ -121,30 +126,42 @@ impl World {
             }
             _ => {}
         }
-        self.note(process, || show(request, &answer));
+        self.note(process, || trace::executed(request, &answer));
         answer
     }
-}
 
-/// One line of a trace.
-fn show(request: &Request, answer: &Result<Answer, i32>) -> String {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let asked = match request {
-        Request::Lookup(path) => format!("looks up {}", name(path)),
-        Request::GetAttr(handle) => format!("asks for the attributes of {handle}"),
-        Request::Read(handle) => format!("reads {handle}"),
-        Request::Create(path) => format!("creates {}", name(path)),
-        Request::Write(handle, _) => format!("writes {handle}"),
-        Request::SetMtime(handle, _) => format!("touches {handle}"),
-        Request::Link(handle, to) => format!("links {handle} to {}", name(to)),
-        Request::Rename(from, to) => format!("renames {} to {}", name(from), name(to)),
-        Request::Remove(path) => format!("removes {}", name(path)),
-        Request::List => "lists the directory".to_owned(),
-    };
-    match answer {
-        Ok(Answer::Attr(handle, attr)) => format!("{asked}: {handle}, {} links", attr.nlink),
-        Ok(_) => asked,
-        Err(errno) => format!("{asked}: {}", nix::errno::Errno::from_raw(*errno)),
+    /// The lock file, and whether it says of this process what proves it dead one day.
+    pub(super) fn lock_file(&self, process: usize) -> Option<LockFile> {
+        let lock = Path::new(PATH);
+        let state = &self.processes[process];
+        let (pid, boot) = (format!("|{}|x", state.pid), format!("w{:012x}s", state.boot_id()));
+        let content = String::from_utf8_lossy(self.server.content(lock)?);
+        let is_provable = content.contains(&pid) && content.contains(&boot);
+        Some(LockFile { handle: self.server.find(lock)?, is_provable })
+    }
+
+    /// The process of that number in this boot of the machine of another.
+    pub(super) fn neighbour(&self, of: usize, pid: u32) -> Option<usize> {
+        let own = &self.processes[of];
+        self.processes
+            .iter()
+            .position(|state| (state.client, state.boot, state.pid) == (own.client, own.boot, pid))
+    }
+
+    pub(super) fn runs(&self, process: usize) -> bool {
+        let state = self.processes.get(process);
+        state.is_some_and(|it| !matches!(it.waiting, Waiting::Ended | Waiting::Crashed))
+    }
+
+    /// Ends a process in the middle of whatever it does. What it has asked for may be executed
+    /// after its death.
+    pub(super) fn crash(&mut self, id: usize, request_survives: bool) {
+        let state = &mut self.processes[id];
+        let waiting = std::mem::replace(&mut state.waiting, Waiting::Crashed);
+        if let (Waiting::Execution(issued), true) = (waiting, request_survives) {
+            self.strays.push((id, issued));
+        }
+        self.monitor.dies(id, self.now);
     }
 }
 
@@ -158,11 +175,15 @@ impl Process {
     }
 
     /// Lets the scheduler go on until what this waits for has come.
-    fn wait(&self, waiting: Waiting) {
+    pub(super) fn wait(&self, waiting: Waiting) {
         self.world().processes[self.id].waiting = waiting;
         // The scoped way would need the stack's handle in here, which is borrowed.
         #[allow(deprecated)]
         generator::yield_with(());
+        if self.has_crashed() {
+            // Without a word: no panic that a hook would hear of.
+            std::panic::resume_unwind(Box::new(generator::Error::Cancel));
+        }
     }
 
     /// Issues a request and waits for its answer. The dead ask for nothing.
@@ -170,30 +191,33 @@ impl Process {
         if self.has_crashed() {
             return Err(libc::EIO);
         }
-        let issued = self.world().now;
-        self.wait(Waiting::Execution { request, issued });
-        match self.world().processes[self.id].waiting.clone() {
-            Waiting::Answer(answer) => answer,
+        let at = self.world().now;
+        self.wait(Waiting::Execution(Issued { request, at }));
+        let now = Waiting::Time(Duration::ZERO);
+        match std::mem::replace(&mut self.world().processes[self.id].waiting, now) {
+            Waiting::Answer(_, answer) => answer,
             other => unreachable!("went on while waiting for {other:?}"),
         }
     }
 
-    /// What this process's client has cached of a name, if the scheduler lets it use that.
+    /// What this process's client has cached of a name, if it may use that.
     #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
     pub(super) fn cached(&self, path: &Path) -> Option<Option<Handle>> {
         let world = self.world();
         let client = world.processes[self.id].client;
         let cached = world.clients[client].cache.get(path, world.now)?;
-        let usable = cached == world.server.find(path) || world.caching != Caching::Nothing;
+        let usable = world.caching != Caching::Nothing || cached == world.server.find(path);
         usable.then_some(cached)
     }
 
     /// What this process's client has cached of an inode, if that may be used.
     pub(super) fn cached_inode(&self, handle: Handle) -> Option<(Attr, Vec<u8>)> {
         let world = self.world();
+        if world.caching != Caching::Everything {
+            return None;
+        }
         let client = world.processes[self.id].client;
-        let cached = world.clients[client].cache.inode(handle, world.now);
-        cached.filter(|_| world.caching == Caching::Everything)
+        world.clients[client].cache.inode(handle, world.now)
     }
 
     pub(super) fn learn_inode(&self, handle: Handle, read: (Attr, Vec<u8>)) {
@@ -208,89 +232,12 @@ impl Process {
         world.clients[client].cache.forget(path);
     }
 
-    pub(super) fn note(&self, what: &str) {
-        self.world().note(self.id, || what.to_owned());
-    }
-}
-
-/// A process's clocks.
-#[derive(Clone, Debug)]
-pub(super) struct SimClock(pub(super) Process);
-
-impl Clock for SimClock {
-    fn now(&self) -> Duration {
-        let world = self.0.world();
-        world.clients[world.processes[self.0.id].client].uptime + world.now
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
+        self.world().note(self.id, what);
     }
 
-    fn wall(&self) -> SystemTime {
-        let world = self.0.world();
-        let error = world.clients[world.processes[self.0.id].client].wall_error;
-        let off = Duration::from_secs(error.unsigned_abs());
-        let right = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + world.now;
-        if error < 0 { right - off } else { right + off }
+    /// What must not be has happened.
+    pub(super) fn is_wrong(&self, what: String) {
+        self.world().monitor.is_wrong(what);
     }
-
-    fn sleep(&self, time: Duration) {
-        if !self.0.has_crashed() {
-            let until = self.0.world().now.saturating_add(time);
-            self.0.wait(Waiting::Time(until));
-        }
-    }
-}
-
-/// What the machine of a process knows of processes.
-#[derive(Clone, Debug)]
-pub(super) struct SimProcesses(pub(super) Process);
-
-impl SimProcesses {
-    fn process(&self, id: usize) -> ProcessId {
-        let world = self.0.world();
-        let client = world.processes[id].client;
-        let world = (client as u64) << 8 | world.clients[client].boot;
-        let pid = u32::try_from(id).unwrap_or_default() + 100;
-        ProcessId { pid, proof: Some(Proof { world, started: 1 }) }
-    }
-}
-
-impl Processes for SimProcesses {
-    fn pid(&self) -> u32 {
-        // The memory of a crashed process is torn down like a forked child's: nothing is released.
-        if self.0.has_crashed() { 0 } else { self.process(self.0.id).pid }
-    }
-
-    fn this(&self) -> ProcessId {
-        self.process(self.0.id)
-    }
-
-    fn find(&self, _pid: u32) -> std::io::Result<ProcessId> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-
-    fn life(&self, process: &ProcessId) -> Life {
-        if process.proof.map(|proof| proof.world) != self.this().proof.map(|proof| proof.world) {
-            return Life::Unknown;
-        }
-        let world = self.0.world();
-        match world.processes.get(process.pid as usize - 100).map(|state| &state.waiting) {
-            Some(Waiting::Ended | Waiting::Crashed) | None => Life::Dead,
-            Some(_) => Life::Alive,
-        }
-    }
-}
-
-thread_local! {
-    static RANDOM: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Begins the random numbers of a run, the same for each.
-pub(super) fn seed_random() {
-    RANDOM.set(0);
-}
-
-/// A random number of the run: `SplitMix64`.
-pub(super) fn random() -> u64 {
-    let state = RANDOM.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-    RANDOM.set(state);
-    super::schedule::mix(state)
 }

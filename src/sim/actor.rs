@@ -1,0 +1,206 @@
+//! A process, as its script sees it: what it does with the lock, and what must be true of what it
+//! is told.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::SimFs;
+use super::host::{SimClock, SimProcesses, random};
+use super::monitor::NOBODY;
+use super::scenario::{LIFETIME, PATH, POLL, SLOP, Scenario};
+use super::world::{Process, Waiting};
+use crate::error::Error;
+use crate::fs::Clock;
+use crate::guard::LockGuard;
+use crate::holder::Owner;
+use crate::lock::Lock;
+use crate::options::Machine;
+
+pub(super) struct Actor {
+    pub(super) process: Process,
+    pub(super) lock: Lock,
+    pub(super) fs: SimFs,
+    pub(super) clock: SimClock,
+    /// See [`Rules`](super::monitor::Rules).
+    may_be_caught: bool,
+}
+
+impl Actor {
+    pub(super) fn new(process: Process, scenario: &Scenario) -> Actor {
+        let fs = SimFs { process: process.clone(), local: scenario.local };
+        let clock = SimClock(process.clone());
+        let client = process.world().processes[process.id].client;
+        let host = if scenario.one_name { "clone".into() } else { format!("host{client}") };
+        let lock = Lock::options(PATH)
+            .host_name(host)
+            .lifetime(LIFETIME)
+            .clock_slop(SLOP)
+            .stale(scenario.policy)
+            .keep_claim(scenario.keep_claim)
+            .polling(Duration::from_secs(1), POLL)
+            .build_on(Machine {
+                fs: Arc::new(fs.clone()),
+                clock: Arc::new(clock.clone()),
+                processes: Arc::new(SimProcesses(process.clone())),
+                random,
+                hears: false,
+            })
+            .expect("the options are right");
+        let may_be_caught = process.world().monitor.rules.may_be_caught;
+        Actor { process, lock, fs, clock, may_be_caught }
+    }
+
+    pub(super) fn sleep(&self, seconds: u64) {
+        self.clock.sleep(Duration::from_secs(seconds));
+    }
+
+    /// Acquires the lock, for as long as it takes.
+    pub(super) fn lock(&self) -> Option<LockGuard> {
+        self.insist(|| self.lock.lock())
+    }
+
+    /// Tries until it is done or hopeless.
+    fn insist(&self, acquire: impl Fn() -> Result<LockGuard, Error>) -> Option<LockGuard> {
+        loop {
+            match acquire() {
+                Ok(guard) => {
+                    self.holds(guard.remaining());
+                    return Some(guard);
+                }
+                Err(error) if self.process.has_crashed() || error.is_lost() => return None,
+                Err(error @ Error::AlreadyLocked { .. }) => {
+                    let id = self.process.id;
+                    self.process.is_wrong(format!("process {id} is told a falsehood: {error}"));
+                    return None;
+                }
+                Err(error) => self.process.note(|| format!("is told: {error}")),
+            }
+        }
+    }
+
+    /// Says that this process was given the lock, or that its lease was prolonged.
+    pub(super) fn holds(&self, left: Duration) {
+        self.process.note(|| format!("HOLDS the lock for {left:?}"));
+        let mut world = self.process.world();
+        let now = world.now;
+        let file = world.lock_file(self.process.id);
+        world.monitor.holds(self.process.id, file, now, left);
+    }
+
+    /// Refreshes the lock, and says whether it is not lost.
+    pub(super) fn refresh(&self, guard: &LockGuard) -> bool {
+        match guard.refresh() {
+            Ok(()) if !guard.remaining().is_zero() => {
+                self.assures(self.has_lock(guard));
+                self.holds(guard.remaining());
+                true
+            }
+            Err(Error::Lost { .. }) => self.loses(self.has_lock(guard)),
+            _ => true, // the lease goes on as it was
+        }
+    }
+
+    /// Looks whether the lock is held, and says whether it is not lost.
+    pub(super) fn verify(&self, guard: &LockGuard) -> bool {
+        match guard.verify() {
+            Ok(()) if !guard.remaining().is_zero() => {
+                self.process.note(|| "is assured that it holds the lock".to_owned());
+                self.assures(self.has_lock(guard));
+                true
+            }
+            Err(Error::Lost { .. }) => self.loses(self.has_lock(guard)),
+            _ => true,
+        }
+    }
+
+    pub(super) fn unlock(&self, guard: LockGuard) {
+        self.process.note(|| "begins to unlock".to_owned());
+        self.process.world().monitor.ends(self.process.id);
+        let has_lock = self.has_lock(&guard);
+        if guard.unlock().is_ok() {
+            self.assures(has_lock);
+        }
+    }
+
+    /// Leaves the lock to another process: to whoever takes charge of it, or to its own lease.
+    pub(super) fn hand_over(&self, guard: LockGuard, owner: Owner) {
+        let began = self.process.world().now;
+        self.process.note(|| format!("hands the lock over to {owner:?}"));
+        self.process.world().monitor.ends(self.process.id);
+        let Ok(claim) = guard.detach(owner) else { return };
+        let mut world = self.process.world();
+        let holder = match owner {
+            Owner::Process(pid) => world.neighbour(self.process.id, pid),
+            Owner::Lease => None,
+        };
+        let (now, file) = (world.now, holder.and_then(|holder| world.lock_file(holder)));
+        // It has a lease since before it was asked for.
+        let left = (began + LIFETIME).saturating_sub(now);
+        let holder = holder.unwrap_or(NOBODY);
+        world.monitor.holds(holder, file, now, left);
+        world.handed_over = Some((holder, claim));
+    }
+
+    /// Takes charge of a lock that was handed over, once it is.
+    pub(super) fn adopt(&self) -> Option<LockGuard> {
+        let handed_over = || self.process.world().handed_over.take();
+        let mut patience = 10;
+        let (holder, claim) = loop {
+            match handed_over() {
+                Some(handed_over) => break handed_over,
+                None if patience == 0 || self.process.has_crashed() => return None,
+                None => {
+                    self.sleep(2);
+                    patience -= 1;
+                }
+            }
+        };
+        self.process.world().monitor.ends(holder);
+        self.insist(|| self.lock.adopt(&claim))
+    }
+
+    /// Removes what others have left, and nothing else.
+    pub(super) fn sweep(&self) {
+        if let Ok(swept) = self.lock.sweep() {
+            self.process.note(|| format!("has swept {} files", swept.len()));
+        }
+    }
+
+    /// Dies, whatever it holds.
+    pub(super) fn die(&self) {
+        let mut world = self.process.world();
+        world.processes[self.process.id].waiting = Waiting::Crashed;
+        let now = world.now;
+        world.monitor.dies(self.process.id, now);
+    }
+
+    /// Whether the lock file is this process's, in truth.
+    fn has_lock(&self, guard: &LockGuard) -> bool {
+        let claim = guard.claim_path().as_os_str().as_encoded_bytes();
+        match self.process.world().server.content(Path::new(PATH)) {
+            Some(content) => content == claim,
+            // A rename that is executed twice catches another's lock file, and puts it back.
+            None => self.may_be_caught,
+        }
+    }
+
+    /// Whoever is told that all is well with its lock must have it.
+    fn assures(&self, has_lock: bool) {
+        if !has_lock {
+            let id = self.process.id;
+            self.process.is_wrong(format!("process {id} was not told that it lost it"));
+        }
+    }
+
+    /// Whoever is told that it has lost the lock must not have it.
+    fn loses(&self, has_lock: bool) -> bool {
+        self.process.note(|| "is told that it LOST the lock".to_owned());
+        if has_lock && !self.may_be_caught {
+            let id = self.process.id;
+            self.process.is_wrong(format!("process {id} was told that it lost what it has"));
+        }
+        self.process.world().monitor.ends(self.process.id);
+        false
+    }
+}

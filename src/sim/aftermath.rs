@@ -1,0 +1,88 @@
+//! What must be so when all have ended: the next comer has the lock, and nothing is left behind.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::run::{Run, STRANGERS};
+use super::scenario::{Faults, LIFETIME, PATH, POLL, SLOP};
+use super::schedule::{Choice, Schedule};
+use crate::holder::StalePolicy;
+
+impl Run<'_> {
+    /// Whoever comes next has the lock in its time, whatever the dead have left.
+    pub(super) fn next_comer(&mut self) -> Option<String> {
+        self.faults = Faults::default();
+        let mut world = self.world();
+        let held = world.server.find(Path::new(PATH));
+        if world.monitor.excuse.is_some()
+            || self.scenario.policy == StalePolicy::Never && held.is_some()
+        {
+            return None;
+        }
+        // The longer it took to ask what time it is on the server, the further ahead a lease may end:
+        // but for no longer than the run took.
+        let last = world.server.last_lease().unwrap_or_default().saturating_sub(world.now);
+        if last > LIFETIME + world.now {
+            return Some(format!("a lease runs for {last:?} to come"));
+        }
+        let deathbed = match held {
+            Some(file) if self.scenario.policy == StalePolicy::ExpiredOrDead => {
+                world.monitor.deathbed(file)
+            }
+            _ => None,
+        };
+        let is_now = |&(client, boot): &(usize, u64)| world.clients[client].boot == boot;
+        let deathbed = deathbed.filter(is_now).map(|(client, _)| client);
+        let bound = match deathbed {
+            _ if held.is_none() => Duration::from_secs(1),
+            // A breaker that died in its seat must be passed over by its lease.
+            Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
+            _ => last + SLOP + 2 * POLL,
+        };
+        let (began, tenures) = (world.now, world.monitor.tenures());
+        world.handed_over = None;
+        drop(world);
+        self.spawn(("next", deathbed.unwrap_or(self.scenario.clients.len()), |actor| {
+            if let Some(guard) = actor.lock() {
+                actor.unlock(guard);
+            }
+        }));
+        self.go_on(&mut Undisturbed).or_else(|| {
+            let world = self.world();
+            let took = world.now.saturating_sub(began);
+            if world.monitor.tenures() == tenures {
+                Some("nobody gets the lock any more".to_owned())
+            } else if took > bound {
+                Some(format!("the next comer has waited for {took:?}, not {bound:?}"))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// When all is over no file is left, and those that are nobody's business are as they were.
+    pub(super) fn clean_up(&mut self) -> Option<String> {
+        self.world().now += Duration::from_secs(100_000);
+        self.spawn(("sweeper", self.scenario.clients.len(), |actor| actor.sweep()));
+        self.go_on(&mut Undisturbed).or_else(|| {
+            let world = self.world();
+            if let Some(hurt) = STRANGERS.iter().find(|path| !world.server.is_untouched(path)) {
+                return Some(format!("somebody has touched {hurt}"));
+            }
+            let names = world.server.names().map(|name| name.display().to_string());
+            let left: Vec<String> =
+                names.filter(|name| !STRANGERS.contains(&name.as_str())).collect();
+            let is_kept = world.monitor.excuse.is_some();
+            (!left.is_empty() && !is_kept).then(|| format!("files are left: {}", left.join(", ")))
+        })
+    }
+}
+
+/// The schedule in which nothing happens but what must.
+struct Undisturbed;
+
+impl Schedule for Undisturbed {
+    fn choose(&mut self, _options: &[Choice]) -> usize {
+        0
+    }
+}

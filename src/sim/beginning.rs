@@ -1,0 +1,73 @@
+//! How a run begins that is told, before a schedule decides.
+
+use std::time::Duration;
+
+use super::run::{Run, STEPS};
+use super::scenario::Act;
+use super::step::Step;
+use super::trace;
+use super::world::Waiting;
+
+impl Run<'_> {
+    /// Plays the scenario's beginning.
+    pub(super) fn begin(&mut self) -> Option<String> {
+        let scenario = self.scenario;
+        for act in &scenario.beginning {
+            match *act {
+                Act::Before(name, verb, what) => {
+                    self.go_on_alone(name, |waiting| match waiting {
+                        Waiting::Execution(issued) => {
+                            is_about(&trace::asked(&issued.request), verb, what)
+                        }
+                        _ => false,
+                    });
+                }
+                Act::After(name, verb, what) => {
+                    self.go_on_alone(name, |waiting| match waiting {
+                        Waiting::Answer(issued, _) => {
+                            is_about(&trace::asked(&issued.request), verb, what)
+                        }
+                        _ => false,
+                    });
+                }
+                Act::Pauses(name) => {
+                    let now = self.world().now;
+                    self.go_on_alone(name, |it| matches!(it, Waiting::Time(until) if *until > now));
+                }
+                Act::Ends(name) => self.go_on_alone(name, |waiting| {
+                    matches!(waiting, Waiting::Ended | Waiting::Crashed)
+                }),
+                Act::Seconds(seconds) => self.world().now += Duration::from_secs(seconds),
+            }
+        }
+        self.world().monitor.violation()
+    }
+
+    /// Moves one process on, and nobody else, until this is true of what it waits for.
+    fn go_on_alone(&mut self, name: &str, is_far_enough: impl Fn(&Waiting) -> bool) {
+        let id = self.world().processes.iter().position(|state| state.name == name);
+        let id = id.unwrap_or_else(|| panic!("there is no {name}"));
+        for _ in 0..STEPS {
+            let waiting = self.world().processes[id].waiting.clone();
+            if is_far_enough(&waiting) {
+                return;
+            }
+            match waiting {
+                Waiting::Execution(_) => self.take(Step::Execute(id)),
+                Waiting::Answer(..) => self.take(Step::Resume(id)),
+                Waiting::Time(until) => {
+                    let now = self.world().now;
+                    self.world().now = until.max(now);
+                    self.take(Step::Resume(id));
+                }
+                Waiting::Ended | Waiting::Crashed => break,
+            }
+        }
+        panic!("{name} never comes to that");
+    }
+}
+
+/// Whether a line of a trace begins like this, and says something of that.
+fn is_about(asked: &str, verb: &str, what: &str) -> bool {
+    asked.starts_with(verb) && asked.contains(what)
+}

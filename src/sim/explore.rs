@@ -1,0 +1,144 @@
+//! Exploring a scenario: all schedules with few deviations, or many random ones. What is found is
+//! shown as a trace, with the command that replays it.
+
+use std::env;
+
+use super::run::{Outcome, run};
+use super::scenario::Scenario;
+use super::schedule::{Deviations, Exhaustive, Random, Schedule};
+
+/// The seeds of so many random schedules are tried of each scenario, unless this variable says how
+/// many.
+const SCHEDULES: (&str, u64) = ("LINKLOCK_SCHEDULES", 2_000);
+/// Replays one random schedule.
+const SEED: &str = "LINKLOCK_SEED";
+/// Replays one schedule by its deviations from the undisturbed one.
+const DEVIATIONS: &str = "LINKLOCK_DEVIATIONS";
+/// So many random schedules are tried until the lack of a safeguard must have shown.
+const UNTIL_FOUND: u64 = 20_000;
+
+/// What exploring a scenario has shown.
+#[derive(Debug, Default)]
+pub(super) struct Explored {
+    schedules: u64,
+    tenures: usize,
+    excused: u64,
+    found: Option<Found>,
+}
+
+/// A violation: what, and the trace of the run.
+#[derive(Debug)]
+struct Found {
+    violation: String,
+    trace: String,
+}
+
+impl Explored {
+    fn count(&mut self, outcome: &Outcome) {
+        self.schedules += 1;
+        self.tenures += outcome.tenures;
+        self.excused += u64::from(outcome.excused);
+    }
+
+    fn finds(&mut self, outcome: Outcome, replay: &str) {
+        let Some(violation) = outcome.violation else {
+            panic!("the same schedule, and another run: {replay}");
+        };
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        let steps = outcome.trace.join("\n");
+        let trace = format!(
+            "{steps}\n\n{violation}\n\nschedule {} of {test}; again:\n  {replay} cargo test \
+             --release --lib {test} -- --exact --nocapture\n",
+            self.schedules
+        );
+        self.found = Some(Found { violation, trace });
+    }
+
+    /// Nothing is wrong, and in most runs something was promised.
+    #[track_caller]
+    pub(super) fn assert_safe(self) {
+        if let Some(found) = self.found {
+            panic!("{}", found.trace);
+        }
+        let Explored { schedules, tenures, excused, .. } = self;
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        println!("explored {schedules} schedules with {tenures} tenures: {test}");
+        if excused > 0 {
+            println!("    in {excused} of them a neighbour broke a lock by its own rules");
+        }
+        assert!(excused * 2 <= schedules, "too few runs show anything");
+    }
+
+    /// Something is wrong, and of this kind.
+    #[track_caller]
+    pub(super) fn assert_found(self, kinds: &[&str]) {
+        let Some(found) = self.found else {
+            panic!("nothing was found in {} schedules", self.schedules);
+        };
+        let is_expected = kinds.iter().any(|kind| found.violation.contains(kind));
+        assert!(is_expected, "something else was found:\n{}", found.trace);
+        println!("found after {} schedules: {}", self.schedules, found.violation);
+        if env::var_os(SEED).is_some() || env::var_os(DEVIATIONS).is_some() {
+            println!("{}", found.trace);
+        }
+    }
+}
+
+/// Every run with at most so many deviations from the undisturbed one.
+pub(super) fn explore(scenario: &Scenario, deviations: usize) -> Explored {
+    let mut explored = Explored::default();
+    if let Ok(text) = env::var(DEVIATIONS) {
+        let mut schedule = Deviations::parse(&text).expect("like 12:3,40:1");
+        let outcome = run(scenario, &mut schedule, true);
+        explored.count(&outcome);
+        println!("{}", outcome.trace.join("\n"));
+        if outcome.violation.is_some() {
+            explored.finds(outcome, &format!("{DEVIATIONS}={text}"));
+        }
+        return explored;
+    }
+    let mut schedule = Exhaustive::new(deviations);
+    loop {
+        let outcome = run(scenario, &mut schedule, false);
+        explored.count(&outcome);
+        if outcome.violation.is_some() {
+            let mut same = schedule.deviations();
+            let replay = format!("{DEVIATIONS}={same}");
+            explored.finds(run(scenario, &mut same, true), &replay);
+            return explored;
+        }
+        if !schedule.next_run() {
+            return explored;
+        }
+    }
+}
+
+/// Random runs: so many as are asked for.
+pub(super) fn sample(scenario: &Scenario) -> Explored {
+    let (variable, usual) = SCHEDULES;
+    let count = env::var(variable).ok().map(|count| count.parse().expect("a number"));
+    sample_up_to(scenario, count.unwrap_or(usual))
+}
+
+/// Random runs until something is found, or for so long that nothing ever will be.
+pub(super) fn search(scenario: &Scenario) -> Explored {
+    sample_up_to(scenario, UNTIL_FOUND)
+}
+
+fn sample_up_to(scenario: &Scenario, count: u64) -> Explored {
+    let only = env::var(SEED).ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    let mut explored = Explored::default();
+    for seed in only.map_or(0..count, |seed| seed..seed + 1) {
+        let schedule = || Box::new(Random::new(seed, scenario.processes())) as Box<dyn Schedule>;
+        let outcome = run(scenario, &mut *schedule(), false);
+        explored.count(&outcome);
+        if outcome.violation.is_some() {
+            explored.finds(run(scenario, &mut *schedule(), true), &format!("{SEED}={seed}"));
+            return explored;
+        }
+        if only.is_some() {
+            println!("{}", run(scenario, &mut *schedule(), true).trace.join("\n"));
+        }
+    }
+    explored
+}

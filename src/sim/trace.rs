@@ -1,0 +1,32 @@
+//! The readable record of a run.
+
+use std::path::Path;
+
+use super::server::{Answer, Request};
+
+/// What a request asks for. Names are shown without their directory.
+pub(super) fn asked(request: &Request) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match request {
+        Request::Lookup(path) => format!("looks up {}", name(path)),
+        Request::GetAttr(handle) => format!("asks for the attributes of {handle}"),
+        Request::Read(handle) => format!("reads {handle}"),
+        Request::Create(path) => format!("creates {}", name(path)),
+        Request::Write(handle, _) => format!("writes {handle}"),
+        Request::SetMtime(handle, _) => format!("touches {handle}"),
+        Request::Link(handle, to) => format!("links {handle} to {}", name(to)),
+        Request::Rename(from, to) => format!("renames {} to {}", name(from), name(to)),
+        Request::Remove(path) => format!("removes {}", name(path)),
+        Request::List => "lists the directory".to_owned(),
+    }
+}
+
+/// One line of a trace.
+pub(super) fn executed(request: &Request, answer: &Result<Answer, i32>) -> String {
+    let asked = asked(request);
+    match answer {
+        Ok(Answer::Attr(handle, attr)) => format!("{asked}: {handle}, {} links", attr.nlink),
+        Ok(_) => asked,
+        Err(errno) => format!("{asked}: {}", nix::errno::Errno::from_raw(*errno)),
+    }
+}
