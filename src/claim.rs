@@ -136,15 +136,15 @@ impl Claim {
         }
     }
 
-    /// Touches the claim if less than half of its lease is left, so that a lock file never
+    /// Touches the claim if no more than a third of its lease is left, so that a lock file never
     /// appears with a lease that is already over, however long the wait was.
     pub(crate) fn freshen(&mut self) -> Result<Kept, Error> {
         if self.needs_no_touch_for().is_zero() { self.touch() } else { Ok(Kept::Yes) }
     }
 
-    /// For how long more than half of its lease is left.
+    /// For how long more than a third of its lease is left.
     pub(crate) fn needs_no_touch_for(&self) -> Duration {
-        self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 2)
+        self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 3)
     }
 
     /// Whether nearly all of its lease is left, so that a tenure can begin with it.

@@ -95,7 +95,8 @@ fn held(context: &Context, attr: &Attr, claim: ClaimName) -> Sight {
     Sight::Held(Incarnation { id: attr.id, claim, expires_at: attr.mtime }, holder)
 }
 
-fn life(context: &Context, claim: &ClaimName) -> Life {
+/// Whether the process that a claim names lives, as far as that can be told from here.
+pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
     let same_host = *claim.host == *context.names.host();
     if same_host { context.processes.life(&claim.process()) } else { Life::Unknown }
 }

@@ -7,15 +7,17 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::Attr;
-use crate::judge::{Sight, claim_in, has_expired, is_abandoned, look};
+use crate::judge::{Sight, claim_in, has_expired, is_abandoned, life, look};
 use crate::names::{Names, Neighbour};
+use crate::process::Life;
 
 /// For how long a claim of flufl.lock's is left alone after it has expired: its maker may be waiting
 /// still, does not touch it meanwhile, and would wait for ever if it were gone.
 const FOREIGN_REST: Duration = Duration::from_secs(86_400);
 
 /// Removes the claims, seats and put-aside files of this lock, of any host, that have expired (or
-/// whose process is provably dead) and that the lock file is not. Says what it has removed; what
+/// whose process is provably dead) and that the lock file is not; but no claim of a process that
+/// provably lives. Says what it has removed; what
 /// it may not remove it leaves.
 pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
     let dir = context.names.dir();
@@ -33,6 +35,10 @@ pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<bool, Error> {
+    // Told without a request: where a hundred of one host come at once, each finds all the others.
+    if matches!(neighbour, Neighbour::Claim(claim) if life(context, claim) == Life::Alive) {
+        return Ok(false);
+    }
     let path = context.names.dir().join(entry);
     let Some(attr) = context.find(&path)? else {
         return Ok(false);

@@ -53,7 +53,9 @@ impl Waiter {
     pub(crate) fn queue_up(&mut self, context: &Context) {
         if self.place.is_none() {
             self.place = context.queue().and_then(Place::join);
-            self.look_at = None;
+            if self.place.is_some() {
+                self.look_at = None; // the pauses of another place
+            }
         }
     }
 
