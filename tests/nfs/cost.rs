@@ -59,22 +59,33 @@ fn requests_by_operation(name: &str, version: &str, beyond: &Beyond) {
     assert!(total(&kept) <= total(&bare_kept) + beyond.kept + ROOM);
 }
 
-/// The mean number of requests in a round, by operation.
-fn cost(lab: &Lab, rounds: impl FnOnce() -> Work) -> BTreeMap<String, f64> {
+/// Requests by operation, in a round or a second.
+pub(crate) type Cost = BTreeMap<String, f64>;
+
+fn cost(lab: &Lab, rounds: impl FnOnce() -> Work) -> Cost {
     let before = lab.stats("c1");
     rounds().finished();
-    let mean = |(op, count): (String, u64)| {
-        let more = u32::try_from(count - before.get(&op).copied().unwrap_or(0)).expect("a few");
-        (op, f64::from(more) / f64::from(ROUNDS))
-    };
-    lab.stats("c1").into_iter().map(mean).filter(|(_, mean)| *mean > 0.0).collect()
+    each(&lab.stats("c1"), &before, ROUNDS.into())
 }
 
-fn total(cost: &BTreeMap<String, f64>) -> f64 {
+/// What was asked for since `before`, in each of so many rounds or seconds.
+pub(crate) fn each(
+    after: &BTreeMap<String, u64>,
+    before: &BTreeMap<String, u64>,
+    count: f64,
+) -> Cost {
+    let more = |(op, after): (&String, &u64)| {
+        let more = after - before.get(op).copied().unwrap_or(0);
+        (op.clone(), f64::from(u32::try_from(more).expect("fewer")) / count)
+    };
+    after.iter().map(more).filter(|(_, each)| *each > 0.0).collect()
+}
+
+pub(crate) fn total(cost: &Cost) -> f64 {
     cost.values().sum()
 }
 
-fn sum(cost: &BTreeMap<String, f64>) -> String {
-    let terms: Vec<_> = cost.iter().map(|(op, mean)| format!("{mean:.2} {op}")).collect();
+pub(crate) fn sum(cost: &Cost) -> String {
+    let terms: Vec<_> = cost.iter().map(|(op, each)| format!("{each:.2} {op}")).collect();
     terms.join(" + ")
 }

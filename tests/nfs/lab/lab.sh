@@ -196,7 +196,7 @@ up() {
 
 # Takes the lab down when its owner is gone or its time is over; ends with the lab, which it knows by the directory.
 watch_over() {
-  trap '' INT HUP
+  trap '' INT HUP TERM               # sent to all who belong to the owner's terminal, or by timeout(1)
   cd "$RUN"
   while [ . -ef "$RUN" ]; do
     if [ $SECONDS -ge "${NFSLAB_TTL:-3600}" ] || ! [ -d "/proc/${NFSLAB_OWNER:-self}" ]; then down; fi
