@@ -17,18 +17,21 @@ pub(crate) const CANNOT_CREATE: u8 = 73;
 pub(crate) const HELD: u8 = 75;
 /// The first that sysexits leaves free, so that no tool which keeps to it means something else.
 pub(crate) const LOST: u8 = 79;
+/// As timeout(1) says it.
+pub(crate) const OVERLONG: u8 = 124;
 /// As shells say it.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
 /// As shells say it.
 pub(crate) const NOT_FOUND: u8 = 127;
 
 /// What each exit code means, for the help and the man page.
-const MEANINGS: [(u8, &str); 7] = [
+const MEANINGS: [(u8, &str); 8] = [
     (USAGE, "the command line is wrong, or there can't be such a lock"),
     (SYSTEM, "a system call failed: no process to be had, an I/O error, ..."),
     (CANNOT_CREATE, "the lock can't be made: no such directory, no permission, no hard links"),
     (HELD, "the lock is held by another, or still was after the timeout (see -E)"),
     (LOST, "the lock was lost while COMMAND ran, and COMMAND was stopped if it still did"),
+    (OVERLONG, "COMMAND ran for longer than --max-runtime, and was stopped"),
     (NOT_EXECUTABLE, "COMMAND was found but can't be executed"),
     (NOT_FOUND, "COMMAND was not found"),
 ];

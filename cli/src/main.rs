@@ -1,28 +1,29 @@
 //! The `linklock` command: runs commands under a lock in a shared directory.
+//!
+//! `cli` has the list of subcommands; each has a module of its own, with its arguments and what it
+//! does.
 
-mod args;
-mod child;
+mod cli;
+mod contend;
 mod events;
 mod exit;
 mod message;
+mod options;
+mod progress;
 mod run;
-mod shim;
 mod status;
 mod time;
-mod wait;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::cli::Cli;
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let ended = match Cli::try_parse() {
-        Ok(Cli { command: Command::Run(args) }) => run::run(&args),
-        Ok(Cli { command: Command::Status(args) }) => status::status(&args),
-        Ok(Cli { command: Command::Shim(args) }) => shim::exec(&args),
+        Ok(cli) => cli.command.execute(),
         Err(answer) => Ok(exit::unparsed(&answer)),
     };
     ended.unwrap_or_else(Failure::report).into()

@@ -2,17 +2,44 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use linklock::{Error, Holder, Life, Lock, Obstacle};
 use serde::Serialize;
 
-use crate::args::StatusArgs;
 use crate::exit::Failure;
 use crate::time;
 
-pub(crate) fn status(args: &StatusArgs) -> Result<u8, Failure> {
+/// Show who holds a lock
+///
+/// Says whether the lock is held, by whom, whether that process is alive, and when its lease ends.
+/// Nothing is changed. Whether a lease is over is judged by this machine's clock.
+///
+/// The exit status is 0 if the state could be told, whatever it is: a script reads it from --json.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = STATES)]
+pub(crate) struct Args {
+    /// The lock file
+    lock: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const STATES: &str = "\
+States:
+  free        nobody holds the lock
+  held        its holder's lease runs
+  expired     its holder's lease is over: another may take the lock, after 10 s of grace
+  dead        its holder ran on this host and is dead: the next comer takes the lock over
+  unreadable  there is a file that may not be read, and is taken for a lock that is held
+  not-a-lock  what has this name is no lock, and stays in the way until somebody removes it
+
+With --json, dates are in RFC 3339 and UTC; what is not known is null.";
+
+pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     let status = Status::of(&Lock::new(&args.lock)?)?;
     print(&status, args.json).map_err(Failure::to("write the status"))?;
     Ok(0)

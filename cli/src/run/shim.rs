@@ -8,30 +8,65 @@ use std::env::current_exe;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::getppid;
 
-use crate::args::ShimArgs;
+use super::terminal::{Stand, enter_foreground};
 use crate::exit::{self, Failure};
 
-/// How `linklock run` starts its command: as this very program.
-pub(crate) fn command(command: &[OsString]) -> io::Result<Command> {
-    // On Linux also if its file has been replaced since.
-    let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { current_exe()? };
-    let mut shim = Command::new(program);
-    shim.arg0("linklock");
-    shim.arg(ShimArgs::NAME).arg(std::process::id().to_string()).arg("--").args(command);
+/// Not a name that anybody types.
+pub(crate) const NAME: &str = "__exec";
+
+/// Becomes COMMAND, which then dies with the linklock that started it
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The process id of that linklock
+    parent: i32,
+
+    /// Take the terminal
+    #[arg(long)]
+    foreground: bool,
+
+    /// What to run, and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// This very program: on Linux also if its file has been replaced since.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { current_exe() }
+}
+
+/// What ps(1) shows.
+pub(crate) fn name(command: &mut Command) -> &mut Command {
+    command.arg0("linklock")
+}
+
+/// How `linklock run` starts its command.
+pub(crate) fn command(command: &[OsString], stand: &Stand) -> io::Result<Command> {
+    let mut shim = Command::new(this_program()?);
+    name(&mut shim).arg(NAME).arg(std::process::id().to_string());
+    if stand.is_in_foreground() {
+        shim.arg("--foreground");
+    }
+    if stand.has_own_group() {
+        shim.process_group(0);
+    }
+    shim.arg("--").args(command);
     Ok(shim)
 }
 
 /// Becomes the command. Returns only if that fails.
-pub(crate) fn exec(args: &ShimArgs) -> Result<u8, Failure> {
+pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
     die_with_parent().map_err(Failure::to("tie the command to linklock"))?;
     // It may have died before the kernel was told. Nobody is left to read the exit code.
     if getppid().as_raw() != args.parent {
         return Err(Failure::silent(exit::SYSTEM));
+    }
+    if args.foreground {
+        enter_foreground();
     }
     let (program, arguments) = args.command.split_first().expect("the parser requires a command");
     let error = Command::new(program).args(arguments).exec();
@@ -44,14 +79,14 @@ pub(crate) fn exec(args: &ShimArgs) -> Result<u8, Failure> {
 }
 
 /// KILL rather than TERM: whoever may take a dead linklock's lock over finds its command dead too.
-/// The kernel sends it before linklock counts as dead. It reaches neither the command's own
-/// children nor a command that changes its credentials by exec, like sudo(8).
+/// The kernel sends it before linklock counts as dead. It does not reach a command that changes
+/// its credentials by exec, like sudo(8).
 #[cfg(target_os = "linux")]
 fn die_with_parent() -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
 }
 
-/// Elsewhere there is no such thing: the command runs on.
+/// Elsewhere there is no such thing: the warden must do.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())

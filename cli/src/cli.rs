@@ -1,0 +1,44 @@
+//! The command line: the one definition that parsing, the help, the man pages and the completions
+//! come from.
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Failure;
+use crate::run::{self, shim, warden};
+use crate::status;
+
+/// Run commands under a lock in a shared directory
+///
+/// The lock excludes all who use the same LOCK file, on this machine or on others that share its
+/// directory, over NFS too. It is a lease that is kept alive while the command runs, so that a
+/// lock whose holder died is not in the way for ever.
+#[derive(Debug, Parser)]
+#[command(name = "linklock", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What linklock can be asked for: here, and in `execute`, is all that a new one needs besides its
+/// module.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(run::Args),
+    Status(status::Args),
+    #[command(name = shim::NAME, hide = true)]
+    Shim(shim::Args),
+    #[command(name = warden::NAME, hide = true)]
+    Warden(warden::Args),
+}
+
+impl Command {
+    /// Does it, and says what to exit with.
+    pub(crate) fn execute(&self) -> Result<u8, Failure> {
+        match self {
+            Command::Run(args) => run::run(args),
+            Command::Status(args) => status::status(args),
+            Command::Shim(args) => shim::exec(args),
+            Command::Warden(args) => warden::watch(args),
+        }
+    }
+}
