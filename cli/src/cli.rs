@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
 use crate::run::{self, shim, warden};
-use crate::status;
+use crate::script::{acquire, check, keep, refresh, release, wait};
+use crate::{break_lock, list, status, sweep};
 
 /// Run commands under a lock in a shared directory
 ///
@@ -24,11 +25,21 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
+    Acquire(acquire::Args),
+    Refresh(refresh::Args),
+    Check(check::Args),
+    Release(release::Args),
+    Wait(wait::Args),
     Status(status::Args),
+    List(list::Args),
+    Break(break_lock::Args),
+    Sweep(sweep::Args),
     #[command(name = shim::NAME, hide = true)]
     Shim(shim::Args),
     #[command(name = warden::NAME, hide = true)]
     Warden(warden::Args),
+    #[command(name = keep::NAME, hide = true)]
+    Keep(keep::Args),
 }
 
 impl Command {
@@ -36,9 +47,18 @@ impl Command {
     pub(crate) fn execute(&self) -> Result<u8, Failure> {
         match self {
             Command::Run(args) => run::run(args),
+            Command::Acquire(args) => acquire::acquire(args),
+            Command::Refresh(args) => refresh::refresh(args),
+            Command::Check(args) => check::check(args),
+            Command::Release(args) => release::release(args),
+            Command::Wait(args) => wait::wait(args),
             Command::Status(args) => status::status(args),
+            Command::List(args) => list::list(args),
+            Command::Break(args) => break_lock::break_lock(args),
+            Command::Sweep(args) => sweep::sweep(args),
             Command::Shim(args) => shim::exec(args),
             Command::Warden(args) => warden::watch(args),
+            Command::Keep(args) => keep::keep(args),
         }
     }
 }

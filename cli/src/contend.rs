@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::message::say;
-use crate::options::Contention;
+use crate::options::Patience;
 use crate::progress::Progress;
 
 /// Acquires all of the locks, or none.
@@ -16,42 +16,43 @@ use crate::progress::Progress;
 /// order others take them and by whatever names they know them.
 pub(crate) fn acquire(
     locks: &[Lock],
-    args: &Contention,
+    patience: &Patience,
     events: &Events,
 ) -> Result<Vec<LockGuard>, Failure> {
-    let mut patience = Patience { args, events, ended: None, progress: Progress::new(args) };
-    let acquired = acquire_all(locks, &mut patience);
-    patience.progress.clear();
+    let mut contender =
+        Contender { patience, events, ended: None, progress: Progress::new(patience) };
+    let acquired = acquire_all(locks, &mut contender);
+    contender.progress.clear();
 
     // What comes before there is a command is not meant for it, even if the lock is ours by now.
-    if let Some(signal) = patience.ended.or_else(|| events.ended_by()) {
+    if let Some(signal) = contender.ended.or_else(|| events.ended_by()) {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
-    if let (true, Ok(guards)) = (args.verbose, &acquired) {
+    if let (true, Ok(guards)) = (patience.verbose, &acquired) {
         for guard in guards {
             say(format_args!("acquired lock {}", guard.path().display()));
         }
     }
-    acquired.map_err(|error| match args.conflict_exit_code {
-        _ if !error.is_contention() => error.into(),
-        code if args.quiet => Failure::silent(code),
-        code => Failure::new(code, error),
-    })
+    acquired.map_err(
+        |error| {
+            if error.is_contention() { patience.failure(error) } else { error.into() }
+        },
+    )
 }
 
-/// For how long to contend.
-struct Patience<'a> {
-    args: &'a Contention,
+/// Whoever waits.
+struct Contender<'a> {
+    patience: &'a Patience,
     events: &'a Events,
     /// The signal that has ended it.
     ended: Option<Signal>,
     progress: Progress,
 }
 
-impl Patience<'_> {
+impl Contender<'_> {
     /// Waits for one lock, if there is to be any waiting.
     fn acquire(&mut self, lock: &Lock) -> Result<LockGuard, Error> {
-        if self.args.no_wait {
+        if self.patience.no_wait {
             return lock.try_lock();
         }
         lock.lock_while(|obstacle| self.lasts(lock, obstacle))
@@ -60,23 +61,22 @@ impl Patience<'_> {
     fn lasts(&mut self, lock: &Lock, obstacle: &Obstacle) -> bool {
         self.progress.show(lock.path(), obstacle);
         self.ended = self.events.ended_by();
-        let waited = self.progress.waited();
-        self.ended.is_none() && self.args.timeout.is_none_or(|timeout| waited < timeout)
+        self.ended.is_none() && self.patience.lasts(self.progress.waited())
     }
 }
 
-fn acquire_all(locks: &[Lock], patience: &mut Patience<'_>) -> Result<Vec<LockGuard>, Error> {
+fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<LockGuard>, Error> {
     let mut first = 0;
     loop {
-        let guard = patience.acquire(&locks[first])?;
+        let guard = contender.acquire(&locks[first])?;
         let (index, error) = match try_others(locks, first, guard) {
             Ok(guards) => return Ok(guards),
             Err(failed) => failed,
         };
         // The guards are dropped by now. Whichever is held is the next to be waited for.
         match &error {
-            Error::Held { obstacle, .. } if !patience.args.no_wait => {
-                if !patience.lasts(&locks[index], obstacle) {
+            Error::Held { obstacle, .. } if !contender.patience.no_wait => {
+                if !contender.lasts(&locks[index], obstacle) {
                     return Err(error);
                 }
             }

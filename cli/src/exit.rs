@@ -85,7 +85,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let code = match &error {
-            Error::Invalid { .. } => USAGE,
+            Error::Invalid { .. } | Error::NoSuchOwner { .. } => USAGE,
             Error::Io { operation: Operation::Create, .. } | Error::NoHardLinks { .. } => {
                 CANNOT_CREATE
             }

@@ -3,16 +3,21 @@
 //! `cli` has the list of subcommands; each has a module of its own, with its arguments and what it
 //! does.
 
+mod break_lock;
 mod cli;
 mod contend;
 mod events;
 mod exit;
+mod list;
 mod message;
 mod options;
 mod progress;
 mod run;
+mod script;
 mod status;
+mod sweep;
 mod time;
+mod walk;
 
 use std::process::ExitCode;
 

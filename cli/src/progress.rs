@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use linklock::Obstacle;
 
 use crate::message::say;
-use crate::options::Contention;
-use crate::time;
+use crate::options::Patience;
 
 /// Who gets the lock sooner is not bothered.
 const AT_FIRST: Duration = Duration::from_millis(500);
@@ -27,7 +26,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(args: &Contention) -> Progress {
+    pub(crate) fn new(args: &Patience) -> Progress {
         let term = env::var_os("TERM");
         let is_dumb = term.is_none_or(|term| term.is_empty() || term == "dumb");
         Progress {
@@ -52,7 +51,8 @@ impl Progress {
         let is_due = self.waited() >= AT_FIRST && self.drawn.is_none_or(|at| at.elapsed() >= EVERY);
         if self.is_live && is_due {
             self.drawn = Some(Instant::now());
-            let waited = time::show(Duration::from_secs(self.waited().as_secs().max(1)));
+            let waited = Duration::from_secs(self.waited().as_secs().max(1));
+            let waited = humantime::format_duration(waited);
             draw(
                 &format!("waiting for {waited}: {} is {obstacle}", lock.display()),
                 self.in_colour,

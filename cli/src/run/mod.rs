@@ -98,7 +98,7 @@ enum OnLost {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let locks = build_all(args)?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let guards = contend::acquire(&locks, &args.contention, &events)?;
+    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
     let acquired = Instant::now();
     for guard in &guards {
         guard.keep_alive(events.on_lost())?;
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     if let Some(least) = args.min_hold {
         hold_on(acquired, least, &events, &mut outcome);
     }
-    release(guards, args.contention.verbose, &mut outcome);
+    release(guards, args.contention.patience.verbose, &mut outcome);
     Ok(match outcome {
         Outcome { is_lost: true, .. } => exit::LOST,
         Outcome { is_overlong: true, .. } => exit::OVERLONG,
