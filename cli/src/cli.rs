@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use crate::exit::Failure;
 use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
-use crate::{break_lock, list, status, sweep};
+use crate::{break_lock, completions, doctor, exit, list, man, status, sweep};
 
 /// Run commands under a lock in a shared directory
 ///
@@ -14,7 +14,7 @@ use crate::{break_lock, list, status, sweep};
 /// directory, over NFS too. It is a lease that is kept alive while the command runs, so that a
 /// lock whose holder died is not in the way for ever.
 #[derive(Debug, Parser)]
-#[command(name = "linklock", version, max_term_width = 100)]
+#[command(name = "linklock", version, max_term_width = 100, after_help = exit::table())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -34,12 +34,9 @@ pub(crate) enum Command {
     List(list::Args),
     Break(break_lock::Args),
     Sweep(sweep::Args),
-    #[command(name = shim::NAME, hide = true)]
-    Shim(shim::Args),
-    #[command(name = warden::NAME, hide = true)]
-    Warden(warden::Args),
-    #[command(name = keep::NAME, hide = true)]
-    Keep(keep::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -56,9 +53,38 @@ impl Command {
             Command::List(args) => list::list(args),
             Command::Break(args) => break_lock::break_lock(args),
             Command::Sweep(args) => sweep::sweep(args),
-            Command::Shim(args) => shim::exec(args),
-            Command::Warden(args) => warden::watch(args),
-            Command::Keep(args) => keep::keep(args),
+            Command::Doctor(args) => doctor::doctor(args),
+            Command::Completions(args) => completions::completions(args),
+            Command::Man(args) => man::man(args),
+        }
+    }
+}
+
+/// What linklock starts itself for: no part of what users see.
+#[derive(Debug, Parser)]
+#[command(name = "linklock")]
+pub(crate) enum Internal {
+    #[command(name = shim::NAME)]
+    Shim(shim::Args),
+    #[command(name = warden::NAME)]
+    Warden(warden::Args),
+    #[command(name = keep::NAME)]
+    Keep(keep::Args),
+}
+
+impl Internal {
+    /// Whether this command line is one of them.
+    pub(crate) fn is_asked_for() -> bool {
+        let names = [shim::NAME, warden::NAME, keep::NAME];
+        std::env::args_os().nth(1).is_some_and(|first| names.iter().any(|name| first == *name))
+    }
+
+    /// Does it, and says what to exit with.
+    pub(crate) fn execute(&self) -> Result<u8, Failure> {
+        match self {
+            Internal::Shim(args) => shim::exec(args),
+            Internal::Warden(args) => warden::watch(args),
+            Internal::Keep(args) => keep::keep(args),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use linklock::Error;
 
 use crate::exit::Failure;
-use crate::message::{self, json};
+use crate::message::{self, json, printable};
 use crate::options::LockOptions;
 use crate::status::{STATES, State, Status};
 use crate::time::show_seconds;
@@ -82,9 +82,9 @@ fn row(status: &Status) -> [String; 5] {
     });
     [
         status.state.name().to_owned(),
-        process.unwrap_or_default().escape_debug().to_string(),
+        printable(&process.unwrap_or_default()).into_owned(),
         lease.unwrap_or_default(),
         status.waiting.len().to_string(),
-        status.lock.escape_debug().to_string(),
+        printable(&status.lock).into_owned(),
     ]
 }

@@ -5,10 +5,13 @@
 
 mod break_lock;
 mod cli;
+mod completions;
 mod contend;
+mod doctor;
 mod events;
 mod exit;
 mod list;
+mod man;
 mod message;
 mod options;
 mod progress;
@@ -23,13 +26,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Internal};
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let ended = match Cli::try_parse() {
-        Ok(cli) => cli.command.execute(),
-        Err(answer) => Ok(exit::unparsed(&answer)),
+    let ended = if Internal::is_asked_for() {
+        Internal::try_parse().map(|internal| internal.execute())
+    } else {
+        Cli::try_parse().map(|cli| cli.command.execute())
     };
-    ended.unwrap_or_else(Failure::report).into()
+    ended
+        .unwrap_or_else(|answer| Ok(exit::unparsed(&answer)))
+        .unwrap_or_else(Failure::report)
+        .into()
 }

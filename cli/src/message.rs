@@ -1,5 +1,6 @@
 //! What the command itself has to say.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -25,6 +26,15 @@ pub(crate) fn show(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.map_err(Failure::to("write to stdout")),
     }
+}
+
+/// A name without what a terminal would act on: whoever may make a file chooses what it is called.
+pub(crate) fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return name.into();
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    name.chars().map(escape).collect::<String>().into()
 }
 
 /// What --json shows.

@@ -108,8 +108,9 @@ fn what_was_broken_is_told() {
     let claim = fs::read_to_string(&place.lock).unwrap();
     until("the lease's end", || {
         break_lock(&place, &["--clock-slop=1ms", "--if-unchanged-for=1ms"])
-            .status()
+            .output()
             .unwrap()
+            .status
             .success()
     });
     place.assert_nothing_left();

@@ -39,7 +39,7 @@ impl Foreign {
 
     fn parse(content: &str) -> Option<Foreign> {
         let known = |format, pid, host: Option<&str>| {
-            let host = host.map(|host| host.escape_debug().to_string());
+            let host = host.map(str::to_owned);
             Some(Foreign { format, pid, host })
         };
         if content == "0" {

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::peers::Breaker;
 use super::{Details, State, Status, Waiter};
+use crate::message::printable;
 use crate::time::show_seconds as seconds;
 
 /// Less than this is as good as no difference.
@@ -26,7 +27,7 @@ impl State {
 /// them.
 impl Display for Status {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.lock.escape_debug(), self.state.explained())?;
+        writeln!(f, "{}: {}", printable(&self.lock), self.state.explained())?;
         if let Some(error) = &self.error {
             writeln!(f, "  error:      {error}")?;
         }
@@ -89,7 +90,7 @@ impl Display for Details {
             writeln!(f, "  refreshed:  {} ago", seconds(idle))?;
         }
         if let Some(claim) = &self.claim {
-            writeln!(f, "  claim:      {}", claim.escape_debug())?;
+            writeln!(f, "  claim:      {}", printable(claim))?;
         }
         Ok(())
     }
@@ -113,7 +114,7 @@ impl Display for Breaker {
 }
 
 fn process(pid: u32, host: Option<&str>, alive: Option<bool>) -> String {
-    let host = host.map_or_else(String::new, |host| format!(" on {}", host.escape_debug()));
+    let host = host.map_or_else(String::new, |host| format!(" on {}", printable(host)));
     let alive = match alive {
         Some(true) => " (alive)",
         Some(false) => " (dead)",
