@@ -68,7 +68,7 @@ pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
         }
         None => match lock.holder()? {
             Some(holder) => {
-                let why = format_args!("lock {path} is held by {holder}: not broken");
+                let why = format!("lock {path} is held by {holder}: not broken");
                 Err(Failure::new(exit::HELD, why))
             }
             None => message::show(&format!("lock {path} is free\n")).map(|()| 0),

@@ -59,7 +59,7 @@ impl Contender<'_> {
     }
 
     fn lasts(&mut self, lock: &Lock, obstacle: &Obstacle) -> bool {
-        self.progress.show(lock.path(), obstacle);
+        self.progress.show(lock, obstacle);
         self.ended = self.events.ended_by();
         self.ended.is_none() && self.patience.lasts(self.progress.waited())
     }

@@ -49,6 +49,19 @@ pub(crate) struct Contention {
     pub(crate) stale: Stale,
 }
 
+impl Contention {
+    /// The lock with these options, and polled so often that a short timeout is kept to.
+    pub(crate) fn apply_to(&self, lock: Options) -> Options {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
+        let lock = lock.stale(self.stale.into());
+        match self.patience.timeout {
+            Some(timeout) => lock.polling(SHORTEST, (timeout / 20).clamp(SHORTEST, LONGEST)),
+            None => lock,
+        }
+    }
+}
+
 /// For how long to wait, and what to say
 #[derive(Args, Debug)]
 pub(crate) struct Patience {

@@ -2,10 +2,9 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use linklock::Obstacle;
+use linklock::{Lock, Obstacle};
 
 use crate::message::say;
 use crate::options::Patience;
@@ -44,19 +43,18 @@ impl Progress {
     }
 
     /// Shows whom we wait for, and since when.
-    pub(crate) fn show(&mut self, lock: &Path, obstacle: &Obstacle) {
+    pub(crate) fn show(&mut self, lock: &Lock, obstacle: &Obstacle) {
+        let path = lock.path().display();
         if std::mem::take(&mut self.to_tell) {
-            say(format_args!("waiting for lock {}: {obstacle}", lock.display()));
+            say(format_args!("waiting for lock {path}: {}", explain(lock, obstacle)));
         }
         let is_due = self.waited() >= AT_FIRST && self.drawn.is_none_or(|at| at.elapsed() >= EVERY);
         if self.is_live && is_due {
             self.drawn = Some(Instant::now());
             let waited = Duration::from_secs(self.waited().as_secs().max(1));
             let waited = humantime::format_duration(waited);
-            draw(
-                &format!("waiting for {waited}: {} is {obstacle}", lock.display()),
-                self.in_colour,
-            );
+            let why = explain(lock, obstacle);
+            draw(&format!("waiting for {waited}: {path} is {why}"), self.in_colour);
         }
     }
 
@@ -65,6 +63,14 @@ impl Progress {
         if self.drawn.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+/// Who is in the way, also of those who wait behind others.
+fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
+    match (obstacle, lock.holder()) {
+        (Obstacle::Queue, Ok(Some(holder))) => format!("held by {holder}; {obstacle}"),
+        _ => obstacle.to_string(),
     }
 }
 

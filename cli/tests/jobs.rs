@@ -34,13 +34,49 @@ fn a_job_is_stopped_goes_on_and_reads_what_is_typed() {
         terminal.expect("once");
         terminal.type_in("fg\n");
         terminal.expect("linklock run");
-        terminal.type_in("hello\n");
-        terminal.expect("hello\r\nhello\r\n"); // typed and copied
+        terminal.type_until("hello\n", "hello\r\nhello\r\n"); // typed and copied
     }
     terminal.type_in("\x04");
     terminal.expect("$ ");
     terminal.type_in("echo sta'tus' $?\n");
     terminal.expect("status 0");
+    place.assert_nothing_left();
+    terminal.exit();
+}
+
+#[test]
+fn a_program_that_stops_itself_stops_the_job() {
+    let place = Place::new();
+    let mut terminal = Terminal::bash();
+    terminal.type_in(&line(&place, "", &sh("kill -STOP $$; echo $((6 * 7777))")));
+    terminal.expect("Stopped");
+    terminal.expect("$ ");
+    terminal.type_in("fg\n");
+    terminal.expect("46662\r\n");
+    terminal.expect("$ ");
+    place.assert_nothing_left();
+    terminal.exit();
+}
+
+#[test]
+fn a_shell_under_a_lock_has_jobs_of_its_own() {
+    let place = Place::new();
+    let mut terminal = Terminal::bash();
+    terminal.type_in(&line(&place, "", "bash --norc --noprofile -i"));
+    terminal.expect("$ ");
+    terminal.type_in("cat\n");
+    // What is typed before cat reads may be the shell's.
+    terminal.type_until("hello\n", "hello\r\nhello\r\n");
+    terminal.type_in("\x1a");
+    terminal.expect("Stopped");
+    terminal.type_in("fg\n");
+    terminal.type_until("again\n", "again\r\nagain\r\n");
+    terminal.type_in("\x03");
+    terminal.expect("$ ");
+    assert!(place.lock.exists());
+    terminal.type_in("exit 7\n");
+    terminal.type_in("echo sta'tus' $?\n");
+    terminal.expect("status 7");
     place.assert_nothing_left();
     terminal.exit();
 }
@@ -54,8 +90,7 @@ fn a_job_in_the_background_gets_the_terminal_when_it_is_fetched() {
     terminal.type_until("\n", "Stopped");
     terminal.type_in("fg\n");
     terminal.expect("linklock run");
-    terminal.type_in("hello\n");
-    terminal.expect("hello\r\nhello\r\n");
+    terminal.type_until("hello\n", "hello\r\nhello\r\n");
     terminal.type_in("\x03");
     terminal.expect("$ ");
     terminal.type_in("echo sta'tus' $?\n");

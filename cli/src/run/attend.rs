@@ -13,12 +13,12 @@ use crate::events::{Event, Events};
 use crate::message::say;
 use crate::time;
 
-/// How long a command that has lost its lock has, from TERM to KILL. Even with the time that it
-/// takes to notice, it is dead before the 10 s are over for which others respect a lease that has
-/// ended.
+/// How long a command that has lost its lock has at most, from TERM to KILL. Even with the time that
+/// it takes to notice, it is dead before the clock slop is over, for which others respect a lease
+/// that has ended: half of it, and a tenth.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How late a refresh may be until the lock counts as lost. Not at all would be too strict: after
+/// How late at most a refresh may be until the lock counts as lost. Not at all would be too strict: after
 /// the whole machine was asleep, or all of us were stopped, the keep-alive needs a moment to find
 /// out whether the lock is still ours.
 const LATE: Duration = Duration::from_secs(1);
@@ -51,6 +51,8 @@ pub(crate) fn attend(
         begun,
         limit: args.max_runtime.and_then(|limit| begun.checked_add(limit)),
         kill_after: args.kill_after,
+        grace: GRACE.min(args.lock.clock_slop / 2),
+        late: LATE.min(args.lock.clock_slop / 10),
         kill_at: None,
         overdue_since: None,
         outcome: Outcome::default(),
@@ -86,6 +88,8 @@ struct Watch<'a> {
     begun: Instant,
     limit: Option<Instant>,
     kill_after: Duration,
+    grace: Duration,
+    late: Duration,
     /// When the command, which was asked to end, is to be killed.
     kill_at: Option<Instant>,
     /// Since when some lease has been over.
@@ -99,7 +103,7 @@ impl Watch<'_> {
         let now = Instant::now();
         let lease = match remaining(self.guards) {
             _ if self.outcome.is_lost => Duration::MAX,
-            Duration::ZERO => LATE,
+            Duration::ZERO => self.late,
             left => left,
         };
         let deadlines = [self.limit, self.kill_at].into_iter().flatten();
@@ -119,7 +123,7 @@ impl Watch<'_> {
         }
         match remaining(self.guards) {
             Duration::ZERO if !self.outcome.is_lost => {
-                if now - *self.overdue_since.get_or_insert(now) >= LATE {
+                if now - *self.overdue_since.get_or_insert(now) >= self.late {
                     self.outcome.hangs = true;
                     self.lost(&"the lock was lost: it could not be refreshed in time");
                 }
@@ -136,7 +140,7 @@ impl Watch<'_> {
         match self.on_lost {
             OnLost::Kill => {
                 say(format_args!("{why}: stopping the command"));
-                self.stop(GRACE);
+                self.stop(self.grace);
             }
             OnLost::Warn => say(why),
         }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use nix::sys::signal::{Signal, kill, killpg, raise};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::shim;
@@ -37,9 +37,24 @@ impl Child {
         let stand = Stand::find();
         let process = shim::command(command, &stand)?.envs(variables).spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
-        // Without one, if there can be no more processes, at least the command itself dies with us.
-        let warden = if stand.has_own_group() { Warden::start(pid).ok() } else { None };
-        Ok(Child { pid, stand, warden })
+        let mut child = Child { pid, stand, warden: None };
+        if child.stand.has_own_group() {
+            child.await_stop()?;
+            // Without one, if there can't be one, at least the command itself dies with us.
+            child.warden = Warden::start(pid).ok();
+            child.signal(Signal::SIGCONT);
+        }
+        Ok(child)
+    }
+
+    /// Waits until the shim has stopped, or has failed, of which we are told in time.
+    fn await_stop(&self) -> io::Result<()> {
+        let news = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED;
+        let stopped = waitid(Id::Pid(self.pid), news | WaitPidFlag::WNOWAIT)?;
+        if matches!(stopped, WaitStatus::Stopped(..)) {
+            waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED)?;
+        }
+        Ok(())
     }
 
     /// What has become of the child since the last time.
@@ -81,8 +96,11 @@ impl Child {
     /// to go on, while the child has not.
     pub(crate) fn stop_with(&self, signal: Signal) -> bool {
         let wants_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
-        if !wants_terminal && signal != Signal::SIGTSTP {
-            return false; // somebody has stopped it on purpose: the lock is held all the same
+        let is_typed = wants_terminal || signal == Signal::SIGTSTP;
+        // By STOP programs stop themselves that have caught TSTP, and others stop them on purpose;
+        // those who are not at the terminal keep their lock meanwhile.
+        if !is_typed && !self.stand.is_at_work(self.pid) {
+            return false;
         }
         if wants_terminal && self.stand.give(self.pid) {
             self.signal(Signal::SIGCONT);

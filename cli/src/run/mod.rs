@@ -131,8 +131,8 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
         seen.push(identity);
     }
     let build = |path: &PathBuf| {
-        let options = args.lock.lock(path).lifetime(args.lifetime);
-        Ok(options.stale(args.contention.stale.into()).build()?)
+        let options = args.contention.apply_to(args.lock.lock(path));
+        Ok(options.lifetime(args.lifetime).build()?)
     };
     args.locks.iter().map(build).collect()
 }

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::{Signal, raise};
 use nix::unistd::getppid;
 
 use super::terminal::{Stand, enter_foreground};
@@ -24,6 +25,10 @@ pub(crate) const NAME: &str = "__exec";
 pub(crate) struct Args {
     /// The process id of that linklock
     parent: i32,
+
+    /// Stop, and become COMMAND only when told to go on
+    #[arg(long)]
+    stop: bool,
 
     /// Take the terminal
     #[arg(long)]
@@ -52,7 +57,7 @@ pub(crate) fn command(command: &[OsString], stand: &Stand) -> io::Result<Command
         shim.arg("--foreground");
     }
     if stand.has_own_group() {
-        shim.process_group(0);
+        shim.arg("--stop").process_group(0);
     }
     shim.arg("--").args(command);
     Ok(shim)
@@ -64,6 +69,9 @@ pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
     // It may have died before the kernel was told. Nobody is left to read the exit code.
     if getppid().as_raw() != args.parent {
         return Err(Failure::silent(exit::SYSTEM));
+    }
+    if args.stop {
+        raise(Signal::SIGSTOP).map_err(|errno| Failure::to("wait for linklock")(errno.into()))?;
     }
     if args.foreground {
         enter_foreground();
@@ -83,7 +91,7 @@ pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
 /// its credentials by exec, like sudo(8).
 #[cfg(target_os = "linux")]
 fn die_with_parent() -> io::Result<()> {
-    Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
+    Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
 }
 
 /// Elsewhere there is no such thing: the warden must do.

@@ -75,6 +75,16 @@ impl Stand {
         }
     }
 
+    /// Whether the command or we are what the terminal is used by.
+    pub(crate) fn is_at_work(&self, command: Pid) -> bool {
+        match self {
+            Stand::Apart => false,
+            Stand::Job(terminal) | Stand::Shared(terminal) => {
+                has_terminal(terminal, getpgrp()) || has_terminal(terminal, command)
+            }
+        }
+    }
+
     /// Whether a shell looks after us, which sees it when we stop and can have us go on.
     pub(crate) fn has_shell(&self) -> bool {
         let is_at_terminal = !matches!(self, Stand::Apart);

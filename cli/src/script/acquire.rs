@@ -63,8 +63,8 @@ fn parse_owner(text: &str) -> Result<Owner, String> {
 pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     // Asked at once: who has called may soon be gone.
     let owner = args.owner.unwrap_or_else(|| Owner::Process(caller()));
-    let lock = args.options.lock(&args.lock).lifetime(args.lifetime);
-    let lock = lock.stale(args.contention.stale.into()).build()?;
+    let lock = args.contention.apply_to(args.options.lock(&args.lock));
+    let lock = lock.lifetime(args.lifetime).build()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let patience = &args.contention.patience;
     let mut guards = contend::acquire(std::slice::from_ref(&lock), patience, &events)?;

@@ -50,10 +50,10 @@ fn watch(
     let mut pause = Duration::from_millis(1);
     while let Some(obstacle) = obstacle(lock, args)? {
         if !args.patience.lasts(progress.waited()) {
-            let why = format_args!("lock {} is {obstacle}", lock.path().display());
+            let why = format!("lock {} is {obstacle}", lock.path().display());
             return Err(args.patience.failure(why));
         }
-        progress.show(lock.path(), &obstacle);
+        progress.show(lock, &obstacle);
         std::thread::sleep(pause);
         pause = (pause * 3 / 2).min(LONGEST);
         if let Some(signal) = events.ended_by() {

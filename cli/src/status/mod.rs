@@ -140,7 +140,8 @@ impl Status {
             Err(error) => return Err(error.into()),
         }
         // A directory that can't be listed has told its lock all the same.
-        let waiters = lock.waiters().unwrap_or_default();
+        let mut waiters = lock.waiters().unwrap_or_default();
+        waiters.sort_by(|one, other| one.claim_path().cmp(other.claim_path()));
         status.waiting = waiters.iter().map(Waiter::of).collect();
         Ok(status)
     }

@@ -58,9 +58,8 @@ pub(crate) fn breakers(facts: &Facts) -> Vec<Breaker> {
         }
         add("flufl.lock", ends, FLUFL_SLOP, "10s after the lease, by its own clock".to_owned());
     }
-    let unchanged = |time: &str| format!("unchanged for {time}, if it uses this file as a lock");
-    let unmodified =
-        |time: &str| format!("its mtime is {time} ago, if it uses this file as a lock");
+    let unchanged = |time: &str| format!("once unchanged for {time}, if it uses this lock");
+    let unmodified = |time: &str| format!("{time} after its mtime, if it uses this lock");
     add("dovecot", changed, seconds(120), unchanged("120s"));
     add("dotlockfile", modified, seconds(300), unmodified("300s"));
     add("postfix", changed, seconds(500), unchanged("500s"));
