@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use common::{Place, linklock, stderr};
+use common::{Place, Running, linklock, stderr};
 use serde_json::Value;
 
 fn examine(options: &[&str], dir: &std::path::Path) -> (i32, Value) {
@@ -51,6 +51,26 @@ fn a_second_path_is_tried_against_the_first() {
     assert_eq!(grade(&report, "lock seen"), "good");
     assert_eq!(grade(&report, "race"), "good");
     assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
+}
+
+#[test]
+fn two_machines_meet() {
+    let place = Place::new();
+    let doctor = || {
+        let mut doctor = linklock();
+        doctor.args(["doctor", "--meet"]).arg(place.dir());
+        Running::start(&mut doctor)
+    };
+    for run in [doctor(), doctor()] {
+        let (code, output) = run.ended();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!((code, stderr(&output)), (0, String::new()), "{text}");
+        assert!(
+            text.contains("\nok    turns              50 turns each, never two at once"),
+            "{text}"
+        );
+    }
+    place.assert_nothing_left();
 }
 
 #[test]

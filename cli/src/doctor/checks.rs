@@ -55,7 +55,7 @@ pub(super) fn to(act: &str) -> impl FnOnce(io::Error) -> String {
     move |error| format!("failed to {act}: {error}")
 }
 
-fn create(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod meeting;
 mod mount;
 mod second;
 
@@ -18,11 +19,11 @@ use crate::message::{self, json, printable};
 /// Tries in the directory what locks are made of: exclusive creation, hard links and their count,
 /// time stamps, rename, and a lock itself. Tells the file system's type and options, how far the
 /// server's clock is from this machine's, and how long it takes to acquire and release a lock.
-/// Everything happens in a new directory in it, which is removed at the end.
+/// Everything happens in new directories in it, which are removed at the end.
 ///
-/// With --second, the same directory by another mount (or another machine's export of it), also
-/// whether each sees at once what is done through the other, and that two who race for a lock never
-/// both get it.
+/// With --second, the same directory by another mount, also whether each sees at once what is done
+/// through the other, and that two who race for a lock never both get it. With --meet, on two
+/// machines within a minute, the same of the two machines.
 ///
 /// The exit status is 0 if locks can be used there, perhaps with what it says in mind, and 69 if
 /// they can't.
@@ -34,6 +35,10 @@ pub(crate) struct Args {
     /// The same directory by another path, through another mount
     #[arg(long, value_name = "DIR")]
     second: Option<PathBuf>,
+
+    /// Meet the same command on another machine here, within a minute
+    #[arg(long)]
+    meet: bool,
 
     /// Print one JSON object
     #[arg(long)]
@@ -72,6 +77,9 @@ pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
             findings.extend(checks::all(&bench));
             if let Some(other) = &args.second {
                 findings.extend(second::all(&bench, other));
+            }
+            if args.meet {
+                findings.extend(meeting::all(&args.dir));
             }
         }
         Err(error) => {
