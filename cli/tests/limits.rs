@@ -7,7 +7,9 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{CAT, Place, Running, is_alive, linklock, outcome, stderr, until};
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP};
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 /// In a session of its own, where it has no terminal whoever runs this test.
 fn without_terminal(command: &Command) -> Command {
@@ -187,6 +189,25 @@ fn a_killed_run_takes_along_what_its_command_has_started() {
     run.signal(SIGKILL);
     assert_eq!(run.ended().0, -1);
     until("the grandchild's end", || !is_alive(grandchild));
+}
+
+#[test]
+fn a_command_does_not_go_on_before_its_lock_was_made_sure_of() {
+    let place = Place::new();
+    let witness = place.dir().join("witness");
+    let script = format!("echo $$; while :; do echo >>{}; sleep 0.01; done", witness.display());
+    let run = place.run_sh(&["--lifetime", "300ms"], &script);
+    let mut run = Running::start(&mut without_terminal(&run));
+    let command = Pid::from_raw(run.line().parse().unwrap());
+    until("the command", || witness.exists());
+    run.signal(SIGSTOP);
+    kill(command, SIGSTOP).unwrap();
+    until("the lease's end", || place.lease_end() < SystemTime::now());
+    fs::remove_file(&place.lock).unwrap();
+    let before = fs::read(&witness).unwrap();
+    run.signal(SIGCONT);
+    assert_eq!(run.ended().0, 79);
+    assert_eq!(fs::read(&witness).unwrap(), before, "it went on");
 }
 
 #[test]

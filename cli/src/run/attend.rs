@@ -68,6 +68,7 @@ pub(crate) fn attend(
             }
         }
         match event {
+            Some(Event::Signal(Signal::SIGCONT)) => watch.go_on(),
             Some(Event::Signal(signal)) => watch.child.pass_on(signal),
             Some(Event::Lost(error)) => watch.lost(&error),
             Some(Event::Child) | None => {}
@@ -153,15 +154,20 @@ impl Watch<'_> {
         self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
     }
 
-    /// The command was stopped. If we were, too, the lock is made sure of before it goes on.
+    /// The command was stopped, and we may be too.
     fn stopped_by(&mut self, signal: Signal) {
-        if !self.child.stop_with(signal) {
-            return;
+        if self.child.stop_with(signal) {
+            self.go_on();
+        }
+    }
+
+    /// We were told to go on, and the command is told so once it is clear that the lock is held.
+    fn go_on(&mut self) {
+        if self.outcome.is_lost || !remaining(self.guards).is_zero() {
+            return self.child.go_on();
         }
         match self.guards.iter().try_for_each(LockGuard::refresh) {
-            Err(error) if !self.outcome.is_lost && remaining(self.guards).is_zero() => {
-                self.lost_while_stopped(&error);
-            }
+            Err(error) if remaining(self.guards).is_zero() => self.lost_while_stopped(&error),
             _ => self.child.go_on(),
         }
     }

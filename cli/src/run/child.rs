@@ -73,9 +73,6 @@ impl Child {
 
     /// Passes on a signal that we got.
     pub(crate) fn pass_on(&self, signal: Signal) {
-        if signal == Signal::SIGCONT {
-            self.stand.give(self.pid);
-        }
         if !self.stand.has_sent(signal) {
             self.signal(signal);
         }
@@ -119,7 +116,7 @@ impl Child {
         true
     }
 
-    /// Has the child go on after [`stop_with`](Self::stop_with).
+    /// Has the child go on, with the terminal if we have it.
     pub(crate) fn go_on(&self) {
         self.stand.give(self.pid);
         self.signal(Signal::SIGCONT);

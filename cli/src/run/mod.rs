@@ -30,20 +30,19 @@ use crate::time;
 /// exits with its exit status. Given several locks, it holds all of them or none, and waits for one
 /// only while it holds no other, so that nobody can deadlock.
 ///
-/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, in a process group of
-/// its own, except that where it shares the terminal with a pipeline or a script it shares their
-/// group, and the terminal itself sends it what is typed there. The lock is held until COMMAND has
-/// ended, whatever it has started and left running. A COMMAND that is stopped keeps its lock. If it
-/// is stopped by what is typed at the terminal linklock stops too, so that its lease runs out; when
-/// they go on, the lock is made sure of first.
+/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, which has a process
+/// group of its own. Only where it shares the terminal with a pipeline or a script it shares their
+/// group too, and the terminal itself sends it what is typed there. The lock is held until COMMAND
+/// has ended, whatever it has started and left running. A COMMAND that is stopped keeps its lock,
+/// except by what is typed at the terminal: then linklock stops too, as the shell expects, and the
+/// lease runs out. When they go on, the lock is made sure of first.
 ///
 /// If the lock is lost all the same, because the file server was out of reach for the whole
 /// lifetime or somebody broke the lock, COMMAND gets TERM, and KILL 5 seconds later. If linklock
-/// itself is killed with KILL, COMMAND is killed too, and all that is in its process group. Not
-/// reached are processes that have left the group (daemons do), whatever COMMAND has started where
-/// it shares its group, and programs that run as another user, like those that sudo(8) starts,
-/// unless linklock is root's. Those whose lock matters should use their fencing token or check the
-/// lock.
+/// itself is killed with KILL, COMMAND is killed too (on Linux), and all that is in its process
+/// group. Out of reach are processes that have left the group, as daemons do; what COMMAND has
+/// started where it shares its group; and programs of another user's, such as sudo(8) starts,
+/// unless linklock is root's.
 ///
 /// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
 /// `LINKLOCK_CLAIM`: one a line if there are several.
