@@ -133,7 +133,7 @@ fn a_lock_that_was_lost_is_told() {
 #[test]
 fn a_lease_that_is_over_is_not_held_but_can_be_refreshed() {
     let place = Place::new();
-    let script = r#"linklock acquire --owner none --lifetime 50ms "$L""#;
+    let script = r#"linklock acquire --owner none --lifetime 1s "$L""#;
     let claim = assert_runs(&place, script);
     let ask = |command| outcome(linklock().arg(command).arg(&place.lock).arg(claim.trim_end()));
     until("the lease's end", || place.lease_end() < SystemTime::now());
@@ -256,7 +256,7 @@ fn a_lock_that_may_be_taken_over_is_free_to_wait_for() {
     let wait = || outcome(linklock().args(["wait", "-n", "--clock-slop=1ms"]).arg(&place.lock)).0;
     drop(place.hold(&[])); // by SIGKILL
     assert_eq!(wait(), 0);
-    let lock = Lock::options(&place.lock).lifetime(Duration::from_millis(200)).build().unwrap();
+    let lock = Lock::options(&place.lock).lifetime(Duration::from_secs(1)).build().unwrap();
     lock.lock().unwrap().detach(Owner::Lease).unwrap();
     assert_ne!(lock.holder().unwrap().unwrap().life(), Life::Dead);
     until("the lease's end", || wait() == 0);
