@@ -4,14 +4,27 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
 
 use crate::exit::Failure;
 
 /// Writes a line to stderr, or does not if nobody is there to read it: `eprintln!` would panic,
-/// and the lock would be dropped from under the command that it guards.
+/// and the lock would be dropped from under the command that it guards. Nor are we stopped for
+/// writing when the terminal is the command's (`stty tostop`).
 pub(crate) fn say(message: impl Display) {
-    let _ = writeln!(io::stderr(), "linklock: {message}");
+    without_stop(|| {
+        let _ = writeln!(io::stderr(), "linklock: {message}");
+    });
+}
+
+/// Does something to the terminal, also from the background, where TTOU would stop us for it.
+pub(crate) fn without_stop(act: impl FnOnce()) {
+    let before = SigSet::from(Signal::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    act();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
 }
 
 /// Writes to stdout what was asked for.

@@ -139,6 +139,39 @@ fn what_is_typed_interrupts_the_command_and_the_terminal_is_the_shells_again() {
 }
 
 #[test]
+fn a_terminal_that_stops_writers_in_the_background_does_not_stop_us() {
+    let place = Place::new();
+    let mut terminal = Terminal::bash();
+    terminal.type_in("stty tostop\n");
+    terminal.expect("$ ");
+    terminal.type_in(&line(&place, "--lifetime 600ms", &sh(CAT)));
+    terminal.expect("ready\r\n");
+    fs::remove_file(&place.lock).unwrap();
+    terminal.expect("stopping the command");
+    terminal.expect("$ ");
+    terminal.type_in("echo sta'tus' $?\n");
+    terminal.expect("status 79");
+    terminal.exit();
+}
+
+/// By linklock itself, before a shell could take it.
+#[test]
+fn the_terminal_is_handed_back() {
+    let place = Place::new();
+    let lock = place.lock.to_str().unwrap();
+    let run = ["run", "-v", "--min-hold", "1h", lock, "--", "cat"];
+    let mut terminal = Terminal::with(env!("CARGO_BIN_EXE_linklock"), &run);
+    terminal.type_until("hello\n", "hello\r\nhello\r\n");
+    assert_ne!(terminal.foreground(), terminal.pid(), "the command has it");
+    terminal.type_in("\x04");
+    until("linklock has it", || terminal.foreground() == terminal.pid());
+    assert!(place.lock.exists());
+    terminal.type_in("\x03");
+    terminal.expect("released lock");
+    place.assert_nothing_left();
+}
+
+#[test]
 fn in_a_pipeline_the_others_keep_the_terminal() {
     let place = Place::new();
     let mut terminal = Terminal::bash();

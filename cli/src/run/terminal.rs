@@ -8,8 +8,10 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, tcgetpgrp, tcsetpgrp};
+
+use crate::message::without_stop;
 
 #[derive(Debug)]
 pub(crate) enum Stand {
@@ -103,12 +105,9 @@ pub(crate) fn enter_foreground() {
     }
 }
 
-/// To do so from the background is not to stop us, as TTOU would. If the terminal is gone by now
-/// nobody minds.
+/// If the terminal is gone by now nobody minds.
 fn put_in_foreground(terminal: &File, group: Pid) {
-    let stop = SigSet::from(Signal::SIGTTOU);
-    if let Ok(before) = stop.thread_swap_mask(SigmaskHow::SIG_BLOCK) {
+    without_stop(|| {
         let _ = tcsetpgrp(terminal, group);
-        let _ = before.thread_set_mask();
-    }
+    });
 }

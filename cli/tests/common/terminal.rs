@@ -21,14 +21,21 @@ pub struct Terminal {
 impl Terminal {
     /// With an interactive bash that has job control.
     pub fn bash() -> Terminal {
+        let mut terminal = Terminal::with("bash", &["--norc", "--noprofile", "-i"]);
+        terminal.expect("$ ");
+        terminal
+    }
+
+    /// With a program in place of the shell.
+    pub fn with(program: &str, arguments: &[&str]) -> Terminal {
         let size = Winsize { ws_row: 24, ws_col: 300, ws_xpixel: 0, ws_ypixel: 0 };
         let terminal = openpty(Some(&size), None).unwrap();
         let end = || Stdio::from(terminal.slave.try_clone().unwrap());
-        let mut bash = Command::new("setsid");
-        bash.args(["--ctty", "bash", "--norc", "--noprofile", "-i"]);
-        bash.env("TERM", "vt100").env("PS1", "$ ").env_remove("NO_COLOR").env("HISTFILE", "");
-        let shell = bash.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        drop((terminal.slave, bash));
+        let mut session = Command::new("setsid");
+        session.args(["--ctty", program]).args(arguments);
+        session.env("TERM", "vt100").env("PS1", "$ ").env_remove("NO_COLOR").env("HISTFILE", "");
+        let shell = session.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        drop((terminal.slave, session));
 
         let keyboard = File::from(terminal.master);
         let mut screen = keyboard.try_clone().unwrap();
@@ -41,9 +48,7 @@ impl Terminal {
                 show.lock().unwrap().extend(&bytes[..count]);
             }
         });
-        let mut terminal = Terminal { keyboard, shown, seen: 0, shell };
-        terminal.expect("$ ");
-        terminal
+        Terminal { keyboard, shown, seen: 0, shell }
     }
 
     pub fn type_in(&mut self, text: &str) {
@@ -73,6 +78,15 @@ impl Terminal {
             self.shown_since().contains(shown)
         });
         self.expect(shown);
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.shell.id().try_into().unwrap()
+    }
+
+    /// The process group that has the terminal; 0 once nobody does.
+    pub fn foreground(&self) -> i32 {
+        nix::unistd::tcgetpgrp(&self.keyboard).map_or(0, nix::unistd::Pid::as_raw)
     }
 
     /// What it has shown after what was expected last.
