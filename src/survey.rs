@@ -78,6 +78,15 @@ impl Lock {
 
     /// What [`sweep`](Self::sweep) would remove.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// for orphan in linklock::Lock::new(&path)?.orphans()? {
+    ///     println!("left behind: {}", orphan.display());
+    /// }
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`sweep`](Self::sweep).
