@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::process::Life;
 
-/// Whoever held the lock when it was looked at: flufl.lock's `details`, and more.
+/// Whoever held the lock when it was looked at, or waited for it
+/// ([`Lock::waiters`](crate::Lock::waiters)): flufl.lock's `details`, and more.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -27,6 +28,7 @@ pub struct Holder {
     pub(crate) host: OsString,
     pub(crate) pid: u32,
     pub(crate) claim: PathBuf,
+    pub(crate) format: Format,
     pub(crate) life: Life,
     pub(crate) expires_at: SystemTime,
     pub(crate) refreshed_at: SystemTime,
@@ -51,6 +53,12 @@ impl Holder {
     #[must_use]
     pub fn claim_path(&self) -> &Path {
         &self.claim
+    }
+
+    /// Whose format its claim has.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Whether its process runs, as far as that can be told from here.
@@ -83,12 +91,28 @@ impl Holder {
         self.expires_at.duration_since(self.server_time).unwrap_or_default()
     }
 
+    /// For how long its lease had been over when this was read; zero if it ran.
+    #[must_use]
+    pub fn overdue(&self) -> Duration {
+        self.server_time.duration_since(self.expires_at).unwrap_or_default()
+    }
+
     /// Whether its lease was over when this was read. Another may take the lock only once the
     /// clock slop has passed too.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.expires_at < self.server_time
     }
+}
+
+/// Who writes claims like this one: the two formats are one but for the last field of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// This library.
+    Linklock,
+    /// Python's flufl.lock, whose holders can't be proven dead.
+    FluflLock,
 }
 
 impl fmt::Display for Holder {

@@ -8,7 +8,7 @@ use crate::claim::Claim;
 use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation, Successor};
 use crate::fs::{Attr, FileId};
-use crate::holder::{Holder, Obstacle, StalePolicy};
+use crate::holder::{Format, Holder, Obstacle, StalePolicy};
 use crate::names::{CONTENT_MAX, ClaimName};
 use crate::process::Life;
 use crate::safeguard::Safeguard;
@@ -83,16 +83,22 @@ fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
 }
 
 fn held(context: &Context, attr: &Attr, claim: ClaimName) -> Sight {
-    let holder = Holder {
+    let holder = holder_by(context, attr, &claim);
+    Sight::Held(Incarnation { id: attr.id, claim, expires_at: attr.mtime }, holder)
+}
+
+/// What a claim and its file's attributes say of whoever made it.
+pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Holder {
+    Holder {
         host: claim.host.to_os_string(),
         pid: claim.pid,
         claim: claim.path.to_path_buf(),
-        life: life(context, &claim),
+        format: if claim.is_foreign() { Format::FluflLock } else { Format::Linklock },
+        life: life(context, claim),
         expires_at: attr.mtime,
         refreshed_at: attr.ctime,
         server_time: context.server_time(),
-    };
-    Sight::Held(Incarnation { id: attr.id, claim, expires_at: attr.mtime }, holder)
+    }
 }
 
 /// Whether the process that a claim names lives, as far as that can be told from here.

@@ -173,6 +173,7 @@ mod shelf;
 #[cfg(test)]
 mod sim;
 mod succession;
+mod survey;
 mod sweep;
 mod tenure;
 mod wait;
@@ -182,7 +183,7 @@ mod watch;
 pub use error::{Error, Operation, Successor};
 pub use fs::{Clock, SystemClock};
 pub use guard::LockGuard;
-pub use holder::{Holder, Obstacle, Owner, StalePolicy, State};
+pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;
 pub use options::Options;
 pub use process::Life;

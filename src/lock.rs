@@ -41,7 +41,7 @@ use crate::tenure::Tenure;
 /// ```
 #[derive(Debug)]
 pub struct Lock {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     lifetime: Duration,
     timeout: Option<Duration>,
     held: Mutex<Weak<Tenure>>,

@@ -20,18 +20,25 @@ const FOREIGN_REST: Duration = Duration::from_secs(86_400);
 /// provably lives. Says what it has removed; what
 /// it may not remove it leaves.
 pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
-    let dir = context.names.dir();
     let mut swept = Vec::new();
+    orphans(context, |path| {
+        if matches!(context.remove(&path), Ok(true)) {
+            swept.push(path);
+        }
+    })?;
+    Ok(swept)
+}
+
+/// Tells of each file that may be removed, at a moment at which it may.
+pub(crate) fn orphans(context: &Context, mut tell: impl FnMut(PathBuf)) -> Result<(), Error> {
+    let dir = context.names.dir();
     for entry in context.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
         let Some(neighbour) = context.names.parse_neighbour(&entry) else { continue };
         if may_go(context, &entry, &neighbour)? {
-            let path = dir.join(entry);
-            if matches!(context.remove(&path), Ok(true)) {
-                swept.push(path);
-            }
+            tell(dir.join(entry));
         }
     }
-    Ok(swept)
+    Ok(())
 }
 
 fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<bool, Error> {

@@ -8,6 +8,7 @@ use std::path::Path;
 const LAYERS: &[&str] = &[
     "lib",
     "options",
+    "survey",
     "lock",
     "guard",
     "keeper",

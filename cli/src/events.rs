@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use linklock::Error;
 use nix::sys::signal::Signal;
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
-/// What ends us while there is no child yet.
+/// What ends us while there is no child.
 const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
 /// What is passed on to the child without being our end. Without a child, nobody wants them.
 const MERE_NEWS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// What stops a child and lets it go on. Without a child, it does so to us.
+const JOB_CONTROL: [Signal; 2] = [Signal::SIGTSTP, Signal::SIGCONT];
 
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -24,10 +27,23 @@ pub(crate) enum Event {
     Lost(Error),
 }
 
+impl Event {
+    /// The signal, if it is one that ends us while there is no child.
+    pub(crate) fn ends(&self) -> Option<Signal> {
+        match self {
+            Event::Signal(signal) if ENDING.contains(signal) => Some(*signal),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
+    signals: Handle,
+    /// A bit for each signal that was ignored when we started.
+    ignored: u64,
 }
 
 impl Events {
@@ -37,11 +53,11 @@ impl Events {
     /// shells have jobs in the background ignore INT and QUIT.
     pub(crate) fn watch() -> io::Result<Events> {
         let ignored = ignored_signals();
-        let is_ignored = |signal: &Signal| ignored & (1 << (*signal as u32 - 1)) != 0;
-        let passed_on = ENDING.into_iter().chain(MERE_NEWS).filter(|signal| !is_ignored(signal));
+        let passed_on = ENDING.into_iter().chain(MERE_NEWS).filter(|s| !contains(ignored, *s));
         let watched = passed_on.chain([Signal::SIGCHLD]).map(|signal| signal as i32);
 
         let mut signals = Signals::new(watched)?;
+        let handle = signals.handle();
         let (sender, receiver) = channel();
         let signalled = sender.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
@@ -55,7 +71,13 @@ impl Events {
                 }
             }
         })?;
-        Ok(Events { sender, receiver })
+        Ok(Events { sender, receiver, signals: handle, ignored })
+    }
+
+    /// From now on the signals that stop and continue a job are events too.
+    pub(crate) fn watch_job_control(&self) -> io::Result<()> {
+        let mut watched = JOB_CONTROL.into_iter().filter(|signal| !contains(self.ignored, *signal));
+        watched.try_for_each(|signal| self.signals.add_signal(signal as i32))
     }
 
     /// To be called when the lock is lost.
@@ -75,12 +97,16 @@ impl Events {
     pub(crate) fn ended_by(&self) -> Option<Signal> {
         loop {
             match self.receiver.try_recv() {
-                Ok(Event::Signal(signal)) if ENDING.contains(&signal) => return Some(signal),
+                Ok(event) if event.ends().is_some() => return event.ends(),
                 Ok(_) => {}
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
             }
         }
     }
+}
+
+fn contains(mask: u64, signal: Signal) -> bool {
+    mask & (1 << (signal as u32 - 1)) != 0
 }
 
 /// A bit for each signal that is ignored, from the lowest, as proc(5) has it; none where there is

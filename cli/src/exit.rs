@@ -9,6 +9,8 @@ use crate::message::say;
 
 /// `EX_USAGE`, as all of these up to 78 from sysexits.
 pub(crate) const USAGE: u8 = 64;
+/// `EX_UNAVAILABLE`
+pub(crate) const UNFIT: u8 = 69;
 /// `EX_OSERR`
 pub(crate) const SYSTEM: u8 = 71;
 /// `EX_CANTCREAT`
@@ -17,29 +19,42 @@ pub(crate) const CANNOT_CREATE: u8 = 73;
 pub(crate) const HELD: u8 = 75;
 /// The first that sysexits leaves free, so that no tool which keeps to it means something else.
 pub(crate) const LOST: u8 = 79;
+/// As timeout(1) says it.
+pub(crate) const OVERLONG: u8 = 124;
 /// As shells say it.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
 /// As shells say it.
 pub(crate) const NOT_FOUND: u8 = 127;
 
 /// What each exit code means, for the help and the man page.
-const MEANINGS: [(u8, &str); 7] = [
+const MEANINGS: [(u8, &str); 9] = [
     (USAGE, "the command line is wrong, or there can't be such a lock"),
+    (UNFIT, "doctor has found that locks can't be trusted there"),
     (SYSTEM, "a system call failed: no process to be had, an I/O error, ..."),
     (CANNOT_CREATE, "the lock can't be made: no such directory, no permission, no hard links"),
     (HELD, "the lock is held by another, or still was after the timeout (see -E)"),
-    (LOST, "the lock was lost while COMMAND ran, and COMMAND was stopped if it still did"),
+    (LOST, "the lock was lost, and COMMAND was stopped if it still ran"),
+    (OVERLONG, "COMMAND ran for longer than --max-runtime, and was stopped"),
     (NOT_EXECUTABLE, "COMMAND was found but can't be executed"),
     (NOT_FOUND, "COMMAND was not found"),
 ];
 
-/// The exit codes of `linklock run`, as a table.
+/// All exit codes with what they mean.
+pub(crate) fn codes() -> impl Iterator<Item = (String, String)> {
+    let own = ("0", "done; from run, what COMMAND exits with, whatever that is");
+    let signal = ("128+N", "signal N ended COMMAND, or linklock while it waited for the lock");
+    let owned = |(code, meaning): (&str, &str)| (code.to_owned(), meaning.to_owned());
+    let fixed = MEANINGS.map(|(code, meaning)| (code.to_string(), meaning.to_owned()));
+    [owned(own)].into_iter().chain(fixed).chain([owned(signal)])
+}
+
+/// The same, as a table.
 pub(crate) fn table() -> String {
-    let mut table = String::from("Exit status:\n  COMMAND's own if it ran, otherwise:\n");
-    for (code, meaning) in MEANINGS {
-        let _ = writeln!(table, "  {code:<5}  {meaning}");
+    let mut table = String::from("Exit status:");
+    for (code, meaning) in codes() {
+        let _ = write!(table, "\n  {code:<5}  {meaning}");
     }
-    table + "  128+N  signal N ended COMMAND, or linklock while it waited for the lock"
+    table
 }
 
 /// The exit code for an end by a signal, as shells say it.
@@ -82,7 +97,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let code = match &error {
-            Error::Invalid { .. } => USAGE,
+            Error::Invalid { .. } | Error::NoSuchOwner { .. } => USAGE,
             Error::Io { operation: Operation::Create, .. } | Error::NoHardLinks { .. } => {
                 CANNOT_CREATE
             }

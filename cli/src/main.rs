@@ -1,29 +1,42 @@
 //! The `linklock` command: runs commands under a lock in a shared directory.
+//!
+//! `cli` has the list of subcommands; each has a module of its own, with its arguments and what it
+//! does.
 
-mod args;
-mod child;
+mod break_lock;
+mod cli;
+mod completions;
+mod contend;
+mod doctor;
 mod events;
 mod exit;
+mod list;
+mod man;
 mod message;
+mod options;
+mod progress;
 mod run;
-mod shim;
+mod script;
 mod status;
+mod sweep;
 mod time;
-mod wait;
+mod walk;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::cli::{Cli, Internal};
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let ended = match Cli::try_parse() {
-        Ok(Cli { command: Command::Run(args) }) => run::run(&args),
-        Ok(Cli { command: Command::Status(args) }) => status::status(&args),
-        Ok(Cli { command: Command::Shim(args) }) => shim::exec(&args),
-        Err(answer) => Ok(exit::unparsed(&answer)),
+    let ended = if Internal::is_asked_for() {
+        Internal::try_parse().map(|internal| internal.execute())
+    } else {
+        Cli::try_parse().map(|cli| cli.command.execute())
     };
-    ended.unwrap_or_else(Failure::report).into()
+    ended
+        .unwrap_or_else(|answer| Ok(exit::unparsed(&answer)))
+        .unwrap_or_else(Failure::report)
+        .into()
 }

@@ -18,6 +18,19 @@ pub(crate) fn show(duration: Duration) -> String {
     }
 }
 
+/// The same, of seconds; an age or so that can't be below zero is none.
+pub(crate) fn show_seconds(seconds: f64) -> String {
+    show(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// How many seconds after the other one time is; below zero if it is before.
+pub(crate) fn signed_seconds(time: SystemTime, other: SystemTime) -> f64 {
+    match time.duration_since(other) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
 /// A date as RFC 3339 has it, in UTC; `None` for what it can't express, which is before 1970 and
 /// after 9999. Anybody may give a lock file such a time stamp.
 pub(crate) fn date(time: SystemTime) -> Option<String> {

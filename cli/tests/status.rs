@@ -3,9 +3,10 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use common::{Place, linklock, outcome, until};
+use common::{Place, Running, linklock, outcome, until};
 use linklock::Lock;
 use serde_json::Value;
 
@@ -27,10 +28,14 @@ fn json(place: &Place) -> Value {
 fn a_lock_that_nobody_holds_is_free() {
     let place = Place::new();
     assert_eq!(text(&place), format!("{}: free\n", place.lock.display()));
+    let mut json = json(&place);
+    let offset = json["clock_offset_seconds"].take().as_f64().unwrap();
+    assert!(offset.abs() < 5.0, "{offset}");
     let expected = serde_json::json!({
-        "lock": place.lock.to_str(), "state": "free", "holder": null, "error": null,
+        "lock": place.lock.to_str(), "state": "free", "format": null, "holder": null, "error": null,
+        "clock_offset_seconds": null, "waiting": [], "breakers": [],
     });
-    assert_eq!(json(&place), expected);
+    assert_eq!(json, expected);
     place.assert_nothing_left();
 }
 
@@ -42,17 +47,22 @@ fn a_held_lock_is_told_with_its_holder() {
 
     let text = text(&place);
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 5, "{text}");
     assert_eq!(lines[0], format!("{}: held", place.lock.display()));
-    assert!(lines[1].starts_with(&format!("  holder:     process {} on ", holder.pid())), "{text}");
-    assert!(lines[1].ends_with(" (alive)"), "{text}");
+    assert_eq!(lines[1], "  format:     linklock");
+    assert!(lines[2].starts_with(&format!("  holder:     process {} on ", holder.pid())), "{text}");
+    assert!(lines[2].ends_with(" (alive)"), "{text}");
     assert!(
-        lines[2].starts_with("  lease ends: 2") && lines[2].contains("Z, in 1h 59m "),
+        lines[3].starts_with("  lease ends: 2") && lines[3].contains("Z, in 1h 59m "),
         "{text}"
     );
-    assert!(lines[3].starts_with("  refreshed:  ") && lines[3].ends_with("s ago"), "{text}");
+    assert!(lines[4].starts_with("  refreshed:  ") && lines[4].ends_with("s ago"), "{text}");
     let claim = fs::read_to_string(&place.lock).unwrap();
-    assert_eq!(lines[4], format!("  claim:      {claim}"));
+    assert_eq!(lines[5], format!("  claim:      {claim}"));
+    assert!(lines[6].starts_with("  breakers:   dovecot     in 1m "), "{text}");
+    let rest = "dotlockfile postfix exim linklock flufl.lock".split(' ');
+    for peer in rest {
+        assert!(lines[7..].iter().any(|line| line.trim().starts_with(peer)), "{peer}: {text}");
+    }
 
     let json = json(&place);
     assert_eq!(json["state"], "held");
@@ -111,7 +121,50 @@ fn what_is_no_lock_is_told() {
     assert!(text(&place).contains("the.lock: not a lock: "));
     let json = json(&place);
     assert_eq!((&json["state"], &json["holder"]), (&"not-a-lock".into(), &Value::Null));
+    assert_eq!((&json["format"], &json["breakers"]), (&Value::Null, &serde_json::json!([])));
     assert_eq!(fs::read(&place.lock).unwrap(), b"save me");
+}
+
+#[test]
+fn another_programs_lock_is_told_by_its_content() {
+    let place = Place::new();
+    let known = [("0\n", "dotlockfile"), ("0", "procmail"), ("17:mars", "dovecot"), ("", "empty")];
+    for (content, format) in known {
+        fs::write(&place.lock, content).unwrap();
+        let json = json(&place);
+        assert_eq!((&json["state"], &json["format"]), (&"not-a-lock".into(), &format.into()));
+        assert!(!json["breakers"].as_array().unwrap().is_empty());
+    }
+    fs::write(&place.lock, "17:mars").unwrap();
+    let told = text(&place);
+    assert!(told.contains("a dotlock, as Dovecot makes it\n  holder:     process 17 on mars\n"));
+    fs::write(&place.lock, "").unwrap();
+    fs::set_permissions(&place.lock, fs::Permissions::from_mode(0o0)).unwrap();
+    assert_eq!(json(&place)["format"], "mutt_dotlock");
+}
+
+#[test]
+fn flufl_locks_are_told_from_ours() {
+    let place = Place::new();
+    let claim = place.dir().join("the.lock|mars|17|815");
+    fs::write(&claim, claim.to_str().unwrap()).unwrap();
+    fs::hard_link(&claim, &place.lock).unwrap();
+    let json = json(&place);
+    assert_eq!((&json["format"], &json["holder"]["host"]), (&"flufl.lock".into(), &"mars".into()));
+}
+
+#[test]
+fn whoever_waits_is_told() {
+    let place = Place::new();
+    let _holder = place.hold(&[]);
+    let waiter = Running::start(&mut place.run(&[], &["true"]));
+    let waiting = || json(&place)["waiting"].as_array().unwrap().clone();
+    until("the waiter's claim", || !waiting().is_empty());
+    let told = waiting();
+    assert_eq!((told.len(), &told[0]["pid"]), (1, &waiter.pid().into()));
+    assert_eq!(told[0]["alive"], true);
+    let line = format!("  waiting:    process {} on ", waiter.pid());
+    assert!(text(&place).contains(&line));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod handover;
 mod holding;
 mod keep_alive;
 mod kept;
+mod surveying;
 mod sweeping;
 
 use linklock::{Error, Holder, Lock, LockGuard, Obstacle, Options, Successor};

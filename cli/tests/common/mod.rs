@@ -1,6 +1,8 @@
 //! What the tests share: the built command, run in a directory of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod terminal;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -16,7 +18,7 @@ use tempfile::TempDir;
 pub const CAT: &str = "echo ready; exec cat";
 
 /// Long enough for a machine that is busy with other things.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn linklock() -> Command {
     Command::new(env!("CARGO_BIN_EXE_linklock"))

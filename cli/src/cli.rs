@@ -1,0 +1,90 @@
+//! The command line: the one definition that parsing, the help, the man pages and the completions
+//! come from.
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Failure;
+use crate::run::{self, shim, warden};
+use crate::script::{acquire, check, keep, refresh, release, wait};
+use crate::{break_lock, completions, doctor, exit, list, man, status, sweep};
+
+/// Run commands under a lock in a shared directory
+///
+/// The lock excludes all who use the same LOCK file, on this machine or on others that share its
+/// directory, over NFS too. It is a lease that is kept alive while the command runs, so that a
+/// lock whose holder died is not in the way for ever.
+#[derive(Debug, Parser)]
+#[command(name = "linklock", version, max_term_width = 100, after_help = exit::table())]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What linklock can be asked for: here, and in `execute`, is all that a new one needs besides its
+/// module.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(run::Args),
+    Acquire(acquire::Args),
+    Refresh(refresh::Args),
+    Check(check::Args),
+    Release(release::Args),
+    Wait(wait::Args),
+    Status(status::Args),
+    List(list::Args),
+    Break(break_lock::Args),
+    Sweep(sweep::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    /// Does it, and says what to exit with.
+    pub(crate) fn execute(&self) -> Result<u8, Failure> {
+        match self {
+            Command::Run(args) => run::run(args),
+            Command::Acquire(args) => acquire::acquire(args),
+            Command::Refresh(args) => refresh::refresh(args),
+            Command::Check(args) => check::check(args),
+            Command::Release(args) => release::release(args),
+            Command::Wait(args) => wait::wait(args),
+            Command::Status(args) => status::status(args),
+            Command::List(args) => list::list(args),
+            Command::Break(args) => break_lock::break_lock(args),
+            Command::Sweep(args) => sweep::sweep(args),
+            Command::Doctor(args) => doctor::doctor(args),
+            Command::Completions(args) => completions::completions(args),
+            Command::Man(args) => man::man(args),
+        }
+    }
+}
+
+/// What linklock starts itself for: no part of what users see.
+#[derive(Debug, Parser)]
+#[command(name = "linklock")]
+pub(crate) enum Internal {
+    #[command(name = shim::NAME)]
+    Shim(shim::Args),
+    #[command(name = warden::NAME)]
+    Warden(warden::Args),
+    #[command(name = keep::NAME)]
+    Keep(keep::Args),
+}
+
+impl Internal {
+    /// Whether this command line is one of them.
+    pub(crate) fn is_asked_for() -> bool {
+        let names = [shim::NAME, warden::NAME, keep::NAME];
+        std::env::args_os().nth(1).is_some_and(|first| names.iter().any(|name| first == *name))
+    }
+
+    /// Does it, and says what to exit with.
+    pub(crate) fn execute(&self) -> Result<u8, Failure> {
+        match self {
+            Internal::Shim(args) => shim::exec(args),
+            Internal::Warden(args) => warden::watch(args),
+            Internal::Keep(args) => keep::keep(args),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `linklock completions`
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::exit::Failure;
+use crate::message;
+
+/// Print a shell's completions for linklock
+///
+/// Put them where the shell looks for them:
+///
+///   linklock completions bash > ~/.local/share/bash-completion/completions/linklock
+///   linklock completions zsh  > ~/.zfunc/_linklock    # a directory that is in fpath
+///   linklock completions fish > ~/.config/fish/completions/linklock.fish
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn completions(args: &Args) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "linklock", &mut script);
+    message::show(&String::from_utf8_lossy(&script))?;
+    Ok(0)
+}

@@ -1,0 +1,111 @@
+//! Contending for locks: for as long as the user wants to wait and sends no signal to end us.
+//! Whichever way it ends, no claim is left behind.
+
+use linklock::{Error, Lock, LockGuard, Obstacle};
+use nix::sys::signal::Signal;
+
+use crate::events::Events;
+use crate::exit::{Failure, by_signal};
+use crate::message::say;
+use crate::options::Patience;
+use crate::progress::Progress;
+
+/// Acquires all of the locks, or none.
+///
+/// It waits for one lock only while it holds no other, so that there is no deadlock, in whatever
+/// order others take them and by whatever names they know them.
+pub(crate) fn acquire(
+    locks: &[Lock],
+    patience: &Patience,
+    events: &Events,
+) -> Result<Vec<LockGuard>, Failure> {
+    let mut contender =
+        Contender { patience, events, ended: None, progress: Progress::new(patience) };
+    let acquired = acquire_all(locks, &mut contender);
+    contender.progress.clear();
+
+    // What comes before there is a command is not meant for it, even if the lock is ours by now.
+    if let Some(signal) = contender.ended.or_else(|| events.ended_by()) {
+        return Err(Failure::silent(by_signal(signal as i32)));
+    }
+    if let (true, Ok(guards)) = (patience.verbose, &acquired) {
+        for guard in guards {
+            say(format_args!("acquired lock {}", guard.path().display()));
+        }
+    }
+    acquired.map_err(
+        |error| {
+            if error.is_contention() { patience.failure(error) } else { error.into() }
+        },
+    )
+}
+
+/// Whoever waits.
+struct Contender<'a> {
+    patience: &'a Patience,
+    events: &'a Events,
+    /// The signal that has ended it.
+    ended: Option<Signal>,
+    progress: Progress,
+}
+
+impl Contender<'_> {
+    /// Waits for one lock, if there is to be any waiting.
+    fn acquire(&mut self, lock: &Lock) -> Result<LockGuard, Error> {
+        if self.patience.no_wait {
+            return lock.try_lock();
+        }
+        lock.lock_while(|obstacle| self.lasts(lock, obstacle))
+    }
+
+    fn lasts(&mut self, lock: &Lock, obstacle: &Obstacle) -> bool {
+        self.progress.show(lock, obstacle);
+        self.ended = self.events.ended_by();
+        self.ended.is_none() && self.patience.lasts(self.progress.waited())
+    }
+}
+
+fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<LockGuard>, Error> {
+    let mut first = 0;
+    loop {
+        let guard = contender.acquire(&locks[first])?;
+        let (index, error) = match try_others(locks, first, guard) {
+            Ok(guards) => return Ok(guards),
+            Err(failed) => failed,
+        };
+        // The guards are dropped by now. Whichever is held is the next to be waited for.
+        match &error {
+            Error::Held { obstacle, .. } if !contender.patience.no_wait => {
+                if !contender.lasts(&locks[index], obstacle) {
+                    return Err(error);
+                }
+            }
+            Error::Lost { .. } => {}
+            _ => return Err(error),
+        }
+        first = index;
+    }
+}
+
+/// With the first lock held, takes all others that are free. On failure says which was not, and
+/// releases the rest.
+fn try_others(
+    locks: &[Lock],
+    first: usize,
+    guard: LockGuard,
+) -> Result<Vec<LockGuard>, (usize, Error)> {
+    let mut first_guard = Some(guard);
+    let mut guards = Vec::with_capacity(locks.len());
+    for (index, lock) in locks.iter().enumerate() {
+        let guard = match first_guard.take_if(|_| index == first) {
+            Some(guard) => guard,
+            None => lock.try_lock().map_err(|error| (index, error))?,
+        };
+        guards.push(guard);
+    }
+    // The others may have taken their time.
+    for (index, guard) in guards.iter().enumerate().filter(|_| locks.len() > 1) {
+        guard.refresh().map_err(|error| (index, error))?;
+    }
+    Ok(guards)
+}

@@ -1,0 +1,46 @@
+//! Where the checks are made: a new directory, which is removed at the end.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub(crate) struct Bench {
+    dir: PathBuf,
+}
+
+impl Bench {
+    pub(crate) fn in_dir(dir: &Path) -> io::Result<Bench> {
+        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let name = format!(
+            ".linklock-doctor-{}-{:x}",
+            std::process::id(),
+            time.unwrap_or_default().as_nanos()
+        );
+        let dir = dir.join(name);
+        fs::create_dir(&dir)?;
+        Ok(Bench { dir })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn name(&self) -> &Path {
+        Path::new(self.dir.file_name().expect("it has been given one"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+/// Only what is in it, which is the checks' own: files and no directories.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+        let _ = fs::remove_dir(&self.dir);
+    }
+}

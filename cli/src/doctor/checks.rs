@@ -1,0 +1,212 @@
+//! What locks are made of, tried one by one.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use linklock::{Error, Life, Lock};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use super::bench::Bench;
+use super::{Finding, Grade};
+use crate::time;
+
+/// A difference of the clocks that somebody should look into. Locks don't mind.
+const ODD_OFFSET: f64 = 5.0;
+/// More than this for a lock and its release is slow, for anything.
+const SLOW: Duration = Duration::from_millis(200);
+const ROUNDS: usize = 20;
+
+/// What a check has found, or the error that kept it from finding anything.
+pub(super) type Found = Result<(Grade, String), String>;
+
+type Check = (&'static str, fn(&Bench) -> Found);
+
+pub(super) fn all(bench: &Bench) -> Vec<Finding> {
+    let checks: [Check; 9] = [
+        ("exclusive create", exclusive_create),
+        ("hard links", hard_links),
+        ("time stamps", time_stamps),
+        ("rename", rename),
+        ("notification", notification),
+        ("lock", lock),
+        ("clock", clock),
+        ("dead holders", dead_holders),
+        ("speed", speed),
+    ];
+    checks.map(|(name, check)| finding(name, check(bench))).into()
+}
+
+pub(super) fn finding(check: &'static str, found: Found) -> Finding {
+    match found {
+        Ok((grade, text)) => Finding { check, grade, text },
+        Err(text) => Finding { check, grade: Grade::Bad, text },
+    }
+}
+
+fn good(text: &str) -> (Grade, String) {
+    (Grade::Good, text.to_owned())
+}
+
+/// An error with what was being done.
+pub(super) fn to(act: &str) -> impl FnOnce(io::Error) -> String {
+    move |error| format!("failed to {act}: {error}")
+}
+
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+fn look(path: &Path) -> Result<Metadata, String> {
+    path.symlink_metadata().map_err(to("look at a file"))
+}
+
+fn exclusive_create(bench: &Bench) -> Found {
+    let path = bench.path("file");
+    create(&path).map_err(to("create a file"))?;
+    match create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(good("a file is made once"))
+        }
+        Err(error) => Err(format!("a second creation fails with: {error}")),
+        Ok(_) => Err("a file that exists is made again".to_owned()),
+    }
+}
+
+fn hard_links(bench: &Bench) -> Found {
+    let (file, link, other) = (bench.path("linked"), bench.path("link"), bench.path("other"));
+    create(&file).and_then(|_| create(&other)).map_err(to("create a file"))?;
+    fs::hard_link(&file, &link).map_err(to("make a hard link"))?;
+    match fs::hard_link(&other, &link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(format!("a link to a name that is taken fails with: {error}")),
+        Ok(()) => return Err("a link replaces a name that is taken".to_owned()),
+    }
+    let (one, two) = (look(&file)?, look(&link)?);
+    if (one.dev(), one.ino()) != (two.dev(), two.ino()) {
+        return Err("the two names of a file have different inodes".to_owned());
+    }
+    if (one.nlink(), two.nlink()) != (2, 2) {
+        return Err(format!("the link count of a file with two names is {}", one.nlink()));
+    }
+    fs::remove_file(&link).map_err(to("remove a link"))?;
+    match look(&file)?.nlink() {
+        1 => Ok(good("made once, and counted")),
+        count => Err(format!("the link count of a file with one name is {count}")),
+    }
+}
+
+/// To whole seconds is what flufl.lock makes do with.
+fn time_stamps(bench: &Bench) -> Found {
+    let path = bench.path("stamped");
+    let file = create(&path).map_err(to("create a file"))?;
+    let wanted = SystemTime::UNIX_EPOCH + Duration::new(4_000_000_000, 123_456_789);
+    file.set_modified(wanted).map_err(to("set a time stamp"))?;
+    let set = look(&path)?.modified().map_err(to("read a time stamp"))?;
+    let off = time::signed_seconds(wanted, set).abs();
+    let nanoseconds = set.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    match nanoseconds {
+        _ if off > 2.0 => Err(format!("a time stamp is {off:.0} s away from what it was set to")),
+        123_456_789 => Ok(good("to the nanosecond")),
+        123_456_700 => Ok(good("to 100 nanoseconds")),
+        123_456_000 => Ok(good("to the microsecond")),
+        _ => {
+            Ok((Grade::Note, format!("not exact: {off:.3} s away; use lifetimes well above that")))
+        }
+    }
+}
+
+fn rename(bench: &Bench) -> Found {
+    let (from, to_path) = (bench.path("from"), bench.path("to"));
+    create(&from).and_then(|_| create(&to_path)).map_err(to("create a file"))?;
+    let before = look(&from)?;
+    fs::rename(&from, &to_path).map_err(to("rename a file"))?;
+    if look(&to_path)?.ino() == before.ino() && !from.exists() {
+        Ok(good("replaces what is there, and keeps the file's identity"))
+    } else {
+        Err("a renamed file is another file".to_owned())
+    }
+}
+
+/// Only for speed: whoever is not told polls.
+fn notification(bench: &Bench) -> Found {
+    let path = bench.path("watched");
+    create(&path).map_err(to("create a file"))?;
+    let watched = || -> nix::Result<bool> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        inotify.add_watch(&path, AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_DELETE_SELF)?;
+        fs::remove_file(&path).map_err(|_| nix::errno::Errno::EIO)?;
+        Ok(inotify.read_events().is_ok_and(|events| !events.is_empty()))
+    };
+    match watched() {
+        Ok(true) => Ok(good("inotify tells of what this machine does")),
+        Ok(false) => Ok((Grade::Note, "inotify tells nothing: whoever waits polls".to_owned())),
+        Err(errno) => Ok((Grade::Note, format!("no inotify ({errno}): whoever waits polls"))),
+    }
+}
+
+fn lock(bench: &Bench) -> Found {
+    let path = bench.path("lock");
+    let tried = || -> Result<(), Error> {
+        let guard = Lock::new(&path)?.try_lock()?;
+        guard.refresh()?;
+        match Lock::new(&path)?.try_lock() {
+            Err(error) if error.is_contention() => {}
+            other => return other.map(drop),
+        }
+        guard.verify()?;
+        guard.unlock()
+    };
+    tried().map_err(|error| error.to_string())?;
+    let is_ours = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"lock");
+    let entries = fs::read_dir(bench.dir()).map_err(to("list the directory"))?;
+    match entries.flatten().find(is_ours) {
+        None => Ok(good("acquired, refreshed, refused to another and released")),
+        Some(left) => Err(format!("{} was left behind", left.path().display())),
+    }
+}
+
+fn clock(bench: &Bench) -> Found {
+    let lock = Lock::new(bench.path("timed")).map_err(|error| error.to_string())?;
+    let server = lock.server_time().map_err(|error| error.to_string())?;
+    let offset = time::signed_seconds(server, SystemTime::now());
+    let text = format!("the server's is {offset:+.1} s from this machine's");
+    if offset.abs() < ODD_OFFSET {
+        Ok((Grade::Good, text))
+    } else {
+        Ok((Grade::Note, format!("{text}: linklock does not mind, flufl.lock and dotlocks do")))
+    }
+}
+
+fn dead_holders(bench: &Bench) -> Found {
+    let tried = || -> Result<Option<Life>, Error> {
+        let _guard = Lock::new(bench.path("alive"))?.try_lock()?;
+        let holder = Lock::new(bench.path("alive"))?.holder()?;
+        Ok(holder.map(|holder| holder.life()))
+    };
+    match tried().map_err(|error| error.to_string())? {
+        Some(Life::Alive) => {
+            Ok(good("noticed at once on this host, without waiting for the lease"))
+        }
+        _ => Ok((
+            Grade::Note,
+            "can't be noticed here, for want of /proc: the lease tells".to_owned(),
+        )),
+    }
+}
+
+fn speed(bench: &Bench) -> Found {
+    let lock = Lock::new(bench.path("timed")).map_err(|error| error.to_string())?;
+    let mut times = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        lock.try_lock().and_then(linklock::LockGuard::unlock).map_err(|error| error.to_string())?;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    let median = times[ROUNDS / 2];
+    let text = format!("{:.3} ms to acquire and release a lock", median.as_secs_f64() * 1000.0);
+    Ok((if median < SLOW { Grade::Good } else { Grade::Note }, text))
+}

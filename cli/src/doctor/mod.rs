@@ -1,0 +1,114 @@
+//! `linklock doctor`: whether a directory can be trusted with locks.
+
+mod bench;
+mod checks;
+mod meeting;
+mod mount;
+mod second;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use self::bench::Bench;
+use crate::exit::{self, Failure};
+use crate::message::{self, json, printable};
+
+/// Examine whether a directory can be trusted with locks
+///
+/// Tries in the directory what locks are made of: exclusive creation, hard links and their count,
+/// time stamps, rename, and a lock itself. Tells the file system's type and options, how far the
+/// server's clock is from this machine's, and how long it takes to acquire and release a lock.
+/// Everything happens in new directories in it, which are removed at the end.
+///
+/// With --second, the same directory by another mount, also whether each sees at once what is done
+/// through the other, and that two who race for a lock never both get it. With --meet, on two
+/// machines within a minute, the same of the two machines.
+///
+/// The exit status is 0 if locks can be used there, perhaps with what it says in mind, and 69 if
+/// they can't.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The directory
+    dir: PathBuf,
+
+    /// The same directory by another path, through another mount
+    #[arg(long, value_name = "DIR")]
+    second: Option<PathBuf>,
+
+    /// Meet the same command on another machine here, within a minute
+    #[arg(long)]
+    meet: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one check has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    check: &'static str,
+    grade: Grade,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Grade {
+    Good,
+    /// To be kept in mind.
+    Note,
+    /// No lock can be trusted here.
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    dir: String,
+    verdict: Grade,
+    findings: Vec<Finding>,
+}
+
+pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
+    let mut findings = vec![mount::check(&args.dir)];
+    match Bench::in_dir(&args.dir) {
+        Ok(bench) => {
+            findings.extend(checks::all(&bench));
+            if let Some(other) = &args.second {
+                findings.extend(second::all(&bench, other));
+            }
+            if args.meet {
+                findings.extend(meeting::all(&args.dir));
+            }
+        }
+        Err(error) => {
+            let text = format!("no directory can be made here: {error}");
+            findings.push(Finding { check: "access", grade: Grade::Bad, text });
+        }
+    }
+    let verdict = findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Bad);
+    let report = Report { dir: args.dir.to_string_lossy().into_owned(), verdict, findings };
+    message::show(&if args.json { json(&report)? } else { report.to_text() })?;
+    Ok(if verdict == Grade::Bad { exit::UNFIT } else { 0 })
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let line = |finding: &Finding| {
+            let mark = match finding.grade {
+                Grade::Good => "ok  ",
+                Grade::Note => "note",
+                Grade::Bad => "BAD ",
+            };
+            format!("{mark}  {:18} {}\n", finding.check, printable(&finding.text))
+        };
+        let verdict = match self.verdict {
+            Grade::Good => "can be trusted with locks",
+            Grade::Note => "can be trusted with locks; keep the notes in mind",
+            Grade::Bad => "can NOT be trusted with locks",
+        };
+        let lines: String = self.findings.iter().map(line).collect();
+        format!("{lines}{} {verdict}\n", printable(&self.dir))
+    }
+}

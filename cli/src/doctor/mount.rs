@@ -1,0 +1,101 @@
+//! What file system a directory is on, and how it is mounted.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+use super::{Finding, Grade};
+
+/// A line of /proc/self/mountinfo, see proc(5).
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    device: String,
+    point: PathBuf,
+    kind: String,
+    source: String,
+    options: String,
+}
+
+pub(super) fn check(dir: &Path) -> Finding {
+    let finding = |grade, text| Finding { check: "file system", grade, text };
+    let found = fs::canonicalize(dir).and_then(|dir| {
+        let dev = dir.metadata()?.dev();
+        let device = format!("{}:{}", libc::major(dev), libc::minor(dev));
+        let table = fs::read_to_string("/proc/self/mountinfo")?;
+        let mounts = table.lines().filter_map(parse).filter(|mount| dir.starts_with(&mount.point));
+        // Another mount may be over it, or it may have another device's number, as in btrfs.
+        Ok(mounts.max_by_key(|mount| (mount.device == device, mount.point.as_os_str().len())))
+    });
+    let mount = match found {
+        Err(error) => return finding(Grade::Note, format!("can't be told: {error}")),
+        Ok(None) => return finding(Grade::Note, "can't be told".to_owned()),
+        Ok(Some(mount)) => mount,
+    };
+    let Mount { point, kind, source, options, .. } = &mount;
+    let told = format!("{kind} from {source} on {} ({options})", point.display());
+    match remark(&mount) {
+        None => finding(Grade::Good, told),
+        Some(remark) => finding(Grade::Note, format!("{told}: {remark}")),
+    }
+}
+
+/// What is to be kept in mind of such a mount.
+fn remark(mount: &Mount) -> Option<&'static str> {
+    let has = |wanted| mount.options.split(',').any(|option| option == wanted);
+    let is = |start| mount.kind.starts_with(start);
+    if is("nfs") && (has("soft") || has("softerr")) {
+        Some("mounted soft: when the server is away for long, operations fail instead of waiting")
+    } else if is("tmpfs") || is("ramfs") {
+        Some("in this machine's memory: no other machine shares it, and it is empty after a reboot")
+    } else if is("overlay") {
+        Some("an overlay: containers share it only by a volume or a bind mount")
+    } else if is("fuse") || is("cifs") || is("smb3") || is("9p") || is("virtiofs") {
+        Some("who emulates hard links may lose them when it restarts: see the checks below")
+    } else {
+        None
+    }
+}
+
+fn parse(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut left = left.split(' ').skip(2);
+    let (device, _root) = (left.next()?, left.next()?);
+    let (point, options) = (left.next()?, left.next()?);
+    let mut right = right.split(' ');
+    let (kind, source, special) = (right.next()?, right.next()?, right.next()?);
+    let mut all: Vec<_> = options.split(',').collect();
+    all.extend(special.split(',').filter(|option| !options.split(',').any(|has| has == *option)));
+    Some(Mount {
+        device: device.to_owned(),
+        point: unescape(point).into(),
+        kind: kind.to_owned(),
+        source: unescape(source),
+        options: all.join(","),
+    })
+}
+
+/// Blanks and the like are written in octal.
+fn unescape(text: &str) -> String {
+    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    escapes.iter().fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_read() {
+        let line =
+            "36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - nfs4 srv:/x rw,vers=4.2,soft";
+        let mount = parse(line).unwrap();
+        assert_eq!(mount.device, "98:0");
+        assert_eq!(mount.point, Path::new("/mnt/a b"));
+        assert_eq!((&*mount.kind, &*mount.source), ("nfs4", "srv:/x"));
+        assert_eq!(mount.options, "rw,noatime,vers=4.2,soft");
+        assert!(remark(&mount).unwrap().contains("soft"));
+        assert!(parse("nonsense").is_none());
+    }
+}

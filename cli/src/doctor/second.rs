@@ -1,0 +1,116 @@
+//! The same directory through a second mount: whether what is done through one is seen through the
+//! other.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use linklock::{Error, Lock};
+
+use super::bench::Bench;
+use super::checks::{Found, finding, to};
+use super::{Finding, Grade};
+
+/// For how long a cache may show what was before.
+const LONGEST: Duration = Duration::from_secs(60);
+const RACES: usize = 50;
+
+pub(super) fn all(bench: &Bench, other: &Path) -> Vec<Finding> {
+    let there = other.join(bench.name());
+    let visible = finding("visibility", visibility(bench, &there));
+    if visible.grade == Grade::Bad {
+        return vec![visible];
+    }
+    let held = finding("lock seen", lock_seen(bench, &there));
+    vec![visible, held, finding("race", race(bench, &there))]
+}
+
+/// How long it takes until a new file, and its end, can be seen through the other mount.
+fn visibility(bench: &Bench, there: &Path) -> Found {
+    until("the new directory", || there.is_dir())?;
+    let (one, two) = (dev(bench.dir())?, dev(there)?);
+    fs::write(bench.path("seen"), "").map_err(to("create a file"))?;
+    let appeared = until("a new file", || there.join("seen").exists())?;
+    fs::remove_file(bench.path("seen")).map_err(to("remove a file"))?;
+    let gone = until("the end of a file", || !there.join("seen").exists())?;
+    let slowest = appeared.max(gone);
+    let text = format!("a change is seen after {:.3} s", slowest.as_secs_f64());
+    Ok(if one == two {
+        (Grade::Note, format!("{text}, but this is one mount by two paths: it shows little"))
+    } else {
+        (Grade::Good, text)
+    })
+}
+
+fn dev(dir: &Path) -> Result<u64, String> {
+    dir.metadata().map(|meta| meta.dev()).map_err(to("look at the directory"))
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<Duration, String> {
+    let begun = Instant::now();
+    while !is_so() {
+        if begun.elapsed() > LONGEST {
+            return Err(format!("{what} is not seen through the other path within a minute"));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(begun.elapsed())
+}
+
+/// A lock must be seen without any delay, whatever a cache shows of plain files.
+fn lock_seen(bench: &Bench, there: &Path) -> Found {
+    let tried = || -> Result<bool, Error> {
+        let other = Lock::new(there.join("both"))?;
+        for _ in 0..RACES {
+            let guard = Lock::new(bench.path("both"))?.lock()?;
+            match other.try_lock() {
+                Err(error) if error.is_contention() => {}
+                _ => return Ok(false),
+            }
+            guard.unlock()?;
+            other.lock()?.unlock()?;
+        }
+        Ok(true)
+    };
+    match tried() {
+        Ok(true) => {
+            Ok((Grade::Good, "held through one path, refused through the other".to_owned()))
+        }
+        Ok(false) => {
+            Err("a lock that is held through one path can be had through the other".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Two who want a lock at the same moment: never both.
+fn race(bench: &Bench, there: &Path) -> Found {
+    let start = Barrier::new(2);
+    let contend = |path: PathBuf| {
+        let mut wins = Vec::with_capacity(RACES);
+        for _ in 0..RACES {
+            start.wait();
+            let won = Lock::new(&path).and_then(|lock| lock.try_lock());
+            start.wait(); // whoever has it holds it until both have tried
+            wins.push(won.map(drop).map_err(|error| error.is_contention()));
+        }
+        wins
+    };
+    let (one, two) = thread::scope(|scope| {
+        let two = scope.spawn(|| contend(there.join("raced")));
+        let one = contend(bench.path("raced"));
+        (one, two.join().unwrap_or_default())
+    });
+    let both = one.iter().zip(&two).filter(|pair| matches!(pair, (Ok(()), Ok(())))).count();
+    let failed = one.iter().chain(&two).filter(|won| matches!(won, Err(false))).count();
+    if both > 0 {
+        return Err(format!("both had the lock at once in {both} of {RACES} races"));
+    }
+    if failed > 0 || two.is_empty() {
+        return Err(format!("{failed} of {} attempts failed", 2 * RACES));
+    }
+    Ok((Grade::Good, format!("never two at once in {RACES} races")))
+}

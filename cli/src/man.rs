@@ -1,0 +1,121 @@
+//! `linklock man`: the man pages, from the one definition of the command line.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::cli::Cli;
+use crate::exit::{self, Failure};
+use crate::message;
+
+/// Write linklock's man pages
+///
+/// Writes linklock.1 and a page for each subcommand to a directory, or linklock(1) to stdout if
+/// there is none:
+///
+///   linklock man ~/.local/share/man/man1 && man linklock-run
+///   linklock man | man -l -
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The directory, which is made if there is none
+    dir: Option<PathBuf>,
+}
+
+const ENVIRONMENT: [(&str, &str); 5] = [
+    (
+        "LINKLOCK_PATH",
+        "The lock file, for the command that run(1) runs: one a line if there are several.",
+    ),
+    ("LINKLOCK_CLAIM", "Its claim, the holder's file beside it: one a line if there are several."),
+    ("LINKLOCK_HOST_NAME", "What this host is called in locks, as --host-name sets it."),
+    ("NO_COLOR", "If set, nothing is coloured."),
+    ("TERM", "If it is dumb, whoever waits is shown nothing meanwhile."),
+];
+
+pub(crate) fn man(args: &Args) -> Result<u8, Failure> {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root.build();
+    match &args.dir {
+        None => message::show(&page(&root).map_err(Failure::to("make the page"))?)?,
+        Some(dir) => write_all(&root, dir).map_err(|error| {
+            Failure::new(exit::CANNOT_CREATE, format!("{}: {error}", dir.display()))
+        })?,
+    }
+    Ok(0)
+}
+
+fn write_all(root: &Command, dir: &PathBuf) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    for command in std::iter::once(root).chain(root.get_subcommands()) {
+        fs::write(dir.join(format!("{}.1", name(command))), page(command)?)?;
+    }
+    Ok(())
+}
+
+/// The page's: `linklock-run` for `linklock run`.
+fn name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or(command.get_name())
+}
+
+fn page(command: &Command) -> io::Result<String> {
+    let is_root = command.has_subcommands();
+    let help = command.get_after_help().map(ToString::to_string);
+    let states = command.get_after_long_help().map(ToString::to_string);
+    let man = Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    let usage = command.clone().render_usage().to_string();
+    let mut synopsis = Roff::new();
+    synopsis.control("SH", ["SYNOPSIS"]).text([roman(usage.trim_start_matches("Usage: "))]);
+    synopsis.to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if is_root {
+        man.render_subcommands_section(&mut page)?;
+    }
+
+    let mut more = Roff::new();
+    if let Some(states) = states {
+        section_of_lines(&mut more, "NOTES", &states);
+    }
+    if is_root || help.is_some() {
+        more.control("SH", ["EXIT STATUS"]);
+        for (code, meaning) in exit::codes() {
+            entry(&mut more, &code, &meaning);
+        }
+    }
+    if is_root {
+        more.control("SH", ["ENVIRONMENT"]);
+        for (variable, meaning) in ENVIRONMENT {
+            entry(&mut more, variable, meaning);
+        }
+    }
+    more.control("SH", ["SEE ALSO"]);
+    let others = ["flock(1)", "timeout(1)", "link(2)", "nfs(5)"];
+    let see =
+        if is_root { others.join(", ") } else { format!("linklock(1), {}", others.join(", ")) };
+    more.text([roman(see)]);
+    more.to_writer(&mut page)?;
+    if is_root {
+        man.render_version_section(&mut page)?;
+    }
+    String::from_utf8(page).map_err(io::Error::other)
+}
+
+fn section_of_lines(page: &mut Roff, title: &str, lines: &str) {
+    page.control("SH", [title]).control("nf", []);
+    for line in lines.lines() {
+        page.text([roman(line)]);
+    }
+    page.control("fi", []);
+}
+
+fn entry(page: &mut Roff, term: &str, meaning: &str) {
+    page.control("TP", []).text([bold(term)]).text([roman(meaning)]);
+}

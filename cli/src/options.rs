@@ -1,0 +1,125 @@
+//! What several subcommands can be told.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use linklock::{Lock, Options, StalePolicy};
+
+use crate::exit::{self, Failure};
+use crate::time;
+
+/// What all who use a lock have to agree on, or are called
+#[derive(Args, Debug)]
+pub(crate) struct LockOptions {
+    /// What this host is called in the lock, in place of its host name
+    #[arg(long, value_name = "NAME", env = "LINKLOCK_HOST_NAME", hide_env_values = true)]
+    pub(crate) host_name: Option<OsString>,
+
+    /// What stands between the parts of a claim's name; the same for all who use the lock
+    #[arg(long, value_name = "CHARACTER", default_value_t = '|')]
+    pub(crate) separator: char,
+
+    /// For how long after its end a lease is still respected; the same for all who use the lock
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "10s")]
+    pub(crate) clock_slop: Duration,
+}
+
+impl LockOptions {
+    /// The lock, still to be built.
+    pub(crate) fn lock(&self, path: &Path) -> Options {
+        let options = Lock::options(path).separator(self.separator).clock_slop(self.clock_slop);
+        match &self.host_name {
+            Some(name) => options.host_name(name),
+            None => options,
+        }
+    }
+}
+
+/// How to contend for a lock
+#[derive(Args, Debug)]
+pub(crate) struct Contention {
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+
+    /// When a lock that another holds may be taken over
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    pub(crate) stale: Stale,
+}
+
+impl Contention {
+    /// The lock with these options, and polled so often that a short timeout is kept to.
+    pub(crate) fn apply_to(&self, lock: Options) -> Options {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
+        let lock = lock.stale(self.stale.into());
+        match self.patience.timeout {
+            Some(timeout) => lock.polling(SHORTEST, (timeout / 20).clamp(SHORTEST, LONGEST)),
+            None => lock,
+        }
+    }
+}
+
+/// For how long to wait, and what to say
+#[derive(Args, Debug)]
+pub(crate) struct Patience {
+    /// Give up at once if the lock is held
+    #[arg(short, long, conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+
+    /// Give up after this time: 90, 90s, 5m, 1h30m, 500ms
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// What to exit with if the lock is held, or still is after the timeout
+    #[arg(short = 'E', long, value_name = "CODE", default_value_t = exit::HELD)]
+    pub(crate) conflict_exit_code: u8,
+
+    /// Don't say so if the lock is held, and show nothing while waiting
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say when the lock is waited for, acquired and released
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+impl Patience {
+    /// Whether it has not been too long yet.
+    pub(crate) fn lasts(&self, waited: Duration) -> bool {
+        !self.no_wait && self.timeout.is_none_or(|timeout| waited < timeout)
+    }
+
+    /// Patience has ended, for this reason.
+    pub(crate) fn failure(&self, why: impl Display) -> Failure {
+        if self.quiet {
+            Failure::silent(self.conflict_exit_code)
+        } else {
+            Failure::new(self.conflict_exit_code, why)
+        }
+    }
+}
+
+/// `StalePolicy`, for the command line
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Stale {
+    /// When its lease is over, or its holder ran on this host and is dead
+    #[default]
+    ExpiredOrDead,
+    /// Only when its lease is over
+    Expired,
+    /// Never
+    Never,
+}
+
+impl From<Stale> for StalePolicy {
+    fn from(stale: Stale) -> StalePolicy {
+        match stale {
+            Stale::ExpiredOrDead => StalePolicy::ExpiredOrDead,
+            Stale::Expired => StalePolicy::Expired,
+            Stale::Never => StalePolicy::Never,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Attending to the command while it runs: signals, its time limit, and the lock.
+
+use std::fmt::Display;
+use std::io;
+use std::time::{Duration, Instant};
+
+use linklock::{Error, LockGuard};
+use nix::sys::signal::Signal;
+
+use super::child::{Change, Child};
+use super::{Args, OnLost};
+use crate::events::{Event, Events};
+use crate::message::say;
+use crate::time;
+
+/// How long a command that has lost its lock has at most, from TERM to KILL. Even with the time that
+/// it takes to notice, it is dead before the clock slop is over, for which others respect a lease
+/// that has ended: half of it, and a tenth.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How late at most a refresh may be until the lock counts as lost. Not at all would be too strict: after
+/// the whole machine was asleep, or all of us were stopped, the keep-alive needs a moment to find
+/// out whether the lock is still ours.
+const LATE: Duration = Duration::from_secs(1);
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    /// What the command has exited with.
+    pub(crate) code: u8,
+    /// Whether it was stopped for having run too long.
+    pub(crate) is_overlong: bool,
+    /// Whether the lock was lost meanwhile.
+    pub(crate) is_lost: bool,
+    /// Whether it was lost since the file server did not answer: a release would hang, too.
+    pub(crate) hangs: bool,
+}
+
+/// Attends to the command until it has ended.
+pub(crate) fn attend(
+    child: Child,
+    guards: &[LockGuard],
+    events: &Events,
+    args: &Args,
+) -> io::Result<Outcome> {
+    let begun = Instant::now();
+    let mut watch = Watch {
+        child,
+        guards,
+        on_lost: args.on_lost,
+        begun,
+        limit: args.max_runtime.and_then(|limit| begun.checked_add(limit)),
+        kill_after: args.kill_after,
+        grace: GRACE.min(args.lock.clock_slop / 2),
+        late: LATE.min(args.lock.clock_slop / 10),
+        kill_at: None,
+        overdue_since: None,
+        outcome: Outcome::default(),
+    };
+    loop {
+        let event = events.next(watch.next_look());
+        if let Some(Event::Child) = event {
+            while let Some(change) = watch.child.change()? {
+                match change {
+                    Change::Ended(code) => return Ok(watch.end(code)),
+                    Change::Stopped(signal) => watch.stopped_by(signal),
+                }
+            }
+        }
+        match event {
+            Some(Event::Signal(Signal::SIGCONT)) => watch.go_on(),
+            Some(Event::Signal(signal)) => watch.child.pass_on(signal),
+            Some(Event::Lost(error)) => watch.lost(&error),
+            Some(Event::Child) | None => {}
+        }
+        watch.look_at_the_clock();
+    }
+}
+
+/// For how much longer all of the leases run.
+fn remaining(guards: &[LockGuard]) -> Duration {
+    guards.iter().map(LockGuard::remaining).min().unwrap_or_default()
+}
+
+struct Watch<'a> {
+    child: Child,
+    guards: &'a [LockGuard],
+    on_lost: OnLost,
+    begun: Instant,
+    limit: Option<Instant>,
+    kill_after: Duration,
+    grace: Duration,
+    late: Duration,
+    /// When the command, which was asked to end, is to be killed.
+    kill_at: Option<Instant>,
+    /// Since when some lease has been over.
+    overdue_since: Option<Instant>,
+    outcome: Outcome,
+}
+
+impl Watch<'_> {
+    /// For how long nothing needs to be done unless something happens.
+    fn next_look(&self) -> Duration {
+        let now = Instant::now();
+        let lease = match remaining(self.guards) {
+            _ if self.outcome.is_lost => Duration::MAX,
+            Duration::ZERO => self.late,
+            left => left,
+        };
+        let deadlines = [self.limit, self.kill_at].into_iter().flatten();
+        deadlines.map(|at| at.saturating_duration_since(now)).fold(lease, Duration::min)
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        if self.limit.take_if(|limit| *limit <= now).is_some() {
+            self.outcome.is_overlong = true;
+            let limit = time::show(now - self.begun);
+            say(format_args!("the command has run for {limit}: stopping it"));
+            self.stop(self.kill_after);
+        }
+        if self.kill_at.take_if(|at| *at <= now).is_some() {
+            self.child.kill();
+        }
+        match remaining(self.guards) {
+            Duration::ZERO if !self.outcome.is_lost => {
+                if now - *self.overdue_since.get_or_insert(now) >= self.late {
+                    self.outcome.hangs = true;
+                    self.lost(&"the lock was lost: it could not be refreshed in time");
+                }
+            }
+            _ => self.overdue_since = None,
+        }
+    }
+
+    /// The lock is lost: unless the user has said otherwise, the command must not go on.
+    fn lost(&mut self, why: &dyn Display) {
+        if std::mem::replace(&mut self.outcome.is_lost, true) {
+            return;
+        }
+        match self.on_lost {
+            OnLost::Kill => {
+                say(format_args!("{why}: stopping the command"));
+                self.stop(self.grace);
+            }
+            OnLost::Warn => say(why),
+        }
+    }
+
+    /// Asks the command to end, and kills it after a while.
+    fn stop(&mut self, grace: Duration) {
+        self.child.terminate();
+        let at = Instant::now() + grace;
+        self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// The command was stopped, and we may be too.
+    fn stopped_by(&mut self, signal: Signal) {
+        if self.child.stop_with(signal) {
+            self.go_on();
+        }
+    }
+
+    /// We were told to go on, and the command is told so once it is clear that the lock is held.
+    fn go_on(&mut self) {
+        if self.outcome.is_lost || !remaining(self.guards).is_zero() {
+            return self.child.go_on();
+        }
+        match self.guards.iter().try_for_each(LockGuard::refresh) {
+            Err(error) if remaining(self.guards).is_zero() => self.lost_while_stopped(&error),
+            _ => self.child.go_on(),
+        }
+    }
+
+    /// Not a moment more for a command that has not gone on since its lock was lost.
+    fn lost_while_stopped(&mut self, why: &Error) {
+        self.outcome.is_lost = true;
+        match self.on_lost {
+            OnLost::Kill => {
+                say(format_args!("{why}: killing the command"));
+                self.child.kill();
+            }
+            OnLost::Warn => {
+                say(why);
+                self.child.go_on();
+            }
+        }
+    }
+
+    /// The command has ended.
+    fn end(self, code: u8) -> Outcome {
+        let was_stopped = self.outcome.is_overlong
+            || (self.outcome.is_lost && matches!(self.on_lost, OnLost::Kill));
+        if was_stopped {
+            self.child.clean_up();
+        } else {
+            self.child.leave();
+        }
+        Outcome { code, ..self.outcome }
+    }
+}

@@ -1,0 +1,149 @@
+//! The child: the command that the lock is held for.
+
+use std::ffi::OsString;
+use std::io;
+
+use nix::sys::signal::{Signal, kill, killpg, raise};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+use super::shim;
+use super::terminal::Stand;
+use super::warden::Warden;
+use crate::exit::by_signal;
+
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: Pid,
+    stand: Stand,
+    /// Where the command has its own process group.
+    warden: Option<Warden>,
+}
+
+/// What became of the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// With what to exit.
+    Ended(u8),
+    Stopped(Signal),
+}
+
+impl Child {
+    /// Starts the command with these variables in its environment.
+    pub(crate) fn start(
+        command: &[OsString],
+        variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    ) -> io::Result<Child> {
+        let stand = Stand::find();
+        let process = shim::command(command, &stand)?.envs(variables).spawn()?;
+        let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
+        let mut child = Child { pid, stand, warden: None };
+        if child.stand.has_own_group() {
+            child.await_stop()?;
+            // Without one, if there can't be one, at least the command itself dies with us.
+            child.warden = Warden::start(pid).ok();
+            child.signal(Signal::SIGCONT);
+        }
+        Ok(child)
+    }
+
+    /// Waits until the shim has stopped, or has failed, of which we are told in time.
+    fn await_stop(&self) -> io::Result<()> {
+        let news = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED;
+        let stopped = waitid(Id::Pid(self.pid), news | WaitPidFlag::WNOWAIT)?;
+        if matches!(stopped, WaitStatus::Stopped(..)) {
+            waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED)?;
+        }
+        Ok(())
+    }
+
+    /// What has become of the child since the last time.
+    pub(crate) fn change(&self) -> io::Result<Option<Change>> {
+        let news = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED;
+        Ok(match waitpid(self.pid, Some(news))? {
+            // As shells say it.
+            WaitStatus::Exited(_, code) => {
+                Some(Change::Ended(u8::try_from(code).unwrap_or(u8::MAX)))
+            }
+            WaitStatus::Signaled(_, signal, _) => Some(Change::Ended(by_signal(signal as i32))),
+            WaitStatus::Stopped(_, signal) => Some(Change::Stopped(signal)),
+            _ => None,
+        })
+    }
+
+    /// Passes on a signal that we got.
+    pub(crate) fn pass_on(&self, signal: Signal) {
+        if !self.stand.has_sent(signal) {
+            self.signal(signal);
+        }
+    }
+
+    /// Asks the child to end.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+        self.signal(Signal::SIGCONT); // a child that is stopped takes no notice of TERM
+    }
+
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// The child was stopped. If that was by what is typed at the terminal (or for reading from it
+    /// in the background), we stop too, so that the shell sees it; says so once we have been told
+    /// to go on, while the child has not.
+    pub(crate) fn stop_with(&self, signal: Signal) -> bool {
+        let wants_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
+        let is_typed = wants_terminal || signal == Signal::SIGTSTP;
+        // By STOP programs stop themselves that have caught TSTP, and others stop them on purpose;
+        // those who are not at the terminal keep their lock meanwhile.
+        if !is_typed && !self.stand.is_at_work(self.pid) {
+            return false;
+        }
+        if wants_terminal && self.stand.give(self.pid) {
+            self.signal(Signal::SIGCONT);
+            return false;
+        }
+        if !self.stand.has_shell() {
+            // Without a shell that could let it go on, what is typed does not stop a process. What
+            // was told to stop by other means is told to go on by them.
+            if self.stand.is_job() {
+                self.signal(Signal::SIGCONT);
+            }
+            return false;
+        }
+        self.stand.take_back(self.pid);
+        let _ = raise(Signal::SIGSTOP);
+        true
+    }
+
+    /// Has the child go on, with the terminal if we have it.
+    pub(crate) fn go_on(&self) {
+        self.stand.give(self.pid);
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// The child has ended. What it has started may go on.
+    pub(crate) fn leave(self) {
+        self.stand.take_back(self.pid);
+        if let Some(warden) = self.warden {
+            warden.dismiss();
+        }
+    }
+
+    /// The child has ended. What it has started, and is still in its process group, must not go on.
+    pub(crate) fn clean_up(self) {
+        self.stand.take_back(self.pid);
+        if let Some(warden) = self.warden {
+            warden.kill_all();
+        }
+    }
+
+    /// The child has not been waited for, or nobody would call this: its pid is its own. What
+    /// may not be signalled, since it runs as another user, is left alone.
+    fn signal(&self, signal: Signal) {
+        let _ = match self.stand {
+            Stand::Shared(_) => kill(self.pid, signal),
+            Stand::Apart | Stand::Job(_) => killpg(self.pid, signal),
+        };
+    }
+}

@@ -1,0 +1,199 @@
+//! `linklock run`: a command under a lock.
+
+mod attend;
+mod child;
+pub(crate) mod shim;
+mod terminal;
+pub(crate) mod warden;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use linklock::{Lock, LockGuard};
+
+use self::attend::{Outcome, attend};
+use self::child::Child;
+use crate::contend;
+use crate::events::{Event, Events};
+use crate::exit::{self, Failure};
+use crate::message::say;
+use crate::options::{Contention, LockOptions};
+use crate::time;
+
+/// Run a command while holding a lock
+///
+/// Waits for the lock, unless told otherwise, runs COMMAND, releases the lock when it ends, and
+/// exits with its exit status. Given several locks, it holds all of them or none, and waits for one
+/// only while it holds no other, so that nobody can deadlock.
+///
+/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, which has a process
+/// group of its own. Only where it shares the terminal with a pipeline or a script it shares their
+/// group too, and the terminal itself sends it what is typed there. The lock is held until COMMAND
+/// has ended, whatever it has started and left running. A COMMAND that is stopped keeps its lock,
+/// except by what is typed at the terminal: then linklock stops too, as the shell expects, and the
+/// lease runs out. When they go on, the lock is made sure of first.
+///
+/// If the lock is lost all the same, because the file server was out of reach for the whole
+/// lifetime or somebody broke the lock, COMMAND gets TERM, and KILL 5 seconds later. If linklock
+/// itself is killed with KILL, COMMAND is killed too (on Linux), and all that is in its process
+/// group. Out of reach are processes that have left the group, as daemons do; what COMMAND has
+/// started where it shares its group; and programs of another user's, such as sudo(8) starts,
+/// unless linklock is root's.
+///
+/// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
+/// `LINKLOCK_CLAIM`: one a line if there are several.
+#[derive(clap::Args, Debug)]
+#[command(after_help = exit::table())]
+pub(crate) struct Args {
+    /// The lock file, which exists while the lock is held
+    #[arg(value_name = "LOCK", required = true)]
+    locks: Vec<PathBuf>,
+
+    /// What to run, and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+
+    #[command(flatten)]
+    contention: Contention,
+
+    /// For how long linklock may be out of touch before others may take the lock
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
+    lifetime: Duration,
+
+    /// Stop COMMAND if it runs for longer than this
+    #[arg(long, value_name = "DURATION", value_parser = time::parse)]
+    max_runtime: Option<Duration>,
+
+    /// How long a COMMAND that is to stop after --max-runtime has, from TERM to KILL
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "10s")]
+    kill_after: Duration,
+
+    /// Hold the lock for at least this long, however soon COMMAND ends
+    #[arg(long, value_name = "DURATION", value_parser = time::parse)]
+    min_hold: Option<Duration>,
+
+    /// What to do if the lock is lost while COMMAND runs
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
+    on_lost: OnLost,
+
+    #[command(flatten)]
+    lock: LockOptions,
+}
+
+/// What becomes of a command whose lock is lost
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum OnLost {
+    /// Stop it
+    #[default]
+    Kill,
+    /// Say so, and let it go on
+    Warn,
+}
+
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let locks = build_all(args)?;
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
+    let acquired = Instant::now();
+    for guard in &guards {
+        guard.keep_alive(events.on_lost())?;
+    }
+    events.watch_job_control().map_err(Failure::to("watch for signals"))?;
+    let child = Child::start(&args.command, environment(&guards))
+        .map_err(Failure::to("start the command"))?;
+    let mut outcome =
+        attend(child, &guards, &events, args).map_err(Failure::to("wait for the command"))?;
+    if let Some(least) = args.min_hold {
+        hold_on(acquired, least, &events, &mut outcome);
+    }
+    release(guards, args.contention.patience.verbose, &mut outcome);
+    Ok(match outcome {
+        Outcome { is_lost: true, .. } => exit::LOST,
+        Outcome { is_overlong: true, .. } => exit::OVERLONG,
+        Outcome { code, .. } => code,
+    })
+}
+
+/// The locks. One that is named twice would be waited for by the one who holds it.
+fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
+    let mut seen = Vec::new();
+    for path in &args.locks {
+        let identity = identity(path);
+        if seen.contains(&identity) {
+            let why = format!("lock {} is named twice", path.display());
+            return Err(Failure::new(exit::USAGE, why));
+        }
+        seen.push(identity);
+    }
+    let build = |path: &PathBuf| {
+        let options = args.contention.apply_to(args.lock.lock(path));
+        Ok(options.lifetime(args.lifetime).build()?)
+    };
+    args.locks.iter().map(build).collect()
+}
+
+/// What is the same for two names of one lock: its directory's inode, if there is one, and its name.
+fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let dir = absolute.parent().and_then(|dir| dir.metadata().ok());
+    match (dir, absolute.file_name()) {
+        (Some(dir), Some(name)) => (Some((dir.dev(), dir.ino())), name.into()),
+        _ => (None, absolute),
+    }
+}
+
+/// What the command is told of its locks.
+fn environment(guards: &[LockGuard]) -> [(&'static str, OsString); 2] {
+    [
+        ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
+        ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
+    ]
+}
+
+fn lines<'a>(paths: impl Iterator<Item = &'a Path>) -> OsString {
+    let paths: Vec<_> = paths.map(|path| path.as_os_str().as_bytes()).collect();
+    OsString::from_vec(paths.join(&b'\n'))
+}
+
+/// Holds the locks for a while after the command has ended, unless a signal says that it is enough.
+fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Outcome) {
+    while !outcome.is_lost {
+        let left = least.saturating_sub(acquired.elapsed());
+        match events.next(left) {
+            _ if left.is_zero() => return,
+            Some(Event::Lost(error)) => {
+                say(error);
+                outcome.is_lost = true;
+            }
+            Some(event) if event.ends().is_some() => return,
+            _ => {}
+        }
+    }
+}
+
+/// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
+/// what it has done; a lock that just now can't be removed ends with its lease.
+fn release(guards: Vec<LockGuard>, verbose: bool, outcome: &mut Outcome) {
+    for guard in guards {
+        if outcome.hangs && guard.remaining().is_zero() {
+            // The release would hang as the refresh does, and the lease is over anyway.
+            std::mem::forget(guard);
+            continue;
+        }
+        let path = guard.path().to_owned();
+        match guard.unlock() {
+            Ok(()) if verbose => say(format_args!("released lock {}", path.display())),
+            Ok(()) => {}
+            Err(error) if error.is_lost() => {
+                if !std::mem::replace(&mut outcome.is_lost, true) {
+                    say(error);
+                }
+            }
+            Err(error) => say(error),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What runs between `linklock run` and the command: a process of our own that arranges to die
+//! with the linklock that started it, and then becomes the command by exec(2).
+//!
+//! Only a process itself can ask for its parent-death signal, see prctl(2). Between fork and exec
+//! that takes unsafe code; after an exec of our own it takes none.
+
+use std::env::current_exe;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::{Signal, raise};
+use nix::unistd::getppid;
+
+use super::terminal::{Stand, enter_foreground};
+use crate::exit::{self, Failure};
+
+/// Not a name that anybody types.
+pub(crate) const NAME: &str = "__exec";
+
+/// Becomes COMMAND, which then dies with the linklock that started it
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The process id of that linklock
+    parent: i32,
+
+    /// Stop, and become COMMAND only when told to go on
+    #[arg(long)]
+    stop: bool,
+
+    /// Take the terminal
+    #[arg(long)]
+    foreground: bool,
+
+    /// What to run, and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// This very program: on Linux also if its file has been replaced since.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { current_exe() }
+}
+
+/// What ps(1) shows.
+pub(crate) fn name(command: &mut Command) -> &mut Command {
+    command.arg0("linklock")
+}
+
+/// How `linklock run` starts its command.
+pub(crate) fn command(command: &[OsString], stand: &Stand) -> io::Result<Command> {
+    let mut shim = Command::new(this_program()?);
+    name(&mut shim).arg(NAME).arg(std::process::id().to_string());
+    if stand.is_in_foreground() {
+        shim.arg("--foreground");
+    }
+    if stand.has_own_group() {
+        shim.arg("--stop").process_group(0);
+    }
+    shim.arg("--").args(command);
+    Ok(shim)
+}
+
+/// Becomes the command. Returns only if that fails.
+pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
+    die_with_parent().map_err(Failure::to("tie the command to linklock"))?;
+    // It may have died before the kernel was told. Nobody is left to read the exit code.
+    if getppid().as_raw() != args.parent {
+        return Err(Failure::silent(exit::SYSTEM));
+    }
+    if args.stop {
+        raise(Signal::SIGSTOP).map_err(|errno| Failure::to("wait for linklock")(errno.into()))?;
+    }
+    if args.foreground {
+        enter_foreground();
+    }
+    let (program, arguments) = args.command.split_first().expect("the parser requires a command");
+    let error = Command::new(program).args(arguments).exec();
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => exit::NOT_FOUND,
+        io::ErrorKind::OutOfMemory => exit::SYSTEM,
+        _ => exit::NOT_EXECUTABLE,
+    };
+    Err(Failure::new(code, format_args!("failed to run {}: {error}", Path::new(program).display())))
+}
+
+/// KILL rather than TERM: whoever may take a dead linklock's lock over finds its command dead too.
+/// The kernel sends it before linklock counts as dead. It does not reach a command that changes
+/// its credentials by exec, like sudo(8).
+#[cfg(target_os = "linux")]
+fn die_with_parent() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
+}
+
+/// Elsewhere there is no such thing: the warden must do.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent() -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! How the command stands to the terminal, and whether it shares our process group.
+//!
+//! In a process group of its own all of the command can be signalled, and nothing of it runs
+//! before the lock was made sure of when a stopped job goes on. But only one group at a time may
+//! read from a terminal: a shell script or a pipeline that we are part of would lose it. There the
+//! command stays in our group, as any command would.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, tcgetpgrp, tcsetpgrp};
+
+use crate::message::without_stop;
+
+#[derive(Debug)]
+pub(crate) enum Stand {
+    /// There is no terminal: the command has its own process group.
+    Apart,
+    /// We are a job of our own at the terminal: the command has its own process group, and the
+    /// terminal whenever we have it.
+    Job(File),
+    /// We share a job at the terminal with others, and the command with us.
+    Shared(File),
+}
+
+impl Stand {
+    pub(crate) fn find() -> Stand {
+        let Ok(terminal) = File::open("/dev/tty") else { return Stand::Apart };
+        let all_at_terminal =
+            io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
+        if getpid() == getpgrp() && all_at_terminal {
+            Stand::Job(terminal)
+        } else {
+            Stand::Shared(terminal)
+        }
+    }
+
+    pub(crate) fn has_own_group(&self) -> bool {
+        !matches!(self, Stand::Shared(_))
+    }
+
+    pub(crate) fn is_job(&self) -> bool {
+        matches!(self, Stand::Job(_))
+    }
+
+    /// Whether the command is to have the terminal from the start.
+    pub(crate) fn is_in_foreground(&self) -> bool {
+        matches!(self, Stand::Job(terminal) if has_terminal(terminal, getpgrp()))
+    }
+
+    /// Whether the command got the signal when we did: what is typed at the terminal goes to all
+    /// in its foreground, and a second INT tells many programs to hurry.
+    pub(crate) fn has_sent(&self, signal: Signal) -> bool {
+        let is_typed = matches!(signal, Signal::SIGINT | Signal::SIGQUIT | Signal::SIGTSTP);
+        matches!(self, Stand::Shared(terminal) if is_typed && has_terminal(terminal, getpgrp()))
+    }
+
+    /// Gives the terminal to the command if we have it, and says whether we had.
+    pub(crate) fn give(&self, command: Pid) -> bool {
+        match self {
+            Stand::Job(terminal) if has_terminal(terminal, getpgrp()) => {
+                put_in_foreground(terminal, command);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the terminal back, if the command has it.
+    pub(crate) fn take_back(&self, command: Pid) {
+        match self {
+            Stand::Job(terminal) if has_terminal(terminal, command) => {
+                put_in_foreground(terminal, getpgrp());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the command or we are what the terminal is used by.
+    pub(crate) fn is_at_work(&self, command: Pid) -> bool {
+        match self {
+            Stand::Apart => false,
+            Stand::Job(terminal) | Stand::Shared(terminal) => {
+                has_terminal(terminal, getpgrp()) || has_terminal(terminal, command)
+            }
+        }
+    }
+
+    /// Whether a shell looks after us, which sees it when we stop and can have us go on.
+    pub(crate) fn has_shell(&self) -> bool {
+        let is_at_terminal = !matches!(self, Stand::Apart);
+        is_at_terminal && getsid(Some(getppid())).is_ok_and(|theirs| getsid(None) == Ok(theirs))
+    }
+}
+
+fn has_terminal(terminal: &File, group: Pid) -> bool {
+    tcgetpgrp(terminal) == Ok(group)
+}
+
+/// For the command itself, before it is one.
+pub(crate) fn enter_foreground() {
+    if let Ok(terminal) = File::open("/dev/tty") {
+        put_in_foreground(&terminal, getpgrp());
+    }
+}
+
+/// If the terminal is gone by now nobody minds.
+fn put_in_foreground(terminal: &File, group: Pid) {
+    without_stop(|| {
+        let _ = tcsetpgrp(terminal, group);
+    });
+}

@@ -1,0 +1,87 @@
+//! `linklock acquire`
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use linklock::Owner;
+
+use super::caller::caller;
+use super::keep;
+use crate::events::Events;
+use crate::exit::{self, Failure};
+use crate::message::print;
+use crate::options::{Contention, LockOptions};
+use crate::{contend, time};
+
+/// Acquire a lock, and leave it held for a script
+///
+/// Prints the lock's claim, by which `linklock refresh`, `check` and `release` know it again:
+///
+///   claim=$(linklock acquire LOCK) || exit
+///   ...
+///   linklock release LOCK "$claim"
+///
+/// The lock is the calling shell's: should that die, the next comer on the same host takes the lock
+/// over at once, and others when its lease ends. The lease ends all the same for a shell that lives:
+/// refresh it in time, or have --keep-alive do so.
+#[derive(clap::Args, Debug)]
+#[command(after_help = exit::table(), verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The lock file, which exists while the lock is held
+    lock: PathBuf,
+
+    #[command(flatten)]
+    contention: Contention,
+
+    /// How long the lease is
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "5m")]
+    lifetime: Duration,
+
+    /// Whose lock it is to be: a process, or `none` for a lock that answers to its lease alone
+    /// [default: the calling process]
+    #[arg(long, value_name = "PID", value_parser = parse_owner)]
+    owner: Option<Owner>,
+
+    /// Leave a process behind that keeps the lock alive until it is released or its owner has ended
+    #[arg(short, long)]
+    keep_alive: bool,
+
+    #[command(flatten)]
+    options: LockOptions,
+}
+
+fn parse_owner(text: &str) -> Result<Owner, String> {
+    match text.parse() {
+        _ if text == "none" => Ok(Owner::Lease),
+        Ok(pid) if pid > 0 => Ok(Owner::Process(pid)),
+        _ => Err("write a process id, or none".to_owned()),
+    }
+}
+
+pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
+    // Asked at once: who has called may soon be gone.
+    let owner = args.owner.unwrap_or_else(|| Owner::Process(caller()));
+    let lock = args.contention.apply_to(args.options.lock(&args.lock));
+    let lock = lock.lifetime(args.lifetime).build()?;
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    let patience = &args.contention.patience;
+    let mut guards = contend::acquire(std::slice::from_ref(&lock), patience, &events)?;
+    let guard = guards.pop().expect("as many guards as locks");
+    let claim = guard.detach(owner)?;
+    let keep = || keep::start(&args.lock, &claim, args.lifetime, &args.options);
+    let kept = if args.keep_alive { keep() } else { Ok(()) };
+    if let Err(error) = kept.and_then(|()| tell(&claim)) {
+        // Nobody knows of the lock.
+        if let Ok(guard) = lock.adopt(&claim) {
+            drop(guard);
+        }
+        return Err(Failure::to("hand the lock over")(error));
+    }
+    Ok(0)
+}
+
+fn tell(claim: &Path) -> io::Result<()> {
+    print(&[claim.as_os_str().as_bytes(), b"\n"].concat())
+}

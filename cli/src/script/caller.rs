@@ -1,0 +1,43 @@
+//! Who has called us: the process that is to own a lock.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::getppid;
+
+/// The process that called us: our parent, but for one case. In `claim=$(linklock acquire ... ||
+/// exit)` the parent is a subshell that ends at once. Whoever reads what we print, from a pipe, is
+/// who will use it, if it is among our ancestors.
+pub(crate) fn caller() -> u32 {
+    let parent = u32::try_from(getppid().as_raw()).unwrap_or_default();
+    let reader = || {
+        let pipe = pipe(Path::new("/proc/self/fd/1"))?;
+        std::iter::successors(Some(parent), |pid| parent_of(*pid)).find(|pid| reads(*pid, pipe))
+    };
+    reader().unwrap_or(parent)
+}
+
+/// The identity of a pipe, if this is one.
+fn pipe(path: &Path) -> Option<(u64, u64)> {
+    let name = fs::read_link(path).ok()?;
+    let meta = fs::metadata(path).ok()?;
+    name.to_str()?.starts_with("pipe:").then_some((meta.dev(), meta.ino()))
+}
+
+/// Whether the process can read from the pipe. What /proc/PID/fd holds are links whose mode says
+/// how the file is open, see proc(5).
+fn reads(pid: u32, wanted: (u64, u64)) -> bool {
+    const READABLE: u32 = 0o400;
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    entries.flatten().any(|entry| {
+        let is_readable = entry.metadata().is_ok_and(|meta| meta.mode() & READABLE != 0);
+        is_readable && pipe(&entry.path()) == Some(wanted)
+    })
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    parent.trim().parse().ok().filter(|pid| *pid > 0)
+}

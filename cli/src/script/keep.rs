@@ -1,0 +1,102 @@
+//! What `linklock acquire --keep-alive` leaves behind: a process that keeps a lock alive until it is
+//! released or its owner has ended.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use linklock::{Life, Lock};
+use nix::unistd::setsid;
+
+use super::leave;
+use crate::exit::{self, Failure};
+use crate::options::LockOptions;
+use crate::run::shim;
+use crate::time;
+
+/// Not a name that anybody types.
+pub(crate) const NAME: &str = "__keep";
+
+/// Keeps a lock alive until it is released or its owner has ended
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    lock: PathBuf,
+    claim: PathBuf,
+    #[arg(long, value_parser = time::parse)]
+    lifetime: Duration,
+    #[command(flatten)]
+    options: LockOptions,
+}
+
+/// Starts the keeper of a lock that was detached with this claim, and waits until it keeps it.
+pub(super) fn start(
+    lock: &Path,
+    claim: &Path,
+    lifetime: Duration,
+    options: &LockOptions,
+) -> io::Result<()> {
+    let mut keeper = Command::new(shim::this_program()?);
+    shim::name(&mut keeper).arg(NAME);
+    keeper.arg("--lifetime").arg(format!("{}ms", lifetime.as_millis())).args(options.arguments());
+    keeper.arg("--").args([std::path::absolute(lock)?.as_path(), claim]);
+    keeper.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut word = String::new();
+    let mut keeper = keeper.spawn()?;
+    let said = keeper.stdout.take().expect("it is piped").take(READY.len() as u64);
+    { said }.read_to_string(&mut word)?;
+    if word == READY { Ok(()) } else { Err(io::Error::other("nobody keeps it alive")) }
+}
+
+/// What the keeper says once it keeps the lock.
+const READY: &str = "ready\n";
+
+pub(crate) fn keep(args: &Args) -> Result<u8, Failure> {
+    // What is typed at the script's terminal, or its end, is not for us; nor is its directory ours
+    // to keep from being unmounted.
+    setsid().map_err(|errno| Failure::to("leave the session")(errno.into()))?;
+    std::env::set_current_dir("/").map_err(Failure::to("leave the directory"))?;
+    let lock = args.options.lock(&args.lock).lifetime(args.lifetime).build()?;
+    let guard = lock.adopt(&args.claim)?;
+    let (lost, is_lost) = channel();
+    guard.keep_alive(move |error| {
+        let _ = lost.send(error);
+    })?;
+    io::stdout().write_all(READY.as_bytes()).map_err(Failure::to("tell that it is kept"))?;
+
+    let pause = (args.lifetime / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
+    loop {
+        if is_lost.recv_timeout(pause).is_ok() {
+            leave(guard); // released, most likely; broken, at worst
+            return Ok(exit::LOST);
+        }
+        if owner_is_dead(&lock, &args.claim) {
+            guard.unlock()?;
+            return Ok(0);
+        }
+    }
+}
+
+/// An owner of whom nothing can be told, be it `none`, counts as alive.
+fn owner_is_dead(lock: &Lock, claim: &Path) -> bool {
+    let holder = lock.holder().ok().flatten();
+    holder.is_some_and(|holder| holder.claim_path() == claim && holder.life() == Life::Dead)
+}
+
+impl LockOptions {
+    /// The command line that says the same.
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = vec![
+            "--separator".into(),
+            self.separator.to_string().into(),
+            "--clock-slop".into(),
+            format!("{}ms", self.clock_slop.as_millis()).into(),
+        ];
+        if let Some(name) = &self.host_name {
+            arguments.extend(["--host-name".into(), name.clone()]);
+        }
+        arguments
+    }
+}

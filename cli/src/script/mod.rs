@@ -1,0 +1,48 @@
+//! For scripts: a lock that is acquired by one command and released by another.
+//!
+//! What ties them together is the lock's claim, the holder's file beside it, whose name `acquire`
+//! prints. The lock is its owner's, the script's, and is taken over when that dies.
+
+pub(crate) mod acquire;
+mod caller;
+pub(crate) mod check;
+pub(crate) mod keep;
+pub(crate) mod refresh;
+pub(crate) mod release;
+pub(crate) mod wait;
+
+use std::path::PathBuf;
+
+use linklock::{Lock, LockGuard};
+
+use crate::exit::Failure;
+use crate::options::LockOptions;
+
+/// A lock that a script has acquired
+#[derive(clap::Args, Debug)]
+struct Held {
+    /// The lock file
+    lock: PathBuf,
+
+    /// Its claim, as `linklock acquire` has printed it
+    claim: PathBuf,
+
+    #[command(flatten)]
+    options: LockOptions,
+}
+
+impl Held {
+    fn lock(&self) -> Result<Lock, Failure> {
+        Ok(self.options.lock(&self.lock).build()?)
+    }
+
+    /// Takes charge of the lock.
+    fn adopt(&self) -> Result<LockGuard, Failure> {
+        Ok(self.lock()?.adopt(&self.claim)?)
+    }
+}
+
+/// Leaves the lock as it is, held by whoever owns it.
+fn leave(guard: LockGuard) {
+    std::mem::forget(guard);
+}

@@ -1,0 +1,48 @@
+//! `linklock refresh`
+
+use std::time::Duration;
+
+use linklock::{Holder, Lock};
+
+use super::{Held, leave};
+use crate::exit::{self, Failure};
+use crate::time;
+
+/// Prolong the lease of a lock that is held
+///
+/// The lease then is a whole lifetime long from now. If the lock was lost, the exit status is 79.
+#[derive(clap::Args, Debug)]
+#[command(after_help = exit::table())]
+pub(crate) struct Args {
+    #[command(flatten)]
+    held: Held,
+
+    /// How long the lease is to be [default: as long as it was before]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse)]
+    lifetime: Option<Duration>,
+}
+
+pub(crate) fn refresh(args: &Args) -> Result<u8, Failure> {
+    let lifetime = match args.lifetime {
+        Some(lifetime) => lifetime,
+        None => lifetime_of(&args.held.lock()?)?,
+    };
+    let guard = args.held.adopt()?;
+    let refreshed = guard.refresh_for(lifetime);
+    leave(guard);
+    refreshed?;
+    Ok(0)
+}
+
+/// How long the lease was when it was last prolonged: its end is the file's mtime, and when that
+/// was set its ctime says, up to what the system call took. So it is rounded, or else it would
+/// shrink with every refresh.
+fn lifetime_of(lock: &Lock) -> Result<Duration, Failure> {
+    let lease = |holder: Holder| holder.expires_at().duration_since(holder.refreshed_at()).ok();
+    let lifetime = lock.holder()?.and_then(lease).unwrap_or(lock.lifetime());
+    Ok(if lifetime < Duration::from_secs(2) {
+        lifetime.max(Duration::from_millis(10))
+    } else {
+        Duration::from_secs((lifetime + Duration::from_millis(500)).as_secs())
+    })
+}

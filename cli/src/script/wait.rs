@@ -1,0 +1,76 @@
+//! `linklock wait`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use linklock::{Error, Life, Lock, Obstacle};
+
+use crate::events::Events;
+use crate::exit::{self, Failure, by_signal};
+use crate::options::{LockOptions, Patience};
+use crate::progress::Progress;
+
+/// The longest pause between two looks, as for those who want the lock.
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// Wait until a lock is free, without taking it
+///
+/// A lock that may be taken over, because its lease is over or its holder is dead, is free too.
+/// Somebody may take it before this command has ended.
+#[derive(clap::Args, Debug)]
+#[command(after_help = exit::table())]
+pub(crate) struct Args {
+    /// The lock file
+    lock: PathBuf,
+
+    #[command(flatten)]
+    patience: Patience,
+
+    #[command(flatten)]
+    options: LockOptions,
+}
+
+pub(crate) fn wait(args: &Args) -> Result<u8, Failure> {
+    let lock = args.options.lock(&args.lock).build()?;
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    // By the server's time, if it can be had: whoever may only read here goes by this machine's.
+    let _ = lock.server_time();
+    let mut progress = Progress::new(&args.patience);
+    let waited = watch(&lock, args, &events, &mut progress);
+    progress.clear();
+    waited
+}
+
+fn watch(
+    lock: &Lock,
+    args: &Args,
+    events: &Events,
+    progress: &mut Progress,
+) -> Result<u8, Failure> {
+    let mut pause = Duration::from_millis(1);
+    while let Some(obstacle) = obstacle(lock, args)? {
+        if !args.patience.lasts(progress.waited()) {
+            let why = format!("lock {} is {obstacle}", lock.path().display());
+            return Err(args.patience.failure(why));
+        }
+        progress.show(lock, &obstacle);
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(LONGEST);
+        if let Some(signal) = events.ended_by() {
+            return Err(Failure::silent(by_signal(signal as i32)));
+        }
+    }
+    Ok(0)
+}
+
+/// What is in the way of whoever wants the lock.
+fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
+    match lock.holder() {
+        Ok(None) => Ok(None),
+        Ok(Some(holder)) if holder.life() == Life::Dead => Ok(None),
+        Ok(Some(holder)) if holder.overdue() > args.options.clock_slop => Ok(None),
+        Ok(Some(holder)) => Ok(Some(Obstacle::Holder(holder))),
+        Err(Error::Held { obstacle, .. }) => Ok(Some(*obstacle)),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,259 @@
+//! `linklock status`: who holds a lock.
+
+mod foreign;
+mod peers;
+mod show;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use linklock::{Error, Format, Holder, Life, Lock, Obstacle};
+use serde::Serialize;
+
+use self::foreign::Foreign;
+use self::peers::{Breaker, Facts, breakers};
+use crate::exit::Failure;
+use crate::message::{self, json};
+use crate::options::LockOptions;
+use crate::time;
+
+/// Show who holds a lock
+///
+/// Says whether the lock is held, by whom, whether that process is alive, when its lease ends, who
+/// waits, and which programs would break the lock if its holder left it as it is now.
+///
+/// What time it is on the file server, by which leases are judged, is asked by a file that is made
+/// and removed at once. Who may not make one gets this machine's time.
+///
+/// The exit status is 0 if the state could be told, whatever it is: a script reads it from --json.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = STATES)]
+pub(crate) struct Args {
+    /// The lock file
+    lock: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    options: LockOptions,
+}
+
+pub(crate) const STATES: &str = "\
+States:
+  free        nobody holds the lock
+  held        its holder's lease runs
+  expired     its holder's lease is over: another may take the lock, after 10 s of grace
+  dead        its holder ran on this host and is dead: the next comer takes the lock over
+  unreadable  there is a file that may not be read, and is taken for a lock that is held
+  not-a-lock  what has this name is no lock of this kind, and stays in the way until somebody
+              removes it; the format says whose it is, if it is known
+
+With --json, dates are in RFC 3339 and UTC; what is not known is null.";
+
+pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
+    let status = Status::of(&args.options.lock(&args.lock).build()?, args.options.clock_slop)?;
+    message::show(&if args.json { json(&status)? } else { status.to_string() })?;
+    Ok(0)
+}
+
+/// What --json shows, field by field. What is not UTF-8 is made so.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    pub(crate) lock: String,
+    pub(crate) state: State,
+    /// Whose format the lock file has.
+    format: Option<&'static str>,
+    pub(crate) holder: Option<Details>,
+    /// Why a lock can't be read.
+    error: Option<String>,
+    /// How far ahead of this machine's clock the file server's is.
+    clock_offset_seconds: Option<f64>,
+    pub(crate) waiting: Vec<Waiter>,
+    breakers: Vec<Breaker>,
+}
+
+/// See `linklock status --help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    Free,
+    Held,
+    Expired,
+    Dead,
+    Unreadable,
+    NotALock,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Details {
+    pub(crate) host: Option<String>,
+    pub(crate) pid: Option<u32>,
+    /// Whether it is alive; `None` where that can't be told from here.
+    alive: Option<bool>,
+    claim: Option<String>,
+    /// When the lease ends; `None` for what is no date, or a lock without a lease.
+    expires_at: Option<String>,
+    /// Below zero once it is over.
+    pub(crate) expires_in_seconds: Option<f64>,
+    refreshed_at: Option<String>,
+    idle_seconds: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Waiter {
+    host: String,
+    pid: u32,
+    alive: Option<bool>,
+    claim: String,
+}
+
+impl Status {
+    pub(crate) fn of(lock: &Lock, clock_slop: Duration) -> Result<Status, Failure> {
+        let before = SystemTime::now();
+        let server_time = lock.server_time().ok();
+        let mut status = Status {
+            lock: text(lock.path()),
+            state: State::Free,
+            format: None,
+            holder: None,
+            error: None,
+            clock_offset_seconds: server_time.map(|time| time::signed_seconds(time, before)),
+            waiting: Vec::new(),
+            breakers: Vec::new(),
+        };
+        let now = server_time.unwrap_or_else(SystemTime::now);
+        match lock.holder() {
+            Ok(None) => {}
+            Ok(Some(holder)) => {
+                status.state = State::of(&holder);
+                status.format = Some(match holder.format() {
+                    Format::FluflLock => "flufl.lock",
+                    _ => "linklock",
+                });
+                status.holder = Some(Details::of(&holder));
+                status.breakers = facts(lock.path(), Some(&holder), clock_slop, now);
+            }
+            Err(Error::Held { obstacle, .. }) => status.obstructed_by(lock, &obstacle, now),
+            Err(error) => return Err(error.into()),
+        }
+        // A directory that can't be listed has told its lock all the same.
+        let mut waiters = lock.waiters().unwrap_or_default();
+        waiters.sort_by(|one, other| one.claim_path().cmp(other.claim_path()));
+        status.waiting = waiters.iter().map(Waiter::of).collect();
+        Ok(status)
+    }
+
+    /// By something that is no lock of ours.
+    fn obstructed_by(&mut self, lock: &Lock, obstacle: &Obstacle, now: SystemTime) {
+        self.state = State::NotALock;
+        if let Obstacle::Unreadable(error) = obstacle {
+            self.state = State::Unreadable;
+            self.error = Some(error.to_string());
+        }
+        let meta = lock.path().symlink_metadata();
+        if let Some(foreign) = meta.ok().and_then(|meta| Foreign::read(lock.path(), &meta)) {
+            self.format = Some(foreign.format);
+            self.breakers = facts(lock.path(), None, Duration::ZERO, now);
+            if foreign.pid.is_some() {
+                self.holder = Some(Details::of_foreign(foreign));
+            }
+        }
+    }
+}
+
+fn facts(
+    path: &Path,
+    holder: Option<&Holder>,
+    clock_slop: Duration,
+    now: SystemTime,
+) -> Vec<Breaker> {
+    let Ok(meta) = path.symlink_metadata() else { return Vec::new() };
+    let Ok(modified) = meta.modified() else { return Vec::new() };
+    let changed = u64::try_from(meta.ctime()).unwrap_or_default();
+    breakers(&Facts {
+        lease_ends: holder.map(Holder::expires_at),
+        holder_is_dead: holder.is_some_and(|holder| holder.life() == Life::Dead),
+        modified,
+        changed: UNIX_EPOCH + Duration::from_secs(changed),
+        size: meta.len(),
+        clock_slop,
+        now,
+    })
+}
+
+impl State {
+    /// As --json has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            State::Free => "free",
+            State::Held => "held",
+            State::Expired => "expired",
+            State::Dead => "dead",
+            State::Unreadable => "unreadable",
+            State::NotALock => "not-a-lock",
+        }
+    }
+
+    fn of(holder: &Holder) -> State {
+        match (holder.life(), holder.is_expired()) {
+            (Life::Dead, _) => State::Dead,
+            (_, true) => State::Expired,
+            (_, false) => State::Held,
+        }
+    }
+}
+
+impl Details {
+    fn of(holder: &Holder) -> Details {
+        let left = holder.remaining().as_secs_f64() - holder.overdue().as_secs_f64();
+        Details {
+            host: Some(holder.host().to_string_lossy().into_owned()),
+            pid: Some(holder.pid()),
+            alive: alive(holder.life()),
+            claim: Some(text(holder.claim_path())),
+            expires_at: time::date(holder.expires_at()),
+            expires_in_seconds: Some(left),
+            refreshed_at: time::date(holder.refreshed_at()),
+            idle_seconds: Some(holder.idle().as_secs_f64()),
+        }
+    }
+
+    fn of_foreign(foreign: Foreign) -> Details {
+        Details {
+            host: foreign.host,
+            pid: foreign.pid,
+            alive: None,
+            claim: None,
+            expires_at: None,
+            expires_in_seconds: None,
+            refreshed_at: None,
+            idle_seconds: None,
+        }
+    }
+}
+
+impl Waiter {
+    fn of(waiter: &Holder) -> Waiter {
+        Waiter {
+            host: waiter.host().to_string_lossy().into_owned(),
+            pid: waiter.pid(),
+            alive: alive(waiter.life()),
+            claim: text(waiter.claim_path()),
+        }
+    }
+}
+
+fn alive(life: Life) -> Option<bool> {
+    match life {
+        Life::Alive => Some(true),
+        Life::Dead => Some(false),
+        Life::Unknown => None,
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

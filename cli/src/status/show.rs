@@ -1,0 +1,124 @@
+//! A status as people read it.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::peers::Breaker;
+use super::{Details, State, Status, Waiter};
+use crate::message::printable;
+use crate::time::show_seconds as seconds;
+
+/// Less than this is as good as no difference.
+const SAME_TIME: f64 = 1.0;
+
+impl State {
+    fn explained(self) -> &'static str {
+        match self {
+            State::Free => "free",
+            State::Held => "held",
+            State::Expired => "expired: held, but its lease is over",
+            State::Dead => "dead: its holder is gone, and the next comer takes it over",
+            State::Unreadable => "unreadable: taken for a lock that is held",
+            State::NotALock => "not a lock: something else has this name",
+        }
+    }
+}
+
+/// Names are shown with their odd characters escaped: whoever may write in the directory has chosen
+/// them.
+impl Display for Status {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", printable(&self.lock), self.state.explained())?;
+        if let Some(error) = &self.error {
+            writeln!(f, "  error:      {error}")?;
+        }
+        if let Some(format) = self.format {
+            writeln!(f, "  format:     {}", format_explained(format))?;
+        }
+        if let Some(holder) = &self.holder {
+            holder.fmt(f)?;
+        }
+        let mut title = "waiting:";
+        for waiter in &self.waiting {
+            writeln!(f, "  {title:11} {waiter}")?;
+            title = "";
+        }
+        match self.clock_offset_seconds {
+            Some(offset) if offset >= SAME_TIME => {
+                writeln!(f, "  clock:      the server's is {} ahead", seconds(offset))?;
+            }
+            Some(offset) if offset <= -SAME_TIME => {
+                writeln!(f, "  clock:      the server's is {} behind", seconds(-offset))?;
+            }
+            Some(_) => {}
+            None => writeln!(f, "  clock:      this machine's: the server's can't be asked")?,
+        }
+        let mut title = "breakers:";
+        for breaker in &self.breakers {
+            writeln!(f, "  {title:11} {breaker}")?;
+            title = "";
+        }
+        Ok(())
+    }
+}
+
+fn format_explained(format: &str) -> &str {
+    match format {
+        "procmail" => "procmail's lockfile(1)",
+        "dotlockfile" => "a dotlock, as dotlockfile(1) makes it",
+        "dovecot" => "a dotlock, as Dovecot makes it",
+        "mutt_dotlock" => "a dotlock, as mutt_dotlock(1) makes it",
+        "empty" => "an empty file: a dotlock, as Exim makes it, or none",
+        "filelock" => "a soft lock of Python's filelock",
+        ours => ours,
+    }
+}
+
+impl Display for Details {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(pid) = self.pid {
+            writeln!(f, "  holder:     {}", process(pid, self.host.as_deref(), self.alive))?;
+        }
+        if let Some(left) = self.expires_in_seconds {
+            let date = self.expires_at.as_deref().unwrap_or("(no date)");
+            if left < 0.0 {
+                writeln!(f, "  lease ended: {date}, {} ago", seconds(-left))?;
+            } else {
+                writeln!(f, "  lease ends: {date}, in {}", seconds(left))?;
+            }
+        }
+        if let Some(idle) = self.idle_seconds {
+            writeln!(f, "  refreshed:  {} ago", seconds(idle))?;
+        }
+        if let Some(claim) = &self.claim {
+            writeln!(f, "  claim:      {}", printable(claim))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Waiter {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&process(self.pid, Some(&self.host), self.alive))
+    }
+}
+
+impl Display for Breaker {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Breaker { peer, rule, in_seconds, .. } = self;
+        if *in_seconds > 0.0 {
+            write!(f, "{peer:11} in {}: {rule}", seconds(*in_seconds))
+        } else {
+            write!(f, "{peer:11} at once: {rule}")
+        }
+    }
+}
+
+fn process(pid: u32, host: Option<&str>, alive: Option<bool>) -> String {
+    let host = host.map_or_else(String::new, |host| format!(" on {}", printable(host)));
+    let alive = match alive {
+        Some(true) => " (alive)",
+        Some(false) => " (dead)",
+        None => "",
+    };
+    format!("process {pid}{host}{alive}")
+}

@@ -1,0 +1,61 @@
+//! `linklock sweep`: what the dead have left.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::exit::Failure;
+use crate::message;
+use crate::options::LockOptions;
+use crate::walk::Walk;
+
+/// Remove what dead processes have left beside locks
+///
+/// Below a directory, removes the claims and the like that have expired and that no lock file is a
+/// link to, and prints their names. Lock files themselves are left: the next who wants the lock
+/// takes it over, and `linklock break` breaks it. Every run sweeps for its own lock; this is for
+/// locks that nobody uses any more.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The directory
+    dir: PathBuf,
+
+    /// Print what would be removed, and leave it
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    options: LockOptions,
+}
+
+pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
+    let mut separator = [0; 4];
+    let separator = args.options.separator.encode_utf8(&mut separator).as_bytes();
+    let mut walk = Walk::below(&args.dir);
+    let mut locks = BTreeSet::new();
+    while let Some((path, _)) = walk.next_file() {
+        let lock = path.file_name().and_then(|name| lock_of(name, separator));
+        locks.extend(lock.map(|lock| path.with_file_name(lock)));
+    }
+    for path in locks {
+        let Ok(lock) = args.options.lock(&path).build() else { continue };
+        match if args.dry_run { lock.orphans() } else { lock.sweep() } {
+            Ok(swept) => {
+                for path in swept {
+                    message::show(&format!("{}\n", path.display()))?;
+                }
+            }
+            Err(error) => walk.failed(&error),
+        }
+    }
+    Ok(walk.end())
+}
+
+/// The lock that a file with this name may belong to: its name is all up to the separator, which no
+/// lock's own name has in it.
+fn lock_of<'a>(name: &'a OsStr, separator: &[u8]) -> Option<&'a OsStr> {
+    let name = name.as_bytes();
+    let end = name.windows(separator.len()).position(|at| at == separator)?;
+    (end > 0).then(|| OsStr::from_bytes(&name[..end]))
+}

@@ -1,0 +1,186 @@
+//! list, break and sweep: for administrators.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use common::{Place, linklock, outcome, until};
+use linklock::{Lock, Owner};
+use serde_json::Value;
+
+/// What it printed, if it has succeeded.
+#[track_caller]
+fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A lock that is held by nobody but its lease.
+fn lease(path: &Path, lifetime: Duration) {
+    let lock = Lock::options(path).lifetime(lifetime).host_name("mars").build().unwrap();
+    lock.lock().unwrap().detach(Owner::Lease).unwrap();
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+/// Long enough to be detached in, on a busy machine.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// A claim as somebody on another host has left it long ago.
+fn litter(place: &Place, name: &str) -> std::path::PathBuf {
+    let path = place.dir().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, path.to_str().unwrap()).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + LONG).unwrap();
+    path
+}
+
+fn break_lock(place: &Place, options: &[&str]) -> Command {
+    let mut command = linklock();
+    command.arg("break").args(options).arg(&place.lock);
+    command
+}
+
+#[test]
+fn all_locks_below_a_directory_are_listed() {
+    let place = Place::new();
+    let list = |json: &[&str]| stdout(linklock().arg("list").args(json).arg(place.dir()));
+    assert_eq!(list(&[]), "");
+    let holder = place.hold(&[]);
+    let deep = place.dir().join("a/b");
+    fs::create_dir_all(&deep).unwrap();
+    lease(&deep.join("x.lock"), LONG);
+    fs::write(deep.join("no.lock"), "nothing").unwrap();
+    fs::write(deep.join("large"), vec![b'x'; 100_000]).unwrap();
+    std::os::unix::fs::symlink(place.dir(), deep.join("loop")).unwrap();
+
+    let table = list(&[]);
+    let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["STATE", "HOLDER", "LEASE", "WAITING", "LOCK"]);
+    assert_eq!(rows.len(), 3, "{table}");
+    assert_eq!((rows[1][0], rows[1][1]), ("held", "1@mars"));
+    assert!(rows[1].last().unwrap().ends_with("/a/b/x.lock"), "{table}");
+    assert!(rows[2][1].starts_with(&format!("{}@", holder.pid())), "{table}");
+
+    let json: Value = serde_json::from_str(&list(&["--json"])).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 2);
+    assert_eq!(json[0]["lock"], deep.join("x.lock").to_str().unwrap());
+    assert_eq!(json[1]["holder"]["pid"], holder.pid());
+}
+
+#[test]
+fn what_can_not_be_listed_is_told() {
+    let place = Place::new();
+    let (code, message) = outcome(linklock().arg("list").arg(place.dir().join("none")));
+    assert_eq!(code, 71);
+    assert!(message.contains("none"), "{message}");
+}
+
+#[test]
+fn only_a_lock_that_anybody_would_take_over_is_broken() {
+    let place = Place::new();
+    assert_eq!(
+        stdout(&mut break_lock(&place, &[])),
+        format!("lock {} is free\n", place.lock.display())
+    );
+
+    lease(&place.lock, LONG);
+    let files = place.files();
+    let (code, message) = outcome(&mut break_lock(&place, &[]));
+    assert_eq!(code, 75);
+    assert!(message.contains(" is held by process 1 on mars") && message.contains("not broken"));
+    assert_eq!(place.files(), files);
+    fs::remove_file(&place.lock).unwrap();
+
+    drop(place.hold(&[])); // by SIGKILL
+    stdout(&mut break_lock(&place, &[]));
+    fs::remove_file(&files[1]).unwrap();
+    place.assert_nothing_left();
+}
+
+#[test]
+fn what_was_broken_is_told() {
+    let place = Place::new();
+    lease(&place.lock, SHORT);
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    until("the lease's end", || {
+        break_lock(&place, &["--clock-slop=1ms", "--if-unchanged-for=1ms"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    });
+    place.assert_nothing_left();
+
+    lease(&place.lock, LONG);
+    assert_ne!(fs::read_to_string(&place.lock).unwrap(), claim);
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    let told = stdout(&mut break_lock(&place, &["--force"]));
+    let lock = place.lock.display();
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with(&format!("broke lock {lock}: process 1 on mars, ")), "{told}");
+    assert_eq!(lines[1..], [format!("removed {lock}"), format!("removed {claim}")]);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn conditions_are_kept_to() {
+    let place = Place::new();
+    let tried = |options: &[&str]| outcome(&mut break_lock(&place, options)).0;
+    let holder = place.hold(&[]);
+    assert_eq!(tried(&["--if-dead"]), 75);
+    assert_eq!(tried(&["--if-unchanged-for=1h"]), 75);
+    drop(holder); // by SIGKILL
+    assert_eq!(tried(&["--if-dead", "--if-unchanged-for=1h"]), 75);
+    assert_eq!(tried(&["--if-dead"]), 0);
+    place.assert_nothing_left();
+    assert_eq!(outcome(&mut break_lock(&place, &["--force", "--if-dead"])).0, 64);
+}
+
+#[test]
+fn what_is_no_lock_is_not_broken_even_by_force() {
+    let place = Place::new();
+    fs::write(&place.lock, "save me").unwrap();
+    let (code, message) = outcome(&mut break_lock(&place, &["--force"]));
+    assert_eq!(code, 75);
+    assert!(message.contains("no lock"), "{message}");
+    assert_eq!(fs::read(&place.lock).unwrap(), b"save me");
+}
+
+#[test]
+fn a_run_whose_lock_is_broken_stops_its_command() {
+    let place = Place::new();
+    let holder = place.hold(&["--lifetime", "400ms"]);
+    stdout(&mut break_lock(&place, &["--force"]));
+    assert_eq!(holder.ended().0, 79);
+}
+
+#[test]
+fn what_the_dead_have_left_is_swept_everywhere() {
+    let place = Place::new();
+    lease(&place.lock, LONG);
+    let mut kept = place.files();
+    let mut swept = vec![
+        litter(&place, "the.lock|venus|3|x0123456789abcdef"),
+        litter(&place, "deep/er/a.lock|venus|3|815"),
+        litter(&place, "deep/er/a.lock|break|x0123456789abcdef|0"),
+    ];
+    kept.push(litter(&place, "deep/er/not|a claim"));
+    kept.push(litter(&place, "deep/er/no separator"));
+    swept.sort();
+    let told = |dry: &[&str]| {
+        let told = stdout(linklock().arg("sweep").args(dry).arg(place.dir()));
+        let mut told: Vec<_> = told.lines().map(std::path::PathBuf::from).collect();
+        told.sort();
+        told
+    };
+    assert_eq!(told(&["--dry-run"]), swept);
+    assert!(swept.iter().all(|path| path.exists()));
+    assert_eq!(told(&[]), swept);
+    assert!(swept.iter().all(|path| !path.exists()) && kept.iter().all(|path| path.exists()));
+    assert!(told(&[]).is_empty());
+}

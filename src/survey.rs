@@ -1,0 +1,104 @@
+//! Looking around a lock: what time it is for its leases, who waits for it, and what the dead have
+//! left.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::claim::Claim;
+use crate::context::Context;
+use crate::error::{Error, Operation};
+use crate::holder::Holder;
+use crate::judge::{Sight, holder_by, is_abandoned, look};
+use crate::lock::Lock;
+use crate::names::Neighbour;
+use crate::sweep::orphans;
+
+impl Lock {
+    /// What time it is on the file server, whose clock leases are judged by. Asked by a file that
+    /// is made beside the lock file and removed again. From then on [`holder`](Self::holder) and
+    /// [`state`](Self::state) judge by it too.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let ahead = linklock::Lock::new(&path)?.server_time()?.duration_since(SystemTime::now());
+    /// assert!(ahead.unwrap_or_default() < Duration::from_secs(5), "on this machine's own disk");
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if no file can be made there.
+    pub fn server_time(&self) -> Result<SystemTime, Error> {
+        drop(Claim::make(&self.context, self.lifetime())?);
+        Ok(self.context.server_time())
+    }
+
+    /// Who waits for the lock, as far as their claims tell: the files of those that are alive, or
+    /// whose lease runs. flufl.lock's do not renew theirs while they wait, so that one who has
+    /// waited for longer than his lifetime is not told.
+    ///
+    /// A claim is there while somebody waits, or is about to take the lock, or keeps it for the next
+    /// time ([`Options::keep_claim`](crate::Options::keep_claim)). Blocks for a listing of the
+    /// directory and a look at each claim.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::Lock;
+    ///
+    /// let guard = Lock::new(&path)?.lock()?;
+    /// assert!(Lock::new(&path)?.waiters()?.is_empty());
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed or a claim not be looked at.
+    pub fn waiters(&self) -> Result<Vec<Holder>, Error> {
+        let context = &self.context;
+        let holders = match look(context)? {
+            Sight::Held(held, _) => Some(held.id),
+            Sight::Free | Sight::NotALock | Sight::Unreadable(_) => None,
+        };
+        let mut waiters = Vec::new();
+        for entry in list(context)? {
+            let Some(Neighbour::Claim(claim)) = context.names.parse_neighbour(&entry) else {
+                continue;
+            };
+            let Some(attr) = context.find(&claim.path)? else { continue };
+            if holders != Some(attr.id) && !is_abandoned(context, &attr, Some(&claim)) {
+                waiters.push(holder_by(context, &attr, &claim));
+            }
+        }
+        Ok(waiters)
+    }
+
+    /// What [`sweep`](Self::sweep) would remove.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// for orphan in linklock::Lock::new(&path)?.orphans()? {
+    ///     println!("left behind: {}", orphan.display());
+    /// }
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`sweep`](Self::sweep).
+    pub fn orphans(&self) -> Result<Vec<PathBuf>, Error> {
+        self.server_time()?;
+        let mut found = Vec::new();
+        orphans(&self.context, |path| found.push(path))?;
+        Ok(found)
+    }
+}
+
+fn list(context: &Context) -> Result<Vec<std::ffi::OsString>, Error> {
+    let dir = context.names.dir();
+    context.fs.list(dir).map_err(Error::io(Operation::List, dir))
+}
