@@ -31,7 +31,7 @@ pub(crate) enum Patience<'a> {
     None,
     /// From the beginning on.
     For(Duration),
-    /// While this says so, which is asked before each pause.
+    /// While this says so, which is asked ten times a second.
     While(&'a mut dyn FnMut(&Obstacle) -> bool),
     Endless,
 }
