@@ -129,6 +129,7 @@ fn what_is_wrong_is_said() {
     for id in ["x", "..", "%2e%2e%2fx", "00000000-0000-0000-0000-000000000000", "%00"] {
         ask(address, "GET", &format!("/v1/locks/{id}"), "").assert_refusal(404);
     }
+    ask(address, "GET", "/v1/locks/%ff", "").assert_refusal(400);
     for path in ["/v1", "/v2/locks", "/v1/locks/x/y", "/index.html", "/../etc/passwd", "//"] {
         ask(address, "GET", path, "").assert_refusal(404);
     }

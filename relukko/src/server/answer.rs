@@ -1,7 +1,10 @@
 //! Answers that say no: always an object with `status` and `message`.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -46,4 +49,17 @@ impl From<StoreError> for Refusal {
         };
         Refusal::new(status, error.to_string())
     }
+}
+
+/// The framework's own refusals are plain text: they become objects too.
+pub(crate) async fn as_object(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !is_error || kind.is_some_and(|kind| kind == "application/json") {
+        return response;
+    }
+    let text = to_bytes(response.into_body(), 1024).await.unwrap_or_default();
+    Refusal::new(status, String::from_utf8_lossy(&text)).into_response()
 }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::Shared;
-use super::answer::Refusal;
+use super::answer::{self, Refusal};
 use super::hub::Hub;
 use super::store::StoreError;
 use super::{broadcast, keys, page};
@@ -31,7 +31,7 @@ const LONGEST_CREATOR: usize = 4096;
 type Answer = Result<Json<LockInfo>, Refusal>;
 
 /// The routes that need a key, and those that do not.
-pub(crate) fn table() -> (Vec<(&'static str, MethodRouter<Shared>)>, Vec<(&'static str, MethodRouter<Shared>)>) {
+fn table() -> (Vec<(&'static str, MethodRouter<Shared>)>, Vec<(&'static str, MethodRouter<Shared>)>) {
     let closed = vec![
         ("/v1/locks", post(create).get(list)),
         ("/v1/locks/{id}", get(one).put(update).delete(delete)),
@@ -63,6 +63,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(join(open))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown)
+        .layer(middleware::from_fn(answer::as_object))
         .layer(middleware::from_fn_with_state(shared.clone(), observe))
         .with_state(shared)
 }
@@ -253,4 +254,26 @@ async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T,
         };
         Refusal::new(status, format!("the body does not fit: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let text = include_str!("openapi.json");
+        let description: serde_json::Value = serde_json::from_str(text).unwrap();
+        let (closed, open) = table();
+        let served = closed.iter().map(|(path, _)| (*path, true));
+        let served: Vec<_> = served.chain(open.iter().map(|(path, _)| (*path, false))).collect();
+        let described = description["paths"].as_object().unwrap();
+        assert_eq!(served.len(), described.len());
+        for (path, needs_key) in served {
+            let item = described.get(path).unwrap_or_else(|| panic!("{path}")).as_object().unwrap();
+            for (method, operation) in item.iter().filter(|(name, _)| *name != "parameters") {
+                assert_eq!(operation["security"].is_array(), needs_key, "{method} {path}");
+            }
+        }
+    }
 }

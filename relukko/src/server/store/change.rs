@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use linklock::{Holder, Lock, LockGuard};
 
 use super::names::{self, Identity};
-use super::{Found, LONGEST_LEASE, SHORTEST_LEASE, Store, StoreError};
+use super::{Found, LEEWAY, LONGEST_LEASE, Store, StoreError};
 use crate::info::{LockId, LockInfo};
 
 /// How long a turn may take, and be waited for.
@@ -57,7 +57,7 @@ impl Store {
             };
         }
         let left = ends.duration_since(self.now()).unwrap_or_default();
-        let lease = left.clamp(SHORTEST_LEASE, LONGEST_LEASE);
+        let lease = left.min(LONGEST_LEASE) + LEEWAY;
         let prolonged = match self.charges.get(info.id) {
             Some(charge) => charge.guard().refresh_for(lease),
             None => self.adopt(file, info.id, holder, lease),
@@ -87,7 +87,7 @@ impl Store {
     pub(crate) fn repair(&self, found: &Found) -> Result<(), StoreError> {
         let ends = found.info.expires_at + self.grace;
         let in_reach = ends.min(self.now() + LONGEST_LEASE / 2);
-        if !found.is_ours() || in_reach <= found.holder.expires_at() + SHORTEST_LEASE {
+        if !found.is_ours() || in_reach <= found.holder.expires_at() {
             return Ok(());
         }
         let turn = self.turn(found.info.id)?;

@@ -31,7 +31,8 @@ use crate::info::{LockId, LockInfo};
 
 /// Longer than any lease can be: what expires later is prolonged when that comes near.
 const LONGEST_LEASE: Duration = Duration::from_secs(9 * 365 * 86_400);
-const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+/// By how much a lease is longer than it must be: more than clocks are read apart by.
+const LEEWAY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -114,7 +115,7 @@ impl Store {
         let path = self.dir.join(file);
         let mut lock = Lock::options(&path)
             .host_name(names::host(info.id))
-            .lifetime(self.lifetime + self.grace)
+            .lifetime(self.lifetime + self.grace + LEEWAY)
             .stale(StalePolicy::Expired)
             .build()?;
         lock.set_sweeping(false);
