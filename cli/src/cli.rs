@@ -5,9 +5,9 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
 use crate::run::{self, shim, warden};
+use crate::script::{acquire, check, keep, refresh, release, wait};
 #[cfg(feature = "relukko")]
 use crate::serve;
-use crate::script::{acquire, check, keep, refresh, release, wait};
 use crate::{break_lock, completions, doctor, exit, list, man, status, sweep};
 
 /// Run commands under a lock in a shared directory

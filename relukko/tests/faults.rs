@@ -133,7 +133,11 @@ fn a_broken_websocket_is_connected_again_and_not_in_a_rush() {
                         return;
                     }
                     let text = json!({ "deleted": [lock("x", &Value::Null)] }).to_string();
-                    let frame = [&[0x81, 126][..], &u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()];
+                    let frame = [
+                        &[0x81, 126][..],
+                        &u16::try_from(text.len()).unwrap().to_be_bytes(),
+                        text.as_bytes(),
+                    ];
                     *news.lock().unwrap() = Some(text.clone());
                     let _ = std::io::Write::write_all(&mut stream, &frame.concat());
                     let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
@@ -173,7 +177,8 @@ fn retries_and_slow_answers_keep_to_the_deadline() {
     let unavailable = Scripted::start(|_| refusal(503));
     let silent = Scripted::start(|_| Reply::Silence);
     for server in [unavailable, silent] {
-        let options = client_options(server.address()).retries(1000, Duration::from_millis(200), 1.0);
+        let options =
+            client_options(server.address()).retries(1000, Duration::from_millis(200), 1.0);
         let client = options.build().unwrap();
         let begun = Instant::now();
         let error = client.acquire_for("x", None, Duration::from_secs(2)).unwrap_err();
@@ -226,13 +231,19 @@ fn a_create_whose_answer_is_lost_is_known_again() {
 fn anothers_lock_is_not_taken_for_ones_own() {
     let server = Scripted::start(|request| match () {
         () if is_create(request) && request.body["creator"].is_string() => refusal(409),
-        () => Reply::Json(200, json!([lock("x", &json!("me")), lock("x", &json!("me #0123456789abcdef"))])),
+        () => Reply::Json(
+            200,
+            json!([lock("x", &json!("me")), lock("x", &json!("me #0123456789abcdef"))]),
+        ),
     });
     let first = AtomicBool::new(true);
     let flaky = Scripted::start(move |request| match () {
         () if is_create(request) && first.swap(false, Ordering::SeqCst) => Reply::HangUp,
         () if is_create(request) => refusal(409),
-        () => Reply::Json(200, json!([lock("x", &json!("me")), lock("x", &json!("me #0123456789abcdef"))])),
+        () => Reply::Json(
+            200,
+            json!([lock("x", &json!("me")), lock("x", &json!("me #0123456789abcdef"))]),
+        ),
     });
     for server in [server, flaky] {
         let client = client_options(server.address()).build().unwrap();

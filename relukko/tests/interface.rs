@@ -29,7 +29,9 @@ fn a_lock_lives() {
     ask(address, "POST", "/v1/locks", &create("report")).assert_refusal(409);
 
     let path = format!("/v1/locks/{}", lock.id);
-    for path in [path.clone(), format!("{path}/"), path.to_uppercase().replace("/V1/LOCKS", "/v1/locks")] {
+    for path in
+        [path.clone(), format!("{path}/"), path.to_uppercase().replace("/V1/LOCKS", "/v1/locks")]
+    {
         assert_eq!(ask(address, "GET", &path, "").json(), created.json());
     }
     for path in ["/v1/locks", "/v1/locks/"] {
@@ -65,7 +67,8 @@ fn a_lock_is_prolonged_to_the_microsecond() {
     };
 
     let mut expected = expires_at(&created);
-    for (seconds, text) in [(3600.0, "3600"), (0.25, "0.25"), (463.0, "463.0"), (1e-6, "0.000001")] {
+    for (seconds, text) in [(3600.0, "3600"), (0.25, "0.25"), (463.0, "463.0"), (1e-6, "0.000001")]
+    {
         expected += Duration::from_secs_f64(seconds);
         let added = put("/add_to_expire_at", &format!("{{\"seconds\": {text}}}"));
         assert_eq!(expires_at(&added), expected, "{text}");
@@ -133,7 +136,9 @@ fn what_is_wrong_is_said() {
     for path in ["/v1", "/v2/locks", "/v1/locks/x/y", "/index.html", "/../etc/passwd", "//"] {
         ask(address, "GET", path, "").assert_refusal(404);
     }
-    for (method, path) in [("PATCH", "/v1/locks"), ("DELETE", "/v1/locks"), ("POST", "/healthchecker")] {
+    for (method, path) in
+        [("PATCH", "/v1/locks"), ("DELETE", "/v1/locks"), ("POST", "/healthchecker")]
+    {
         ask(address, method, path, "").assert_refusal(405);
     }
     ask(address, "GET", "/ws/broadcast", "").assert_refusal(400);
@@ -147,10 +152,19 @@ fn nobody_gets_in_without_a_key() {
     let server = options(dir.path()).api_key("another").start().unwrap();
     let address = server.address();
     let get = |path: &str, header: &str| {
-        raw(address, format!("GET {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n").as_bytes())
+        raw(
+            address,
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n")
+                .as_bytes(),
+        )
     };
     for path in ["/v1/locks", "/v1/locks/x", "/v1/locks/x/keep_alive", "/ws/broadcast"] {
-        for header in ["", "X-api-Key: \r\n", "X-api-Key: a key for test\r\n", "X-api-Key: a key for tests!\r\n"] {
+        for header in [
+            "",
+            "X-api-Key: \r\n",
+            "X-api-Key: a key for test\r\n",
+            "X-api-Key: a key for tests!\r\n",
+        ] {
             get(path, header).assert_refusal(403);
         }
     }
@@ -171,15 +185,40 @@ fn any_text_is_a_name_of_its_own() {
     let client = client(&server);
     let long = "n".repeat(10_000);
     let names = [
-        "/", "..", "../x", ".", "/etc/passwd", "a\0b", "a|b", "a~b", ".relukko", "é", "e\u{301}",
-        "🔒", "\u{202e}", "a\nb", " ", &long, "x", "X", "x.lock", "con", "\\", "\"", "<script>",
+        "/",
+        "..",
+        "../x",
+        ".",
+        "/etc/passwd",
+        "a\0b",
+        "a|b",
+        "a~b",
+        ".relukko",
+        "é",
+        "e\u{301}",
+        "🔒",
+        "\u{202e}",
+        "a\nb",
+        " ",
+        &long,
+        "x",
+        "X",
+        "x.lock",
+        "con",
+        "\\",
+        "\"",
+        "<script>",
     ];
     let guards: Vec<_> = names.iter().map(|name| client.try_acquire(name, None).unwrap()).collect();
     for (name, guard) in names.iter().zip(&guards) {
         assert_eq!(guard.info().lock_name, *name);
-        assert!(matches!(client.try_acquire(name, None), Err(ClientError::Held { .. })), "{name:?}");
+        assert!(
+            matches!(client.try_acquire(name, None), Err(ClientError::Held { .. })),
+            "{name:?}"
+        );
     }
-    let mut listed: Vec<_> = client.list().unwrap().into_iter().map(|lock| lock.lock_name).collect();
+    let mut listed: Vec<_> =
+        client.list().unwrap().into_iter().map(|lock| lock.lock_name).collect();
     listed.sort();
     let mut expected = names.map(str::to_owned);
     expected.sort();

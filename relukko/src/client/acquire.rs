@@ -42,7 +42,11 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`]; in no case is the lock left held, as far as the server can be reached.
-    pub fn acquire(&self, lock_name: &str, creator: Option<&str>) -> Result<RelukkoGuard, ClientError> {
+    pub fn acquire(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+    ) -> Result<RelukkoGuard, ClientError> {
         self.contend(lock_name, creator, Patience::Endless)
     }
 
@@ -51,7 +55,11 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::Held`], and otherwise as for [`acquire`](Self::acquire).
-    pub fn try_acquire(&self, lock_name: &str, creator: Option<&str>) -> Result<RelukkoGuard, ClientError> {
+    pub fn try_acquire(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+    ) -> Result<RelukkoGuard, ClientError> {
         self.contend(lock_name, creator, Patience::None)
     }
 

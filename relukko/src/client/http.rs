@@ -73,7 +73,9 @@ impl Http {
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
-        let request = request.body(text).map_err(|error| ClientError::Invalid { reason: error.to_string() })?;
+        let request = request
+            .body(text)
+            .map_err(|error| ClientError::Invalid { reason: error.to_string() })?;
         let limit = limit.max(Duration::from_millis(1)); // nought would be for ever
         let request = self.agent.configure_request(request).timeout_global(Some(limit)).build();
         let mut answer = self.agent.run(request).map_err(|error| fault(&url, &error))?;

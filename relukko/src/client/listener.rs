@@ -136,7 +136,10 @@ impl Shared {
         let mut pinged = false;
         loop {
             let patience = if pinged { target.pings.timeout } else { target.pings.interval };
-            socket.get_ref().stream().set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+            socket
+                .get_ref()
+                .stream()
+                .set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
             match socket.read() {
                 Ok(Message::Text(text)) => {
                     pinged = false;
@@ -215,7 +218,8 @@ impl Target {
             None => Stream::Plain(stream),
             Some(config) => {
                 let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-                let connection = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+                let connection =
+                    ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
                 Stream::Tls(Box::new(StreamOwned::new(connection, stream)))
             }
         };

@@ -53,7 +53,10 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::Invalid`] if the URL or the key can't be used.
-    pub fn new(base_url: impl Into<String>, api_key: impl Into<String>) -> Result<Client, ClientError> {
+    pub fn new(
+        base_url: impl Into<String>,
+        api_key: impl Into<String>,
+    ) -> Result<Client, ClientError> {
         Client::options(base_url, api_key).build()
     }
 

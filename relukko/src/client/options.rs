@@ -120,7 +120,11 @@ impl ClientOptions {
     }
 
     /// Shows the server this certificate, with its private key, both from PEM files.
-    pub fn client_certificate(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> ClientOptions {
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> ClientOptions {
         self.tls.identity = Some((chain.into(), key.into()));
         self
     }

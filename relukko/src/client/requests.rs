@@ -133,7 +133,11 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::NotFound`] and others.
-    pub fn add_to_expires_at_for(&self, id: LockId, time: Duration) -> Result<LockInfo, ClientError> {
+    pub fn add_to_expires_at_for(
+        &self,
+        id: LockId,
+        time: Duration,
+    ) -> Result<LockInfo, ClientError> {
         let body = seconds(time);
         self.ask(&Method::PUT, id, "/add_to_expire_at", Some(&body), Repeats::Never)
     }
@@ -173,10 +177,18 @@ impl Client {
     }
 
     /// Keeps a lock of one's own alive, with at most so much time for it.
-    pub(super) fn prolong(&self, id: LockId, time: Duration, until: Instant) -> Result<LockInfo, ClientError> {
+    pub(super) fn prolong(
+        &self,
+        id: LockId,
+        time: Duration,
+        until: Instant,
+    ) -> Result<LockInfo, ClientError> {
         let (path, body) = (format!("/v1/locks/{id}/keep_alive"), seconds(time));
         self.retrying(Repeats::Harmlessly, Some(until), |limit| {
-            self.inner.http.ask(&Method::PUT, &path, Some(&body), limit).map_err(|error| not_found(id, error))
+            self.inner
+                .http
+                .ask(&Method::PUT, &path, Some(&body), limit)
+                .map_err(|error| not_found(id, error))
         })
     }
 
@@ -184,7 +196,10 @@ impl Client {
     pub(super) fn get_until(&self, id: LockId, until: Instant) -> Result<LockInfo, ClientError> {
         let path = format!("/v1/locks/{id}");
         self.retrying(Repeats::Harmlessly, Some(until), |limit| {
-            self.inner.http.ask(&Method::GET, &path, None, limit).map_err(|error| not_found(id, error))
+            self.inner
+                .http
+                .ask(&Method::GET, &path, None, limit)
+                .map_err(|error| not_found(id, error))
         })
     }
 
@@ -216,7 +231,8 @@ impl Client {
         let mut retries = Retries::new(options.retry);
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
         loop {
-            let limit = left().map_or(options.request_timeout, |left| left.min(options.request_timeout));
+            let limit =
+                left().map_or(options.request_timeout, |left| left.min(options.request_timeout));
             let error = match ask(limit) {
                 Err(error) if error.is_passing() => error,
                 done => return done,

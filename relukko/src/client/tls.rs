@@ -39,7 +39,8 @@ impl TlsOptions {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let websocket = websocket(&roots, identity.as_ref(), provider.clone())
             .map_err(|error| invalid(format!("TLS can't be used like this: {error}")))?;
-        let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+        let roots: Vec<_> =
+            roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
         let http = TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(roots)))
             .client_cert(identity.map(|identity| identity.http))
@@ -59,7 +60,9 @@ impl TlsOptions {
         }
         for pem in &self.ca_pem {
             let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-            roots.extend(certificates.map_err(|error| invalid(format!("a CA certificate: {error}")))?);
+            roots.extend(
+                certificates.map_err(|error| invalid(format!("a CA certificate: {error}")))?,
+            );
         }
         if roots.is_empty() {
             let bundle = BUNDLES.iter().filter_map(std::env::var_os).find(|path| !path.is_empty());
@@ -105,7 +108,8 @@ impl Identity {
     fn load((chain_file, key_file): &(PathBuf, PathBuf)) -> Result<Identity, ClientError> {
         let chain = load_file(chain_file)?;
         let pem = fs::read(key_file).map_err(|error| unusable(key_file, &error))?;
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| unusable(key_file, &error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&pem).map_err(|error| unusable(key_file, &error))?;
         let http_key = PrivateKey::from_pem(&pem).map_err(|error| unusable(key_file, &error))?;
         let http_chain: Vec<_> =
             chain.iter().map(|one| Certificate::from_der(one).to_owned()).collect();

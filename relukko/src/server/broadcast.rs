@@ -12,10 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::Shared;
 use super::answer::Refusal;
 use super::connections::stopped;
 use super::metrics::Present;
-use super::Shared;
 
 /// How often a listener is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);

@@ -140,7 +140,12 @@ impl Hub {
             return Ok(());
         }
         let now = Instant::now();
-        let watched: Vec<_> = self.board().iter().filter(|(_, seen)| seen.is_watched(now)).map(|(id, seen)| (*id, seen.file.clone())).collect();
+        let watched: Vec<_> = self
+            .board()
+            .iter()
+            .filter(|(_, seen)| seen.is_watched(now))
+            .map(|(id, seen)| (*id, seen.file.clone()))
+            .collect();
         for (id, file) in watched {
             let ended = match self.store.look_for(&file, id)? {
                 Some(found) if found.is_ours() => false,

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::answer::Refusal;
 use super::Shared;
+use super::answer::Refusal;
 
 const HEADER: &str = "x-api-key";
 /// A browser's script can't give a WebSocket a header, but can offer protocols: `relukko` and this
@@ -107,7 +107,14 @@ mod tests {
             keys().let_in(&headers)
         };
         assert!(with("relukko, relukko-key.6f6e65"));
-        for wrong in ["relukko", "relukko-key.", "relukko-key.6f6e6", "relukko-key.zz", "6f6e65", "relukko-key.é"] {
+        for wrong in [
+            "relukko",
+            "relukko-key.",
+            "relukko-key.6f6e6",
+            "relukko-key.zz",
+            "6f6e65",
+            "relukko-key.é",
+        ] {
             assert!(!with(wrong), "{wrong}");
         }
     }

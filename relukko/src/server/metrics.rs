@@ -45,14 +45,28 @@ impl Metrics {
         });
         let help = "From a request's head to its answer's";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        let (locks, connections, websockets) = (Gauge::default(), Gauge::default(), Gauge::default());
-        registry.register("locks", "Locks held when the directory was last looked at", locks.clone());
+        let (locks, connections, websockets) =
+            (Gauge::default(), Gauge::default(), Gauge::default());
+        registry.register(
+            "locks",
+            "Locks held when the directory was last looked at",
+            locks.clone(),
+        );
         registry.register("connections", "Open connections", connections.clone());
         registry.register("websockets", "Open WebSockets", websockets.clone());
         let (broadcasts, failed_sweeps) = (Counter::default(), Counter::default());
         registry.register("broadcasts", "Messages to the WebSockets", broadcasts.clone());
         registry.register("failed_sweeps", "Sweeps that an error ended", failed_sweeps.clone());
-        Metrics { registry, requests, seconds, locks, connections, websockets, broadcasts, failed_sweeps }
+        Metrics {
+            registry,
+            requests,
+            seconds,
+            locks,
+            connections,
+            websockets,
+            broadcasts,
+            failed_sweeps,
+        }
     }
 
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {

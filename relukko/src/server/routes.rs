@@ -31,7 +31,8 @@ const LONGEST_CREATOR: usize = 4096;
 type Answer = Result<Json<LockInfo>, Refusal>;
 
 /// The routes that need a key, and those that do not.
-fn table() -> (Vec<(&'static str, MethodRouter<Shared>)>, Vec<(&'static str, MethodRouter<Shared>)>) {
+fn table() -> (Vec<(&'static str, MethodRouter<Shared>)>, Vec<(&'static str, MethodRouter<Shared>)>)
+{
     let closed = vec![
         ("/v1/locks", post(create).get(list)),
         ("/v1/locks/{id}", get(one).put(update).delete(delete)),
@@ -85,7 +86,9 @@ async fn observe(
 ) -> Response {
     let begun = Instant::now();
     let method = match request.method().as_str() {
-        known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => known.to_owned(),
+        known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => {
+            known.to_owned()
+        }
         _ => "other".to_owned(), // whoever asks does not choose how many figures there are
     };
     let path = request.extensions().get::<MatchedPath>();
@@ -168,7 +171,11 @@ async fn keep_alive(State(shared): State<Shared>, Path(id): Path<String>) -> Ans
     change(&shared, id, |info, now| expire(info, now, PROLONGED)).await
 }
 
-async fn keep_alive_for(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
+async fn keep_alive_for(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Answer {
     let id = parse_id(&id)?;
     let Seconds { seconds } = parse(body, shared.patience).await?;
     change(&shared, id, move |info, now| expire(info, now, seconds)).await
@@ -188,7 +195,8 @@ async fn add_seconds(State(shared): State<Shared>, Path(id): Path<String>, body:
 /// So many seconds from then on, or before it.
 fn expire(info: &mut LockInfo, from: SystemTime, seconds: f64) -> Result<(), StoreError> {
     let by = Duration::try_from_secs_f64(seconds.abs()).ok();
-    let to = by.and_then(|by| if seconds < 0.0 { from.checked_sub(by) } else { from.checked_add(by) });
+    let to =
+        by.and_then(|by| if seconds < 0.0 { from.checked_sub(by) } else { from.checked_add(by) });
     let to = to.filter(|to| timestamp::format(*to).is_some());
     let to = to.ok_or(StoreError::BadTime("seconds leads to no date between 1970 and 9999"))?;
     info.expires_at = timestamp::whole_microseconds(to);
@@ -217,7 +225,8 @@ async fn on<T: Send + 'static>(
 
 /// Ids that can't be are unknown.
 fn parse_id(id: &str) -> Result<LockId, Refusal> {
-    id.parse().map_err(|error| Refusal::new(StatusCode::NOT_FOUND, format!("no such lock: {error}")))
+    id.parse()
+        .map_err(|error| Refusal::new(StatusCode::NOT_FOUND, format!("no such lock: {error}")))
 }
 
 fn check_creator(creator: Option<&String>) -> Result<(), Refusal> {
@@ -228,7 +237,9 @@ fn check_creator(creator: Option<&String>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn optional_time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SystemTime>, D::Error> {
+fn optional_time<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SystemTime>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     text.map(|text| timestamp::parse(&text)).transpose().map_err(serde::de::Error::custom)
 }
@@ -236,7 +247,8 @@ fn optional_time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Sys
 /// Reads a body that is small, and comes in time. Its type is not asked for.
 async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T, Refusal> {
     let read = tokio::time::timeout(patience, to_bytes(body, LARGEST_BODY)).await;
-    let read = read.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))?;
+    let read =
+        read.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))?;
     let text = read.map_err(|error| {
         let too_long = std::error::Error::source(&error)
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());

@@ -18,10 +18,11 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServerError> {
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(io::Error::other)
         .map_err(ServerError::file(&tls.key))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(io::Error::other)
-        .map_err(ServerError::file(&tls.chain))?;
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(io::Error::other)
+            .map_err(ServerError::file(&tls.chain))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

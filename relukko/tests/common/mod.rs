@@ -70,7 +70,8 @@ impl Answer {
 
 /// One request on a connection of its own, without any client's help.
 pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\nConnection: close\r\n");
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\nConnection: close\r\n");
     raw(server, format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
 }
 

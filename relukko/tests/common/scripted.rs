@@ -154,6 +154,7 @@ pub(crate) fn refusal(status: u16) -> Reply {
 /// The server's half of a WebSocket's handshake.
 pub(crate) fn shake_hands(stream: &mut TcpStream, key: &str) {
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-    let head = "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    let head =
+        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
     let _ = stream.write_all(format!("{head}{accept}\r\n\r\n").as_bytes()); // or it has left
 }

@@ -125,7 +125,8 @@ impl Store {
             Some(_) => Ok(()),
             None => self.records.write(info),
         });
-        let synced = kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
+        let synced =
+            kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
         if let Err(error) = synced {
             let _ = self.end(file, info.id, |_| true); // or it ends as it expires
             return Err(error.into());
@@ -205,7 +206,8 @@ impl Store {
             }),
             Identity::Foreign(_) => None,
         };
-        let record = record.filter(|record| names::file_name(&record.lock_name).is_ok_and(|it| it == file));
+        let record =
+            record.filter(|record| names::file_name(&record.lock_name).is_ok_and(|it| it == file));
         let info = record.unwrap_or_else(|| self.infer(file, identity, &holder));
         Ok(Some(Found { file: file.to_owned(), info, identity, holder }))
     }

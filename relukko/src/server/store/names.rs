@@ -130,8 +130,29 @@ mod tests {
         let long = "x".repeat(10_000);
         let longer = "x".repeat(10_001);
         let names = [
-            "..", ".", "/", "/etc/passwd", "../x", "a/b", "a_b", "a\0b", "a|b", "a~b", "\\", ".relukko",
-            "é", "e\u{301}", "\u{202e}x", "🔒", "\n", " ", "\t", &long, &longer, "x", "X",
+            "..",
+            ".",
+            "/",
+            "/etc/passwd",
+            "../x",
+            "a/b",
+            "a_b",
+            "a\0b",
+            "a|b",
+            "a~b",
+            "\\",
+            ".relukko",
+            "é",
+            "e\u{301}",
+            "\u{202e}x",
+            "🔒",
+            "\n",
+            " ",
+            "\t",
+            &long,
+            &longer,
+            "x",
+            "X",
         ];
         let mut seen = HashMap::new();
         for name in names {

@@ -1,0 +1,10 @@
+//! `linklock serve`, as a process among others: killed, restarted, contended with.
+#![cfg(feature = "relukko")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod contention;
+mod killed;
+mod process;
+mod pyrelukko;
+mod server;
