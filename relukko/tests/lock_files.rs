@@ -81,9 +81,9 @@ fn a_waiter_is_told_when_another_program_unlocks() {
 
 fn file_of(server: &linklock_relukko::Server, dir: &std::path::Path, name: &str) -> String {
     let guard = client(server).try_acquire(name, None).unwrap();
-    let files =
+    let mut files =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let file = files.filter(|file| !file.contains('|') && !file.starts_with('.')).next().unwrap();
+    let file = files.find(|file| !file.contains("|") && !file.starts_with(".")).unwrap();
     guard.unlock().unwrap();
     file
 }

@@ -108,7 +108,11 @@ fn refusal(status: u16, text: &[u8], url: String) -> ClientError {
 /// Whether the request may have reached the server is what matters.
 fn fault(url: &str, error: &ureq::Error) -> ClientError {
     let (url, reason) = (url.to_owned(), error.to_string());
-    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    let refused = |error: &std::io::Error| {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        error.kind() == std::io::ErrorKind::ConnectionRefused
+            || matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    };
     match error {
         ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed

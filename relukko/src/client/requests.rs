@@ -75,7 +75,7 @@ impl Client {
         creator: Option<&str>,
         expires_at: Option<SystemTime>,
     ) -> Result<LockInfo, ClientError> {
-        let expires_at = match expires_at.map(|time| timestamp::format(time)) {
+        let expires_at = match expires_at.map(timestamp::format) {
             Some(None) => {
                 let reason = "expires_at is no date between 1970 and 9999".to_owned();
                 return Err(ClientError::Invalid { reason });

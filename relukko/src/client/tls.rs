@@ -87,7 +87,7 @@ fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
 
 /// Every certificate in a directory, whatever the files are called; other files are passed over.
 fn load_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let listed = fs::read_dir(dir).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let listed = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = listed.map_err(|error| unusable(dir, &error))?;
     let files = entries.iter().map(fs::DirEntry::path).filter(|path| path.is_file());
     let certificates: Vec<_> = files.filter_map(|file| load_file(&file).ok()).flatten().collect();

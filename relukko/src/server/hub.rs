@@ -68,7 +68,7 @@ impl Hub {
 
     pub(crate) fn list(&self) -> Result<Vec<LockInfo>, StoreError> {
         let mut all: Vec<_> = self.store.survey()?.into_iter().map(|found| found.info).collect();
-        all.sort_by(|a, b| (a.created_at, a.id).cmp(&(b.created_at, b.id)));
+        all.sort_by_key(|lock| (lock.created_at, lock.id));
         Ok(all)
     }
 

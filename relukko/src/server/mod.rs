@@ -73,7 +73,7 @@ impl Server {
         drop(self);
     }
 
-    fn start(options: ServerOptions) -> Result<Server, ServerError> {
+    fn start(options: &ServerOptions) -> Result<Server, ServerError> {
         if options.keys.is_empty() {
             return Err(ServerError::NoKey);
         }

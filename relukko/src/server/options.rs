@@ -125,7 +125,7 @@ impl ServerOptions {
     /// [`ServerError`] if there is no key, or if the directory, the address, the certificate or a
     /// thread can't be had.
     pub fn start(self) -> Result<Server, ServerError> {
-        Server::start(self)
+        Server::start(&self)
     }
 }
 

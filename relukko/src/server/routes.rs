@@ -30,9 +30,10 @@ const LONGEST_CREATOR: usize = 4096;
 
 type Answer = Result<Json<LockInfo>, Refusal>;
 
+type Routes = Vec<(&'static str, MethodRouter<Shared>)>;
+
 /// The routes that need a key, and those that do not.
-fn table() -> (Vec<(&'static str, MethodRouter<Shared>)>, Vec<(&'static str, MethodRouter<Shared>)>)
-{
+fn table() -> (Routes, Routes) {
     let closed = vec![
         ("/v1/locks", post(create).get(list)),
         ("/v1/locks/{id}", get(one).put(update).delete(delete)),
@@ -53,7 +54,7 @@ fn table() -> (Vec<(&'static str, MethodRouter<Shared>)>, Vec<(&'static str, Met
 
 pub(crate) fn router(shared: Shared) -> Router {
     let (closed, open) = table();
-    let join = |routes: Vec<(&str, MethodRouter<Shared>)>| {
+    let join = |routes: Routes| {
         let none = Router::new();
         routes.into_iter().fold(none, |router, (path, methods)| router.route(path, methods))
     };
@@ -251,7 +252,7 @@ async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T,
         read.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))?;
     let text = read.map_err(|error| {
         let too_long = std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_long {
             let message = format!("the body is longer than {LARGEST_BODY} bytes");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)

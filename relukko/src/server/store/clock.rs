@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::records::HALF;
 use crate::timestamp::whole_microseconds;
 
 /// Below this it is the resolution of time stamps, and the network, that is seen.
@@ -38,7 +39,7 @@ impl FileClock {
 
     /// Looks at what time the file server stamps on a new file.
     pub(crate) fn sample(&self, dir: &Path) -> io::Result<()> {
-        let probe = dir.join(format!("{}.new", uuid::Uuid::new_v4().simple()));
+        let probe = dir.join(format!("{}{HALF}", uuid::Uuid::new_v4().simple()));
         let stamped = OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -13,6 +13,8 @@ use crate::info::{LockId, LockInfo};
 
 /// The directory for them, inside the locks' own: no lock's file name begins with a dot.
 const DIR: &str = ".relukko";
+/// What the names of records end with that are not whole yet.
+pub(super) const HALF: &str = ".new";
 
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -39,7 +41,8 @@ impl Records {
 
     /// Writes a record, in full or not at all, and on to the disk.
     pub(crate) fn write(&self, info: &LockInfo) -> io::Result<()> {
-        let temporary = self.dir.join(format!("{}.{}.new", info.id, uuid::Uuid::new_v4().simple()));
+        let temporary =
+            self.dir.join(format!("{}.{}{HALF}", info.id, uuid::Uuid::new_v4().simple()));
         let written = write_new(&temporary, &serde_json::to_vec(info)?)
             .and_then(|()| fs::rename(&temporary, self.path(info.id)));
         if written.is_err() {
@@ -78,7 +81,7 @@ impl Records {
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
             let leftover = match name.parse() {
                 Ok(id) => Leftover::Record(id),
-                Err(_) if name.ends_with(".new") => Leftover::Half(entry.path()),
+                Err(_) if name.ends_with(HALF) => Leftover::Half(entry.path()),
                 Err(_) => continue,
             };
             let touched = entry.metadata().and_then(|metadata| metadata.modified());
