@@ -5,6 +5,7 @@
 mod common;
 mod contention;
 mod killed;
+mod page;
 mod process;
 mod pyrelukko;
 mod server;
