@@ -8,4 +8,5 @@ mod killed;
 mod page;
 mod process;
 mod pyrelukko;
+mod run;
 mod server;
