@@ -131,9 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 type Environment = Vec<(&'static str, OsString)>;
+type Guards = Vec<Box<dyn Held>>;
 
 /// Acquires the locks, wherever they are, and says what the command is to be told of them.
-fn acquire(args: &Args) -> Result<(Events, Environment, Vec<Box<dyn Held>>), Failure> {
+fn acquire(args: &Args) -> Result<(Events, Environment, Guards), Failure> {
     let watch = || Events::watch().map_err(Failure::to("watch for signals"));
     #[cfg(feature = "relukko")]
     if let Some(url) = &args.relukko {
@@ -212,7 +213,7 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
 /// what it has done; a lock that just now can't be removed ends with its lease.
-fn release(guards: Vec<Box<dyn Held>>, verbose: bool, outcome: &mut Outcome) {
+fn release(guards: Guards, verbose: bool, outcome: &mut Outcome) {
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
             // The release would hang as the refresh does, and the lease is over anyway.

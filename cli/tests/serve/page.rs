@@ -44,9 +44,9 @@ impl Browser {
                 .ok()
         };
         let mut child = BROWSERS.iter().find_map(start)?;
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = |line: String| Some(line.split_once("listening on ")?.1.to_owned());
-        let url = lines.filter_map(url).next().expect("it says where");
+        let url = lines.find_map(url).expect("it says where");
         let host = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
         let stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
