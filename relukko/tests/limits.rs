@@ -70,7 +70,7 @@ fn a_body_must_come_in_time_and_in_reason() {
     let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     let chunked = format!("{head}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
     raw(address, chunked.as_bytes()).assert_refusal(413);
-    let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
+    let many = "X: y\r\n".repeat(200);
     let answer = raw(address, format!("{head}{many}\r\n").as_bytes());
     assert_eq!(answer.status, 431, "{answer:?}");
     let long = "y".repeat(100 * 1024);

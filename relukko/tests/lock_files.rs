@@ -83,7 +83,7 @@ fn file_of(server: &linklock_relukko::Server, dir: &std::path::Path, name: &str)
     let guard = client(server).try_acquire(name, None).unwrap();
     let mut files =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let file = files.find(|file| !file.contains("|") && !file.starts_with(".")).unwrap();
+    let file = files.find(|file| !file.contains('|') && !file.starts_with('.')).unwrap();
     guard.unlock().unwrap();
     file
 }
