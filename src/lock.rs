@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -204,6 +205,23 @@ impl Lock {
         check_lifetime(self.path(), lifetime)?;
         self.lifetime = lifetime;
         Ok(())
+    }
+
+    /// Whether the first acquisition through this handle and its clones is to [sweep](Self::sweep),
+    /// which lists the directory: it does, unless it is told not to. For whoever keeps very many
+    /// locks in one directory, and sweeps from time to time.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// let mut lock = linklock::Lock::new(&path)?;
+    /// lock.set_sweeping(false);
+    /// lock.lock()?.unlock()?;
+    /// lock.sweep()?; // when there is time for it
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    pub fn set_sweeping(&mut self, sweeping: bool) {
+        self.context.has_swept.store(!sweeping, Ordering::Relaxed);
     }
 
     /// For how long [`lock`](Self::lock) waits, unless it is for ever. flufl.lock:

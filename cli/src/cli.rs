@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use crate::exit::Failure;
 use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
+#[cfg(feature = "relukko")]
+use crate::serve;
 use crate::{break_lock, completions, doctor, exit, list, man, status, sweep};
 
 /// Run commands under a lock in a shared directory
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Break(break_lock::Args),
     Sweep(sweep::Args),
     Doctor(doctor::Args),
+    #[cfg(feature = "relukko")]
+    Serve(serve::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -54,6 +58,8 @@ impl Command {
             Command::Break(args) => break_lock::break_lock(args),
             Command::Sweep(args) => sweep::sweep(args),
             Command::Doctor(args) => doctor::doctor(args),
+            #[cfg(feature = "relukko")]
+            Command::Serve(args) => serve::serve(args),
             Command::Completions(args) => completions::completions(args),
             Command::Man(args) => man::man(args),
         }

@@ -1,11 +1,11 @@
 //! All that a run waits for, on one channel: signals, which tell of the child's end too, and the
 //! loss of the lock.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
-use linklock::Error;
 use nix::sys::signal::Signal;
 use signal_hook::iterator::{Handle, Signals};
 
@@ -24,7 +24,8 @@ pub(crate) enum Event {
     Child,
     /// To be passed on.
     Signal(Signal),
-    Lost(Error),
+    /// Why the lock is lost.
+    Lost(String),
 }
 
 impl Event {
@@ -81,10 +82,10 @@ impl Events {
     }
 
     /// To be called when the lock is lost.
-    pub(crate) fn on_lost(&self) -> impl FnOnce(Error) + Send + 'static {
+    pub(crate) fn on_lost<E: Display>(&self) -> impl FnOnce(E) + Send + use<E> {
         let sender = self.sender.clone();
         move |error| {
-            let _ = sender.send(Event::Lost(error)); // unless the run is over
+            let _ = sender.send(Event::Lost(error.to_string())); // unless the run is over
         }
     }
 

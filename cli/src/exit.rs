@@ -29,7 +29,7 @@ pub(crate) const NOT_FOUND: u8 = 127;
 /// What each exit code means, for the help and the man page.
 const MEANINGS: [(u8, &str); 9] = [
     (USAGE, "the command line is wrong, or there can't be such a lock"),
-    (UNFIT, "doctor has found that locks can't be trusted there"),
+    (UNFIT, "doctor has found that locks can't be trusted there, or a server does not serve"),
     (SYSTEM, "a system call failed: no process to be had, an I/O error, ..."),
     (CANNOT_CREATE, "the lock can't be made: no such directory, no permission, no hard links"),
     (HELD, "the lock is held by another, or still was after the timeout (see -E)"),

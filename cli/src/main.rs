@@ -17,6 +17,8 @@ mod options;
 mod progress;
 mod run;
 mod script;
+#[cfg(feature = "relukko")]
+mod serve;
 mod status;
 mod sweep;
 mod time;

@@ -126,6 +126,21 @@ fn a_handle_sweeps_when_it_first_acquires() {
 }
 
 #[test]
+fn a_handle_may_leave_sweeping_to_others() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let left = claim_like_flufl(&path, "mars|1|1", long_ago());
+    let mut lock = Lock::new(&path).unwrap();
+    lock.set_sweeping(false);
+    drop(lock.lock().unwrap());
+    drop(lock.clone().lock().unwrap());
+    assert_eq!(beside(&path), [left]);
+    lock.set_sweeping(true);
+    drop(lock.lock().unwrap());
+    assert!(beside(&path).is_empty());
+}
+
+#[test]
 fn sweeping_needs_a_directory() {
     let dir = tempdir().unwrap();
     let missing = dir.path().join("missing");

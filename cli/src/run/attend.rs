@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::io;
 use std::time::{Duration, Instant};
 
-use linklock::{Error, LockGuard};
 use nix::sys::signal::Signal;
 
 use super::child::{Change, Child};
+use super::held::{Held, Trouble};
 use super::{Args, OnLost};
 use crate::events::{Event, Events};
 use crate::message::say;
@@ -39,7 +39,7 @@ pub(crate) struct Outcome {
 /// Attends to the command until it has ended.
 pub(crate) fn attend(
     child: Child,
-    guards: &[LockGuard],
+    guards: &[Box<dyn Held>],
     events: &Events,
     args: &Args,
 ) -> io::Result<Outcome> {
@@ -78,13 +78,13 @@ pub(crate) fn attend(
 }
 
 /// For how much longer all of the leases run.
-fn remaining(guards: &[LockGuard]) -> Duration {
-    guards.iter().map(LockGuard::remaining).min().unwrap_or_default()
+fn remaining(guards: &[Box<dyn Held>]) -> Duration {
+    guards.iter().map(|guard| guard.remaining()).min().unwrap_or_default()
 }
 
 struct Watch<'a> {
     child: Child,
-    guards: &'a [LockGuard],
+    guards: &'a [Box<dyn Held>],
     on_lost: OnLost,
     begun: Instant,
     limit: Option<Instant>,
@@ -166,14 +166,14 @@ impl Watch<'_> {
         if self.outcome.is_lost || !remaining(self.guards).is_zero() {
             return self.child.go_on();
         }
-        match self.guards.iter().try_for_each(LockGuard::refresh) {
+        match self.guards.iter().try_for_each(|guard| guard.refresh()) {
             Err(error) if remaining(self.guards).is_zero() => self.lost_while_stopped(&error),
             _ => self.child.go_on(),
         }
     }
 
     /// Not a moment more for a command that has not gone on since its lock was lost.
-    fn lost_while_stopped(&mut self, why: &Error) {
+    fn lost_while_stopped(&mut self, why: &Trouble) {
         self.outcome.is_lost = true;
         match self.on_lost {
             OnLost::Kill => {

@@ -2,6 +2,9 @@
 
 mod attend;
 mod child;
+mod held;
+#[cfg(feature = "relukko")]
+mod remote;
 pub(crate) mod shim;
 mod terminal;
 pub(crate) mod warden;
@@ -17,6 +20,7 @@ use linklock::{Lock, LockGuard};
 
 use self::attend::{Outcome, attend};
 use self::child::Child;
+use self::held::Held;
 use crate::contend;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
@@ -82,6 +86,14 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     lock: LockOptions,
+
+    /// Use the lock named LOCK of the Relukko server at this URL, with the key in RELUKKO_API_KEY.
+    ///
+    /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
+    /// that is left behind ends when it expires on the server, which may be 13 minutes later.
+    #[cfg(feature = "relukko")]
+    #[arg(long, value_name = "URL")]
+    relukko: Option<String>,
 }
 
 /// What becomes of a command whose lock is lost
@@ -95,16 +107,16 @@ enum OnLost {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let locks = build_all(args)?;
-    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
+    let (events, environment, guards) = acquire(args)?;
     let acquired = Instant::now();
     for guard in &guards {
-        guard.keep_alive(events.on_lost())?;
+        guard.keep_alive(&events).map_err(|trouble| {
+            Failure::new(if trouble.is_lost { exit::LOST } else { exit::SYSTEM }, trouble)
+        })?;
     }
     events.watch_job_control().map_err(Failure::to("watch for signals"))?;
-    let child = Child::start(&args.command, environment(&guards))
-        .map_err(Failure::to("start the command"))?;
+    let child =
+        Child::start(&args.command, environment).map_err(Failure::to("start the command"))?;
     let mut outcome =
         attend(child, &guards, &events, args).map_err(Failure::to("wait for the command"))?;
     if let Some(least) = args.min_hold {
@@ -116,6 +128,30 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         Outcome { is_overlong: true, .. } => exit::OVERLONG,
         Outcome { code, .. } => code,
     })
+}
+
+type Environment = Vec<(&'static str, OsString)>;
+type Guards = Vec<Box<dyn Held>>;
+
+/// Acquires the locks, wherever they are, and says what the command is to be told of them.
+fn acquire(args: &Args) -> Result<(Events, Environment, Guards), Failure> {
+    let watch = || Events::watch().map_err(Failure::to("watch for signals"));
+    #[cfg(feature = "relukko")]
+    if let Some(url) = &args.relukko {
+        let events = watch()?;
+        let lock = remote::acquire(url, args, &events)?;
+        let environment = vec![
+            ("LINKLOCK_NAME", OsString::from(lock.name())),
+            ("LINKLOCK_RELUKKO_ID", OsString::from(lock.id())),
+        ];
+        return Ok((events, environment, vec![Box::new(lock)]));
+    }
+    let locks = build_all(args)?;
+    let events = watch()?;
+    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
+    let environment = environment(&guards);
+    let boxed = guards.into_iter().map(|guard| Box::new(guard) as Box<dyn Held>);
+    Ok((events, environment, boxed.collect()))
 }
 
 /// The locks. One that is named twice would be waited for by the one who holds it.
@@ -147,8 +183,8 @@ fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
 }
 
 /// What the command is told of its locks.
-fn environment(guards: &[LockGuard]) -> [(&'static str, OsString); 2] {
-    [
+fn environment(guards: &[LockGuard]) -> Environment {
+    vec![
         ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
         ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
     ]
@@ -177,18 +213,18 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
 /// what it has done; a lock that just now can't be removed ends with its lease.
-fn release(guards: Vec<LockGuard>, verbose: bool, outcome: &mut Outcome) {
+fn release(guards: Guards, verbose: bool, outcome: &mut Outcome) {
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
             // The release would hang as the refresh does, and the lease is over anyway.
-            std::mem::forget(guard);
+            guard.forget();
             continue;
         }
-        let path = guard.path().to_owned();
-        match guard.unlock() {
-            Ok(()) if verbose => say(format_args!("released lock {}", path.display())),
+        let name = guard.name();
+        match guard.release() {
+            Ok(()) if verbose => say(format_args!("released lock {name}")),
             Ok(()) => {}
-            Err(error) if error.is_lost() => {
+            Err(error) if error.is_lost => {
                 if !std::mem::replace(&mut outcome.is_lost, true) {
                     say(error);
                 }

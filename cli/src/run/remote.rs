@@ -1,0 +1,106 @@
+//! A lock that a Relukko server keeps.
+
+use std::time::{Duration, Instant};
+
+use linklock_relukko::{Client, ClientError, RelukkoGuard};
+
+use super::Args;
+use super::held::{Held, Trouble};
+use crate::events::Events;
+use crate::exit::{self, Failure, by_signal};
+use crate::message::say;
+
+/// How long one request to a server may take.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// The lock, and for how long it is to be out of touch at most.
+pub(crate) struct Remote {
+    guard: RelukkoGuard,
+    lifetime: Duration,
+}
+
+impl Remote {
+    pub(crate) fn id(&self) -> String {
+        self.guard.id().to_string()
+    }
+}
+
+/// Waits for the lock as for a file.
+pub(crate) fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
+    let name = match args.locks.as_slice() {
+        [name] => name.to_str().ok_or_else(|| usage("the lock's name is no UTF-8")),
+        _ => Err(usage("there can be one lock only with --relukko")),
+    }?;
+    let key = std::env::var("RELUKKO_API_KEY").map_err(|_| usage("RELUKKO_API_KEY has no key"))?;
+    let patience = &args.contention.patience;
+    let client = Client::options(url, key).request_timeout(
+        patience.timeout.unwrap_or(REQUEST).clamp(Duration::from_secs(1), REQUEST),
+    );
+    let client = client.build().map_err(failure)?;
+    let creator = format!("linklock, process {}", std::process::id());
+    if patience.verbose {
+        say(format_args!("asking {url} for lock {name}"));
+    }
+    let (begun, mut ended) = (Instant::now(), None);
+    let acquired = if patience.no_wait {
+        client.try_acquire(name, Some(&creator))
+    } else {
+        client.acquire_while(name, Some(&creator), || {
+            ended = events.ended_by();
+            ended.is_none() && patience.lasts(begun.elapsed())
+        })
+    };
+    // What comes before there is a command is not meant for it, even if the lock is ours by now.
+    if let Some(signal) = ended.or_else(|| events.ended_by()) {
+        return Err(Failure::silent(by_signal(signal as i32)));
+    }
+    let guard = match acquired {
+        Err(error) if error.is_contention() => return Err(patience.failure(error)),
+        acquired => acquired.map_err(failure)?,
+    };
+    if patience.verbose {
+        say(format_args!("acquired lock {name}"));
+    }
+    Ok(Remote { guard, lifetime: args.lifetime.max(Duration::from_secs(1)) })
+}
+
+fn usage(why: &str) -> Failure {
+    Failure::new(exit::USAGE, why)
+}
+
+fn failure(error: ClientError) -> Failure {
+    let code = if matches!(error, ClientError::Invalid { .. }) { exit::USAGE } else { exit::UNFIT };
+    Failure::new(code, error)
+}
+
+impl From<ClientError> for Trouble {
+    fn from(error: ClientError) -> Trouble {
+        Trouble::new(error.is_lost(), &error)
+    }
+}
+
+impl Held for Remote {
+    fn name(&self) -> String {
+        self.guard.info().lock_name
+    }
+
+    fn keep_alive(&self, events: &Events) -> Result<(), Trouble> {
+        Ok(self.guard.keep_alive(self.lifetime, events.on_lost())?)
+    }
+
+    fn remaining(&self) -> Duration {
+        self.guard.remaining()
+    }
+
+    fn refresh(&self) -> Result<(), Trouble> {
+        Ok(self.guard.refresh(self.lifetime)?)
+    }
+
+    fn release(self: Box<Self>) -> Result<(), Trouble> {
+        Ok(self.guard.unlock()?)
+    }
+
+    fn forget(self: Box<Self>) {
+        std::mem::forget(self);
+    }
+}

@@ -1,0 +1,138 @@
+//! `linklock serve`: the locks of a directory over HTTP.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use linklock_relukko::{Server, ServerError};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing::level_filters::LevelFilter;
+
+use crate::events::{Event, Events};
+use crate::exit::{self, Failure};
+use crate::message::say;
+
+const PORT: u16 = 3000;
+
+/// Serve a directory's locks over HTTP, as Relukko does
+///
+/// For hosts that don't share the directory. A lock that is held through HTTP is a lock file, which
+/// linklock run, the library and Python's flufl.lock respect, and the other way round: a lock with a
+/// plain name (letters, digits, and most signs but /, \, | and ~) is the file of that name. Several
+/// servers may serve one directory. Locks stay held when a server stops or is killed.
+///
+/// There must be an API key, in RELUKKO_API_KEY or a file. Without TLS keys travel in the clear:
+/// the server listens on the loopback interface only, unless it is told otherwise.
+///
+/// A web page at / shows the locks; /metrics has figures for Prometheus, and /openapi.json describes
+/// the interface.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The directory that the lock files are in
+    #[arg(short, long)]
+    dir: PathBuf,
+
+    /// Where to listen: an address, with a port if it is not to be 3000
+    #[arg(short, long, value_name = "ADDRESS", value_parser = address, env = "RELUKKO_BIND_ADDR", default_value = "127.0.0.1:3000")]
+    bind: SocketAddr,
+
+    /// A file with API keys, one a line; may be given several times
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Vec<PathBuf>,
+
+    /// A PEM file with the certificate chain, to speak TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// A PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// How many connections may be open at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 4096)]
+    max_connections: usize,
+
+    /// How many WebSockets may be open at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
+    max_websockets: usize,
+
+    /// What to write to stderr
+    #[arg(long, value_name = "LEVEL", default_value_t = LevelFilter::INFO)]
+    log_level: LevelFilter,
+
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// How a log line looks
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// An object a line
+    Json,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = || text.parse::<IpAddr>().map(|ip| (ip, PORT).into());
+    text.parse().or_else(|_| bare()).map_err(|_| "no address, or one with a port".to_owned())
+}
+
+pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
+    log(args);
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    allow_many_files();
+    let mut options = Server::options(&args.dir)
+        .bind(args.bind)
+        .max_connections(args.max_connections)
+        .max_websockets(args.max_websockets);
+    if let Some(key) = std::env::var_os("RELUKKO_API_KEY").filter(|key| !key.is_empty()) {
+        let Some(key) = key.to_str() else {
+            return Err(Failure::new(exit::USAGE, "RELUKKO_API_KEY is no UTF-8"));
+        };
+        options = options.api_key(key);
+    }
+    for file in &args.api_key_file {
+        options = options.api_key_file(file)?;
+    }
+    if let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        options = options.tls(chain, key);
+    }
+    let server = options.start()?;
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    say(format_args!("serving {} at {scheme}://{}", args.dir.display(), server.address()));
+    while events.next(Duration::from_secs(3600)).as_ref().and_then(Event::ends).is_none() {}
+    server.stop();
+    Ok(0)
+}
+
+fn log(args: &Args) {
+    let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(args.log_level);
+    match args.log_format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// Each connection takes a file descriptor, and what is usually allowed at first is meant for
+/// programs with few.
+fn allow_many_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most); // or it stays as it is
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Failure {
+        let code = match &error {
+            ServerError::NoKey | ServerError::File { .. } => exit::USAGE,
+            ServerError::Directory { .. } => exit::CANNOT_CREATE,
+            _ => exit::SYSTEM,
+        };
+        Failure::new(code, error)
+    }
+}

@@ -1,0 +1,12 @@
+//! `linklock serve`, as a process among others: killed, restarted, contended with.
+#![cfg(feature = "relukko")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod contention;
+mod killed;
+mod page;
+mod process;
+mod pyrelukko;
+mod run;
+mod server;

@@ -1,0 +1,41 @@
+//! PyRelukko's own test suite, from its unmodified source, against this server. It takes a Python
+//! with what the suite needs, in `LINKLOCK_PYTHON`, and the unpacked source in `LINKLOCK_PYRELUKKO`:
+//! `.ci/run` gets both.
+
+use std::process::Command;
+
+use tempfile::tempdir;
+
+use crate::server::{KEY, Server};
+
+/// Says aloud, past the test harness, that this machine can't run a test. In CI it must.
+#[track_caller]
+pub(crate) fn skip(test: &str, why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
+    let text = format!("SKIPPED: {test}: {why}\n");
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}
+
+#[test]
+fn its_own_suite_passes() {
+    let variable = |name| std::env::var_os(name);
+    let (Some(python), Some(source)) =
+        (variable("LINKLOCK_PYTHON"), variable("LINKLOCK_PYRELUKKO"))
+    else {
+        return skip("PyRelukko's suite", "LINKLOCK_PYTHON or LINKLOCK_PYRELUKKO is not set");
+    };
+    let dir = tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let output = Command::new(python)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .current_dir(&source)
+        .env("PYTHONPATH", std::path::Path::new(&source).join("src"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CI_HAS_RELUKKO", "1")
+        .env("CI_RELUKKO_BASE_URL", server.url())
+        .env("CI_RELUKKO_API_KEY", KEY)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("37 passed"), "{text}");
+}

@@ -1,0 +1,302 @@
+//! The WebSocket on which the server tells of locks that have ended: connected again whenever it
+//! breaks, with pauses, until it is dropped.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use serde::Deserialize;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::Request;
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{Message, WebSocket};
+
+use super::acquire::random;
+use super::http::Http;
+use super::options::Pings;
+
+/// The pauses before it is connected again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long connecting may take, each step of it.
+const CONNECT: Duration = Duration::from_secs(10);
+const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+
+pub(super) struct Listener {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// How often there was a reason to ask for the lock again.
+    heard: u64,
+    is_connected: bool,
+    is_dropped: bool,
+    /// To be shut down, so that a read ends.
+    stream: Option<TcpStream>,
+}
+
+/// What the thread needs.
+struct Target {
+    url: String,
+    request: Request,
+    host: String,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+    lock_name: String,
+    pings: Pings,
+}
+
+impl Listener {
+    pub(super) fn start(http: &Http, lock_name: &str, pings: Pings) -> io::Result<Listener> {
+        let target = Target::new(http, lock_name, pings).map_err(io::Error::other)?;
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let thread = thread::Builder::new().name("relukko-listener".into());
+        let own = shared.clone();
+        thread.spawn(move || own.run(&target))?;
+        Ok(Listener { shared })
+    }
+
+    pub(super) fn heard(&self) -> u64 {
+        self.shared.lock().heard
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.shared.lock().is_connected
+    }
+
+    /// Waits until more was heard than that, and says whether it was.
+    pub(super) fn wait(&self, heard: u64, at_most: Duration) -> bool {
+        let state = self.shared.lock();
+        let silent = |state: &mut State| state.heard <= heard;
+        let waited = self.shared.changed.wait_timeout_while(state, at_most, silent);
+        waited.unwrap_or_else(PoisonError::into_inner).0.heard > heard
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.is_dropped = true;
+        if let Some(stream) = &state.stream {
+            let _ = stream.shutdown(Shutdown::Both); // or it is shut already
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, target: &Target) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            // Why it broke does not matter: the waiter polls meanwhile.
+            let _ = self.listen(target);
+            let mut state = self.lock();
+            state.is_connected = false;
+            state.stream = None;
+            if begun.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE; // it was up for a while
+            }
+            let jittered = pause.mul_f64(0.5 + random());
+            let there = |state: &mut State| !state.is_dropped;
+            let waited = self.changed.wait_timeout_while(state, jittered, there);
+            if waited.unwrap_or_else(PoisonError::into_inner).0.is_dropped {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Connects and listens until the connection breaks.
+    fn listen(&self, target: &Target) -> Result<(), Broken> {
+        let stream = target.connect()?;
+        {
+            let mut state = self.lock();
+            if state.is_dropped {
+                return Ok(());
+            }
+            state.stream = Some(stream.try_clone()?);
+        }
+        let mut socket = target.shake_hands(stream)?;
+        self.wake(Some(true)); // what was told before that was not heard
+        let mut pinged = false;
+        loop {
+            let patience = if pinged { target.pings.timeout } else { target.pings.interval };
+            socket
+                .get_ref()
+                .stream()
+                .set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+            match socket.read() {
+                Ok(Message::Text(text)) => {
+                    pinged = false;
+                    if target.concerns_us(&text) {
+                        self.wake(None);
+                    }
+                }
+                Ok(Message::Close(_)) => return Ok(()),
+                Ok(_) => pinged = false,
+                Err(tungstenite::Error::Io(error)) if is_timeout(&error) => {
+                    if pinged {
+                        return Err(error.into());
+                    }
+                    socket.send(Message::Ping(tungstenite::Bytes::new()))?;
+                    pinged = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn wake(&self, connected: Option<bool>) {
+        let mut state = self.lock();
+        state.heard += 1;
+        state.is_connected = connected.unwrap_or(state.is_connected);
+        self.changed.notify_all();
+    }
+}
+
+/// `{"deleted": [...]}`, of which only the names matter here, or that something was missed.
+#[derive(Deserialize)]
+struct News {
+    #[serde(default)]
+    deleted: Vec<Deleted>,
+    missed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    lock_name: String,
+}
+
+impl Target {
+    fn new(http: &Http, lock_name: &str, pings: Pings) -> Result<Target, Broken> {
+        let url = http.url("/ws/broadcast");
+        let url = format!("ws{}", url.strip_prefix("http").unwrap_or(&url)); // https: wss
+        let mut request = url.as_str().into_client_request()?;
+        request.headers_mut().extend(http.headers.iter().cloned());
+        let uri = request.uri();
+        let is_tls = uri.scheme_str() == Some("wss");
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let tls = is_tls.then(|| http.tls.websocket.clone());
+        Ok(Target { url, request, host, port, tls, lock_name: lock_name.to_owned(), pings })
+    }
+
+    /// To whichever of the host's addresses answers first.
+    fn connect(&self) -> io::Result<TcpStream> {
+        let mut failed = io::Error::other(format!("{} has no address", self.url));
+        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(CONNECT))?;
+                    stream.set_write_timeout(Some(CONNECT))?;
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn shake_hands(&self, stream: TcpStream) -> Result<WebSocket<Stream>, Broken> {
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(config) => {
+                let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+                let connection =
+                    ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+                Stream::Tls(Box::new(StreamOwned::new(connection, stream)))
+            }
+        };
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(LARGEST_MESSAGE))
+            .max_frame_size(Some(LARGEST_MESSAGE));
+        match tungstenite::client::client_with_config(self.request.clone(), stream, Some(config)) {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::HandshakeError::Failure(error)) => Err(error.into()),
+            Err(tungstenite::HandshakeError::Interrupted(_)) => {
+                Err(io::Error::from(io::ErrorKind::TimedOut).into())
+            }
+        }
+    }
+
+    /// What can't be read may have been about our lock.
+    fn concerns_us(&self, text: &str) -> bool {
+        serde_json::from_str::<News>(text).map_or(true, |news| {
+            news.missed.is_some() || news.deleted.iter().any(|it| it.lock_name == self.lock_name)
+        })
+    }
+}
+
+/// Why there is nothing to be heard.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    WebSocket(Box<tungstenite::Error>),
+}
+
+impl From<tungstenite::Error> for Broken {
+    fn from(error: tungstenite::Error) -> Broken {
+        Broken::WebSocket(Box::new(error))
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn stream(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buf),
+            Stream::Tls(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(buf),
+            Stream::Tls(stream) => stream.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}

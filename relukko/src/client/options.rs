@@ -1,0 +1,237 @@
+//! A client's options.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ureq::Proxy;
+use ureq::http::{HeaderName, HeaderValue, Uri};
+
+use super::Client;
+use super::error::ClientError;
+use super::http::Http;
+use super::tls::TlsOptions;
+
+/// How to make a [`Client`]: see [`Client::options`].
+///
+/// ```
+/// use std::time::Duration;
+/// use linklock_relukko::Client;
+///
+/// let client = Client::options("https://locks.example/", "secret")
+///     .retries(4, Duration::from_secs(1), 2.0)
+///     .request_timeout(Duration::from_secs(10))
+///     .build()?;
+/// // Another one like it, but for the server:
+/// let other = client.to_options().base_url("https://spare.example").build()?;
+/// # Ok::<(), linklock_relukko::ClientError>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "options make no client until they are built"]
+pub struct ClientOptions {
+    base_url: String,
+    api_key: String,
+    headers: Vec<(String, String)>,
+    tls: TlsOptions,
+    proxy: Option<String>,
+    pub(super) request_timeout: Duration,
+    pub(super) retry: Retry,
+    pub(super) websocket: Option<Pings>,
+    pub(super) poll: Duration,
+}
+
+/// How often to try what fails for now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    pub(super) tries: u32,
+    pub(super) delay: Duration,
+    pub(super) backoff: f64,
+    pub(super) max_delay: Duration,
+}
+
+/// How a WebSocket is found to be dead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pings {
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+}
+
+impl Client {
+    /// A client with options.
+    pub fn options(base_url: impl Into<String>, api_key: impl Into<String>) -> ClientOptions {
+        ClientOptions {
+            base_url: base_url.into(),
+            api_key: api_key.into(),
+            headers: Vec::new(),
+            tls: TlsOptions::default(),
+            proxy: None,
+            request_timeout: Duration::from_secs(30),
+            retry: Retry {
+                tries: 4,
+                delay: Duration::from_secs(1),
+                backoff: 2.0,
+                max_delay: Duration::from_secs(30),
+            },
+            websocket: Some(Pings {
+                interval: Duration::from_secs(60),
+                timeout: Duration::from_secs(20),
+            }),
+            poll: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ClientOptions {
+    /// Another server. A slash at its end, and a path before the interface's own, are taken.
+    pub fn base_url(mut self, base_url: impl Into<String>) -> ClientOptions {
+        self.base_url = base_url.into();
+        self
+    }
+
+    /// Another key.
+    pub fn api_key(mut self, api_key: impl Into<String>) -> ClientOptions {
+        self.api_key = api_key.into();
+        self
+    }
+
+    /// A header for every request and for the WebSocket.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ClientOptions {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Trusts the certificates in this PEM file, instead of those that the environment
+    /// (`REQUESTS_CA_BUNDLE`, else `CURL_CA_BUNDLE`) or the system names. May be given several times.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> ClientOptions {
+        self.tls.ca_files.push(path.into());
+        self
+    }
+
+    /// Trusts the certificates in the PEM files of this directory; see [`ca_file`](Self::ca_file).
+    pub fn ca_dir(mut self, path: impl Into<PathBuf>) -> ClientOptions {
+        self.tls.ca_dirs.push(path.into());
+        self
+    }
+
+    /// Trusts these certificates, in PEM; see [`ca_file`](Self::ca_file).
+    pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> ClientOptions {
+        self.tls.ca_pem.push(pem.into());
+        self
+    }
+
+    /// Shows the server this certificate, with its private key, both from PEM files.
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> ClientOptions {
+        self.tls.identity = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// Goes through this proxy, instead of those that the environment names (`HTTPS_PROXY` and so
+    /// on). Behind a proxy there is no WebSocket: a waiter polls.
+    pub fn proxy(mut self, url: impl Into<String>) -> ClientOptions {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// How long one request may take, connecting included: 30 s unless it is set. Never longer than
+    /// what is left until a deadline.
+    pub fn request_timeout(mut self, timeout: Duration) -> ClientOptions {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// What fails for now, because the server is out of reach or says 5xx, is tried so many times
+    /// in all, with `delay` before the second, `backoff` times that before the third, and so on: 4
+    /// times, 1 s and 2.0 unless they are set. A deadline may end this sooner.
+    pub fn retries(mut self, tries: u32, delay: Duration, backoff: f64) -> ClientOptions {
+        self.retry = Retry { tries: tries.max(1), delay, backoff: backoff.max(0.0), ..self.retry };
+        self
+    }
+
+    /// The longest delay before another try: 30 s unless it is set.
+    pub fn max_delay(mut self, delay: Duration) -> ClientOptions {
+        self.retry.max_delay = delay;
+        self
+    }
+
+    /// How a WebSocket on which nothing is heard is found to be dead: by a ping after `interval`,
+    /// 60 s unless it is set, that is not answered within `timeout`, 20 s unless it is set.
+    pub fn pings(mut self, interval: Duration, timeout: Duration) -> ClientOptions {
+        self.websocket = Some(Pings { interval, timeout });
+        self
+    }
+
+    /// Never listens on a WebSocket: a waiter polls.
+    pub fn without_websocket(mut self) -> ClientOptions {
+        self.websocket = None;
+        self
+    }
+
+    /// How often a waiter asks without having been woken, at most: every 5 s unless it is set, and
+    /// at random around that.
+    pub fn polling(mut self, interval: Duration) -> ClientOptions {
+        self.poll = interval;
+        self
+    }
+
+    /// Makes the client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Invalid`] if the URL, a header, the proxy or a certificate can't be used.
+    pub fn build(self) -> Result<Client, ClientError> {
+        let (base, uri) = self.parse_url()?;
+        let headers = self.parse_headers()?;
+        let proxy = self.proxy.as_deref().map(Proxy::new).transpose();
+        let proxy = proxy.map_err(|error| invalid(format!("the proxy can't be used: {error}")))?;
+        let proxy = proxy.or_else(Proxy::try_from_env).filter(|proxy| !proxy.is_no_proxy(&uri));
+        let tls = self.tls.load()?;
+        Ok(Client::with(Http::new(base, headers, tls, proxy), self))
+    }
+
+    fn parse_url(&self) -> Result<(String, Uri), ClientError> {
+        let base = self.base_url.trim_end_matches('/');
+        let parsed = base.parse::<Uri>().map_err(|error| error.to_string());
+        let uri = parsed.and_then(|uri| match (uri.scheme_str(), uri.host()) {
+            (Some("http" | "https"), Some(_)) if uri.query().is_none() => Ok(uri),
+            _ => Err("it must be http://HOST or https://HOST, with a path or without".into()),
+        });
+        let uri = uri.map_err(|reason| invalid(format!("{base:?} is no server: {reason}")))?;
+        Ok((base.to_owned(), uri))
+    }
+
+    fn parse_headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
+        let key = ("x-api-key".to_owned(), self.api_key.clone());
+        let parse = |(name, value): (String, String)| {
+            let parsed: Result<HeaderName, _> = name.parse();
+            let header = parsed.ok().zip(value.parse::<HeaderValue>().ok());
+            let (name, mut value) = header.ok_or_else(|| {
+                invalid(format!("the header {name:?} can't be sent")) // its value may be secret
+            })?;
+            value.set_sensitive(true);
+            Ok((name, value))
+        };
+        std::iter::once(key).chain(self.headers.iter().cloned()).map(parse).collect()
+    }
+}
+
+fn invalid(reason: String) -> ClientError {
+    ClientError::Invalid { reason }
+}
+
+/// Tells no secrets.
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("base_url", &self.base_url)
+            .field("tls", &self.tls)
+            .field("request_timeout", &self.request_timeout)
+            .field("retry", &self.retry)
+            .field("websocket", &self.websocket)
+            .field("poll", &self.poll)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! Answers that say no: always an object with `status` and `message`.
+
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::store::StoreError;
+
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    status: u16,
+    message: &'a str,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal { status, message: message.into() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Body { status: self.status.as_u16(), message: &self.message };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        let status = match &error {
+            StoreError::BadName(_) | StoreError::BadTime(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StoreError::Held { .. } | StoreError::NotOurs(_) => StatusCode::CONFLICT,
+            StoreError::NotFound(_) => StatusCode::NOT_FOUND,
+            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Lock(_) | StoreError::Io(_) => {
+                tracing::error!(%error, "the directory can't be worked with");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Refusal::new(status, error.to_string())
+    }
+}
+
+/// The framework's own refusals are plain text: they become objects too.
+pub(crate) async fn as_object(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !is_error || kind.is_some_and(|kind| kind == "application/json") {
+        return response;
+    }
+    let text = to_bytes(response.into_body(), 1024).await.unwrap_or_default();
+    Refusal::new(status, String::from_utf8_lossy(&text)).into_response()
+}

@@ -1,0 +1,85 @@
+//! The WebSocket on which every deletion is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use super::Shared;
+use super::answer::Refusal;
+use super::connections::stopped;
+use super::metrics::Present;
+
+/// How often a listener is asked whether it is still there.
+const PING: Duration = Duration::from_secs(30);
+/// Listeners have nothing to say.
+const LARGEST_MESSAGE: usize = 4096;
+
+pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
+    let Ok(place) = shared.websockets.clone().try_acquire_owned() else {
+        let message = "there are as many WebSockets as there may be";
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+    };
+    upgrade
+        .protocols(["relukko"])
+        .max_message_size(LARGEST_MESSAGE)
+        .read_buffer_size(LARGEST_MESSAGE)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1024 * 1024)
+        .on_upgrade(move |socket| serve(shared, socket, place))
+}
+
+/// Tells of deletions until the listener leaves, falls silent or can't follow.
+async fn serve(shared: Shared, mut socket: WebSocket, _place: OwnedSemaphorePermit) {
+    let _present = Present::in_(&shared.hub.metrics.websockets);
+    let mut news = shared.hub.listen();
+    let mut stopping = shared.stopping.clone();
+    let mut pings = interval_at(Instant::now() + PING, PING);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut answered = true;
+    loop {
+        let message = tokio::select! {
+            told = news.recv() => match told {
+                Ok(text) => Message::Text(text),
+                // It can't be told what it has missed, but that it has.
+                Err(RecvError::Lagged(missed)) => {
+                    Message::Text(json!({ "deleted": [], "missed": missed }).to_string().into())
+                }
+                Err(RecvError::Closed) => return,
+            },
+            heard = socket.recv() => match heard {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {
+                    answered = true;
+                    continue;
+                }
+            },
+            _ = pings.tick() => {
+                if !answered {
+                    return;
+                }
+                answered = false;
+                Message::Ping(axum::body::Bytes::new())
+            }
+            () = stopped(&mut stopping) => {
+                let frame = CloseFrame { code: close_code::AWAY, reason: "the server stops".into() };
+                let _ = timeout(shared.patience, socket.send(Message::Close(Some(frame)))).await;
+                return;
+            }
+        };
+        match timeout(shared.patience, socket.send(message)).await {
+            Ok(Ok(())) => {}
+            _ => return,
+        }
+    }
+}
+
+/// How many may listen at once.
+pub(crate) type Places = Arc<tokio::sync::Semaphore>;

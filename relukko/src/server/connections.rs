@@ -1,0 +1,195 @@
+//! Connections: how many, for how long, and how they end.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Uri};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use super::Shared;
+use super::metrics::Present;
+
+const LARGEST_HEAD: usize = 32 * 1024;
+const MOST_HEADERS: usize = 64;
+/// How long requests that have begun may take once the server is to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Serves until it is to stop, and then until what has begun is done.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    shared: Shared,
+    (most, max_websockets): (usize, usize),
+) {
+    let places = Arc::new(Semaphore::new(most));
+    let mut stopping = shared.stopping.clone();
+    loop {
+        // Whoever finds no place waits in the listener's queue, and nobody is in for long without
+        // asking for something.
+        let next = async {
+            let place = places.clone().acquire_owned().await.expect("it is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = stopped(&mut stopping) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be accepted");
+                sleep(Duration::from_millis(100)).await; // out of file descriptors, most likely
+                continue;
+            }
+        };
+        let (tls, router, stop) = (tls.clone(), router.clone(), shared.stopping.clone());
+        let (patience, present) = (shared.patience, Present::in_(&shared.hub.metrics.connections));
+        tokio::spawn(async move {
+            let _here = (place, present);
+            let _ = stream.set_nodelay(true);
+            let stream = Impatient::new(stream, patience);
+            match tls {
+                None => talk(stream, peer, router, stop, patience).await,
+                Some(tls) => match timeout(patience, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => talk(stream, peer, router, stop, patience).await,
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+                    Err(_) => tracing::debug!(%peer, "no TLS in time"),
+                },
+            }
+        });
+    }
+    drop(listener);
+    let all_gone = async {
+        let _ = places.acquire_many(whole(most)).await;
+        let _ = shared.websockets.acquire_many(whole(max_websockets)).await;
+    };
+    if timeout(FAREWELL, all_gone).await.is_err() {
+        tracing::warn!("some requests were not done in time");
+    }
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    patience: Duration,
+) {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        without_slash(request.uri_mut());
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience) // and so much for being idle
+        .max_buf_size(LARGEST_HEAD)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+/// Waits until the server is to stop.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await; // or the server is gone already
+}
+
+fn whole(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// `/v1/locks/` is `/v1/locks`, without a redirect, which not every client follows with a body.
+fn without_slash(uri: &mut Uri) {
+    let path = uri.path().trim_end_matches('/');
+    if path.len() == uri.path().len() || path.is_empty() {
+        return;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(trimmed) = format!("{path}{query}").parse() {
+        *uri = trimmed;
+    }
+}
+
+/// A stream to somebody who must not take too long over reading what they asked for.
+struct Impatient {
+    stream: TcpStream,
+    patience: Duration,
+    /// Set while a write is waited for.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn new(stream: TcpStream, patience: Duration) -> Impatient {
+        Impatient { stream, patience, late: None }
+    }
+
+    fn limit<T>(
+        &mut self,
+        polled: Poll<std::io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<T>> {
+        if polled.is_ready() {
+            self.late = None;
+            return polled;
+        }
+        let patience = self.patience;
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(patience)));
+        late.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.limit(written, cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.limit(flushed, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.limit(shut, cx)
+    }
+}

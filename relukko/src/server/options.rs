@@ -1,0 +1,183 @@
+//! A server's options.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Server;
+use super::keys::Keys;
+
+/// How to run a [`Server`]: see [`Server::options`].
+#[derive(Clone, Debug)]
+#[must_use = "options serve nothing until the server is started"]
+pub struct ServerOptions {
+    pub(super) dir: PathBuf,
+    pub(super) bind: SocketAddr,
+    pub(super) keys: Keys,
+    pub(super) tls: Option<Tls>,
+    pub(super) max_connections: usize,
+    pub(super) max_websockets: usize,
+    pub(super) lifetime: Duration,
+    pub(super) grace: Duration,
+    pub(super) sweep_interval: Duration,
+    pub(super) patience: Duration,
+}
+
+/// Where the certificate and its key are, in PEM.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) chain: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+impl Server {
+    /// A server of the locks in a directory. It needs a key before it can be started.
+    pub fn options(dir: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions {
+            dir: dir.into(),
+            bind: (Ipv4Addr::LOCALHOST, 3000).into(),
+            keys: Keys::default(),
+            tls: None,
+            max_connections: 4096,
+            max_websockets: 2048,
+            lifetime: Duration::from_secs(600),
+            grace: Duration::from_secs(180),
+            sweep_interval: Duration::from_secs(15),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Where to listen: 127.0.0.1:3000 unless it is set.
+    pub fn bind(mut self, address: SocketAddr) -> ServerOptions {
+        self.bind = address;
+        self
+    }
+
+    /// Lets those in who have this key; several may be given.
+    pub fn api_key(mut self, key: &str) -> ServerOptions {
+        self.keys.add(key);
+        self
+    }
+
+    /// Lets those in who have a key from this file: one a line, but for blank lines and those that
+    /// begin with `#`.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::File`] if it can't be read.
+    pub fn api_key_file(mut self, path: impl AsRef<Path>) -> Result<ServerOptions, ServerError> {
+        self.keys.add_file(path.as_ref()).map_err(ServerError::file(path.as_ref()))?;
+        Ok(self)
+    }
+
+    /// Speaks TLS, with a certificate chain and its private key from PEM files.
+    pub fn tls(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> ServerOptions {
+        self.tls = Some(Tls { chain: chain.into(), key: key.into() });
+        self
+    }
+
+    /// How many connections are served at once, 4096 unless it is set: others wait. WebSockets are
+    /// not among them.
+    pub fn max_connections(mut self, most: usize) -> ServerOptions {
+        self.max_connections = most.max(1);
+        self
+    }
+
+    /// How many WebSockets there may be, 2048 unless it is set: others get 503.
+    pub fn max_websockets(mut self, most: usize) -> ServerOptions {
+        self.max_websockets = most;
+        self
+    }
+
+    /// When a new lock expires: 10 minutes unless it is set, as in Relukko.
+    pub fn lifetime(mut self, lifetime: Duration) -> ServerOptions {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// For how long a lock is still held after it has expired: 3 minutes unless it is set.
+    pub fn grace(mut self, grace: Duration) -> ServerOptions {
+        self.grace = grace;
+        self
+    }
+
+    /// How often the directory is looked through for locks that have expired: every 15 s unless it
+    /// is set.
+    pub fn sweep_interval(mut self, interval: Duration) -> ServerOptions {
+        self.sweep_interval = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// How long a client may take over a request's head, its body, or reading some of the answer,
+    /// and be idle between requests: 10 s unless it is set.
+    pub fn patience(mut self, patience: Duration) -> ServerOptions {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts the server, on threads of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if there is no key, or if the directory, the address, the certificate or a
+    /// thread can't be had.
+    pub fn start(self) -> Result<Server, ServerError> {
+        Server::start(&self)
+    }
+}
+
+/// Why a server can't run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Without a key nobody could get in.
+    #[error("there is no API key")]
+    NoKey,
+    /// The locks' directory can't be worked with.
+    #[error("failed to work in {}: {error}", path.display())]
+    #[non_exhaustive]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The address can't be listened at.
+    #[error("failed to listen at {address}: {error}")]
+    #[non_exhaustive]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file of keys or certificates can't be used.
+    #[error("failed to use {}: {error}", path.display())]
+    #[non_exhaustive]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// There can't be threads.
+    #[error("failed to start threads: {0}")]
+    Start(io::Error),
+}
+
+impl ServerError {
+    pub(super) fn directory(path: &Path) -> impl FnOnce(io::Error) -> ServerError {
+        move |error| ServerError::Directory { path: path.to_owned(), error }
+    }
+
+    pub(super) fn bind(address: SocketAddr) -> impl FnOnce(io::Error) -> ServerError {
+        move |error| ServerError::Bind { address, error }
+    }
+
+    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> ServerError {
+        move |error| ServerError::File { path: path.to_owned(), error }
+    }
+}

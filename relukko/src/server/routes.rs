@@ -1,0 +1,292 @@
+//! The routes, as `openapi.json` describes them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, MatchedPath, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::Shared;
+use super::answer::{self, Refusal};
+use super::hub::Hub;
+use super::store::StoreError;
+use super::{broadcast, keys, page};
+use crate::info::{LockId, LockInfo};
+use crate::timestamp;
+
+/// What a request without a body prolongs a lock by.
+const PROLONGED: f64 = 300.0;
+/// A name of the greatest length, every byte of it written as six.
+const LARGEST_BODY: usize = 128 * 1024;
+const LONGEST_CREATOR: usize = 4096;
+
+type Answer = Result<Json<LockInfo>, Refusal>;
+
+type Routes = Vec<(&'static str, MethodRouter<Shared>)>;
+
+/// The routes that need a key, and those that do not.
+fn table() -> (Routes, Routes) {
+    let closed = vec![
+        ("/v1/locks", post(create).get(list)),
+        ("/v1/locks/{id}", get(one).put(update).delete(delete)),
+        ("/v1/locks/{id}/keep_alive", get(keep_alive).put(keep_alive_for)),
+        ("/v1/locks/{id}/add_to_expire_at", get(add).put(add_seconds)),
+        ("/ws/broadcast", get(broadcast::upgrade)),
+    ];
+    let open = vec![
+        ("/", get(page::html)),
+        ("/page.css", get(page::css)),
+        ("/page.js", get(page::js)),
+        ("/healthchecker", get(health)),
+        ("/metrics", get(metrics)),
+        ("/openapi.json", get(page::openapi)),
+    ];
+    (closed, open)
+}
+
+pub(crate) fn router(shared: Shared) -> Router {
+    let (closed, open) = table();
+    let join = |routes: Routes| {
+        let none = Router::new();
+        routes.into_iter().fold(none, |router, (path, methods)| router.route(path, methods))
+    };
+    let locked = middleware::from_fn_with_state(shared.clone(), keys::check);
+    join(closed)
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(locked)
+        .merge(join(open))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown)
+        .layer(middleware::from_fn(answer::as_object))
+        .layer(middleware::from_fn_with_state(shared.clone(), observe))
+        .with_state(shared)
+}
+
+async fn unknown() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is nothing here")
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this can't be done here")
+}
+
+/// Logs and counts. Neither tells a key: headers are not shown.
+async fn observe(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let method = match request.method().as_str() {
+        known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => {
+            known.to_owned()
+        }
+        _ => "other".to_owned(), // whoever asks does not choose how many figures there are
+    };
+    let path = request.extensions().get::<MatchedPath>();
+    let route = path.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    shared.hub.metrics.answered(&method, &route, status, took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(%peer, method, route, status, micros, "answered");
+    response
+}
+
+async fn health() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "success", "message": "linklock serves" }))
+}
+
+async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.hub.metrics.text())
+}
+
+#[derive(Deserialize)]
+struct Create {
+    lock_name: String,
+    creator: Option<String>,
+}
+
+async fn create(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    body: Body,
+) -> Result<(StatusCode, Json<LockInfo>), Refusal> {
+    let Create { lock_name, creator } = parse(body, shared.patience).await?;
+    check_creator(creator.as_ref())?;
+    let ip = Some(peer.ip().to_canonical().to_string());
+    let info = on(&shared, move |hub| hub.create(&lock_name, creator, ip)).await?;
+    Ok((StatusCode::CREATED, Json(info)))
+}
+
+async fn list(State(shared): State<Shared>) -> Result<Json<Vec<LockInfo>>, Refusal> {
+    on(&shared, Hub::list).await.map(Json)
+}
+
+async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
+    let id = parse_id(&id)?;
+    on(&shared, move |hub| hub.get(id)).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Update {
+    creator: Option<String>,
+    #[serde(default, deserialize_with = "optional_time")]
+    expires_at: Option<SystemTime>,
+}
+
+async fn update(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
+    let id = parse_id(&id)?;
+    let Update { creator, expires_at } = parse(body, shared.patience).await?;
+    check_creator(creator.as_ref())?;
+    change(&shared, id, move |info, _| {
+        info.creator = creator.or(info.creator.take());
+        info.expires_at = expires_at.unwrap_or(info.expires_at);
+        Ok(())
+    })
+    .await
+}
+
+async fn delete(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
+    let id = parse_id(&id)?;
+    on(&shared, move |hub| hub.delete(id)).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Seconds {
+    seconds: f64,
+}
+
+async fn keep_alive(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
+    let id = parse_id(&id)?;
+    change(&shared, id, |info, now| expire(info, now, PROLONGED)).await
+}
+
+async fn keep_alive_for(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Answer {
+    let id = parse_id(&id)?;
+    let Seconds { seconds } = parse(body, shared.patience).await?;
+    change(&shared, id, move |info, now| expire(info, now, seconds)).await
+}
+
+async fn add(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
+    let id = parse_id(&id)?;
+    change(&shared, id, |info, _| expire(info, info.expires_at, PROLONGED)).await
+}
+
+async fn add_seconds(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
+    let id = parse_id(&id)?;
+    let Seconds { seconds } = parse(body, shared.patience).await?;
+    change(&shared, id, move |info, _| expire(info, info.expires_at, seconds)).await
+}
+
+/// So many seconds from then on, or before it.
+fn expire(info: &mut LockInfo, from: SystemTime, seconds: f64) -> Result<(), StoreError> {
+    let by = Duration::try_from_secs_f64(seconds.abs()).ok();
+    let to =
+        by.and_then(|by| if seconds < 0.0 { from.checked_sub(by) } else { from.checked_add(by) });
+    let to = to.filter(|to| timestamp::format(*to).is_some());
+    let to = to.ok_or(StoreError::BadTime("seconds leads to no date between 1970 and 9999"))?;
+    info.expires_at = timestamp::whole_microseconds(to);
+    Ok(())
+}
+
+async fn change(
+    shared: &Shared,
+    id: LockId,
+    change: impl FnOnce(&mut LockInfo, SystemTime) -> Result<(), StoreError> + Send + 'static,
+) -> Answer {
+    on(shared, move |hub| hub.update(id, change)).await.map(Json)
+}
+
+/// Works with the directory, which blocks. It is not given up when the client is.
+async fn on<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce(&Hub) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let hub = shared.hub.clone();
+    match tokio::task::spawn_blocking(move || work(&hub)).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server has a bug")),
+    }
+}
+
+/// Ids that can't be are unknown.
+fn parse_id(id: &str) -> Result<LockId, Refusal> {
+    id.parse()
+        .map_err(|error| Refusal::new(StatusCode::NOT_FOUND, format!("no such lock: {error}")))
+}
+
+fn check_creator(creator: Option<&String>) -> Result<(), Refusal> {
+    if creator.is_some_and(|creator| creator.len() > LONGEST_CREATOR) {
+        let message = format!("creator is longer than {LONGEST_CREATOR} bytes");
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, message));
+    }
+    Ok(())
+}
+
+fn optional_time<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SystemTime>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| timestamp::parse(&text)).transpose().map_err(serde::de::Error::custom)
+}
+
+/// Reads a body that is small, and comes in time. Its type is not asked for.
+async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T, Refusal> {
+    let read = tokio::time::timeout(patience, to_bytes(body, LARGEST_BODY)).await;
+    let read =
+        read.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))?;
+    let text = read.map_err(|error| {
+        let too_long = std::error::Error::source(&error)
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
+        if too_long {
+            let message = format!("the body is longer than {LARGEST_BODY} bytes");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        } else {
+            Refusal::new(StatusCode::BAD_REQUEST, format!("the body can't be read: {error}"))
+        }
+    })?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let status = match error.classify() {
+            Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
+            Category::Io | Category::Syntax | Category::Eof => StatusCode::BAD_REQUEST,
+        };
+        Refusal::new(status, format!("the body does not fit: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let text = include_str!("openapi.json");
+        let description: serde_json::Value = serde_json::from_str(text).unwrap();
+        let (closed, open) = table();
+        let served = closed.iter().map(|(path, _)| (*path, true));
+        let served: Vec<_> = served.chain(open.iter().map(|(path, _)| (*path, false))).collect();
+        let described = description["paths"].as_object().unwrap();
+        assert_eq!(served.len(), described.len());
+        for (path, needs_key) in served {
+            let item = described.get(path).unwrap_or_else(|| panic!("{path}")).as_object().unwrap();
+            for (method, operation) in item.iter().filter(|(name, _)| *name != "parameters") {
+                assert_eq!(operation["security"].is_array(), needs_key, "{method} {path}");
+            }
+        }
+    }
+}

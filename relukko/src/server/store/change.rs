@@ -1,0 +1,161 @@
+//! Changing and ending locks of ours.
+//!
+//! A record is read, changed and replaced in turn, and the turn is a lock itself, since several
+//! servers may serve the directory. The record is replaced before the lease is prolonged: whoever
+//! sees the lock file change sees the new record.
+
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use linklock::{Holder, Lock, LockGuard};
+
+use super::names::{self, Identity};
+use super::{Found, LEEWAY, LONGEST_LEASE, Store, StoreError};
+use crate::info::{LockId, LockInfo};
+
+/// How long a turn may take, and be waited for.
+const TURN: Duration = Duration::from_secs(10);
+/// How often to try to end a lock that another is at, which takes a few file operations.
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Store {
+    /// Changes what is said of a lock, and prolongs its lease if it is to expire later.
+    pub(crate) fn update(
+        &self,
+        id: LockId,
+        change: impl FnOnce(&mut LockInfo, SystemTime) -> Result<(), StoreError>,
+    ) -> Result<LockInfo, StoreError> {
+        let Found { file, identity, holder, .. } = self.find(id)?;
+        if let Identity::Foreign(_) = identity {
+            return Err(StoreError::NotOurs(holder.to_string()));
+        }
+        let turn = self.turn(id)?;
+        let Some(Found { mut info, holder, .. }) = self.look_for(&file, id)? else {
+            return Err(StoreError::NotFound(id));
+        };
+        let now = self.now();
+        change(&mut info, now)?;
+        info.updated_at = now;
+        turn.verify().map_err(|_| StoreError::Busy(id))?;
+        self.records.write(&info)?;
+        let prolonged = self.prolong(&file, &info, &holder);
+        if let Err(StoreError::NotFound(_)) = prolonged {
+            self.records.remove(id);
+        }
+        prolonged?;
+        Ok(info)
+    }
+
+    /// Sees to it that the lease lasts for as long as the record says, and that it is still ours.
+    fn prolong(&self, file: &str, info: &LockInfo, holder: &Holder) -> Result<(), StoreError> {
+        let ends = info.expires_at + self.grace;
+        if ends <= holder.expires_at() {
+            return match self.look_for(file, info.id)? {
+                Some(_) => Ok(()),
+                None => Err(StoreError::NotFound(info.id)),
+            };
+        }
+        let left = ends.duration_since(self.now()).unwrap_or_default();
+        let lease = left.min(LONGEST_LEASE) + LEEWAY;
+        let prolonged = match self.charges.get(info.id) {
+            Some(charge) => charge.guard().refresh_for(lease),
+            None => self.adopt(file, info.id, holder, lease),
+        };
+        prolonged.map_err(|error| match error {
+            linklock::Error::Lost { .. } => StoreError::NotFound(info.id),
+            error => error.into(),
+        })
+    }
+
+    /// Takes charge of a lock that another server, or this one before a restart, has taken.
+    fn adopt(
+        &self,
+        file: &str,
+        id: LockId,
+        holder: &Holder,
+        lease: Duration,
+    ) -> Result<(), linklock::Error> {
+        let path = self.dir.join(file);
+        let mut lock = Lock::options(path).host_name(names::host(id)).lifetime(lease).build()?;
+        lock.set_sweeping(false);
+        let charge = self.charges.take(id, lock.adopt(holder.claim_path())?);
+        charge.guard().refresh_for(lease)
+    }
+
+    /// Gives every lock the lease that its record says: a server may have died between the two.
+    pub(crate) fn repair(&self, found: &Found) -> Result<(), StoreError> {
+        let ends = found.info.expires_at + self.grace;
+        let in_reach = ends.min(self.now() + LONGEST_LEASE / 2);
+        if !found.is_ours() || in_reach <= found.holder.expires_at() {
+            return Ok(());
+        }
+        let turn = self.turn(found.info.id)?;
+        let Some(again) = self.look_for(&found.file, found.info.id)? else { return Ok(()) };
+        turn.verify()?;
+        self.prolong(&again.file, &again.info, &again.holder)
+    }
+
+    /// Deletes a lock, and says what it was. Another program's lock is broken: its holder learns so
+    /// when it next looks.
+    pub(crate) fn delete(&self, id: LockId) -> Result<LockInfo, StoreError> {
+        let found = self.find(id)?;
+        if self.end(&found.file, id, |_| true)? {
+            Ok(found.info)
+        } else {
+            Err(StoreError::NotFound(id))
+        }
+    }
+
+    /// Ends a lock of ours whose grace period is over, and says whether it did.
+    pub(crate) fn expire(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
+        let is_over = |info: &LockInfo| info.expires_at + self.grace <= self.now();
+        match self.look_for(file, id)? {
+            Some(found) if is_over(&found.info) => {}
+            Some(_) => return Ok(false),
+            None => return Ok(true),
+        }
+        let turn = self.turn(id)?;
+        // Asked last in the succession itself: if our turn is over by then, so is our right to it.
+        self.end(file, id, |_| {
+            let still = self.records.read(id).is_ok_and(|it| it.is_none_or(|info| is_over(&info)));
+            still && turn.verify().is_ok()
+        })
+    }
+
+    /// Ends a lock, whoever's it is, if the condition holds to the last. Exactly one of those who
+    /// try is told that it did.
+    pub(super) fn end(
+        &self,
+        file: &str,
+        id: LockId,
+        condition: impl Fn(&Holder) -> bool,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let is_it = |holder: &Holder| Identity::of(holder).id() == id && condition(holder);
+            if self.lock(file)?.break_if(is_it)?.is_some() {
+                self.records.remove(id);
+                self.charges.end(id);
+                return Ok(true);
+            }
+            match self.look_for(file, id)? {
+                Some(found) if condition(&found.holder) => thread::sleep(PAUSE), // another is at it
+                _ => return Ok(false),
+            }
+        }
+        Err(StoreError::Busy(id))
+    }
+
+    /// The right to change a record.
+    fn turn(&self, id: LockId) -> Result<LockGuard, StoreError> {
+        let mut lock = Lock::options(self.records.turn(id))
+            .lifetime(TURN)
+            .polling(Duration::from_millis(1), PAUSE)
+            .build()?;
+        lock.set_sweeping(false);
+        match lock.try_lock_for(TURN) {
+            Err(error) if error.is_contention() => Err(StoreError::Busy(id)),
+            turn => Ok(turn?),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What a store says no with.
+
+use std::io;
+
+use super::names::BadName;
+use crate::info::{LockId, LockInfo};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    #[error("{0}")]
+    BadTime(&'static str),
+    /// Held, by the lock in that file, or by what is no lock.
+    #[error("{message}")]
+    Held { by: Option<(String, Box<LockInfo>)>, message: String },
+    #[error("there is no lock with the id {0}")]
+    NotFound(LockId),
+    #[error("only its holder can change it: {0}")]
+    NotOurs(String),
+    #[error("lock {0} is being changed by another server")]
+    Busy(LockId),
+    #[error(transparent)]
+    Lock(#[from] linklock::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

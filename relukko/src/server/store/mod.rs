@@ -1,0 +1,250 @@
+//! The store: a directory of lock files. It is the truth; a server remembers nothing that another
+//! does not find there.
+//!
+//! A lock of ours is a lock file whose claim has its id for a host name, so that link(2), which
+//! takes the lock, also says which record is its own. The record is written before that. The end of
+//! the lock file's lease is the end of the grace period, so that other programs respect the lock
+//! for as long as the server does; it only ever moves ahead, and what the record says counts for
+//! the servers. A server that is killed leaves a lock that is held, or a record that means nothing.
+
+mod change;
+mod charge;
+mod clock;
+mod error;
+mod names;
+mod records;
+mod survey;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
+
+use self::charge::Charges;
+use self::clock::FileClock;
+pub(crate) use self::error::StoreError;
+use self::names::Identity;
+use self::records::Records;
+use crate::info::{LockId, LockInfo};
+
+/// Longer than any lease can be: what expires later is prolonged when that comes near.
+const LONGEST_LEASE: Duration = Duration::from_secs(9 * 365 * 86_400);
+/// By how much a lease is longer than it must be: more than clocks are read apart by.
+const LEEWAY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    lifetime: Duration,
+    grace: Duration,
+    records: Records,
+    charges: Charges,
+    clock: FileClock,
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) file: String,
+    pub(crate) info: LockInfo,
+    pub(crate) identity: Identity,
+    holder: Holder,
+}
+
+impl Found {
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.identity, Identity::Ours(_))
+    }
+}
+
+impl Store {
+    /// `lifetime`: when a new lock expires; `grace`: for how long it is held after that.
+    pub(crate) fn open(dir: &Path, lifetime: Duration, grace: Duration) -> io::Result<Store> {
+        let dir = fs::canonicalize(dir)?;
+        let records = Records::open(&dir)?;
+        let clock = FileClock::default();
+        clock.sample(records.dir())?;
+        Ok(Store { dir, lifetime, grace, records, charges: Charges::default(), clock })
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// Takes a lock. What is returned is held, whatever becomes of this process.
+    pub(crate) fn create(
+        &self,
+        lock_name: &str,
+        creator: Option<String>,
+        ip: Option<String>,
+    ) -> Result<(String, LockInfo), StoreError> {
+        let file = names::file_name(lock_name)?;
+        if let Some(found) = self.look(&file)? {
+            self.succeed(&found, lock_name)?;
+        }
+        let now = self.now();
+        let info = LockInfo {
+            id: LockId(uuid::Uuid::new_v4()),
+            lock_name: lock_name.to_owned(),
+            creator,
+            ip,
+            expires_at: now + self.lifetime,
+            created_at: now,
+            updated_at: now,
+        };
+        self.records.write(&info)?;
+        let taken = self.take(&file, &info);
+        if taken.is_err() {
+            self.records.remove(info.id);
+        }
+        match taken {
+            Ok(()) => Ok((file, info)),
+            Err(StoreError::Lock(error)) if error.is_contention() => {
+                Err(match self.look(&file)? {
+                    Some(found) => held(found, lock_name),
+                    None => StoreError::Held { by: None, message: error.to_string() },
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(&self, file: &str, info: &LockInfo) -> Result<(), StoreError> {
+        let path = self.dir.join(file);
+        let mut lock = Lock::options(&path)
+            .host_name(names::host(info.id))
+            .lifetime(self.lifetime + self.grace + LEEWAY)
+            .stale(StalePolicy::Expired)
+            .build()?;
+        lock.set_sweeping(false);
+        self.charges.take(info.id, lock.try_lock()?);
+        // Whoever stalls for long enough between the two finds its record swept.
+        let kept = self.records.read(info.id).and_then(|record| match record {
+            Some(_) => Ok(()),
+            None => self.records.write(info),
+        });
+        let synced =
+            kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
+        if let Err(error) = synced {
+            let _ = self.end(file, info.id, |_| true); // or it ends as it expires
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Ends a lock that is over, so that it can be taken, or says who holds it.
+    fn succeed(&self, found: &Found, lock_name: &str) -> Result<(), StoreError> {
+        let is_over = match found.identity {
+            Identity::Ours(id) => self.expire(&found.file, id)?,
+            Identity::Foreign(_) => self.end_foreign_if_stale(found)?,
+        };
+        if is_over { Ok(()) } else { Err(held(found.clone(), lock_name)) }
+    }
+
+    /// Another program's lock is taken over by the rules of its kind, if anybody waits for it.
+    pub(crate) fn end_foreign_if_stale(&self, found: &Found) -> Result<bool, StoreError> {
+        if !found.holder.is_expired() && found.holder.life() != Life::Dead {
+            return Ok(false);
+        }
+        match self.lock(&found.file)?.try_lock() {
+            Ok(guard) => {
+                guard.unlock_if_held()?;
+                Ok(true)
+            }
+            Err(error) if error.is_contention() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn get(&self, id: LockId) -> Result<LockInfo, StoreError> {
+        Ok(self.find(id)?.info)
+    }
+
+    /// A lock that is held, by its id.
+    pub(crate) fn find(&self, id: LockId) -> Result<Found, StoreError> {
+        if let Some(record) = self.records.read(id).ok().flatten() {
+            if let Some(found) = self.look_for(&names::file_name(&record.lock_name)?, id)? {
+                return Ok(found);
+            }
+            return Err(StoreError::NotFound(id));
+        }
+        // Another program's, or one whose record somebody has removed.
+        let all = self.survey()?;
+        all.into_iter().find(|found| found.info.id == id).ok_or(StoreError::NotFound(id))
+    }
+
+    /// The lock with that id, if it is held in that file.
+    pub(crate) fn look_for(&self, file: &str, id: LockId) -> Result<Option<Found>, StoreError> {
+        match self.look(file) {
+            Ok(found) => Ok(found.filter(|found| found.identity.id() == id)),
+            Err(StoreError::Held { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whoever holds the lock in that file.
+    fn look(&self, file: &str) -> Result<Option<Found>, StoreError> {
+        let holder = match self.lock(file)?.holder() {
+            Ok(Some(holder)) => holder,
+            Ok(None) => return Ok(None),
+            Err(linklock::Error::Held { obstacle, .. }) => {
+                let message = match *obstacle {
+                    Obstacle::NotALock => format!("the file {file:?} is in the way and no lock"),
+                    obstacle => obstacle.to_string(),
+                };
+                return Err(StoreError::Held { by: None, message });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let identity = Identity::of(&holder);
+        let record = match identity {
+            Identity::Ours(id) => self.records.read(id).unwrap_or_else(|error| {
+                tracing::error!(%id, %error, "a record can't be read");
+                None
+            }),
+            Identity::Foreign(_) => None,
+        };
+        let record =
+            record.filter(|record| names::file_name(&record.lock_name).is_ok_and(|it| it == file));
+        let info = record.unwrap_or_else(|| self.infer(file, identity, &holder));
+        Ok(Some(Found { file: file.to_owned(), info, identity, holder }))
+    }
+
+    /// What a lock file alone says.
+    fn infer(&self, file: &str, identity: Identity, holder: &Holder) -> LockInfo {
+        let (creator, expires_at) = match identity {
+            Identity::Ours(_) => (None, holder.expires_at() - self.grace),
+            Identity::Foreign(_) => {
+                let host = holder.host().to_string_lossy();
+                (Some(format!("process {} on {host}", holder.pid())), holder.expires_at())
+            }
+        };
+        let born = fs::metadata(self.dir.join(file)).and_then(|metadata| metadata.created());
+        LockInfo {
+            id: identity.id(),
+            lock_name: names::lock_name(file).unwrap_or(file).to_owned(),
+            creator,
+            ip: None,
+            expires_at,
+            created_at: born.unwrap_or(holder.refreshed_at()),
+            updated_at: holder.refreshed_at(),
+        }
+    }
+
+    /// A handle that looks at the lock as any program does.
+    fn lock(&self, file: &str) -> Result<Lock, StoreError> {
+        let mut lock = Lock::new(self.dir.join(file))?;
+        lock.set_sweeping(false);
+        Ok(lock)
+    }
+}
+
+/// Of another program's lock the file's name may not tell what name was asked for.
+fn held(found: Found, lock_name: &str) -> StoreError {
+    let info = LockInfo { lock_name: lock_name.to_owned(), ..found.info };
+    let by = info.creator.as_deref().unwrap_or("somebody who gave no name");
+    let message = format!("the lock is held by {by}");
+    StoreError::Held { by: Some((found.file, Box::new(info))), message }
+}

@@ -1,0 +1,184 @@
+//! File names for lock names: any text to a name that can neither escape the directory nor be
+//! another's.
+//!
+//! A *plain* name, like `report` or `nightly.backup`, is its own file's, so that it can be locked
+//! from a shell as well. Any other becomes `READABLE~HASH`: what of it can be read, and 160 bits of
+//! its SHA-256. No plain name has a tilde in it, so the two kinds never meet.
+
+use linklock::Holder;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::info::LockId;
+
+/// More than this is refused.
+pub(crate) const LONGEST: usize = 16 * 1024;
+/// So that the longest name beside the lock file, a claim's with an id in it, fits in 255 bytes.
+const LONGEST_PLAIN: usize = 100;
+const LONGEST_READABLE: usize = 40;
+/// What begins the host name in our claims; the id follows. Everything that is to be known of the
+/// lock can be found by it, and exists before the lock is taken.
+const HOST: &str = "relukko-";
+
+/// Why a text can't be a lock's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadName {
+    #[error("lock_name is empty")]
+    Empty,
+    #[error("lock_name is longer than {LONGEST} bytes")]
+    TooLong,
+}
+
+/// The lock file's name.
+pub(crate) fn file_name(lock_name: &str) -> Result<String, BadName> {
+    match lock_name.len() {
+        0 => Err(BadName::Empty),
+        length if length > LONGEST => Err(BadName::TooLong),
+        _ if is_plain(lock_name) => Ok(lock_name.to_owned()),
+        _ => Ok(format!("{}~{}", readable(lock_name), hash(lock_name))),
+    }
+}
+
+/// The lock's name, as far as the lock file's tells: its own, if it is no lock of ours that we know
+/// of. `None` for a file that can't be the lock file of any name.
+pub(crate) fn lock_name(file_name: &str) -> Option<&str> {
+    let is_hashed = file_name.rsplit_once('~').is_some_and(|(readable, hash)| {
+        readable.bytes().all(is_plain_byte) && hash.len() == 40 && hash.bytes().all(is_hex)
+    });
+    (is_plain(file_name) || is_hashed).then_some(file_name)
+}
+
+fn is_plain(name: &str) -> bool {
+    let fits = (1..=LONGEST_PLAIN).contains(&name.len()) && !name.starts_with('.');
+    fits && name.bytes().all(is_plain_byte)
+}
+
+/// Nothing that file systems treat alike though it is not, nor that has a meaning beside a lock file.
+fn is_plain_byte(byte: u8) -> bool {
+    (byte.is_ascii_graphic() || byte == b' ') && !b"/\\|~".contains(&byte)
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+fn readable(name: &str) -> String {
+    let readable = name.bytes().take(LONGEST_READABLE);
+    readable.map(|byte| if byte.is_ascii_alphanumeric() { byte.into() } else { '_' }).collect()
+}
+
+fn hash(name: &str) -> String {
+    hex(&Sha256::digest(name)[..20])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What the host is called in the claim of that lock.
+pub(crate) fn host(id: LockId) -> String {
+    format!("{HOST}{}", id.0.simple())
+}
+
+/// Whose lock it is: one of ours, told by its id, or another program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Ours(LockId),
+    /// The id is made of the claim's name, which no other tenure has.
+    Foreign(LockId),
+}
+
+impl Identity {
+    pub(crate) fn of(holder: &Holder) -> Identity {
+        let host = holder.host().to_str().and_then(|host| host.strip_prefix(HOST));
+        if let Some(id) = host.and_then(|id| Uuid::try_parse(id).ok()) {
+            return Identity::Ours(LockId(id));
+        }
+        let claim = holder.claim_path().file_name().unwrap_or_default().as_encoded_bytes();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Sha256::digest(claim)[..16]);
+        Identity::Foreign(LockId(uuid::Builder::from_custom_bytes(bytes).into_uuid()))
+    }
+
+    pub(crate) fn id(self) -> LockId {
+        match self {
+            Identity::Ours(id) | Identity::Foreign(id) => id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn plain_names_are_their_own_files() {
+        for name in ["report", "Report", "nightly.backup", "a b", "x-1_2:3", "-"] {
+            assert_eq!(file_name(name).unwrap(), name);
+            assert_eq!(lock_name(name), Some(name));
+        }
+    }
+
+    #[test]
+    fn no_name_escapes_and_none_meets_another() {
+        let long = "x".repeat(10_000);
+        let longer = "x".repeat(10_001);
+        let names = [
+            "..",
+            ".",
+            "/",
+            "/etc/passwd",
+            "../x",
+            "a/b",
+            "a_b",
+            "a\0b",
+            "a|b",
+            "a~b",
+            "\\",
+            ".relukko",
+            "é",
+            "e\u{301}",
+            "\u{202e}x",
+            "🔒",
+            "\n",
+            " ",
+            "\t",
+            &long,
+            &longer,
+            "x",
+            "X",
+        ];
+        let mut seen = HashMap::new();
+        for name in names {
+            let file = file_name(name).unwrap();
+            assert!(file.len() <= LONGEST_PLAIN, "{name:?}: {file}");
+            assert!(!file.starts_with('.') && !file.contains(['/', '\0', '|']), "{name:?}: {file}");
+            assert!(lock_name(&file).is_some(), "{file}");
+            assert_eq!(seen.insert(file.clone(), name), None, "{file}");
+            // The file's own name, asked for as a lock, is another lock.
+            if file != name {
+                assert_ne!(file_name(&file).unwrap(), file);
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_are_refused() {
+        assert_eq!(file_name(""), Err(BadName::Empty));
+        assert_eq!(file_name(&"x".repeat(LONGEST + 1)), Err(BadName::TooLong));
+        assert!(file_name(&"x".repeat(LONGEST)).is_ok());
+    }
+
+    #[test]
+    fn files_that_are_no_locks() {
+        for file in [".relukko", ".x", "a|b|1|2", "a~b", "a~", ""] {
+            assert_eq!(lock_name(file), None, "{file}");
+        }
+    }
+}

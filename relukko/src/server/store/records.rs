@@ -1,0 +1,117 @@
+//! What is to be known of a lock beyond its lock file: one small file a lock, named by its id.
+//!
+//! A record is written before the lock is taken and replaced as a whole, so that a server may die
+//! at any moment: a lock of ours that is held always has one, and it is always whole. A record
+//! whose lock is not held means nothing, and is removed in time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::info::{LockId, LockInfo};
+
+/// The directory for them, inside the locks' own: no lock's file name begins with a dot.
+const DIR: &str = ".relukko";
+/// What the names of records end with that are not whole yet.
+pub(super) const HALF: &str = ".new";
+
+#[derive(Debug)]
+pub(crate) struct Records {
+    dir: PathBuf,
+}
+
+impl Records {
+    pub(crate) fn open(locks: &Path) -> io::Result<Records> {
+        let dir = locks.join(DIR);
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(Records { dir }),
+        }
+    }
+
+    /// Where whoever changes the record of a lock keeps others from doing so.
+    pub(crate) fn turn(&self, id: LockId) -> PathBuf {
+        self.dir.join(format!("{id}.turn"))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a record, in full or not at all, and on to the disk.
+    pub(crate) fn write(&self, info: &LockInfo) -> io::Result<()> {
+        let temporary =
+            self.dir.join(format!("{}.{}{HALF}", info.id, uuid::Uuid::new_v4().simple()));
+        let written = write_new(&temporary, &serde_json::to_vec(info)?)
+            .and_then(|()| fs::rename(&temporary, self.path(info.id)));
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary); // the error that is worth telling is the first
+        }
+        written
+    }
+
+    /// `None` if there is none. One that can't be made sense of is an error: somebody has been
+    /// meddling.
+    pub(crate) fn read(&self, id: LockId) -> io::Result<Option<LockInfo>> {
+        match fs::read(self.path(id)) {
+            Ok(text) => match serde_json::from_slice::<LockInfo>(&text) {
+                Ok(info) if info.id == id => Ok(Some(info)),
+                Ok(_) => Err(io::Error::other(format!("the record of {id} is another's"))),
+                Err(error) => Err(io::Error::other(format!("the record of {id}: {error}"))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn remove(&self, id: LockId) {
+        if let Err(error) = fs::remove_file(self.path(id)) {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(%id, %error, "a record was left behind: it will be swept");
+            }
+        }
+    }
+
+    /// The records, and halves of records, that have not been touched for that long.
+    pub(crate) fn older_than(&self, age: Duration) -> io::Result<Vec<Leftover>> {
+        let mut old = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            let leftover = match name.parse() {
+                Ok(id) => Leftover::Record(id),
+                Err(_) if name.ends_with(HALF) => Leftover::Half(entry.path()),
+                Err(_) => continue,
+            };
+            let touched = entry.metadata().and_then(|metadata| metadata.modified());
+            let rested = touched.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+            if rested.is_ok_and(|rested| rested > age) {
+                old.push(leftover);
+            }
+        }
+        Ok(old)
+    }
+
+    fn path(&self, id: LockId) -> PathBuf {
+        self.dir.join(id.to_string())
+    }
+}
+
+/// What an interrupted server, or the end of a lock that nobody deleted, may leave.
+#[derive(Debug)]
+pub(crate) enum Leftover {
+    Record(LockId),
+    Half(PathBuf),
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_data()
+}
+
+/// Makes sure that a file that was linked is there after a power failure as well.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,95 @@
+//! Looking at the whole directory, and sweeping it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use super::names::{self, Identity};
+use super::records::Leftover;
+use super::{Found, Store, StoreError};
+
+/// For how long a record without a lock is left alone: its lock may be about to be taken.
+const REST: Duration = Duration::from_secs(600);
+/// How many locks are swept at a time: each lists the directory once more.
+const AT_ONCE: usize = 16;
+
+impl Store {
+    /// All locks that are held, ours and others'.
+    pub(crate) fn survey(&self) -> Result<Vec<Found>, StoreError> {
+        let mut all = Vec::new();
+        for file in self.lock_files()? {
+            match self.look(&file) {
+                Ok(found) => all.extend(found),
+                Err(StoreError::Held { .. }) => {} // no lock, or not ours to read
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    fn lock_files(&self) -> io::Result<Vec<String>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            files.extend(name.to_str().and_then(names::lock_name).map(str::to_owned));
+        }
+        Ok(files)
+    }
+
+    /// Learns what time it is on the file server, for as long as the clocks keep their distance.
+    pub(crate) fn sample_clock(&self) -> io::Result<()> {
+        self.clock.sample(self.records.dir())
+    }
+
+    /// Removes what others have left: records without a lock, claims and seats of the dead.
+    pub(crate) fn tidy(&self, held: &[Found]) -> Result<(), StoreError> {
+        let ours = held.iter().filter_map(|found| match found.identity {
+            Identity::Ours(id) => Some(id),
+            Identity::Foreign(_) => None,
+        });
+        let ours: HashSet<_> = ours.collect();
+        for leftover in self.records.older_than(REST)? {
+            match leftover {
+                Leftover::Record(id) if ours.contains(&id) => {}
+                Leftover::Record(id) => {
+                    if let Err(StoreError::NotFound(_)) = self.find(id) {
+                        self.records.remove(id);
+                        self.charges.end(id);
+                    }
+                }
+                Leftover::Half(path) => {
+                    let _ = fs::remove_file(path); // or the next time
+                }
+            }
+        }
+        self.sweep_claims()
+    }
+
+    /// Beside a lock file that is held is one claim, and beside one that is free none, but for a
+    /// moment: where there is more, the library looks whether anybody is behind it.
+    fn sweep_claims(&self) -> Result<(), StoreError> {
+        for dir in [self.dir.as_path(), self.records.dir()] {
+            let mut crowded = HashSet::new();
+            let mut seen = HashSet::new();
+            for entry in fs::read_dir(dir)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let Some((file, _)) = name.to_str().and_then(|name| name.split_once('|')) else {
+                    continue;
+                };
+                let is_lone = seen.insert(file.to_owned()) && dir.join(file).exists();
+                if !is_lone {
+                    crowded.insert(file.to_owned());
+                }
+            }
+            for file in crowded.into_iter().take(AT_ONCE) {
+                let swept = linklock::Lock::new(dir.join(&file))?.sweep()?;
+                if !swept.is_empty() {
+                    tracing::info!(lock = file, files = swept.len(), "swept what was left behind");
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What the test files share: a server to talk to, and waiting.
+
+#![allow(dead_code)] // each test file is a crate of its own, and uses what it needs
+
+pub(crate) mod scripted;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use linklock_relukko::{Client, ClientOptions, Server, ServerOptions};
+use serde_json::Value;
+
+pub(crate) const KEY: &str = "a key for tests";
+
+/// Far longer than anything here takes: what isn't done by then never will be.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition, and fails if it never comes true.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn options(dir: &Path) -> ServerOptions {
+    Server::options(dir).bind("127.0.0.1:0".parse().unwrap()).api_key(KEY)
+}
+
+pub(crate) fn serve(dir: &Path) -> Server {
+    options(dir).start().unwrap()
+}
+
+pub(crate) fn client_options(address: SocketAddr) -> ClientOptions {
+    Client::options(format!("http://{address}"), KEY).retries(4, Duration::from_millis(50), 2.0)
+}
+
+pub(crate) fn client(server: &Server) -> Client {
+    client_options(server.address()).build().unwrap()
+}
+
+/// An answer, as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Errors always say the same twice, and why.
+    #[track_caller]
+    pub(crate) fn assert_refusal(&self, status: u16) {
+        assert_eq!(self.status, status, "{self:?}");
+        let body = self.json();
+        assert_eq!(body["status"], status);
+        assert!(!body["message"].as_str().unwrap().is_empty(), "{body}");
+        assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+    }
+}
+
+/// One request on a connection of its own, without any client's help.
+pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\nConnection: close\r\n");
+    raw(server, format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+}
+
+/// Sends bytes and reads the answer until the server closes.
+pub(crate) fn raw(server: SocketAddr, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let _ = stream.write_all(request); // it may be refused before it is read
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes); // ... with a reset
+    let answer = String::from_utf8_lossy(&bytes);
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Answer { status, head: head.to_lowercase(), text: text.to_owned() }
+}
+
+/// Says aloud, past the test harness, that this machine can't run a test. In CI it must.
+#[track_caller]
+pub(crate) fn skip(test: &str, why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
+    let _ = std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes());
+}

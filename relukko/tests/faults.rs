@@ -1,0 +1,323 @@
+//! What PyRelukko 0.12.0 was measured to get wrong, one test a fault, against a server that is told
+//! to misbehave.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::scripted::{Reply, Request, Scripted, lock, refusal, shake_hands};
+use common::{PATIENCE, client_options};
+use linklock_relukko::ClientError;
+use serde_json::{Value, json};
+
+/// As long as a test's client is willing to wait for what should come much sooner.
+const LONG: Duration = Duration::from_secs(30);
+
+fn is_create(request: &Request) -> bool {
+    request.method == "POST"
+}
+
+fn is_websocket(request: &Request) -> bool {
+    request.path == "/ws/broadcast"
+}
+
+/// A WebSocket that is connected, and on which nothing is ever said.
+fn silent_websocket(request: &Request) -> Reply {
+    let key = request.websocket_key.clone().unwrap();
+    Reply::Custom(Box::new(move |mut stream| {
+        shake_hands(&mut stream, &key);
+        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+    }))
+}
+
+/// PyRelukko: blocks for ever with a healthy WebSocket.
+#[test]
+fn errors_of_create_end_the_wait() {
+    for status in [400, 403, 404, 418, 422, 500] {
+        let server = Scripted::start(move |request| match () {
+            () if is_websocket(request) => silent_websocket(request),
+            () => refusal(status),
+        });
+        let client = client_options(server.address()).build().unwrap();
+        let error = client.acquire("x", None).unwrap_err();
+        match (status, &error) {
+            (403, ClientError::Denied { .. })
+            | (500, ClientError::Unavailable { status: 500, .. }) => {}
+            (400..=499, ClientError::Refused { status: said, .. }) => assert_eq!(*said, status),
+            _ => panic!("{status}: {error}"),
+        }
+        let tries = if status == 500 { 4 } else { 1 };
+        assert_eq!(server.count("POST", "/v1/locks/"), tries, "{status}");
+    }
+}
+
+/// PyRelukko: 404 and 422 are returned as if they were locks; so is anything else with 201.
+#[test]
+fn what_is_no_lock_is_not_taken_for_one() {
+    for body in [json!({}), json!([]), json!({ "status": 404, "message": "no" }), json!("yes")] {
+        let server = Scripted::start(move |_| Reply::Json(201, body.clone()));
+        let client = client_options(server.address()).build().unwrap();
+        let error = client.try_acquire("x", None).unwrap_err();
+        assert!(matches!(error, ClientError::NotRelukko { .. }), "{error}");
+    }
+}
+
+/// PyRelukko: 2.5 s with the WebSocket on, for its sake alone.
+#[test]
+fn a_free_lock_is_had_without_a_websocket() {
+    let server = Scripted::start(|request| Reply::Json(201, lock("x", &request.body["creator"])));
+    let client = client_options(server.address()).build().unwrap();
+    let guard = client.acquire("x", Some("me")).unwrap();
+    assert!(guard.info().creator.unwrap().starts_with("me #"));
+    assert_eq!(server.count("GET", "/ws/broadcast"), 0);
+    assert_eq!(server.count("POST", "/v1/locks/"), 1);
+}
+
+/// PyRelukko: never noticed. Here polling is off, in effect, so that only the handshake can tell.
+#[test]
+fn a_release_during_the_handshake_is_noticed() {
+    let released = Arc::new(AtomicBool::new(false));
+    let server = Scripted::start({
+        move |request| match () {
+            () if is_websocket(request) => {
+                released.store(true, Ordering::SeqCst); // before we listen
+                silent_websocket(request)
+            }
+            () if released.load(Ordering::SeqCst) => {
+                Reply::Json(201, lock("x", &request.body["creator"]))
+            }
+            () => refusal(409),
+        }
+    });
+    let client = client_options(server.address()).polling(3 * PATIENCE).build().unwrap();
+    // The first polls, until the WebSocket is up, are not what gets it: see the count.
+    client.acquire_for("x", None, LONG).unwrap().unlock().unwrap();
+    assert!(server.count("POST", "/v1/locks/") <= 3);
+}
+
+/// PyRelukko: taken 207 s after its release.
+#[test]
+fn a_silent_websocket_does_not_delay_for_long() {
+    let begun = Instant::now();
+    let server = Scripted::start(move |request| match () {
+        () if is_websocket(request) => silent_websocket(request),
+        () if begun.elapsed() > Duration::from_secs(1) => {
+            Reply::Json(201, lock("x", &request.body["creator"]))
+        }
+        () => refusal(409),
+    });
+    let poll = Duration::from_secs(2);
+    let client = client_options(server.address()).polling(poll).build().unwrap();
+    let guard = client.acquire_for("x", None, LONG).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(guard);
+}
+
+/// PyRelukko: spins, and never connects again.
+#[test]
+fn a_broken_websocket_is_connected_again_and_not_in_a_rush() {
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    let news: Arc<Mutex<Option<String>>> = Arc::default();
+    let server = Scripted::start({
+        let (handshakes, news) = (handshakes.clone(), news.clone());
+        move |request| match () {
+            () if is_websocket(request) => {
+                let (key, news) = (request.websocket_key.clone().unwrap(), news.clone());
+                let number = handshakes.fetch_add(1, Ordering::SeqCst);
+                Reply::Custom(Box::new(move |mut stream| {
+                    shake_hands(&mut stream, &key);
+                    if number < 3 {
+                        let _ = stream.shutdown(std::net::Shutdown::Both);
+                        return;
+                    }
+                    let text = json!({ "deleted": [lock("x", &Value::Null)] }).to_string();
+                    let frame = [
+                        &[0x81, 126][..],
+                        &u16::try_from(text.len()).unwrap().to_be_bytes(),
+                        text.as_bytes(),
+                    ];
+                    *news.lock().unwrap() = Some(text.clone());
+                    let _ = std::io::Write::write_all(&mut stream, &frame.concat());
+                    let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+                }))
+            }
+            () if news.lock().unwrap().is_some() => {
+                Reply::Json(201, lock("x", &request.body["creator"]))
+            }
+            () => refusal(409),
+        }
+    });
+    let cpu = cpu_time();
+    let client = client_options(server.address()).polling(3 * PATIENCE).build().unwrap();
+    let guard = client.acquire_for("x", None, LONG).unwrap();
+    assert_eq!(handshakes.load(Ordering::SeqCst), 4);
+    assert!(cpu_time() < cpu + Duration::from_secs(1), "it spins");
+    drop(guard);
+}
+
+/// PyRelukko: sends nothing.
+#[test]
+fn no_time_at_all_is_time_for_one_attempt() {
+    let server = Scripted::start(|request| Reply::Json(201, lock("x", &request.body["creator"])));
+    let client = client_options(server.address()).build().unwrap();
+    assert!(client.acquire_for("x", None, Duration::ZERO).is_ok());
+    let held = Scripted::start(|_| refusal(409));
+    let client = client_options(held.address()).build().unwrap();
+    let error = client.acquire_for("x", None, Duration::ZERO).unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }) && error.is_contention(), "{error}");
+    assert_eq!(held.count("POST", "/v1/locks/"), 1);
+    assert!(matches!(client.try_acquire("x", None), Err(ClientError::Held { .. })));
+}
+
+/// PyRelukko: goes on retrying beyond it.
+#[test]
+fn retries_and_slow_answers_keep_to_the_deadline() {
+    let unavailable = Scripted::start(|_| refusal(503));
+    let silent = Scripted::start(|_| Reply::Silence);
+    for server in [unavailable, silent] {
+        let options =
+            client_options(server.address()).retries(1000, Duration::from_millis(200), 1.0);
+        let client = options.build().unwrap();
+        let begun = Instant::now();
+        let error = client.acquire_for("x", None, Duration::from_secs(2)).unwrap_err();
+        assert!(matches!(&error, ClientError::TimedOut { last: Some(_), .. }), "{error}");
+        assert!(!error.is_contention(), "that it is held was never said");
+        // The deadline, a last attempt, and the search for what an unanswered one may have left.
+        assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    }
+}
+
+/// PyRelukko: breaks with one.
+#[test]
+fn slashes_at_the_end_of_the_url_do_not_matter() {
+    let server = Scripted::start(|request| match request.path.as_str() {
+        "/locks/v1/locks/" => Reply::Json(201, lock("x", &request.body["creator"])),
+        _ => refusal(404),
+    });
+    for end in ["", "/", "//"] {
+        let url = format!("http://{}/locks{end}", server.address());
+        let client = client_options(server.address()).base_url(url).build().unwrap();
+        assert!(client.try_acquire("x", None).is_ok(), "{end:?}");
+    }
+}
+
+/// PyRelukko: 409, from its own lock.
+#[test]
+fn a_create_whose_answer_is_lost_is_known_again() {
+    let created: Arc<Mutex<Option<Value>>> = Arc::default();
+    let server = Scripted::start({
+        let created = created.clone();
+        move |request| match (request.method.as_str(), &mut *created.lock().unwrap()) {
+            ("POST", created @ None) => {
+                *created = Some(lock("x", &request.body["creator"]));
+                Reply::HangUp
+            }
+            ("POST", Some(_)) => refusal(409),
+            ("GET", Some(own)) => Reply::Json(200, json!([lock("y", &Value::Null), own])),
+            ("DELETE", created) => Reply::Json(200, created.take().unwrap()),
+            _ => refusal(404),
+        }
+    });
+    let client = client_options(server.address()).build().unwrap();
+    let guard = client.try_acquire("x", Some("me")).unwrap();
+    guard.unlock().unwrap();
+    assert!(created.lock().unwrap().is_none());
+}
+
+/// ... but another's lock of the same name and the same creator is not taken for it.
+#[test]
+fn anothers_lock_is_not_taken_for_ones_own() {
+    let server = Scripted::start(|request| match () {
+        () if is_create(request) && request.body["creator"].is_string() => refusal(409),
+        () => Reply::Json(
+            200,
+            json!([lock("x", &json!("me")), lock("x", &json!("me #0123456789abcdef"))]),
+        ),
+    });
+    let first = AtomicBool::new(true);
+    let flaky = Scripted::start(move |request| match () {
+        () if is_create(request) && first.swap(false, Ordering::SeqCst) => Reply::HangUp,
+        () if is_create(request) => refusal(409),
+        () => Reply::Json(
+            200,
+            json!([lock("x", &json!("me")), lock("x", &json!("me #0123456789abcdef"))]),
+        ),
+    });
+    for server in [server, flaky] {
+        let client = client_options(server.address()).build().unwrap();
+        let error = client.try_acquire("x", Some("me")).unwrap_err();
+        assert!(matches!(error, ClientError::Held { .. }), "{error}");
+        assert_eq!(server.count("DELETE", "/"), 0);
+    }
+}
+
+/// What a lost answer may have left behind is not left to whoever comes next.
+#[test]
+fn giving_up_leaves_no_lock_behind() {
+    let created: Arc<Mutex<Option<Value>>> = Arc::default();
+    let server = Scripted::start({
+        let created = created.clone();
+        move |request| match request.method.as_str() {
+            "POST" => {
+                *created.lock().unwrap() = Some(lock("x", &request.body["creator"]));
+                Reply::Silence
+            }
+            "GET" => Reply::Json(200, json!(created.lock().unwrap().iter().collect::<Vec<_>>())),
+            _ => Reply::Json(200, created.lock().unwrap().take().unwrap()),
+        }
+    });
+    let client = client_options(server.address()).build().unwrap();
+    client.acquire_for("x", None, Duration::from_millis(500)).unwrap_err();
+    assert!(created.lock().unwrap().is_none());
+}
+
+/// PyRelukko: has no guard. This one deletes its own, once, and says if it was gone.
+#[test]
+fn a_guard_deletes_its_own_lock_only() {
+    let server = Scripted::start(|request| match request.method.as_str() {
+        "POST" => Reply::Json(201, lock("x", &request.body["creator"])),
+        _ => refusal(404),
+    });
+    let client = client_options(server.address()).build().unwrap();
+    let error = client.try_acquire("x", None).unwrap().unlock().unwrap_err();
+    assert!(matches!(error, ClientError::Lost { .. }), "{error}");
+    assert_eq!(server.count("DELETE", "/v1/locks/950daa20-a814-451e-9407-ec496cf9c136"), 1);
+    assert_eq!(server.count("DELETE", "/"), 1);
+}
+
+/// A delete whose answer is lost is not a loss.
+#[test]
+fn a_delete_may_be_repeated() {
+    let deleted = AtomicBool::new(false);
+    let server = Scripted::start(move |request| match request.method.as_str() {
+        "POST" => Reply::Json(201, lock("x", &request.body["creator"])),
+        _ if deleted.swap(true, Ordering::SeqCst) => refusal(404),
+        _ => Reply::HangUp,
+    });
+    let client = client_options(server.address()).build().unwrap();
+    client.try_acquire("x", None).unwrap().unlock().unwrap();
+    assert_eq!(server.count("DELETE", "/"), 2);
+}
+
+/// Adding twice would be adding too much.
+#[test]
+fn what_may_have_been_added_is_not_added_again() {
+    let server = Scripted::start(|_| Reply::HangUp);
+    let client = client_options(server.address()).build().unwrap();
+    let id = "950daa20-a814-451e-9407-ec496cf9c136".parse().unwrap();
+    let error = client.add_to_expires_at(id).unwrap_err();
+    assert!(matches!(error, ClientError::NoAnswer { .. }), "{error}");
+    assert_eq!(server.count("GET", "/v1"), 1);
+    assert!(client.keep_alive(id).is_err());
+    assert_eq!(server.count("GET", "/v1"), 1 + 4);
+}
+
+/// The whole process's.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10) // USER_HZ is 100, see proc(5)
+}

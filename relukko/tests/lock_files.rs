@@ -1,0 +1,204 @@
+//! A lock held through HTTP is a lock file that other programs respect, and the other way round.
+
+mod common;
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use common::{PATIENCE, ask, client, options, serve, wait_until};
+use linklock::Lock;
+use linklock_relukko::{Client, ClientError};
+use tempfile::tempdir;
+
+#[test]
+fn a_lock_held_through_http_is_a_lock_file() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = client(&server);
+    let lock = Lock::new(dir.path().join("report")).unwrap();
+    let guard = client.try_acquire("report", None).unwrap();
+    let error = lock.try_lock().unwrap_err();
+    assert!(error.is_contention(), "{error}");
+    // Its lease lasts until the grace period is over.
+    let ends = lock.expiration().unwrap().unwrap();
+    let grace = ends.duration_since(guard.info().expires_at).unwrap();
+    assert!(grace >= Duration::from_secs(180) && grace < Duration::from_secs(240), "{grace:?}");
+    let id = guard.id();
+    let later = client.keep_alive_for(id, Duration::from_secs(7200)).unwrap().expires_at;
+    assert!(lock.expiration().unwrap().unwrap() >= later + Duration::from_secs(180));
+    guard.unlock().unwrap();
+    lock.try_lock().unwrap().unlock().unwrap();
+}
+
+#[test]
+fn a_lock_file_is_a_lock_through_http() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = client(&server);
+    let lock = Lock::options(dir.path().join("report")).lifetime(Duration::from_secs(600));
+    let held = lock.build().unwrap().try_lock().unwrap();
+    assert!(matches!(client.try_acquire("report", None), Err(ClientError::Held { .. })));
+    let listed = client.list().unwrap();
+    let [seen] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!(seen.lock_name, "report");
+    let creator = seen.creator.clone().unwrap();
+    assert!(creator.starts_with(&format!("process {} on ", std::process::id())), "{creator}");
+    held.refresh().unwrap();
+    assert_eq!(client.get(seen.id).unwrap().id, seen.id, "the same, refreshed or not");
+
+    // Its holder alone can prolong it; anybody with a key can break it.
+    let answer = ask(server.address(), "GET", &format!("/v1/locks/{}/keep_alive", seen.id), "");
+    answer.assert_refusal(409);
+    held.verify().unwrap();
+    assert_eq!(client.delete(seen.id).unwrap().id, seen.id);
+    assert!(held.verify().unwrap_err().is_lost());
+    assert!(client.list().unwrap().is_empty());
+}
+
+/// A waiter that hardly polls, so that only the WebSocket can have told it.
+fn waiter(server: &linklock_relukko::Server) -> Client {
+    client(server).to_options().polling(10 * PATIENCE).build().unwrap()
+}
+
+#[test]
+fn a_waiter_is_told_when_another_program_unlocks() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    for name in ["report", "a/b"] {
+        // A name that is not plain has its file from whoever has it first.
+        let file = dir.path().join(file_of(&server, dir.path(), name));
+        let held = Lock::options(file).lifetime(Duration::from_secs(600)).build().unwrap();
+        let held = held.try_lock().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| waiter(&server).acquire_for(name, None, PATIENCE));
+            // Until the first polls are over, which are there for those without a WebSocket.
+            std::thread::sleep(Duration::from_secs(2));
+            held.unlock().unwrap();
+            waiting.join().unwrap().unwrap().unlock().unwrap();
+        });
+    }
+}
+
+fn file_of(server: &linklock_relukko::Server, dir: &std::path::Path, name: &str) -> String {
+    let guard = client(server).try_acquire(name, None).unwrap();
+    let mut files =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let file = files.find(|file| !file.contains('|') && !file.starts_with('.')).unwrap();
+    guard.unlock().unwrap();
+    file
+}
+
+#[test]
+fn a_waiter_gets_the_lock_of_one_who_died() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let file = dir.path().join("report");
+    // As flufl.lock leaves it: nobody can tell whether that process lives, and its lease is over.
+    let claim = dir.path().join("report|elsewhere|4711|123");
+    fs::write(&claim, claim.to_str().unwrap()).unwrap();
+    fs::hard_link(&claim, &file).unwrap();
+    let over = SystemTime::now() - Duration::from_secs(8);
+    fs::File::options().write(true).open(&claim).unwrap().set_modified(over).unwrap();
+    let guard = waiter(&server).acquire_for("report", None, PATIENCE).unwrap();
+    assert!(over.elapsed().unwrap() >= Duration::from_secs(10), "not within the clock slop");
+    guard.unlock().unwrap();
+}
+
+#[test]
+fn servers_of_one_directory_know_each_others_locks() {
+    let dir = tempdir().unwrap();
+    let (one, two) = (serve(dir.path()), serve(dir.path()));
+    let (here, there) = (client(&one), client(&two));
+    let guard = here.try_acquire("x", None).unwrap();
+    assert!(matches!(there.try_acquire("x", None), Err(ClientError::Held { .. })));
+    assert_eq!(there.get(guard.id()).unwrap(), guard.info());
+    // Changed there, and seen here.
+    let changed = there.update(guard.id(), Some("you"), None).unwrap();
+    assert_eq!(here.get(guard.id()).unwrap(), changed);
+    // Additions of both add up.
+    let before = changed.expires_at;
+    std::thread::scope(|scope| {
+        for client in [&here, &there, &here, &there] {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    client.add_to_expires_at_for(guard.id(), Duration::from_secs(7)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(here.get(guard.id()).unwrap().expires_at, before + Duration::from_secs(4 * 5 * 7));
+    // Deleted there, and a waiter here is told.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| waiter(&one).acquire_for("x", None, PATIENCE));
+        std::thread::sleep(Duration::from_secs(2)); // see above
+        there.delete(guard.id()).unwrap();
+        waiting.join().unwrap().unwrap().unlock().unwrap();
+    });
+    assert!(guard.unlock().unwrap_err().is_lost());
+    assert!(there.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_lock_outlives_its_server() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let guard = client(&server).try_acquire("x", Some("me")).unwrap();
+    let info = guard.info();
+    std::mem::forget(guard); // its server goes first
+    server.stop();
+    assert!(Lock::new(dir.path().join("x")).unwrap().try_lock().is_err());
+    let server = serve(dir.path());
+    let client = client(&server);
+    assert_eq!(client.get(info.id).unwrap(), info);
+    let kept = client.keep_alive_for(info.id, Duration::from_secs(5000)).unwrap();
+    assert!(kept.expires_at > info.expires_at);
+    assert_eq!(client.delete(info.id).unwrap(), kept);
+    assert!(client.list().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_lock_is_left_alone() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = client(&server);
+    fs::write(dir.path().join("notes"), "save me").unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+    for name in ["notes", "folder", "link"] {
+        let error = client.try_acquire(name, None).unwrap_err();
+        assert!(matches!(error, ClientError::Held { .. }), "{error}");
+    }
+    assert!(client.list().unwrap().is_empty());
+    assert_eq!(fs::read_to_string(dir.path().join("notes")).unwrap(), "save me");
+}
+
+#[test]
+fn what_interrupted_servers_leave_is_made_sense_of() {
+    let dir = tempdir().unwrap();
+    let quick = || options(dir.path()).sweep_interval(Duration::from_millis(50));
+    let server = quick().start().unwrap();
+    let client = client(&server);
+    let guard = client.try_acquire("x", Some("me")).unwrap();
+    let record = dir.path().join(".relukko").join(guard.id().to_string());
+    // The record is gone, or is no record: the lock is held all the same, and can be deleted.
+    fs::remove_file(&record).unwrap();
+    assert_eq!(client.get(guard.id()).unwrap().lock_name, "x");
+    fs::write(&record, "{").unwrap();
+    assert_eq!(client.get(guard.id()).unwrap().lock_name, "x");
+    assert!(matches!(client.try_acquire("x", None), Err(ClientError::Held { .. })));
+    client.delete(guard.id()).unwrap();
+    assert!(guard.unlock().unwrap_err().is_lost());
+
+    // A record that says more than the lease that was to follow it.
+    let guard = client.try_acquire("y", None).unwrap();
+    let record = dir.path().join(".relukko").join(guard.id().to_string());
+    let text = fs::read_to_string(&record).unwrap();
+    let later = text.replace("\"expires_at\":\"20", "\"expires_at\":\"21"); // in a hundred years
+    fs::write(&record, later).unwrap();
+    let lock = Lock::new(dir.path().join("y")).unwrap();
+    let year = Duration::from_secs(365 * 86_400);
+    wait_until("the lease follows", || {
+        lock.expiration().unwrap().unwrap() > SystemTime::now() + 4 * year
+    });
+    guard.unlock().unwrap();
+}

@@ -1,0 +1,74 @@
+//! TLS, with one configuration for requests and the WebSocket.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use common::{KEY, PATIENCE, options, skip};
+use linklock_relukko::{Client, ClientError};
+use tempfile::tempdir;
+
+/// A certificate authority and a certificate for 127.0.0.1 of its making.
+fn certificates(dir: &Path) -> Option<(PathBuf, PathBuf, PathBuf)> {
+    let script = "
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+            -subj /CN=tests -keyout ca.key -out ca.pem &&
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+            -subj /CN=server -keyout key.pem -out server.csr &&
+        printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\\nbasicConstraints=CA:FALSE\\n' > extensions &&
+        openssl x509 -req -days 2 -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+            -extfile extensions -out chain.pem";
+    let made = Command::new("sh").args(["-c", script]).current_dir(dir).output().ok()?;
+    made.status.success().then(|| (dir.join("ca.pem"), dir.join("chain.pem"), dir.join("key.pem")))
+}
+
+#[test]
+fn requests_and_the_websocket_trust_the_same() {
+    let (dir, keys) = (tempdir().unwrap(), tempdir().unwrap());
+    let Some((ca, chain, key)) = certificates(keys.path()) else {
+        return skip("TLS", "there is no openssl(1)");
+    };
+    let server = options(dir.path()).tls(&chain, &key).start().unwrap();
+    let url = format!("https://{}", server.address());
+    let options = || Client::options(&url, KEY).retries(1, Duration::ZERO, 1.0);
+    let bundle = std::fs::read(&ca).unwrap();
+    for trusting in
+        [options().ca_file(&ca), options().ca_dir(keys.path()), options().ca_pem(bundle)]
+    {
+        let client = trusting.polling(10 * PATIENCE).build().unwrap();
+        let first = client.try_acquire("x", None).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| client.acquire_for("x", None, PATIENCE));
+            // Until the first polls are over, which are there for those without a WebSocket.
+            std::thread::sleep(Duration::from_secs(2));
+            first.unlock().unwrap();
+            waiting.join().unwrap().unwrap().unlock().unwrap();
+        });
+    }
+    // Nobody who does not trust it talks to it, and nobody talks to it without TLS.
+    let error = options().build().unwrap().try_acquire("x", None).unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
+    let plain = Client::options(format!("http://{}", server.address()), KEY);
+    assert!(plain.retries(1, Duration::ZERO, 1.0).build().unwrap().list().is_err());
+}
+
+#[test]
+fn what_is_no_certificate_is_an_error_that_names_it() {
+    let dir = tempdir().unwrap();
+    let empty = dir.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").unwrap();
+    let missing = dir.path().join("missing.pem");
+    for path in [&empty, &missing] {
+        let error = Client::options("https://x", KEY).ca_file(path).build().unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        let error = options(dir.path()).tls(path, path).start().unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+    for url in ["", "x", "ftp://x", "http://", "http://x?y"] {
+        assert!(matches!(Client::new(url, KEY), Err(ClientError::Invalid { .. })), "{url}");
+    }
+    let error = Client::new("http://x", "no\nheader").unwrap_err();
+    assert!(!error.to_string().contains("no\n"), "{error}");
+}
