@@ -152,6 +152,7 @@
 mod acquire;
 mod claim;
 mod context;
+mod dotlock;
 mod error;
 #[cfg(test)]
 mod faulty;
@@ -163,6 +164,7 @@ mod judge;
 mod keeper;
 mod lease;
 mod lock;
+pub mod mailbox;
 mod names;
 mod options;
 mod process;
