@@ -89,3 +89,68 @@ fn forbidden(site: &Site, error: Error) -> Result<Ending, Error> {
         error => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::Arc;
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+    use crate::fs::SystemClock;
+
+    /// A mailbox whose dotlock was judged to be over.
+    fn judged() -> (TempDir, Site, Over) {
+        let dir = tempdir().unwrap();
+        let options = crate::mailbox::MailboxLock::options(dir.path().join("joe"));
+        let site = options.clock(Arc::new(SystemClock)).site().unwrap();
+        make_dotlock(&site);
+        let over = Over::now(&site);
+        (dir, site, over)
+    }
+
+    fn make_dotlock(site: &Site) {
+        let _ = fs::remove_file(&site.dotlock);
+        fs::write(&site.dotlock, "0\n").unwrap();
+    }
+
+    fn inode(site: &Site) -> u64 {
+        fs::symlink_metadata(&site.dotlock).unwrap().ino()
+    }
+
+    /// Nothing but the dotlock.
+    fn assert_alone(dir: &TempDir) {
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["joe.lock"]);
+    }
+
+    #[test]
+    fn what_was_judged_is_ended() {
+        let (dir, site, over) = judged();
+        assert!(matches!(end(&site, &over), Ok(Ending::Gone)));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_breaker_of_yesterdays_dotlock_does_not_end_todays() {
+        let (dir, site, over) = judged();
+        make_dotlock(&site); // often with the very inode number of the other
+        let todays = inode(&site);
+        assert!(matches!(end(&site, &over), Ok(Ending::Gone)));
+        assert_eq!(inode(&site), todays);
+        assert_alone(&dir);
+    }
+
+    /// As when another program has broken the one and made the other after our second look.
+    #[test]
+    fn todays_is_put_back_if_it_was_taken_away_after_all() {
+        let (dir, site, over) = judged();
+        make_dotlock(&site);
+        let todays = inode(&site);
+        assert!(matches!(take_away(&site, &over), Ok(Ending::Gone)));
+        assert_eq!(inode(&site), todays);
+        assert_alone(&dir);
+    }
+}

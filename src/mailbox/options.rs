@@ -134,6 +134,11 @@ impl MailboxOptions {
     /// As for [`MailboxLock::new`], and [`Error::Invalid`] for less than 60 s
     /// [unchanged](Self::unchanged_for).
     pub fn build(self) -> Result<MailboxLock, Error> {
+        let timeout = self.timeout;
+        Ok(MailboxLock::with(self.site()?, timeout))
+    }
+
+    pub(crate) fn site(self) -> Result<Site, Error> {
         if self.unchanged_for < SHORTEST_REST {
             let reason = format!("{:?} unchanged are less than 60 s", self.unchanged_for);
             return Err(Error::Invalid { path: self.path, reason });
@@ -155,7 +160,7 @@ impl MailboxOptions {
         let breaker = breaker.map_err(|error| about(&path, error))?;
         let leased = self.lock_at(&dotlock).ok();
         let mailbox = dir.join(name); // without a slash at its end
-        let site = Site {
+        Ok(Site {
             mailbox,
             dotlock,
             breaker,
@@ -165,8 +170,7 @@ impl MailboxOptions {
             uses_fcntl: self.uses_fcntl,
             polling: self.polling,
             proc: Proc::default(),
-        };
-        Ok(MailboxLock::with(site, self.timeout))
+        })
     }
 
     fn lock_at(&self, path: &Path) -> Result<Lock, Error> {

@@ -53,6 +53,19 @@ pub(crate) struct Over {
     pub(crate) what: Stale,
 }
 
+#[cfg(test)]
+impl Over {
+    /// Whatever there is now, as if it had been judged.
+    pub(crate) fn now(site: &Site) -> Over {
+        let mut watch = Watch::default();
+        let Ok(Verdict::Wait(Obstacle::Dotlock(dotlock))) = watch.judge(site) else {
+            panic!("no dotlock that would have to be waited for");
+        };
+        let (scene, _) = watch.seen.expect("it was looked at");
+        Over { scene, what: Stale::Dotlock(dotlock) }
+    }
+}
+
 /// By whose rules it is to be ended.
 #[derive(Debug)]
 pub(crate) enum Stale {

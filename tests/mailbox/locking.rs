@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -183,32 +184,30 @@ fn a_wait_ends_in_time_and_says_what_was_in_the_way() {
     assert!(said.contains("waited 20"), "{said}");
 }
 
+/// Programs that rewrite a mailbox put another file in its place, under a dotlock perhaps alone.
 #[test]
 fn a_mailbox_that_was_put_in_the_place_of_the_one_locked_is_locked_instead() {
-    // Python and mutt rewrite a mailbox by renaming another over it. Ours is found to be locked on
-    // the old one only if that happens between the two locks: many rounds, to meet the moment.
     let scene = Scene::new();
-    let lock = MailboxLock::options(&scene.mbox)
-        .polling(Duration::from_micros(50), Duration::from_micros(200))
-        .build()
-        .unwrap();
+    let options = || {
+        let short = Duration::from_micros(200);
+        MailboxLock::options(&scene.mbox).polling(short / 4, short)
+    };
     let copy = scene.dir.path().join("copy");
     thread::scope(|threads| {
-        let replacing = threads.spawn(|| {
-            for _ in 0..200 {
-                let guard = lock.clone().lock().unwrap();
+        let rewriting = threads.spawn(|| {
+            let lock = options().fcntl(false).build().unwrap();
+            for _ in 0..2000 {
+                let guard = lock.lock().unwrap();
                 fs::write(&copy, "").unwrap();
                 fs::rename(&copy, &scene.mbox).unwrap();
                 guard.unlock().unwrap();
             }
         });
-        let locking = lock.clone();
-        while !replacing.is_finished() {
-            let guard = locking.lock().unwrap();
-            let (locked, there) =
-                (guard.file().unwrap().metadata().unwrap(), fs::metadata(&scene.mbox).unwrap());
-            use std::os::unix::fs::MetadataExt;
-            assert_eq!(locked.ino(), there.ino());
+        let lock = options().build().unwrap();
+        while !rewriting.is_finished() {
+            let guard = lock.lock().unwrap();
+            let locked = guard.file().unwrap().metadata().unwrap();
+            assert_eq!(locked.ino(), fs::metadata(&scene.mbox).unwrap().ino());
             guard.unlock().unwrap();
         }
     });
