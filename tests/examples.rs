@@ -1,23 +1,14 @@
 //! The examples do what they say.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use common::example;
 use linklock::Lock;
 use tempfile::tempdir;
-
-/// An example, built as the tests are, next to them.
-fn example(name: &str) -> Command {
-    let mut build = Command::new(env!("CARGO"));
-    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", name]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success());
-    let deps = std::env::current_exe().unwrap();
-    Command::new(deps.parent().and_then(Path::parent).unwrap().join("examples").join(name))
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -39,6 +39,20 @@ pub(crate) fn skip(test: &str, why: &str) {
     let _ = io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes());
 }
 
+/// An example, built as the tests are, next to them.
+pub(crate) fn example(name: &str) -> std::process::Command {
+    let mut build = std::process::Command::new(env!("CARGO"));
+    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", name]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success());
+    let deps = std::env::current_exe().unwrap();
+    std::process::Command::new(
+        deps.parent().and_then(Path::parent).unwrap().join("examples").join(name),
+    )
+}
+
 /// The names in a directory, sorted.
 pub(crate) fn names(dir: &Path) -> Vec<OsString> {
     let mut names: Vec<_> =

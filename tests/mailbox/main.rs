@@ -4,6 +4,7 @@
 mod common;
 
 mod breaking;
+mod delivery;
 mod dotlock;
 mod holding;
 mod kinds;
