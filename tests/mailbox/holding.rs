@@ -18,7 +18,7 @@ fn a_lease_lasts_as_long_as_the_least_patient_program_waits() {
     let scene = Scene::new();
     let guard = scene.lock().lock().unwrap();
     assert_eq!(guard.remaining(), LEASE);
-    scene.clock.advance(LEASE - SECOND);
+    scene.clock.advance(LEASE.saturating_sub(SECOND));
     guard.verify().unwrap();
     guard.refresh().unwrap();
     assert_eq!(guard.remaining(), LEASE);

@@ -65,8 +65,7 @@ impl Crew {
     fn wait(&mut self, limit: Duration) -> bool {
         let begun = Instant::now();
         loop {
-            let all_ended =
-                self.workers.iter_mut().fold(true, |all, worker| worker.ended(false) && all);
+            let all_ended = self.workers.iter_mut().all(|worker| worker.ended(false));
             if all_ended || begun.elapsed() > limit {
                 return all_ended;
             }
