@@ -191,9 +191,9 @@ impl fmt::Display for Obstacle {
             Obstacle::NotALock => write!(f, "what has that name is no lock"),
             Obstacle::Unreadable(error) => write!(f, "held by someone unknown: {error}"),
             Obstacle::Queue => write!(f, "others on this host are before us"),
-            Obstacle::Dotlock(dotlock) => write!(f, "it has {dotlock}"),
+            Obstacle::Dotlock(dotlock) => write!(f, "held with {dotlock}"),
             Obstacle::CannotBreakDotlock(dotlock, error) => {
-                write!(f, "it has {dotlock}, which may not be removed: {error}")
+                write!(f, "held with {dotlock}, which may not be removed: {error}")
             }
             Obstacle::Fcntl(Some(pid)) => write!(f, "locked by fcntl(2), by process {pid}"),
             Obstacle::Fcntl(None) => write!(f, "locked by fcntl(2)"),

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use crate::exit::Failure;
 use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
-use crate::{break_lock, completions, doctor, exit, list, man, status, sweep};
+use crate::{break_lock, completions, doctor, exit, list, mailbox, man, status, sweep};
 
 /// Run commands under a lock in a shared directory
 ///
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     List(list::Args),
     Break(break_lock::Args),
     Sweep(sweep::Args),
+    Mailbox(mailbox::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -53,6 +54,7 @@ impl Command {
             Command::List(args) => list::list(args),
             Command::Break(args) => break_lock::break_lock(args),
             Command::Sweep(args) => sweep::sweep(args),
+            Command::Mailbox(args) => mailbox::mailbox(args),
             Command::Doctor(args) => doctor::doctor(args),
             Command::Completions(args) => completions::completions(args),
             Command::Man(args) => man::man(args),

@@ -22,7 +22,7 @@ fn stdout(command: &mut Command) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 14] = [
     "run",
     "acquire",
     "refresh",
@@ -33,6 +33,7 @@ const SUBCOMMANDS: [&str; 13] = [
     "list",
     "break",
     "sweep",
+    "mailbox",
     "doctor",
     "completions",
     "man",

@@ -102,7 +102,7 @@ impl MailboxLock {
     ///     false
     /// });
     /// assert!(refused.is_err());
-    /// assert_eq!(seen, "it has a dotlock of Dovecot, process 4711 on elsewhere");
+    /// assert_eq!(seen, "held with a dotlock of Dovecot, process 4711 on elsewhere");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -156,7 +156,7 @@ impl MailboxLock {
     /// assert!(lock.obstacles()?.is_empty());
     /// let guard = lock.lock()?;
     /// for obstacle in lock.obstacles()? {
-    ///     println!("{obstacle}"); // it has a dotlock of dotlockfile or one of its kind
+    ///     println!("{obstacle}"); // held with a dotlock of dotlockfile or one of its kind
     /// }
     /// # Ok::<(), linklock::Error>(())
     /// ```

@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::io;
 use std::time::{Duration, Instant};
 
-use linklock::{Error, LockGuard};
+use linklock::Error;
 use nix::sys::signal::Signal;
 
 use super::child::{Change, Child};
-use super::{Args, OnLost};
+use super::guard::Guard;
+use super::{Limits, OnLost};
 use crate::events::{Event, Events};
 use crate::message::say;
 use crate::time;
@@ -39,20 +40,21 @@ pub(crate) struct Outcome {
 /// Attends to the command until it has ended.
 pub(crate) fn attend(
     child: Child,
-    guards: &[LockGuard],
+    guards: &[impl Guard],
     events: &Events,
-    args: &Args,
+    limits: &Limits,
+    clock_slop: Duration,
 ) -> io::Result<Outcome> {
     let begun = Instant::now();
     let mut watch = Watch {
         child,
         guards,
-        on_lost: args.on_lost,
+        on_lost: limits.on_lost,
         begun,
-        limit: args.max_runtime.and_then(|limit| begun.checked_add(limit)),
-        kill_after: args.kill_after,
-        grace: GRACE.min(args.lock.clock_slop / 2),
-        late: LATE.min(args.lock.clock_slop / 10),
+        limit: limits.max_runtime.and_then(|limit| begun.checked_add(limit)),
+        kill_after: limits.kill_after,
+        grace: GRACE.min(clock_slop / 2),
+        late: LATE.min(clock_slop / 10),
         kill_at: None,
         overdue_since: None,
         outcome: Outcome::default(),
@@ -78,13 +80,13 @@ pub(crate) fn attend(
 }
 
 /// For how much longer all of the leases run.
-fn remaining(guards: &[LockGuard]) -> Duration {
-    guards.iter().map(LockGuard::remaining).min().unwrap_or_default()
+fn remaining(guards: &[impl Guard]) -> Duration {
+    guards.iter().map(Guard::remaining).min().unwrap_or_default()
 }
 
-struct Watch<'a> {
+struct Watch<'a, G> {
     child: Child,
-    guards: &'a [LockGuard],
+    guards: &'a [G],
     on_lost: OnLost,
     begun: Instant,
     limit: Option<Instant>,
@@ -98,7 +100,7 @@ struct Watch<'a> {
     outcome: Outcome,
 }
 
-impl Watch<'_> {
+impl<G: Guard> Watch<'_, G> {
     /// For how long nothing needs to be done unless something happens.
     fn next_look(&self) -> Duration {
         let now = Instant::now();
@@ -166,7 +168,7 @@ impl Watch<'_> {
         if self.outcome.is_lost || !remaining(self.guards).is_zero() {
             return self.child.go_on();
         }
-        match self.guards.iter().try_for_each(LockGuard::refresh) {
+        match self.guards.iter().try_for_each(Guard::refresh) {
             Err(error) if remaining(self.guards).is_zero() => self.lost_while_stopped(&error),
             _ => self.child.go_on(),
         }

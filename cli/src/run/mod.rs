@@ -2,6 +2,7 @@
 
 mod attend;
 mod child;
+mod guard;
 pub(crate) mod shim;
 mod terminal;
 pub(crate) mod warden;
@@ -17,6 +18,7 @@ use linklock::{Lock, LockGuard};
 
 use self::attend::{Outcome, attend};
 use self::child::Child;
+use self::guard::Guard;
 use crate::contend;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
@@ -64,6 +66,16 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
     lifetime: Duration,
 
+    #[command(flatten)]
+    limits: Limits,
+
+    #[command(flatten)]
+    lock: LockOptions,
+}
+
+/// How long COMMAND may run, and what becomes of it
+#[derive(clap::Args, Debug)]
+pub(crate) struct Limits {
     /// Stop COMMAND if it runs for longer than this
     #[arg(long, value_name = "DURATION", value_parser = time::parse)]
     max_runtime: Option<Duration>,
@@ -79,14 +91,11 @@ pub(crate) struct Args {
     /// What to do if the lock is lost while COMMAND runs
     #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
     on_lost: OnLost,
-
-    #[command(flatten)]
-    lock: LockOptions,
 }
 
 /// What becomes of a command whose lock is lost
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum OnLost {
+pub(crate) enum OnLost {
     /// Stop it
     #[default]
     Kill,
@@ -98,19 +107,34 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let locks = build_all(args)?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
+    let variables = environment(&guards);
+    let (slop, verbose) = (args.lock.clock_slop, args.contention.patience.verbose);
+    run_under(guards, &args.command, variables, &events, &args.limits, slop, verbose)
+}
+
+/// Runs a command while these are held, and kept alive. Others respect them for the clock slop after
+/// their leases have ended.
+pub(crate) fn run_under<G: Guard>(
+    guards: Vec<G>,
+    command: &[OsString],
+    variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    events: &Events,
+    limits: &Limits,
+    clock_slop: Duration,
+    verbose: bool,
+) -> Result<u8, Failure> {
     let acquired = Instant::now();
     for guard in &guards {
         guard.keep_alive(events.on_lost())?;
     }
     events.watch_job_control().map_err(Failure::to("watch for signals"))?;
-    let child = Child::start(&args.command, environment(&guards))
-        .map_err(Failure::to("start the command"))?;
-    let mut outcome =
-        attend(child, &guards, &events, args).map_err(Failure::to("wait for the command"))?;
-    if let Some(least) = args.min_hold {
-        hold_on(acquired, least, &events, &mut outcome);
+    let child = Child::start(command, variables).map_err(Failure::to("start the command"))?;
+    let mut outcome = attend(child, &guards, events, limits, clock_slop)
+        .map_err(Failure::to("wait for the command"))?;
+    if let Some(least) = limits.min_hold {
+        hold_on(acquired, least, events, &mut outcome);
     }
-    release(guards, args.contention.patience.verbose, &mut outcome);
+    release(guards, verbose, &mut outcome);
     Ok(match outcome {
         Outcome { is_lost: true, .. } => exit::LOST,
         Outcome { is_overlong: true, .. } => exit::OVERLONG,
@@ -177,7 +201,7 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
 /// what it has done; a lock that just now can't be removed ends with its lease.
-fn release(guards: Vec<LockGuard>, verbose: bool, outcome: &mut Outcome) {
+fn release<G: Guard>(guards: Vec<G>, verbose: bool, outcome: &mut Outcome) {
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
             // The release would hang as the refresh does, and the lease is over anyway.
@@ -186,7 +210,7 @@ fn release(guards: Vec<LockGuard>, verbose: bool, outcome: &mut Outcome) {
         }
         let path = guard.path().to_owned();
         match guard.unlock() {
-            Ok(()) if verbose => say(format_args!("released lock {}", path.display())),
+            Ok(()) if verbose => say(format_args!("released {} {}", G::WHAT, path.display())),
             Ok(()) => {}
             Err(error) if error.is_lost() => {
                 if !std::mem::replace(&mut outcome.is_lost, true) {

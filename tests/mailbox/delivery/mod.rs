@@ -10,6 +10,7 @@
 //! is not in the rounds in which writers are killed, where it could spoil what others have delivered.
 
 mod crew;
+mod figures;
 mod message;
 mod peers;
 mod verdict;
@@ -28,6 +29,7 @@ use tempfile::tempdir;
 use crate::common::elsewhere::{arrived, go_as_ordinary_user, is_root, open_to_all};
 use crate::scene::{JumpingClock, REST};
 use crew::Crew;
+use figures::Figures;
 use message::Message;
 use peers::{Peer, Program, kept_from_breaking};
 use verdict::Ledger;
@@ -75,16 +77,18 @@ fn mailboxes(dir: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 fn deliver_to_all(dir: &Path) -> String {
-    thread::scope(|threads| {
+    let figures = thread::scope(|threads| {
         let all: Vec<_> = mailboxes(dir).map(|dir| threads.spawn(move || deliver(&dir))).collect();
-        all.into_iter().map(|one| one.join().unwrap()).collect()
-    })
+        all.into_iter().map(|one| one.join().unwrap()).fold(Figures::default(), Figures::plus)
+    });
+    assert!(figures.killed > 0, "nobody was killed");
+    figures.to_string()
 }
 
-/// Delivers, and says how that went.
-fn deliver(dir: &Path) -> String {
-    let peers: Vec<Peer> =
-        Program::ALL.into_iter().filter_map(|program| Peer::find(program, dir)).collect();
+/// Delivers to one mailbox, and says how that went.
+fn deliver(dir: &Path) -> Figures {
+    let peers = Program::ALL.into_iter().filter_map(|program| Peer::find(program, dir));
+    let peers: Vec<Peer> = peers.collect();
     let mortal: Vec<&Peer> = peers.iter().filter(|peer| peer.program.may_be_killed()).collect();
     let mut ledger = Ledger::default();
     let mut broken = BTreeMap::new();
@@ -108,19 +112,9 @@ fn deliver(dir: &Path) -> String {
         ledger.acknowledge(message);
         round += 1;
     }
-    let verdict = ledger.judge(&fs::read(dir.join("mbox")).unwrap());
-    assert!(verdict.complaints.is_empty(), "{:#?}", verdict.complaints);
-    assert!(verdict.killed > 0, "nobody was killed");
-    let verdict::Verdict { acknowledged, killed, whole_though_killed, partial, refused, .. } =
-        verdict;
-    format!(
-        "{acknowledged} messages by {} programs in {round} rounds: all there once and whole. \
-         {refused} refused: not there. Of {killed} whose writers were killed, {whole_though_killed} are \
-         there and {partial} in part. Stale dotlocks ended: {broken:?}. dotlockfile was kept from \
-         breaking {} live ones.\n",
-        peers.len(),
-        kept_from_breaking(dir),
-    )
+    let (figures, complaints) = ledger.judge(&fs::read(dir.join("mbox")).unwrap());
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    Figures { broken, kept_from_breaking: kept_from_breaking(dir), rounds: round, ..figures }
 }
 
 /// Ends the dotlock that the dead have left, if any, by rule, and says of what kind it was.

@@ -55,10 +55,11 @@ impl Program {
     fn delivery(self) -> &'static str {
         match self {
             Program::Ours => r#"./deliver mbox <"$m""#,
-            // Tries once a second, for longer than the test takes.
+            // By itself it tries again after one second, two, three and so on.
             Program::Dotlockfile => {
-                r#"LD_PRELOAD=./polite.so SHIM_NOTES=polite.log ./dotlockfile -l -i 1 -r 1000 mbox.lock &&
-                   cat "$m" >>mbox && ./dotlockfile -u mbox.lock"#
+                r#"until LD_PRELOAD=./polite.so SHIM_NOTES=polite.log ./dotlockfile -l -r 0 mbox.lock; do
+                       sleep 0.1
+                   done && cat "$m" >>mbox && ./dotlockfile -u mbox.lock"#
             }
             Program::Procmail => r#"procmail -t ./procmailrc <"$m""#,
             // After ten tries, a second apart, mutt 2.2.12 says that it has the lock when it has not;

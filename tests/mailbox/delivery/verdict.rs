@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::crew::Crew;
+use super::figures::Figures;
 use super::message::Message;
 
 /// What workers have said of their messages.
@@ -15,16 +16,6 @@ pub(crate) struct Ledger {
     refused: Vec<Message>,
     /// In how many rounds there were kills: each leaves one unfinished message at most.
     rounds_with_kills: usize,
-}
-
-#[derive(Debug)]
-pub(crate) struct Verdict {
-    pub(crate) acknowledged: usize,
-    pub(crate) killed: usize,
-    pub(crate) whole_though_killed: usize,
-    pub(crate) partial: usize,
-    pub(crate) refused: usize,
-    pub(crate) complaints: Vec<String>,
 }
 
 /// What a parser finds in a mailbox.
@@ -64,7 +55,8 @@ impl Ledger {
         self.rounds_with_kills += usize::from(with_kills);
     }
 
-    pub(crate) fn judge(self, mailbox: &[u8]) -> Verdict {
+    /// What there is to be told of a mailbox, and what is wrong with it.
+    pub(crate) fn judge(self, mailbox: &[u8]) -> (Figures, Vec<String>) {
         let Ledger { acknowledged, killed, refused, rounds_with_kills } = self;
         let (mut complaints, mut scraps) = (Vec::new(), 0);
         let mut found: HashMap<String, (usize, usize)> = HashMap::new();
@@ -101,14 +93,15 @@ impl Ledger {
         }
         // Whatever is left was acknowledged by nobody: a refusal must be one.
         complaints.extend(found.into_keys().map(|id| format!("nobody has delivered {id}")));
-        Verdict {
+        let figures = Figures {
             acknowledged: acknowledged.len(),
+            refused: refused.len(),
             killed: killed.len(),
             whole_though_killed,
             partial: all_partial,
-            refused: refused.len(),
-            complaints,
-        }
+            ..Figures::default()
+        };
+        (figures, complaints)
     }
 }
 
@@ -167,7 +160,7 @@ mod tests {
         let acknowledged = vec![message("a"), message("b")];
         let (killed, refused) = (vec![message("k")], vec![message("r")]);
         let ledger = Ledger { acknowledged, killed, refused, rounds_with_kills: 1 };
-        ledger.judge(mailbox.as_bytes()).complaints
+        ledger.judge(mailbox.as_bytes()).1
     }
 
     #[test]
