@@ -390,18 +390,6 @@ fn forced_attributes(path: &Path) -> io::Result<Attr> {
     }
 }
 
-/// What fcntl(2) is told of a lock on the whole of a file.
-pub(crate) fn whole_file(kind: libc::c_int) -> libc::flock {
-    // SAFETY: a flock is all integers, for which zeroes are valid: from the start of the file
-    // (SEEK_SET) to wherever it ends.
-    #[allow(unsafe_code)]
-    let mut range = unsafe { std::mem::zeroed::<libc::flock>() };
-    #[allow(clippy::cast_possible_truncation)] // F_RDLCK, F_WRLCK or F_UNLCK
-    let kind = kind as libc::c_short;
-    range.l_type = kind;
-    range
-}
-
 /// A file's time, clamped to what [`SystemTime`] can hold: whoever owns a file can give it any.
 fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));

@@ -6,12 +6,25 @@ use std::io;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
-use crate::fs::whole_file;
-
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use FcntlArg::{F_GETLK as GET, F_SETLK as SET};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use FcntlArg::{F_OFD_GETLK as GET, F_OFD_SETLK as SET};
+
+/// What fcntl(2) is told of a lock on a whole file, however long it grows.
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    #[allow(clippy::cast_possible_truncation)] // F_WRLCK or F_UNLCK, and SEEK_SET
+    let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
+    libc::flock {
+        l_type,
+        l_whence,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0, // as fcntl(2) wants it for a lock by open file description
+        #[cfg(target_os = "freebsd")]
+        l_sysid: 0,
+    }
+}
 
 /// Locks the whole file for writing, and says whether that could be done at once. The file must be
 /// open for writing.

@@ -18,50 +18,37 @@ pub(crate) trait Guard {
     fn unlock(self) -> Result<(), Error>;
 }
 
-impl Guard for LockGuard {
-    const WHAT: &str = "lock";
+/// By their methods of the same names.
+macro_rules! guard {
+    ($guard:ty, $what:literal) => {
+        impl Guard for $guard {
+            const WHAT: &str = $what;
 
-    fn path(&self) -> &Path {
-        self.path()
-    }
+            fn path(&self) -> &Path {
+                self.path()
+            }
 
-    fn remaining(&self) -> Duration {
-        self.remaining()
-    }
+            fn remaining(&self) -> Duration {
+                self.remaining()
+            }
 
-    fn refresh(&self) -> Result<(), Error> {
-        self.refresh()
-    }
+            fn refresh(&self) -> Result<(), Error> {
+                self.refresh()
+            }
 
-    fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
-        self.keep_alive(on_lost)
-    }
+            fn keep_alive(
+                &self,
+                on_lost: impl FnOnce(Error) + Send + 'static,
+            ) -> Result<(), Error> {
+                self.keep_alive(on_lost)
+            }
 
-    fn unlock(self) -> Result<(), Error> {
-        self.unlock()
-    }
+            fn unlock(self) -> Result<(), Error> {
+                self.unlock()
+            }
+        }
+    };
 }
 
-impl Guard for MailboxGuard {
-    const WHAT: &str = "mailbox";
-
-    fn path(&self) -> &Path {
-        self.path()
-    }
-
-    fn remaining(&self) -> Duration {
-        self.remaining()
-    }
-
-    fn refresh(&self) -> Result<(), Error> {
-        self.refresh()
-    }
-
-    fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
-        self.keep_alive(on_lost)
-    }
-
-    fn unlock(self) -> Result<(), Error> {
-        self.unlock()
-    }
-}
+guard!(LockGuard, "lock");
+guard!(MailboxGuard, "mailbox");
