@@ -38,8 +38,17 @@ pub enum DotlockKind {
 }
 
 impl DotlockKind {
-    /// What kind of dotlock has this content and mode; `None` if none has.
-    pub(crate) fn parse(content: &[u8], permissions: u32) -> Option<DotlockKind> {
+    /// What kind of dotlock has this content and mode; `None` if none has. Of a file that is not
+    /// empty, only the content counts.
+    ///
+    /// ```
+    /// use linklock::mailbox::DotlockKind;
+    ///
+    /// assert_eq!(DotlockKind::parse(b"4711\n", 0o644), Some(DotlockKind::LiblockfilePid(4711)));
+    /// assert_eq!(DotlockKind::parse(b"save me", 0o644), None);
+    /// ```
+    #[must_use]
+    pub fn parse(content: &[u8], permissions: u32) -> Option<DotlockKind> {
         match content {
             b"" if matches!(permissions & 0o777, 0) => return Some(DotlockKind::Sealed),
             b"" => return Some(DotlockKind::Empty),
@@ -62,6 +71,15 @@ impl DotlockKind {
     pub fn pid(&self) -> Option<u32> {
         match self {
             DotlockKind::LiblockfilePid(pid) | DotlockKind::Dovecot(pid, _) => Some(*pid),
+            _ => None,
+        }
+    }
+
+    /// The host that it names, if it names one, as that calls itself.
+    #[must_use]
+    pub fn host(&self) -> Option<&OsStr> {
+        match self {
+            DotlockKind::Dovecot(_, host) => Some(host),
             _ => None,
         }
     }

@@ -77,7 +77,7 @@ fn it_is_locked_for_others_and_status_says_so() {
     assert_eq!(all["is_locked"], true);
     assert_eq!(all["locks"][0]["by"], "fcntl");
     assert_eq!(all["locks"][1]["by"], "dotlock");
-    assert_eq!(all["locks"][1]["format"], "liblockfile");
+    assert_eq!(all["locks"][1]["format"], "dotlockfile");
 
     let (code, said) = outcome(&mut spool.run_sh(&["--no-wait"], "echo in"));
     assert_eq!(code, 75, "{said}");

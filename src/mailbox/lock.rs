@@ -145,7 +145,8 @@ impl MailboxLock {
     }
 
     /// What keeps others from the mailbox now; nothing if it is free. Takes no lock and changes
-    /// nothing. Who holds the fcntl(2) lock can be told if the mailbox can be read.
+    /// nothing. The mailbox must be readable, since who holds its fcntl(2) lock can't be told
+    /// otherwise.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use linklock::Obstacle;
-use linklock::mailbox::{Dotlock, DotlockKind};
 use serde::Serialize;
 
 use super::Mailbox;
 use crate::exit::Failure;
 use crate::message::{self, json, printable};
+use crate::status::foreign::dotlock_format;
 use crate::status::{alive, text};
 use crate::time;
 
@@ -90,8 +90,8 @@ impl Locked {
         match obstacle {
             Obstacle::Fcntl(pid) => Locked { pid: *pid, ..empty },
             Obstacle::Dotlock(dotlock) => Locked {
-                format: format(dotlock),
-                host: host(dotlock),
+                format: dotlock_format(dotlock.kind()),
+                host: dotlock.kind().host().map(|host| host.to_string_lossy().into_owned()),
                 pid: dotlock.kind().pid(),
                 alive: alive(dotlock.life()),
                 changed_at: time::date(dotlock.changed_at()),
@@ -107,24 +107,6 @@ impl Locked {
             },
             _ => empty,
         }
-    }
-}
-
-fn format(dotlock: &Dotlock) -> Option<&'static str> {
-    match dotlock.kind() {
-        DotlockKind::Liblockfile | DotlockKind::LiblockfilePid(_) => Some("liblockfile"),
-        DotlockKind::Procmail => Some("procmail"),
-        DotlockKind::Dovecot(..) => Some("dovecot"),
-        DotlockKind::Sealed => Some("mutt"),
-        DotlockKind::Empty => Some("exim"),
-        _ => None,
-    }
-}
-
-fn host(dotlock: &Dotlock) -> Option<String> {
-    match dotlock.kind() {
-        DotlockKind::Dovecot(_, host) => Some(host.to_string_lossy().into_owned()),
-        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `linklock status`: who holds a lock.
 
-mod foreign;
+pub(crate) mod foreign;
 mod peers;
 mod show;
 
