@@ -350,7 +350,7 @@ fn link(claim: &Claim) -> Result<Link, Error> {
 }
 
 /// What link(2) says where there are no hard links, or no more of them.
-fn has_no_links(error: &io::Error) -> bool {
+pub(crate) fn has_no_links(error: &io::Error) -> bool {
     let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
     error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
 }

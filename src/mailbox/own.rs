@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
+use crate::acquire::has_no_links;
 use crate::context::is_gone;
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, FileId, attributes};
@@ -67,6 +68,9 @@ impl OwnDotlock {
                     return Ok(Making::Taken);
                 }
                 (Ok(false), Err(error)) if is_gone(&error) => {} // swept
+                (Ok(false), Err(error)) if !has_no_links(&error) => {
+                    return Err(Error::io(Operation::Link, &site.dotlock)(error));
+                }
                 (Ok(false), Err(error)) => {
                     let (path, claim) = (site.dotlock.clone(), first_name);
                     return Err(Error::NoHardLinks { path, claim, error: Some(error) });
