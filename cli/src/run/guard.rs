@@ -9,7 +9,7 @@ use linklock::{Error, LockGuard};
 /// Something that is held by a lease.
 pub(crate) trait Guard {
     /// What it is, in messages.
-    const WHAT: &str;
+    const WHAT: &'static str;
 
     fn path(&self) -> &Path;
     fn remaining(&self) -> Duration;
@@ -22,7 +22,7 @@ pub(crate) trait Guard {
 macro_rules! guard {
     ($guard:ty, $what:literal) => {
         impl Guard for $guard {
-            const WHAT: &str = $what;
+            const WHAT: &'static str = $what;
 
             fn path(&self) -> &Path {
                 self.path()
