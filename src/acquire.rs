@@ -8,6 +8,7 @@
 //! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -38,6 +39,33 @@ pub(crate) enum Patience<'a> {
 
 /// After how long patience that depends on something else is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+impl Patience<'_> {
+    /// For how long to wait before it is to be asked again; nothing once it has ended.
+    pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
+        match self {
+            Patience::None => Duration::ZERO,
+            Patience::For(limit) => limit.saturating_sub(waited),
+            Patience::While(go_on) => {
+                if go_on(obstacle) {
+                    ASK_AGAIN
+                } else {
+                    Duration::ZERO
+                }
+            }
+            Patience::Endless => Duration::MAX,
+        }
+    }
+
+    /// How it is told that it has ended.
+    pub(crate) fn ended(&self, path: PathBuf, waited: Duration, obstacle: Obstacle) -> Error {
+        let obstacle = Box::new(obstacle);
+        match self {
+            Patience::None => Error::Held { path, obstacle },
+            _ => Error::TimedOut { path, waited, obstacle },
+        }
+    }
+}
 
 /// How often to try for a lock that looks free before a pause is due all the same.
 const AT_ONCE: u64 = 4;
@@ -245,18 +273,8 @@ impl Contender<'_> {
     /// For how long to wait before patience is to be asked again; `None` once it has ended.
     fn time_left(&mut self, context: &Context, obstacle: &Obstacle) -> Option<Duration> {
         self.has_waited = true;
-        let left = match &mut self.patience {
-            Patience::None => Duration::ZERO,
-            Patience::For(limit) => limit.saturating_sub(context.now().saturating_sub(self.begun)),
-            Patience::While(go_on) => {
-                if go_on(obstacle) {
-                    ASK_AGAIN
-                } else {
-                    Duration::ZERO
-                }
-            }
-            Patience::Endless => Duration::MAX,
-        };
+        let waited = context.now().saturating_sub(self.begun);
+        let left = self.patience.left(waited, obstacle);
         (!left.is_zero()).then_some(left)
     }
 
@@ -266,11 +284,7 @@ impl Contender<'_> {
             Obstacle::Queue => who_holds(context).map_or(Obstacle::Queue, Obstacle::Holder),
             other => other,
         };
-        let (path, obstacle) = (context.lock().to_owned(), Box::new(obstacle));
-        match self.patience {
-            Patience::None => Error::Held { path, obstacle },
-            _ => Error::TimedOut { path, waited, obstacle },
-        }
+        self.patience.ended(context.lock().to_owned(), waited, obstacle)
     }
 }
 
@@ -336,7 +350,7 @@ fn link(claim: &Claim) -> Result<Link, Error> {
 }
 
 /// What link(2) says where there are no hard links, or no more of them.
-fn has_no_links(error: &io::Error) -> bool {
+pub(crate) fn has_no_links(error: &io::Error) -> bool {
     let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
     error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
 }

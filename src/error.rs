@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::dotlock::Dotlock;
 use crate::holder::{Holder, Obstacle, Rounded};
 
 /// What went wrong, where, and who is in the way.
@@ -114,6 +115,18 @@ pub enum Error {
         pid: u32,
     },
 
+    /// Locking a mailbox takes a permission that is missing.
+    #[error("mailbox {} can't be locked: {missing}: {error}", path.display())]
+    #[non_exhaustive]
+    Denied {
+        /// The mailbox.
+        path: PathBuf,
+        /// Which permission, to what, and who has it.
+        missing: String,
+        /// What the system said.
+        error: io::Error,
+    },
+
     /// A file operation failed.
     #[error("failed to {operation} {}: {error}", path.display())]
     #[non_exhaustive]
@@ -137,6 +150,8 @@ pub enum Successor {
     Holder(Box<Holder>),
     /// Something that is no lock, or can't be read.
     Stranger,
+    /// Of a mailbox: another program's dotlock.
+    Dotlock(Box<Dotlock>),
 }
 
 impl fmt::Display for Successor {
@@ -145,6 +160,7 @@ impl fmt::Display for Successor {
             Successor::Nobody => write!(f, "the lock file is gone"),
             Successor::Holder(holder) => write!(f, "it is held by {holder}"),
             Successor::Stranger => write!(f, "something else has its name"),
+            Successor::Dotlock(dotlock) => write!(f, "the mailbox has {dotlock}"),
         }
     }
 }
@@ -175,6 +191,10 @@ pub enum Operation {
     Resolve,
     /// Start the thread that keeps locks alive.
     KeepAlive,
+    /// Open a mailbox.
+    Open,
+    /// Lock a mailbox by fcntl(2).
+    FcntlLock,
 }
 
 impl fmt::Display for Operation {
@@ -191,6 +211,8 @@ impl fmt::Display for Operation {
             Operation::HostName => "find the host name for",
             Operation::Resolve => "find the directory of",
             Operation::KeepAlive => "start a thread to keep alive",
+            Operation::Open => "open",
+            Operation::FcntlLock => "lock by fcntl(2)",
         })
     }
 }
@@ -208,6 +230,7 @@ impl Error {
             | Error::Invalid { path, .. }
             | Error::NoHardLinks { path, .. }
             | Error::NoSuchOwner { path, .. }
+            | Error::Denied { path, .. }
             | Error::Io { path, .. } => path,
         }
     }
@@ -226,7 +249,7 @@ impl Error {
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {
-            Error::Io { error, .. } => Some(error),
+            Error::Io { error, .. } | Error::Denied { error, .. } => Some(error),
             Error::Expired { error, .. } | Error::NoHardLinks { error, .. } => error.as_ref(),
             _ => None,
         }
@@ -264,7 +287,7 @@ impl From<Error> for io::Error {
             Error::Invalid { .. } => io::ErrorKind::InvalidInput,
             Error::NoHardLinks { .. } => io::ErrorKind::Unsupported,
             Error::NoSuchOwner { .. } => io::ErrorKind::NotFound,
-            Error::Io { error, .. } => error.kind(),
+            Error::Io { error, .. } | Error::Denied { error, .. } => error.kind(),
             Error::Lost { .. } | Error::Expired { .. } => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

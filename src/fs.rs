@@ -39,6 +39,9 @@ pub(crate) struct Attr {
     pub(crate) nlink: u64,
     /// Whether it is a plain file, rather than a directory, a symbolic link, a FIFO ...
     pub(crate) is_file: bool,
+    /// Who may do what: the mode's last twelve bits.
+    pub(crate) permissions: u32,
+    pub(crate) size: u64,
     /// When the lease ends, as whoever touched the file has said.
     pub(crate) mtime: SystemTime,
     /// When the inode was last changed, stamped by the server's own clock.
@@ -316,7 +319,11 @@ fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
     time.duration_since(UNIX_EPOCH).map(TimeSpec::from_duration).map_err(io::Error::other)
 }
 
-fn attributes(file: &File) -> io::Result<Attr> {
+/// The bits of a mode that are not a file's type, see inode(7).
+const PERMISSIONS: u32 = 0o7777;
+
+/// The attributes of an open file, which an NFS client may have cached.
+pub(crate) fn attributes(file: &File) -> io::Result<Attr> {
     file.metadata().map(|meta| Attr::of(&meta))
 }
 
@@ -326,6 +333,8 @@ impl Attr {
             id: FileId { dev: meta.dev(), ino: meta.ino() },
             nlink: meta.nlink(),
             is_file: meta.is_file(),
+            permissions: meta.mode() & PERMISSIONS,
+            size: meta.size(),
             mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
             ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
         }
@@ -362,6 +371,8 @@ fn forced_attributes(path: &Path) -> io::Result<Attr> {
         },
         nlink: u64::from(stat.stx_nlink),
         is_file: u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG,
+        permissions: u32::from(stat.stx_mode) & PERMISSIONS,
+        size: stat.stx_size,
         mtime: timestamp(stat.stx_mtime.tv_sec, i64::from(stat.stx_mtime.tv_nsec)),
         ctime: timestamp(stat.stx_ctime.tv_sec, i64::from(stat.stx_ctime.tv_nsec)),
     })

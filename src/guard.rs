@@ -98,7 +98,7 @@ impl LockGuard {
         let refreshed = self.tenure.refresh();
         if self.tenure.is_ours() {
             if let Some(kept) = &*self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) {
-                kept.reschedule(&self.tenure);
+                kept.reschedule(&*self.tenure);
             }
         }
         refreshed

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::dotlock::Dotlock;
 use crate::process::Life;
 
 /// Whoever held the lock when it was looked at, or waited for it
@@ -161,6 +162,12 @@ pub enum Obstacle {
     Unreadable(io::Error),
     /// Nothing but others of this host, who have waited for longer: the lock is released to them.
     Queue,
+    /// Of a mailbox: a dotlock that may not be ended, or not yet.
+    Dotlock(Dotlock),
+    /// Of a mailbox: a dotlock that could be ended, if that were permitted.
+    CannotBreakDotlock(Dotlock, io::Error),
+    /// Of a mailbox: another program's fcntl(2) lock. Its process, if the system says which.
+    Fcntl(Option<u32>),
 }
 
 impl Obstacle {
@@ -169,7 +176,7 @@ impl Obstacle {
     pub fn holder(&self) -> Option<&Holder> {
         match self {
             Obstacle::Holder(holder) | Obstacle::CannotBreak(holder, _) => Some(holder),
-            Obstacle::NotALock | Obstacle::Unreadable(_) | Obstacle::Queue => None,
+            _ => None,
         }
     }
 }
@@ -184,6 +191,12 @@ impl fmt::Display for Obstacle {
             Obstacle::NotALock => write!(f, "what has that name is no lock"),
             Obstacle::Unreadable(error) => write!(f, "held by someone unknown: {error}"),
             Obstacle::Queue => write!(f, "others on this host are before us"),
+            Obstacle::Dotlock(dotlock) => write!(f, "held with {dotlock}"),
+            Obstacle::CannotBreakDotlock(dotlock, error) => {
+                write!(f, "held with {dotlock}, which may not be removed: {error}")
+            }
+            Obstacle::Fcntl(Some(pid)) => write!(f, "locked by fcntl(2), by process {pid}"),
+            Obstacle::Fcntl(None) => write!(f, "locked by fcntl(2)"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,51 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What is called, once, when a lock is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
 
+/// A lock that can be kept alive.
+pub(crate) trait Leased: Send + Sync {
+    /// Makes the lease a whole lifetime from now.
+    fn refresh(&self) -> Result<(), Error>;
+    /// How much of the lease is left.
+    fn remaining(&self) -> Duration;
+    /// For how long the lease has been over.
+    fn overdue(&self) -> Duration;
+    fn lifetime(&self) -> Duration;
+    fn path(&self) -> &Path;
+    /// The file system that a refresh may hang on.
+    fn dev(&self) -> u64;
+    fn clock(&self) -> &Arc<dyn Clock>;
+}
+
+impl Leased for Tenure {
+    fn refresh(&self) -> Result<(), Error> {
+        self.refresh()
+    }
+
+    fn remaining(&self) -> Duration {
+        self.remaining()
+    }
+
+    fn overdue(&self) -> Duration {
+        self.overdue()
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.lifetime()
+    }
+
+    fn path(&self) -> &Path {
+        self.context.lock()
+    }
+
+    fn dev(&self) -> u64 {
+        self.file_id().dev
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.context.clock
+    }
+}
+
 /// Keeps a lock alive until it is dropped.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
@@ -28,12 +74,16 @@ pub(crate) struct KeepAlive {
 impl KeepAlive {
     /// Refreshes the lock three times in each lifetime. A refresh that fails for the time being
     /// is tried again for as long as the lease runs.
-    pub(crate) fn start(tenure: &Arc<Tenure>, on_lost: OnLost) -> io::Result<KeepAlive> {
+    pub(crate) fn start<L>(leased: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
+    where
+        L: Leased + 'static,
+    {
         // Held until the lock is added: a keeper without any ends.
         let mut keepers = lock(&KEEPERS);
-        let keeper = Keeper::of(tenure, &mut keepers)?;
-        let due = next_refresh(tenure);
-        let ward = Ward { tenure: Arc::downgrade(tenure), due, trouble: None, on_lost };
+        let keeper = Keeper::of(&**leased, &mut keepers)?;
+        let due = next_refresh(&**leased);
+        let weak = Arc::downgrade(leased);
+        let ward = Ward { leased: weak, due, trouble: None, on_lost };
         let number = lock(&keeper.wards).add(ward);
         keeper.changed.notify_one();
         Ok(KeepAlive { keeper, number })
@@ -42,14 +92,14 @@ impl KeepAlive {
 
 impl KeepAlive {
     /// The lease was changed: keep to the new one.
-    pub(crate) fn reschedule(&self, tenure: &Tenure) {
-        lock(&self.keeper.wards).schedule(self.number, next_refresh(tenure));
+    pub(crate) fn reschedule(&self, leased: &dyn Leased) {
+        lock(&self.keeper.wards).schedule(self.number, next_refresh(leased));
         self.keeper.changed.notify_one();
     }
 }
 
-fn next_refresh(tenure: &Tenure) -> Duration {
-    tenure.context.now() + tenure.lifetime() / 3
+fn next_refresh(leased: &dyn Leased) -> Duration {
+    leased.clock().now() + leased.lifetime() / 3
 }
 
 impl Drop for KeepAlive {
@@ -85,7 +135,7 @@ struct Wards {
 
 /// A lock to be kept alive.
 struct Ward {
-    tenure: Weak<Tenure>,
+    leased: Weak<dyn Leased>,
     due: Duration,
     /// What kept the last refresh from succeeding.
     trouble: Option<io::Error>,
@@ -121,8 +171,8 @@ impl Wards {
 
 impl Keeper {
     /// The keeper for the lock's file system, with a thread that runs.
-    fn of(tenure: &Tenure, keepers: &mut Vec<Arc<Keeper>>) -> io::Result<Arc<Keeper>> {
-        let (pid, dev, clock) = (process_id(), tenure.file_id().dev, &tenure.context.clock);
+    fn of(leased: &dyn Leased, keepers: &mut Vec<Arc<Keeper>>) -> io::Result<Arc<Keeper>> {
+        let (pid, dev, clock) = (process_id(), leased.dev(), leased.clock());
         let fits = |keeper: &&Arc<Keeper>| {
             keeper.pid == pid && keeper.dev == dev && Arc::ptr_eq(&keeper.clock, clock)
         };
@@ -140,9 +190,9 @@ impl Keeper {
 
     fn run(self: Arc<Keeper>) {
         while let Some(number) = self.next_due() {
-            let ward = lock(&self.wards).all.get(&number).map(|ward| ward.tenure.clone());
-            if let Some(tenure) = ward.and_then(|tenure| tenure.upgrade()) {
-                self.refresh(number, &tenure);
+            let ward = lock(&self.wards).all.get(&number).map(|ward| ward.leased.clone());
+            if let Some(leased) = ward.and_then(|leased| leased.upgrade()) {
+                self.refresh(number, &*leased);
             }
         }
     }
@@ -179,25 +229,25 @@ impl Keeper {
         }
     }
 
-    fn refresh(&self, number: u64, tenure: &Tenure) {
-        let refreshed = tenure.refresh();
+    fn refresh(&self, number: u64, leased: &dyn Leased) {
+        let refreshed = leased.refresh();
         let now = self.clock.now();
         let mut wards = lock(&self.wards);
         let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept
         let due = match refreshed {
             Ok(()) => {
                 ward.trouble = None;
-                next_refresh(tenure)
+                next_refresh(leased)
             }
-            Err(Error::Io { error, .. }) if !tenure.remaining().is_zero() => {
+            Err(Error::Io { error, .. }) if !leased.remaining().is_zero() => {
                 ward.trouble = Some(error);
-                now + RETRY.min(tenure.lifetime() / 10)
+                now + RETRY.min(leased.lifetime() / 10)
             }
             Err(error) => {
                 let ward = wards.all.remove(&number);
                 drop(wards); // whatever is called may drop the guard
                 if let Some(Ward { on_lost, trouble, .. }) = ward {
-                    on_lost(explain(error, trouble, tenure));
+                    on_lost(explain(error, trouble, leased));
                 }
                 return;
             }
@@ -207,9 +257,9 @@ impl Keeper {
 }
 
 /// A lease that ended because it could not be refreshed is told with what kept it from that.
-fn explain(error: Error, trouble: Option<io::Error>, tenure: &Tenure) -> Error {
-    let path = tenure.context.lock().to_owned();
-    let ago = tenure.overdue();
+fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Leased) -> Error {
+    let path = leased.path().to_owned();
+    let ago = leased.overdue();
     match error {
         Error::Io { error, .. } => Error::Expired { path, ago, error: Some(error) },
         Error::Expired { .. } => Error::Expired { path, ago, error: trouble },

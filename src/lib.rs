@@ -129,6 +129,11 @@
 //! What differs: a claim is made for each acquisition, not for each lock object; the host name is
 //! what gethostname(2) says, without a look-up; and whoever waits keeps its claim's lease ahead.
 //!
+//! # Mailboxes
+//!
+//! An mbox that other mail programs deliver to has to be locked in their way, which is not this one:
+//! see [`mailbox`].
+//!
 //! # Leaking and forking
 //!
 //! A guard that is leaked ([`std::mem::forget`]) keeps its lock until the process ends; a process
@@ -152,6 +157,7 @@
 mod acquire;
 mod claim;
 mod context;
+mod dotlock;
 mod error;
 #[cfg(test)]
 mod faulty;
@@ -163,6 +169,7 @@ mod judge;
 mod keeper;
 mod lease;
 mod lock;
+pub mod mailbox;
 mod names;
 mod options;
 mod process;

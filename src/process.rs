@@ -150,10 +150,11 @@ pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 }
 
 /// What /proc/PID/stat says, see proc(5).
-struct Stat {
+pub(crate) struct Stat {
     state: char,
     threads: u64,
-    started: u64,
+    /// Clock ticks from boot to the start of the process.
+    pub(crate) started: u64,
 }
 
 impl Stat {
@@ -163,7 +164,7 @@ impl Stat {
         Stat::parse(&line[..length])
     }
 
-    fn parse(line: &[u8]) -> Option<Stat> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Stat> {
         // The second field is the command in brackets, which may itself have blanks and brackets.
         let end = line.iter().rposition(|byte| *byte == b')')?;
         let line = std::str::from_utf8(&line[end + 1..]).ok()?;
@@ -176,7 +177,7 @@ impl Stat {
 
     /// Dead but not yet waited for. A leader that has ended before its threads looks the same,
     /// but for their number.
-    fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 }

@@ -243,20 +243,34 @@ pub(crate) enum Caught {
 /// A file that had the lock file's name until it was renamed.
 pub(crate) struct Aside<'a> {
     context: &'a Context,
+    lock: &'a Path,
     path: PathBuf,
     pub(crate) attr: Attr,
 }
 
 /// Takes the lock file away, if it is what it should be. Whoever calls this is in a seat of that
 /// incarnation or holds the lock.
-///
-/// A request that is executed twice, and a peer that keeps to no seats, can make the rename catch
-/// another's lock file. It is put back.
 pub(crate) fn take_away(
     claim: &Claim,
     is_expected: impl FnOnce(&Aside) -> bool,
 ) -> Result<Caught, Error> {
-    let Some(aside) = Aside::put(claim)? else { return Ok(Caught::Nothing) };
+    let context = &claim.context;
+    // A fresh name each time: a request that is repeated late must not find it in use.
+    let path = context.names.aside(&claim.name.nonce, context.random_number());
+    catch(context, context.lock(), path, is_expected)
+}
+
+/// Takes a file away by renaming it to `path`, and looks at what came.
+///
+/// A request that is executed twice, and a peer that keeps to no seats, can make the rename catch
+/// another's lock file. It is put back.
+pub(crate) fn catch(
+    context: &Context,
+    lock: &Path,
+    path: PathBuf,
+    is_expected: impl FnOnce(&Aside) -> bool,
+) -> Result<Caught, Error> {
+    let Some(aside) = Aside::put(context, lock, path)? else { return Ok(Caught::Nothing) };
     let caught = if is_expected(&aside) || !Safeguard::LookAtCatch.stands() {
         Caught::Expected
     } else {
@@ -267,19 +281,19 @@ pub(crate) fn take_away(
     Ok(caught)
 }
 
-impl Aside<'_> {
+impl<'a> Aside<'a> {
     /// Renames the lock file and looks at what came. `None` if nothing did.
-    fn put(claim: &Claim) -> Result<Option<Aside<'_>>, Error> {
-        let context = &*claim.context;
-        let lock = context.lock();
-        // A fresh name each time: a request that is repeated late must not find it in use.
-        let path = context.names.aside(&claim.name.nonce, context.random_number());
+    fn put(
+        context: &'a Context,
+        lock: &'a Path,
+        path: PathBuf,
+    ) -> Result<Option<Aside<'a>>, Error> {
         let renamed = context.fs.rename(lock, &path);
         // If the first of two replies was lost, the second says ENOENT: look at what came.
         // What is there is nobody's to remove but ours: that is worth a second try.
         let caught = context.find(&path).or_else(|_| context.find(&path))?;
         match (caught, renamed) {
-            (Some(attr), _) => Ok(Some(Aside { context, path, attr })),
+            (Some(attr), _) => Ok(Some(Aside { context, lock, path, attr })),
             (None, Err(error)) if !is_gone(&error) => {
                 Err(Error::io(Operation::Rename, lock)(error))
             }
@@ -295,7 +309,7 @@ impl Aside<'_> {
 
     /// Gives a lock file that was caught by mistake its name back.
     fn put_back(&self) -> Result<(), Error> {
-        let lock = self.context.lock();
+        let lock = self.lock;
         let linked = self.context.fs.link(&self.path, lock);
         report!(
             format!("{}", lock.display()),

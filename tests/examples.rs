@@ -1,23 +1,15 @@
 //! The examples do what they say.
 
+mod common;
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use common::example;
 use linklock::Lock;
 use tempfile::tempdir;
-
-/// An example, built as the tests are, next to them.
-fn example(name: &str) -> Command {
-    let mut build = Command::new(env!("CARGO"));
-    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", name]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success());
-    let deps = std::env::current_exe().unwrap();
-    Command::new(deps.parent().and_then(Path::parent).unwrap().join("examples").join(name))
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -88,4 +80,55 @@ fn each_job_of_a_queue_is_done_once() {
     assert_eq!(done, expected);
     assert_eq!(names(queue.path().join("done")), expected);
     assert!(names(queue.path().join("locks")).is_empty());
+}
+
+const MESSAGE: &str = "From a@example.org Thu Jan  1 00:00:00 1970\n\nHello\n>From me\nFrom you\n";
+const AS_MBOX: &str =
+    "From a@example.org Thu Jan  1 00:00:00 1970\n\nHello\n>>From me\n>From you\n\n";
+
+/// Delivers the message in a directory's file `message` to its mailbox `mbox`.
+fn deliver(dir: &Path, before: &str) -> Output {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{before} exec \"$0\" mbox <message")]);
+    shell.arg(example("deliver").get_program()).current_dir(dir).output().unwrap()
+}
+
+#[test]
+fn a_message_is_appended_whole_and_apart_from_what_was_there() {
+    for (before, between) in
+        [("", ""), ("From b\n\nHi\n\n", ""), ("From b\n\nHi\n", "\n"), ("From b\n\nH", "\n\n")]
+    {
+        let dir = tempdir().unwrap();
+        fs::write(dir.path().join("message"), MESSAGE).unwrap();
+        fs::write(dir.path().join("mbox"), before).unwrap();
+        let output = deliver(dir.path(), "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let mbox = fs::read_to_string(dir.path().join("mbox")).unwrap();
+        assert_eq!(mbox, format!("{before}{between}{AS_MBOX}"));
+        assert_eq!(names(dir.path().into()), ["mbox", "message"]);
+    }
+}
+
+#[test]
+fn a_mailbox_is_made_for_its_first_message_and_is_nobody_elses_to_read() {
+    let dir = tempdir().unwrap();
+    fs::write(dir.path().join("message"), MESSAGE).unwrap();
+    assert!(deliver(dir.path(), "umask 0;").status.success());
+    let mbox = dir.path().join("mbox");
+    assert_eq!(fs::read_to_string(&mbox).unwrap(), AS_MBOX);
+    assert_eq!(fs::metadata(mbox).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_message_that_cant_be_written_whole_is_cut_off_again() {
+    let dir = tempdir().unwrap();
+    let before = "From b\n\nHi\n\n";
+    fs::write(dir.path().join("mbox"), before).unwrap();
+    fs::write(dir.path().join("message"), MESSAGE.to_owned() + &"x\n".repeat(100_000)).unwrap();
+    // No file may be longer than some kilobytes, and no signal says so.
+    let output = deliver(dir.path(), "trap '' XFSZ; ulimit -f 8;");
+    assert_eq!(output.status.code(), Some(75), "try again later");
+    assert!(text(&output.stderr).contains("too large"), "{}", text(&output.stderr));
+    assert_eq!(fs::read_to_string(dir.path().join("mbox")).unwrap(), before);
+    assert_eq!(names(dir.path().into()), ["mbox", "message"]);
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{names, snapshot, wait_until};
+use linklock::mailbox::MailboxLock;
 use linklock::{Clock, Error, Lock, LockGuard, State, SystemClock};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -124,6 +125,44 @@ fn a_child_contends_like_any_other_process() {
         assert!(matches!(error, Error::Held { .. }), "not AlreadyLocked: {error:?}");
         assert_eq!(error.holder().unwrap().pid(), std::os::unix::process::parent_id());
     });
+}
+
+#[test]
+fn a_child_that_drops_its_parents_guard_of_a_mailbox_unlocks_nothing() {
+    let dir = tempdir().unwrap();
+    let mbox = dir.path().join("joe");
+    std::fs::write(&mbox, "").unwrap();
+    let lock = MailboxLock::new(&mbox).unwrap();
+    let mut guard = Some(lock.lock().unwrap());
+    let before = snapshot(dir.path());
+    let child = Child::fork(|| {
+        let guard = guard.take().unwrap();
+        assert!(guard.refresh().unwrap_err().is_lost());
+        assert!(guard.unlock().unwrap_err().is_lost());
+    });
+    assert_eq!(child.status(), Some(0));
+    assert_eq!(snapshot(dir.path()), before);
+    let refused = lock.clone().try_lock().unwrap_err();
+    assert!(refused.to_string().contains("fcntl"), "the mailbox is locked too: {refused}");
+    guard.unwrap().unlock().unwrap();
+}
+
+/// A lock by open file description is the child's as well, which has inherited the file.
+#[test]
+fn a_mailbox_is_unlocked_for_a_child_that_lives_on() {
+    let dir = tempdir().unwrap();
+    let mbox = dir.path().join("joe");
+    std::fs::write(&mbox, "").unwrap();
+    let lock = MailboxLock::new(&mbox).unwrap();
+    let guard = lock.lock().unwrap();
+    let child = Child::fork(|| {
+        let _guard = &guard;
+        thread::sleep(LIMIT); // until it is killed
+    });
+    guard.unlock().unwrap();
+    lock.try_lock().unwrap().unlock().unwrap();
+    kill(child.0, Signal::SIGKILL).unwrap();
+    waitpid(child.0, None).unwrap();
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The house: data flows one way, from the public face down to the system calls.
 
-use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The modules of the library, from the top down. Each imports only what stands below it.
 const LAYERS: &[&str] = &[
     "lib",
+    "mailbox",
     "options",
     "survey",
     "lock",
@@ -25,6 +25,7 @@ const LAYERS: &[&str] = &[
     "lease",
     "error",
     "holder",
+    "dotlock",
     "wait",
     "queue",
     "watch",
@@ -35,51 +36,85 @@ const LAYERS: &[&str] = &[
     "report",
 ];
 
-/// Test-only modules may look at everything.
-const TESTS: &[&str] = &["sim", "faulty"];
+/// The modules of `mailbox`, likewise; they may import all that stands below it, too.
+const MAILBOX: &[&str] = &[
+    "options",
+    "lock",
+    "guard",
+    "acquire",
+    "hold",
+    "breaking",
+    "watch",
+    "own",
+    "site",
+    "denied",
+    "testimony",
+    "fcntl",
+];
 
-fn imports(source: &str) -> impl Iterator<Item = &str> {
-    source.lines().filter_map(|line| {
-        let module = line.trim().strip_prefix("use crate::")?;
+/// Which modules of those whose paths begin like this a file imports.
+fn imports<'a>(source: &'a str, parent: &str) -> impl Iterator<Item = &'a str> {
+    let begin = format!("use {parent}::");
+    source.lines().filter_map(move |line| {
+        let module = line.trim().strip_prefix(&begin)?;
         module.split(|end: char| !end.is_alphanumeric() && end != '_').next()
     })
 }
 
-#[test]
-fn no_module_imports_upwards() {
-    let rank: HashMap<_, _> = LAYERS.iter().enumerate().map(|(rank, name)| (*name, rank)).collect();
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut seen = 0;
-    for entry in fs::read_dir(src).unwrap() {
-        let path = entry.unwrap().path();
+/// The sources of a directory's modules, by name.
+fn modules(dir: &str) -> Vec<(String, String)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    let read = |path: PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if TESTS.contains(&name.as_str()) {
-            continue;
-        }
-        let own = rank.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no place"));
-        let source = fs::read_to_string(&path).unwrap();
-        for import in imports(&source) {
-            let other = rank.get(import).unwrap_or_else(|| panic!("{name} imports {import}"));
+        (name, fs::read_to_string(path).unwrap())
+    };
+    files.map(read).collect()
+}
+
+fn rank(layers: &[&str], name: &str) -> usize {
+    let rank = layers.iter().position(|layer| *layer == name);
+    rank.unwrap_or_else(|| panic!("{name} has no place"))
+}
+
+fn assert_layered(dir: &str, parent: &str, layers: &[&str]) {
+    let modules = modules(dir);
+    for (name, source) in &modules {
+        for import in imports(source, parent) {
+            let (own, other) = (rank(layers, name), rank(layers, import));
             assert!(own < other, "{name} imports {import}, which stands above it");
         }
         let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         assert!(code.lines().count() <= 400, "{name}.rs is asking to be two files");
-        seen += 1;
     }
-    assert_eq!(seen, LAYERS.len(), "a module in the list is gone");
+    assert_eq!(modules.len(), layers.len(), "a module in the list is gone, or one is not in it");
+}
+
+#[test]
+fn no_module_imports_upwards() {
+    assert_layered("src", "crate", LAYERS);
+}
+
+#[test]
+fn no_module_of_mailbox_imports_upwards() {
+    assert_layered("src/mailbox", "crate::mailbox", MAILBOX);
+    for (name, source) in modules("src/mailbox") {
+        for import in imports(&source, "crate").filter(|import| *import != "mailbox") {
+            let below = rank(LAYERS, import) > rank(LAYERS, "mailbox");
+            assert!(below, "mailbox::{name} imports {import}");
+        }
+    }
 }
 
 /// One file, and each block in it with its reason.
 #[test]
 fn unsafe_code_is_in_one_file_only() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for entry in fs::read_dir(src).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            let source = fs::read_to_string(&path).unwrap();
+    for dir in ["src", "src/mailbox"] {
+        for (name, source) in modules(dir) {
             let blocks = source.matches("unsafe {").count();
-            assert_eq!(source.matches("// SAFETY: ").count(), blocks, "{}", path.display());
-            assert!(blocks == 0 || path.ends_with("fs.rs"), "{}", path.display());
+            assert_eq!(source.matches("// SAFETY: ").count(), blocks, "{name}");
+            assert!(blocks == 0 || name == "fs", "{name}");
         }
     }
 }

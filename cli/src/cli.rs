@@ -8,7 +8,7 @@ use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
 #[cfg(feature = "relukko")]
 use crate::serve;
-use crate::{break_lock, completions, doctor, exit, list, man, status, sweep};
+use crate::{break_lock, completions, doctor, exit, list, mailbox, man, status, sweep};
 
 /// Run commands under a lock in a shared directory
 ///
@@ -36,6 +36,7 @@ pub(crate) enum Command {
     List(list::Args),
     Break(break_lock::Args),
     Sweep(sweep::Args),
+    Mailbox(mailbox::Args),
     Doctor(doctor::Args),
     #[cfg(feature = "relukko")]
     Serve(serve::Args),
@@ -57,6 +58,7 @@ impl Command {
             Command::List(args) => list::list(args),
             Command::Break(args) => break_lock::break_lock(args),
             Command::Sweep(args) => sweep::sweep(args),
+            Command::Mailbox(args) => mailbox::mailbox(args),
             Command::Doctor(args) => doctor::doctor(args),
             #[cfg(feature = "relukko")]
             Command::Serve(args) => serve::serve(args),

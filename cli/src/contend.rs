@@ -1,14 +1,17 @@
 //! Contending for locks: for as long as the user wants to wait and sends no signal to end us.
 //! Whichever way it ends, no claim is left behind.
 
-use linklock::{Error, Lock, LockGuard, Obstacle};
+use std::path::Path;
+
+use linklock::mailbox::{MailboxGuard, MailboxLock};
+use linklock::{Error, Lock, LockGuard};
 use nix::sys::signal::Signal;
 
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::message::say;
 use crate::options::Patience;
-use crate::progress::Progress;
+use crate::progress::{Progress, explain};
 
 /// Acquires all of the locks, or none.
 ///
@@ -19,19 +22,44 @@ pub(crate) fn acquire(
     patience: &Patience,
     events: &Events,
 ) -> Result<Vec<LockGuard>, Failure> {
+    let guards = contend(patience, events, |contender| acquire_all(locks, contender))?;
+    for guard in guards.iter().filter(|_| patience.verbose) {
+        say(format_args!("acquired lock {}", guard.path().display()));
+    }
+    Ok(guards)
+}
+
+/// Locks a mailbox.
+pub(crate) fn acquire_mailbox(
+    lock: &MailboxLock,
+    patience: &Patience,
+    events: &Events,
+) -> Result<MailboxGuard, Failure> {
+    let guard = contend(patience, events, |contender| {
+        if patience.no_wait {
+            return lock.try_lock();
+        }
+        lock.lock_while(|obstacle| contender.lasts(lock.path(), || obstacle.to_string()))
+    })?;
+    if patience.verbose {
+        say(format_args!("acquired mailbox {}", guard.path().display()));
+    }
+    Ok(guard)
+}
+
+fn contend<T>(
+    patience: &Patience,
+    events: &Events,
+    acquire: impl FnOnce(&mut Contender<'_>) -> Result<T, Error>,
+) -> Result<T, Failure> {
     let mut contender =
         Contender { patience, events, ended: None, progress: Progress::new(patience) };
-    let acquired = acquire_all(locks, &mut contender);
+    let acquired = acquire(&mut contender);
     contender.progress.clear();
 
     // What comes before there is a command is not meant for it, even if the lock is ours by now.
     if let Some(signal) = contender.ended.or_else(|| events.ended_by()) {
         return Err(Failure::silent(by_signal(signal as i32)));
-    }
-    if let (true, Ok(guards)) = (patience.verbose, &acquired) {
-        for guard in guards {
-            say(format_args!("acquired lock {}", guard.path().display()));
-        }
     }
     acquired.map_err(
         |error| {
@@ -55,11 +83,11 @@ impl Contender<'_> {
         if self.patience.no_wait {
             return lock.try_lock();
         }
-        lock.lock_while(|obstacle| self.lasts(lock, obstacle))
+        lock.lock_while(|obstacle| self.lasts(lock.path(), || explain(lock, obstacle)))
     }
 
-    fn lasts(&mut self, lock: &Lock, obstacle: &Obstacle) -> bool {
-        self.progress.show(lock, obstacle);
+    fn lasts(&mut self, lock: &Path, why: impl Fn() -> String) -> bool {
+        self.progress.show(lock, why);
         self.ended = self.events.ended_by();
         self.ended.is_none() && self.patience.lasts(self.progress.waited())
     }
@@ -76,7 +104,8 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
         // The guards are dropped by now. Whichever is held is the next to be waited for.
         match &error {
             Error::Held { obstacle, .. } if !contender.patience.no_wait => {
-                if !contender.lasts(&locks[index], obstacle) {
+                let lock = &locks[index];
+                if !contender.lasts(lock.path(), || explain(lock, obstacle)) {
                     return Err(error);
                 }
             }

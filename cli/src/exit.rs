@@ -98,9 +98,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let code = match &error {
             Error::Invalid { .. } | Error::NoSuchOwner { .. } => USAGE,
-            Error::Io { operation: Operation::Create, .. } | Error::NoHardLinks { .. } => {
-                CANNOT_CREATE
-            }
+            Error::Io { operation: Operation::Create, .. }
+            | Error::NoHardLinks { .. }
+            | Error::Denied { .. } => CANNOT_CREATE,
             Error::Lost { .. } | Error::Expired { .. } => LOST,
             _ => SYSTEM,
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -26,11 +26,12 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     (
         "LINKLOCK_PATH",
         "The lock file, for the command that run(1) runs: one a line if there are several.",
     ),
+    ("LINKLOCK_MAILBOX", "The mailbox, for the command that `mailbox run` runs."),
     ("LINKLOCK_CLAIM", "Its claim, the holder's file beside it: one a line if there are several."),
     ("LINKLOCK_HOST_NAME", "What this host is called in locks, as --host-name sets it."),
     ("NO_COLOR", "If set, nothing is coloured."),
@@ -49,12 +50,15 @@ pub(crate) fn man(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn write_all(root: &Command, dir: &PathBuf) -> io::Result<()> {
+fn write_all(root: &Command, dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    for command in std::iter::once(root).chain(root.get_subcommands()) {
-        fs::write(dir.join(format!("{}.1", name(command))), page(command)?)?;
-    }
-    Ok(())
+    write_family(root, dir)
+}
+
+/// A page for the command, and for all that it has below it.
+fn write_family(command: &Command, dir: &Path) -> io::Result<()> {
+    fs::write(dir.join(format!("{}.1", name(command))), page(command)?)?;
+    command.get_subcommands().try_for_each(|below| write_family(below, dir))
 }
 
 /// The page's: `linklock-run` for `linklock run`.
@@ -63,7 +67,7 @@ fn name(command: &Command) -> &str {
 }
 
 fn page(command: &Command) -> io::Result<String> {
-    let is_root = command.has_subcommands();
+    let is_root = command.get_version().is_some();
     let help = command.get_after_help().map(ToString::to_string);
     let states = command.get_after_long_help().map(ToString::to_string);
     let man = Man::new(command.clone());
@@ -76,7 +80,7 @@ fn page(command: &Command) -> io::Result<String> {
     synopsis.to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    if is_root {
+    if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use linklock::{Lock, Obstacle};
@@ -42,19 +43,18 @@ impl Progress {
         self.begun.elapsed()
     }
 
-    /// Shows whom we wait for, and since when.
-    pub(crate) fn show(&mut self, lock: &Lock, obstacle: &Obstacle) {
-        let path = lock.path().display();
+    /// Shows what we wait for and why, and since when.
+    pub(crate) fn show(&mut self, lock: &Path, why: impl Fn() -> String) {
+        let path = lock.display();
         if std::mem::take(&mut self.to_tell) {
-            say(format_args!("waiting for lock {path}: {}", explain(lock, obstacle)));
+            say(format_args!("waiting for lock {path}: {}", why()));
         }
         let is_due = self.waited() >= AT_FIRST && self.drawn.is_none_or(|at| at.elapsed() >= EVERY);
         if self.is_live && is_due {
             self.drawn = Some(Instant::now());
             let waited = Duration::from_secs(self.waited().as_secs().max(1));
             let waited = humantime::format_duration(waited);
-            let why = explain(lock, obstacle);
-            draw(&format!("waiting for {waited}: {path} is {why}"), self.in_colour);
+            draw(&format!("waiting for {waited}: {path} is {}", why()), self.in_colour);
         }
     }
 
@@ -67,7 +67,7 @@ impl Progress {
 }
 
 /// Who is in the way, also of those who wait behind others.
-fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
+pub(crate) fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
     match (obstacle, lock.holder()) {
         (Obstacle::Queue, Ok(Some(holder))) => format!("held by {holder}; {obstacle}"),
         _ => obstacle.to_string(),

@@ -22,7 +22,7 @@ fn stdout(command: &mut Command) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 14] = [
     "run",
     "acquire",
     "refresh",
@@ -33,6 +33,7 @@ const SUBCOMMANDS: [&str; 13] = [
     "list",
     "break",
     "sweep",
+    "mailbox",
     "doctor",
     "completions",
     "man",
@@ -50,7 +51,9 @@ fn there_is_a_page_for_each_subcommand() {
     found.sort();
     let mut expected: Vec<_> =
         SUBCOMMANDS.iter().map(|name| format!("linklock-{name}.1")).collect();
-    expected.push("linklock.1".into());
+    for more in ["linklock", "linklock-mailbox-run", "linklock-mailbox-status"] {
+        expected.push(format!("{more}.1"));
+    }
     expected.sort();
     assert_eq!(found, expected);
 

@@ -162,6 +162,6 @@ fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
                     && matches!(fault.op, Op::Stat | Op::Read | Op::Rename)
         }
         Obstacle::NotALock => fault.op == Op::Read && fault.errno == libc::ELOOP,
-        Obstacle::Holder(_) | Obstacle::Queue => false,
+        _ => false,
     }
 }

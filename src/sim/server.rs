@@ -223,7 +223,10 @@ impl Server {
         let inode = self.inode(handle)?;
         let id = FileId { dev: 1, ino: handle.ino };
         let Inode { nlink, mtime, ctime, .. } = *inode;
-        Ok(Answer::Attr(handle, Attr { id, nlink, is_file: true, mtime, ctime }))
+        Ok(Answer::Attr(
+            handle,
+            Attr { id, nlink, is_file: true, permissions: 0o644, size: 0, mtime, ctime },
+        ))
     }
 
     fn unlink(&mut self, ino: u64, time: SystemTime) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use linklock::{Error, Lock};
 use tempfile::tempdir;
 
-use crate::clock::ManualClock;
+use crate::common::clock::ManualClock;
 use crate::common::{
     HOUR, beside, far_off, lock_like_flufl, names, same_inode, set_lease_end, snapshot, wait_until,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use linklock::{Error, Lock, Operation, Owner};
 use tempfile::{TempDir, tempdir};
 
-use crate::clock::ManualClock;
+use crate::common::clock::ManualClock;
 use crate::common::{far_off, lock_like_flufl};
 
 const LIFETIME: Duration = Duration::from_secs(15);

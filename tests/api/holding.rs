@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use linklock::{Error, Lock, LockGuard, State, Successor};
 use tempfile::{TempDir, tempdir};
 
-use crate::clock::ManualClock;
+use crate::common::clock::ManualClock;
 use crate::common::{HOUR, beside, far_off, lock_like_flufl, names, snapshot};
 
 const LIFETIME: Duration = Duration::from_secs(15);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use linklock::{Error, Lock, Options};
 use tempfile::{TempDir, tempdir};
 
-use crate::clock::ManualClock;
+use crate::common::clock::ManualClock;
 use crate::common::{beside, names};
 
 fn keeping() -> (TempDir, PathBuf, Options) {

@@ -5,7 +5,6 @@ mod common;
 
 mod acquiring;
 mod breaking;
-mod clock;
 mod errors;
 mod handover;
 mod holding;

@@ -30,7 +30,7 @@ pub(crate) fn unshare() -> Vec<&'static str> {
     if is_root() { vec!["unshare"] } else { vec!["unshare", "--user", "--map-root-user"] }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 

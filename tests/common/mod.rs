@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file is a crate of its own, and uses what it needs
 
+pub(crate) mod clock;
 pub(crate) mod elsewhere;
 pub(crate) mod worker;
 
@@ -36,6 +37,20 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
     let _ = io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes());
+}
+
+/// An example, built as the tests are, next to them.
+pub(crate) fn example(name: &str) -> std::process::Command {
+    let mut build = std::process::Command::new(env!("CARGO"));
+    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", name]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success());
+    let deps = std::env::current_exe().unwrap();
+    std::process::Command::new(
+        deps.parent().and_then(Path::parent).unwrap().join("examples").join(name),
+    )
 }
 
 /// The names in a directory, sorted.

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::child::{Change, Child};
 use super::held::{Held, Trouble};
-use super::{Args, OnLost};
+use super::{Limits, OnLost};
 use crate::events::{Event, Events};
 use crate::message::say;
 use crate::time;
@@ -39,20 +39,21 @@ pub(crate) struct Outcome {
 /// Attends to the command until it has ended.
 pub(crate) fn attend(
     child: Child,
-    guards: &[Box<dyn Held>],
+    guards: &[impl Held],
     events: &Events,
-    args: &Args,
+    limits: &Limits,
+    clock_slop: Duration,
 ) -> io::Result<Outcome> {
     let begun = Instant::now();
     let mut watch = Watch {
         child,
         guards,
-        on_lost: args.on_lost,
+        on_lost: limits.on_lost,
         begun,
-        limit: args.max_runtime.and_then(|limit| begun.checked_add(limit)),
-        kill_after: args.kill_after,
-        grace: GRACE.min(args.lock.clock_slop / 2),
-        late: LATE.min(args.lock.clock_slop / 10),
+        limit: limits.max_runtime.and_then(|limit| begun.checked_add(limit)),
+        kill_after: limits.kill_after,
+        grace: GRACE.min(clock_slop / 2),
+        late: LATE.min(clock_slop / 10),
         kill_at: None,
         overdue_since: None,
         outcome: Outcome::default(),
@@ -78,13 +79,13 @@ pub(crate) fn attend(
 }
 
 /// For how much longer all of the leases run.
-fn remaining(guards: &[Box<dyn Held>]) -> Duration {
-    guards.iter().map(|guard| guard.remaining()).min().unwrap_or_default()
+fn remaining(guards: &[impl Held]) -> Duration {
+    guards.iter().map(Held::remaining).min().unwrap_or_default()
 }
 
-struct Watch<'a> {
+struct Watch<'a, G> {
     child: Child,
-    guards: &'a [Box<dyn Held>],
+    guards: &'a [G],
     on_lost: OnLost,
     begun: Instant,
     limit: Option<Instant>,
@@ -98,7 +99,7 @@ struct Watch<'a> {
     outcome: Outcome,
 }
 
-impl Watch<'_> {
+impl<G: Held> Watch<'_, G> {
     /// For how long nothing needs to be done unless something happens.
     fn next_look(&self) -> Duration {
         let now = Instant::now();
@@ -166,7 +167,7 @@ impl Watch<'_> {
         if self.outcome.is_lost || !remaining(self.guards).is_zero() {
             return self.child.go_on();
         }
-        match self.guards.iter().try_for_each(|guard| guard.refresh()) {
+        match self.guards.iter().try_for_each(Held::refresh) {
             Err(error) if remaining(self.guards).is_zero() => self.lost_while_stopped(&error),
             _ => self.child.go_on(),
         }

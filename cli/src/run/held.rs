@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use linklock::mailbox::MailboxGuard;
 use linklock::{Error, LockGuard};
 
 use crate::events::Events;
@@ -33,6 +34,9 @@ impl From<Error> for Trouble {
 }
 
 pub(crate) trait Held {
+    /// What it is, in messages.
+    const WHAT: &'static str;
+
     /// What the user calls it.
     fn name(&self) -> String;
     /// Keeps it alive from now on; the loss of it is an event.
@@ -40,33 +44,37 @@ pub(crate) trait Held {
     /// For how much longer the lease runs.
     fn remaining(&self) -> Duration;
     fn refresh(&self) -> Result<(), Trouble>;
-    fn release(self: Box<Self>) -> Result<(), Trouble>;
-    /// Leaves it to its lease.
-    fn forget(self: Box<Self>);
+    fn release(self) -> Result<(), Trouble>;
 }
 
-impl Held for LockGuard {
-    fn name(&self) -> String {
-        self.path().display().to_string()
-    }
+/// By their methods of the same names.
+macro_rules! held {
+    ($guard:ty, $what:literal) => {
+        impl Held for $guard {
+            const WHAT: &'static str = $what;
 
-    fn keep_alive(&self, events: &Events) -> Result<(), Trouble> {
-        Ok(LockGuard::keep_alive(self, events.on_lost())?)
-    }
+            fn name(&self) -> String {
+                self.path().display().to_string()
+            }
 
-    fn remaining(&self) -> Duration {
-        LockGuard::remaining(self)
-    }
+            fn keep_alive(&self, events: &Events) -> Result<(), Trouble> {
+                Ok(self.keep_alive(events.on_lost())?)
+            }
 
-    fn refresh(&self) -> Result<(), Trouble> {
-        Ok(LockGuard::refresh(self)?)
-    }
+            fn remaining(&self) -> Duration {
+                self.remaining()
+            }
 
-    fn release(self: Box<Self>) -> Result<(), Trouble> {
-        Ok(self.unlock()?)
-    }
+            fn refresh(&self) -> Result<(), Trouble> {
+                Ok(self.refresh()?)
+            }
 
-    fn forget(self: Box<Self>) {
-        std::mem::forget(self);
-    }
+            fn release(self) -> Result<(), Trouble> {
+                Ok(self.unlock()?)
+            }
+        }
+    };
 }
+
+held!(LockGuard, "lock");
+held!(MailboxGuard, "mailbox");

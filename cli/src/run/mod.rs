@@ -68,6 +68,24 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
     lifetime: Duration,
 
+    #[command(flatten)]
+    limits: Limits,
+
+    #[command(flatten)]
+    lock: LockOptions,
+
+    /// Use the lock named LOCK of the Relukko server at this URL, with the key in RELUKKO_API_KEY.
+    ///
+    /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
+    /// that is left behind ends when it expires on the server, which may be 13 minutes later.
+    #[cfg(feature = "relukko")]
+    #[arg(long, value_name = "URL")]
+    relukko: Option<String>,
+}
+
+/// How long COMMAND may run, and what becomes of it
+#[derive(clap::Args, Debug)]
+pub(crate) struct Limits {
     /// Stop COMMAND if it runs for longer than this
     #[arg(long, value_name = "DURATION", value_parser = time::parse)]
     max_runtime: Option<Duration>,
@@ -83,22 +101,11 @@ pub(crate) struct Args {
     /// What to do if the lock is lost while COMMAND runs
     #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
     on_lost: OnLost,
-
-    #[command(flatten)]
-    lock: LockOptions,
-
-    /// Use the lock named LOCK of the Relukko server at this URL, with the key in RELUKKO_API_KEY.
-    ///
-    /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
-    /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[cfg(feature = "relukko")]
-    #[arg(long, value_name = "URL")]
-    relukko: Option<String>,
 }
 
 /// What becomes of a command whose lock is lost
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum OnLost {
+pub(crate) enum OnLost {
     /// Stop it
     #[default]
     Kill,
@@ -107,51 +114,48 @@ enum OnLost {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let (events, environment, guards) = acquire(args)?;
+    #[cfg(feature = "relukko")]
+    if let Some(url) = &args.relukko {
+        return remote::run(url, args);
+    }
+    let locks = build_all(args)?;
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
+    let variables = environment(&guards);
+    let (slop, verbose) = (args.lock.clock_slop, args.contention.patience.verbose);
+    run_under(guards, &args.command, variables, &events, &args.limits, slop, verbose)
+}
+
+/// Runs a command while these are held, and kept alive. Others respect them for the clock slop after
+/// their leases have ended.
+pub(crate) fn run_under<G: Held>(
+    guards: Vec<G>,
+    command: &[OsString],
+    variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    events: &Events,
+    limits: &Limits,
+    clock_slop: Duration,
+    verbose: bool,
+) -> Result<u8, Failure> {
     let acquired = Instant::now();
     for guard in &guards {
-        guard.keep_alive(&events).map_err(|trouble| {
+        guard.keep_alive(events).map_err(|trouble| {
             Failure::new(if trouble.is_lost { exit::LOST } else { exit::SYSTEM }, trouble)
         })?;
     }
     events.watch_job_control().map_err(Failure::to("watch for signals"))?;
-    let child =
-        Child::start(&args.command, environment).map_err(Failure::to("start the command"))?;
-    let mut outcome =
-        attend(child, &guards, &events, args).map_err(Failure::to("wait for the command"))?;
-    if let Some(least) = args.min_hold {
-        hold_on(acquired, least, &events, &mut outcome);
+    let child = Child::start(command, variables).map_err(Failure::to("start the command"))?;
+    let mut outcome = attend(child, &guards, events, limits, clock_slop)
+        .map_err(Failure::to("wait for the command"))?;
+    if let Some(least) = limits.min_hold {
+        hold_on(acquired, least, events, &mut outcome);
     }
-    release(guards, args.contention.patience.verbose, &mut outcome);
+    release(guards, verbose, &mut outcome);
     Ok(match outcome {
         Outcome { is_lost: true, .. } => exit::LOST,
         Outcome { is_overlong: true, .. } => exit::OVERLONG,
         Outcome { code, .. } => code,
     })
-}
-
-type Environment = Vec<(&'static str, OsString)>;
-type Guards = Vec<Box<dyn Held>>;
-
-/// Acquires the locks, wherever they are, and says what the command is to be told of them.
-fn acquire(args: &Args) -> Result<(Events, Environment, Guards), Failure> {
-    let watch = || Events::watch().map_err(Failure::to("watch for signals"));
-    #[cfg(feature = "relukko")]
-    if let Some(url) = &args.relukko {
-        let events = watch()?;
-        let lock = remote::acquire(url, args, &events)?;
-        let environment = vec![
-            ("LINKLOCK_NAME", OsString::from(lock.name())),
-            ("LINKLOCK_RELUKKO_ID", OsString::from(lock.id())),
-        ];
-        return Ok((events, environment, vec![Box::new(lock)]));
-    }
-    let locks = build_all(args)?;
-    let events = watch()?;
-    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
-    let environment = environment(&guards);
-    let boxed = guards.into_iter().map(|guard| Box::new(guard) as Box<dyn Held>);
-    Ok((events, environment, boxed.collect()))
 }
 
 /// The locks. One that is named twice would be waited for by the one who holds it.
@@ -183,8 +187,8 @@ fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
 }
 
 /// What the command is told of its locks.
-fn environment(guards: &[LockGuard]) -> Environment {
-    vec![
+fn environment(guards: &[LockGuard]) -> [(&'static str, OsString); 2] {
+    [
         ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
         ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
     ]
@@ -213,16 +217,16 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
 /// what it has done; a lock that just now can't be removed ends with its lease.
-fn release(guards: Guards, verbose: bool, outcome: &mut Outcome) {
+fn release<G: Held>(guards: Vec<G>, verbose: bool, outcome: &mut Outcome) {
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
             // The release would hang as the refresh does, and the lease is over anyway.
-            guard.forget();
+            std::mem::forget(guard);
             continue;
         }
         let name = guard.name();
         match guard.release() {
-            Ok(()) if verbose => say(format_args!("released lock {name}")),
+            Ok(()) if verbose => say(format_args!("released {} {name}", G::WHAT)),
             Ok(()) => {}
             Err(error) if error.is_lost => {
                 if !std::mem::replace(&mut outcome.is_lost, true) {

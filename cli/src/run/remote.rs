@@ -1,11 +1,12 @@
 //! A lock that a Relukko server keeps.
 
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use linklock_relukko::{Client, ClientError, RelukkoGuard};
 
-use super::Args;
 use super::held::{Held, Trouble};
+use super::{Args, run_under};
 use crate::events::Events;
 use crate::exit::{self, Failure, by_signal};
 use crate::message::say;
@@ -14,19 +15,25 @@ use crate::message::say;
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// The lock, and for how long it is to be out of touch at most.
-pub(crate) struct Remote {
+struct Remote {
     guard: RelukkoGuard,
     lifetime: Duration,
 }
 
-impl Remote {
-    pub(crate) fn id(&self) -> String {
-        self.guard.id().to_string()
-    }
+/// Runs the command under the server's lock.
+pub(crate) fn run(url: &str, args: &Args) -> Result<u8, Failure> {
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    let lock = acquire(url, args, &events)?;
+    let variables = [
+        ("LINKLOCK_NAME", OsString::from(lock.name())),
+        ("LINKLOCK_RELUKKO_ID", OsString::from(lock.guard.id().to_string())),
+    ];
+    let (slop, verbose) = (args.lock.clock_slop, args.contention.patience.verbose);
+    run_under(vec![lock], &args.command, variables, &events, &args.limits, slop, verbose)
 }
 
 /// Waits for the lock as for a file.
-pub(crate) fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
+fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     let name = match args.locks.as_slice() {
         [name] => name.to_str().ok_or_else(|| usage("the lock's name is no UTF-8")),
         _ => Err(usage("there can be one lock only with --relukko")),
@@ -80,6 +87,8 @@ impl From<ClientError> for Trouble {
 }
 
 impl Held for Remote {
+    const WHAT: &'static str = "lock";
+
     fn name(&self) -> String {
         self.guard.info().lock_name
     }
@@ -96,11 +105,7 @@ impl Held for Remote {
         Ok(self.guard.refresh(self.lifetime)?)
     }
 
-    fn release(self: Box<Self>) -> Result<(), Trouble> {
+    fn release(self) -> Result<(), Trouble> {
         Ok(self.guard.unlock()?)
-    }
-
-    fn forget(self: Box<Self>) {
-        std::mem::forget(self);
     }
 }

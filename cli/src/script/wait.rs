@@ -8,7 +8,7 @@ use linklock::{Error, Life, Lock, Obstacle};
 use crate::events::Events;
 use crate::exit::{self, Failure, by_signal};
 use crate::options::{LockOptions, Patience};
-use crate::progress::Progress;
+use crate::progress::{Progress, explain};
 
 /// The longest pause between two looks, as for those who want the lock.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -53,7 +53,7 @@ fn watch(
             let why = format!("lock {} is {obstacle}", lock.path().display());
             return Err(args.patience.failure(why));
         }
-        progress.show(lock, &obstacle);
+        progress.show(lock.path(), || explain(lock, &obstacle));
         std::thread::sleep(pause);
         pause = (pause * 3 / 2).min(LONGEST);
         if let Some(signal) = events.ended_by() {

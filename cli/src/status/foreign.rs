@@ -7,9 +7,10 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use linklock::mailbox::DotlockKind;
+
 /// The longest content that any of them writes is a pid, a host name and a number or two.
 const LONGEST: usize = 512;
-const PERMISSIONS: u32 = 0o777;
 
 /// A lock of another format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,35 +27,38 @@ impl Foreign {
             return None;
         }
         if meta.len() == 0 {
-            // Postfix makes the same, but not for long.
-            let format = if meta.mode() & PERMISSIONS == 0 { "mutt_dotlock" } else { "empty" };
-            return Some(Foreign { format, pid: None, host: None });
+            return Foreign::parse(b"", meta.mode()); // one of mutt's can't be opened
         }
         let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-        let mut content = String::new();
-        file.take(LONGEST as u64).read_to_string(&mut content).ok()?;
-        Foreign::parse(&content)
+        let mut content = Vec::new();
+        file.take(LONGEST as u64).read_to_end(&mut content).ok()?;
+        Foreign::parse(&content, meta.mode())
     }
 
-    fn parse(content: &str) -> Option<Foreign> {
-        let known = |format, pid, host: Option<&str>| {
-            let host = host.map(str::to_owned);
-            Some(Foreign { format, pid, host })
-        };
-        if content == "0" {
-            return known("procmail", None, None);
+    fn parse(content: &[u8], mode: u32) -> Option<Foreign> {
+        if let Some(kind) = DotlockKind::parse(content, mode) {
+            return Some(Foreign {
+                format: dotlock_format(&kind)?,
+                pid: kind.pid(),
+                host: kind.host().map(|host| host.to_string_lossy().into_owned()),
+            });
         }
-        if let Some((pid, host)) = content.split_once(':') {
-            let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace());
-            return known("dovecot", Some(number(pid)?), Some(host)).filter(|_| is_host);
-        }
-        match *content.split_terminator('\n').collect::<Vec<_>>() {
-            ["0"] => known("dotlockfile", None, None),
-            [pid] if content.ends_with('\n') => known("dotlockfile", Some(number(pid)?), None),
-            [pid, host, ..] => known("filelock", Some(number(pid)?), Some(host)),
-            _ => None,
-        }
+        let mut lines = std::str::from_utf8(content).ok()?.split_terminator('\n');
+        let (pid, host) = (number(lines.next()?)?, lines.next()?.to_owned());
+        Some(Foreign { format: "filelock", pid: Some(pid), host: Some(host) })
+    }
+}
+
+/// What the format of a dotlock is called.
+pub(crate) fn dotlock_format(kind: &DotlockKind) -> Option<&'static str> {
+    match kind {
+        DotlockKind::Liblockfile | DotlockKind::LiblockfilePid(_) => Some("dotlockfile"),
+        DotlockKind::Procmail => Some("procmail"),
+        DotlockKind::Dovecot(..) => Some("dovecot"),
+        DotlockKind::Sealed => Some("mutt_dotlock"), // Postfix makes the same, but not for long
+        DotlockKind::Empty => Some("empty"),
+        _ => None,
     }
 }
 
@@ -78,10 +82,11 @@ mod tests {
         ];
         for (content, format, pid, host) in known {
             let host = host.map(str::to_owned);
-            assert_eq!(Foreign::parse(content), Some(Foreign { format, pid, host }), "{content:?}");
+            let foreign = Foreign { format, pid, host };
+            assert_eq!(Foreign::parse(content.as_bytes(), 0o644), Some(foreign), "{content:?}");
         }
         for content in ["save me", "-1\n", "4711", ":host", "4711:", "1: 2", "x\ny\n", "+5\n"] {
-            assert_eq!(Foreign::parse(content), None, "{content:?}");
+            assert_eq!(Foreign::parse(content.as_bytes(), 0o644), None, "{content:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `linklock status`: who holds a lock.
 
-mod foreign;
+pub(crate) mod foreign;
 mod peers;
 mod show;
 
@@ -246,7 +246,7 @@ impl Waiter {
     }
 }
 
-fn alive(life: Life) -> Option<bool> {
+pub(crate) fn alive(life: Life) -> Option<bool> {
     match life {
         Life::Alive => Some(true),
         Life::Dead => Some(false),
@@ -254,6 +254,6 @@ fn alive(life: Life) -> Option<bool> {
     }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

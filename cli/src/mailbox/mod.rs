@@ -1,0 +1,64 @@
+//! `linklock mailbox`: mailboxes that other mail programs deliver to.
+
+mod run;
+mod status;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use linklock::mailbox::MailboxLock;
+
+use crate::exit::Failure;
+use crate::time;
+
+/// Lock a mailbox as other mail programs do
+///
+/// An mbox is locked by fcntl(2) and by a dotlock beside it, as the Debian Policy Manual says (11.6),
+/// so that mail programs which deliver to it are kept out: Exim, Postfix, procmail, Dovecot, mutt
+/// and others.
+///
+/// A Maildir needs no lock to be delivered to. To keep your own programs apart that work on a whole
+/// directory of messages, use `linklock run` with a LOCK beside it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Status(status::Args),
+}
+
+pub(crate) fn mailbox(args: &Args) -> Result<u8, Failure> {
+    match &args.command {
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::status(args),
+    }
+}
+
+/// Which mailbox, and how it is locked
+#[derive(clap::Args, Debug)]
+struct Mailbox {
+    /// The mailbox: an mbox file, which need not exist yet
+    mbox: PathBuf,
+
+    /// Use the dotlock alone, where what uses the mailbox takes the fcntl(2) lock itself, or where
+    /// the file system has no such locks
+    #[arg(long)]
+    no_fcntl: bool,
+
+    /// For how long a dotlock and the mailbox must be seen unchanged before the dotlock is taken for
+    /// a dead program's; 60s or more
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "5m")]
+    unchanged_for: Duration,
+}
+
+impl Mailbox {
+    fn lock(&self) -> Result<MailboxLock, Failure> {
+        let options = MailboxLock::options(&self.mbox).fcntl(!self.no_fcntl);
+        Ok(options.unchanged_for(self.unchanged_for).build()?)
+    }
+}

@@ -1,0 +1,56 @@
+//! `linklock mailbox run`: a command while a mailbox is locked.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::Mailbox;
+use crate::contend;
+use crate::events::Events;
+use crate::exit::{self, Failure};
+use crate::options::Patience;
+use crate::run::{Limits, run_under};
+
+/// Run a command while a mailbox is locked
+///
+/// Waits for the mailbox, unless told otherwise, runs COMMAND, unlocks the mailbox when it ends, and
+/// exits with its exit status. The dotlock is touched every 10 seconds, since other programs break
+/// one that does not change. Signals, and a lock that is lost, are dealt with as by `linklock run`.
+///
+/// COMMAND must not lock the mailbox itself: it would wait for us while we wait for it. (If it takes
+/// nothing but the fcntl(2) lock, use --no-fcntl.) It should write to the mailbox as it is, rather
+/// than put another file in its place.
+///
+/// COMMAND finds the mailbox's path in `LINKLOCK_MAILBOX` and the dotlock's in `LINKLOCK_PATH`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = exit::table())]
+pub(crate) struct Args {
+    #[command(flatten)]
+    mailbox: Mailbox,
+
+    /// What to run, and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+
+    #[command(flatten)]
+    patience: Patience,
+
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// For how long a dotlock whose lease has ended is respected by all but the least patient program,
+/// which the lease is made for. The next breaks it after two minutes: this is well below that.
+const RESPECT: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let lock = args.mailbox.lock()?;
+    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    let guard = contend::acquire_mailbox(&lock, &args.patience, &events)?;
+    let variables = [
+        ("LINKLOCK_MAILBOX", lock.path().as_os_str().to_owned()),
+        ("LINKLOCK_PATH", lock.dotlock_path().as_os_str().to_owned()),
+    ];
+    let verbose = args.patience.verbose;
+    let (guards, limits) = (vec![guard], &args.limits);
+    run_under(guards, &args.command, variables, &events, limits, RESPECT, verbose)
+}

@@ -1,0 +1,141 @@
+//! The guard: whoever has it holds the mailbox.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Operation};
+use crate::keeper::{KeepAlive, Leased};
+use crate::mailbox::hold::Hold;
+
+/// A mailbox that is locked, by fcntl(2) and by its dotlock. Dropping it releases both.
+///
+/// It is a lease of [30 s](crate::mailbox::LEASE): longer than that without a
+/// [`refresh`](Self::refresh), and other programs may break the dotlock. Drop never panics, and
+/// what fails in it is reported through the feature `tracing`. In a forked child, which holds
+/// nothing, it does nothing.
+#[must_use = "dropping a guard unlocks its mailbox at once: bind it to a name, even to `_guard`"]
+pub struct MailboxGuard {
+    hold: Arc<Hold>,
+    kept_alive: Mutex<Option<KeepAlive>>,
+}
+
+impl MailboxGuard {
+    pub(crate) fn new(hold: Arc<Hold>) -> MailboxGuard {
+        MailboxGuard { hold, kept_alive: Mutex::default() }
+    }
+
+    /// The mailbox.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.hold.site.mailbox
+    }
+
+    /// Its dotlock.
+    #[must_use]
+    pub fn dotlock_path(&self) -> &Path {
+        &self.hold.site.dotlock
+    }
+
+    /// The mailbox, open for reading and writing, at its start: the file that the fcntl(2) lock is
+    /// on. `None` if there was no mailbox, or if it was not to be locked itself.
+    ///
+    /// Don't put another file in the mailbox's place: the lock is on this one. To shorten it, write
+    /// it anew and truncate it.
+    #[must_use]
+    pub fn file(&self) -> Option<&File> {
+        self.hold.mailbox()
+    }
+
+    /// Touches the dotlock, so that the lease is 30 s again, and sees that it is still ours.
+    ///
+    /// Blocks for two file operations; once the lease is over, also for the right to act on a
+    /// dotlock that others may be ending, for 30 s at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the dotlock is not ours any more: another may have written to the mailbox.
+    /// [`Error::Io`] if a file operation failed.
+    pub fn refresh(&self) -> Result<(), Error> {
+        self.hold.refresh()
+    }
+
+    /// Makes sure, without touching anything, that the dotlock is ours and that its lease runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if it is not ours any more; [`Error::Expired`] if its lease is over, so that
+    /// others may break it at any time; [`Error::Io`] if that can't be told.
+    pub fn verify(&self) -> Result<(), Error> {
+        self.hold.verify()
+    }
+
+    /// For how much longer others respect the dotlock, by this machine's clock. Zero once the lease
+    /// is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.hold.remaining()
+    }
+
+    /// Keeps the dotlock alive until the guard is dropped: from now on another thread touches it
+    /// every 10 s. Behaves as [`LockGuard::keep_alive`](crate::LockGuard::keep_alive) does.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mbox = dir.path().join("joe");
+    /// let guard = linklock::mailbox::MailboxLock::new(&mbox)?.lock()?;
+    /// guard.keep_alive(|why| eprintln!("stop: {why}"))?;
+    /// // ... a long rewrite of the mailbox ...
+    /// guard.unlock()?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there can't be another thread.
+    pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
+        let kept = KeepAlive::start(&self.hold, Box::new(on_lost))
+            .map_err(Error::io(Operation::KeepAlive, self.path()))?;
+        *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(())
+    }
+
+    /// Unlocks the mailbox, and says how that went. What was written should be on disk by then
+    /// ([`File::sync_data`]): who locks it next, on another machine, is to see it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the dotlock was not ours any more: another may have written to the
+    /// mailbox while we did. [`Error::Io`] if a file operation failed.
+    pub fn unlock(self) -> Result<(), Error> {
+        self.stop_keep_alive();
+        self.hold.release()
+    }
+
+    fn stop_keep_alive(&self) {
+        if !self.hold.is_ours() {
+            return; // there is no thread to stop in a forked child, which may hang on its locks
+        }
+        *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl fmt::Debug for MailboxGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailboxGuard")
+            .field("path", &self.path())
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for MailboxGuard {
+    fn drop(&mut self) {
+        if self.hold.is_held() {
+            self.stop_keep_alive();
+            self.hold.close();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The lock on a mailbox: a cheap handle on a path and its options.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::acquire::Patience;
+use crate::error::Error;
+use crate::holder::Obstacle;
+use crate::mailbox::acquire::{acquire, obstacles};
+use crate::mailbox::guard::MailboxGuard;
+use crate::mailbox::hold::Hold;
+use crate::mailbox::site::Site;
+use crate::mailbox::watch::Watch;
+
+/// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
+///
+/// A handle: it has a path and options, and holds nothing itself. Whoever acquires the lock has a
+/// [`MailboxGuard`]. A handle, and the clones of it, remember since when they have seen another's
+/// dotlock unchanged.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let mbox = dir.path().join("joe");
+/// use linklock::mailbox::MailboxLock;
+///
+/// let lock = MailboxLock::new(&mbox)?;
+/// let guard = lock.lock()?;
+/// assert!(lock.clone().try_lock().is_err());
+/// guard.unlock()?;
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MailboxLock {
+    site: Arc<Site>,
+    watch: Arc<Mutex<Watch>>,
+    timeout: Option<Duration>,
+    held: Mutex<Weak<Hold>>,
+}
+
+impl MailboxLock {
+    pub(crate) fn with(site: Site, timeout: Option<Duration>) -> MailboxLock {
+        MailboxLock { site: Arc::new(site), watch: Arc::default(), timeout, held: Mutex::default() }
+    }
+
+    /// Locks the mailbox, and blocks until that can be done, or for the timeout if the options have
+    /// one. Polls, with random pauses that grow (see
+    /// [`polling`](crate::mailbox::MailboxOptions::polling)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyLocked`] if this handle holds it; [`Error::TimedOut`]; [`Error::Denied`] if
+    /// a permission is missing; [`Error::Invalid`] if the path leads to something else than a
+    /// plain file; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no case is
+    /// anything left behind.
+    pub fn lock(&self) -> Result<MailboxGuard, Error> {
+        self.acquire(match self.timeout {
+            Some(timeout) => Patience::For(timeout),
+            None => Patience::Endless,
+        })
+    }
+
+    /// Locks the mailbox if that can be done at once. Blocks for a few file operations.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Held`] with what is in the way; otherwise as for [`lock`](Self::lock).
+    pub fn try_lock(&self) -> Result<MailboxGuard, Error> {
+        self.acquire(Patience::None)
+    }
+
+    /// Locks the mailbox if that can be done within `time`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] with what is in the way; otherwise as for [`lock`](Self::lock).
+    pub fn try_lock_for(&self, time: Duration) -> Result<MailboxGuard, Error> {
+        self.acquire(Patience::For(time))
+    }
+
+    /// Locks the mailbox if that can be done before `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_lock_for`](Self::try_lock_for).
+    pub fn try_lock_until(&self, deadline: Instant) -> Result<MailboxGuard, Error> {
+        self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Locks the mailbox, and goes on waiting while `go_on` says so, which is asked before each
+    /// pause: to be told what one waits for, or to be able to give up when a signal comes.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mbox = dir.path().join("joe");
+    /// use linklock::mailbox::MailboxLock;
+    ///
+    /// std::fs::write(mbox.with_extension("lock"), "4711:elsewhere")?; // Dovecot's
+    /// let mut seen = String::new();
+    /// let refused = MailboxLock::new(&mbox)?.lock_while(|obstacle| {
+    ///     seen = obstacle.to_string();
+    ///     false
+    /// });
+    /// assert!(refused.is_err());
+    /// assert_eq!(seen, "held with a dotlock of Dovecot, process 4711 on elsewhere");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] when `go_on` says no; otherwise as for [`lock`](Self::lock).
+    pub fn lock_while(
+        &self,
+        mut go_on: impl FnMut(&Obstacle) -> bool,
+    ) -> Result<MailboxGuard, Error> {
+        self.acquire(Patience::While(&mut go_on))
+    }
+
+    fn acquire(&self, patience: Patience<'_>) -> Result<MailboxGuard, Error> {
+        let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held().upgrade().is_some_and(|hold| hold.is_held()) {
+            return Err(Error::AlreadyLocked { path: self.path().into() });
+        }
+        let hold = Arc::new(acquire(&self.site, &self.watch, patience)?);
+        *held() = Arc::downgrade(&hold);
+        Ok(MailboxGuard::new(hold))
+    }
+
+    /// The mailbox.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.site.mailbox
+    }
+
+    /// Its dotlock: the mailbox's name with `.lock` at its end.
+    #[must_use]
+    pub fn dotlock_path(&self) -> &Path {
+        &self.site.dotlock
+    }
+
+    /// For how long [`lock`](Self::lock) waits, unless it is for ever.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// What keeps others from the mailbox now; nothing if it is free. Takes no lock and changes
+    /// nothing. The mailbox must be readable, since who holds its fcntl(2) lock can't be told
+    /// otherwise.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mbox = dir.path().join("joe");
+    /// use linklock::mailbox::MailboxLock;
+    ///
+    /// let lock = MailboxLock::new(&mbox)?;
+    /// assert!(lock.obstacles()?.is_empty());
+    /// let guard = lock.lock()?;
+    /// for obstacle in lock.obstacles()? {
+    ///     println!("{obstacle}"); // held with a dotlock of dotlockfile or one of its kind
+    /// }
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if that can't be told; [`Error::Invalid`] as for [`lock`](Self::lock).
+    pub fn obstacles(&self) -> Result<Vec<Obstacle>, Error> {
+        obstacles(&self.site, &self.watch)
+    }
+}
+
+/// A handle of its own, that holds nothing.
+impl Clone for MailboxLock {
+    fn clone(&self) -> MailboxLock {
+        let (site, watch) = (self.site.clone(), self.watch.clone());
+        MailboxLock { site, watch, timeout: self.timeout, held: Mutex::default() }
+    }
+}
