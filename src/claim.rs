@@ -103,19 +103,20 @@ impl Claim {
     pub(crate) fn adopt(
         context: &Arc<Context>,
         name: ClaimName,
-        attr: &Attr,
+        id: FileId,
+        mtime: SystemTime,
         lifetime: Duration,
     ) -> Claim {
         let now = context.now();
-        let left = attr.mtime.duration_since(context.lease_start(now)).unwrap_or_default();
+        let left = mtime.duration_since(context.lease_start(now)).unwrap_or_default();
         let lease = Lease { ends: now.saturating_add(left) };
         Claim {
             path: name.path.clone(),
             name,
-            id: attr.id,
+            id,
             lifetime,
             lease,
-            mtime: attr.mtime,
+            mtime,
             forfeited: None,
             keeper: Some(context.processes.pid()),
             context: context.clone(),

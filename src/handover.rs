@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::claim::Claim;
 use crate::context::Context;
-use crate::error::{Error, Operation, Successor};
+use crate::error::{Error, Operation};
 use crate::holder::Owner;
 use crate::judge::{Sight, is_lock_file, look};
 use crate::names::Neighbour;
@@ -71,11 +71,9 @@ pub(crate) fn adopt(
     drop(Claim::make(context, lifetime)?); // shows what time it is on the server
     let path = context.lock();
     match look(context)? {
+        // By this one look: another may find another's lock file, with an inode number used again.
         Sight::Held(held, _) if held.claim == name => {
-            let attr = context.find(path)?;
-            let attr = attr.filter(|attr| attr.id == held.id);
-            let attr = attr.ok_or(Error::Lost { path: path.into(), now: Successor::Nobody })?;
-            Ok(Tenure::begin(Claim::adopt(context, name, &attr, lifetime)))
+            Ok(Tenure::begin(Claim::adopt(context, name, held.id, held.expires_at, lifetime)))
         }
         Sight::Unreadable(error) => Err(Error::io(Operation::Read, path)(error)),
         other => Err(Error::Lost { path: path.into(), now: other.successor() }),
