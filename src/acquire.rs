@@ -4,7 +4,7 @@
 //! 2. Link it to the lock file. Success or error, the truth is the inode.
 //! 3. Held by another: judge it. Over: end it, and try again at once.
 //! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
-//!    is already over. Who had to wait the last time lets those go first who wait already.
+//!    is already over. Those who wait already go first.
 //! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
 
 use std::io;
@@ -23,7 +23,7 @@ use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
-use crate::sweep::sweep;
+use crate::sweep;
 use crate::tenure::Tenure;
 use crate::waiter::{Waiter, Woken};
 
@@ -78,7 +78,7 @@ pub(crate) fn acquire(
     patience: Patience<'_>,
 ) -> Result<Tenure, Error> {
     let mut contender = Contender::new(context, patience);
-    if context.contended.load(Ordering::Relaxed) {
+    if context.courtesy.is_due(context.now()) {
         contender.queue_up(context);
     }
     for round in 1.. {
@@ -106,7 +106,7 @@ pub(crate) fn acquire(
             Err(error) if error.is_lost() => {}
             refreshed => {
                 refreshed?;
-                context.contended.store(contender.has_waited, Ordering::Relaxed);
+                context.courtesy.acquired(contender.has_waited);
                 return Ok(tenure.with_turn(contender.waiter.into_turn()));
             }
         }
@@ -117,12 +117,16 @@ pub(crate) fn acquire(
 /// Removes what the dead have left, when a handle is first used: before it holds the lock, so that
 /// nobody waits for that.
 fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
-    if claim.context.has_swept.swap(true, Ordering::Relaxed) {
+    let context = &claim.context;
+    if context.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
         return Ok(Kept::Yes);
     }
-    if let Err(error) = sweep(&claim.context) {
+    context.has_swept.store(true, Ordering::Relaxed);
+    let begun = context.now();
+    if let Err(error) = sweep::sweep(context) {
         report!(error, "what others left behind could not be swept");
     }
+    sweep::took(context, context.now().saturating_sub(begun));
     claim.touch()
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, Clock, FileId, Fs, Mount};
 use crate::holder::StalePolicy;
@@ -36,8 +37,8 @@ pub(crate) struct Context {
     pub(crate) hears: bool,
     /// The queue of this host's waiters, once it is known.
     pub(crate) queue: OnceLock<Option<u64>>,
-    /// Whether somebody else of this host wanted the lock too when it was last acquired.
-    pub(crate) contended: AtomicBool,
+    /// Whether others are let go first.
+    pub(crate) courtesy: Courtesy,
     /// Whether what the dead have left was looked for.
     pub(crate) has_swept: AtomicBool,
 }

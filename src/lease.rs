@@ -82,6 +82,11 @@ pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Erro
     Ok(())
 }
 
+/// A time on our clock, or since 1970, as an atomic number can hold it.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // in some 584 years
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

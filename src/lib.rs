@@ -61,7 +61,7 @@
 //! which they came. Only the first of them looks at the lock file; it watches it by inotify(7) and
 //! polls at growing intervals, for what other machines do can't be heard. The place at the head of
 //! the queue is passed on with the lock, which wakes the next in line, and nobody else. Who had to
-//! wait the last time lets those go first who wait already; on a network file system the waiters of
+//! wait the last time, or takes the lock again at once, lets those go first who wait already; on a network file system the waiters of
 //! one host let those of others have their turn. The queue is a socket in the abstract namespace of
 //! unix(7): it leaves nothing behind, ends with its processes, and is no more than a hint. Whoever
 //! is in another network namespace, or brings a [clock](Options::clock) of its own, only polls.
@@ -157,6 +157,7 @@
 mod acquire;
 mod claim;
 mod context;
+mod courtesy;
 mod dotlock;
 mod error;
 #[cfg(test)]

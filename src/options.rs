@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::context::Context;
+use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
 use crate::fs::{Clock, Fs, PosixFs, SystemClock};
 use crate::holder::StalePolicy;
@@ -222,7 +223,7 @@ impl Options {
             random: machine.random,
             hears: machine.hears,
             queue: OnceLock::new(),
-            contended: AtomicBool::new(false),
+            courtesy: Courtesy::default(),
             server: ServerClock::default(),
             mount: OnceLock::new(),
             has_swept: AtomicBool::new(false),

@@ -1,7 +1,9 @@
 //! Sweeping: removing what the dead have left beside a lock file.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::context::Context;
@@ -14,6 +16,30 @@ use crate::process::Life;
 /// For how long a claim of flufl.lock's is left alone after it has expired: its maker may be waiting
 /// still, does not touch it meanwhile, and would wait for ever if it were gone.
 const FOREIGN_REST: Duration = Duration::from_secs(86_400);
+
+/// A directory that took longer than this to sweep is large.
+const LONG: Duration = Duration::from_millis(1);
+/// What part of its time a process spends with sweeping a large directory.
+const PART: u32 = 50;
+
+/// Until when large directories are let be, on the machine's clock.
+static RESTING: Mutex<BTreeMap<PathBuf, Duration>> = Mutex::new(BTreeMap::new());
+
+/// Whether a handle may sweep by itself. Each has to list the whole directory, so ten thousand locks
+/// in one would take a hundred million looks.
+pub(crate) fn is_affordable(context: &Context) -> bool {
+    let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
+    !context.hears || resting.get(context.names.dir()).is_none_or(|until| *until <= context.now())
+}
+
+/// Takes note of how long it took. (Simulated time says nothing of that.)
+pub(crate) fn took(context: &Context, time: Duration) {
+    if context.hears && time > LONG {
+        let mut resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.retain(|_, until| *until > context.now());
+        resting.insert(context.names.dir().to_owned(), context.now() + time * PART);
+    }
+}
 
 /// Removes the claims, seats and put-aside files of this lock, of any host, that have expired (or
 /// whose process is provably dead) and that the lock file is not; but no claim of a process that

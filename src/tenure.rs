@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
 use crate::judge::{self, Incarnation, linked, look_again_for_own, names_claim};
+use crate::lease::nanoseconds;
 use crate::queue::Turn;
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -248,6 +249,7 @@ impl Tenure {
             self.take_away(&mut claim)
         };
         self.pass_turn();
+        self.context.courtesy.released(self.context.now());
         match (released, &self.shelf) {
             (Ok(End::WithinLease), Some(shelf)) => {
                 shelf.put(claim);
@@ -391,8 +393,4 @@ impl Drop for Tenure {
 
 fn since_epoch(time: SystemTime) -> u64 {
     nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // in some 584 years
 }

@@ -22,6 +22,7 @@ const LAYERS: &[&str] = &[
     "claim",
     "waiter",
     "context",
+    "courtesy",
     "lease",
     "error",
     "holder",

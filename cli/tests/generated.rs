@@ -22,7 +22,7 @@ fn stdout(command: &mut Command) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: &[&str] = &[
     "run",
     "acquire",
     "refresh",
@@ -35,6 +35,8 @@ const SUBCOMMANDS: [&str; 14] = [
     "sweep",
     "mailbox",
     "doctor",
+    #[cfg(feature = "relukko")]
+    "serve",
     "completions",
     "man",
 ];
