@@ -1,0 +1,185 @@
+//! The ways to lock something that a Rust program has, known by name.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use dotlock::{Dotlock, DotlockOptions};
+use fs4::FileExt;
+use linklock::{Lock, LockGuard};
+
+use crate::bare;
+
+/// A lock in the hands of one contender.
+pub trait Lockable: Debug {
+    /// Acquires it, however long that takes.
+    fn lock(&mut self);
+    /// Releases it.
+    fn unlock(&mut self);
+}
+
+/// A way to lock something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The seven system calls that the format needs.
+    BareSeven,
+    /// Those, and two looks.
+    BareNine,
+    /// The three system calls where a claim is kept.
+    BareThree,
+    /// linklock as it comes.
+    Linklock,
+    /// linklock with `keep_claim(true)`.
+    LinklockKept,
+    /// `std::fs::File::lock`, which is flock(2), on a file that stays open.
+    FileLock,
+    /// The same, with the file opened each time.
+    FileLockOpen,
+    /// The crate fs4, on a file that stays open.
+    Fs4,
+    /// The crate dotlock.
+    Dotlock,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Way; 9] = [
+        Way::BareSeven,
+        Way::BareNine,
+        Way::BareThree,
+        Way::Linklock,
+        Way::LinklockKept,
+        Way::FileLock,
+        Way::FileLockOpen,
+        Way::Fs4,
+        Way::Dotlock,
+    ];
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::BareSeven => "the seven calls",
+            Way::BareNine => "the seven and two looks",
+            Way::BareThree => "the three calls",
+            Way::Linklock => "linklock",
+            Way::LinklockKept => "linklock, claim kept",
+            Way::FileLock => "File::lock",
+            Way::FileLockOpen => "File::lock, opened each time",
+            Way::Fs4 => "fs4",
+            Way::Dotlock => "dotlock (crate)",
+        }
+    }
+
+    /// The way of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Way> {
+        Way::ALL.into_iter().find(|way| way.name() == name)
+    }
+
+    /// Gets ready to lock this path in this way.
+    ///
+    /// # Panics
+    ///
+    /// If that can't be done.
+    #[must_use]
+    pub fn open(self, path: &Path) -> Box<dyn Lockable> {
+        match self {
+            Way::BareSeven => Box::new(bare::Whole::new(path, false)),
+            Way::BareNine => Box::new(bare::Whole::new(path, true)),
+            Way::BareThree => Box::new(bare::Kept::new(path)),
+            Way::Linklock => Box::new(Ours::new(path, false)),
+            Way::LinklockKept => Box::new(Ours::new(path, true)),
+            Way::FileLock => Box::new(Std(open(path))),
+            Way::FileLockOpen => Box::new(StdOpen { path: path.into(), file: None }),
+            Way::Fs4 => Box::new(Fs4(open(path))),
+            Way::Dotlock => Box::new(Dot { path: path.into(), lock: None }),
+        }
+    }
+}
+
+fn open(path: &Path) -> File {
+    File::options().write(true).create(true).truncate(false).open(path).expect("open")
+}
+
+#[derive(Debug)]
+struct Ours {
+    lock: Lock,
+    guard: Option<LockGuard>,
+}
+
+impl Ours {
+    fn new(path: &Path, keep: bool) -> Ours {
+        Ours { lock: Lock::options(path).keep_claim(keep).build().expect("a lock"), guard: None }
+    }
+}
+
+impl Lockable for Ours {
+    fn lock(&mut self) {
+        self.guard = Some(self.lock.lock().expect("lock"));
+    }
+
+    fn unlock(&mut self) {
+        self.guard.take().expect("locked").unlock().expect("unlock");
+    }
+}
+
+#[derive(Debug)]
+struct Std(File);
+
+impl Lockable for Std {
+    fn lock(&mut self) {
+        self.0.lock().expect("lock");
+    }
+
+    fn unlock(&mut self) {
+        self.0.unlock().expect("unlock");
+    }
+}
+
+#[derive(Debug)]
+struct StdOpen {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Lockable for StdOpen {
+    fn lock(&mut self) {
+        let file = self.file.insert(open(&self.path));
+        file.lock().expect("lock");
+    }
+
+    fn unlock(&mut self) {
+        drop(self.file.take()); // closing it unlocks it
+    }
+}
+
+#[derive(Debug)]
+struct Fs4(File);
+
+impl Lockable for Fs4 {
+    fn lock(&mut self) {
+        FileExt::lock(&self.0).expect("lock");
+    }
+
+    fn unlock(&mut self) {
+        FileExt::unlock(&self.0).expect("unlock");
+    }
+}
+
+#[derive(Debug)]
+struct Dot {
+    path: PathBuf,
+    lock: Option<Dotlock>,
+}
+
+impl Lockable for Dot {
+    fn lock(&mut self) {
+        let patient = DotlockOptions::new().tries(usize::MAX);
+        self.lock = Some(patient.create(&self.path).expect("lock"));
+    }
+
+    fn unlock(&mut self) {
+        self.lock.take().expect("locked").unlock().expect("unlock");
+    }
+}
