@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 use std::fs::File;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use dotlock::{Dotlock, DotlockOptions};
 use fs4::FileExt;
 use linklock::{Lock, LockGuard};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::bare;
 
@@ -31,10 +33,11 @@ pub enum Way {
     Linklock,
     /// linklock with `keep_claim(true)`.
     LinklockKept,
-    /// `std::fs::File::lock`, which is flock(2), on a file that stays open.
-    FileLock,
+    /// flock(2), which `std::fs::File::lock` is on Linux, on a file that stays open. (Rust has that
+    /// since 1.89, which is later than what this builds with.)
+    Flock,
     /// The same, with the file opened each time.
-    FileLockOpen,
+    FlockOpen,
     /// The crate fs4, on a file that stays open.
     Fs4,
     /// The crate dotlock.
@@ -49,8 +52,8 @@ impl Way {
         Way::BareThree,
         Way::Linklock,
         Way::LinklockKept,
-        Way::FileLock,
-        Way::FileLockOpen,
+        Way::Flock,
+        Way::FlockOpen,
         Way::Fs4,
         Way::Dotlock,
     ];
@@ -64,8 +67,8 @@ impl Way {
             Way::BareThree => "the three calls",
             Way::Linklock => "linklock",
             Way::LinklockKept => "linklock, claim kept",
-            Way::FileLock => "File::lock",
-            Way::FileLockOpen => "File::lock, opened each time",
+            Way::Flock => "flock (File::lock)",
+            Way::FlockOpen => "flock, opened each time",
             Way::Fs4 => "fs4",
             Way::Dotlock => "dotlock (crate)",
         }
@@ -90,8 +93,8 @@ impl Way {
             Way::BareThree => Box::new(bare::Kept::new(path)),
             Way::Linklock => Box::new(Ours::new(path, false)),
             Way::LinklockKept => Box::new(Ours::new(path, true)),
-            Way::FileLock => Box::new(Std(open(path))),
-            Way::FileLockOpen => Box::new(StdOpen { path: path.into(), file: None }),
+            Way::Flock => Box::new(System(State::Open(open(path)))),
+            Way::FlockOpen => Box::new(SystemOpen { path: path.into(), file: None }),
             Way::Fs4 => Box::new(Fs4(open(path))),
             Way::Dotlock => Box::new(Dot { path: path.into(), lock: None }),
         }
@@ -125,32 +128,41 @@ impl Lockable for Ours {
 }
 
 #[derive(Debug)]
-struct Std(File);
+struct System(State);
 
-impl Lockable for Std {
+#[derive(Debug)]
+enum State {
+    Open(File),
+    Held(Flock<File>),
+    Between,
+}
+
+impl Lockable for System {
     fn lock(&mut self) {
-        self.0.lock().expect("lock");
+        let State::Open(file) = mem::replace(&mut self.0, State::Between) else { panic!("held") };
+        self.0 = State::Held(Flock::lock(file, FlockArg::LockExclusive).expect("lock"));
     }
 
     fn unlock(&mut self) {
-        self.0.unlock().expect("unlock");
+        let State::Held(held) = mem::replace(&mut self.0, State::Between) else { panic!("free") };
+        self.0 = State::Open(held.unlock().expect("unlock"));
     }
 }
 
 #[derive(Debug)]
-struct StdOpen {
+struct SystemOpen {
     path: PathBuf,
     file: Option<File>,
 }
 
-impl Lockable for StdOpen {
+impl Lockable for SystemOpen {
     fn lock(&mut self) {
-        let file = self.file.insert(open(&self.path));
-        file.lock().expect("lock");
+        // Not by nix, which would unlock it before it closes it.
+        FileExt::lock(self.file.insert(open(&self.path))).expect("lock");
     }
 
     fn unlock(&mut self) {
-        drop(self.file.take()); // closing it unlocks it
+        drop(self.file.take());
     }
 }
 

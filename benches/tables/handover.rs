@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use linklock_bench::figures::percentile;
 
+use crate::chapters::{Chapters, Place, WOKEN, time};
 use crate::crew::{Peer, Worker, fresh};
+use crate::goals::Goal;
+use crate::plot;
 
 /// How long that takes, in nanoseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct Handover {
-    pub(crate) name: &'static str,
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
+struct Handover {
+    name: &'static str,
+    p50: f64,
+    p99: f64,
 }
 
 /// By the time that the lock was held, the waiter must be waiting.
 const SETTLED: Duration = Duration::from_millis(10);
 
-pub(crate) fn measure(peer: &Peer, parent: &Path, times: usize) -> Handover {
+fn measure(peer: &Peer, parent: &Path, times: usize) -> Handover {
     let dir = fresh(parent);
     let path = dir.path().join("it.lock");
     let mut pair = [(); 2].map(|()| Worker::start(peer, &path).expect("it has started before"));
@@ -40,4 +43,46 @@ pub(crate) fn measure(peer: &Peer, parent: &Path, times: usize) -> Handover {
     }
     let [p50, p99] = [0.5, 0.99].map(|share| percentile(&latencies, share));
     Handover { name: peer.name, p50, p99 }
+}
+
+impl Chapters {
+    pub(crate) fn handover(&mut self, place: &Place) {
+        let (woken, polling) = self.size.handovers;
+        let measure = |peer: &Peer, times| measure(peer, &place.dir, times);
+        let mut all: Vec<_> = WOKEN.map(|way| measure(&Peer::ours(way), woken)).into();
+        if polling > 0 && *place == self.quiet() {
+            // At the same time, since they sleep nearly all of it.
+            let pollers: Vec<_> = self.pollers().collect();
+            std::thread::scope(|scope| {
+                let start = |peer| scope.spawn(move || measure(peer, polling));
+                let running: Vec<_> = pollers.into_iter().map(start).collect();
+                all.extend(running.into_iter().map(|run| run.join().expect("it was measured")));
+            });
+        }
+        println!("\n## Handed over: from unlock to the one waiter's return, {}\n", place.name);
+        println!("| | p50 | x flock | p99 |\n|---|---:|---:|---:|");
+        let floor = all[0].p50;
+        for Handover { name, p50, p99 } in &all {
+            println!("| {name} | {} | {:.2} | {} |", time(*p50), p50 / floor, time(*p99));
+        }
+        for Handover { name, p50, p99 } in &all[1..WOKEN.len()] {
+            self.goals.extend([
+                Goal::at_most(
+                    format!("{name}, {}: handed over, p50 / flock", place.name),
+                    p50 / floor,
+                    3.0,
+                    20.0,
+                ),
+                Goal::at_most(
+                    format!("{name}, {}: handed over, p99 in ms", place.name),
+                    p99 / 1e6,
+                    2.0,
+                    100.0,
+                ),
+            ]);
+        }
+        let bars: Vec<_> = all.iter().map(|one| (one.name, one.p50, time(one.p50))).collect();
+        let title = "From unlock to the one waiter's return, p50 (log scale)";
+        self.draw(&format!("handover-{}", place.name), |file| plot::bars(file, title, &bars));
+    }
 }

@@ -42,8 +42,10 @@ fn main() -> ExitCode {
 fn all(size: Size) -> ExitCode {
     let mut chapters = Chapters::new(size);
     chapters.alone();
-    chapters.handover();
-    chapters.crowds();
-    chapters.scale();
+    for place in chapters.contended() {
+        chapters.handover(&place);
+        chapters.crowds(&place);
+    }
+    chapters.scale(&chapters.places[0].clone());
     if goals::judge(&chapters.goals) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -14,16 +14,19 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
+use crate::chapters::{Chapters, Place, time};
 use crate::crew::{Worker, fresh};
+use crate::goals::Goal;
+use crate::plot;
 use crate::told::{cpu, nanoseconds, now};
 
 const TURNS: usize = 500;
 
 /// What was measured with so many of whatever it is; times in nanoseconds, memory in bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Scale {
-    pub(crate) number: usize,
-    pub(crate) figures: Vec<f64>,
+struct Scale {
+    number: usize,
+    figures: Vec<f64>,
 }
 
 /// Runs this program again, as something that answers with figures once, and then ends.
@@ -40,7 +43,7 @@ fn rerun(what: &str, number: usize, parent: &Path) -> Scale {
 
 /// Locks held and kept alive by one process: its memory, its threads, the time to acquire each of
 /// them, and p50 of lock + unlock of another.
-pub(crate) fn held(number: usize, parent: &Path) -> Scale {
+fn held(number: usize, parent: &Path) -> Scale {
     rerun("hold", number, parent)
 }
 
@@ -63,7 +66,7 @@ pub(crate) fn hold(number: usize, dir: &Path) {
 
 /// Live claims of others beside a lock file: what the first lock + unlock of a handle takes, which
 /// sweeps, and p50 of the others.
-pub(crate) fn claims(number: usize, parent: &Path) -> Scale {
+fn claims(number: usize, parent: &Path) -> Scale {
     let dir = fresh(parent);
     let path = dir.path().join("it.lock");
     let soon = SystemTime::now() + Duration::from_secs(3600);
@@ -88,7 +91,7 @@ pub(crate) fn claims(number: usize, parent: &Path) -> Scale {
 
 /// Threads of one process that wait for one lock: memory and CPU time a second while they wait,
 /// then time and CPU time until each has had it, for each of them; descriptors while they wait.
-pub(crate) fn waiting(number: usize, parent: &Path) -> Scale {
+fn waiting(number: usize, parent: &Path) -> Scale {
     rerun("wait", number, parent)
 }
 
@@ -145,4 +148,80 @@ fn status(field: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("it is there");
     let number = line.trim_start_matches(':').split_whitespace().next();
     number.and_then(|number| number.parse().ok()).expect("a number")
+}
+
+impl Chapters {
+    pub(crate) fn scale(&mut self, place: &Place) {
+        println!(
+            "\n## Scale\n\n| locks held and kept alive | memory each | threads | time to acquire each | another's lock + unlock |"
+        );
+        println!("|---:|---:|---:|---:|---:|");
+        let measure = |of: fn(usize, &Path) -> Scale, numbers: &[usize]| -> Vec<Scale> {
+            numbers.iter().map(|&number| of(number, &place.dir)).collect()
+        };
+        #[allow(clippy::cast_precision_loss)]
+        let each = |scale: &Scale| scale.figures[0] / scale.number as f64 / 1024.0;
+        let holding = measure(held, self.size.numbers);
+        for one in &holding {
+            let figures = &one.figures;
+            let (acquire, another) = (time(figures[2]), time(figures[3]));
+            println!(
+                "| {} | {:.1} KiB | {} | {acquire} | {another} |",
+                one.number,
+                each(one),
+                figures[1]
+            );
+        }
+        println!(
+            "\n| others' claims beside it | a handle's first lock + unlock, which sweeps | the others, p50 |\n|---:|---:|---:|"
+        );
+        let sweeping = measure(claims, self.size.numbers);
+        for Scale { number, figures } in &sweeping {
+            println!("| {number} | {} | {} |", time(figures[0]), time(figures[1]));
+        }
+        println!(
+            "\n| threads of one process that wait | memory each | descriptors | CPU time a second, waiting | time to serve each | CPU time for each |"
+        );
+        println!("|---:|---:|---:|---:|---:|---:|");
+        let served = measure(waiting, self.size.threads);
+        for one in &served {
+            let [idle, serve, work] = [2, 3, 4].map(|field| time(one.figures[field]));
+            println!(
+                "| {} | {:.1} KiB | {} | {idle} | {serve} | {work} |",
+                one.number,
+                each(one),
+                one.figures[1]
+            );
+        }
+        let growth =
+            |all: &[Scale], field: usize| all[all.len() - 1].figures[field] / all[0].figures[field];
+        let most = holding[holding.len() - 1].number;
+        self.goals.extend([
+            Goal::at_most(
+                format!("{most} locks held: threads"),
+                holding[holding.len() - 1].figures[1],
+                2.0,
+                2.0,
+            ),
+            Goal::at_most(
+                format!("{most} locks held: another's time / with 1"),
+                growth(&holding, 3),
+                1.5,
+                5.0,
+            ),
+            Goal::at_most(format!("{most} claims: time / with 1"), growth(&sweeping, 1), 1.5, 5.0),
+        ]);
+        let line = |all: &[Scale], field: usize| -> Vec<_> {
+            #[allow(clippy::cast_precision_loss)]
+            let point = |one: &Scale| (one.number as f64, one.figures[field] / 1e3);
+            all.iter().map(point).collect()
+        };
+        let lines = [
+            ("another lock, beside so many held", line(&holding, 3)),
+            ("a lock with so many claims of others", line(&sweeping, 1)),
+            ("its first time, which sweeps", line(&sweeping, 0)),
+        ];
+        let axes = ("locks or claims", "lock + unlock, us");
+        self.draw("scale", |file| plot::lines(file, "Lock + unlock among many", axes, &lines));
+    }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Size {
     pub(crate) rounds: usize,
     /// Hand-overs of those who are woken, and of those who poll.
     pub(crate) handovers: (usize, usize),
+    /// Whether they contend on a disk too, not only in memory.
+    pub(crate) everywhere: bool,
     /// How long a crowd is at it.
     pub(crate) crowd: Duration,
     /// How many contend: of those who are woken, and of those who poll.
@@ -24,8 +26,9 @@ impl Size {
     /// Enough for figures that are worth to be shown.
     pub(crate) const FULL: Size = Size {
         rounds: 50,
-        handovers: (500, 20),
-        crowd: Duration::from_secs(5),
+        handovers: (500, 10),
+        everywhere: true,
+        crowd: Duration::from_secs(3),
         contenders: (&[2, 8, 32, 128], &[2, 8]),
         numbers: &[1, 100, 1_000, 10_000],
         threads: &[10, 100, 1_000],
@@ -36,6 +39,7 @@ impl Size {
     pub(crate) const QUICK: Size = Size {
         rounds: 10,
         handovers: (100, 0),
+        everywhere: false,
         crowd: Duration::from_secs(2),
         contenders: (&[2, 8], &[]),
         numbers: &[1, 1_000],
