@@ -21,9 +21,17 @@ struct Names {
 
 impl Names {
     fn new(lock: &Path) -> Names {
-        let claim = format!("{}|host.example.org|12345|1234567890123456789", lock.display());
+        let claim = Names::claim(lock, 1_000_000_000);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-        Names { lock: lock.into(), claim: claim.into(), time: TimeSpec::from_duration(now) }
+        Names { lock: lock.into(), claim, time: TimeSpec::from_duration(now) }
+    }
+
+    fn claim(lock: &Path, nonce: u64) -> PathBuf {
+        format!("{}|host.example.org|12345|xb3782547cde5s78a2c{nonce:x}", lock.display()).into()
+    }
+
+    fn rename(&mut self, nonce: u64) {
+        self.claim = Names::claim(&self.lock, nonce);
     }
 
     fn make_claim(&self) -> File {
@@ -32,26 +40,43 @@ impl Names {
 }
 
 /// The seven system calls that the format needs: open, write, utimensat, close, link; and two times
-/// unlink. With two looks at the claim, which tell the server's time and whose the lock is, nine.
+/// unlink.
 #[derive(Debug)]
 pub struct Whole {
     names: Names,
-    looks: bool,
+    extra: Extra,
+    turns: u64,
+}
+
+/// What there is besides the seven calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing.
+    None,
+    /// Two looks, which tell the server's time and whose the lock is: nine calls.
+    Looks,
+    /// Those, and a name that no claim had before: the kernel knows nothing of it yet, not even that
+    /// there is no such file.
+    LooksAndNewName,
 }
 
 impl Whole {
     /// The calls, on the file system of this lock file.
     #[must_use]
-    pub fn new(lock: &Path, looks: bool) -> Whole {
-        Whole { names: Names::new(lock), looks }
+    pub fn new(lock: &Path, extra: Extra) -> Whole {
+        Whole { names: Names::new(lock), extra, turns: 1_000_000_000 }
     }
 }
 
 impl Lockable for Whole {
     fn lock(&mut self) {
+        if self.extra == Extra::LooksAndNewName {
+            self.turns += 1;
+            self.names.rename(self.turns);
+        }
         let Names { lock, claim, time } = &self.names;
         let mut file = self.names.make_claim();
-        if self.looks {
+        if self.extra != Extra::None {
             file.metadata().expect("fstat");
         }
         file.write_all(claim.as_os_str().as_encoded_bytes()).expect("write");
@@ -62,7 +87,7 @@ impl Lockable for Whole {
 
     fn unlock(&mut self) {
         let Names { lock, claim, .. } = &self.names;
-        if self.looks {
+        if self.extra != Extra::None {
             fs::symlink_metadata(lock).expect("stat");
         }
         fs::remove_file(lock).expect("unlink");

@@ -10,7 +10,7 @@ use fs4::FileExt;
 use linklock::{Lock, LockGuard};
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::bare;
+use crate::bare::{Extra, Kept, Whole};
 
 /// A lock in the hands of one contender.
 pub trait Lockable: Debug {
@@ -27,6 +27,8 @@ pub enum Way {
     BareSeven,
     /// Those, and two looks.
     BareNine,
+    /// Those, with a new name for each claim.
+    BareNewName,
     /// The three system calls where a claim is kept.
     BareThree,
     /// linklock as it comes.
@@ -46,9 +48,10 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Way; 9] = [
+    pub const ALL: [Way; 10] = [
         Way::BareSeven,
         Way::BareNine,
+        Way::BareNewName,
         Way::BareThree,
         Way::Linklock,
         Way::LinklockKept,
@@ -64,6 +67,7 @@ impl Way {
         match self {
             Way::BareSeven => "the seven calls",
             Way::BareNine => "the seven and two looks",
+            Way::BareNewName => "... and a new name each time",
             Way::BareThree => "the three calls",
             Way::Linklock => "linklock",
             Way::LinklockKept => "linklock, claim kept",
@@ -88,9 +92,10 @@ impl Way {
     #[must_use]
     pub fn open(self, path: &Path) -> Box<dyn Lockable> {
         match self {
-            Way::BareSeven => Box::new(bare::Whole::new(path, false)),
-            Way::BareNine => Box::new(bare::Whole::new(path, true)),
-            Way::BareThree => Box::new(bare::Kept::new(path)),
+            Way::BareSeven => Box::new(Whole::new(path, Extra::None)),
+            Way::BareNine => Box::new(Whole::new(path, Extra::Looks)),
+            Way::BareNewName => Box::new(Whole::new(path, Extra::LooksAndNewName)),
+            Way::BareThree => Box::new(Kept::new(path)),
             Way::Linklock => Box::new(Ours::new(path, false)),
             Way::LinklockKept => Box::new(Ours::new(path, true)),
             Way::Flock => Box::new(System(State::Open(open(path)))),

@@ -68,7 +68,7 @@ impl Chapters {
     fn print_alone(&self, calls: &[Option<f64>], all: &[Vec<Alone>]) {
         println!("\n## Alone: lock + unlock, p50\n");
         let places: Vec<_> = self.places.iter().map(|place| place.name).collect();
-        println!("| | calls | {} | |", places.join(" | x seven calls | "));
+        println!("| | calls | {} | x seven calls |", places.join(" | x seven calls | "));
         println!("|---|---:|{}", "---:|---:|".repeat(places.len()));
         for (peer, calls) in self.peers.iter().zip(calls) {
             let calls = calls.map_or("?".to_owned(), |calls| format!("{calls:.1}"));

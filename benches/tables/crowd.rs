@@ -76,7 +76,8 @@ impl Chapters {
         let mut tables = Vec::new();
         for think in [0, 10].map(Duration::from_millis) {
             println!(
-                "\n## Contended: held for 1 ms, {} ms of thinking between\n",
+                "\n## Contended, {}: held for 1 ms, {} ms of thinking between\n",
+                place.name,
                 think.as_millis()
             );
             println!(
@@ -100,6 +101,9 @@ impl Chapters {
             self.goals.extend(goals(place, &crowds));
             tables.push(crowds);
         }
+        if *place != self.quiet() {
+            return;
+        }
         let of = |figure: fn(&Crowd) -> f64| {
             WOKEN.map(|way| {
                 let own = tables[0].iter().filter(|crowd| crowd.name == way.name());
@@ -111,13 +115,9 @@ impl Chapters {
         let (rates, cpu) = (of(|crowd| crowd.rate), of(|crowd| crowd.cpu / 1e3));
         let axes = ("contenders", "acquisitions a second");
         let title = "Contended: a lock that is held for 1 ms";
-        self.draw(&format!("contended-{}", place.name), |file| {
-            plot::lines(file, title, axes, &rates)
-        });
+        self.draw("contended", |file| plot::lines(file, title, axes, &rates));
         let axes = ("contenders", "CPU time for each acquisition, us");
-        self.draw(&format!("contended-cpu-{}", place.name), |file| {
-            plot::lines(file, title, axes, &cpu)
-        });
+        self.draw("contended-cpu", |file| plot::lines(file, title, axes, &cpu));
     }
 }
 

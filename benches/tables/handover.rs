@@ -81,8 +81,11 @@ impl Chapters {
                 ),
             ]);
         }
+        if *place != self.quiet() {
+            return;
+        }
         let bars: Vec<_> = all.iter().map(|one| (one.name, one.p50, time(one.p50))).collect();
         let title = "From unlock to the one waiter's return, p50 (log scale)";
-        self.draw(&format!("handover-{}", place.name), |file| plot::bars(file, title, &bars));
+        self.draw("handover", |file| plot::bars(file, title, &bars));
     }
 }

@@ -153,7 +153,8 @@ fn status(field: &str) -> u64 {
 impl Chapters {
     pub(crate) fn scale(&mut self, place: &Place) {
         println!(
-            "\n## Scale\n\n| locks held and kept alive | memory each | threads | time to acquire each | another's lock + unlock |"
+            "\n## Scale, {}\n\n| locks held and kept alive | memory each | threads | time to acquire each | another's lock + unlock |",
+            place.name
         );
         println!("|---:|---:|---:|---:|---:|");
         let measure = |of: fn(usize, &Path) -> Scale, numbers: &[usize]| -> Vec<Scale> {
