@@ -55,7 +55,7 @@ impl Chapters {
             let number = self.peers.iter().position(|peer| peer.is(way)).expect("it is ours");
             if let Some(calls) = calls[number] {
                 let what = format!("{}: system calls", way.name());
-                self.goals.push(Goal::at_most(what, calls, most, most));
+                self.goals.push(Goal::at_most(what, calls.round(), most, most));
             }
         }
         for (place, all) in self.places.iter().zip(&all) {
