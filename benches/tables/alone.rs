@@ -95,6 +95,7 @@ fn goals(place: &str, all: &[Alone]) -> Vec<Goal> {
     let mut goals = vec![
         most("/ the seven calls", ratio(ours, Way::BareSeven), 1.15),
         most("/ the seven and two looks", ratio(ours, Way::BareNine), 1.15),
+        most("/ those with a new name each time", ratio(ours, Way::BareNewName), 1.15),
         most("claim kept / the three calls", ratio(kept, Way::BareThree), 1.3),
     ];
     for (peer, times) in [("liblockfile (C)", 2.0), ("flufl.lock", 10.0)] {
