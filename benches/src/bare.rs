@@ -1,0 +1,129 @@
+//! The floor: the bare system calls. Nothing is checked, and nothing made up that could be.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, futimens, utimensat};
+use nix::sys::time::TimeSpec;
+
+use crate::ways::Lockable;
+
+/// What both kinds work on.
+#[derive(Debug)]
+struct Names {
+    lock: PathBuf,
+    claim: PathBuf,
+    time: TimeSpec,
+}
+
+impl Names {
+    fn new(lock: &Path) -> Names {
+        let claim = Names::claim(lock, 1_000_000_000);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        Names { lock: lock.into(), claim, time: TimeSpec::from_duration(now) }
+    }
+
+    fn claim(lock: &Path, nonce: u64) -> PathBuf {
+        format!("{}|host.example.org|12345|xb3782547cde5s78a2c{nonce:x}", lock.display()).into()
+    }
+
+    fn rename(&mut self, nonce: u64) {
+        self.claim = Names::claim(&self.lock, nonce);
+    }
+
+    fn make_claim(&self) -> File {
+        OpenOptions::new().write(true).create_new(true).open(&self.claim).expect("open")
+    }
+}
+
+/// The seven system calls that the format needs: open, write, utimensat, close, link; and two times
+/// unlink.
+#[derive(Debug)]
+pub struct Whole {
+    names: Names,
+    extra: Extra,
+    turns: u64,
+}
+
+/// What there is besides the seven calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing.
+    None,
+    /// Two looks, which tell the server's time and whose the lock is: nine calls.
+    Looks,
+    /// Those, and a name that no claim had before: the kernel knows nothing of it yet, not even that
+    /// there is no such file.
+    LooksAndNewName,
+}
+
+impl Whole {
+    /// The calls, on the file system of this lock file.
+    #[must_use]
+    pub fn new(lock: &Path, extra: Extra) -> Whole {
+        Whole { names: Names::new(lock), extra, turns: 1_000_000_000 }
+    }
+}
+
+impl Lockable for Whole {
+    fn lock(&mut self) {
+        if self.extra == Extra::LooksAndNewName {
+            self.turns += 1;
+            self.names.rename(self.turns);
+        }
+        let Names { lock, claim, time } = &self.names;
+        let mut file = self.names.make_claim();
+        if self.extra != Extra::None {
+            file.metadata().expect("fstat");
+        }
+        file.write_all(claim.as_os_str().as_encoded_bytes()).expect("write");
+        futimens(&file, time, time).expect("utimensat");
+        drop(file);
+        fs::hard_link(claim, lock).expect("link");
+    }
+
+    fn unlock(&mut self) {
+        let Names { lock, claim, .. } = &self.names;
+        if self.extra != Extra::None {
+            fs::symlink_metadata(lock).expect("stat");
+        }
+        fs::remove_file(lock).expect("unlink");
+        fs::remove_file(claim).expect("unlink");
+    }
+}
+
+/// The three system calls where the claim is kept: utimensat and link; unlink.
+#[derive(Debug)]
+pub struct Kept(Names);
+
+impl Kept {
+    /// The calls, on the file system of this lock file.
+    #[must_use]
+    pub fn new(lock: &Path) -> Kept {
+        let names = Names::new(lock);
+        drop(names.make_claim());
+        Kept(names)
+    }
+}
+
+impl Lockable for Kept {
+    fn lock(&mut self) {
+        let Names { lock, claim, time } = &self.0;
+        let no_follow = UtimensatFlags::NoFollowSymlink;
+        utimensat(AT_FDCWD, claim, time, time, no_follow).expect("utimensat");
+        fs::hard_link(claim, lock).expect("link");
+    }
+
+    fn unlock(&mut self) {
+        fs::remove_file(&self.0.lock).expect("unlink");
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0.claim);
+    }
+}

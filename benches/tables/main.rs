@@ -1,0 +1,51 @@
+//! linklock beside its peers and beside the floor, all in one run: tables of ratios, goals, and the
+//! README's plots.
+//!
+//! `cargo bench -p linklock-bench --bench tables`, and `-- --quick` for a minute of it. Ends with an
+//! error if a goal is missed by so much that no load of the machine explains it.
+
+mod alone;
+mod calls;
+mod chapters;
+mod crew;
+mod crowd;
+mod goals;
+mod handover;
+mod plot;
+mod scale;
+mod size;
+mod told;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use linklock_bench::ways::Way;
+
+use crate::chapters::Chapters;
+use crate::size::Size;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["as", way, path] => told::obey(Way::named(way).expect("a way"), Path::new(path)),
+        ["hold", number, dir] => scale::hold(number.parse().expect("a number"), Path::new(dir)),
+        ["wait", number, dir] => scale::wait(number.parse().expect("a number"), Path::new(dir)),
+        // `cargo test --benches` only wants to see it run: it leaves `--bench` away.
+        _ if args.contains(&"--quick") || !args.contains(&"--bench") => return all(Size::QUICK),
+        _ => return all(Size::FULL),
+    }
+    ExitCode::SUCCESS
+}
+
+fn all(size: Size) -> ExitCode {
+    let mut chapters = Chapters::new(size);
+    chapters.alone();
+    for place in chapters.contended() {
+        chapters.handover(&place);
+        chapters.crowds(&place);
+    }
+    chapters.scale(&chapters.places[0].clone());
+    if goals::judge(&chapters.goals) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
