@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Longer than all that anybody in a lab waits for, so that a broken one comes to an end.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct Shared {
     dir: PathBuf,
