@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) mount: OnceLock<Mount>,
     /// Whether a handle keeps its claim from one tenure to the next.
     pub(crate) keep_claim: bool,
+    /// Whether tenures are numbered.
+    pub(crate) fencing: bool,
     /// Whether a waiter can be woken by this machine's kernel: not where time is only simulated.
     pub(crate) hears: bool,
     /// The queue of this host's waiters, once it is known.

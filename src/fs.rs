@@ -73,6 +73,10 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn unlink(&self, path: &Path) -> io::Result<()>;
+    /// Makes a directory, mode 0777 less the umask.
+    fn make_dir(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory, if it is empty.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// What can be relied on where this directory is.
@@ -275,6 +279,14 @@ impl Fs for PosixFs {
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

@@ -21,6 +21,7 @@ const LAYERS: &[&str] = &[
     "judge",
     "claim",
     "waiter",
+    "fence",
     "context",
     "courtesy",
     "lease",

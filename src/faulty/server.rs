@@ -105,6 +105,16 @@ impl Fs for ServerFs {
         PosixFs.unlink(path)
     }
 
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        PosixFs.make_dir(path)?;
+        self.change_at(path);
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        PosixFs.remove_dir(path)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
         PosixFs.list(dir)
     }
