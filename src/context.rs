@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::clock::Clock;
 use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, Clock, FileId, Fs, Mount};
+use crate::fs::{Attr, FileId, Fs, Mount};
 use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
 use crate::names::Names;

@@ -44,6 +44,8 @@ use crate::report::report;
 /// How often to try for the next number, in a second altogether. Only those who have lost the lock
 /// are ever in the way, each for once.
 const ATTEMPTS: u32 = 10;
+/// The counter that no token was drawn from yet.
+const FIRST: &str = "0";
 
 /// Takes the next number, for the tenure with this nonce, which is yet to see that it has the lock.
 pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
@@ -60,26 +62,26 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
         let counters = match counters(context, &dir) {
             Ok(counters) => counters,
             Err(error) if is_gone(&error) => {
-                make(context, &dir, tenure)?;
-                trouble = Some(Error::io(Operation::List, &dir)(error));
+                let failed = make(context, &dir, tenure)?;
+                trouble = failed.or(Some(Error::io(Operation::List, &dir)(error)));
                 continue;
             }
             Err(error) => return Err(Error::io(Operation::List, &dir)(error)),
         };
         let Some(&highest) = counters.iter().max() else {
             // Or it was passed over while it was renamed: readdir(3) is no snapshot.
-            make(context, &dir, tenure)?;
+            let failed = make(context, &dir, tenure)?;
             let none = io::Error::new(io::ErrorKind::InvalidData, "no counter is in it");
-            trouble = Some(Error::io(Operation::List, &dir)(none));
+            trouble = failed.or(Some(Error::io(Operation::List, &dir)(none)));
             continue;
         };
-        let from = dir.join(highest.to_string());
+        let name = highest.to_string();
+        let from = dir.join(&name);
         let Some(next) = highest.checked_add(1) else {
             let last = io::Error::other("there is no higher number");
             return Err(Error::io(Operation::Rename, &from)(last));
         };
-        let to = dir.join(next.to_string());
-        match context.until_fresh(|| context.fs.rename(&from, &to)) {
+        match context.until_fresh(|| context.fs.rename_in(&dir, &name, &next.to_string())) {
             Ok(()) => {
                 remove_lower(context, &dir, &counters, highest);
                 return Ok(next);
@@ -102,44 +104,46 @@ fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
 
 fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
     for lower in counters.iter().filter(|counter| **counter < highest) {
-        if let Err(error) = context.remove(&dir.join(lower.to_string())) {
+        if let Err(error) = context.fs.unlink_in(dir, &lower.to_string()) {
             report!(error, "a counter of fencing tokens that is passed was left");
         }
     }
 }
 
-/// Puts a directory with a counter in its place, if there is none.
-fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<(), Error> {
+/// Puts a directory with a counter in its place, if there is none. Says what only a look can tell
+/// from success.
+fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
     let draft = context.names.fence_draft(tenure, context.random_number());
-    let made = fill(context, &draft).and_then(|()| match context.fs.rename(&draft, dir) {
-        // Somebody else has made it. Or the first of two replies was lost, or a sweeper was quick.
-        Err(error) if is_taken(&error) || is_gone(&error) => Ok(false),
+    let drafted = context.until_fresh(|| context.fs.make_dir(&draft, FIRST));
+    let drafted = drafted.map_err(Error::io(Operation::Create, &draft));
+    let made = drafted.and_then(|()| match context.fs.rename(&draft, dir) {
+        Ok(()) => Ok(Put::Here),
+        Err(error) if is_taken(&error) => Ok(Put::ByAnother),
+        // The first of two replies was lost, or a sweeper was quick.
+        Err(error) if is_gone(&error) => Ok(Put::Gone(Error::io(Operation::Rename, dir)(error))),
         Err(error) => Err(Error::io(Operation::Rename, dir)(error)),
-        Ok(()) => Ok(true),
     });
-    if !matches!(made, Ok(true)) {
+    if !matches!(made, Ok(Put::Here)) {
         if let Err(error) = discard(context, &draft) {
             report!(error, "a draft was left behind: it will be swept");
         }
     }
-    made.map(|_| ())
+    Ok(match made? {
+        Put::Here | Put::ByAnother => None,
+        Put::Gone(error) => Some(error),
+    })
 }
 
-fn fill(context: &Context, draft: &Path) -> Result<(), Error> {
-    match context.fs.make_dir(draft) {
-        // Nobody else would use its name: a reply was lost.
-        Err(error) if !is_taken(&error) => return Err(Error::io(Operation::Create, draft)(error)),
-        _ => {}
-    }
-    let counter = draft.join("0");
-    let created = context.fs.create(&counter, b"", &mut |attr| attr.mtime);
-    created.map(|_| ()).map_err(Error::io(Operation::Create, &counter))
+/// What became of a draft.
+enum Put {
+    Here,
+    ByAnother,
+    Gone(Error),
 }
 
 /// Removes a draft, and says whether it was there.
 pub(crate) fn discard(context: &Context, draft: &Path) -> io::Result<bool> {
-    context.remove(&draft.join("0"))?;
-    match context.until_fresh(|| context.fs.remove_dir(draft)) {
+    match context.until_fresh(|| context.fs.remove_dir(draft, FIRST)) {
         Ok(()) => Ok(true),
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(error),

@@ -178,6 +178,7 @@
 
 mod acquire;
 mod claim;
+mod clock;
 mod context;
 mod courtesy;
 mod dotlock;
@@ -211,8 +212,8 @@ mod wait;
 mod waiter;
 mod watch;
 
+pub use clock::{Clock, SystemClock};
 pub use error::{Error, Operation, Successor};
-pub use fs::{Clock, SystemClock};
 pub use guard::LockGuard;
 pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::clock::{Clock, SystemClock};
 use crate::context::Context;
 use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
-use crate::fs::{Clock, Fs, PosixFs, SystemClock};
+use crate::fs::{Fs, PosixFs};
 use crate::holder::StalePolicy;
 use crate::lease::{ServerClock, check_lifetime};
 use crate::lock::Lock;

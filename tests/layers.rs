@@ -34,6 +34,7 @@ const LAYERS: &[&str] = &[
     "names",
     "process",
     "fs",
+    "clock",
     "safeguard",
     "report",
 ];

@@ -205,12 +205,21 @@ impl Fs for FaultyFs {
         self.call(Op::Unlink, &[path], || self.inner.unlink(path))
     }
 
-    fn make_dir(&self, path: &Path) -> io::Result<()> {
-        self.call(Op::MakeDir, &[path], || self.inner.make_dir(path))
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::MakeDir, &[path], || self.inner.make_dir(path, entry))
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.call(Op::RemoveDir, &[path], || self.inner.remove_dir(path))
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::RemoveDir, &[path], || self.inner.remove_dir(path, entry))
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        let paths = [&*dir.join(from), &*dir.join(to)];
+        self.call(Op::Rename, &paths, || self.inner.rename_in(dir, from, to))
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::Unlink, &[&dir.join(entry)], || self.inner.unlink_in(dir, entry))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 
 use super::fault::FaultyFs;
 use super::server::{ManualClock, ServerFs};
-use crate::fs::{Clock, Fs};
+use crate::clock::Clock;
+use crate::fs::Fs;
 use crate::guard::LockGuard;
 use crate::lock::Lock;
 use crate::options::{Machine, Options};

@@ -189,12 +189,26 @@ impl Fs for SimFs {
         self.ask(Request::Remove(path.to_owned())).map(|_| ())
     }
 
-    fn make_dir(&self, path: &Path) -> io::Result<()> {
-        self.ask(Request::MakeDir(path.to_owned())).map(|_| ())
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.ask(Request::MakeDir(path.to_owned())) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.ask(Request::Create(path.join(entry))).map(|_| ()),
+        }
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.ask(Request::RemoveDir(path.to_owned())).map(|_| ())
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.unlink_in(path, entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.ask(Request::RemoveDir(path.to_owned())).map(|_| ()),
+        }
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        self.rename(&dir.join(from), &dir.join(to))
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        self.unlink(&dir.join(entry))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
