@@ -141,8 +141,8 @@ fn settle(tenure: &mut Tenure) -> Result<(), Error> {
             return Ok(());
         }
         match tenure.verify() {
-            Err(error @ Error::Lost { .. } | error @ Error::Io { .. }) => return Err(error),
-            _ => {} // it is ours, if only by a lease that is to be renewed
+            Ok(()) | Err(Error::Expired { .. }) => {} // ours, if only by a lease to be renewed
+            Err(error) => return Err(error),
         }
     }
     if tenure.is_nearly_whole() { Ok(()) } else { tenure.refresh() }

@@ -96,7 +96,7 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
         // It was another's lock file: that its holder is dead says nothing of who put it there.
         Neighbour::Aside => is_abandoned(context, &attr, None),
         // It has no lease. Whoever still makes it would have to make another.
-        Neighbour::FenceDraft => has_expired(context, attr.ctime),
+        Neighbour::FenceDraft => !attr.is_file && has_expired(context, attr.ctime),
     };
     Ok(abandoned && !is_in_use(context, &attr, neighbour)?)
 }
@@ -105,10 +105,9 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
 /// it the lock file nevertheless: one that finds its claim gone looks whether it did.
 fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bool, Error> {
     Ok(match (look(context)?, neighbour) {
-        (Sight::Free | Sight::NotALock, _) => false,
+        (Sight::Free | Sight::NotALock, _) | (Sight::Held(..), Neighbour::FenceDraft) => false,
         // A dead breaker's seat must be passed over for as long as the lock file is what it was.
         (Sight::Held(held, _), Neighbour::Seat(key)) => Names::is_key_of(key, &held.claim.nonce),
-        (Sight::Held(_, _), Neighbour::FenceDraft) => false,
         (Sight::Held(held, _), Neighbour::Claim(_) | Neighbour::Aside) => held.id == attr.id,
         (Sight::Unreadable(_), _) => true, // for all that can be told
     })
