@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
+use crate::fence;
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
 use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look, names_claim};
@@ -99,13 +100,13 @@ pub(crate) fn acquire(
                 return Err(error);
             }
         }
-        let is_whole = claim.is_nearly_whole();
-        let tenure = Tenure::begin(claim).giving_back_to(shelf);
-        match if is_whole { Ok(()) } else { tenure.refresh() } {
-            // Somebody who keeps to no rules has ended it already: contend again.
+        let mut tenure = Tenure::begin(claim).giving_back_to(shelf);
+        match settle(&mut tenure) {
+            // It took so long that another has it, or somebody who keeps to no rules has ended it
+            // already: contend again.
             Err(error) if error.is_lost() => {}
-            refreshed => {
-                refreshed?;
+            settled => {
+                settled?;
                 context.courtesy.acquired(contender.has_waited);
                 return Ok(tenure.with_turn(contender.waiter.into_turn()));
             }
@@ -128,6 +129,23 @@ fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
     }
     sweep::took(context, context.now().saturating_sub(begun));
     claim.touch()
+}
+
+/// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly
+/// a whole lifetime. Whoever has just made the link, and was quick, knows that without asking.
+fn settle(tenure: &mut Tenure) -> Result<(), Error> {
+    let context = tenure.context.clone();
+    if context.fencing {
+        tenure.token = Some(fence::draw(&context, &tenure.claim().nonce)?);
+        if !Safeguard::TokenIsVerified.stands() {
+            return Ok(());
+        }
+        match tenure.verify() {
+            Ok(()) | Err(Error::Expired { .. }) => {} // ours, if only by a lease to be renewed
+            Err(error) => return Err(error),
+        }
+    }
+    if tenure.is_nearly_whole() { Ok(()) } else { tenure.refresh() }
 }
 
 /// Gives the claim back and, if it turns out to be linked although an error was reported, the lock,

@@ -148,11 +148,6 @@ impl Claim {
         self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 3)
     }
 
-    /// Whether nearly all of its lease is left, so that a tenure can begin with it.
-    pub(crate) fn is_nearly_whole(&self) -> bool {
-        self.lease.remaining(self.context.now()) >= self.lifetime * 7 / 8
-    }
-
     /// Whether what we claim is still ours to claim: a claim that expired may be swept, and a
     /// seat that it is in be passed over.
     pub(crate) fn is_fresh(&self) -> bool {

@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::clock::Clock;
 use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, Clock, FileId, Fs, Mount};
+use crate::fs::{Attr, FileId, Fs, Mount};
 use crate::holder::StalePolicy;
 use crate::lease::ServerClock;
 use crate::names::Names;
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) mount: OnceLock<Mount>,
     /// Whether a handle keeps its claim from one tenure to the next.
     pub(crate) keep_claim: bool,
+    /// Whether tenures are numbered.
+    pub(crate) fencing: bool,
     /// Whether a waiter can be woken by this machine's kernel: not where time is only simulated.
     pub(crate) hears: bool,
     /// The queue of this host's waiters, once it is known.

@@ -1,5 +1,5 @@
-//! The only place with system calls: the [`Fs`] and [`Clock`] traits, one method a step of the
-//! protocol, and their POSIX implementations.
+//! The only place with system calls, but for the [clock](crate::clock): the [`Fs`] trait, one
+//! method a step of the protocol, and its POSIX implementation.
 //!
 //! Everything above works on `dyn Fs` and `dyn Clock`, so that a test can put a faulty or a
 //! simulated file system underneath the real protocol.
@@ -17,12 +17,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use nix::sys::stat::{UtimensatFlags, futimens, utimensat};
+use nix::sys::stat::{Mode, UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 /// What tells one inode from another, at one moment: file systems use inode numbers again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +73,15 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn unlink(&self, path: &Path) -> io::Result<()>;
+    /// Makes a directory, mode 0777 less the umask, with an empty file in it, which may be there
+    /// already. What can't be made in full may be left in part.
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()>;
+    /// Removes such a directory, and the file in it if it is there.
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()>;
+    /// Renames a file inside a directory, which is no symbolic link.
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file inside a directory, which is no symbolic link.
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()>;
     /// The names in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// What can be relied on where this directory is.
@@ -89,60 +98,6 @@ pub(crate) enum Mount {
     Nfs,
     /// In a way that is not known: nothing is believed that was not looked at.
     Other,
-}
-
-/// The clock that leases are measured on; replaceable through
-/// [`Options::clock`](crate::Options::clock).
-///
-/// flufl.lock's counterpart is the `_now` hook, which its users overrode to make up for clocks
-/// that disagree. Here expiry is judged in the file server's time, so only tests should have
-/// reason to bring a clock of their own.
-///
-/// ```
-/// use linklock::Clock;
-///
-/// let clock = linklock::SystemClock;
-/// let before = clock.now();
-/// clock.sleep(std::time::Duration::from_millis(1));
-/// assert!(clock.now() > before);
-/// ```
-pub trait Clock: Debug + Send + Sync {
-    /// Time since some fixed moment: never goes back, and goes on while the machine is suspended
-    /// (`CLOCK_BOOTTIME`, see clock_gettime(2)).
-    fn now(&self) -> Duration;
-    /// This machine's idea of the date. It decides nothing but what
-    /// [`Lock::state`](crate::Lock::state) says before the server's time is known.
-    fn wall(&self) -> SystemTime;
-    /// Blocks the calling thread.
-    fn sleep(&self, time: Duration);
-}
-
-/// The machine's own clocks.
-///
-/// ```
-/// use linklock::{Clock, SystemClock};
-///
-/// assert!(SystemClock.wall() > std::time::UNIX_EPOCH);
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Duration {
-        #[cfg(target_os = "linux")]
-        const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
-        #[cfg(not(target_os = "linux"))]
-        const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
-        Duration::from(clock_gettime(CLOCK).expect("a clock that every supported kernel has"))
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
-    }
 }
 
 /// This process's number. It is asked for several times in each lock and unlock, so the system is
@@ -277,6 +232,32 @@ impl Fs for PosixFs {
         std::fs::remove_file(path)
     }
 
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {} // nobody else would use its name: a reply was lost
+        }
+        let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(directory(path)?, entry, flags, Mode::from_bits_truncate(0o666))?;
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.unlink_in(path, entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => std::fs::remove_dir(path),
+        }
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        let dir = directory(dir)?;
+        Ok(renameat(&dir, from, &dir, to)?)
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        Ok(unlinkat(directory(dir)?, entry, UnlinkatFlags::NoRemoveDir)?)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
         std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
     }
@@ -313,6 +294,12 @@ impl Fs for PosixFs {
     fn mount(&self, _dir: &Path) -> io::Result<Mount> {
         Ok(Mount::Other)
     }
+}
+
+/// A directory to do something in, whatever takes the place of its name meanwhile.
+fn directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
 }
 
 fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {

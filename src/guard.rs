@@ -44,7 +44,7 @@ pub struct LockGuard {
 
 impl LockGuard {
     pub(crate) fn new(tenure: Arc<Tenure>) -> LockGuard {
-        let claim_path = tenure.claim_path();
+        let claim_path = tenure.claim().path.clone();
         LockGuard { tenure, claim_path, kept_alive: Mutex::default() }
     }
 
@@ -58,6 +58,23 @@ impl LockGuard {
     #[must_use]
     pub fn claim_path(&self) -> &Path {
         &self.claim_path
+    }
+
+    /// The number of this acquisition, higher than those of all before it, if the lock was made
+    /// with [`fencing`](crate::Options::fencing). See [Fencing tokens](crate#fencing-tokens).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// let lock = linklock::Lock::options(&path).fencing(true).build()?;
+    /// let first = lock.lock()?.token();
+    /// let second = lock.lock()?.token();
+    /// assert!(first.is_some() && first < second);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.tenure.token
     }
 
     /// Makes the lease a whole lifetime from now. flufl.lock: `refresh()`.

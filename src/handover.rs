@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation};
+use crate::fence;
 use crate::holder::Owner;
 use crate::judge::{Sight, is_lock_file, look};
 use crate::names::Neighbour;
@@ -70,10 +71,15 @@ pub(crate) fn adopt(
     };
     drop(Claim::make(context, lifetime)?); // shows what time it is on the server
     let path = context.lock();
+    // Whoever takes charge has a token of its own; that it has the lock is seen below.
+    let token = context.fencing.then(|| fence::draw(context, &name.nonce)).transpose()?;
     match look(context)? {
         // By this one look: another may find another's lock file, with an inode number used again.
         Sight::Held(held, _) if held.claim == name => {
-            Ok(Tenure::begin(Claim::adopt(context, name, held.id, held.expires_at, lifetime)))
+            let claim = Claim::adopt(context, name, held.id, held.expires_at, lifetime);
+            let mut tenure = Tenure::begin(claim);
+            tenure.token = token;
+            Ok(tenure)
         }
         Sight::Unreadable(error) => Err(Error::io(Operation::Read, path)(error)),
         other => Err(Error::Lost { path: path.into(), now: other.successor() }),

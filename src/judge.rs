@@ -137,6 +137,15 @@ pub(crate) fn names_claim(claim: &Claim) -> Result<bool, Error> {
     }
 }
 
+/// Whether the lock file is this holder's: by its attributes if they prove it, or else by what it
+/// says.
+pub(crate) fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
+    match linked(claim)? {
+        Some(attr) if claim.is_surely(&attr) => Ok(true),
+        _ => names_claim(claim),
+    }
+}
+
 /// What the second look shows, in the seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::error::Error;
-use crate::fs::{Clock, process_id};
+use crate::fs::process_id;
 use crate::tenure::Tenure;
 
 /// After a failed refresh, the next is tried no later than this.

@@ -24,7 +24,8 @@
 //!    date is wrong by hours.
 //! 2. A lease is not a fence. A holder that stalls past its lease (SIGSTOP, a mount that hangs, a
 //!    laptop that is closed) can be succeeded. It learns so at its next [`refresh`], [`verify`] or
-//!    [`unlock`] ([`Error::Lost`]), or through [`keep_alive`].
+//!    [`unlock`] ([`Error::Lost`]), or through [`keep_alive`]; the resource itself can refuse it by its
+//!    [token](#fencing-tokens).
 //! 3. One assumption is made, as every lock with leases makes it: a process that checks its lease
 //!    and then issues one file operation has that operation executed within the
 //!    [clock slop](Options::clock_slop), 10 s unless it is set.
@@ -84,6 +85,8 @@
 //! | <code>L&#124;HOST&#124;PID&#124;NONCE</code> | a claim; its content is its own path, its mtime the end of its lease |
 //! | <code>L&#124;break&#124;NONCE&#124;K</code> | a seat in the succession of the tenure with that nonce |
 //! | <code>L&#124;aside&#124;NONCE&#124;K</code> | a lock file on its way out |
+//! | `L.fence/N` | with [`fencing`](Options::fencing): the last token, see below |
+//! | <code>L&#124;fence&#124;NONCE&#124;K</code> | the same directory, while it is made |
 //!
 //! Nothing else is ever touched, whatever a lock file's content says: only a name in `L`'s own
 //! directory that is formed like these. A file at `L` that is no lock is never removed. What the
@@ -105,6 +108,25 @@
 //! you survive. With [`keep_alive`], the default of 15 s suits most; choose a minute or more where
 //! the file server may be away for that long. All who use a lock should use the same clock slop;
 //! lifetimes may differ.
+//!
+//! # Fencing tokens
+//!
+//! Whoever stalls past its lease may be succeeded, and does not know until it looks. Where a late
+//! write would do harm, let the *resource* refuse it: with [`Options::fencing`] each acquisition has
+//! a [token](LockGuard::token), a number higher than those of all before it. Send it along with each
+//! write; the resource keeps the highest that it has seen, and refuses what comes with a lower one,
+//! in one step with the write itself. A token that nobody checks protects nothing. Tokens grow in
+//! the order of acquisition, whatever stalls, crashes or is lost on the way; there are gaps.
+//!
+//! The counter is a file's name in the directory `L.fence`, which stays when the lock is released.
+//! Acquiring takes three operations more: to list that directory, to rename the file, and to look
+//! whether the lock is still held. Without the option none of that is done. Removing the directory
+//! starts the count anew, so that the resource refuses everybody: to go on from another number,
+//! rename the file in it. It is made with mode 0777 less the umask; if several users share the
+//! lock, all of them must be allowed to write in it. A lock that is [adopted](Lock::adopt) gets a
+//! new token, and the resource goes by that from then on.
+//!
+//! `examples/fencing.rs` is a resource that checks.
 //!
 //! # From flufl.lock
 //!
@@ -156,12 +178,14 @@
 
 mod acquire;
 mod claim;
+mod clock;
 mod context;
 mod courtesy;
 mod dotlock;
 mod error;
 #[cfg(test)]
 mod faulty;
+mod fence;
 mod fs;
 mod guard;
 mod handover;
@@ -188,8 +212,8 @@ mod wait;
 mod waiter;
 mod watch;
 
+pub use clock::{Clock, SystemClock};
 pub use error::{Error, Operation, Successor};
-pub use fs::{Clock, SystemClock};
 pub use guard::LockGuard;
 pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;

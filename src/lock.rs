@@ -191,7 +191,7 @@ impl Lock {
     /// The claim by which this handle holds the lock, if it does. flufl.lock: `claimfile`.
     #[must_use]
     pub fn claim_path(&self) -> Option<PathBuf> {
-        self.tenure().map(|tenure| tenure.claim_path().to_path_buf())
+        self.tenure().map(|tenure| tenure.claim().path.to_path_buf())
     }
 
     /// How long a lease is. flufl.lock: `lifetime`.

@@ -6,6 +6,8 @@
 //! | `L\|HOST\|PID\|NONCE` | a claim; the lock file is a hard link to the holder's |
 //! | `L\|break\|KEY\|K` | seat K in the succession of the incarnation whose nonce is KEY |
 //! | `L\|aside\|KEY\|K` | a lock file on its way out, put aside by the process with that nonce |
+//! | `L\|fence\|KEY\|K` | a directory that is to become `L.fence` |
+//! | `L.fence/N` | the counter of the lock's fencing tokens |
 //!
 //! KEY begins with a letter, where a claim has a decimal pid. Names are bytes, not text.
 
@@ -27,6 +29,7 @@ const NONCE_MAX: usize = 64;
 
 const BREAK: &[u8] = b"break";
 const ASIDE: &[u8] = b"aside";
+const FENCE: &[u8] = b"fence";
 
 /// Why a lock can't have the names that it was to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,6 +131,8 @@ pub(crate) enum Neighbour {
     /// A seat in the succession of the incarnation with this key.
     Seat(Arc<str>),
     Aside,
+    /// A draft of the directory that has the counter of fencing tokens in it.
+    FenceDraft,
 }
 
 impl Names {
@@ -162,7 +167,7 @@ impl Names {
     /// Whether the longest name that has this nonce in it can be.
     fn fits(&self, nonce: &Nonce) -> bool {
         let seat = self.join(BREAK, nonce.key().as_bytes(), &[b'0'; NUMBER_DIGITS]);
-        name_length(&seat) <= NAME_MAX // `aside` is as long
+        name_length(&seat) <= NAME_MAX // `aside` and `fence` are as long, `.fence` is shorter
     }
 
     pub(crate) fn lock(&self) -> &Path {
@@ -195,6 +200,23 @@ impl Names {
         self.join(ASIDE, nonce.key().as_bytes(), number.to_string().as_bytes())
     }
 
+    /// The directory with the counter of fencing tokens in it.
+    pub(crate) fn fence(&self) -> PathBuf {
+        let parts = [self.lock.as_os_str().as_bytes(), b".", FENCE];
+        OsString::from_vec(parts.concat()).into()
+    }
+
+    /// Where the process with that nonce makes what is to become that directory.
+    pub(crate) fn fence_draft(&self, nonce: &Nonce, number: u32) -> PathBuf {
+        self.join(FENCE, nonce.key().as_bytes(), number.to_string().as_bytes())
+    }
+
+    /// The number that an entry of that directory stands for. Each has one name only.
+    pub(crate) fn parse_counter(entry: &OsStr) -> Option<u64> {
+        let number: u64 = entry.to_str()?.parse().ok()?;
+        (*number.to_string() == *entry).then_some(number)
+    }
+
     /// Whether a file in the succession is one of this incarnation's.
     pub(crate) fn is_key_of(key: &str, nonce: &Nonce) -> bool {
         *nonce.key() == *key
@@ -206,7 +228,7 @@ impl Names {
         let name = content.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
         match self.parse_neighbour(OsStr::from_bytes(name))? {
             Neighbour::Claim(claim) => Some(claim),
-            Neighbour::Seat(_) | Neighbour::Aside => None,
+            Neighbour::Seat(_) | Neighbour::Aside | Neighbour::FenceDraft => None,
         }
     }
 
@@ -229,6 +251,7 @@ impl Names {
         match host {
             BREAK => Some(Neighbour::Seat(key)),
             ASIDE => Some(Neighbour::Aside),
+            FENCE => Some(Neighbour::FenceDraft),
             _ => None,
         }
     }
@@ -318,6 +341,7 @@ mod tests {
             Just(prefix.clone()),
             Just(BREAK.to_vec()),
             Just(ASIDE.to_vec()),
+            Just(FENCE.to_vec()),
             Just(b"..".to_vec()),
             Just(b"/".to_vec()),
             Just(b"\0".to_vec()),
@@ -405,6 +429,16 @@ mod tests {
             if let Some(Neighbour::Claim(claim)) = &parsed {
                 prop_assert_eq!(entry, name_of(&claim.path));
                 check_claim(&names, claim)?;
+            }
+        }
+
+        #[test]
+        fn a_number_has_one_name(number: u64, name in file_name(), digits in "[+]?[0-9]{1,25}") {
+            let named = number.to_string();
+            prop_assert_eq!(Names::parse_counter(OsStr::new(&named)), Some(number));
+            for other in [OsStr::from_bytes(&name), OsStr::new(&digits)] {
+                let parsed = Names::parse_counter(other).map(|number| number.to_string());
+                prop_assert!(parsed.is_none_or(|parsed| *parsed == *other));
             }
         }
 

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::clock::{Clock, SystemClock};
 use crate::context::Context;
 use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
-use crate::fs::{Clock, Fs, PosixFs, SystemClock};
+use crate::fs::{Fs, PosixFs};
 use crate::holder::StalePolicy;
 use crate::lease::{ServerClock, check_lifetime};
 use crate::lock::Lock;
@@ -45,6 +46,7 @@ pub struct Options {
     polling: Polling,
     retry_errnos: Vec<i32>,
     keep_claim: bool,
+    fencing: bool,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -76,6 +78,7 @@ impl Lock {
             polling: Polling { first: Duration::from_millis(1), cap: Duration::from_secs(1) },
             retry_errnos: Vec::new(),
             keep_claim: false,
+            fencing: false,
             clock: None,
         }
     }
@@ -172,6 +175,17 @@ impl Options {
         self
     }
 
+    /// Numbers the acquisitions: each guard has a [token](crate::LockGuard::token), higher than all
+    /// before it. Off by default; see [Fencing tokens](crate#fencing-tokens) for what they are good
+    /// for, and what they cost.
+    ///
+    /// All who use a lock should choose the same: whoever does without has no token, and can't be
+    /// told from those who have lost the lock.
+    pub fn fencing(mut self, fencing: bool) -> Options {
+        self.fencing = fencing;
+        self
+    }
+
     /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook. Waiters then
     /// wait by it alone: they poll, and are in no [queue](crate#waiting).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
@@ -217,6 +231,7 @@ impl Options {
             polling: self.polling,
             retry_errnos: self.retry_errnos,
             keep_claim: self.keep_claim,
+            fencing: self.fencing,
             fs: machine.fs,
             clock: machine.clock,
             processes: machine.processes,

@@ -32,6 +32,8 @@ pub(crate) enum Safeguard {
     RestForTheDead,
     /// A holder whose claim was swept looks whether the lock file is still its own.
     SweptClaim,
+    /// Whoever has drawn a fencing token looks whether it still holds the lock.
+    TokenIsVerified,
 }
 
 #[cfg(not(test))]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::{Error, Operation};
+use crate::fence;
 use crate::fs::Attr;
 use crate::judge::{Sight, claim_in, has_expired, is_abandoned, life, look};
 use crate::names::{Names, Neighbour};
@@ -48,11 +50,19 @@ pub(crate) fn took(context: &Context, time: Duration) {
 pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
     let mut swept = Vec::new();
     orphans(context, |path| {
-        if matches!(context.remove(&path), Ok(true)) {
+        if matches!(remove(context, &path), Ok(true)) {
             swept.push(path);
         }
     })?;
     Ok(swept)
+}
+
+/// Removes a file of the lock's, or a draft of a directory, and says whether it was there.
+fn remove(context: &Context, path: &Path) -> io::Result<bool> {
+    match path.file_name().and_then(|name| context.names.parse_neighbour(name)) {
+        Some(Neighbour::FenceDraft) => fence::discard(context, path),
+        _ => context.remove(path),
+    }
 }
 
 /// Tells of each file that may be removed, at a moment at which it may.
@@ -85,6 +95,8 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
         Neighbour::Seat(_) => is_abandoned(context, &attr, claim_in(context, &path).as_ref()),
         // It was another's lock file: that its holder is dead says nothing of who put it there.
         Neighbour::Aside => is_abandoned(context, &attr, None),
+        // It has no lease. Whoever still makes it would have to make another.
+        Neighbour::FenceDraft => !attr.is_file && has_expired(context, attr.ctime),
     };
     Ok(abandoned && !is_in_use(context, &attr, neighbour)?)
 }
@@ -93,7 +105,7 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
 /// it the lock file nevertheless: one that finds its claim gone looks whether it did.
 fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bool, Error> {
     Ok(match (look(context)?, neighbour) {
-        (Sight::Free | Sight::NotALock, _) => false,
+        (Sight::Free | Sight::NotALock, _) | (Sight::Held(..), Neighbour::FenceDraft) => false,
         // A dead breaker's seat must be passed over for as long as the lock file is what it was.
         (Sight::Held(held, _), Neighbour::Seat(key)) => Names::is_key_of(key, &held.claim.nonce),
         (Sight::Held(held, _), Neighbour::Claim(_) | Neighbour::Aside) => held.id == attr.id,

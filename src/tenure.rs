@@ -4,7 +4,7 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,8 +13,9 @@ use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
-use crate::judge::{self, Incarnation, linked, look_again_for_own, names_claim};
+use crate::judge::{self, Incarnation, has_lock_file, linked, look_again_for_own, names_claim};
 use crate::lease::nanoseconds;
+use crate::names::ClaimName;
 use crate::queue::Turn;
 use crate::report::report;
 use crate::safeguard::Safeguard;
@@ -26,6 +27,8 @@ use crate::succession::{self, Aside, Caught, Ending, Sitting};
 pub(crate) struct Tenure {
     pub(crate) context: Arc<Context>,
     incarnation: Incarnation,
+    /// Its fencing token, if it has one.
+    pub(crate) token: Option<u64>,
     /// Whoever began it: in a forked child there is no tenure.
     pid: u32,
     /// `None` once it is released or let go of.
@@ -58,6 +61,7 @@ impl Tenure {
         Tenure {
             context: claim.context.clone(),
             incarnation,
+            token: None,
             pid: claim.context.processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
             expires_at: AtomicU64::new(since_epoch(claim.expires_at())),
@@ -81,8 +85,8 @@ impl Tenure {
         self
     }
 
-    pub(crate) fn claim_path(&self) -> Arc<Path> {
-        self.incarnation.claim.path.clone()
+    pub(crate) fn claim(&self) -> &ClaimName {
+        &self.incarnation.claim
     }
 
     pub(crate) fn file_id(&self) -> FileId {
@@ -102,6 +106,11 @@ impl Tenure {
     /// How much of the lease is left, by what the last successful refresh made sure of.
     pub(crate) fn remaining(&self) -> Duration {
         self.lease_ends().saturating_sub(self.context.now())
+    }
+
+    /// Whether nearly all of its lease is left, so that it can be handed out.
+    pub(crate) fn is_nearly_whole(&self) -> bool {
+        self.remaining() >= self.lifetime() * 7 / 8
     }
 
     /// For how long the lease has been over.
@@ -374,14 +383,6 @@ impl Tenure {
                 report!(error, "a lock was not released as it should be");
             }
         }
-    }
-}
-
-/// Whether the lock file is ours: by its attributes if they prove it, or else by what it says.
-fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
-    match linked(claim)? {
-        Some(attr) if claim.is_surely(&attr) => Ok(true),
-        _ => names_claim(claim),
     }
 }
 

@@ -2,13 +2,17 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use common::example;
 use linklock::Lock;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::tempdir;
 
 fn text(bytes: &[u8]) -> String {
@@ -53,6 +57,78 @@ fn a_cron_job_that_overlaps_ends_at_once_and_is_silent() {
     assert!(alone.status.success(), "{}", text(&alone.stderr));
     assert_eq!(text(&alone.stdout).lines().count(), 5);
     assert!(!path.exists());
+}
+
+/// A holder is stopped for longer than its lease, and another succeeds it: what the first writes when
+/// it goes on is refused, though it has never looked.
+#[test]
+fn a_late_write_is_refused_by_its_token() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("report.lock");
+    let mut serve = example("fencing");
+    let mut resource = Part::start(serve.arg("serve"));
+    let address = resource.line();
+    let writer = |text: &str| {
+        let arguments = [OsStr::new("write"), address.as_ref(), path.as_ref(), text.as_ref()];
+        let mut writer = Part::start(example("fencing").args(arguments));
+        let token = writer.line();
+        let token = token.strip_prefix("holds the lock with token ").unwrap().split(':').next();
+        (writer, token.unwrap().parse::<u64>().unwrap())
+    };
+    let (mut late, early_token) = writer("late");
+    late.signal(Signal::SIGSTOP);
+    let (mut heir, heirs_token) = writer("heir");
+    assert!(heirs_token > early_token);
+    heir.press_enter();
+    assert_eq!(heir.line(), "accepted: heir");
+    assert!(heir.child.wait().unwrap().success());
+
+    late.signal(Signal::SIGCONT);
+    late.press_enter();
+    assert_eq!(late.line(), format!("refused: {heirs_token} was here"));
+    assert!(!late.child.wait().unwrap().success(), "it is told at last");
+    assert_eq!(resource.line(), "accepted: heir");
+    assert_eq!(names(dir.path().into()), ["report.lock.fence"]);
+}
+
+/// A program of an example that runs beside others. Killed if it still does at the end.
+struct Part {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Part {
+    fn start(command: &mut Command) -> Part {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Part { child, output }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn press_enter(&mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ const LAYERS: &[&str] = &[
     "judge",
     "claim",
     "waiter",
+    "fence",
     "context",
     "courtesy",
     "lease",
@@ -33,6 +34,7 @@ const LAYERS: &[&str] = &[
     "names",
     "process",
     "fs",
+    "clock",
     "safeguard",
     "report",
 ];

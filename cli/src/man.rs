@@ -33,6 +33,7 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ),
     ("LINKLOCK_MAILBOX", "The mailbox, for the command that `mailbox run` runs."),
     ("LINKLOCK_CLAIM", "Its claim, the holder's file beside it: one a line if there are several."),
+    ("LINKLOCK_TOKEN", "With --fence, the lock's fencing token: one a line if there are several."),
     ("LINKLOCK_HOST_NAME", "What this host is called in locks, as --host-name sets it."),
     ("NO_COLOR", "If set, nothing is coloured."),
     ("TERM", "If it is dumb, whoever waits is shown nothing meanwhile."),

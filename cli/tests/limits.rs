@@ -131,6 +131,16 @@ fn several_locks_are_held_at_once_and_told_in_order() {
 }
 
 #[test]
+fn several_locks_have_a_token_each_in_the_same_order() {
+    let place = Place::new();
+    fs::create_dir(place.dir().join("b.lock.fence")).unwrap();
+    fs::write(place.dir().join("b.lock.fence/41"), "").unwrap();
+    let script = r#"printf '%s\n' "$LINKLOCK_TOKEN""#;
+    let output = run_with(&place, &["--fence"], &["b.lock", "a.lock"], script).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "42\n1\n");
+}
+
+#[test]
 fn if_one_lock_is_held_none_is() {
     let place = Place::new();
     let holder = place.hold(&[]);

@@ -33,6 +33,32 @@ fn the_command_gets_its_arguments_and_the_lock_in_its_environment() {
 }
 
 #[test]
+fn the_command_finds_its_token_in_its_environment() {
+    let place = Place::new();
+    let script = r#"echo "${LINKLOCK_TOKEN-none}""#;
+    let token = |options: &[&str]| {
+        let output = place.run_sh(options, script).env("LINKLOCK_TOKEN", "7").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(token(&["--fence"]), "1\n");
+    assert_eq!(token(&["--fence"]), "2\n");
+    assert_eq!(token(&[]), "none\n", "another lock's token is not this one's");
+    assert_eq!(place.files(), [place.dir().join("the.lock.fence")]);
+}
+
+#[test]
+fn without_its_counter_nothing_is_run() {
+    let place = Place::new();
+    let counter = place.dir().join("the.lock.fence");
+    fs::write(&counter, "a file").unwrap();
+    let (code, message) = outcome(&mut place.run(&["--fence"], &["echo", "run"]));
+    assert_ne!(code, 0);
+    assert!(message.contains(&format!("failed to list {}", counter.display())), "{message}");
+    assert_eq!(place.files(), [counter]);
+}
+
+#[test]
 fn a_command_that_can_not_be_run_is_told_as_shells_do() {
     let place = Place::new();
     let (code, message) = outcome(&mut place.run(&[], &["no-such-command"]));

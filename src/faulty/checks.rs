@@ -132,9 +132,10 @@ impl<'a> Check<'a> {
     fn could_not_be_removed(&self, path: &Path) -> bool {
         let Some(fault) = self.fault else { return false };
         let failures = self.scene.fs.failures();
-        let mut concerned = failures.iter().filter(|failure| failure.paths[0] == path);
+        // What is in a directory keeps that from being removed.
+        let mut concerned = failures.iter().filter(|failure| failure.paths[0].starts_with(path));
         match fault.op {
-            Op::Unlink => concerned.any(|failure| !failure.executed),
+            Op::Unlink | Op::RemoveDir => concerned.any(|failure| !failure.executed),
             Op::Create => concerned.any(|failure| failure.executed),
             // What was put aside may be another's. Only a look would tell, and looks go on failing,
             // or say that there is nothing.

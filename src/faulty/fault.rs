@@ -20,11 +20,23 @@ pub(super) enum Op {
     Rename,
     Unlink,
     List,
+    MakeDir,
+    RemoveDir,
 }
 
 impl Op {
-    pub(super) const ALL: [Op; 8] =
-        [Op::Create, Op::Stat, Op::Read, Op::Touch, Op::Link, Op::Rename, Op::Unlink, Op::List];
+    pub(super) const ALL: [Op; 10] = [
+        Op::Create,
+        Op::Stat,
+        Op::Read,
+        Op::Touch,
+        Op::Link,
+        Op::Rename,
+        Op::Unlink,
+        Op::List,
+        Op::MakeDir,
+        Op::RemoveDir,
+    ];
 
     /// Whether it matters that it was executed although it is said to have failed.
     pub(super) fn changes(self) -> bool {
@@ -34,13 +46,13 @@ impl Op {
     /// What errors call it.
     pub(super) fn operation(self) -> Operation {
         match self {
-            Op::Create => Operation::Create,
+            Op::Create | Op::MakeDir => Operation::Create,
             Op::Stat => Operation::Stat,
             Op::Read => Operation::Read,
             Op::Touch => Operation::Touch,
             Op::Link => Operation::Link,
             Op::Rename => Operation::Rename,
-            Op::Unlink => Operation::Remove,
+            Op::Unlink | Op::RemoveDir => Operation::Remove,
             Op::List => Operation::List,
         }
     }
@@ -191,6 +203,23 @@ impl Fs for FaultyFs {
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
         self.call(Op::Unlink, &[path], || self.inner.unlink(path))
+    }
+
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::MakeDir, &[path], || self.inner.make_dir(path, entry))
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::RemoveDir, &[path], || self.inner.remove_dir(path, entry))
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        let paths = [&*dir.join(from), &*dir.join(to)];
+        self.call(Op::Rename, &paths, || self.inner.rename_in(dir, from, to))
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::Unlink, &[&dir.join(entry)], || self.inner.unlink_in(dir, entry))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

@@ -13,10 +13,11 @@ use tempfile::TempDir;
 
 use super::fault::FaultyFs;
 use super::server::{ManualClock, ServerFs};
-use crate::fs::{Clock, Fs};
+use crate::clock::Clock;
+use crate::fs::Fs;
 use crate::guard::LockGuard;
 use crate::lock::Lock;
-use crate::options::Machine;
+use crate::options::{Machine, Options};
 use crate::process::{Life, Process, Processes, Proof};
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
@@ -83,25 +84,36 @@ impl Scene {
         self.lock_at(&self.path(), pid)
     }
 
+    /// The same, with fencing tokens.
+    pub(super) fn fenced_lock_of(&self, pid: u32) -> Lock {
+        let (options, machine) = self.options(&self.path(), pid);
+        options.fencing(true).build_on(machine).unwrap()
+    }
+
     pub(super) fn lock_at(&self, path: &Path, pid: u32) -> Lock {
+        let (options, machine) = self.options(path, pid);
+        options.build_on(machine).unwrap()
+    }
+
+    fn options(&self, path: &Path, pid: u32) -> (Options, Machine) {
         let fs: Arc<dyn Fs> = match pid {
             US => self.fs.clone(),
             _ => Arc::new(FaultyFs::new(self.server.clone(), self.local)),
         };
-        Lock::options(path)
+        let options = Lock::options(path)
             .host_name(format!("host{}", pid / 100))
             .lifetime(LIFETIME)
             .clock_slop(SLOP)
             .timeout(PATIENCE)
-            .polling(POLL / 4, POLL)
-            .build_on(Machine {
-                fs,
-                clock: self.clock.clone(),
-                processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
-                random,
-                hears: false,
-            })
-            .unwrap()
+            .polling(POLL / 4, POLL);
+        let machine = Machine {
+            fs,
+            clock: self.clock.clone(),
+            processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
+            random,
+            hears: false,
+        };
+        (options, machine)
     }
 
     pub(super) fn pass(&self, time: Duration) {
@@ -129,11 +141,17 @@ impl Scene {
         is_claim.then_some(ends)
     }
 
-    /// The lock's own files, the lock file included.
+    /// The lock's own files, the lock file included; but not the directory that stays.
     pub(super) fn files(&self) -> HashSet<PathBuf> {
         let all = fs::read_dir(self.dir.path()).unwrap();
         let paths = all.map(|entry| entry.unwrap().path());
-        paths.filter(|path| !self.strangers.contains_key(path)).collect()
+        let is_own = |path: &PathBuf| !self.strangers.contains_key(path) && *path != self.fence();
+        paths.filter(is_own).collect()
+    }
+
+    /// The directory of the fencing tokens' counter.
+    pub(super) fn fence(&self) -> PathBuf {
+        self.dir.path().join("lock.fence")
     }
 
     /// What of the strangers has changed.

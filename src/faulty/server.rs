@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::fs::{Attr, Clock, FileId, Fs, Mount, PosixFs};
+use crate::clock::Clock;
+use crate::fs::{Attr, FileId, Fs, Mount, PosixFs};
 
 /// The clock of everybody in a test. Sleeping moves it on.
 #[derive(Debug, Default)]
@@ -103,6 +104,24 @@ impl Fs for ServerFs {
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
         PosixFs.unlink(path)
+    }
+
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        PosixFs.make_dir(path, entry)?;
+        self.change_at(path);
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        PosixFs.remove_dir(path, entry)
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        PosixFs.rename_in(dir, from, to)
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        PosixFs.unlink_in(dir, entry)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

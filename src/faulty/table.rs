@@ -91,6 +91,8 @@ macro_rules! table {
 
 table! {
     uncontended
+    first_token
+    later_token
     expired_holder
     dead_holder
     dead_breaker

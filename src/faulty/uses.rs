@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::checks::Check;
-use super::scene::{LIFETIME, NEIGHBOUR, PEER, SLOP, Scene, US, truth};
+use super::scene::{LIFETIME, NEIGHBOUR, NEXT, PEER, SLOP, Scene, US, truth};
 use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::holder::{Holder, Owner, State};
@@ -20,6 +20,52 @@ pub(super) fn uncontended(scene: &Scene, check: &mut Check) {
     let lock = scene.lock_of(US);
     check.arm();
     lock_and_unlock(check, &lock);
+}
+
+/// The first token of all is drawn.
+pub(super) fn first_token(scene: &Scene, check: &mut Check) {
+    let lock = scene.fenced_lock_of(US);
+    check.arm();
+    lock_and_unlock(check, &lock);
+    next_token(scene, check, 0);
+}
+
+/// Another has had a token before us.
+pub(super) fn later_token(scene: &Scene, check: &mut Check) {
+    let guard = scene.fenced_lock_of(PEER).lock().unwrap();
+    let before = guard.token().unwrap();
+    guard.unlock().unwrap();
+    let lock = scene.fenced_lock_of(US);
+    check.arm();
+    let drawn = match lock.lock() {
+        Ok(guard) => {
+            check.holds("lock", &guard);
+            let token = guard.token();
+            check.expect(token > Some(before), || format!("{token:?} after {before}"));
+            unlock(check, guard);
+            token
+        }
+        Err(error) => {
+            check.failed("lock", &error, false);
+            None
+        }
+    };
+    next_token(scene, check, drawn.unwrap_or(before));
+}
+
+/// Whoever comes next, once nothing fails any more, has a higher token.
+fn next_token(scene: &Scene, check: &mut Check, before: u64) {
+    scene.fs.disarm();
+    match scene.fenced_lock_of(NEXT).lock() {
+        Ok(guard) => {
+            let token = guard.token();
+            check.expect(token > Some(before), || format!("{token:?} after {before}"));
+            unlock(check, guard);
+        }
+        Err(error) => check.problems.push(format!("NO TOKEN for the next: {error}")),
+    }
+    let left = fs::read_dir(scene.fence()).unwrap().count();
+    check.expect(left == 1, || format!("there are {left} counters"));
 }
 
 /// Its holder was on another host, and died long ago.

@@ -99,7 +99,7 @@ mod tests {
     use tempfile::{TempDir, tempdir};
 
     use super::*;
-    use crate::fs::SystemClock;
+    use crate::clock::SystemClock;
 
     /// A mailbox whose dotlock was judged to be over.
     fn judged() -> (TempDir, Site, Over) {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::error::{Error, Operation, Successor};
-use crate::fs::Clock;
 use crate::guard::LockGuard;
 use crate::keeper::Leased;
 use crate::mailbox::fcntl;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Operation};
-use crate::fs::{Clock, SystemClock};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::mailbox::lock::MailboxLock;

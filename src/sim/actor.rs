@@ -10,8 +10,8 @@ use super::host::{SimClock, SimProcesses, random};
 use super::monitor::NOBODY;
 use super::scenario::{LIFETIME, PATH, POLL, SLOP, Scenario};
 use super::world::{Process, Waiting};
+use crate::clock::Clock;
 use crate::error::Error;
-use crate::fs::Clock;
 use crate::guard::LockGuard;
 use crate::holder::Owner;
 use crate::lock::Lock;
@@ -38,6 +38,7 @@ impl Actor {
             .clock_slop(SLOP)
             .stale(scenario.policy)
             .keep_claim(scenario.keep_claim)
+            .fencing(scenario.fencing)
             .polling(Duration::from_secs(1), POLL)
             .build_on(Machine {
                 fs: Arc::new(fs.clone()),
@@ -65,6 +66,7 @@ impl Actor {
         loop {
             match acquire() {
                 Ok(guard) => {
+                    self.has_token(&guard);
                     self.holds(guard.remaining());
                     return Some(guard);
                 }
@@ -76,6 +78,15 @@ impl Actor {
                 }
                 Err(error) => self.process.note(|| format!("is told: {error}")),
             }
+        }
+    }
+
+    /// Says which token this process was given with the lock.
+    fn has_token(&self, guard: &LockGuard) {
+        if let Some(token) = guard.token() {
+            self.process.note(|| format!("has the fencing token {token}"));
+            let claim = guard.claim_path();
+            self.process.world().monitor.has_token(self.process.id, claim, token);
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Cache {
     names: BTreeMap<PathBuf, Cached>,
     /// What was read of an inode, with its attributes.
     inodes: BTreeMap<Handle, (Duration, Attr, Vec<u8>)>,
+    /// What a directory was listed with.
+    lists: BTreeMap<PathBuf, (Duration, Vec<OsString>)>,
     /// How often the directory had changed when the client last heard.
     changes: u64,
 }
@@ -46,6 +48,20 @@ impl Cache {
 
     pub(super) fn forget(&mut self, path: &Path) {
         self.names.remove(path);
+    }
+
+    /// The names in a directory, as they once were.
+    pub(super) fn list(&self, dir: &Path, now: Duration) -> Option<&[OsString]> {
+        let (until, names) = self.lists.get(dir)?;
+        (now < *until).then_some(names)
+    }
+
+    pub(super) fn learn_list(&mut self, dir: &Path, names: Vec<OsString>, now: Duration) {
+        self.lists.insert(dir.to_owned(), (now + BELIEVED, names));
+    }
+
+    pub(super) fn forget_list(&mut self, dir: &Path) {
+        self.lists.remove(dir);
     }
 
     /// The attributes and the content of an inode, as they once were.
@@ -173,8 +189,33 @@ impl Fs for SimFs {
         self.ask(Request::Remove(path.to_owned())).map(|_| ())
     }
 
-    fn list(&self, _dir: &Path) -> io::Result<Vec<OsString>> {
-        match self.ask(Request::List)? {
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.ask(Request::MakeDir(path.to_owned())) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.ask(Request::Create(path.join(entry))).map(|_| ()),
+        }
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.unlink_in(path, entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.ask(Request::RemoveDir(path.to_owned())).map(|_| ()),
+        }
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        self.rename(&dir.join(from), &dir.join(to))
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        self.unlink(&dir.join(entry))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        if let Some(cached) = self.process.cached_list(dir) {
+            return Ok(cached);
+        }
+        match self.ask(Request::List(dir.to_owned()))? {
             Answer::Names(names) => Ok(names),
             other => unreachable!("a list was answered with {other:?}"),
         }

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use super::actor::Actor;
 use super::host::random;
 use super::scenario::{LIFETIME, PATH, SLOP};
-use crate::fs::{Clock, Fs};
+use crate::clock::Clock;
+use crate::fs::Fs;
 
 /// flufl.lock in one process.
 struct Flufl<'a> {

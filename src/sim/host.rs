@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::world::{Process, Waiting, epoch};
-use crate::fs::Clock;
+use crate::clock::Clock;
 use crate::process::{Life, Process as ProcessId, Processes, Proof};
 
 /// A process's clocks.

@@ -1,9 +1,11 @@
 //! What must hold in every run, whatever the scheduler does.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::scenario::PATH;
+use super::scenario::{FENCE, PATH};
 use super::server::{Handle, Request, Server};
 
 /// Whoever holds a lock that was detached, and that nobody has adopted yet.
@@ -18,6 +20,10 @@ pub(super) struct Monitor {
     machines: Vec<(usize, u64)>,
     /// Since when each process is over, as others on its machine can see.
     deaths: Vec<Option<Duration>>,
+    /// The claims by which the lock was acquired, in order.
+    acquisitions: Vec<PathBuf>,
+    /// The fencing tokens that were given: at which of the acquisitions, and to whom.
+    tokens: Vec<(usize, u64, usize)>,
     violation: Option<String>,
     /// Why nothing more is promised in this run: a neighbour has broken a lock by its own rules.
     pub(super) excuse: Option<String>,
@@ -32,6 +38,8 @@ pub(super) struct Rules {
     pub(super) dead_wait: Duration,
     /// Nobody is succeeded, ever.
     pub(super) never: bool,
+    /// Tenures are numbered.
+    pub(super) fencing: bool,
     /// A RENAME may be executed twice: it then catches another's lock file, which is put back.
     pub(super) may_be_caught: bool,
 }
@@ -108,6 +116,29 @@ impl Monitor {
         }
     }
 
+    /// The lock file has become this claim's.
+    pub(super) fn acquires(&mut self, claim: &[u8]) {
+        self.acquisitions.push(OsStr::from_bytes(claim).into());
+    }
+
+    /// A process has a fencing token for its tenure: they grow in the order of acquisition.
+    pub(super) fn has_token(&mut self, process: usize, claim: &Path, token: u64) {
+        let Some(rank) = self.acquisitions.iter().rposition(|acquired| acquired == claim) else {
+            return self.is_wrong(format!("process {process} never had the lock"));
+        };
+        let is_wrong = |&&(other, given, _): &&(usize, u64, usize)| {
+            given == token || (given < token) != (other < rank)
+        };
+        if let Some((_, given, other)) = self.tokens.iter().find(is_wrong) {
+            let order = "against the order of acquisition";
+            self.is_wrong(format!(
+                "process {process} has the fencing token {token}, and process {other} {given}, \
+                 {order}"
+            ));
+        }
+        self.tokens.push((rank, token, process));
+    }
+
     /// Whether nobody may take the lock from this holder.
     fn is_live(&self, tenure: &Tenure, now: Duration) -> bool {
         let is_dead =
@@ -171,14 +202,19 @@ impl Monitor {
     ) {
         let lock = Path::new(PATH);
         let (removed, made) = match request {
-            Request::Create(path) | Request::Link(_, path) => (None, Some(path)),
-            Request::Remove(path) => (Some(path), None),
+            Request::Create(path) | Request::MakeDir(path) | Request::Link(_, path) => {
+                (None, Some(path))
+            }
+            Request::Remove(path) | Request::RemoveDir(path) => (Some(path), None),
             Request::Rename(from, to) => (Some(from), Some(to)),
             _ => return,
         };
         for path in [removed, made].into_iter().flatten() {
             let name = path.as_os_str().as_encoded_bytes();
             let rest = name.strip_prefix(PATH.as_bytes());
+            if path.starts_with(FENCE) && self.rules.fencing {
+                continue;
+            }
             if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|")) {
                 self.is_wrong(format!("process {process} touches {}", path.display()));
             }

@@ -7,7 +7,7 @@ use super::explore::{sample, search};
 use super::scenario::{Caching, Faults, Scenario};
 use super::scripts::{
     ACCIDENTS, NOTHING, five, forfeited_seat, kept_claim_that_has_expired, long_tenures,
-    succession, sweeping, three, two, two_twice,
+    succession, sweeping, three, two, two_twice, two_with_tokens,
 };
 use crate::safeguard::Safeguard::{self, *};
 
@@ -107,6 +107,14 @@ fn kept_claims_that_have_expired() {
     let scenario = kept_claim_that_has_expired();
     Safeguard::without(&[SweptClaim], || sample(&scenario)).assert_safe();
     assert_needed(&[FreshFromShelf, SweptClaim], &scenario, &["was told that it lost what it has"]);
+}
+
+/// Whoever stalls between its link and its rename would have a token higher than its successor's.
+#[test]
+fn the_look_after_the_rename() {
+    let faults = Faults { stalls: 1, ..NOTHING };
+    let scenario = Scenario { faults, ..two_with_tokens() };
+    assert_needed(&[TokenIsVerified], &scenario, &["against the order of acquisition"]);
 }
 
 /// Nothing of this library is taken away here, but what every client of NFS has cached is believed.

@@ -98,6 +98,7 @@ impl<'a> Run<'a> {
             local: scenario.local,
             dead_wait: if scenario.local { Duration::ZERO } else { SLOP },
             never: scenario.policy == StalePolicy::Never,
+            fencing: scenario.fencing,
             may_be_caught: scenario.faults.repeats + scenario.faults.restarts > 0,
         };
         let mut server = Server::new();

@@ -3,9 +3,10 @@
 use super::explore::{explore, sample};
 use super::scenario::{Caching, Faults, Scenario};
 use super::scripts::{
-    ACCIDENTS, NOTHING, clones, five, forfeited_seat, hand_over, hand_over_to_a_process,
-    kept_claim_that_has_expired, kept_claims, long_tenures, neighbour, reboots, succession,
-    succession_by_lease, sweeping, three, three_briefly, two, two_on_one_machine, two_twice,
+    ACCIDENTS, NOTHING, clones, five, five_with_tokens, forfeited_seat, hand_over,
+    hand_over_to_a_process, kept_claim_that_has_expired, kept_claims, long_tenures, neighbour,
+    reboots, succession, succession_by_lease, sweeping, three, three_briefly, two,
+    two_on_one_machine, two_twice, two_with_tokens,
 };
 use crate::holder::StalePolicy;
 
@@ -140,6 +141,25 @@ fn flufl_lock_for_a_neighbour() {
 #[test]
 fn a_seat_that_was_forfeited() {
     sample(&forfeited_seat()).assert_safe();
+}
+
+#[test]
+fn tokens_in_every_order() {
+    explore(&Scenario { faults: CRASH_OR_STALL, ..two_with_tokens() }, 1).assert_safe();
+}
+
+#[test]
+fn tokens_with_accidents() {
+    sample(&Scenario { faults: ACCIDENTS, ..five_with_tokens() }).assert_safe();
+    sample(&Scenario { faults: ACCIDENTS, caching: NAMES, ..five_with_tokens() }).assert_safe();
+    sample(&Scenario { faults: ACCIDENTS, local: true, ..five_with_tokens() }).assert_safe();
+}
+
+#[test]
+fn tokens_with_errors_and_lost_replies() {
+    sample(&Scenario { faults: TROUBLE, caching: NAMES, ..five_with_tokens() }).assert_safe();
+    let faults = Faults { repeats: 1, stalls: 1, ..NOTHING };
+    sample(&Scenario { faults, caching: NAMES, ..two_with_tokens() }).assert_safe();
 }
 
 #[test]

@@ -7,6 +7,8 @@ use crate::holder::StalePolicy;
 
 /// The lock's file in every run.
 pub(super) const PATH: &str = "/sim/L";
+/// The directory of its fencing tokens' counter.
+pub(super) const FENCE: &str = "/sim/L.fence";
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 pub(super) const SLOP: Duration = Duration::from_secs(10);
 /// For how long a process may stand still: longer than its lease is respected.
@@ -32,6 +34,8 @@ pub(super) struct Scenario {
     pub(super) policy: StalePolicy,
     /// Whether handles keep their claims from one tenure to the next.
     pub(super) keep_claim: bool,
+    /// Whether tenures are numbered.
+    pub(super) fencing: bool,
     /// A local file system: no caches, nothing lost.
     pub(super) local: bool,
     pub(super) faults: Faults,

@@ -124,6 +124,7 @@ pub(super) fn scenario(parts: &[Part]) -> Scenario {
         one_name: false,
         policy: StalePolicy::ExpiredOrDead,
         keep_claim: false,
+        fencing: false,
         local: false,
         faults: NOTHING,
         caching: Caching::Nothing,
@@ -141,6 +142,16 @@ pub(super) fn two_twice() -> Scenario {
 
 pub(super) fn two_on_one_machine() -> Scenario {
     Scenario { local: true, ..scenario(&[("alice", 0, tenure), ("bob", 0, tenure)]) }
+}
+
+/// Two who number their tenures.
+pub(super) fn two_with_tokens() -> Scenario {
+    Scenario { fencing: true, ..two_twice() }
+}
+
+/// Five who do, on three machines.
+pub(super) fn five_with_tokens() -> Scenario {
+    Scenario { fencing: true, ..five() }
 }
 
 pub(super) fn three_briefly() -> Scenario {

@@ -27,6 +27,7 @@ impl fmt::Display for Handle {
 struct Inode {
     generation: u64,
     nlink: u64,
+    is_dir: bool,
     content: Vec<u8>,
     mtime: SystemTime,
     ctime: SystemTime,
@@ -44,7 +45,9 @@ pub(super) enum Request {
     Link(Handle, PathBuf),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
-    List,
+    MakeDir(PathBuf),
+    RemoveDir(PathBuf),
+    List(PathBuf),
 }
 
 /// What the server answers.
@@ -56,7 +59,7 @@ pub(super) enum Answer {
     Names(Vec<OsString>),
 }
 
-/// One directory of one server.
+/// One directory of one server, and what directories there are in it.
 #[derive(Debug)]
 pub(super) struct Server {
     inodes: BTreeMap<u64, Inode>,
@@ -67,6 +70,8 @@ pub(super) struct Server {
     epoch: SystemTime,
 }
 
+/// The directory that all is in.
+const DIR: &str = "/sim";
 /// How the names of seats begin.
 const SEATS: &[u8] = b"/sim/L|break|";
 
@@ -153,19 +158,14 @@ impl Server {
                 if let Some(handle) = self.find(path) {
                     return self.attr(handle); // not asked for exclusively
                 }
-                // The lowest free number: file systems use them again at once.
-                let mut ino = 1;
-                while self.inodes.contains_key(&ino) {
-                    ino += 1;
+                let handle = self.make(path, false, time)?;
+                self.attr(handle)
+            }
+            Request::MakeDir(path) => {
+                if self.names.contains_key(path) {
+                    return Err(libc::EEXIST);
                 }
-                self.generations += 1;
-                let generation = self.generations;
-                let inode =
-                    Inode { generation, nlink: 1, content: vec![], mtime: time, ctime: time };
-                self.inodes.insert(ino, inode);
-                self.names.insert(path.clone(), ino);
-                self.changes += 1;
-                self.attr(Handle { ino, generation })
+                self.make(path, true, time).map(|_| Answer::Done)
             }
             Request::Write(handle, content) => {
                 let inode = self.inode(*handle)?;
@@ -186,7 +186,7 @@ impl Server {
                 inode.nlink += 1;
                 inode.ctime = time;
                 self.names.insert(to.clone(), handle.ino);
-                self.changes += 1;
+                self.changed(to, time);
                 Ok(Answer::Done)
             }
             Request::Rename(from, to) => {
@@ -194,23 +194,86 @@ impl Server {
                 if self.names.get(to) == Some(&ino) {
                     return Ok(Answer::Done); // two names of one inode: rename(2) does nothing
                 }
+                match (self.is_dir(from), self.names.contains_key(to).then(|| self.is_dir(to))) {
+                    (true, Some(false)) => return Err(libc::ENOTDIR),
+                    (false, Some(true)) => return Err(libc::EISDIR),
+                    (true, Some(true)) if !self.is_empty(to) => return Err(libc::ENOTEMPTY),
+                    _ => {}
+                }
                 self.names.remove(from);
                 if let Some(replaced) = self.names.insert(to.clone(), ino) {
                     self.unlink(replaced, time);
                 }
-                self.changes += 1;
+                for inside in self.inside(from) {
+                    if let (Some(ino), Some(name)) =
+                        (self.names.remove(&inside), inside.file_name())
+                    {
+                        self.names.insert(to.join(name), ino);
+                    }
+                }
+                self.changed(from, time);
+                self.changed(to, time);
                 Ok(Answer::Done)
             }
-            Request::Remove(path) => {
+            Request::Remove(path) if self.is_dir(path) => Err(libc::EISDIR),
+            Request::RemoveDir(path) if !self.is_empty(path) => Err(libc::ENOTEMPTY),
+            Request::Remove(path) | Request::RemoveDir(path) => {
                 let ino = self.names.remove(path).ok_or(libc::ENOENT)?;
                 self.unlink(ino, time);
-                self.changes += 1;
+                self.changed(path, time);
                 Ok(Answer::Done)
             }
-            Request::List => {
-                let names = self.names.keys().filter_map(|path| path.file_name());
+            Request::List(dir) if dir != Path::new(DIR) && !self.is_dir(dir) => Err(libc::ENOENT),
+            Request::List(dir) => {
+                let inside = self.inside(dir);
+                let names = inside.iter().filter_map(|path| path.file_name());
                 Ok(Answer::Names(names.map(OsString::from).collect()))
             }
+        }
+    }
+
+    /// Makes an inode with that name.
+    fn make(&mut self, path: &Path, is_dir: bool, time: SystemTime) -> Result<Handle> {
+        if !path.parent().is_some_and(|dir| dir == Path::new(DIR) || self.is_dir(dir)) {
+            return Err(libc::ENOENT);
+        }
+        // The lowest free number: file systems use them again at once.
+        let mut ino = 1;
+        while self.inodes.contains_key(&ino) {
+            ino += 1;
+        }
+        self.generations += 1;
+        let generation = self.generations;
+        let inode =
+            Inode { generation, nlink: 1, is_dir, content: vec![], mtime: time, ctime: time };
+        self.inodes.insert(ino, inode);
+        self.names.insert(path.to_owned(), ino);
+        self.changed(path, time);
+        Ok(Handle { ino, generation })
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.names.get(path).is_some_and(|ino| self.inodes[ino].is_dir)
+    }
+
+    /// What a directory has in it.
+    fn inside(&self, dir: &Path) -> Vec<PathBuf> {
+        self.names().filter(|path| path.parent() == Some(dir)).map(Path::to_owned).collect()
+    }
+
+    fn is_empty(&self, dir: &Path) -> bool {
+        self.names().all(|path| path.parent() != Some(dir))
+    }
+
+    /// The directory that this name is in was changed.
+    fn changed(&mut self, path: &Path, time: SystemTime) {
+        match path.parent().and_then(|dir| self.names.get(dir)) {
+            Some(dir) => {
+                if let Some(inode) = self.inodes.get_mut(dir) {
+                    (inode.mtime, inode.ctime) = (time, time);
+                }
+            }
+            None => self.changes += 1,
         }
     }
 
@@ -222,10 +285,10 @@ impl Server {
     fn attr(&mut self, handle: Handle) -> Result<Answer> {
         let inode = self.inode(handle)?;
         let id = FileId { dev: 1, ino: handle.ino };
-        let Inode { nlink, mtime, ctime, .. } = *inode;
+        let Inode { nlink, is_dir, mtime, ctime, .. } = *inode;
         Ok(Answer::Attr(
             handle,
-            Attr { id, nlink, is_file: true, permissions: 0o644, size: 0, mtime, ctime },
+            Attr { id, nlink, is_file: !is_dir, permissions: 0o644, size: 0, mtime, ctime },
         ))
     }
 

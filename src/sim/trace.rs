@@ -17,7 +17,9 @@ pub(super) fn asked(request: &Request) -> String {
         Request::Link(handle, to) => format!("links {handle} to {}", name(to)),
         Request::Rename(from, to) => format!("renames {} to {}", name(from), name(to)),
         Request::Remove(path) => format!("removes {}", name(path)),
-        Request::List => "lists the directory".to_owned(),
+        Request::MakeDir(path) => format!("makes the directory {}", name(path)),
+        Request::RemoveDir(path) => format!("removes the directory {}", name(path)),
+        Request::List(dir) => format!("lists the directory {}", name(dir)),
     }
 }
 

@@ -1,13 +1,14 @@
 //! The world of one run: the server, the clients and their processes, and what each process is
 //! waiting for. The scheduler moves it on, one step at a time.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::client::Cache;
 use super::monitor::{LockFile, Monitor};
-use super::scenario::{Caching, PATH};
+use super::scenario::{Caching, FENCE, PATH};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
 use crate::fs::Attr;
@@ -112,6 +113,24 @@ impl World {
         if after != before {
             cache.changed(before, after);
         }
+        // Its own changes of a directory, and attributes that it asks for, show a client that a list
+        // is out of date. Only the lists of counters are believed: who sweeps looks at each file.
+        match (request, &answer) {
+            (Request::List(dir), Ok(Answer::Names(names))) if dir == Path::new(FENCE) => {
+                cache.learn_list(dir, names.clone(), self.now);
+            }
+            (Request::Lookup(path) | Request::Rename(_, path) | Request::Remove(path), Ok(_))
+                if path.starts_with(FENCE) =>
+            {
+                cache.forget_list(Path::new(FENCE));
+            }
+            (Request::GetAttr(handle), Ok(_))
+                if self.server.find(Path::new(FENCE)) == Some(*handle) =>
+            {
+                cache.forget_list(Path::new(FENCE));
+            }
+            _ => {}
+        }
         // What the kernel learns of names it learns whoever lives to see it, and in this order.
         match (request, &answer) {
             (Request::Lookup(path) | Request::Create(path), Ok(Answer::Attr(handle, _))) => {
@@ -125,6 +144,12 @@ impl World {
                 cache.forget(to);
             }
             _ => {}
+        }
+        if matches!(request, Request::Link(_, to) | Request::Rename(_, to) if to == Path::new(PATH))
+        {
+            if let (Ok(_), Some(claim)) = (&answer, self.server.content(Path::new(PATH))) {
+                self.monitor.acquires(claim);
+            }
         }
         self.note(process, || trace::executed(request, &answer));
         answer
@@ -208,6 +233,16 @@ impl Process {
         let cached = world.clients[client].cache.get(path, world.now)?;
         let usable = world.caching != Caching::Nothing || cached == world.server.find(path);
         usable.then_some(cached)
+    }
+
+    /// What this process's client has cached of a directory, if it may use that.
+    pub(super) fn cached_list(&self, dir: &Path) -> Option<Vec<OsString>> {
+        let world = self.world();
+        if world.caching == Caching::Nothing {
+            return None;
+        }
+        let client = world.processes[self.id].client;
+        world.clients[client].cache.list(dir, world.now).map(<[_]>::to_vec)
     }
 
     /// What this process's client has cached of an inode, if that may be used.

@@ -29,13 +29,20 @@ pub(crate) enum Change {
 }
 
 impl Child {
-    /// Starts the command with these variables in its environment.
+    /// Starts the command with these variables in its environment, and without those that are not set.
     pub(crate) fn start(
         command: &[OsString],
-        variables: impl IntoIterator<Item = (&'static str, OsString)>,
+        variables: impl IntoIterator<Item = (&'static str, Option<OsString>)>,
     ) -> io::Result<Child> {
         let stand = Stand::find();
-        let process = shim::command(command, &stand)?.envs(variables).spawn()?;
+        let mut process = shim::command(command, &stand)?;
+        for (name, value) in variables {
+            match value {
+                Some(value) => process.env(name, value),
+                None => process.env_remove(name),
+            };
+        }
+        let process = process.spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
         let mut child = Child { pid, stand, warden: None };
         if child.stand.has_own_group() {

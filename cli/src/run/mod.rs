@@ -9,7 +9,7 @@ pub(crate) mod shim;
 mod terminal;
 pub(crate) mod warden;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ use crate::time;
 /// unless linklock is root's.
 ///
 /// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
-/// `LINKLOCK_CLAIM`: one a line if there are several.
+/// `LINKLOCK_CLAIM`: one a line if there are several. With --fence it finds the lock's fencing token in
+/// `LINKLOCK_TOKEN`, in the same way.
 #[derive(clap::Args, Debug)]
 #[command(after_help = exit::table())]
 pub(crate) struct Args {
@@ -97,6 +98,13 @@ pub(crate) struct Limits {
     /// Hold the lock for at least this long, however soon COMMAND ends
     #[arg(long, value_name = "DURATION", value_parser = time::parse)]
     min_hold: Option<Duration>,
+
+    /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
+    ///
+    /// COMMAND finds its number in `LINKLOCK_TOKEN`: higher than those of all before it. All who use
+    /// the lock should do so. The counter is kept in the directory LOCK.fence.
+    #[arg(long)]
+    fence: bool,
 
     /// What to do if the lock is lost while COMMAND runs
     #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
@@ -171,7 +179,7 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
     }
     let build = |path: &PathBuf| {
         let options = args.contention.apply_to(args.lock.lock(path));
-        Ok(options.lifetime(args.lifetime).build()?)
+        Ok(options.lifetime(args.lifetime).fencing(args.fence).build()?)
     };
     args.locks.iter().map(build).collect()
 }
@@ -186,17 +194,21 @@ fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
     }
 }
 
-/// What the command is told of its locks.
-fn environment(guards: &[LockGuard]) -> [(&'static str, OsString); 2] {
+/// What the command is told of its locks. Without tokens it must not see those of a linklock that
+/// has started this one.
+fn environment(guards: &[LockGuard]) -> [(&'static str, Option<OsString>); 3] {
+    let tokens: Vec<_> =
+        guards.iter().filter_map(LockGuard::token).map(|token| token.to_string()).collect();
     [
-        ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
-        ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
+        ("LINKLOCK_PATH", Some(lines(guards.iter().map(LockGuard::path)))),
+        ("LINKLOCK_CLAIM", Some(lines(guards.iter().map(LockGuard::claim_path)))),
+        ("LINKLOCK_TOKEN", (!tokens.is_empty()).then(|| lines(tokens.iter()))),
     ]
 }
 
-fn lines<'a>(paths: impl Iterator<Item = &'a Path>) -> OsString {
-    let paths: Vec<_> = paths.map(|path| path.as_os_str().as_bytes()).collect();
-    OsString::from_vec(paths.join(&b'\n'))
+fn lines(parts: impl Iterator<Item = impl AsRef<OsStr>>) -> OsString {
+    let parts: Vec<_> = parts.map(|part| part.as_ref().as_bytes().to_vec()).collect();
+    OsString::from_vec(parts.join(&b'\n'))
 }
 
 /// Holds the locks for a while after the command has ended, unless a signal says that it is enough.

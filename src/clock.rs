@@ -1,0 +1,60 @@
+//! The clock that leases are measured on.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// The clock that leases are measured on; replaceable through
+/// [`Options::clock`](crate::Options::clock).
+///
+/// flufl.lock's counterpart is the `_now` hook, which its users overrode to make up for clocks
+/// that disagree. Here expiry is judged in the file server's time, so only tests should have
+/// reason to bring a clock of their own.
+///
+/// ```
+/// use linklock::Clock;
+///
+/// let clock = linklock::SystemClock;
+/// let before = clock.now();
+/// clock.sleep(std::time::Duration::from_millis(1));
+/// assert!(clock.now() > before);
+/// ```
+pub trait Clock: Debug + Send + Sync {
+    /// Time since some fixed moment: never goes back, and goes on while the machine is suspended
+    /// (`CLOCK_BOOTTIME`, see clock_gettime(2)).
+    fn now(&self) -> Duration;
+    /// This machine's idea of the date. It decides nothing but what
+    /// [`Lock::state`](crate::Lock::state) says before the server's time is known.
+    fn wall(&self) -> SystemTime;
+    /// Blocks the calling thread.
+    fn sleep(&self, time: Duration);
+}
+
+/// The machine's own clocks.
+///
+/// ```
+/// use linklock::{Clock, SystemClock};
+///
+/// assert!(SystemClock.wall() > std::time::UNIX_EPOCH);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        #[cfg(target_os = "linux")]
+        const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+        #[cfg(not(target_os = "linux"))]
+        const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+        Duration::from(clock_gettime(CLOCK).expect("a clock that every supported kernel has"))
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
