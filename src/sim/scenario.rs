@@ -23,6 +23,7 @@ pub(super) type Script = fn(&Actor);
 pub(super) type Part = (&'static str, usize, Script);
 
 #[derive(Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a circumstance of its own
 pub(super) struct Scenario {
     pub(super) parts: Vec<Part>,
     /// Who comes when a machine has been rebooted.

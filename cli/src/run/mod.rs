@@ -69,6 +69,13 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
     lifetime: Duration,
 
+    /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
+    ///
+    /// COMMAND finds its number in `LINKLOCK_TOKEN`: higher than those of all before it. All who use
+    /// the lock should do so. The counter is kept in the directory LOCK.fence.
+    #[arg(long)]
+    fence: bool,
+
     #[command(flatten)]
     limits: Limits,
 
@@ -80,7 +87,7 @@ pub(crate) struct Args {
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
     #[cfg(feature = "relukko")]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "fence")]
     relukko: Option<String>,
 }
 
@@ -98,13 +105,6 @@ pub(crate) struct Limits {
     /// Hold the lock for at least this long, however soon COMMAND ends
     #[arg(long, value_name = "DURATION", value_parser = time::parse)]
     min_hold: Option<Duration>,
-
-    /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
-    ///
-    /// COMMAND finds its number in `LINKLOCK_TOKEN`: higher than those of all before it. All who use
-    /// the lock should do so. The counter is kept in the directory LOCK.fence.
-    #[arg(long)]
-    fence: bool,
 
     /// What to do if the lock is lost while COMMAND runs
     #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
@@ -139,7 +139,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 pub(crate) fn run_under<G: Held>(
     guards: Vec<G>,
     command: &[OsString],
-    variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    variables: impl IntoIterator<Item = (&'static str, Option<OsString>)>,
     events: &Events,
     limits: &Limits,
     clock_slop: Duration,
