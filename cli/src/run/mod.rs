@@ -69,6 +69,13 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
     lifetime: Duration,
 
+    /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
+    ///
+    /// COMMAND finds its number in `LINKLOCK_TOKEN`: higher than those of all before it. All who use
+    /// the lock should do so. The counter is kept in the directory LOCK.fence.
+    #[arg(long)]
+    fence: bool,
+
     #[command(flatten)]
     limits: Limits,
 
@@ -80,7 +87,7 @@ pub(crate) struct Args {
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
     #[cfg(feature = "relukko")]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "fence")]
     relukko: Option<String>,
 }
 
@@ -98,13 +105,6 @@ pub(crate) struct Limits {
     /// Hold the lock for at least this long, however soon COMMAND ends
     #[arg(long, value_name = "DURATION", value_parser = time::parse)]
     min_hold: Option<Duration>,
-
-    /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
-    ///
-    /// COMMAND finds its number in `LINKLOCK_TOKEN`: higher than those of all before it. All who use
-    /// the lock should do so. The counter is kept in the directory LOCK.fence.
-    #[arg(long)]
-    fence: bool,
 
     /// What to do if the lock is lost while COMMAND runs
     #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
@@ -194,16 +194,17 @@ fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
     }
 }
 
-/// What the command is told of its locks. Without tokens it must not see those of a linklock that
-/// has started this one.
-fn environment(guards: &[LockGuard]) -> [(&'static str, Option<OsString>); 3] {
-    let tokens: Vec<_> =
-        guards.iter().filter_map(LockGuard::token).map(|token| token.to_string()).collect();
-    [
-        ("LINKLOCK_PATH", Some(lines(guards.iter().map(LockGuard::path)))),
-        ("LINKLOCK_CLAIM", Some(lines(guards.iter().map(LockGuard::claim_path)))),
-        ("LINKLOCK_TOKEN", (!tokens.is_empty()).then(|| lines(tokens.iter()))),
-    ]
+/// What the command is told of its locks.
+fn environment(guards: &[LockGuard]) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
+        ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
+    ];
+    let tokens: Vec<_> = guards.iter().filter_map(LockGuard::token).collect();
+    if !tokens.is_empty() {
+        variables.push(("LINKLOCK_TOKEN", lines(tokens.iter().map(u64::to_string))));
+    }
+    variables
 }
 
 fn lines(parts: impl Iterator<Item = impl AsRef<OsStr>>) -> OsString {
