@@ -30,6 +30,7 @@ pub(super) struct Monitor {
 }
 
 /// What the monitor goes by.
+#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
     /// Nothing that was asked for is under way when its process dies.

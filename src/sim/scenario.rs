@@ -22,6 +22,7 @@ pub(super) type Script = fn(&Actor);
 /// A process's name, its machine and its script.
 pub(super) type Part = (&'static str, usize, Script);
 
+#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Clone)]
 pub(super) struct Scenario {
     pub(super) parts: Vec<Part>,
