@@ -26,7 +26,7 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-const ENVIRONMENT: &[(&str, &str)] = &[
+const ENVIRONMENT: [(&str, &str); 7] = [
     (
         "LINKLOCK_PATH",
         "The lock file, for the command that run(1) runs: one a line if there are several.",

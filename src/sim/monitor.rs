@@ -30,8 +30,8 @@ pub(super) struct Monitor {
 }
 
 /// What the monitor goes by.
+#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a rule of its own
 pub(super) struct Rules {
     /// Nothing that was asked for is under way when its process dies.
     pub(super) local: bool,

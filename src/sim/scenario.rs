@@ -22,8 +22,8 @@ pub(super) type Script = fn(&Actor);
 /// A process's name, its machine and its script.
 pub(super) type Part = (&'static str, usize, Script);
 
+#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Clone)]
-#[allow(clippy::struct_excessive_bools)] // each is a circumstance of its own
 pub(super) struct Scenario {
     pub(super) parts: Vec<Part>,
     /// Who comes when a machine has been rebooted.

@@ -47,8 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let guard = contend::acquire_mailbox(&lock, &args.patience, &events)?;
     let variables = [
-        ("LINKLOCK_MAILBOX", Some(lock.path().as_os_str().to_owned())),
-        ("LINKLOCK_PATH", Some(lock.dotlock_path().as_os_str().to_owned())),
+        ("LINKLOCK_MAILBOX", lock.path().as_os_str().to_owned()),
+        ("LINKLOCK_PATH", lock.dotlock_path().as_os_str().to_owned()),
     ];
     let verbose = args.patience.verbose;
     let (guards, limits) = (vec![guard], &args.limits);

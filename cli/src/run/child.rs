@@ -29,20 +29,15 @@ pub(crate) enum Change {
 }
 
 impl Child {
-    /// Starts the command with these variables in its environment, and without those that are not set.
+    /// Starts the command with these variables in its environment.
     pub(crate) fn start(
         command: &[OsString],
-        variables: impl IntoIterator<Item = (&'static str, Option<OsString>)>,
+        variables: impl IntoIterator<Item = (&'static str, OsString)>,
     ) -> io::Result<Child> {
         let stand = Stand::find();
         let mut process = shim::command(command, &stand)?;
-        for (name, value) in variables {
-            match value {
-                Some(value) => process.env(name, value),
-                None => process.env_remove(name),
-            };
-        }
-        let process = process.spawn()?;
+        // One that a linklock around this one has set is another lock's.
+        let process = process.env_remove("LINKLOCK_TOKEN").envs(variables).spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
         let mut child = Child { pid, stand, warden: None };
         if child.stand.has_own_group() {

@@ -139,7 +139,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 pub(crate) fn run_under<G: Held>(
     guards: Vec<G>,
     command: &[OsString],
-    variables: impl IntoIterator<Item = (&'static str, Option<OsString>)>,
+    variables: impl IntoIterator<Item = (&'static str, OsString)>,
     events: &Events,
     limits: &Limits,
     clock_slop: Duration,
@@ -194,16 +194,17 @@ fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
     }
 }
 
-/// What the command is told of its locks. Without tokens it must not see those of a linklock that
-/// has started this one.
-fn environment(guards: &[LockGuard]) -> [(&'static str, Option<OsString>); 3] {
-    let tokens: Vec<_> =
-        guards.iter().filter_map(LockGuard::token).map(|token| token.to_string()).collect();
-    [
-        ("LINKLOCK_PATH", Some(lines(guards.iter().map(LockGuard::path)))),
-        ("LINKLOCK_CLAIM", Some(lines(guards.iter().map(LockGuard::claim_path)))),
-        ("LINKLOCK_TOKEN", (!tokens.is_empty()).then(|| lines(tokens.iter()))),
-    ]
+/// What the command is told of its locks.
+fn environment(guards: &[LockGuard]) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
+        ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
+    ];
+    let tokens: Vec<_> = guards.iter().filter_map(LockGuard::token).collect();
+    if !tokens.is_empty() {
+        variables.push(("LINKLOCK_TOKEN", lines(tokens.iter().map(u64::to_string))));
+    }
+    variables
 }
 
 fn lines(parts: impl Iterator<Item = impl AsRef<OsStr>>) -> OsString {

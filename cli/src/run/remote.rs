@@ -25,8 +25,8 @@ pub(crate) fn run(url: &str, args: &Args) -> Result<u8, Failure> {
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let lock = acquire(url, args, &events)?;
     let variables = [
-        ("LINKLOCK_NAME", Some(OsString::from(lock.name()))),
-        ("LINKLOCK_RELUKKO_ID", Some(OsString::from(lock.guard.id().to_string()))),
+        ("LINKLOCK_NAME", OsString::from(lock.name())),
+        ("LINKLOCK_RELUKKO_ID", OsString::from(lock.guard.id().to_string())),
     ];
     let (slop, verbose) = (args.lock.clock_slop, args.contention.patience.verbose);
     run_under(vec![lock], &args.command, variables, &events, &args.limits, slop, verbose)
