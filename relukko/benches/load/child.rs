@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use linklock_relukko::Server;
 use serde_json::{Value, json};
 
-use crate::wire::KEY;
+use crate::wire::{Connection, KEY};
 
 /// The first argument of a process that is to be a server.
 pub(crate) const FLAG: &str = "--be-the-server";
@@ -50,6 +50,11 @@ impl Process {
         Process { child, address }
     }
 
+    /// One of its figures for Prometheus.
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        figure(&mut Connection::open(self.address), name)
+    }
+
     /// What of it is in memory, in MiB.
     pub(crate) fn memory(&self) -> f64 {
         let path = format!("/proc/{}/status", self.child.id());
@@ -67,6 +72,14 @@ impl Drop for Process {
     }
 }
 
+/// One of a server's figures for Prometheus.
+pub(crate) fn figure(connection: &mut Connection, name: &str) -> f64 {
+    let (_, metrics) = connection.ask("GET", "/metrics", "");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = line.and_then(|value| value.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+}
+
 /// What a process does that was started to be a server.
 pub(crate) fn serve(dir: &Path) {
     if dir.as_os_str().is_empty() {
@@ -82,6 +95,7 @@ pub(crate) fn serve(dir: &Path) {
             .bind((Ipv4Addr::LOCALHOST, 0).into())
             .api_key(KEY)
             .max_websockets(20_000)
+            .sweep_interval(Duration::from_secs(5))
             .lifetime(Duration::from_secs(3600))
             .start()
             .expect("a server");

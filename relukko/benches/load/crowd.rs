@@ -15,7 +15,10 @@ const CREATORS: usize = 64;
 /// It is not gone on for longer.
 const LONGEST: Duration = Duration::from_secs(300);
 
-pub(crate) fn of_websockets(server: &Process, wanted: usize) {
+pub(crate) fn of_websockets(wanted: usize) {
+    let dir = tempfile::tempdir_in("/dev/shm").expect("a directory for locks");
+    let server = Process::relukko(dir.path());
+    pair(&mut Connection::open(server.address), "first");
     let count = wanted.min(open_files().saturating_sub(SPARE));
     if count < wanted {
         println!("RLIMIT_NOFILE lets no more than {count} WebSockets be open");
@@ -76,6 +79,14 @@ pub(crate) fn of_locks(count: usize) {
     let unknown = "00000000-0000-4000-8000-000000000000";
     time("an id that is unknown", "GET", &format!("/v1/locks/{unknown}"), 404);
     time("deleting it", "DELETE", &format!("/v1/locks/{id}"), 200);
+    let is_swept = || server.figure("linklock_locks") >= created as f64;
+    let begun = Instant::now();
+    while !is_swept() {
+        assert!(begun.elapsed() < LONGEST, "no sweep has come to an end");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let sweep = Duration::from_secs_f64(server.figure("linklock_last_sweep_seconds"));
+    println!("  a sweep                  {sweep:.2?}");
     let mut pairs: Vec<_> = (0..200)
         .map(|_| {
             let asked = Instant::now();

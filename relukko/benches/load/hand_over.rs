@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use linklock_relukko::{Client, RelukkoGuard};
 
+use crate::child::figure;
 use crate::wire::{Connection, KEY};
 
 const NAME: &str = "from hand to hand";
@@ -98,12 +99,11 @@ impl Relay {
         let mut connection = Connection::open(self.server);
         let begun = Instant::now();
         loop {
-            let (_, metrics) = connection.ask("GET", "/metrics", "");
-            let listen = metrics.lines().find_map(|it| it.strip_prefix("linklock_websockets "));
-            if listen.and_then(|count| count.parse::<usize>().ok()) >= Some(self.waiters) {
+            let listen = figure(&mut connection, "linklock_websockets");
+            if listen >= self.waiters as f64 {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "not all listen: {listen:?}");
+            assert!(begun.elapsed() < PATIENCE, "no more than {listen} listen");
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -102,6 +102,6 @@ fn main() {
         pairs::assert_nothing_is_left(server.address);
     }
 
-    crowd::of_websockets(&servers[1], scale.websockets);
+    crowd::of_websockets(scale.websockets);
     crowd::of_locks(scale.locks);
 }
