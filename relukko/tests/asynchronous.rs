@@ -36,7 +36,7 @@ fn a_lock_lives() {
         assert!(guard.remaining() > Duration::from_secs(500));
         let error = client.try_acquire("x", None).await.unwrap_err();
         assert!(matches!(error, ClientError::Held { .. }), "{error}");
-        assert_eq!(client.list().await.unwrap(), [info.clone()]);
+        assert_eq!(client.list().await.unwrap(), std::slice::from_ref(&info));
         assert_eq!(client.get(id).await.unwrap(), info);
         let changed = client.update(id, Some("you"), None).await.unwrap();
         assert_eq!(changed.creator.as_deref(), Some("you"));

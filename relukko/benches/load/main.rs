@@ -9,6 +9,7 @@
 //! Clients and servers share the machine. The servers are processes of their own, listen on loopback
 //! only, and end when this one does.
 #![cfg(target_os = "linux")] // /proc and /dev/shm
+#![expect(clippy::cast_precision_loss)] // counts that are far below 2^53
 
 mod child;
 mod crowd;
