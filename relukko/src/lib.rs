@@ -56,6 +56,7 @@
 //! # Features
 //!
 //! - `client` (default): [`Client`].
+//! - `async`: `AsyncClient`, the same on tokio.
 //! - `server` (default): [`Server`].
 //!
 //! [linklock says]: linklock#what-is-guaranteed
@@ -69,6 +70,8 @@ mod info;
 mod server;
 mod timestamp;
 
+#[cfg(feature = "async")]
+pub use client::{AsyncClient, AsyncRelukkoGuard};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, ClientOptions, RelukkoGuard};
 pub use info::{InvalidId, LockId, LockInfo};

@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use common::scripted::{Reply, Request, Scripted, lock, refusal, shake_hands};
@@ -75,26 +75,38 @@ fn a_free_lock_is_had_without_a_websocket() {
     assert_eq!(server.count("POST", "/v1/locks/"), 1);
 }
 
-/// PyRelukko: never noticed. Here polling is off, in effect, so that only the handshake can tell.
+/// PyRelukko: never noticed. Here only the handshake can tell: it takes until the client polls every
+/// 4 s, and the release comes with its end, so that the next poll is seconds away.
 #[test]
 fn a_release_during_the_handshake_is_noticed() {
-    let released = Arc::new(AtomicBool::new(false));
+    const POLLS: usize = 5; // the first request, and 0.25, 0.5, 1 and 2 s after the one before
+    let released: Arc<Mutex<Option<Instant>>> = Arc::default();
+    let (polled, polls) = mpsc::channel();
+    let polls = Mutex::new(polls);
     let server = Scripted::start({
+        let released = released.clone();
         move |request| match () {
             () if is_websocket(request) => {
-                released.store(true, Ordering::SeqCst); // before we listen
+                polls.lock().unwrap().iter().take(POLLS).for_each(drop);
+                *released.lock().unwrap() = Some(Instant::now());
                 silent_websocket(request)
             }
-            () if released.load(Ordering::SeqCst) => {
+            () if released.lock().unwrap().is_some() => {
                 Reply::Json(201, lock("x", &request.body["creator"]))
             }
-            () => refusal(409),
+            () if is_create(request) => {
+                polled.send(()).unwrap();
+                refusal(409)
+            }
+            () => refusal(404),
         }
     });
     let client = client_options(server.address()).polling(3 * PATIENCE).build().unwrap();
-    // The first polls, until the WebSocket is up, are not what gets it: see the count.
-    client.acquire_for("x", None, LONG).unwrap().unlock().unwrap();
-    assert!(server.count("POST", "/v1/locks/") <= 3);
+    let guard = client.acquire_for("x", None, LONG).unwrap();
+    let noticed = released.lock().unwrap().unwrap().elapsed();
+    assert!(noticed < Duration::from_secs(3), "no sooner than a poll: {noticed:?}");
+    assert_eq!(server.count("POST", "/v1/locks/"), POLLS + 1);
+    drop(guard);
 }
 
 /// PyRelukko: taken 207 s after its release.

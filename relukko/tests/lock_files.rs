@@ -3,11 +3,12 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use common::{PATIENCE, ask, client, options, serve, wait_until};
+use common::{Listener, PATIENCE, ask, client, options, serve, wait_until};
 use linklock::Lock;
-use linklock_relukko::{Client, ClientError};
+use linklock_relukko::{Client, ClientError, Server};
 use tempfile::tempdir;
 
 #[test]
@@ -56,7 +57,7 @@ fn a_lock_file_is_a_lock_through_http() {
 }
 
 /// A waiter that hardly polls, so that only the WebSocket can have told it.
-fn waiter(server: &linklock_relukko::Server) -> Client {
+fn waiter(server: &Server) -> Client {
     client(server).to_options().polling(10 * PATIENCE).build().unwrap()
 }
 
@@ -69,17 +70,20 @@ fn a_waiter_is_told_when_another_program_unlocks() {
         let file = dir.path().join(file_of(&server, dir.path(), name));
         let held = Lock::options(file).lifetime(Duration::from_secs(600)).build().unwrap();
         let held = held.try_lock().unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| waiter(&server).acquire_for(name, None, PATIENCE));
-            // Until the first polls are over, which are there for those without a WebSocket.
-            std::thread::sleep(Duration::from_secs(2));
-            held.unlock().unwrap();
-            waiting.join().unwrap().unwrap().unlock().unwrap();
-        });
+        let mut listener = Listener::connect(server.address());
+        ask_in_vain(&server, name); // which is how it knows that somebody waits
+        held.unlock().unwrap();
+        assert_eq!(listener.deleted().0, name);
     }
 }
 
-fn file_of(server: &linklock_relukko::Server, dir: &std::path::Path, name: &str) -> String {
+#[track_caller]
+fn ask_in_vain(server: &Server, name: &str) {
+    let body = serde_json::json!({ "lock_name": name }).to_string();
+    ask(server.address(), "POST", "/v1/locks/", &body).assert_refusal(409);
+}
+
+fn file_of(server: &Server, dir: &Path, name: &str) -> String {
     let guard = client(server).try_acquire(name, None).unwrap();
     let mut files =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -128,12 +132,10 @@ fn servers_of_one_directory_know_each_others_locks() {
     });
     assert_eq!(here.get(guard.id()).unwrap().expires_at, before + Duration::from_secs(4 * 5 * 7));
     // Deleted there, and a waiter here is told.
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| waiter(&one).acquire_for("x", None, PATIENCE));
-        std::thread::sleep(Duration::from_secs(2)); // see above
-        there.delete(guard.id()).unwrap();
-        waiting.join().unwrap().unwrap().unlock().unwrap();
-    });
+    let mut listener = Listener::connect(one.address());
+    ask_in_vain(&one, "x");
+    there.delete(guard.id()).unwrap();
+    assert_eq!(listener.deleted(), ("x".to_owned(), guard.id().to_string()));
     assert!(guard.unlock().unwrap_err().is_lost());
     assert!(there.list().unwrap().is_empty());
 }
@@ -201,4 +203,94 @@ fn what_interrupted_servers_leave_is_made_sense_of() {
         lock.expiration().unwrap().unwrap() > SystemTime::now() + 4 * year
     });
     guard.unlock().unwrap();
+}
+
+/// As long ago as what was left behind must be, to be sure that nobody is about to use it.
+fn long_ago() -> SystemTime {
+    SystemTime::now() - Duration::from_secs(3600)
+}
+
+fn age(path: &Path) {
+    fs::File::options().write(true).open(path).unwrap().set_modified(long_ago()).unwrap();
+}
+
+#[test]
+fn records_without_a_lock_are_removed_in_time_and_no_others() {
+    let dir = tempdir().unwrap();
+    let server = options(dir.path()).sweep_interval(Duration::from_millis(50)).start().unwrap();
+    let guard = client(&server).try_acquire("held", None).unwrap();
+    let records = dir.path().join(".relukko");
+    let kept = records.join(guard.id().to_string());
+    let text = fs::read_to_string(&kept).unwrap();
+    // As a server leaves them that is killed before it takes the lock, or before the record is whole.
+    let orphan = |id: &str| {
+        let path = records.join(id);
+        fs::write(&path, text.replace(&guard.id().to_string(), id)).unwrap();
+        path
+    };
+    let old = orphan("950daa20-a814-451e-9407-ec496cf9c136");
+    let young = orphan("950daa20-a814-451e-9407-ec496cf9c137");
+    let half = records.join("950daa20-a814-451e-9407-ec496cf9c138.0123.new");
+    fs::write(&half, "{").unwrap();
+    for path in [&kept, &old, &half] {
+        age(path);
+    }
+    wait_until("what is old is gone", || !old.exists() && !half.exists());
+    assert!(kept.exists() && young.exists());
+    assert_eq!(client(&server).get(guard.id()).unwrap(), guard.info());
+    guard.unlock().unwrap();
+    assert!(!kept.exists());
+}
+
+#[test]
+fn claims_of_the_dead_are_removed() {
+    let dir = tempdir().unwrap();
+    let server = options(dir.path()).sweep_interval(Duration::from_millis(50)).start().unwrap();
+    let guard = client(&server).try_acquire("held", None).unwrap();
+    let leave = |name: &str, nonce: &str| {
+        let claim = dir.path().join(format!("{name}|elsewhere|4711|{nonce}"));
+        fs::write(&claim, claim.to_str().unwrap()).unwrap();
+        age(&claim);
+        claim
+    };
+    // flufl.lock's may still be waited with, since it never touches them.
+    let kept = leave("free", "123");
+    // As waiters leave them that were killed: beside a lock that is held, and one that is free.
+    let left = ["held", "free"].map(|name| leave(name, "x0123456789abcdef"));
+    wait_until("they are gone", || !left.iter().any(|claim| claim.exists()));
+    assert!(kept.exists());
+    assert_eq!(client(&server).get(guard.id()).unwrap(), guard.info());
+    guard.unlock().unwrap();
+}
+
+#[test]
+fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = client(&server);
+    let others: Vec<_> =
+        (0..20).map(|n| client.try_acquire(&format!("other {n}"), None).unwrap()).collect();
+    let guard = client.try_acquire("x", None).unwrap();
+    fs::remove_file(dir.path().join(".relukko").join(guard.id().to_string())).unwrap();
+    assert_eq!(client.get(guard.id()).unwrap().lock_name, "x", "by its claim's name");
+    let held = Lock::new(dir.path().join("y")).unwrap();
+    let held = held.try_lock().unwrap();
+    let listed = client.list().unwrap();
+    let foreign = listed.iter().find(|lock| lock.lock_name == "y").unwrap().id;
+    assert_eq!(client.get(foreign).unwrap().lock_name, "y", "by its claim's name");
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with("x|") || name.starts_with("y|") {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    for (id, name) in [(guard.id(), "x"), (foreign, "y")] {
+        assert_eq!(client.get(id).unwrap().lock_name, name, "by what is in the lock file");
+        assert_eq!(client.delete(id).unwrap().lock_name, name);
+        assert!(matches!(client.get(id), Err(ClientError::NotFound(_))));
+    }
+    assert!(held.verify().unwrap_err().is_lost());
+    assert!(guard.unlock().unwrap_err().is_lost());
+    assert_eq!(client.list().unwrap().len(), others.len());
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Client;
 use super::error::ClientError;
+use super::lease::{Lease, check_lifetime, first_pause};
+use super::request::Request;
 use crate::info::{LockId, LockInfo};
 
 /// A lock that is held. Dropping it deletes the lock, which takes a request; what fails then can't
@@ -28,11 +30,7 @@ struct Shared {
 }
 
 struct State {
-    info: LockInfo,
-    /// When the server created the lock was no earlier than this, by our clock.
-    asked: Instant,
-    /// By our clock, and never later than by the server's.
-    expires: Instant,
+    lease: Lease,
     /// Counts what was told to keep the lock alive: only the last does.
     keeper: u64,
     is_over: bool,
@@ -40,8 +38,7 @@ struct State {
 
 impl RelukkoGuard {
     pub(super) fn new(client: &Client, info: LockInfo, asked: Instant) -> RelukkoGuard {
-        let lifetime = info.expires_at.duration_since(info.created_at).unwrap_or_default();
-        let state = State { info, asked, expires: asked + lifetime, keeper: 0, is_over: false };
+        let state = State { lease: Lease::new(info, asked), keeper: 0, is_over: false };
         let (client, state, changed) = (client.clone(), Mutex::new(state), Condvar::new());
         RelukkoGuard { shared: Arc::new(Shared { client, state, changed }), is_done: false }
     }
@@ -49,20 +46,20 @@ impl RelukkoGuard {
     /// What the server said of the lock last.
     #[must_use]
     pub fn info(&self) -> LockInfo {
-        self.shared.lock().info.clone()
+        self.shared.lock().lease.info.clone()
     }
 
     /// The lock's id.
     #[must_use]
     pub fn id(&self) -> LockId {
-        self.shared.lock().info.id
+        self.shared.lock().lease.info.id
     }
 
     /// For how much longer the lock is sure not to expire, by this machine's clock. Zero once that
     /// is over.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.shared.lock().expires.saturating_duration_since(Instant::now())
+        self.shared.lock().lease.remaining()
     }
 
     /// Sees to it that the lock does not expire within this time. It never expires sooner than
@@ -73,8 +70,7 @@ impl RelukkoGuard {
     /// [`ClientError::Lost`] if the lock is gone; others if that can't be told, in which case it may
     /// be tried again while the lease runs.
     pub fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
-        // The server's grace is not for us to use.
-        let until = Instant::now() + self.remaining().max(Duration::from_secs(1));
+        let until = self.shared.lock().lease.limit();
         self.shared.refresh(lifetime, until)
     }
 
@@ -96,9 +92,7 @@ impl RelukkoGuard {
         lifetime: Duration,
         on_lost: impl FnOnce(ClientError) + Send + 'static,
     ) -> Result<(), ClientError> {
-        if lifetime < Duration::from_secs(1) {
-            return Err(ClientError::Invalid { reason: "less than a second of lifetime".into() });
-        }
+        check_lifetime(lifetime)?;
         self.refresh(lifetime)?;
         let number = {
             let mut state = self.shared.lock();
@@ -134,7 +128,7 @@ impl RelukkoGuard {
             let mut state = self.shared.lock();
             state.is_over = true;
             self.shared.changed.notify_all();
-            state.info.clone()
+            state.lease.info.clone()
         };
         if info.id == LockId::NIL {
             return Ok(());
@@ -149,42 +143,33 @@ impl Shared {
     }
 
     fn refresh(&self, lifetime: Duration, until: Instant) -> Result<(), ClientError> {
-        let (id, lock_name) = {
-            let state = self.lock();
-            (state.info.id, state.info.lock_name.clone())
-        };
+        let id = self.lock().lease.info.id;
         if id == LockId::NIL {
-            self.lock().expires = Instant::now() + lifetime;
+            self.lock().lease.expires = Instant::now() + lifetime;
             return Ok(());
         }
-        let lost = |error| match error {
-            ClientError::NotFound(id) => ClientError::Lost { lock_name, id },
-            error => error,
-        };
         // What it says now may be later than what we know: somebody prolonged it for us.
         let asked = Instant::now();
-        let mut info = match self.client.get_until(id, until) {
-            Ok(info) => info,
-            Err(error) => return Err(lost(error)),
-        };
-        let mut expires = self.lock().on_our_clock(&info);
+        let mut info = self.ask(&Request::get(id), until)?;
+        let mut expires = self.lock().lease.on_our_clock(&info);
         if expires < asked + lifetime {
             let asked = Instant::now();
-            info = match self.client.prolong(id, lifetime, until) {
-                Ok(info) => info,
-                Err(error) => return Err(lost(error)),
-            };
+            info = self.ask(&Request::keep_alive_for(id, lifetime), until)?;
             expires = asked + lifetime;
         }
         let mut state = self.lock();
-        state.info = info;
-        state.expires = expires;
+        state.lease.info = info;
+        state.lease.expires = expires;
         Ok(())
+    }
+
+    fn ask(&self, request: &Request, until: Instant) -> Result<LockInfo, ClientError> {
+        self.client.send(request, Some(until)).map_err(|error| self.lock().lease.explain(error))
     }
 
     /// Refreshes the lock until that is no longer asked for, or says why it is lost.
     fn keep(&self, number: u64, lifetime: Duration) -> Option<ClientError> {
-        let mut pause = lifetime / 3;
+        let mut pause = first_pause(lifetime);
         loop {
             let state = self.lock();
             let goes_on = |state: &mut State| state.keeper == number && !state.is_over;
@@ -193,37 +178,21 @@ impl Shared {
             if !goes_on(&mut state) {
                 return None;
             }
-            let expires = state.expires;
+            let expires = state.lease.expires;
             drop(state);
             let refreshed = self.refresh(lifetime, expires);
             let mut state = self.lock();
             if !goes_on(&mut state) {
                 return None;
             }
-            pause = match refreshed {
-                Ok(()) => lifetime / 3,
-                Err(error) if error.is_passing() && Instant::now() < expires => {
-                    (lifetime / 10).min(Duration::from_secs(1))
-                }
-                Err(error) => {
+            match state.lease.after(refreshed, lifetime, expires) {
+                Ok(next) => pause = next,
+                Err(why) => {
                     state.is_over = true;
-                    let (lock_name, id) = (state.info.lock_name.clone(), state.info.id);
-                    return Some(match error {
-                        error if error.is_passing() => {
-                            ClientError::Expired { lock_name, id, last: Some(Box::new(error)) }
-                        }
-                        error => error,
-                    });
+                    return Some(why);
                 }
-            };
+            }
         }
-    }
-}
-
-impl State {
-    /// When the lock expires by our clock, from the distance to when it was created.
-    fn on_our_clock(&self, info: &LockInfo) -> Instant {
-        self.asked + info.expires_at.duration_since(info.created_at).unwrap_or_default()
     }
 }
 

@@ -5,16 +5,19 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{HeaderName, HeaderValue, Method, Request};
+use ureq::http::{HeaderName, HeaderValue};
 use ureq::{Agent, Proxy};
 
 use super::error::ClientError;
+use super::request::Request;
 use super::tls::Tls;
 
 /// A list of a million locks.
-const LARGEST_ANSWER: u64 = 512 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER: u64 = 512 * 1024 * 1024;
 /// A connection that rested for longer may have been closed at the other end.
-const REST: Duration = Duration::from_secs(5);
+pub(super) const REST: Duration = Duration::from_secs(5);
+
+pub(super) const USER_AGENT: &str = concat!("linklock-relukko/", env!("CARGO_PKG_VERSION"));
 
 /// How to get at the server.
 #[derive(Debug)]
@@ -23,7 +26,8 @@ pub(super) struct Http {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     agent: Agent,
     pub(super) tls: Tls,
-    pub(super) is_proxied: bool,
+    /// Its URL.
+    pub(super) proxy: Option<String>,
 }
 
 /// What a server says no with.
@@ -44,11 +48,11 @@ impl Http {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_age(REST)
-            .user_agent(concat!("linklock-relukko/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .tls_config(tls.http.clone());
-        let is_proxied = proxy.is_some();
+        let url = proxy.as_ref().map(|proxy| proxy.uri().to_string());
         let agent = config.proxy(proxy).build().new_agent();
-        Http { base, headers, agent, tls, is_proxied }
+        Http { base, headers, agent, tls, proxy: url }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -59,36 +63,42 @@ impl Http {
     /// caller to say.
     pub(super) fn ask<T: DeserializeOwned>(
         &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Value>,
+        request: &Request,
         limit: Duration,
     ) -> Result<T, ClientError> {
-        let url = self.url(path);
-        let mut request = Request::builder().method(method).uri(&url);
+        let url = self.url(&request.path);
+        let mut head = ureq::http::Request::builder().method(&request.method).uri(&url);
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            head = head.header(name, value);
         }
-        let text = body.map(Value::to_string).unwrap_or_default();
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
+        let text = request.body.as_ref().map(Value::to_string).unwrap_or_default();
+        if request.body.is_some() {
+            head = head.header("content-type", "application/json");
         }
-        let request = request
-            .body(text)
-            .map_err(|error| ClientError::Invalid { reason: error.to_string() })?;
+        let request =
+            head.body(text).map_err(|error| ClientError::Invalid { reason: error.to_string() })?;
         let limit = limit.max(Duration::from_millis(1)); // nought would be for ever
         let request = self.agent.configure_request(request).timeout_global(Some(limit)).build();
         let mut answer = self.agent.run(request).map_err(|error| fault(&url, &error))?;
         let status = answer.status().as_u16();
         let read = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
         let text = read.map_err(|error| fault(&url, &error))?;
-        match status {
-            200..=299 => serde_json::from_slice(&text).map_err(|error| ClientError::NotRelukko {
-                url,
-                reason: format!("{status}, but {error}"),
-            }),
-            _ => Err(refusal(status, &text, url)),
-        }
+        read_answer(url, status, &text)
+    }
+}
+
+/// What an answer says.
+pub(super) fn read_answer<T: DeserializeOwned>(
+    url: String,
+    status: u16,
+    text: &[u8],
+) -> Result<T, ClientError> {
+    match status {
+        200..=299 => serde_json::from_slice(text).map_err(|error| ClientError::NotRelukko {
+            url,
+            reason: format!("{status}, but {error}"),
+        }),
+        _ => Err(refusal(status, text, url)),
     }
 }
 

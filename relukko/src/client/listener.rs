@@ -1,5 +1,5 @@
 //! The WebSocket on which the server tells of locks that have ended: connected again whenever it
-//! breaks, with pauses, until it is dropped.
+//! breaks, with pauses, until it is dropped. A thread does so.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -8,23 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use serde::Deserialize;
-use tungstenite::client::IntoClientRequest;
-use tungstenite::handshake::client::Request;
-use tungstenite::protocol::WebSocketConfig;
+use rustls::{ClientConnection, StreamOwned};
 use tungstenite::{Message, WebSocket};
 
-use super::acquire::random;
 use super::http::Http;
 use super::options::Pings;
-
-/// The pauses before it is connected again.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long connecting may take, each step of it.
-const CONNECT: Duration = Duration::from_secs(10);
-const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+use super::target::{CONNECT, Pauses, Target};
 
 pub(super) struct Listener {
     shared: Arc<Shared>,
@@ -43,17 +32,6 @@ struct State {
     is_dropped: bool,
     /// To be shut down, so that a read ends.
     stream: Option<TcpStream>,
-}
-
-/// What the thread needs.
-struct Target {
-    url: String,
-    request: Request,
-    host: String,
-    port: u16,
-    tls: Option<Arc<ClientConfig>>,
-    lock_name: String,
-    pings: Pings,
 }
 
 impl Listener {
@@ -100,7 +78,7 @@ impl Shared {
     }
 
     fn run(&self, target: &Target) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             let begun = Instant::now();
             // Why it broke does not matter: the waiter polls meanwhile.
@@ -108,16 +86,12 @@ impl Shared {
             let mut state = self.lock();
             state.is_connected = false;
             state.stream = None;
-            if begun.elapsed() > LONGEST_PAUSE {
-                pause = FIRST_PAUSE; // it was up for a while
-            }
-            let jittered = pause.mul_f64(0.5 + random());
+            let pause = pauses.after(begun.elapsed());
             let there = |state: &mut State| !state.is_dropped;
-            let waited = self.changed.wait_timeout_while(state, jittered, there);
+            let waited = self.changed.wait_timeout_while(state, pause, there);
             if waited.unwrap_or_else(PoisonError::into_inner).0.is_dropped {
                 return;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -169,33 +143,7 @@ impl Shared {
     }
 }
 
-/// `{"deleted": [...]}`, of which only the names matter here, or that something was missed.
-#[derive(Deserialize)]
-struct News {
-    #[serde(default)]
-    deleted: Vec<Deleted>,
-    missed: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Deleted {
-    lock_name: String,
-}
-
 impl Target {
-    fn new(http: &Http, lock_name: &str, pings: Pings) -> Result<Target, Broken> {
-        let url = http.url("/ws/broadcast");
-        let url = format!("ws{}", url.strip_prefix("http").unwrap_or(&url)); // https: wss
-        let mut request = url.as_str().into_client_request()?;
-        request.headers_mut().extend(http.headers.iter().cloned());
-        let uri = request.uri();
-        let is_tls = uri.scheme_str() == Some("wss");
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let tls = is_tls.then(|| http.tls.websocket.clone());
-        Ok(Target { url, request, host, port, tls, lock_name: lock_name.to_owned(), pings })
-    }
-
     /// To whichever of the host's addresses answers first.
     fn connect(&self) -> io::Result<TcpStream> {
         let mut failed = io::Error::other(format!("{} has no address", self.url));
@@ -223,23 +171,14 @@ impl Target {
                 Stream::Tls(Box::new(StreamOwned::new(connection, stream)))
             }
         };
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(LARGEST_MESSAGE))
-            .max_frame_size(Some(LARGEST_MESSAGE));
-        match tungstenite::client::client_with_config(self.request.clone(), stream, Some(config)) {
+        let (request, config) = (self.request.clone(), Some(Target::config()));
+        match tungstenite::client::client_with_config(request, stream, config) {
             Ok((socket, _)) => Ok(socket),
             Err(tungstenite::HandshakeError::Failure(error)) => Err(error.into()),
             Err(tungstenite::HandshakeError::Interrupted(_)) => {
                 Err(io::Error::from(io::ErrorKind::TimedOut).into())
             }
         }
-    }
-
-    /// What can't be read may have been about our lock.
-    fn concerns_us(&self, text: &str) -> bool {
-        serde_json::from_str::<News>(text).map_or(true, |news| {
-            news.missed.is_some() || news.deleted.iter().any(|it| it.lock_name == self.lock_name)
-        })
     }
 }
 

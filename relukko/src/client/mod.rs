@@ -1,17 +1,25 @@
 //! The client.
 
 mod acquire;
+#[cfg(feature = "async")]
+mod asynchronous;
+mod contest;
 mod error;
 mod guard;
 mod http;
+mod lease;
 mod listener;
 mod options;
+mod request;
 mod requests;
+mod target;
 mod tls;
 
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "async")]
+pub use self::asynchronous::{AsyncClient, AsyncRelukkoGuard};
 pub use self::error::ClientError;
 pub use self::guard::RelukkoGuard;
 use self::http::Http;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use ureq::Proxy;
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
+#[cfg(feature = "async")]
+use super::AsyncClient;
 use super::Client;
 use super::error::ClientError;
 use super::http::Http;
@@ -183,13 +185,26 @@ impl ClientOptions {
     ///
     /// [`ClientError::Invalid`] if the URL, a header, the proxy or a certificate can't be used.
     pub fn build(self) -> Result<Client, ClientError> {
+        Ok(Client::with(self.http()?, self))
+    }
+
+    /// Makes the client that does not block. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    #[cfg(feature = "async")]
+    pub fn build_async(self) -> Result<AsyncClient, ClientError> {
+        AsyncClient::with(self.http()?, self)
+    }
+
+    fn http(&self) -> Result<Http, ClientError> {
         let (base, uri) = self.parse_url()?;
         let headers = self.parse_headers()?;
         let proxy = self.proxy.as_deref().map(Proxy::new).transpose();
         let proxy = proxy.map_err(|error| invalid(format!("the proxy can't be used: {error}")))?;
         let proxy = proxy.or_else(Proxy::try_from_env).filter(|proxy| !proxy.is_no_proxy(&uri));
-        let tls = self.tls.load()?;
-        Ok(Client::with(Http::new(base, headers, tls, proxy), self))
+        Ok(Http::new(base, headers, self.tls.load()?, proxy))
     }
 
     fn parse_url(&self) -> Result<(String, Uri), ClientError> {

@@ -3,42 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Value, json};
-use ureq::http::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Client;
 use super::error::ClientError;
-use super::options::Retry;
+use super::request::{Request, Retries, is_trusted, nil_lock};
 use crate::info::{LockId, LockInfo};
-use crate::timestamp;
-
-const TRUST_ME: &str = "RELUKKO_TRUST_ME_IT_IS_LOCKED";
-
-/// Whether no server is to be asked anything.
-pub(super) fn is_trusted() -> bool {
-    std::env::var_os(TRUST_ME).is_some_and(|value| !value.is_empty())
-}
-
-/// The lock that everything is when nobody is asked.
-pub(super) fn nil_lock(lock_name: &str, creator: Option<&str>) -> LockInfo {
-    let now = timestamp::whole_microseconds(SystemTime::now());
-    LockInfo {
-        id: LockId::NIL,
-        lock_name: lock_name.to_owned(),
-        creator: creator.map(str::to_owned),
-        ip: None,
-        expires_at: now + Duration::from_secs(86_400),
-        created_at: now,
-        updated_at: now,
-    }
-}
-
-/// Whether a request may be repeated if it may have been executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeats {
-    Harmlessly,
-    Never,
-}
 
 impl Client {
     /// All locks that are held.
@@ -50,9 +21,7 @@ impl Client {
         if is_trusted() {
             return Ok(vec![nil_lock("", None)]);
         }
-        self.retrying(Repeats::Harmlessly, None, |limit| {
-            self.inner.http.ask(&Method::GET, "/v1/locks/", None, limit)
-        })
+        self.send(&Request::list(), None)
     }
 
     /// A lock that is held.
@@ -61,7 +30,7 @@ impl Client {
     ///
     /// [`ClientError::NotFound`] and others.
     pub fn get(&self, id: LockId) -> Result<LockInfo, ClientError> {
-        self.ask(&Method::GET, id, "", None, Repeats::Harmlessly)
+        self.ask(&Request::get(id))
     }
 
     /// Sets who created a lock and when it expires; what is `None` stays.
@@ -75,15 +44,7 @@ impl Client {
         creator: Option<&str>,
         expires_at: Option<SystemTime>,
     ) -> Result<LockInfo, ClientError> {
-        let expires_at = match expires_at.map(timestamp::format) {
-            Some(None) => {
-                let reason = "expires_at is no date between 1970 and 9999".to_owned();
-                return Err(ClientError::Invalid { reason });
-            }
-            date => date.flatten(),
-        };
-        let body = json!({ "creator": creator, "expires_at": expires_at });
-        self.ask(&Method::PUT, id, "", Some(&body), Repeats::Harmlessly)
+        self.ask(&Request::update(id, creator, expires_at)?)
     }
 
     /// Deletes a lock, whoever's it is, and says what it was. [`RelukkoGuard::unlock`] is for one's
@@ -95,7 +56,7 @@ impl Client {
     ///
     /// [`ClientError::NotFound`] and others.
     pub fn delete(&self, id: LockId) -> Result<LockInfo, ClientError> {
-        self.ask(&Method::DELETE, id, "", None, Repeats::Harmlessly)
+        self.ask(&Request::delete(id))
     }
 
     /// Lets a lock expire in 5 minutes, be that later than it would have or sooner.
@@ -104,7 +65,7 @@ impl Client {
     ///
     /// [`ClientError::NotFound`] and others.
     pub fn keep_alive(&self, id: LockId) -> Result<LockInfo, ClientError> {
-        self.ask(&Method::GET, id, "/keep_alive", None, Repeats::Harmlessly)
+        self.ask(&Request::keep_alive(id))
     }
 
     /// Lets a lock expire after this time, be that later than it would have or sooner.
@@ -113,8 +74,7 @@ impl Client {
     ///
     /// [`ClientError::NotFound`] and others.
     pub fn keep_alive_for(&self, id: LockId, time: Duration) -> Result<LockInfo, ClientError> {
-        let body = seconds(time);
-        self.ask(&Method::PUT, id, "/keep_alive", Some(&body), Repeats::Harmlessly)
+        self.ask(&Request::keep_alive_for(id, time))
     }
 
     /// Lets a lock expire 5 minutes later than it would have. If no answer comes this is not tried
@@ -124,7 +84,7 @@ impl Client {
     ///
     /// [`ClientError::NotFound`] and others.
     pub fn add_to_expires_at(&self, id: LockId) -> Result<LockInfo, ClientError> {
-        self.ask(&Method::GET, id, "/add_to_expire_at", None, Repeats::Never)
+        self.ask(&Request::add_to_expires_at(id))
     }
 
     /// Lets a lock expire by so much later than it would have; see
@@ -138,8 +98,7 @@ impl Client {
         id: LockId,
         time: Duration,
     ) -> Result<LockInfo, ClientError> {
-        let body = seconds(time);
-        self.ask(&Method::PUT, id, "/add_to_expire_at", Some(&body), Repeats::Never)
+        self.ask(&Request::add_to_expires_at_for(id, time))
     }
 
     /// Whether the server answers. It needs no key for that.
@@ -148,139 +107,48 @@ impl Client {
     ///
     /// [`ClientError`].
     pub fn check_health(&self) -> Result<(), ClientError> {
-        self.retrying(Repeats::Harmlessly, None, |limit| {
-            self.inner.http.ask::<Value>(&Method::GET, "/healthchecker", None, limit).map(|_| ())
-        })
+        self.send::<Value>(&Request::health(), None).map(|_| ())
     }
 
-    /// Deletes a lock of one's own, which may have been done by a first request whose answer was
-    /// lost.
+    /// Deletes a lock of one's own.
     pub(super) fn delete_own(&self, lock: &LockInfo) -> Result<(), ClientError> {
-        let mut may_be_done = false;
-        let path = format!("/v1/locks/{}", lock.id);
-        let deleted = self.retrying(Repeats::Harmlessly, None, |limit| {
-            let deleted = self.inner.http.ask::<Value>(&Method::DELETE, &path, None, limit);
-            match deleted {
-                Err(ClientError::Refused { status: 404, .. }) if may_be_done => Ok(Value::Null),
-                deleted => {
-                    may_be_done |= deleted.as_ref().is_err_and(ClientError::is_uncertain);
-                    deleted
-                }
-            }
-        });
-        match deleted {
-            Err(ClientError::Refused { status: 404, .. }) => {
-                Err(ClientError::Lost { lock_name: lock.lock_name.clone(), id: lock.id })
-            }
-            deleted => deleted.map(|_| ()),
-        }
+        let mut retries = Retries::new(self.inner.options.retry);
+        let answer = self.retrying(&Request::delete(lock.id), None, &mut retries);
+        retries.deleted(lock, answer)
     }
 
-    /// Keeps a lock of one's own alive, with at most so much time for it.
-    pub(super) fn prolong(
-        &self,
-        id: LockId,
-        time: Duration,
-        until: Instant,
-    ) -> Result<LockInfo, ClientError> {
-        let (path, body) = (format!("/v1/locks/{id}/keep_alive"), seconds(time));
-        self.retrying(Repeats::Harmlessly, Some(until), |limit| {
-            self.inner
-                .http
-                .ask(&Method::PUT, &path, Some(&body), limit)
-                .map_err(|error| not_found(id, error))
-        })
-    }
-
-    /// [`get`](Self::get), with at most so much time for it.
-    pub(super) fn get_until(&self, id: LockId, until: Instant) -> Result<LockInfo, ClientError> {
-        let path = format!("/v1/locks/{id}");
-        self.retrying(Repeats::Harmlessly, Some(until), |limit| {
-            self.inner
-                .http
-                .ask(&Method::GET, &path, None, limit)
-                .map_err(|error| not_found(id, error))
-        })
-    }
-
-    fn ask(
-        &self,
-        method: &Method,
-        id: LockId,
-        what: &str,
-        body: Option<&Value>,
-        repeats: Repeats,
-    ) -> Result<LockInfo, ClientError> {
+    /// Asks about a lock, if anything is asked.
+    fn ask(&self, request: &Request) -> Result<LockInfo, ClientError> {
         if is_trusted() {
             return Ok(nil_lock("", None));
         }
-        let path = format!("/v1/locks/{id}{what}");
-        self.retrying(repeats, None, |limit| {
-            self.inner.http.ask(method, &path, body, limit).map_err(|error| not_found(id, error))
-        })
+        self.send(request, None)
+    }
+
+    /// Asks, with at most so much time for it all.
+    pub(super) fn send<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        until: Option<Instant>,
+    ) -> Result<T, ClientError> {
+        self.retrying(request, until, &mut Retries::new(self.inner.options.retry))
     }
 
     /// Tries what may fail for now several times, with growing delays.
-    fn retrying<T>(
+    fn retrying<T: DeserializeOwned>(
         &self,
-        repeats: Repeats,
+        request: &Request,
         until: Option<Instant>,
-        mut ask: impl FnMut(Duration) -> Result<T, ClientError>,
+        retries: &mut Retries,
     ) -> Result<T, ClientError> {
-        let options = &self.inner.options;
-        let mut retries = Retries::new(options.retry);
+        let most = self.inner.options.request_timeout;
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
         loop {
-            let limit =
-                left().map_or(options.request_timeout, |left| left.min(options.request_timeout));
-            let error = match ask(limit) {
-                Err(error) if error.is_passing() => error,
-                done => return done,
-            };
-            if repeats == Repeats::Never && error.is_uncertain() {
-                return Err(error);
-            }
-            match retries.next() {
-                Some(delay) if left().is_none_or(|left| delay < left) => thread::sleep(delay),
-                _ => return Err(error),
+            let limit = left().map_or(most, |left| left.min(most));
+            match self.inner.http.ask(request, limit) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => thread::sleep(retries.after(request, error, left())?),
             }
         }
-    }
-}
-
-/// The delays before further tries.
-#[derive(Debug)]
-pub(super) struct Retries {
-    options: Retry,
-    left: u32,
-    delay: f64,
-}
-
-impl Retries {
-    pub(super) fn new(options: Retry) -> Retries {
-        Retries { options, left: options.tries - 1, delay: options.delay.as_secs_f64() }
-    }
-}
-
-impl Iterator for Retries {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.left = self.left.checked_sub(1)?;
-        let most = self.options.max_delay;
-        let delay = Duration::try_from_secs_f64(self.delay).unwrap_or(most).min(most);
-        self.delay *= self.options.backoff;
-        Some(delay)
-    }
-}
-
-fn seconds(time: Duration) -> Value {
-    json!({ "seconds": time.as_secs_f64() })
-}
-
-fn not_found(id: LockId, error: ClientError) -> ClientError {
-    match error {
-        ClientError::Refused { status: 404, .. } => ClientError::NotFound(id),
-        error => error,
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -27,19 +28,24 @@ pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgr
         let message = "there are as many WebSockets as there may be";
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
+    let news = shared.hub.listen(); // whoever is told that it listens misses nothing from then on
     upgrade
         .protocols(["relukko"])
         .max_message_size(LARGEST_MESSAGE)
         .read_buffer_size(LARGEST_MESSAGE)
         .write_buffer_size(0)
         .max_write_buffer_size(1024 * 1024)
-        .on_upgrade(move |socket| serve(shared, socket, place))
+        .on_upgrade(move |socket| serve(shared, socket, news, place))
 }
 
 /// Tells of deletions until the listener leaves, falls silent or can't follow.
-async fn serve(shared: Shared, mut socket: WebSocket, _place: OwnedSemaphorePermit) {
+async fn serve(
+    shared: Shared,
+    mut socket: WebSocket,
+    mut news: Receiver<Utf8Bytes>,
+    _place: OwnedSemaphorePermit,
+) {
     let _present = Present::in_(&shared.hub.metrics.websockets);
-    let mut news = shared.hub.listen();
     let mut stopping = shared.stopping.clone();
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -95,11 +95,13 @@ impl Hub {
     /// Looks at everything: ends what has expired, tells of what others have ended, puts right what
     /// a killed server may have left.
     pub(crate) fn sweep(&self) -> Result<(), StoreError> {
+        let begun = Instant::now();
         self.store.sample_clock()?;
         let mut held = Vec::new();
         for found in self.store.survey()? {
             let id = found.info.id;
-            if found.is_ours() && self.store.expire(&found.file, id)? {
+            let is_over = found.is_ours() && self.store.is_over(&found.info);
+            if is_over && self.store.expire(&found.file, id)? {
                 self.board().remove(&id);
                 self.tell(&[&found.info]);
                 tracing::info!(%id, lock = found.info.lock_name, "expired");
@@ -111,7 +113,9 @@ impl Hub {
             held.push(found);
         }
         self.compare(&held)?;
-        self.store.tidy(&held)
+        self.store.tidy(&held)?;
+        self.metrics.swept(held.len(), begun.elapsed());
+        Ok(())
     }
 
     /// Tells of the locks that were seen before and are gone.
@@ -128,8 +132,6 @@ impl Hub {
                 self.forget(id);
             }
         }
-        let board = self.board();
-        self.metrics.held(board.len());
         Ok(())
     }
 

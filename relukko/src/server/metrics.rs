@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     requests: Family<Answer, Counter>,
     seconds: Family<Route, Histogram>,
     locks: Gauge,
+    sweep: Gauge<f64, AtomicU64>,
     pub(crate) connections: Gauge,
     pub(crate) websockets: Gauge,
     pub(crate) broadcasts: Counter,
@@ -52,6 +53,9 @@ impl Metrics {
             "Locks held when the directory was last looked at",
             locks.clone(),
         );
+        let sweep = Gauge::default();
+        let help = "How long the last look at all of the directory took";
+        registry.register_with_unit("last_sweep", help, Unit::Seconds, sweep.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("websockets", "Open WebSockets", websockets.clone());
         let (broadcasts, failed_sweeps) = (Counter::default(), Counter::default());
@@ -62,6 +66,7 @@ impl Metrics {
             requests,
             seconds,
             locks,
+            sweep,
             connections,
             websockets,
             broadcasts,
@@ -76,7 +81,9 @@ impl Metrics {
         self.seconds.get_or_create(&Route { method, route }).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn held(&self, locks: usize) {
+    /// So many locks were held when the directory was looked at, which took so long.
+    pub(crate) fn swept(&self, locks: usize, took: Duration) {
+        self.sweep.set(took.as_secs_f64());
         self.locks.set(i64::try_from(locks).unwrap_or(i64::MAX));
     }
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use linklock_relukko::{Client, ClientOptions, Server, ServerOptions};
 use serde_json::Value;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{Message, WebSocket};
 
 pub(crate) const KEY: &str = "a key for tests";
 
@@ -86,6 +88,34 @@ pub(crate) fn raw(server: SocketAddr, request: &[u8]) -> Answer {
     let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     Answer { status, head: head.to_lowercase(), text: text.to_owned() }
+}
+
+/// Somebody who listens on the WebSocket, and does nothing else: what it hears, the server has told.
+pub(crate) struct Listener(WebSocket<TcpStream>);
+
+impl Listener {
+    pub(crate) fn connect(server: SocketAddr) -> Listener {
+        let mut request = format!("ws://{server}/ws/broadcast").into_client_request().unwrap();
+        request.headers_mut().insert("x-api-key", KEY.parse().unwrap());
+        let stream = TcpStream::connect(server).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Listener(tungstenite::client(request, stream).unwrap().0)
+    }
+
+    /// The name and id of the lock that is told of next.
+    #[track_caller]
+    pub(crate) fn deleted(&mut self) -> (String, String) {
+        loop {
+            if let Message::Text(text) = self.0.read().unwrap() {
+                let news: Value = serde_json::from_str(&text).unwrap();
+                let [lock] = news["deleted"].as_array().unwrap().as_slice() else {
+                    panic!("one at a time: {news}")
+                };
+                let text = |field: &str| lock[field].as_str().unwrap().to_owned();
+                return (text("lock_name"), text("id"));
+            }
+        }
+    }
 }
 
 /// Says aloud, past the test harness, that this machine can't run a test. In CI it must.

@@ -107,18 +107,23 @@ impl Store {
         }
     }
 
-    /// Ends a lock of ours whose grace period is over, and says whether it did.
+    /// Whether a lock of ours is over, grace period and all.
+    pub(crate) fn is_over(&self, info: &LockInfo) -> bool {
+        info.expires_at + self.grace <= self.now()
+    }
+
+    /// Ends a lock of ours that is over, and says whether it did.
     pub(crate) fn expire(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
-        let is_over = |info: &LockInfo| info.expires_at + self.grace <= self.now();
         match self.look_for(file, id)? {
-            Some(found) if is_over(&found.info) => {}
+            Some(found) if self.is_over(&found.info) => {}
             Some(_) => return Ok(false),
             None => return Ok(true),
         }
         let turn = self.turn(id)?;
         // Asked last in the succession itself: if our turn is over by then, so is our right to it.
         self.end(file, id, |_| {
-            let still = self.records.read(id).is_ok_and(|it| it.is_none_or(|info| is_over(&info)));
+            let still =
+                self.records.read(id).is_ok_and(|it| it.is_none_or(|info| self.is_over(&info)));
             still && turn.verify().is_ok()
         })
     }

@@ -171,8 +171,7 @@ impl Store {
             return Err(StoreError::NotFound(id));
         }
         // Another program's, or one whose record somebody has removed.
-        let all = self.survey()?;
-        all.into_iter().find(|found| found.info.id == id).ok_or(StoreError::NotFound(id))
+        self.search(id)?.ok_or(StoreError::NotFound(id))
     }
 
     /// The lock with that id, if it is held in that file.

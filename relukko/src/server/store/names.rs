@@ -5,6 +5,8 @@
 //! from a shell as well. Any other becomes `READABLE~HASH`: what of it can be read, and 160 bits of
 //! its SHA-256. No plain name has a tilde in it, so the two kinds never meet.
 
+use std::ffi::OsStr;
+
 use linklock::Holder;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -94,13 +96,26 @@ pub(crate) enum Identity {
 
 impl Identity {
     pub(crate) fn of(holder: &Holder) -> Identity {
-        let host = holder.host().to_str().and_then(|host| host.strip_prefix(HOST));
+        let claim = holder.claim_path().file_name().unwrap_or_default();
+        Identity::new(holder.host(), claim)
+    }
+
+    /// What the name of a file beside a lock file says, if it is a claim: the lock file and whose
+    /// lock it is if that claim has become it.
+    pub(crate) fn of_claim(name: &OsStr) -> Option<(&str, Identity)> {
+        let fields: Vec<_> = name.to_str()?.split('|').collect();
+        let [file, host, pid, _nonce] = fields[..] else { return None };
+        let is_claim = pid.bytes().all(|byte| byte.is_ascii_digit());
+        is_claim.then(|| (file, Identity::new(host.as_ref(), name)))
+    }
+
+    fn new(host: &OsStr, claim: &OsStr) -> Identity {
+        let host = host.to_str().and_then(|host| host.strip_prefix(HOST));
         if let Some(id) = host.and_then(|id| Uuid::try_parse(id).ok()) {
             return Identity::Ours(LockId(id));
         }
-        let claim = holder.claim_path().file_name().unwrap_or_default().as_encoded_bytes();
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&Sha256::digest(claim)[..16]);
+        bytes.copy_from_slice(&Sha256::digest(claim.as_encoded_bytes())[..16]);
         Identity::Foreign(LockId(uuid::Builder::from_custom_bytes(bytes).into_uuid()))
     }
 
@@ -173,6 +188,18 @@ mod tests {
         assert_eq!(file_name(""), Err(BadName::Empty));
         assert_eq!(file_name(&"x".repeat(LONGEST + 1)), Err(BadName::TooLong));
         assert!(file_name(&"x".repeat(LONGEST)).is_ok());
+    }
+
+    #[test]
+    fn claims_tell_whose_lock_it_is() {
+        let id = LockId(Uuid::new_v4());
+        let own = format!("a lock|{}|4711|x0123", host(id));
+        assert_eq!(Identity::of_claim(own.as_ref()), Some(("a lock", Identity::Ours(id))));
+        let (file, foreign) = Identity::of_claim("report|host|4711|123".as_ref()).unwrap();
+        assert_eq!((file, foreign.id().0.get_version_num()), ("report", 8));
+        for no_claim in ["report", "report|host", "report|break|x0123|1", "report|a|b|1|2"] {
+            assert_eq!(Identity::of_claim(no_claim.as_ref()), None, "{no_claim}");
+        }
     }
 
     #[test]

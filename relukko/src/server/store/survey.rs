@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::names::{self, Identity};
 use super::records::Leftover;
 use super::{Found, Store, StoreError};
+use crate::info::LockId;
 
 /// For how long a record without a lock is left alone: its lock may be about to be taken.
 const REST: Duration = Duration::from_secs(600);
@@ -26,6 +27,30 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// The lock with that id, when there is nothing but the directory to tell which it is. Names will
+    /// do: only lock files that have lost their claims are looked into.
+    pub(super) fn search(&self, id: LockId) -> Result<Option<Found>, StoreError> {
+        let (mut candidates, mut files, mut claimed) = (Vec::new(), Vec::new(), HashSet::new());
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            if let Some((file, identity)) = Identity::of_claim(&name) {
+                claimed.insert(file.to_owned());
+                if identity.id() == id {
+                    candidates.push(file.to_owned());
+                }
+            } else {
+                files.extend(name.to_str().and_then(names::lock_name).map(str::to_owned));
+            }
+        }
+        candidates.extend(files.into_iter().filter(|file| !claimed.contains(file)));
+        for file in candidates {
+            if let Some(found) = self.look_for(&file, id)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn lock_files(&self) -> io::Result<Vec<String>> {
