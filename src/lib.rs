@@ -198,6 +198,7 @@ pub mod mailbox;
 mod names;
 mod options;
 mod process;
+#[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]
 mod queue;
 mod report;
 mod safeguard;
@@ -210,6 +211,7 @@ mod sweep;
 mod tenure;
 mod wait;
 mod waiter;
+#[cfg_attr(not(target_os = "linux"), path = "watch_elsewhere.rs")]
 mod watch;
 
 pub use clock::{Clock, SystemClock};

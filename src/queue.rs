@@ -20,7 +20,8 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
 
-use crate::fs::{pass_descriptor, process_id, receive_descriptor, wait_readable};
+use crate::fs::descriptors::{pass_descriptor, receive_descriptor, wait_readable};
+use crate::fs::process_id;
 
 /// How often to try for a place while others come and go.
 const ATTEMPTS: u32 = 8;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::fs::wait_readable;
+use crate::fs::descriptors::wait_readable;
 
 /// What a machine's kernel reports of one file's inode.
 #[derive(Debug)]
