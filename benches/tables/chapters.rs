@@ -50,7 +50,7 @@ impl Chapters {
         self.places[self.places.len() - 1].clone()
     }
 
-    /// Where they contend.
+    /// Where they contend, and where there are many of them.
     pub(crate) fn contended(&self) -> Vec<Place> {
         if self.size.everywhere { self.places.clone() } else { vec![self.quiet()] }
     }
