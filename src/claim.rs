@@ -25,7 +25,7 @@ pub(crate) struct Claim {
     pub(crate) id: FileId,
     pub(crate) lifetime: Duration,
     pub(crate) lease: Lease,
-    /// The end of the lease as it was written last, with a tag of ours in it: see [`mtime`].
+    /// The end of the lease as it was written last, with a tag of ours in it: see [`begin_lease`].
     mtime: SystemTime,
     /// The seat that it last expired in: see [`succession`](crate#succession).
     pub(crate) forfeited: Option<(Nonce, u32)>,

@@ -151,11 +151,6 @@ impl Lock {
         LockGuard::new(tenure)
     }
 
-    /// What every step of the protocol knows of the lock.
-    pub(crate) fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
-
     /// The tenure of this handle's guard, if it has one.
     fn tenure(&self) -> Option<Arc<Tenure>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade();

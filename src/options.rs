@@ -23,7 +23,7 @@ use crate::wait::Polling;
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("report.lock");
-/// use std::time::{Duration, SystemTime};
+/// use std::time::Duration;
 /// use linklock::{Lock, StalePolicy};
 ///
 /// let lock = Lock::options(&path)

@@ -32,7 +32,7 @@ pub(crate) struct Site {
 impl Site {
     /// The clock, the file system and all else that is no different for a mailbox.
     pub(crate) fn context(&self) -> &Arc<Context> {
-        self.breaker.context()
+        &self.breaker.context
     }
 
     /// A name beside the mailbox that nobody else uses, and that is swept if it is left behind.
