@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use common::scripted::{Reply, Request, Scripted, lock, refusal, shake_hands};
+use common::scripted::{
+    Reply, Scripted, is_websocket, lock, refusal, shake_hands, silent_websocket,
+};
 use common::{PATIENCE, client_options, options, serve, wait_until};
 use linklock_relukko::{AsyncClient, ClientError, LockId, Server};
 use serde_json::{Value, json};
@@ -142,18 +144,6 @@ fn an_acquire_that_is_dropped_leaves_no_lock_behind() {
             assert!(begun.elapsed() < PATIENCE);
         }
     });
-}
-
-fn is_websocket(request: &Request) -> bool {
-    request.path == "/ws/broadcast"
-}
-
-fn silent_websocket(request: &Request) -> Reply {
-    let key = request.websocket_key.clone().unwrap();
-    Reply::Custom(Box::new(move |mut stream| {
-        shake_hands(&mut stream, &key);
-        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
-    }))
 }
 
 /// The server creates the lock when it is told to, after the client has gone.

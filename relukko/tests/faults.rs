@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use common::scripted::{Reply, Request, Scripted, lock, refusal, shake_hands};
+use common::scripted::{
+    Reply, Request, Scripted, is_websocket, lock, refusal, shake_hands, silent_websocket,
+};
 use common::{PATIENCE, client_options};
 use linklock_relukko::ClientError;
 use serde_json::{Value, json};
@@ -17,19 +19,6 @@ const LONG: Duration = Duration::from_secs(30);
 
 fn is_create(request: &Request) -> bool {
     request.method == "POST"
-}
-
-fn is_websocket(request: &Request) -> bool {
-    request.path == "/ws/broadcast"
-}
-
-/// A WebSocket that is connected, and on which nothing is ever said.
-fn silent_websocket(request: &Request) -> Reply {
-    let key = request.websocket_key.clone().unwrap();
-    Reply::Custom(Box::new(move |mut stream| {
-        shake_hands(&mut stream, &key);
-        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
-    }))
 }
 
 /// PyRelukko: blocks for ever with a healthy WebSocket.

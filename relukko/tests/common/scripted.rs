@@ -158,3 +158,16 @@ pub(crate) fn shake_hands(stream: &mut TcpStream, key: &str) {
         "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
     let _ = stream.write_all(format!("{head}{accept}\r\n\r\n").as_bytes()); // or it has left
 }
+
+pub(crate) fn is_websocket(request: &Request) -> bool {
+    request.path == "/ws/broadcast"
+}
+
+/// A WebSocket that is connected, and on which nothing is ever said.
+pub(crate) fn silent_websocket(request: &Request) -> Reply {
+    let key = request.websocket_key.clone().unwrap();
+    Reply::Custom(Box::new(move |mut stream| {
+        shake_hands(&mut stream, &key);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }))
+}
