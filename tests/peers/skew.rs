@@ -58,7 +58,8 @@ fn our_own_date_does_not_matter_for_our_locks_either() {
         let lock = scene.ours().clock(Arc::new(WrongDate { fast })).build().unwrap();
         let guard = lock.lock().unwrap();
         let left = scene.mtime().duration_since(SystemTime::now()).unwrap();
-        assert!(left <= lock.lifetime(), "{left:?}");
+        let tag = Duration::from_millis(2); // microseconds that tell one touch from another
+        assert!(left <= lock.lifetime() + tag, "{left:?}");
         let mut flufl = scene.flufl(&[]);
         flufl.begin_to_wait();
         guard.unlock().unwrap();
