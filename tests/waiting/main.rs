@@ -9,6 +9,7 @@ mod common;
 mod order;
 mod trouble;
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use linklock::{Lock, Options};
@@ -24,6 +25,17 @@ pub(crate) fn by_ear(path: &std::path::Path) -> Options {
 /// Whether `count` processes have a claim on the lock, its holder's among them.
 pub(crate) fn claims(path: &std::path::Path, count: usize) -> bool {
     common::beside(path).len() == count
+}
+
+/// What the queue of a user's waiters is called.
+pub(crate) fn queue_of(path: &std::path::Path, user: u32) -> String {
+    let dir = std::fs::metadata(path.parent().unwrap()).unwrap();
+    let name = path.file_name().unwrap().as_encoded_bytes();
+    let parts = [dir.dev().to_le_bytes().as_slice(), &dir.ino().to_le_bytes(), name].concat();
+    let hash = parts.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    format!("linklock-{user}-{hash:016x}")
 }
 
 /// Not a test: the other process of tests that need one.

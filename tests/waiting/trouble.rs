@@ -11,9 +11,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use tempfile::{TempDir, tempdir};
 
+use crate::common::elsewhere::{ORDINARY, arrived, go_as_ordinary_user, open_to_all};
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{beside, names, wait_until};
-use crate::{HOUR, by_ear, claims};
+use crate::{HOUR, by_ear, claims, queue_of};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -128,6 +129,27 @@ fn a_strangers_socket_under_the_queues_name_holds_nobody_up() {
     let behind = scene.behind(waits);
     scene.held.unlock().unwrap();
     behind.recv_timeout(LIMIT).expect("it does not look for itself").unwrap().unlock().unwrap();
+}
+
+/// Whoever stood in line behind another user would be at his mercy: he could pass on a socket that
+/// blocks whoever accepts on it.
+#[test]
+fn nobody_stands_in_line_behind_another_user() {
+    const TEST: &str = "trouble::nobody_stands_in_line_behind_another_user";
+    if let Some(dir) = arrived() {
+        let waits = by_ear(&dir.join("lock")).build().unwrap();
+        return waits.try_lock_for(LIMIT).expect("it listens for itself").unlock().unwrap();
+    }
+    let Scene { dir, path, held } = scene();
+    open_to_all(dir.path(), 0);
+    let name = SocketAddr::from_abstract_name(queue_of(&path, ORDINARY)).unwrap();
+    let _stranger = UnixListener::bind_addr(&name).unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| go_as_ordinary_user(TEST, dir.path()));
+        wait_until("it has come", || claims(&path, 2) || waiter.is_finished());
+        held.unlock().unwrap();
+    });
+    assert!(names(dir.path()).is_empty());
 }
 
 /// The names of all queues that there are.
