@@ -46,8 +46,8 @@
 //!    [token](guide::leases#fencing-tokens).
 //! 3. One assumption is made, as every lock with leases makes it: a process that checks its lease
 //!    and then issues one file operation has that operation executed within the
-//!    [clock slop](Options::clock_slop), 10 s unless it is set. (And clocks that are not set run alike:
-//!    [the assumptions](guide::safety#the-assumptions), exactly.)
+//!    [clock slop](Options::clock_slop), 10 s unless it is set. (What that takes of clocks and file
+//!    systems is [told exactly](guide::safety#the-assumptions).)
 //!
 //! What can't be guaranteed is said, too. NFS's `REMOVE` and `RENAME` are not idempotent: a server
 //! that crashes between executing one and answering, and forgets what it has answered, executes it
