@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{names, wait_until};
-use crate::{by_ear, claims, queue_of};
+use crate::{by_ear, claims, in_line};
 
 #[test]
 fn no_wake_up_is_lost() {
@@ -55,14 +55,6 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
         assert_eq!(served, (0..20).collect::<Vec<_>>());
     });
     assert!(names(dir.path()).is_empty());
-}
-
-/// How many sockets of a lock's queue there are: one that listens, and one for each in line. (Those
-/// in line have two ends until they are accepted, of which only the listening one has the name.)
-fn in_line(path: &std::path::Path) -> usize {
-    let queue = format!("@{}", queue_of(path, nix::unistd::geteuid().as_raw()));
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    sockets.lines().filter(|line| line.ends_with(&queue)).count()
 }
 
 #[test]
