@@ -29,15 +29,12 @@ pub(crate) fn claims(path: &Path, count: usize) -> bool {
     common::beside(path).len() == count
 }
 
-/// How many sockets of a lock's queue there are: one that listens, and one for each in line. (Those
-/// in line have two ends until they are accepted, of which only the listening one has the name.)
-pub(crate) fn in_line(path: &Path) -> usize {
-    let queue = format!("@{}", queue_of(path, geteuid().as_raw()));
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    sockets.lines().filter(|line| line.ends_with(&queue)).count()
+/// The name of a lock's queue, in the abstract namespace.
+pub(crate) fn queue(path: &Path) -> String {
+    queue_of(path, geteuid().as_raw())
 }
 
-/// What the queue of a user's waiters is called.
+/// The name of that of another user.
 pub(crate) fn queue_of(path: &Path, user: u32) -> String {
     let dir = std::fs::metadata(path.parent().unwrap()).unwrap();
     let name = path.file_name().unwrap().as_encoded_bytes();
@@ -46,6 +43,14 @@ pub(crate) fn queue_of(path: &Path, user: u32) -> String {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
     });
     format!("linklock-{user}-{hash:016x}")
+}
+
+/// How many sockets of a lock's queue there are: one that listens, and one for each in line. (Those
+/// in line have two ends until they are accepted, of which only the listening one has the name.)
+pub(crate) fn in_line(path: &Path) -> usize {
+    let queue = format!("@{}", queue(path));
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().filter(|line| line.ends_with(&queue)).count()
 }
 
 /// Not a test: the other process of tests that need one.
