@@ -27,7 +27,7 @@ pub(crate) struct Claim {
     pub(crate) lease: Lease,
     /// The end of the lease as it was written last, with a tag of ours in it: see [`begin_lease`].
     mtime: SystemTime,
-    /// The seat that it last expired in: see [`succession`](crate#succession).
+    /// The seat that it last expired in: see [`succession`](crate::succession).
     pub(crate) forfeited: Option<(Nonce, u32)>,
     /// The process that answers for the file: who lets go of it is nobody any more.
     keeper: Option<u32>,

@@ -61,7 +61,8 @@ impl LockGuard {
     }
 
     /// The number of this acquisition, higher than those of all before it, if the lock was made
-    /// with [`fencing`](crate::Options::fencing). See [Fencing tokens](crate#fencing-tokens).
+    /// with [`fencing`](crate::Options::fencing). See
+    /// [Fencing tokens](crate::guide::leases#fencing-tokens).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -80,8 +81,8 @@ impl LockGuard {
     /// Makes the lease a whole lifetime from now. flufl.lock: `refresh()`.
     ///
     /// Blocks for a few file operations: while the lease runs one to set the time and one to look;
-    /// once it is over also for those of a [succession](crate#succession), and while another is
-    /// about to take the lock, until that is decided.
+    /// once it is over also for those of a [succession](crate::guide::safety#the-argument), and
+    /// while another is about to take the lock, until that is decided.
     ///
     /// # Errors
     ///
@@ -201,7 +202,7 @@ impl LockGuard {
     /// Releases the lock, and says how that went. flufl.lock: `unlock()`.
     ///
     /// Blocks for a few file operations; once the lease is over also for those of a
-    /// [succession](crate#succession), as [`refresh`](Self::refresh) does. A forked child is told
+    /// [succession](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked child is told
     /// [`Error::Lost`]: it never had the lock.
     ///
     /// # Errors

@@ -58,11 +58,11 @@
 //!
 //! `unlink` is not conditional: a breaker that judged yesterday's dotlock removes today's. The right
 //! to end a mailbox's dotlock is therefore itself a [`Lock`](crate::Lock), with its leases and
-//! [seats](crate#succession), at `.MAILBOX.break`. Whoever holds that looks again whether the dotlock
-//! is what it was, by inode, change time, content and mode; takes it away by renaming it, and looks
-//! at what it has caught: another's is put back. A holder of ours that comes back after its lease
-//! has ended takes this lock too before it touches or removes its dotlock. Other programs take it not:
-//! where they break dotlocks, they do so by their own rules.
+//! [seats](crate::guide::safety#the-argument), at `.MAILBOX.break`. Whoever holds that looks again
+//! whether the dotlock is what it was, by inode, change time, content and mode; takes it away by
+//! renaming it, and looks at what it has caught: another's is put back. A holder of ours that comes
+//! back after its lease has ended takes this lock too before it touches or removes its dotlock. Other
+//! programs take it not: where they break dotlocks, they do so by their own rules.
 //!
 //! # fcntl(2), by open file description
 //!

@@ -166,8 +166,10 @@ impl Names {
 
     /// Whether the longest name that has this nonce in it can be.
     fn fits(&self, nonce: &Nonce) -> bool {
-        let seat = self.join(BREAK, nonce.key().as_bytes(), &[b'0'; NUMBER_DIGITS]);
-        name_length(&seat) <= NAME_MAX // `aside` and `fence` are as long, `.fence` is shorter
+        let key = nonce.key();
+        let seat = self.join(BREAK, key.as_bytes(), &[b'0'; NUMBER_DIGITS]);
+        // `aside` and `fence` are as long, `.fence` is shorter.
+        key.len() <= NONCE_MAX && name_length(&seat) <= NAME_MAX
     }
 
     pub(crate) fn lock(&self) -> &Path {
@@ -346,6 +348,7 @@ mod tests {
             Just(b"/".to_vec()),
             Just(b"\0".to_vec()),
             "[0-9]{1,12}".prop_map(String::into_bytes),
+            "[0-9]{62,65}".prop_map(String::into_bytes),
             "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16})?".prop_map(String::into_bytes),
         ];
         (any::<bool>(), vec(part, 0..8)).prop_map(move |(begins, parts)| {

@@ -176,8 +176,8 @@ impl Options {
     }
 
     /// Numbers the acquisitions: each guard has a [token](crate::LockGuard::token), higher than all
-    /// before it. Off by default; see [Fencing tokens](crate#fencing-tokens) for what they are good
-    /// for, and what they cost.
+    /// before it. Off by default; see [Fencing tokens](crate::guide::leases#fencing-tokens) for what
+    /// they are good for, and what they cost.
     ///
     /// All who use a lock should choose the same: whoever does without has no token, and can't be
     /// told from those who have lost the lock.
@@ -187,7 +187,7 @@ impl Options {
     }
 
     /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook. Waiters then
-    /// wait by it alone: they poll, and are in no [queue](crate#waiting).
+    /// wait by it alone: they poll, and are in no [queue](crate::guide::waiting#on-one-machine).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
         self.clock = Some(clock);
         self

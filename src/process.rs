@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -138,8 +139,13 @@ fn world() -> Option<u64> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let pids = std::fs::read_link("/proc/self/ns/pid").ok()?;
     let times = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
-    let text = format!("{}\n{}\n{}", boot.trim(), pids.display(), times.display());
-    Some(hash([text.as_bytes()]) >> (u64::BITS - WORLD_BITS))
+    Some(world_of(boot.trim(), &pids, &times))
+}
+
+/// Two processes of the same world can tell of each other whether they live.
+pub(crate) fn world_of(boot: &str, pids: &Path, times: &Path) -> u64 {
+    let text = format!("{boot}\n{}\n{}", pids.display(), times.display());
+    hash([text.as_bytes()]) >> (u64::BITS - WORLD_BITS)
 }
 
 /// FNV-1a, since std promises no hash that stays the same from one build to the next.

@@ -10,6 +10,10 @@
 //! A place in the queue is a hint, never a right: the lock is had by the hard link alone. Whoever
 //! stands in line looks at the lock file now and then all the same, for the head may have stopped,
 //! or be no linklock at all.
+//!
+//! Any user of the machine can take the socket's name. So each user has a queue of his own, and
+//! nothing is taken from or given to another's process: a socket that another has could be made to
+//! block whoever accepts on it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,8 +21,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+    socket, sockopt::PeerCredentials,
 };
+use nix::unistd::geteuid;
 
 use crate::fs::descriptors::{pass_descriptor, receive_descriptor, wait_readable};
 use crate::fs::process_id;
@@ -63,7 +69,8 @@ pub(crate) enum Word {
 impl Place {
     /// Queues up for a lock. `None` where there is no queue, or no room in it.
     pub(crate) fn join(queue: u64) -> Option<Place> {
-        let address = UnixAddr::new_abstract(format!("linklock-{queue:016x}").as_bytes()).ok()?;
+        let name = format!("linklock-{}-{queue:016x}", geteuid());
+        let address = UnixAddr::new_abstract(name.as_bytes()).ok()?;
         for _ in 0..ATTEMPTS {
             let socket = unconnected().ok()?;
             match bind(socket.as_raw_fd(), &address) {
@@ -72,6 +79,7 @@ impl Place {
                 Err(_) => return None,
             }
             match connect(socket.as_raw_fd(), &address) {
+                Ok(()) if !is_own(&socket) => return None,
                 Ok(()) => return Some(Place::Behind(Behind { stream: socket.into() })),
                 Err(Errno::ECONNREFUSED) => {} // it is about to listen, or has just gone
                 Err(_) => return None,         // EAGAIN: so many are in line that there is no room
@@ -95,7 +103,9 @@ impl Drop for Turn {
         }
         // Some in line may have given up. Where nobody is left, the queue ends with the socket.
         while let Ok((next, _)) = self.socket.accept() {
-            if pass_descriptor(next.as_fd(), self.socket.as_fd(), self.row + 1).is_ok() {
+            let passed = is_own(&next)
+                && pass_descriptor(next.as_fd(), self.socket.as_fd(), self.row + 1).is_ok();
+            if passed {
                 return;
             }
         }
@@ -116,6 +126,12 @@ impl Behind {
             Err(_) => Word::Gone,
         }
     }
+}
+
+/// Whether a process of the same user is at the other end: whoever began to listen, or connected.
+fn is_own(socket: &impl AsFd) -> bool {
+    let peer = getsockopt(socket, PeerCredentials);
+    peer.is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }
 
 /// A socket on which nothing blocks.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// The modules of the library, from the top down. Each imports only what stands below it.
 const LAYERS: &[&str] = &[
     "lib",
+    "guide",
     "mailbox",
     "options",
     "survey",

@@ -42,7 +42,7 @@
 //! the lock for as long as the server does. It never moves back: a lock that is to expire sooner is
 //! ended by a server, not by its lease. What changes a record takes a lock of its own, so
 //! that two servers lose nothing of each other's changes. A lock is ended in its
-//! [succession](linklock#succession) only, which one server wins.
+//! [succession](linklock::guide::safety#the-argument) only, which one server wins.
 //!
 //! Times are those of the file server's clock, from which a host's own may be far off.
 //!

@@ -124,7 +124,7 @@ fn forced_attributes() {
     search(&scenario).assert_found(UNSAFE);
 }
 
-/// The limit that the crate's docs tell of: a RENAME that is executed twice takes the next holder's
+/// The limit that `guide::safety` tells of: a RENAME that is executed twice takes the next holder's
 /// lock file away for a moment, and in that moment a third gets in.
 #[test]
 fn a_rename_executed_twice_lets_a_third_in() {

@@ -46,7 +46,7 @@ fn heirs_in_every_order() {
 }
 
 /// A third could take the lock while the second's is put back: that is what no lock can prevent on
-/// a server that executes a RENAME twice. See the crate's docs, and `mutants`.
+/// a server that executes a RENAME twice. See `guide::safety`, and `mutants`.
 #[test]
 fn two_and_requests_executed_twice() {
     let faults = Faults { repeats: 1, ..NOTHING };

@@ -1,7 +1,9 @@
 //! The queue is a hint: whatever becomes of those in it, the others get the lock.
 
+use std::io::Read;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -11,9 +13,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use tempfile::{TempDir, tempdir};
 
+use crate::common::elsewhere::{ORDINARY, arrived, go_as_ordinary_user, open_to_all};
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{beside, names, wait_until};
-use crate::{HOUR, by_ear, claims};
+use crate::{HOUR, by_ear, claims, in_line, queue_of};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -128,6 +131,51 @@ fn a_strangers_socket_under_the_queues_name_holds_nobody_up() {
     let behind = scene.behind(waits);
     scene.held.unlock().unwrap();
     behind.recv_timeout(LIMIT).expect("it does not look for itself").unwrap().unlock().unwrap();
+}
+
+/// Whoever stood in line behind another user would be at his mercy: he could pass on a socket that
+/// blocks whoever accepts on it.
+#[test]
+fn nobody_stands_in_line_behind_another_user() {
+    const TEST: &str = "trouble::nobody_stands_in_line_behind_another_user";
+    if let Some(dir) = arrived() {
+        let waits = by_ear(&dir.join("lock")).build().unwrap();
+        return waits.try_lock_for(LIMIT).expect("it listens for itself").unlock().unwrap();
+    }
+    let Scene { dir, path, held } = scene();
+    open_to_all(dir.path(), 0);
+    let name = SocketAddr::from_abstract_name(queue_of(&path, ORDINARY)).unwrap();
+    let _stranger = UnixListener::bind_addr(&name).unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| go_as_ordinary_user(TEST, dir.path()));
+        wait_until("it has come", || claims(&path, 2) || waiter.is_finished());
+        held.unlock().unwrap();
+    });
+    assert!(names(dir.path()).is_empty());
+}
+
+/// Nor is the place at the head given to him, who could keep it.
+#[test]
+fn nobody_passes_the_turn_to_another_user() {
+    const TEST: &str = "trouble::nobody_passes_the_turn_to_another_user";
+    if let Some(dir) = arrived() {
+        let owner = std::fs::metadata(&dir).unwrap().uid();
+        let queue = queue_of(&dir.join("lock"), owner);
+        let queue = SocketAddr::from_abstract_name(queue).unwrap();
+        let mut stranger = UnixStream::connect_addr(&queue).unwrap();
+        stranger.set_read_timeout(Some(LIMIT)).unwrap();
+        return assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "it was told something");
+    }
+    let scene = scene();
+    open_to_all(scene.dir.path(), 0);
+    let head = scene.behind(by_ear(&scene.path));
+    wait_until("it is at the head", || in_line(&scene.path) == 1);
+    thread::scope(|scope| {
+        let stranger = scope.spawn(|| go_as_ordinary_user(TEST, scene.dir.path()));
+        wait_until("he has come", || in_line(&scene.path) > 1 || stranger.is_finished());
+        scene.held.unlock().unwrap();
+        head.recv_timeout(LIMIT).unwrap().unwrap().unlock().unwrap();
+    });
 }
 
 /// The names of all queues that there are.
