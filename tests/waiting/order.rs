@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{names, wait_until};
-use crate::{by_ear, claims};
+use crate::{by_ear, claims, in_line};
 
 #[test]
 fn no_wake_up_is_lost() {
@@ -55,21 +55,6 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
         assert_eq!(served, (0..20).collect::<Vec<_>>());
     });
     assert!(names(dir.path()).is_empty());
-}
-
-/// How many sockets of a lock's queue there are: one that listens, and one for each in line. (Those
-/// in line have two ends until they are accepted, of which only the listening one has the name.)
-fn in_line(path: &std::path::Path) -> usize {
-    use std::os::unix::fs::MetadataExt;
-    let dir = std::fs::metadata(path.parent().unwrap()).unwrap();
-    let name = path.file_name().unwrap().as_encoded_bytes();
-    let parts = [dir.dev().to_le_bytes().as_slice(), &dir.ino().to_le_bytes(), name].concat();
-    let hash = parts.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    let queue = format!("@linklock-{hash:016x}");
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    sockets.lines().filter(|line| line.ends_with(&queue)).count()
 }
 
 #[test]
