@@ -118,6 +118,7 @@
 //! [`keep_alive`]: LockGuard::keep_alive
 
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
 
 mod acquire;
 mod claim;

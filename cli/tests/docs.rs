@@ -156,6 +156,11 @@ fn none(block: &Block, _: Option<&str>) {
 }
 
 #[test]
+fn readme() {
+    run_page(&Machine::new(), "../cli/README.md", none);
+}
+
+#[test]
 fn cron() {
     run_page(&Machine::new(), "cron.md", none);
 }

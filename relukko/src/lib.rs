@@ -62,6 +62,7 @@
 //! [linklock says]: linklock#what-is-guaranteed
 
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
 
 #[cfg(feature = "client")]
 mod client;
@@ -77,3 +78,8 @@ pub use client::{Client, ClientError, ClientOptions, RelukkoGuard};
 pub use info::{InvalidId, LockId, LockInfo};
 #[cfg(feature = "server")]
 pub use server::{Server, ServerError, ServerOptions};
+
+/// The README's example runs too.
+#[cfg(all(doctest, feature = "client", feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

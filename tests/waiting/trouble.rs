@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use linklock::{Error, Lock, LockGuard};
+use nix::sys::socket::{Backlog, listen};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use tempfile::{TempDir, tempdir};
@@ -16,7 +17,7 @@ use tempfile::{TempDir, tempdir};
 use crate::common::elsewhere::{ORDINARY, arrived, go_as_ordinary_user, open_to_all};
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{beside, names, wait_until};
-use crate::{HOUR, by_ear, claims, in_line, queue_of};
+use crate::{HOUR, by_ear, claims, in_line, queue, queue_of};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -93,6 +94,25 @@ fn who_gives_up_in_line_says_who_holds_the_lock() {
     let _head = scene.head();
     let behind = scene.behind(by_ear(&scene.path).timeout(Duration::from_millis(300)));
     let error = behind.recv_timeout(LIMIT).unwrap().unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+    assert_eq!(error.holder().unwrap().claim_path(), scene.held.claim_path());
+}
+
+#[test]
+fn who_gives_up_before_it_has_looked_says_so_too() {
+    let scene = scene();
+    // It had to wait the last time, so now it stands in line before it tries.
+    let courteous = by_ear(&scene.path).build().unwrap();
+    let held = thread::scope(|scope| {
+        let waits = scope.spawn(|| courteous.lock().unwrap().unlock().unwrap());
+        wait_until("it waits", || in_line(&scene.path) == 1);
+        scene.held.unlock().unwrap();
+        waits.join().unwrap();
+        Lock::new(&scene.path).unwrap().lock().unwrap()
+    });
+    let scene = Scene { held, ..scene };
+    let _head = scene.head();
+    let error = courteous.try_lock_for(Duration::from_millis(300)).unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     assert_eq!(error.holder().unwrap().claim_path(), scene.held.claim_path());
 }
@@ -176,6 +196,20 @@ fn nobody_passes_the_turn_to_another_user() {
         scene.held.unlock().unwrap();
         head.recv_timeout(LIMIT).unwrap().unwrap().unlock().unwrap();
     });
+}
+
+#[test]
+fn a_queue_that_is_full_holds_nobody_up() {
+    let scene = scene();
+    let name = SocketAddr::from_abstract_name(queue(&scene.path)).unwrap();
+    let head = UnixListener::bind_addr(&name).unwrap();
+    listen(&head, Backlog::new(0).unwrap()).unwrap(); // room for one
+    let _in_line = UnixStream::connect_addr(&name).unwrap();
+    // There is no place for it, so it watches the lock file itself.
+    let behind = scene.behind(by_ear(&scene.path));
+    scene.held.unlock().unwrap();
+    behind.recv_timeout(LIMIT).expect("it waits for a place").unwrap().unlock().unwrap();
+    assert!(names(scene.dir.path()).is_empty());
 }
 
 /// The names of all queues that there are.
