@@ -41,16 +41,17 @@ pub(crate) fn skip(test: &str, why: &str) {
 
 /// An example, built as the tests are, next to them.
 pub(crate) fn example(name: &str) -> std::process::Command {
+    // TARGET/PROFILE/deps/...
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
     let mut build = std::process::Command::new(env!("CARGO"));
-    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", name]);
+    build.args(["build", "--quiet", "--example", name, "--target-dir"]);
+    build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
     assert!(build.status().unwrap().success());
-    let deps = std::env::current_exe().unwrap();
-    std::process::Command::new(
-        deps.parent().and_then(Path::parent).unwrap().join("examples").join(name),
-    )
+    std::process::Command::new(profile.join("examples").join(name))
 }
 
 /// The names in a directory, sorted.
