@@ -200,6 +200,7 @@ mod options;
 mod process;
 #[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]
 mod queue;
+#[cfg_attr(not(feature = "tracing"), path = "silence.rs")]
 mod report;
 mod safeguard;
 mod shelf;

@@ -22,6 +22,8 @@ const LAYERS: &[&str] = &[
     "claim",
     "waiter",
     "fence",
+    "report",
+    "silence",
     "context",
     "courtesy",
     "lease",
@@ -38,7 +40,6 @@ const LAYERS: &[&str] = &[
     "fs",
     "clock",
     "safeguard",
-    "report",
 ];
 
 /// The modules of `mailbox`, likewise; they may import all that stands below it, too.
