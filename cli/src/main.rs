@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod exit;
 mod list;
+mod log;
 mod mailbox;
 mod man;
 mod message;
@@ -34,6 +35,7 @@ use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let ended = if Internal::is_asked_for() {
+        log::start();
         Internal::try_parse().map(|internal| internal.execute())
     } else {
         Cli::try_parse().map(|cli| cli.command.execute())
