@@ -143,12 +143,11 @@ impl Lock {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
         let acquisition = report::Acquisition::begin(&self.context, self.path(), self.lifetime);
-        let acquired = acquisition
-            .during(|| acquire(&self.context, &self.shelf, self.lifetime, patience))
-            .map(|tenure| self.hold(tenure));
-        let told = acquired.as_ref().map(|guard| (Some(guard.claim_path()), guard.token()));
+        let acquired =
+            acquisition.during(|| acquire(&self.context, &self.shelf, self.lifetime, patience));
+        let told = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
         acquisition.ended(&self.context, self.path(), told);
-        acquired
+        Ok(self.hold(acquired?))
     }
 
     fn hold(&self, mut tenure: Tenure) -> LockGuard {

@@ -32,14 +32,15 @@ impl Holding {
             return;
         }
         let now = context.now();
+        let overdue = now.saturating_sub(ended);
         match refreshed {
             Ok(ends) => {
                 let left = secs(ends.saturating_sub(now));
-                if now <= ended {
+                if overdue.is_zero() {
                     tell!(TRACE refreshed "refreshed a lock", path, lease_secs = left);
                 } else {
                     tell!(WARN refreshed_late "refreshed a lock after its lease was over", path,
-                        lease_secs = left, overdue_secs = secs(now - ended));
+                        lease_secs = left, overdue_secs = secs(overdue));
                 }
             }
             Err(error) => self.tell_loss(path, error),
@@ -56,14 +57,15 @@ impl Holding {
     ) {
         let Some(begun) = self.begun else { return };
         let now = context.now();
+        let overdue = now.saturating_sub(ended);
         let held = secs(now.saturating_sub(begun));
         match released {
-            Ok(()) if now <= ended => {
+            Ok(()) if overdue.is_zero() => {
                 tell!(DEBUG released "released a lock", path, held_secs = held);
             }
             Ok(()) => {
                 tell!(WARN released_late "released a lock after its lease was over", path,
-                    held_secs = held, overdue_secs = secs(now - ended));
+                    held_secs = held, overdue_secs = secs(overdue));
             }
             Err(error) => self.tell_loss(path, error),
         }
