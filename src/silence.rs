@@ -33,7 +33,7 @@ impl Acquisition {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Waiting;
+pub(crate) struct Waiting {}
 
 #[allow(clippy::unused_self)]
 impl Waiting {
@@ -41,12 +41,12 @@ impl Waiting {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Holding;
+pub(crate) struct Holding {}
 
 #[allow(clippy::unused_self)]
 impl Holding {
     pub(crate) fn begin(_: &Context) -> Holding {
-        Holding
+        Holding {}
     }
 
     pub(crate) fn refreshed(

@@ -103,7 +103,10 @@ impl Internal {
         match self {
             Internal::Shim(args) => shim::exec(args),
             Internal::Warden(args) => warden::watch(args),
-            Internal::Keep(args) => keep::keep(args),
+            Internal::Keep(args) => {
+                log::start();
+                keep::keep(args)
+            }
         }
     }
 }

@@ -35,7 +35,6 @@ use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let ended = if Internal::is_asked_for() {
-        log::start();
         Internal::try_parse().map(|internal| internal.execute())
     } else {
         Cli::try_parse().map(|cli| cli.command.execute())
