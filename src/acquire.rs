@@ -20,7 +20,7 @@ use crate::fence;
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
 use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look, names_claim};
-use crate::report::report;
+use crate::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
@@ -90,11 +90,15 @@ pub(crate) fn acquire(
         }
         let mut claim = shelf.take(context, lifetime)?; // 1
         if sweep_once(&mut claim)? == Kept::Swept {
+            report::begun_anew(context, "its claim was removed");
             continue; // 5
         }
         match contender.contend(&mut claim) {
             Ok(Outcome::Linked) => {}
-            Ok(Outcome::Swept) => continue, // 5
+            Ok(Outcome::Swept) => {
+                report::begun_anew(context, "its claim was removed");
+                continue; // 5
+            }
             Err(error) => {
                 withdraw(claim, shelf, &error);
                 return Err(error);
@@ -104,7 +108,7 @@ pub(crate) fn acquire(
         match settle(&mut tenure) {
             // It took so long that another has it, or somebody who keeps to no rules has ended it
             // already: contend again.
-            Err(error) if error.is_lost() => {}
+            Err(error) if error.is_lost() => report::begun_anew(context, "it took too long"),
             settled => {
                 settled?;
                 context.courtesy.acquired(contender.has_waited);
@@ -125,7 +129,7 @@ fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
     context.has_swept.store(true, Ordering::Relaxed);
     let begun = context.now();
     if let Err(error) = sweep::sweep(context) {
-        report!(error, "what others left behind could not be swept");
+        report::not_swept(context, &error);
     }
     sweep::took(context, context.now().saturating_sub(begun));
     claim.touch()
@@ -174,6 +178,8 @@ struct Contender<'a> {
     judge: Judge,
     waiter: Waiter,
     has_waited: bool,
+    /// What was told of it.
+    told: report::Waiting,
 }
 
 impl Contender<'_> {
@@ -184,6 +190,7 @@ impl Contender<'_> {
             judge: Judge::default(),
             waiter: Waiter::new(context),
             has_waited: false,
+            told: report::Waiting::default(),
         }
     }
 
@@ -235,7 +242,14 @@ impl Contender<'_> {
                 Verdict::Over(over, holder) => {
                     let judge = &mut self.judge;
                     match succession::end(claim, &over, |claim| judge.look_again(claim, &over))? {
-                        Ending::Ended | Ending::Gone => return Ok(Release::Seen),
+                        Ending::Ended => {
+                            report::broken(&claim.context, &holder);
+                            return Ok(Release::Seen);
+                        }
+                        Ending::Gone => {
+                            report::ended_by_another(&claim.context, &holder);
+                            return Ok(Release::Seen);
+                        }
                         Ending::Swept => return Ok(Release::Swept),
                         Ending::NotNow => Obstacle::Holder(holder),
                         Ending::Forbidden(error) => Obstacle::CannotBreak(holder, error),
@@ -297,6 +311,7 @@ impl Contender<'_> {
         self.has_waited = true;
         let waited = context.now().saturating_sub(self.begun);
         let left = self.patience.left(waited, obstacle);
+        self.told.meets(context.lock(), obstacle, waited, left);
         (!left.is_zero()).then_some(left)
     }
 

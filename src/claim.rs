@@ -11,7 +11,7 @@ use crate::fs::{Attr, FileId};
 use crate::lease::Lease;
 use crate::names::{ClaimName, Nonce};
 use crate::process::Process;
-use crate::report::report;
+use crate::report;
 
 /// How often a claim is made that somebody has, or that somebody removes at once.
 const ATTEMPTS: u32 = 4;
@@ -213,7 +213,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if self.is_ours() {
             if let Err(error) = self.remove() {
-                report!(error, "a claim was left behind: it will be swept once it has expired");
+                report::left_behind(&self.context, &self.path, &error);
             }
         }
     }

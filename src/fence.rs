@@ -39,7 +39,7 @@ use std::time::Duration;
 use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::names::{Names, Nonce};
-use crate::report::report;
+use crate::report;
 
 /// How often to try for the next number, in a second altogether. Only those who have lost the lock
 /// are ever in the way, each for once.
@@ -105,7 +105,7 @@ fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
 fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
     for lower in counters.iter().filter(|counter| **counter < highest) {
         if let Err(error) = context.fs.unlink_in(dir, &lower.to_string()) {
-            report!(error, "a counter of fencing tokens that is passed was left");
+            report::left_behind(context, &dir.join(lower.to_string()), &error);
         }
     }
 }
@@ -125,7 +125,7 @@ fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, 
     });
     if !matches!(made, Ok(Put::Here)) {
         if let Err(error) = discard(context, &draft) {
-            report!(error, "a draft was left behind: it will be swept");
+            report::left_behind(context, &draft, &error);
         }
     }
     Ok(match made? {

@@ -16,6 +16,7 @@ use crate::holder::Owner;
 use crate::judge::{Sight, is_lock_file, look};
 use crate::names::Neighbour;
 use crate::process::Process;
+use crate::report;
 use crate::tenure::Tenure;
 
 /// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
@@ -25,7 +26,7 @@ const NOBODY: Process = Process { pid: 1, proof: None };
 /// Makes the lock `owner`'s, and says which claim it is held by.
 pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let context = &tenure.context;
-    let owner = match owner {
+    let process = match owner {
         Owner::Lease => NOBODY,
         Owner::Process(pid) => context
             .processes
@@ -34,13 +35,14 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     };
     // First, so that the new claim's lease ends no earlier than ours.
     tenure.refresh()?;
-    let mut new = Claim::make_for(&owner, context, tenure.lifetime())?;
+    let mut new = Claim::make_for(&process, context, tenure.lifetime())?;
     let aside = context.names.aside(&new.name.nonce, context.random_number());
     let linked = context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside));
     let replaced = linked.and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
     let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
     replaced.and(tidied)?;
+    report::detached(context, &new.path, owner);
     Ok(new.let_go().to_owned())
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn adopt(
     match look(context)? {
         // By this one look: another may find another's lock file, with an inode number used again.
         Sight::Held(held, _) if held.claim == name => {
+            report::adopted(context, &name.path, token);
             let claim = Claim::adopt(context, name, held.id, held.expires_at, lifetime);
             let mut tenure = Tenure::begin(claim);
             tenure.token = token;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fs::process_id;
+use crate::report;
 use crate::tenure::Tenure;
 
 /// After a failed refresh, the next is tried no later than this.
@@ -232,6 +233,9 @@ impl Keeper {
 
     fn refresh(&self, number: u64, leased: &dyn Leased) {
         let refreshed = leased.refresh();
+        if let Err(error) = &refreshed {
+            report::not_kept_alive(leased.path(), leased.remaining(), error);
+        }
         let now = self.clock.now();
         let mut wards = lock(&self.wards);
         let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept

@@ -109,14 +109,16 @@
 //!
 //! # Features
 //!
-//! - `tracing`: reports what destructors and the keep-alive thread can't return as an error.
+//! - `tracing`: [spans and events](#tracing) of what happens to locks: who waits for whom, whose stale
+//!   lock was broken, what was lost, and what destructors and the keep-alive thread can't return as an
+//!   error. Without it the library says nothing.
 //!
 //! [flufl.lock]: https://pypi.org/project/flufl.lock/
 //! [`refresh`]: LockGuard::refresh
 //! [`verify`]: LockGuard::verify
 //! [`unlock`]: LockGuard::unlock
 //! [`keep_alive`]: LockGuard::keep_alive
-
+#![doc = include_str!("guide/tracing.md")]
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
 
@@ -145,6 +147,7 @@ mod options;
 mod process;
 #[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]
 mod queue;
+#[cfg_attr(not(feature = "tracing"), path = "silence.rs")]
 mod report;
 mod safeguard;
 mod shelf;

@@ -16,9 +16,9 @@ use crate::holder::{Holder, Obstacle, State};
 use crate::judge::{Sight, look, look_again};
 use crate::lease::check_lifetime;
 use crate::process::Life;
+use crate::report;
 use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
-use crate::sweep::sweep;
 use crate::tenure::Tenure;
 
 /// A lock that any program on any machine with the same directory can take.
@@ -142,10 +142,16 @@ impl Lock {
         if self.tenure().is_some() {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
-        Ok(self.hold(acquire(&self.context, &self.shelf, self.lifetime, patience)?))
+        let acquisition = report::Acquisition::begin(&self.context, self.path(), self.lifetime);
+        let acquired =
+            acquisition.during(|| acquire(&self.context, &self.shelf, self.lifetime, patience));
+        let told = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
+        acquisition.ended(&self.context, self.path(), told);
+        Ok(self.hold(acquired?))
     }
 
-    fn hold(&self, tenure: Tenure) -> LockGuard {
+    fn hold(&self, mut tenure: Tenure) -> LockGuard {
+        tenure.told = report::Holding::begin(&self.context);
         let tenure = Arc::new(tenure);
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
         LockGuard::new(tenure)
@@ -359,29 +365,16 @@ impl Lock {
         };
         let still = |_: &_, holder: &_| condition(holder);
         match succession::end(&mut claim, &over, |_| look_again(&self.context, &over, still))? {
-            Ending::Ended => Ok(Some(holder)),
+            Ending::Ended => {
+                report::broken_on_request(&self.context, &holder);
+                Ok(Some(holder))
+            }
             Ending::Gone | Ending::NotNow | Ending::Swept => Ok(None),
             Ending::Forbidden(error) => {
                 let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
                 Err(Error::Held { path: self.path().into(), obstacle })
             }
         }
-    }
-
-    /// Removes what processes that died have left beside the lock file: claims and the like that
-    /// have expired and that the lock file is not. Says which files. Touches nothing else.
-    ///
-    /// A handle does so by itself before it first acquires the lock.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] if the directory can't be listed or a claim can't be made. What may not be
-    /// removed is left.
-    pub fn sweep(&self) -> Result<Vec<PathBuf>, Error> {
-        let claim = Claim::make(&self.context, self.lifetime)?; // shows the server's time
-        let swept = sweep(&self.context);
-        drop(claim);
-        swept
     }
 }
 

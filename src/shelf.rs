@@ -38,7 +38,8 @@ impl Shelf {
         if !claim.context.keep_claim {
             return;
         }
-        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(claim);
+        let other = self.claim.lock().unwrap_or_else(PoisonError::into_inner).replace(claim);
+        drop(other); // and removed, while nobody waits for that
     }
 }
 

@@ -30,7 +30,7 @@ use crate::error::{Error, Operation};
 use crate::fs::Attr;
 use crate::judge::{Again, Incarnation, claim_in, is_abandoned};
 use crate::names::Nonce;
-use crate::report::report;
+use crate::report;
 use crate::safeguard::Safeguard;
 
 /// A seat in the succession of one incarnation, won for a claim.
@@ -217,8 +217,9 @@ impl<'a> Seat<'a> {
 
     fn remove(&self, number: u32) {
         let context = &self.claim.context;
-        if let Err(error) = context.remove(&context.names.seat(self.nonce, number)) {
-            report!(error, "a seat was left behind: it will be swept once it has expired");
+        let path = context.names.seat(self.nonce, number);
+        if let Err(error) = context.remove(&path) {
+            report::left_behind(context, &path, &error);
         }
     }
 }
@@ -311,11 +312,7 @@ impl<'a> Aside<'a> {
     fn put_back(&self) -> Result<(), Error> {
         let lock = self.lock;
         let linked = self.context.fs.link(&self.path, lock);
-        report!(
-            format!("{}", lock.display()),
-            "another's lock was taken away by mistake and is put back: \
-             a request was executed twice, or a program breaks locks without a seat"
-        );
+        report::caught_another(lock);
         match linked {
             // EEXIST: a third has taken the lock meanwhile, or our own first request did it.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -336,7 +333,7 @@ fn remove_claim(context: &Context, ended: &Incarnation) {
     let path = &ended.claim.path;
     if matches!(context.find(path), Ok(Some(attr)) if attr.id == ended.id) {
         if let Err(error) = context.remove(path) {
-            report!(error, "a broken lock's claim was left behind");
+            report::left_behind(context, path, &error);
         }
     }
 }

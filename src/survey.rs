@@ -1,5 +1,5 @@
 //! Looking around a lock: what time it is for its leases, who waits for it, and what the dead have
-//! left.
+//! left, to be swept.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use crate::holder::Holder;
 use crate::judge::{Sight, holder_by, is_abandoned, look};
 use crate::lock::Lock;
 use crate::names::Neighbour;
-use crate::sweep::orphans;
+use crate::sweep::{orphans, sweep};
 
 impl Lock {
     /// What time it is on the file server, whose clock leases are judged by. Asked by a file that
@@ -95,6 +95,22 @@ impl Lock {
         let mut found = Vec::new();
         orphans(&self.context, |path| found.push(path))?;
         Ok(found)
+    }
+
+    /// Removes what processes that died have left beside the lock file: claims and the like that
+    /// have expired and that the lock file is not. Says which files. Touches nothing else.
+    ///
+    /// A handle does so by itself before it first acquires the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed or a claim can't be made. What may not be
+    /// removed is left.
+    pub fn sweep(&self) -> Result<Vec<PathBuf>, Error> {
+        let claim = Claim::make(&self.context, self.lifetime())?; // shows the server's time
+        let swept = sweep(&self.context);
+        drop(claim);
+        swept
     }
 }
 

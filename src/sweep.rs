@@ -14,6 +14,7 @@ use crate::fs::Attr;
 use crate::judge::{Sight, claim_in, has_expired, is_abandoned, life, look};
 use crate::names::{Names, Neighbour};
 use crate::process::Life;
+use crate::report;
 
 /// For how long a claim of flufl.lock's is left alone after it has expired: its maker may be waiting
 /// still, does not touch it meanwhile, and would wait for ever if it were gone.
@@ -57,6 +58,7 @@ pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
             swept.push(path);
         }
     })?;
+    report::swept(context, &swept);
     Ok(swept)
 }
 

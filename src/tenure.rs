@@ -4,7 +4,6 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,10 +13,10 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
 use crate::judge::{self, Incarnation, has_lock_file, linked, look_again_for_own, names_claim};
-use crate::lease::nanoseconds;
+use crate::lease::{nanoseconds, since_epoch};
 use crate::names::ClaimName;
 use crate::queue::Turn;
-use crate::report::report;
+use crate::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
 use crate::succession::{self, Aside, Caught, Ending, Sitting};
@@ -44,6 +43,8 @@ pub(crate) struct Tenure {
     turn: Mutex<Option<Turn>>,
     /// Where the claim goes if the tenure ends within its lease.
     shelf: Option<Arc<Shelf>>,
+    /// What was told of it: nothing before it is handed out.
+    pub(crate) told: report::Holding,
 }
 
 /// How a tenure came to its end.
@@ -70,6 +71,7 @@ impl Tenure {
             held: AtomicBool::new(true),
             turn: Mutex::default(),
             shelf: None,
+            told: report::Holding::default(),
         }
     }
 
@@ -158,7 +160,11 @@ impl Tenure {
             Err(Error::Lost { .. }) => self.lease_ends().min(self.context.now()),
             Err(_) => self.lease_ends(),
         };
-        self.lease_ends.store(nanoseconds(ends), Ordering::Release);
+        let ended = self.lease_ends.swap(nanoseconds(ends), Ordering::AcqRel);
+        if self.is_held() {
+            let (ended, told) = (Duration::from_nanos(ended), refreshed.as_ref().copied());
+            self.told.refreshed(&self.context, self.context.lock(), ended, told);
+        }
         refreshed.map(|_| ())
     }
 
@@ -237,7 +243,7 @@ impl Tenure {
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         if !self.with_claim(|claim| has_lock_file(claim))? {
-            return Err(self.lost());
+            return Err(self.told.lost(self.context.lock(), self.lost()));
         }
         if !self.is_in_time() {
             return Err(self.expired());
@@ -259,13 +265,16 @@ impl Tenure {
         };
         self.pass_turn();
         self.context.courtesy.released(self.context.now());
-        match (released, &self.shelf) {
+        let released = match (released, &self.shelf) {
             (Ok(End::WithinLease), Some(shelf)) => {
                 shelf.put(claim);
                 Ok(())
             }
             (released, _) => released.and(claim.remove()).map(|_| ()),
-        }
+        };
+        let (ends, told) = (self.lease_ends(), released.as_ref().copied());
+        self.told.released(&self.context, self.context.lock(), ends, told);
+        released
     }
 
     /// Where nothing that is asked for is done twice, the lock file is simply removed. Whoever takes
@@ -360,18 +369,14 @@ impl Tenure {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self) -> PathBuf {
-        self.context.lock().to_owned()
-    }
-
     fn expired(&self) -> Error {
-        Error::Expired { path: self.path(), ago: self.overdue(), error: None }
+        Error::Expired { path: self.context.lock().into(), ago: self.overdue(), error: None }
     }
 
     /// Says who has the lock instead.
     pub(crate) fn lost(&self) -> Error {
         match judge::look(&self.context) {
-            Ok(sight) => Error::Lost { path: self.path(), now: sight.successor() },
+            Ok(sight) => Error::Lost { path: self.context.lock().into(), now: sight.successor() },
             Err(error) => error,
         }
     }
@@ -380,7 +385,7 @@ impl Tenure {
     pub(crate) fn close(&self) {
         if self.is_held() {
             if let Err(error) = self.release() {
-                report!(error, "a lock was not released as it should be");
+                report::not_released(self.context.lock(), &error);
             }
         }
     }
@@ -390,8 +395,4 @@ impl Drop for Tenure {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn since_epoch(time: SystemTime) -> u64 {
-    nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

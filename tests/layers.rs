@@ -23,6 +23,8 @@ const LAYERS: &[&str] = &[
     "claim",
     "waiter",
     "fence",
+    "report",
+    "silence",
     "context",
     "courtesy",
     "lease",
@@ -39,7 +41,6 @@ const LAYERS: &[&str] = &[
     "fs",
     "clock",
     "safeguard",
-    "report",
 ];
 
 /// The modules of `mailbox`, likewise; they may import all that stands below it, too.

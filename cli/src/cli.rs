@@ -8,7 +8,7 @@ use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
 #[cfg(feature = "relukko")]
 use crate::serve;
-use crate::{break_lock, completions, doctor, exit, list, mailbox, man, status, sweep};
+use crate::{break_lock, completions, doctor, exit, list, log, mailbox, man, status, sweep};
 
 /// Run commands under a lock in a shared directory
 ///
@@ -47,6 +47,9 @@ pub(crate) enum Command {
 impl Command {
     /// Does it, and says what to exit with.
     pub(crate) fn execute(&self) -> Result<u8, Failure> {
+        if !self.has_its_own_log() {
+            log::start();
+        }
         match self {
             Command::Run(args) => run::run(args),
             Command::Acquire(args) => acquire::acquire(args),
@@ -64,6 +67,14 @@ impl Command {
             Command::Serve(args) => serve::serve(args),
             Command::Completions(args) => completions::completions(args),
             Command::Man(args) => man::man(args),
+        }
+    }
+
+    fn has_its_own_log(&self) -> bool {
+        match self {
+            #[cfg(feature = "relukko")]
+            Command::Serve(_) => true,
+            _ => false,
         }
     }
 }
@@ -92,7 +103,10 @@ impl Internal {
         match self {
             Internal::Shim(args) => shim::exec(args),
             Internal::Warden(args) => warden::watch(args),
-            Internal::Keep(args) => keep::keep(args),
+            Internal::Keep(args) => {
+                log::start();
+                keep::keep(args)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod exit;
 mod list;
+mod log;
 mod mailbox;
 mod man;
 mod message;

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-const ENVIRONMENT: [(&str, &str); 7] = [
+const ENVIRONMENT: [(&str, &str); 8] = [
     (
         "LINKLOCK_PATH",
         "The lock file, for the command that run(1) runs: one a line if there are several.",
@@ -35,6 +35,11 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("LINKLOCK_CLAIM", "Its claim, the holder's file beside it: one a line if there are several."),
     ("LINKLOCK_TOKEN", "With --fence, the lock's fencing token: one a line if there are several."),
     ("LINKLOCK_HOST_NAME", "What this host is called in locks, as --host-name sets it."),
+    (
+        "LINKLOCK_LOG",
+        "What to write to stderr of what happens to locks: error, warn, info, debug or trace. \
+         From warn on it says whose stale lock was broken, and why; from debug on who waits for whom.",
+    ),
     ("NO_COLOR", "If set, nothing is coloured."),
     ("TERM", "If it is dumb, whoever waits is shown nothing meanwhile."),
 ];

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use linklock::{Lock, Obstacle};
 
+use crate::log;
 use crate::message::say;
 use crate::options::Patience;
 
@@ -32,7 +33,7 @@ impl Progress {
         Progress {
             begun: Instant::now(),
             drawn: None,
-            is_live: io::stderr().is_terminal() && !is_dumb && !args.quiet,
+            is_live: io::stderr().is_terminal() && !is_dumb && !args.quiet && !log::is_on(),
             // See https://no-color.org
             in_colour: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             to_tell: args.verbose,

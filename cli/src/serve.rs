@@ -1,6 +1,5 @@
 //! `linklock serve`: the locks of a directory over HTTP.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
+use crate::log;
 use crate::message::say;
 
 const PORT: u16 = 3000;
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     max_websockets: usize,
 
     /// What to write to stderr
-    #[arg(long, value_name = "LEVEL", default_value_t = LevelFilter::INFO)]
+    #[arg(long, value_name = "LEVEL", env = log::LEVEL, hide_env_values = true, default_value_t = LevelFilter::INFO)]
     log_level: LevelFilter,
 
     /// How to write it
@@ -83,7 +83,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
-    log(args);
+    start_log(args);
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     allow_many_files();
     let mut options = Server::options(&args.dir)
@@ -110,10 +110,10 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn log(args: &Args) {
-    let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(args.log_level);
+fn start_log(args: &Args) {
+    let lines = log::lines().with_max_level(args.log_level);
     match args.log_format {
-        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
 }

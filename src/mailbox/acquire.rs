@@ -25,6 +25,7 @@ use crate::mailbox::hold::Hold;
 use crate::mailbox::own::{Making, OwnDotlock};
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Verdict, Watch};
+use crate::report;
 use crate::wait::Backoff;
 
 /// How often to try again at once for what has just come free.
@@ -48,6 +49,7 @@ pub(crate) fn acquire(
     let context = site.context();
     let begun = context.now();
     let mut backoff = Backoff::new(site.polling);
+    let mut told = report::Waiting::default();
     let mut at_once = 0;
     loop {
         let obstacle = match attempt(site, watch)? {
@@ -63,6 +65,7 @@ pub(crate) fn acquire(
         at_once = 0;
         let waited = context.now().saturating_sub(begun);
         let left = patience.left(waited, &obstacle);
+        told.meets(&site.mailbox, &obstacle, waited, left);
         if left.is_zero() {
             return Err(patience.ended(site.mailbox.clone(), waited, obstacle));
         }

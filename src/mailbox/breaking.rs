@@ -12,8 +12,8 @@ use crate::mailbox::denied;
 use crate::mailbox::own::is_same;
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Over, Stale, is_lease_over, is_still};
-use crate::report::report;
-use crate::succession::catch;
+use crate::report;
+use crate::succession::{Caught, catch};
 
 /// What came of ending a dotlock.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn end(site: &Site, over: &Over) -> Result<Ending, Error> {
         Stale::Leased(_) => break_lock(site),
     };
     if let Err(error) = turn.unlock() {
-        report!(error, "the right to break a mailbox's dotlock was not given back");
+        report::right_not_given_back(&site.mailbox, &error);
     }
     ended
 }
@@ -58,7 +58,12 @@ fn take_away(site: &Site, over: &Over) -> Result<Ending, Error> {
             && (attr.size, attr.permissions) == (expected.size, expected.permissions)
     });
     match caught {
-        Ok(_) => Ok(Ending::Gone),
+        Ok(caught) => {
+            if let (Caught::Expected, Stale::Dotlock(dotlock)) = (caught, &over.what) {
+                report::dotlock_broken(&site.mailbox, dotlock);
+            }
+            Ok(Ending::Gone)
+        }
         Err(error) => forbidden(site, error),
     }
 }

@@ -17,7 +17,7 @@ use crate::mailbox::fcntl;
 use crate::mailbox::own::OwnDotlock;
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Sight, describe, look};
-use crate::report::report;
+use crate::report;
 
 /// For how long other programs respect a dotlock that is not touched: the least patient of them,
 /// Mail Avenger, breaks it after 30 s.
@@ -36,6 +36,8 @@ pub(crate) struct Hold {
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
     held: AtomicBool,
+    /// What was told of it: nothing before it is handed out.
+    pub(crate) told: report::Holding,
 }
 
 impl Hold {
@@ -54,6 +56,7 @@ impl Hold {
             pid: site.context().processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(began + LEASE)),
             held: AtomicBool::new(true),
+            told: report::Holding::default(),
         }
     }
 
@@ -78,7 +81,7 @@ impl Hold {
     /// Whether the dotlock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         if !self.with_dotlock(|dotlock| dotlock.is_there(&self.site))? {
-            return Err(self.lost());
+            return Err(self.told.lost(&self.site.mailbox, self.lost()));
         }
         if self.remaining().is_zero() {
             let (path, ago) = (self.site.mailbox.clone(), self.overdue());
@@ -96,17 +99,21 @@ impl Hold {
         let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
         let removed = self.in_turn(|| dotlock.remove(&self.site));
         let unlocked = self.mailbox.as_ref().map_or(Ok(()), fcntl::unlock);
-        if !removed? {
-            return Err(self.lost());
-        }
-        unlocked.map_err(Error::io(Operation::FcntlLock, &self.site.mailbox))
+        let released = match removed {
+            Ok(true) => unlocked.map_err(Error::io(Operation::FcntlLock, &self.site.mailbox)),
+            Ok(false) => Err(self.lost()),
+            Err(error) => Err(error),
+        };
+        let (context, told) = (self.site.context(), released.as_ref().copied());
+        self.told.released(context, &self.site.mailbox, self.lease_ends(), told);
+        released
     }
 
     /// [`release`](Self::release), where nobody can be told how it went.
     pub(crate) fn close(&self) {
         if self.is_held() {
             if let Err(error) = self.release() {
-                report!(error, "a mailbox was not unlocked as it should be");
+                report::not_released(&self.site.mailbox, &error);
             }
         }
     }
@@ -117,7 +124,7 @@ impl Hold {
         let turn = is_late.then(|| self.site.breaker.try_lock_for(LEASE)).transpose()?;
         let done = act();
         if let Some(Err(error)) = turn.map(LockGuard::unlock) {
-            report!(error, "the right to break a mailbox's dotlock was not given back");
+            report::right_not_given_back(&self.site.mailbox, &error);
         }
         done
     }
@@ -164,19 +171,25 @@ impl Leased for Hold {
                 Ok(dotlock.is_there(&self.site)?.then_some(began + LEASE))
             })
         });
-        match refreshed {
+        let ended = self.lease_ends();
+        let refreshed = match refreshed {
             Ok(Some(ends)) => {
                 self.lease_ends.store(nanoseconds(ends), Ordering::Release);
-                Ok(())
+                Ok(ends)
             }
             Ok(None) => {
                 // Whatever was left of it, it is of no use.
-                let ends = self.lease_ends().min(self.site.context().now());
+                let ends = ended.min(self.site.context().now());
                 self.lease_ends.store(nanoseconds(ends), Ordering::Release);
                 Err(self.lost())
             }
             Err(error) => Err(error),
+        };
+        if self.is_held() {
+            let (context, told) = (self.site.context(), refreshed.as_ref().copied());
+            self.told.refreshed(context, &self.site.mailbox, ended, told);
         }
+        refreshed.map(|_| ())
     }
 
     fn remaining(&self) -> Duration {

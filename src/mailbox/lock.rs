@@ -9,9 +9,10 @@ use crate::error::Error;
 use crate::holder::Obstacle;
 use crate::mailbox::acquire::{acquire, obstacles};
 use crate::mailbox::guard::MailboxGuard;
-use crate::mailbox::hold::Hold;
+use crate::mailbox::hold::{Hold, LEASE};
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::Watch;
+use crate::report;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
@@ -121,7 +122,13 @@ impl MailboxLock {
         if held().upgrade().is_some_and(|hold| hold.is_held()) {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
-        let hold = Arc::new(acquire(&self.site, &self.watch, patience)?);
+        let acquisition = report::Acquisition::begin(self.site.context(), self.path(), LEASE);
+        let acquired = acquisition.during(|| acquire(&self.site, &self.watch, patience));
+        let told = acquired.as_ref().map(|_| (None, None));
+        acquisition.ended(self.site.context(), self.path(), told);
+        let mut hold = acquired?;
+        hold.told = report::Holding::begin(self.site.context());
+        let hold = Arc::new(hold);
         *held() = Arc::downgrade(&hold);
         Ok(MailboxGuard::new(hold))
     }
