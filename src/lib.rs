@@ -198,7 +198,7 @@ pub mod mailbox;
 mod names;
 mod options;
 mod process;
-#[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "queue_elsewhere.rs")]
 mod queue;
 mod report;
 mod safeguard;
@@ -211,7 +211,7 @@ mod sweep;
 mod tenure;
 mod wait;
 mod waiter;
-#[cfg_attr(not(target_os = "linux"), path = "watch_elsewhere.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "watch_elsewhere.rs")]
 mod watch;
 
 pub use clock::{Clock, SystemClock};
