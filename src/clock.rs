@@ -22,8 +22,8 @@ use nix::time::{ClockId, clock_gettime};
 /// ```
 pub trait Clock: Debug + Send + Sync {
     /// Time since some fixed moment: never goes back, and goes on while the machine is suspended
-    /// (`CLOCK_BOOTTIME`, see clock_gettime(2); where there is none, `CLOCK_MONOTONIC`, which
-    /// [may not](https://github.com/linklock/linklock/blob/main/docs/portability.md)).
+    /// (`CLOCK_BOOTTIME`, see clock_gettime(2); on systems that have none `CLOCK_MONOTONIC`, which
+    /// goes on in some of them only, see `docs/portability.md`).
     fn now(&self) -> Duration;
     /// This machine's idea of the date. It decides nothing but what
     /// [`Lock::state`](crate::Lock::state) says before the server's time is known.

@@ -176,6 +176,9 @@
 
 #![deny(missing_docs)]
 
+#[cfg(not(unix))]
+compile_error!("linklock is for Unix: it takes link(2), and what stat(2) tells of a file");
+
 mod acquire;
 mod claim;
 mod clock;
