@@ -22,7 +22,8 @@ use nix::time::{ClockId, clock_gettime};
 /// ```
 pub trait Clock: Debug + Send + Sync {
     /// Time since some fixed moment: never goes back, and goes on while the machine is suspended
-    /// (`CLOCK_BOOTTIME`, see clock_gettime(2)).
+    /// (`CLOCK_BOOTTIME`, see clock_gettime(2); on systems that have none `CLOCK_MONOTONIC`, which
+    /// goes on in some of them only, see `docs/portability.md`).
     fn now(&self) -> Duration;
     /// This machine's idea of the date. It decides nothing but what
     /// [`Lock::state`](crate::Lock::state) says before the server's time is known.
@@ -43,9 +44,10 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)))]
         const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
-        #[cfg(not(target_os = "linux"))]
+        // It goes on in a suspended machine on macOS and OpenBSD, but not everywhere.
+        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))))]
         const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
         Duration::from(clock_gettime(CLOCK).expect("a clock that every supported kernel has"))
     }

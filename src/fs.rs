@@ -4,6 +4,8 @@
 //! Everything above works on `dyn Fs` and `dyn Clock`, so that a test can put a faulty or a
 //! simulated file system underneath the real protocol.
 
+mod forced;
+
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs::{File, Metadata, OpenOptions};
@@ -15,8 +17,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-use nix::NixPath;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
@@ -93,7 +94,7 @@ pub(crate) enum Mount {
     Local,
     /// By a server, through Linux's NFS client. A request may be executed twice, or after the
     /// caller's death, but who is told of success has it from the server.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
     Nfs,
     /// In a way that is not known: nothing is believed that was not looked at.
     Other,
@@ -126,7 +127,7 @@ pub(crate) fn process_id() -> u32 {
 }
 
 /// Descriptors that a waiter waits for, and passes on to another process.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 pub(crate) mod descriptors {
     use std::io::{self, IoSlice, IoSliceMut};
     use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -158,7 +159,7 @@ pub(crate) mod descriptors {
         let passed = [passed.as_raw_fd()];
         let rights = [ControlMessage::ScmRights(&passed)];
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        let number = number.to_ne_bytes();
+        let number = number.to_le_bytes();
         sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&number)], &rights, flags, None)?;
         Ok(())
     }
@@ -177,7 +178,7 @@ pub(crate) mod descriptors {
         // SAFETY: recvmsg(2) has just made this descriptor, for us alone.
         #[allow(unsafe_code)]
         let received = received.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Ok(received.map(|descriptor| (descriptor, u64::from_ne_bytes(number))))
+        Ok(received.map(|descriptor| (descriptor, u64::from_le_bytes(number))))
     }
 }
 
@@ -210,7 +211,7 @@ impl Fs for PosixFs {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
-        forced_attributes(path)
+        forced::attributes_of(path)
     }
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
@@ -274,7 +275,7 @@ impl Fs for PosixFs {
         std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
     fn mount(&self, dir: &Path) -> io::Result<Mount> {
         // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
         // which costs a little time and no safety.
@@ -302,7 +303,8 @@ impl Fs for PosixFs {
         })
     }
 
-    #[cfg(not(target_os = "linux"))]
+    /// What the others' kinds are is not known: to take one for remote costs time and no safety.
+    #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
     fn mount(&self, _dir: &Path) -> io::Result<Mount> {
         Ok(Mount::Other)
     }
@@ -314,8 +316,12 @@ fn directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
 }
 
+/// An error where the seconds are 32 bits and end in 2038: cut short, a lease would be long over.
 fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
-    time.duration_since(UNIX_EPOCH).map(TimeSpec::from_duration).map_err(io::Error::other)
+    let since_epoch = time.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    let spec = TimeSpec::from_duration(since_epoch);
+    let fits = Duration::from(spec) == since_epoch;
+    if fits { Ok(spec) } else { Err(Errno::EOVERFLOW.into()) }
 }
 
 /// The bits of a mode that are not a file's type, see inode(7).
@@ -324,6 +330,11 @@ const PERMISSIONS: u32 = 0o7777;
 /// The attributes of an open file, which an NFS client may have cached.
 pub(crate) fn attributes(file: &File) -> io::Result<Attr> {
     file.metadata().map(|meta| Attr::of(&meta))
+}
+
+/// The attributes of a file that is not opened, which an NFS client may have cached.
+pub(crate) fn cached_attributes(path: &Path) -> io::Result<Attr> {
+    std::fs::symlink_metadata(path).map(|meta| Attr::of(&meta))
 }
 
 impl Attr {
@@ -340,55 +351,6 @@ impl Attr {
     }
 }
 
-/// statx(2) with `AT_STATX_FORCE_SYNC`: after a repeated LINK, the stat and fstat of Linux's NFSv4
-/// client go on showing the link count of before.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn forced_attributes(path: &Path) -> io::Result<Attr> {
-    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_STATX_FORCE_SYNC;
-    let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path is a C string and the buffer is a statx; both outlive the call.
-    #[allow(unsafe_code)]
-    let done = path.with_nix_path(|path| unsafe {
-        libc::statx(
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            flags,
-            libc::STATX_BASIC_STATS,
-            stat.as_mut_ptr(),
-        )
-    })?;
-    if done != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a statx is all integers, for which the zeroes it began with are valid too.
-    #[allow(unsafe_code)]
-    let stat = unsafe { stat.assume_init() };
-    Ok(Attr {
-        id: FileId {
-            dev: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor),
-            ino: stat.stx_ino,
-        },
-        nlink: u64::from(stat.stx_nlink),
-        is_file: u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG,
-        permissions: u32::from(stat.stx_mode) & PERMISSIONS,
-        size: stat.stx_size,
-        mtime: timestamp(stat.stx_mtime.tv_sec, i64::from(stat.stx_mtime.tv_nsec)),
-        ctime: timestamp(stat.stx_ctime.tv_sec, i64::from(stat.stx_ctime.tv_nsec)),
-    })
-}
-
-/// Without statx(2), opening a file is what makes an NFS client ask the server (RFC 1813, section
-/// 4.8, close-to-open consistency). Files that can't be opened have their cached attributes.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn forced_attributes(path: &Path) -> io::Result<Attr> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => attributes(&file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        Err(_) => std::fs::symlink_metadata(path).map(|meta| Attr::of(&meta)),
-    }
-}
-
 /// A file's time, clamped to what [`SystemTime`] can hold: whoever owns a file can give it any.
 fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
@@ -396,4 +358,24 @@ fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let whole =
         if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     whole.map_or(UNIX_EPOCH, |time| time.checked_add(nanoseconds).unwrap_or(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_to_the_system_as_it_is_or_not_at_all() {
+        for seconds in [0, i32::MAX.unsigned_abs().into(), 1 << 31, 1 << 32, 1 << 33] {
+            let time = Duration::new(seconds, 999_999_999);
+            match time_spec(UNIX_EPOCH + time) {
+                Ok(spec) => assert_eq!(Duration::from(spec), time),
+                Err(error) => {
+                    assert!(seconds > i32::MAX.unsigned_abs().into(), "{seconds}: {error}");
+                    assert_eq!(error.raw_os_error(), Some(libc::EOVERFLOW));
+                }
+            }
+        }
+        assert!(time_spec(UNIX_EPOCH - Duration::from_secs(1)).is_err());
+    }
 }

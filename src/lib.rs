@@ -122,6 +122,9 @@
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
 
+#[cfg(not(unix))]
+compile_error!("linklock is for Unix: it takes link(2), and what stat(2) tells of a file");
+
 mod acquire;
 mod claim;
 mod clock;
@@ -145,7 +148,7 @@ pub mod mailbox;
 mod names;
 mod options;
 mod process;
-#[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "queue_elsewhere.rs")]
 mod queue;
 #[cfg_attr(not(feature = "tracing"), path = "silence.rs")]
 mod report;
@@ -159,7 +162,7 @@ mod sweep;
 mod tenure;
 mod wait;
 mod waiter;
-#[cfg_attr(not(target_os = "linux"), path = "watch_elsewhere.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "watch_elsewhere.rs")]
 mod watch;
 
 pub use clock::{Clock, SystemClock};

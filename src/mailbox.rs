@@ -70,7 +70,8 @@
 //! programs' `F_SETLK` as those do with each other, on NFS too; but it belongs to the open file
 //! rather than the process: two threads exclude each other, and it does not vanish when the program,
 //! or some library in it, opens the same mailbox and closes it again. Elsewhere it is `F_SETLK`, and
-//! **it does vanish** then: use [`file`](MailboxGuard::file) there, or the dotlock alone guards.
+//! **it does vanish** then: use [`file`](MailboxGuard::file) there, or the dotlock alone guards. (This
+//! library does not do so itself: there a process has a mailbox open for one handle at a time.)
 //!
 //! A mailbox that does not exist yet can't be locked by fcntl(2). Its dotlock alone guards its
 //! creation, which is left to the caller, who knows whose it is to be.
@@ -119,6 +120,7 @@ mod fcntl;
 mod guard;
 mod hold;
 mod lock;
+mod opened;
 mod options;
 mod own;
 mod site;

@@ -56,6 +56,7 @@ const MAILBOX: &[&str] = &[
     "site",
     "denied",
     "testimony",
+    "opened",
     "fcntl",
 ];
 
@@ -114,14 +115,14 @@ fn no_module_of_mailbox_imports_upwards() {
     }
 }
 
-/// One file, and each block in it with its reason.
+/// One module, and each block in it with its reason.
 #[test]
-fn unsafe_code_is_in_one_file_only() {
-    for dir in ["src", "src/mailbox"] {
+fn unsafe_code_is_in_one_module_only() {
+    for dir in ["src", "src/fs", "src/mailbox"] {
         for (name, source) in modules(dir) {
             let blocks = source.matches("unsafe {").count();
             assert_eq!(source.matches("// SAFETY: ").count(), blocks, "{name}");
-            assert!(blocks == 0 || name == "fs", "{name}");
+            assert!(blocks == 0 || name == "fs" || dir == "src/fs", "{name}");
         }
     }
 }

@@ -8,20 +8,20 @@
 //! When one of them can't be had, what was got is given back, and after a random time it starts
 //! over: programs that take them in the other order must not wait for us while we wait for them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::acquire::Patience;
 use crate::context::is_gone;
 use crate::error::{Error, Operation};
-use crate::fs::attributes;
+use crate::fs::{attributes, process_id};
 use crate::holder::Obstacle;
 use crate::mailbox::breaking::{Ending, end};
 use crate::mailbox::denied;
 use crate::mailbox::fcntl::{self, Locker};
 use crate::mailbox::hold::Hold;
+use crate::mailbox::opened::{Opened, Opening};
 use crate::mailbox::own::{Making, OwnDotlock};
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Verdict, Watch};
@@ -74,8 +74,13 @@ pub(crate) fn acquire(
 }
 
 fn attempt(site: &Arc<Site>, watch: &Mutex<Watch>) -> Result<Attempt, Error> {
-    let mailbox = open(site)?; // 1
-    if let Some(file) = &mailbox {
+    // 1
+    let mailbox = match open(site)? {
+        None => None,
+        Some(Opening::Opened(mailbox)) => Some(mailbox),
+        Some(Opening::Busy) => return Ok(Attempt::Busy(Obstacle::Fcntl(Some(process_id())))),
+    };
+    if let Some(Opened { file, .. }) = &mailbox {
         let locked = fcntl::try_lock(file).map_err(Error::io(Operation::FcntlLock, &site.mailbox));
         if !locked? {
             return Ok(Attempt::Busy(Obstacle::Fcntl(locker(file))));
@@ -110,21 +115,19 @@ fn judge(site: &Site, watch: &Mutex<Watch>) -> Result<Verdict, Error> {
 }
 
 /// Opens the mailbox, if there is one and it is to be locked itself.
-fn open(site: &Site) -> Result<Option<File>, Error> {
-    let context = site.context();
-    let attr = context.find(&site.mailbox)?;
-    match attr {
+fn open(site: &Site) -> Result<Option<Opening>, Error> {
+    let id = match site.find_mailbox()? {
         Some(attr) if !attr.is_file => return Err(not_a_mailbox(site)),
-        Some(_) if site.uses_fcntl => {}
+        Some(attr) if site.uses_fcntl => attr.id,
         _ => return Ok(None),
-    }
-    // O_NONBLOCK: a FIFO that took the mailbox's place must not hang us.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(flags);
-    match context.until_fresh(|| options.open(&site.mailbox)) {
-        Ok(file) if attributes(&file).is_ok_and(|attr| attr.is_file) => Ok(Some(file)),
-        Ok(_) => Err(not_a_mailbox(site)),
+    };
+    match site.context().until_fresh(|| Opened::open(&site.mailbox, id, true)) {
+        Ok(Opening::Opened(mailbox))
+            if !attributes(&mailbox.file).is_ok_and(|attr| attr.is_file) =>
+        {
+            Err(not_a_mailbox(site))
+        }
+        Ok(opening) => Ok(Some(opening)),
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(denied::to_mailbox(&site.mailbox, error)),
     }
@@ -157,7 +160,7 @@ fn locker(file: &File) -> Option<u32> {
 /// Whether the file that was locked is the mailbox, or there is none as before.
 fn is_still_there(hold: &Hold) -> Result<bool, Error> {
     let site = &hold.site;
-    let there = site.context().find(&site.mailbox)?.map(|attr| attr.id);
+    let there = site.find_mailbox()?.map(|attr| attr.id);
     match hold.mailbox() {
         None => Ok(!site.uses_fcntl || there.is_none()),
         Some(file) => {
@@ -185,15 +188,17 @@ pub(crate) fn obstacles(site: &Site, watch: &Mutex<Watch>) -> Result<Vec<Obstacl
 }
 
 fn fcntl_locked_by(site: &Site) -> Result<Locker, Error> {
-    match site.context().find(&site.mailbox)? {
-        Some(attr) if attr.is_file => {}
+    let id = match site.find_mailbox()? {
+        Some(attr) if attr.is_file => attr.id,
         Some(_) => return Err(not_a_mailbox(site)),
         None => return Ok(Locker::Nobody),
-    }
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(&site.mailbox) {
-        Err(error) if is_gone(&error) => return Ok(Locker::Nobody),
-        opened => opened.map_err(Error::io(Operation::Open, &site.mailbox))?,
     };
-    fcntl::locker(&file).map_err(Error::io(Operation::FcntlLock, &site.mailbox))
+    match Opened::open(&site.mailbox, id, false) {
+        Ok(Opening::Opened(mailbox)) => {
+            fcntl::locker(&mailbox.file).map_err(Error::io(Operation::FcntlLock, &site.mailbox))
+        }
+        Ok(Opening::Busy) => Ok(Locker::Somebody(Some(process_id()))),
+        Err(error) if is_gone(&error) => Ok(Locker::Nobody),
+        Err(error) => Err(Error::io(Operation::Open, &site.mailbox)(error)),
+    }
 }

@@ -6,30 +6,43 @@ use std::io;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))))]
 use FcntlArg::{F_GETLK as GET, F_SETLK as SET};
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)))]
 use FcntlArg::{F_OFD_GETLK as GET, F_OFD_SETLK as SET};
 
+/// Whether a lock is the process's rather than that of the file it has opened: then all of them on
+/// one file go as soon as the process closes it once, by whatever descriptor.
+pub(crate) const IS_OF_PROCESS: bool =
+    cfg!(not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))));
+
+// C's int on some systems and short on others.
+#[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
+const WRITE: libc::c_short = libc::F_WRLCK as libc::c_short;
+#[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
+const NONE: libc::c_short = libc::F_UNLCK as libc::c_short;
+
 /// What fcntl(2) is told of a lock on a whole file, however long it grows.
-fn whole_file(kind: libc::c_int) -> libc::flock {
-    #[allow(clippy::cast_possible_truncation)] // F_WRLCK or F_UNLCK, and SEEK_SET
-    let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
+fn whole_file(kind: libc::c_short) -> libc::flock {
+    #[allow(clippy::cast_possible_truncation)] // it is 0
+    let from_start = libc::SEEK_SET as libc::c_short;
     libc::flock {
-        l_type,
-        l_whence,
+        l_type: kind,
+        l_whence: from_start,
         l_start: 0,
         l_len: 0,
         l_pid: 0, // as fcntl(2) wants it for a lock by open file description
-        #[cfg(target_os = "freebsd")]
+        #[cfg(any(target_os = "freebsd", target_os = "illumos", target_os = "solaris"))]
         l_sysid: 0,
+        #[cfg(any(target_os = "illumos", target_os = "solaris"))]
+        l_pad: [0; 4],
     }
 }
 
 /// Locks the whole file for writing, and says whether that could be done at once. The file must be
 /// open for writing.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    match fcntl(file, SET(&whole_file(libc::F_WRLCK))) {
+    match fcntl(file, SET(&whole_file(WRITE))) {
         Ok(_) => Ok(true),
         // POSIX lets a system say either.
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -39,7 +52,7 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 
 /// Unlocks the file, for forked children too that have inherited it.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
-    fcntl(file, SET(&whole_file(libc::F_UNLCK)))?;
+    fcntl(file, SET(&whole_file(NONE)))?;
     Ok(())
 }
 
@@ -53,9 +66,9 @@ pub(crate) enum Locker {
 }
 
 pub(crate) fn locker(file: &File) -> io::Result<Locker> {
-    let mut range = whole_file(libc::F_WRLCK);
+    let mut range = whole_file(WRITE);
     fcntl(file, GET(&mut range))?;
-    if i32::from(range.l_type) == libc::F_UNLCK {
+    if range.l_type == NONE {
         return Ok(Locker::Nobody);
     }
     Ok(Locker::Somebody(u32::try_from(range.l_pid).ok().filter(|pid| *pid > 0)))

@@ -14,6 +14,7 @@ use crate::error::{Error, Operation, Successor};
 use crate::guard::LockGuard;
 use crate::keeper::Leased;
 use crate::mailbox::fcntl;
+use crate::mailbox::opened::Opened;
 use crate::mailbox::own::OwnDotlock;
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Sight, describe, look};
@@ -27,7 +28,7 @@ pub const LEASE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) site: Arc<Site>,
-    mailbox: Option<File>,
+    mailbox: Option<Opened>,
     /// `None` once it is released.
     dotlock: Mutex<Option<OwnDotlock>>,
     dev: u64,
@@ -44,7 +45,7 @@ impl Hold {
     /// What begins with a dotlock that was made after `began`.
     pub(crate) fn begin(
         site: &Arc<Site>,
-        mailbox: Option<File>,
+        mailbox: Option<Opened>,
         dotlock: OwnDotlock,
         began: Duration,
     ) -> Hold {
@@ -61,7 +62,7 @@ impl Hold {
     }
 
     pub(crate) fn mailbox(&self) -> Option<&File> {
-        self.mailbox.as_ref()
+        self.mailbox.as_ref().map(|mailbox| &mailbox.file)
     }
 
     /// Whether it was not released, by the process that began it.
@@ -98,7 +99,7 @@ impl Hold {
         self.held.store(false, Ordering::Release);
         let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
         let removed = self.in_turn(|| dotlock.remove(&self.site));
-        let unlocked = self.mailbox.as_ref().map_or(Ok(()), fcntl::unlock);
+        let unlocked = self.mailbox().map_or(Ok(()), fcntl::unlock);
         let released = match removed {
             Ok(true) => unlocked.map_err(Error::io(Operation::FcntlLock, &self.site.mailbox)),
             Ok(false) => Err(self.lost()),

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::Context;
+use crate::context::{Context, is_gone};
+use crate::error::{Error, Operation};
+use crate::fs::{Attr, cached_attributes};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
+use crate::mailbox::fcntl::IS_OF_PROCESS;
 use crate::mailbox::testimony::Proc;
 use crate::names::Nonce;
 use crate::wait::Polling;
@@ -33,6 +36,19 @@ impl Site {
     /// The clock, the file system and all else that is no different for a mailbox.
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.breaker.context
+    }
+
+    /// Looks at the mailbox, with forced attributes; but where opening it is what forces them, and
+    /// closing it would end a lock, with what the client has cached.
+    pub(crate) fn find_mailbox(&self) -> Result<Option<Attr>, Error> {
+        if !IS_OF_PROCESS {
+            return self.context().find(&self.mailbox);
+        }
+        match cached_attributes(&self.mailbox) {
+            Ok(attr) => Ok(Some(attr)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(Error::io(Operation::Stat, &self.mailbox)(error)),
+        }
     }
 
     /// A name beside the mailbox that nobody else uses, and that is swept if it is left behind.

@@ -146,7 +146,7 @@ impl Watch {
                 _ => Verdict::Wait(Obstacle::NotALock),
             });
         };
-        let scene = Scene { dotlock: *attr, mailbox: site.context().find(&site.mailbox)? };
+        let scene = Scene { dotlock: *attr, mailbox: site.find_mailbox()? };
         let unchanged_for = self.unchanged_for(site, scene);
         let has_rested = unchanged_for >= site.unchanged_for;
         let (what, is_over) = match sight {
@@ -187,7 +187,7 @@ impl Watch {
 /// Whether the scene is still what it was.
 pub(crate) fn is_still(site: &Site, scene: &Scene) -> Result<bool, Error> {
     let context = site.context();
-    let (dotlock, mailbox) = (context.find(&site.dotlock)?, context.find(&site.mailbox)?);
+    let (dotlock, mailbox) = (context.find(&site.dotlock)?, site.find_mailbox()?);
     Ok(dotlock == Some(scene.dotlock) && mailbox == scene.mailbox)
 }
 

@@ -48,6 +48,24 @@ impl Drop for Locker {
     }
 }
 
+/// Whether another process can't have a POSIX lock on a file.
+fn another_is_excluded(test: &str, file: &std::path::Path) -> Option<bool> {
+    let script =
+        "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)";
+    let mut python = Command::new("python3");
+    match python.arg("-c").arg(script).arg(file).output() {
+        Ok(output) => {
+            let refused = String::from_utf8_lossy(&output.stderr).contains("BlockingIOError");
+            assert!(refused != output.status.success(), "{output:?}");
+            Some(refused)
+        }
+        Err(_) => {
+            skip(test, "no python3");
+            None
+        }
+    }
+}
+
 #[test]
 fn a_mailbox_that_is_locked_by_fcntl_is_held() {
     let scene = Scene::new();
@@ -66,6 +84,7 @@ fn a_mailbox_that_is_locked_by_fcntl_is_held() {
     scene.lock().try_lock().unwrap().unlock().unwrap();
 }
 
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))] // it is by open file description
 #[test]
 fn our_lock_excludes_posix_locks_and_does_not_vanish_when_the_mailbox_is_closed() {
     let scene = Scene::new();
@@ -76,6 +95,22 @@ fn our_lock_excludes_posix_locks_and_does_not_vanish_when_the_mailbox_is_closed(
     assert!(fcntl(&other, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).is_err());
     guard.unlock().unwrap();
     fcntl(&other, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).unwrap();
+}
+
+/// Where our lock is the process's, too: there each close of the mailbox would end it.
+#[test]
+fn no_other_handle_of_the_process_ends_the_lock() {
+    let test = "locking::no_other_handle_of_the_process_ends_the_lock";
+    let scene = Scene::new();
+    let guard = scene.lock().lock().unwrap();
+    let other = scene.lock();
+    other.try_lock().unwrap_err();
+    assert!(!other.obstacles().unwrap().is_empty());
+    let Some(excludes) = another_is_excluded(test, &scene.mbox) else { return };
+    assert!(excludes);
+    guard.unlock().unwrap();
+    assert_eq!(another_is_excluded(test, &scene.mbox), Some(false));
+    other.try_lock().unwrap().unlock().unwrap();
 }
 
 #[test]

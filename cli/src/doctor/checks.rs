@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use linklock::{Error, Life, Lock};
+#[cfg(target_os = "linux")]
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::bench::Bench;
@@ -131,6 +132,7 @@ fn rename(bench: &Bench) -> Found {
 }
 
 /// Only for speed: whoever is not told polls.
+#[cfg(target_os = "linux")]
 fn notification(bench: &Bench) -> Found {
     let path = bench.path("watched");
     create(&path).map_err(to("create a file"))?;
@@ -145,6 +147,12 @@ fn notification(bench: &Bench) -> Found {
         Ok(false) => Ok((Grade::Note, "inotify tells nothing: whoever waits polls".to_owned())),
         Err(errno) => Ok((Grade::Note, format!("no inotify ({errno}): whoever waits polls"))),
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps)] // as all checks are
+fn notification(_: &Bench) -> Found {
+    Ok((Grade::Note, "this system has no inotify: whoever waits polls".to_owned()))
 }
 
 fn lock(bench: &Bench) -> Found {

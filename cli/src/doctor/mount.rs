@@ -21,7 +21,8 @@ struct Mount {
 pub(super) fn check(dir: &Path) -> Finding {
     let finding = |grade, text| Finding { check: "file system", grade, text };
     let found = fs::canonicalize(dir).and_then(|dir| {
-        let dev = dir.metadata()?.dev();
+        #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)] // as wide as C has it
+        let dev = dir.metadata()?.dev() as libc::dev_t;
         let device = format!("{}:{}", libc::major(dev), libc::minor(dev));
         let table = fs::read_to_string("/proc/self/mountinfo")?;
         let mounts = table.lines().filter_map(parse).filter(|mount| dir.starts_with(&mount.point));

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use nix::sys::signal::{Signal, kill, killpg, raise};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::shim;
@@ -16,6 +16,8 @@ use crate::exit::by_signal;
 pub(crate) struct Child {
     pid: Pid,
     stand: Stand,
+    /// What came of it if it never came to be the command: it has been waited for.
+    failed: Option<Change>,
     /// Where the command has its own process group.
     warden: Option<Warden>,
 }
@@ -26,6 +28,20 @@ pub(crate) enum Change {
     /// With what to exit.
     Ended(u8),
     Stopped(Signal),
+}
+
+impl Change {
+    /// As shells say it.
+    fn of(news: WaitStatus) -> Option<Change> {
+        match news {
+            WaitStatus::Exited(_, code) => {
+                Some(Change::Ended(u8::try_from(code).unwrap_or(u8::MAX)))
+            }
+            WaitStatus::Signaled(_, signal, _) => Some(Change::Ended(by_signal(signal as i32))),
+            WaitStatus::Stopped(_, signal) => Some(Change::Stopped(signal)),
+            _ => None,
+        }
+    }
 }
 
 impl Child {
@@ -39,9 +55,11 @@ impl Child {
         // One that a linklock around this one has set is another lock's.
         let process = process.env_remove("LINKLOCK_TOKEN").envs(variables).spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
-        let mut child = Child { pid, stand, warden: None };
+        let mut child = Child { pid, stand, failed: None, warden: None };
         if child.stand.has_own_group() {
-            child.await_stop()?;
+            child.failed = child.await_stop()?;
+        }
+        if child.stand.has_own_group() && child.failed.is_none() {
             // Without one, if there can't be one, at least the command itself dies with us.
             child.warden = Warden::start(pid).ok();
             child.signal(Signal::SIGCONT);
@@ -50,27 +68,18 @@ impl Child {
     }
 
     /// Waits until the shim has stopped, or has failed, of which we are told in time.
-    fn await_stop(&self) -> io::Result<()> {
-        let news = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED;
-        let stopped = waitid(Id::Pid(self.pid), news | WaitPidFlag::WNOWAIT)?;
-        if matches!(stopped, WaitStatus::Stopped(..)) {
-            waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED)?;
-        }
-        Ok(())
+    fn await_stop(&self) -> io::Result<Option<Change>> {
+        let news = waitpid(self.pid, Some(WaitPidFlag::WUNTRACED))?;
+        Ok(Change::of(news).filter(|change| matches!(change, Change::Ended(_))))
     }
 
     /// What has become of the child since the last time.
     pub(crate) fn change(&self) -> io::Result<Option<Change>> {
+        if self.failed.is_some() {
+            return Ok(self.failed);
+        }
         let news = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED;
-        Ok(match waitpid(self.pid, Some(news))? {
-            // As shells say it.
-            WaitStatus::Exited(_, code) => {
-                Some(Change::Ended(u8::try_from(code).unwrap_or(u8::MAX)))
-            }
-            WaitStatus::Signaled(_, signal, _) => Some(Change::Ended(by_signal(signal as i32))),
-            WaitStatus::Stopped(_, signal) => Some(Change::Stopped(signal)),
-            _ => None,
-        })
+        Ok(Change::of(waitpid(self.pid, Some(news))?))
     }
 
     /// Passes on a signal that we got.
@@ -143,6 +152,9 @@ impl Child {
     /// The child has not been waited for, or nobody would call this: its pid is its own. What
     /// may not be signalled, since it runs as another user, is left alone.
     fn signal(&self, signal: Signal) {
+        if self.failed.is_some() {
+            return;
+        }
         let _ = match self.stand {
             Stand::Shared(_) => kill(self.pid, signal),
             Stand::Apart | Stand::Job(_) => killpg(self.pid, signal),
