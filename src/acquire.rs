@@ -6,6 +6,9 @@
 //! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
 //!    is already over. Those who wait already go first.
 //! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
+//!
+//! All that is asynchronous here are the pauses. Whoever drops the future in one of them has removed
+//! the claim by that, and passed on its place in the queue.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,6 +23,7 @@ use crate::fence;
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
 use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look, names_claim};
+use crate::pause::Pauses;
 use crate::report::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
@@ -29,19 +33,19 @@ use crate::tenure::Tenure;
 use crate::waiter::{Waiter, Woken};
 
 /// For how long to contend for a lock that is held.
-pub(crate) enum Patience<'a> {
+pub(crate) enum Patience<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
     None,
     /// From the beginning on.
     For(Duration),
     /// While this says so, which is asked ten times a second.
-    While(&'a mut dyn FnMut(&Obstacle) -> bool),
+    While(&'a mut W),
     Endless,
 }
 
 /// After how long patience that depends on something else is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-impl Patience<'_> {
+impl<W: FnMut(&Obstacle) -> bool + ?Sized> Patience<'_, W> {
     /// For how long to wait before it is to be asked again; nothing once it has ended.
     pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
         match self {
@@ -72,13 +76,14 @@ impl Patience<'_> {
 const AT_ONCE: u64 = 4;
 
 /// Contends for the lock until it is ours or patience ends.
-pub(crate) fn acquire(
+pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     context: &Arc<Context>,
     shelf: &Arc<Shelf>,
     lifetime: Duration,
-    patience: Patience<'_>,
+    patience: Patience<'_, W>,
+    pauses: &impl Pauses,
 ) -> Result<Tenure, Error> {
-    let mut contender = Contender::new(context, patience);
+    let mut contender = Contender::new(context, patience, pauses);
     if context.courtesy.is_due(context.now()) {
         contender.queue_up(context);
     }
@@ -86,13 +91,13 @@ pub(crate) fn acquire(
         if round > AT_ONCE {
             // Claims are removed as fast as they are made.
             let gone = io::Error::from_raw_os_error(libc::ENOENT);
-            contender.rest(context, Obstacle::Unreadable(gone))?;
+            contender.rest(context, Obstacle::Unreadable(gone)).await?;
         }
         let mut claim = shelf.take(context, lifetime)?; // 1
         if sweep_once(&mut claim)? == Kept::Swept {
             continue; // 5
         }
-        match contender.contend(&mut claim) {
+        match contender.contend(&mut claim).await {
             Ok(Outcome::Linked) => {}
             Ok(Outcome::Swept) => continue, // 5
             Err(error) => {
@@ -168,18 +173,20 @@ enum Outcome {
 }
 
 /// What contending has shown so far, whatever claim it was done with.
-struct Contender<'a> {
-    patience: Patience<'a>,
+struct Contender<'a, W: ?Sized, P> {
+    patience: Patience<'a, W>,
+    pauses: &'a P,
     begun: Duration,
     judge: Judge,
     waiter: Waiter,
     has_waited: bool,
 }
 
-impl Contender<'_> {
-    fn new<'a>(context: &Context, patience: Patience<'a>) -> Contender<'a> {
+impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
+    fn new(context: &Context, patience: Patience<'a, W>, pauses: &'a P) -> Contender<'a, W, P> {
         Contender {
             patience,
+            pauses,
             begun: context.now(),
             judge: Judge::default(),
             waiter: Waiter::new(context),
@@ -194,7 +201,7 @@ impl Contender<'_> {
         }
     }
 
-    fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
+    async fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
         let mut tries = 0;
         let mut defers = self.waiter.is_behind();
         loop {
@@ -202,7 +209,7 @@ impl Contender<'_> {
                 tries = 0;
                 // Others are quicker each time, or a client's cache shows what is no longer there.
                 let taken = io::Error::from_raw_os_error(libc::EEXIST);
-                self.rest(&claim.context, Obstacle::Unreadable(taken))?;
+                self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
             }
             tries += 1;
             match if defers { Link::Taken } else { link(claim)? } {
@@ -210,7 +217,7 @@ impl Contender<'_> {
                 Link::Swept => return Ok(Outcome::Swept),
                 Link::Taken => {}
             }
-            match self.await_release(claim)? {
+            match self.await_release(claim).await? {
                 Release::Seen => defers = false,
                 Release::NotNeeded => return Ok(Outcome::Linked),
                 Release::Swept => return Ok(Outcome::Swept),
@@ -219,7 +226,7 @@ impl Contender<'_> {
     }
 
     /// Looks on until the lock can be had.
-    fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
+    async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
         let mut defers = self.waiter.is_behind();
         loop {
             let obstacle = match self.judge(claim, defers)? {
@@ -243,7 +250,7 @@ impl Contender<'_> {
                 }
                 Verdict::Wait(obstacle) => obstacle,
             };
-            match self.wait(claim, obstacle)? {
+            match self.wait(claim, obstacle).await? {
                 Waited::Turn => return Ok(Release::Seen),
                 Waited::Look => defers = false,
                 Waited::Swept => return Ok(Release::Swept),
@@ -263,7 +270,7 @@ impl Contender<'_> {
     }
 
     /// Waits until it is worth while to try or to look again, and keeps the claim fresh meanwhile.
-    fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
+    async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
         let context = claim.context.clone();
         loop {
             let Some(left) = self.time_left(&context, &obstacle) else {
@@ -271,7 +278,7 @@ impl Contender<'_> {
             };
             let at_most = left.min(claim.needs_no_touch_for().max(context.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
-            let woken = self.waiter.pause(&context, holder, at_most);
+            let woken = self.waiter.pause(&context, holder, at_most, self.pauses).await;
             if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
                 return Ok(Waited::Swept);
             }
@@ -284,11 +291,11 @@ impl Contender<'_> {
     }
 
     /// Waits a while for whatever it is to pass.
-    fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
+    async fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
         let Some(left) = self.time_left(context, &obstacle) else {
             return Err(self.give_up(context, obstacle));
         };
-        self.waiter.pause(context, None, left);
+        self.waiter.pause(context, None, left, self.pauses).await;
         Ok(())
     }
 

@@ -182,6 +182,8 @@ mod clock;
 mod context;
 mod courtesy;
 mod dotlock;
+#[cfg_attr(not(target_os = "linux"), path = "ear_elsewhere.rs")]
+mod ear;
 mod error;
 #[cfg(test)]
 mod faulty;
@@ -197,6 +199,7 @@ mod lock;
 pub mod mailbox;
 mod names;
 mod options;
+mod pause;
 mod process;
 #[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]
 mod queue;
@@ -209,6 +212,9 @@ mod succession;
 mod survey;
 mod sweep;
 mod tenure;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+mod upkeep;
 mod wait;
 mod waiter;
 #[cfg_attr(not(target_os = "linux"), path = "watch_elsewhere.rs")]

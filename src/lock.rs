@@ -15,6 +15,7 @@ use crate::handover::adopt;
 use crate::holder::{Holder, Obstacle, State};
 use crate::judge::{Sight, look, look_again};
 use crate::lease::check_lifetime;
+use crate::pause::{Blocking, Pauses, run};
 use crate::process::Life;
 use crate::shelf::Shelf;
 use crate::succession::{self, Ending};
@@ -139,22 +140,51 @@ impl Lock {
     }
 
     fn acquire(&self, patience: Patience<'_>) -> Result<LockGuard, Error> {
-        if self.tenure().is_some() {
-            return Err(Error::AlreadyLocked { path: self.path().into() });
-        }
-        Ok(self.hold(acquire(&self.context, &self.shelf, self.lifetime, patience)?))
+        Ok(self.hold(run(self.contend(patience, &Blocking))?))
     }
 
-    fn hold(&self, tenure: Tenure) -> LockGuard {
+    pub(crate) async fn contend<W: FnMut(&Obstacle) -> bool + ?Sized>(
+        &self,
+        patience: Patience<'_, W>,
+        pauses: &impl Pauses,
+    ) -> Result<Tenure, Error> {
+        self.see_that_it_holds_nothing()?;
+        acquire(&self.context, &self.shelf, self.lifetime, patience, pauses).await
+    }
+
+    /// This handle holds the lock from now on, by the guard that has this tenure.
+    pub(crate) fn hold(&self, tenure: Tenure) -> LockGuard {
         let tenure = Arc::new(tenure);
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
         LockGuard::new(tenure)
     }
 
+    fn see_that_it_holds_nothing(&self) -> Result<(), Error> {
+        match self.last_tenure() {
+            Some(tenure) if tenure.is_held() => {
+                Err(Error::AlreadyLocked { path: self.path().into() })
+            }
+            Some(abandoned) => {
+                abandoned.close(); // if that is still to be done
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a claim of this handle may be kept between two tenures.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn keeps_claim(&self) -> bool {
+        self.context.keep_claim
+    }
+
     /// The tenure of this handle's guard, if it has one.
     fn tenure(&self) -> Option<Arc<Tenure>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        held.filter(|tenure| tenure.is_held())
+        self.last_tenure().filter(|tenure| tenure.is_held())
+    }
+
+    fn last_tenure(&self) -> Option<Arc<Tenure>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// Takes charge of a lock that was detached, with the claim that
@@ -165,9 +195,7 @@ impl Lock {
     /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Invalid`] for
     /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        if self.tenure().is_some() {
-            return Err(Error::AlreadyLocked { path: self.path().into() });
-        }
+        self.see_that_it_holds_nothing()?;
         Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
     }
 

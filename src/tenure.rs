@@ -250,8 +250,9 @@ impl Tenure {
         if !self.is_ours() {
             return Err(self.lost());
         }
+        let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
+        let Some(mut claim) = place.take() else { return Ok(()) }; // done before
         self.held.store(false, Ordering::Release);
-        let Some(mut claim) = self.lock_claim().take() else { return Ok(()) }; // done before
         let released = if self.context.is_local() {
             self.unlink(&mut claim)
         } else {
@@ -340,8 +341,9 @@ impl Tenure {
             self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
             handed_over
         })?;
+        let claim = self.lock_claim().take();
         self.held.store(false, Ordering::Release);
-        drop(self.lock_claim().take());
+        drop(claim);
         Ok(())
     }
 
@@ -376,9 +378,15 @@ impl Tenure {
         }
     }
 
-    /// [`release`](Self::release), where nobody can be told how it went.
+    /// The guard is gone, and [`close`](Self::close) is to follow.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn abandon(&self) {
+        self.held.store(false, Ordering::Release);
+    }
+
+    /// [`release`](Self::release), unless that is done, where nobody can be told how it went.
     pub(crate) fn close(&self) {
-        if self.is_held() {
+        if self.is_ours() {
             if let Err(error) = self.release() {
                 report!(error, "a lock was not released as it should be");
             }
