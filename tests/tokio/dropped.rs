@@ -14,19 +14,20 @@ use tokio::runtime::Runtime;
 use crate::common::{HOUR, beside, names};
 use crate::{alone, by_ear, descriptors, in_company, in_time, lock, runtimes, until};
 
-/// Polls a future so many times, at least, and then drops it unless it is done.
+/// Polls a future so many times, and then drops it when it wants to be polled again, or when it has
+/// not for a while; unless it is done.
 pub(crate) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = Some(Box::pin(future));
+    const A_WHILE: Duration = Duration::from_millis(20);
+    let mut future = pin!(future);
     let mut left = times;
-    poll_fn(|context| {
+    let polls = poll_fn(|context| {
         if left == 0 {
-            future = None;
             return Poll::Ready(None);
         }
         left -= 1;
-        future.as_mut().expect("it is not done").as_mut().poll(context).map(Some)
-    })
-    .await
+        future.as_mut().poll(context).map(Some)
+    });
+    tokio::time::timeout(A_WHILE, polls).await.unwrap_or_default()
 }
 
 /// A directory with a lock.
@@ -49,7 +50,7 @@ impl Scene {
     }
 }
 
-/// Runs on each kind of runtime, and sees that no descriptor is left when the runtime is gone.
+/// Runs on each kind of runtime, and sees that no descriptor is left when they are gone.
 fn on_runtimes<F: Future<Output = ()>>(act: impl Fn(Scene, usize) -> F) {
     let _alone = alone();
     let before = descriptors();
@@ -59,9 +60,8 @@ fn on_runtimes<F: Future<Output = ()>>(act: impl Fn(Scene, usize) -> F) {
             lock(&warm.path).lock().await.unwrap().unlock().await.unwrap();
             act(Scene::new(), descriptors()).await;
         });
-        drop(runtime);
-        assert_eq!(descriptors(), before);
     }
+    assert_eq!(descriptors(), before);
 }
 
 #[test]

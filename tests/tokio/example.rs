@@ -13,10 +13,9 @@ use crate::in_company;
 fn example() -> Command {
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    build.args(["build", "--quiet", "--features", "tokio", "--example", "tokio"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
+    let profile = if cfg!(debug_assertions) { "test" } else { "release" };
+    build.args(["build", "--quiet", "--profile", profile, "--features", "tokio"]);
+    build.args(["--example", "tokio"]);
     assert!(build.status().unwrap().success());
     let deps = std::env::current_exe().unwrap();
     let target = deps.parent().and_then(Path::parent).unwrap();

@@ -26,9 +26,8 @@ fn a_short_lease_lasts_for_several_lifetimes() {
             let guard = short(&path).await;
             let mut kept = guard.keep_alive();
             let first = guard.expires_at();
-            let refreshed = until("four lifetimes are over", || {
-                guard.expires_at() >= first + 4 * LIFETIME
-            });
+            let refreshed =
+                until("four lifetimes are over", || guard.expires_at() >= first + 4 * LIFETIME);
             tokio::select! {
                 why = kept.lost() => panic!("lost: {why:?}"),
                 () = refreshed => {}

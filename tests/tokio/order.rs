@@ -6,17 +6,23 @@ use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 use crate::common::worker::{Job, Worker, command};
-use crate::common::{beside, names};
-use crate::{by_ear, in_company, in_time, lock, many_threads, runtimes, until};
+use crate::common::{beside, names, wait_until};
+use crate::{alone, by_ear, in_company, in_time, lock, many_threads, runtimes, until};
 
-/// Tasks wait by ear alone: what they notice, they have heard.
+/// Tasks wait by ear alone: what they notice, they have heard. Says how long that takes, and how long
+/// threads take here.
 #[test]
 fn no_wake_up_is_lost() {
-    let _company = in_company();
+    let _alone = alone();
+    let median = |mut took: Vec<Duration>| {
+        took.sort();
+        took[took.len() / 2]
+    };
+    let threads = median((0..150).map(|_| hand_over_to_a_thread()).collect());
     for (name, runtime) in ["one thread", "many threads"].into_iter().zip(runtimes()) {
         let dir = tempdir().unwrap();
         let path = dir.path().join("lock");
-        let mut took = runtime.block_on(async {
+        let took = runtime.block_on(async {
             let mut took = Vec::new();
             let (holder, waiter) = (lock(&path), Arc::new(by_ear(&path)));
             for round in 0..300 {
@@ -42,10 +48,28 @@ fn no_wake_up_is_lost() {
             }
             took
         });
-        took.sort();
-        eprintln!("handed over from task to task, {name}: p50 {:?}", took[took.len() / 2]);
+        let tasks = median(took);
+        eprintln!("handed over, p50: to a task {tasks:?} ({name}), to a thread {threads:?}");
         assert!(names(dir.path()).is_empty());
     }
+}
+
+fn hand_over_to_a_thread() -> Duration {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let held = linklock::Lock::new(&path).unwrap().lock().unwrap();
+    let waits = by_ear(&path);
+    let waiter = std::thread::spawn(move || {
+        let guard = waits.as_blocking().lock().unwrap();
+        let had = Instant::now();
+        guard.unlock().unwrap();
+        had
+    });
+    wait_until("there are two claims", || beside(&path).len() == 2);
+    std::thread::sleep(Duration::from_millis(1));
+    let begun = Instant::now();
+    held.unlock().unwrap();
+    waiter.join().unwrap().saturating_duration_since(begun)
 }
 
 /// Threads and tasks by turns.
