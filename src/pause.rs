@@ -29,13 +29,11 @@ pub(crate) struct Blocking;
 
 impl Pauses for Blocking {
     async fn pause(&self, context: &Context, ear: Option<Ear>, time: Duration) -> bool {
-        match ear {
-            Some(ear) => ear.listen(time),
-            None => {
-                context.clock.sleep(time);
-                false
-            }
+        if let Some(ear) = ear {
+            return ear.listen(time);
         }
+        context.clock.sleep(time);
+        false
     }
 }
 

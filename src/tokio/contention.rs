@@ -118,13 +118,10 @@ async fn listen(ear: Ear, time: Duration) -> bool {
     // Its successor is the same with `unsafe` before it, lest the descriptor be closed or be
     // another meanwhile, which an ear's is not; and tokio has it only since 1.53.3.
     #[allow(deprecated)]
-    let ear = AsyncFd::with_interest(ear, Interest::READABLE);
-    match ear {
-        Ok(ear) => timeout(time, ear.readable()).await.is_ok(),
-        // The system has no room for it: look then, without having heard.
-        Err(_) => {
-            sleep(time).await;
-            true
-        }
-    }
+    let registered = AsyncFd::with_interest(ear, Interest::READABLE);
+    let Ok(ear) = registered else {
+        sleep(time).await; // the system has no room for it: see then, without having heard
+        return true;
+    };
+    timeout(time, ear.readable()).await.is_ok()
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::keep::{Keep, KeepAlive};
-use super::pool::{LeftToPool, on_pool};
+use super::pool::{leave_to_pool, on_pool};
 use crate::error::Error;
 use crate::guard::if_held;
 use crate::tenure::Tenure;
@@ -42,9 +42,10 @@ use crate::tenure::Tenure;
 /// ```
 #[must_use = "dropping a guard releases its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
+    /// `None` only while this is dropped.
+    blocking: Option<crate::LockGuard>,
     /// Ends before the tenure does, which it would take for a loss.
     kept: Mutex<Option<Keep>>,
-    blocking: Option<LeftToPool<crate::LockGuard>>,
 }
 
 impl LockGuard {
@@ -258,7 +259,7 @@ impl LockGuard {
     }
 
     fn blocking(&self) -> &crate::LockGuard {
-        self.blocking.as_ref().expect("it is there until the guard is gone").get()
+        self.blocking.as_ref().expect("it is there until the guard is gone")
     }
 
     fn stop_keep_alive(&self) {
@@ -269,7 +270,7 @@ impl LockGuard {
 /// The same tenure, kept alive as before.
 impl From<crate::LockGuard> for LockGuard {
     fn from(guard: crate::LockGuard) -> LockGuard {
-        LockGuard { kept: Mutex::default(), blocking: Some(LeftToPool::new(guard)) }
+        LockGuard { blocking: Some(guard), kept: Mutex::default() }
     }
 }
 
@@ -278,19 +279,20 @@ impl From<crate::LockGuard> for LockGuard {
 impl From<LockGuard> for crate::LockGuard {
     fn from(mut guard: LockGuard) -> crate::LockGuard {
         guard.stop_keep_alive();
-        guard.blocking.take().expect("it is there until the guard is gone").into_inner()
+        guard.blocking.take().expect("it is there until the guard is gone")
     }
 }
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        let Some(blocking) = self.blocking.take() else { return };
-        self.stop_keep_alive();
-        let tenure = blocking.get().tenure();
-        if tenure.is_ours() {
-            tenure.abandon();
-        } else {
-            drop(blocking.into_inner()); // a forked child has no pool, and nothing to release
+        // Unless it was made a blocking one.
+        if let Some(blocking) = self.blocking.take() {
+            self.stop_keep_alive();
+            // A forked child has no pool, and nothing to release.
+            if blocking.tenure().is_ours() {
+                blocking.tenure().abandon();
+                leave_to_pool(blocking);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::contention::{AsyncPatience, contend};
 use super::guard::LockGuard;
-use super::pool::LeftToPool;
+use super::pool::leave_to_pool;
 use crate::acquire::Patience;
 use crate::error::Error;
 
@@ -43,7 +43,8 @@ use crate::error::Error;
 /// ```
 #[derive(Debug)]
 pub struct Lock {
-    blocking: Option<LeftToPool<Arc<crate::Lock>>>,
+    /// `None` only while it is dropped.
+    blocking: Option<Arc<crate::Lock>>,
 }
 
 impl Lock {
@@ -193,14 +194,14 @@ impl Lock {
     }
 
     fn shared(&self) -> &Arc<crate::Lock> {
-        self.blocking.as_ref().expect("it is there until it is dropped").get()
+        self.blocking.as_ref().expect("it is there until it is dropped")
     }
 }
 
 /// The same handle: it holds what it held.
 impl From<crate::Lock> for Lock {
     fn from(lock: crate::Lock) -> Lock {
-        Lock { blocking: Some(LeftToPool::new(Arc::new(lock))) }
+        Lock { blocking: Some(Arc::new(lock)) }
     }
 }
 
@@ -213,9 +214,8 @@ impl Clone for Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Only a claim that it has kept takes a file operation to be dropped.
-        if !self.as_blocking().keeps_claim() {
-            drop(self.blocking.take().map(LeftToPool::into_inner));
+        if self.as_blocking().keeps_claim() {
+            leave_to_pool(self.blocking.take());
         }
     }
 }

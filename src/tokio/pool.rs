@@ -1,6 +1,5 @@
 //! The runtime's pool of threads for what blocks.
 
-use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -27,7 +26,7 @@ pub(super) async fn on_pool<T: Send + 'static>(
 
 /// Drops in the pool what blocks when it is dropped; here and now where there is no runtime, or one
 /// that shuts down. Never panics.
-fn leave_to_pool<T: Send + 'static>(left: T) {
+pub(super) fn leave_to_pool<T: Send + 'static>(left: T) {
     if let Ok(runtime) = Handle::try_current() {
         // It panics where the system has no thread at all for the pool. What it was given is dropped
         // by that, too.
@@ -44,11 +43,6 @@ impl<T: Send + 'static> LeftToPool<T> {
         LeftToPool(Some(it))
     }
 
-    /// What is there until it is dropped.
-    pub(super) fn get(&self) -> &T {
-        self.0.as_ref().expect("only into_inner takes it")
-    }
-
     /// For whoever sees to it.
     pub(super) fn into_inner(mut self) -> T {
         self.0.take().expect("only this takes it")
@@ -60,11 +54,5 @@ impl<T: Send + 'static> Drop for LeftToPool<T> {
         if let Some(left) = self.0.take() {
             leave_to_pool(left);
         }
-    }
-}
-
-impl<T: fmt::Debug + Send + 'static> fmt::Debug for LeftToPool<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }

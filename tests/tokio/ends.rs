@@ -50,7 +50,9 @@ fn when_others_wait_too() {
     ends.block_on(settle(&path));
     let (says, hears) = mpsc::channel();
     let thread = by_ear(&path);
-    std::thread::spawn(move || says.send(thread.as_blocking().lock().and_then(|it| it.unlock())));
+    std::thread::spawn(move || {
+        says.send(thread.as_blocking().lock().and_then(linklock::LockGuard::unlock))
+    });
     wait_until("the thread has come", || beside(&path).len() == 22);
     let task = by_ear(&path);
     let task = goes_on.spawn(async move { task.lock().await?.unlock().await });

@@ -108,7 +108,7 @@ fn leases_are_prolonged() {
         assert!(guard.expires_at() > first);
         assert!(guard.refresh_if_held().await.unwrap());
         guard.refresh_for(HOUR).await.unwrap();
-        assert!(guard.remaining() > HOUR - Duration::from_secs(60));
+        assert!(guard.remaining() > HOUR / 2);
         let error = guard.refresh_for(Duration::ZERO).await.unwrap_err();
         assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
         assert!(guard.unlock_if_held().await.unwrap());

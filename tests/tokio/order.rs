@@ -1,6 +1,7 @@
 //! Whoever came first is served first, be it a task, a thread or a process, and has heard of it.
 
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
@@ -109,7 +110,7 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
                 }
             })
             .await;
-            until("all threads are served", || threads.iter().all(|it| it.is_finished())).await;
+            until("all threads are served", || threads.iter().all(JoinHandle::is_finished)).await;
         });
         assert_eq!(*served.lock().unwrap(), (0..20).collect::<Vec<_>>());
         assert!(names(dir.path()).is_empty());
