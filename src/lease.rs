@@ -87,6 +87,11 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // in some 584 years
 }
 
+/// A date as [`nanoseconds`].
+pub(crate) fn since_epoch(time: SystemTime) -> u64 {
+    nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

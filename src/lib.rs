@@ -195,11 +195,13 @@ mod handover;
 mod holder;
 mod judge;
 mod keeper;
+mod last_tenure;
 mod lease;
 mod lock;
 pub mod mailbox;
 mod names;
 mod options;
+mod patience;
 mod pause;
 mod process;
 #[cfg_attr(not(target_os = "linux"), path = "queue_elsewhere.rs")]

@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::acquire::{Patience, acquire};
+use crate::acquire::acquire;
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::Error;
@@ -14,7 +14,9 @@ use crate::guard::LockGuard;
 use crate::handover::adopt;
 use crate::holder::{Holder, Obstacle, State};
 use crate::judge::{Sight, look, look_again};
+use crate::last_tenure::LastTenure;
 use crate::lease::check_lifetime;
+use crate::patience::Patience;
 use crate::pause::{Blocking, Pauses, run};
 use crate::process::Life;
 use crate::shelf::Shelf;
@@ -46,14 +48,14 @@ pub struct Lock {
     pub(crate) context: Arc<Context>,
     lifetime: Duration,
     timeout: Option<Duration>,
-    held: Mutex<Weak<Tenure>>,
+    last: LastTenure,
     shelf: Arc<Shelf>,
 }
 
 impl Lock {
     pub(crate) fn with(context: Context, lifetime: Duration, timeout: Option<Duration>) -> Lock {
-        let (held, shelf) = (Mutex::default(), Arc::default());
-        Lock { context: Arc::new(context), lifetime, timeout, held, shelf }
+        let (last, shelf) = (LastTenure::default(), Arc::default());
+        Lock { context: Arc::new(context), lifetime, timeout, last, shelf }
     }
 
     /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
@@ -148,43 +150,18 @@ impl Lock {
         patience: Patience<'_, W>,
         pauses: &impl Pauses,
     ) -> Result<Tenure, Error> {
-        self.see_that_it_holds_nothing()?;
+        self.last.must_be_over(self.path())?;
         acquire(&self.context, &self.shelf, self.lifetime, patience, pauses).await
     }
 
     /// This handle holds the lock from now on, by the guard that has this tenure.
     pub(crate) fn hold(&self, tenure: Tenure) -> LockGuard {
-        let tenure = Arc::new(tenure);
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
-        LockGuard::new(tenure)
-    }
-
-    fn see_that_it_holds_nothing(&self) -> Result<(), Error> {
-        match self.last_tenure() {
-            Some(tenure) if tenure.is_held() => {
-                Err(Error::AlreadyLocked { path: self.path().into() })
-            }
-            Some(abandoned) => {
-                abandoned.close(); // if that is still to be done
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Whether a claim of this handle may be kept between two tenures.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn keeps_claim(&self) -> bool {
-        self.context.keep_claim
+        LockGuard::new(self.last.begin(tenure))
     }
 
     /// The tenure of this handle's guard, if it has one.
     fn tenure(&self) -> Option<Arc<Tenure>> {
-        self.last_tenure().filter(|tenure| tenure.is_held())
-    }
-
-    fn last_tenure(&self) -> Option<Arc<Tenure>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+        self.last.held()
     }
 
     /// Takes charge of a lock that was detached, with the claim that
@@ -195,7 +172,7 @@ impl Lock {
     /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Invalid`] for
     /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        self.see_that_it_holds_nothing()?;
+        self.last.must_be_over(self.path())?;
         Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
@@ -417,7 +394,7 @@ impl Lock {
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         let Lock { context, lifetime, timeout, .. } = self;
-        let (context, held, shelf) = (context.clone(), Mutex::default(), Arc::default());
-        Lock { context, lifetime: *lifetime, timeout: *timeout, held, shelf }
+        let (context, last, shelf) = (context.clone(), LastTenure::default(), Arc::default());
+        Lock { context, lifetime: *lifetime, timeout: *timeout, last, shelf }
     }
 }

@@ -4,7 +4,6 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::FileId;
 use crate::judge::{self, Incarnation, has_lock_file, linked, look_again_for_own, names_claim};
-use crate::lease::nanoseconds;
+use crate::lease::{nanoseconds, since_epoch};
 use crate::names::ClaimName;
 use crate::queue::Turn;
 use crate::report::report;
@@ -252,7 +251,7 @@ impl Tenure {
         }
         let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
         let Some(mut claim) = place.take() else { return Ok(()) }; // done before
-        self.held.store(false, Ordering::Release);
+        self.abandon();
         let released = if self.context.is_local() {
             self.unlink(&mut claim)
         } else {
@@ -341,9 +340,8 @@ impl Tenure {
             self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
             handed_over
         })?;
-        let claim = self.lock_claim().take();
-        self.held.store(false, Ordering::Release);
-        drop(claim);
+        let _claim = self.lock_claim().take(); // dropped last
+        self.abandon();
         Ok(())
     }
 
@@ -362,24 +360,19 @@ impl Tenure {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self) -> PathBuf {
-        self.context.lock().to_owned()
-    }
-
     fn expired(&self) -> Error {
-        Error::Expired { path: self.path(), ago: self.overdue(), error: None }
+        Error::Expired { path: self.context.lock().into(), ago: self.overdue(), error: None }
     }
 
     /// Says who has the lock instead.
     pub(crate) fn lost(&self) -> Error {
         match judge::look(&self.context) {
-            Ok(sight) => Error::Lost { path: self.path(), now: sight.successor() },
+            Ok(sight) => Error::Lost { path: self.context.lock().into(), now: sight.successor() },
             Err(error) => error,
         }
     }
 
-    /// The guard is gone, and [`close`](Self::close) is to follow.
-    #[cfg(feature = "tokio")]
+    /// It is held no more, whenever it is [closed](Self::close).
     pub(crate) fn abandon(&self) {
         self.held.store(false, Ordering::Release);
     }
@@ -398,8 +391,4 @@ impl Drop for Tenure {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn since_epoch(time: SystemTime) -> u64 {
-    nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

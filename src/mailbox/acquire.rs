@@ -13,7 +13,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::acquire::Patience;
 use crate::context::is_gone;
 use crate::error::{Error, Operation};
 use crate::fs::attributes;
@@ -25,6 +24,7 @@ use crate::mailbox::hold::Hold;
 use crate::mailbox::own::{Making, OwnDotlock};
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Verdict, Watch};
+use crate::patience::Patience;
 use crate::wait::Backoff;
 
 /// How often to try again at once for what has just come free.

@@ -11,13 +11,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{sleep, timeout};
 
 use super::pool::{LeftToPool, on_pool};
-use crate::acquire::Patience;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::ear::Ear;
 use crate::error::Error;
 use crate::holder::Obstacle;
 use crate::lock::Lock;
+use crate::patience::Patience;
 use crate::pause::Pauses;
 use crate::tenure::Tenure;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::contention::{AsyncPatience, contend};
 use super::guard::LockGuard;
 use super::pool::leave_to_pool;
-use crate::acquire::Patience;
 use crate::error::Error;
+use crate::patience::Patience;
 
 /// A lock that any program on any machine with the same directory can take:
 /// [`linklock::Lock`](crate::Lock), but its methods are futures. See [the module](crate::tokio) for
@@ -214,7 +214,8 @@ impl Clone for Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.as_blocking().keeps_claim() {
+        // Nothing else of it takes a file operation.
+        if self.as_blocking().context.keep_claim {
             leave_to_pool(self.blocking.take());
         }
     }
