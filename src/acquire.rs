@@ -6,9 +6,11 @@
 //! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
 //!    is already over. Those who wait already go first.
 //! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
+//!
+//! All that is asynchronous here are the pauses. Whoever drops the future in one of them has removed
+//! the claim by that, and passed on its place in the queue.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use crate::fence;
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
 use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look, names_claim};
+use crate::patience::Patience;
+use crate::pause::Pauses;
 use crate::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
@@ -28,57 +32,18 @@ use crate::sweep;
 use crate::tenure::Tenure;
 use crate::waiter::{Waiter, Woken};
 
-/// For how long to contend for a lock that is held.
-pub(crate) enum Patience<'a> {
-    None,
-    /// From the beginning on.
-    For(Duration),
-    /// While this says so, which is asked ten times a second.
-    While(&'a mut dyn FnMut(&Obstacle) -> bool),
-    Endless,
-}
-
-/// After how long patience that depends on something else is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-
-impl Patience<'_> {
-    /// For how long to wait before it is to be asked again; nothing once it has ended.
-    pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
-        match self {
-            Patience::None => Duration::ZERO,
-            Patience::For(limit) => limit.saturating_sub(waited),
-            Patience::While(go_on) => {
-                if go_on(obstacle) {
-                    ASK_AGAIN
-                } else {
-                    Duration::ZERO
-                }
-            }
-            Patience::Endless => Duration::MAX,
-        }
-    }
-
-    /// How it is told that it has ended.
-    pub(crate) fn ended(&self, path: PathBuf, waited: Duration, obstacle: Obstacle) -> Error {
-        let obstacle = Box::new(obstacle);
-        match self {
-            Patience::None => Error::Held { path, obstacle },
-            _ => Error::TimedOut { path, waited, obstacle },
-        }
-    }
-}
-
 /// How often to try for a lock that looks free before a pause is due all the same.
 const AT_ONCE: u64 = 4;
 
 /// Contends for the lock until it is ours or patience ends.
-pub(crate) fn acquire(
+pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     context: &Arc<Context>,
     shelf: &Arc<Shelf>,
     lifetime: Duration,
-    patience: Patience<'_>,
+    patience: Patience<'_, W>,
+    pauses: &impl Pauses,
 ) -> Result<Tenure, Error> {
-    let mut contender = Contender::new(context, patience);
+    let mut contender = Contender::new(context, patience, pauses);
     if context.courtesy.is_due(context.now()) {
         contender.queue_up(context);
     }
@@ -86,14 +51,14 @@ pub(crate) fn acquire(
         if round > AT_ONCE {
             // Claims are removed as fast as they are made.
             let gone = io::Error::from_raw_os_error(libc::ENOENT);
-            contender.rest(context, Obstacle::Unreadable(gone))?;
+            contender.rest(context, Obstacle::Unreadable(gone)).await?;
         }
         let mut claim = shelf.take(context, lifetime)?; // 1
         if sweep_once(&mut claim)? == Kept::Swept {
             report::begun_anew(context, "its claim was removed");
             continue; // 5
         }
-        match contender.contend(&mut claim) {
+        match contender.contend(&mut claim).await {
             Ok(Outcome::Linked) => {}
             Ok(Outcome::Swept) => {
                 report::begun_anew(context, "its claim was removed");
@@ -172,8 +137,9 @@ enum Outcome {
 }
 
 /// What contending has shown so far, whatever claim it was done with.
-struct Contender<'a> {
-    patience: Patience<'a>,
+struct Contender<'a, W: ?Sized, P> {
+    patience: Patience<'a, W>,
+    pauses: &'a P,
     begun: Duration,
     judge: Judge,
     waiter: Waiter,
@@ -182,10 +148,11 @@ struct Contender<'a> {
     told: report::Waiting,
 }
 
-impl Contender<'_> {
-    fn new<'a>(context: &Context, patience: Patience<'a>) -> Contender<'a> {
+impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
+    fn new(context: &Context, patience: Patience<'a, W>, pauses: &'a P) -> Contender<'a, W, P> {
         Contender {
             patience,
+            pauses,
             begun: context.now(),
             judge: Judge::default(),
             waiter: Waiter::new(context),
@@ -201,7 +168,7 @@ impl Contender<'_> {
         }
     }
 
-    fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
+    async fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
         let mut tries = 0;
         let mut defers = self.waiter.is_behind();
         loop {
@@ -209,7 +176,7 @@ impl Contender<'_> {
                 tries = 0;
                 // Others are quicker each time, or a client's cache shows what is no longer there.
                 let taken = io::Error::from_raw_os_error(libc::EEXIST);
-                self.rest(&claim.context, Obstacle::Unreadable(taken))?;
+                self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
             }
             tries += 1;
             match if defers { Link::Taken } else { link(claim)? } {
@@ -217,7 +184,7 @@ impl Contender<'_> {
                 Link::Swept => return Ok(Outcome::Swept),
                 Link::Taken => {}
             }
-            match self.await_release(claim)? {
+            match self.await_release(claim).await? {
                 Release::Seen => defers = false,
                 Release::NotNeeded => return Ok(Outcome::Linked),
                 Release::Swept => return Ok(Outcome::Swept),
@@ -226,7 +193,7 @@ impl Contender<'_> {
     }
 
     /// Looks on until the lock can be had.
-    fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
+    async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
         let mut defers = self.waiter.is_behind();
         loop {
             let obstacle = match self.judge(claim, defers)? {
@@ -257,7 +224,7 @@ impl Contender<'_> {
                 }
                 Verdict::Wait(obstacle) => obstacle,
             };
-            match self.wait(claim, obstacle)? {
+            match self.wait(claim, obstacle).await? {
                 Waited::Turn => return Ok(Release::Seen),
                 Waited::Look => defers = false,
                 Waited::Swept => return Ok(Release::Swept),
@@ -277,7 +244,7 @@ impl Contender<'_> {
     }
 
     /// Waits until it is worth while to try or to look again, and keeps the claim fresh meanwhile.
-    fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
+    async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
         let context = claim.context.clone();
         loop {
             let Some(left) = self.time_left(&context, &obstacle) else {
@@ -285,7 +252,7 @@ impl Contender<'_> {
             };
             let at_most = left.min(claim.needs_no_touch_for().max(context.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
-            let woken = self.waiter.pause(&context, holder, at_most);
+            let woken = self.waiter.pause(&context, holder, at_most, self.pauses).await;
             if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
                 return Ok(Waited::Swept);
             }
@@ -298,11 +265,11 @@ impl Contender<'_> {
     }
 
     /// Waits a while for whatever it is to pass.
-    fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
+    async fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
         let Some(left) = self.time_left(context, &obstacle) else {
             return Err(self.give_up(context, obstacle));
         };
-        self.waiter.pause(context, None, left);
+        self.waiter.pause(context, None, left, self.pauses).await;
         Ok(())
     }
 

@@ -195,6 +195,8 @@ pub enum Operation {
     Open,
     /// Lock a mailbox by fcntl(2).
     FcntlLock,
+    /// Have any of these done by a thread of a runtime's pool.
+    UsePool,
 }
 
 impl fmt::Display for Operation {
@@ -213,6 +215,7 @@ impl fmt::Display for Operation {
             Operation::KeepAlive => "start a thread to keep alive",
             Operation::Open => "open",
             Operation::FcntlLock => "lock by fcntl(2)",
+            Operation::UsePool => "use the runtime's threads for",
         })
     }
 }

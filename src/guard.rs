@@ -111,15 +111,25 @@ impl LockGuard {
     /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] for a lifetime that no lock can
     /// have.
     pub fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
+        self.set_lifetime(lifetime)?;
+        let refreshed = self.tenure.refresh();
+        self.reschedule();
+        refreshed
+    }
+
+    pub(crate) fn set_lifetime(&self, lifetime: Duration) -> Result<(), Error> {
         check_lifetime(self.path(), lifetime)?;
         self.tenure.set_lifetime(lifetime);
-        let refreshed = self.tenure.refresh();
+        Ok(())
+    }
+
+    /// The lease is to be kept alive by its new lifetime, if it is.
+    pub(crate) fn reschedule(&self) {
         if self.tenure.is_ours() {
             if let Some(kept) = &*self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) {
                 kept.reschedule(&*self.tenure);
             }
         }
-        refreshed
     }
 
     /// Refreshes the lock if it is still held, and says whether it was. flufl.lock:
@@ -253,6 +263,11 @@ impl LockGuard {
         detach(&self.tenure, owner)
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn tenure(&self) -> &Arc<Tenure> {
+        &self.tenure
+    }
+
     fn stop_keep_alive(&self) {
         if !self.tenure.is_ours() {
             return; // there is no thread to stop in a forked child, which may hang on its locks
@@ -261,7 +276,8 @@ impl LockGuard {
     }
 }
 
-fn if_held(result: Result<(), Error>) -> Result<bool, Error> {
+/// For whoever does not mind if the lock was lost.
+pub(crate) fn if_held(result: Result<(), Error>) -> Result<bool, Error> {
     match result {
         Ok(()) => Ok(true),
         Err(Error::Lost { .. }) => Ok(false),
@@ -281,7 +297,7 @@ impl fmt::Debug for LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        if self.tenure.is_held() {
+        if self.tenure.is_ours() {
             self.stop_keep_alive();
             self.tenure.close();
         }

@@ -5,66 +5,16 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fs::process_id;
-use crate::report;
-use crate::tenure::Tenure;
-
-/// After a failed refresh, the next is tried no later than this.
-const RETRY: Duration = Duration::from_secs(1);
+use crate::upkeep::{Leased, Upkeep, next_refresh, refresh};
 
 /// What is called, once, when a lock is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
-
-/// A lock that can be kept alive.
-pub(crate) trait Leased: Send + Sync {
-    /// Makes the lease a whole lifetime from now.
-    fn refresh(&self) -> Result<(), Error>;
-    /// How much of the lease is left.
-    fn remaining(&self) -> Duration;
-    /// For how long the lease has been over.
-    fn overdue(&self) -> Duration;
-    fn lifetime(&self) -> Duration;
-    fn path(&self) -> &Path;
-    /// The file system that a refresh may hang on.
-    fn dev(&self) -> u64;
-    fn clock(&self) -> &Arc<dyn Clock>;
-}
-
-impl Leased for Tenure {
-    fn refresh(&self) -> Result<(), Error> {
-        self.refresh()
-    }
-
-    fn remaining(&self) -> Duration {
-        self.remaining()
-    }
-
-    fn overdue(&self) -> Duration {
-        self.overdue()
-    }
-
-    fn lifetime(&self) -> Duration {
-        self.lifetime()
-    }
-
-    fn path(&self) -> &Path {
-        self.context.lock()
-    }
-
-    fn dev(&self) -> u64 {
-        self.file_id().dev
-    }
-
-    fn clock(&self) -> &Arc<dyn Clock> {
-        &self.context.clock
-    }
-}
 
 /// Keeps a lock alive until it is dropped.
 #[derive(Debug)]
@@ -83,9 +33,9 @@ impl KeepAlive {
         // Held until the lock is added: a keeper without any ends.
         let mut keepers = lock(&KEEPERS);
         let keeper = Keeper::of(&**leased, &mut keepers)?;
-        let due = next_refresh(&**leased);
+        let upkeep = Upkeep::begin(&**leased);
         let weak = Arc::downgrade(leased);
-        let ward = Ward { leased: weak, due, trouble: None, on_lost };
+        let ward = Ward { leased: weak, upkeep, on_lost };
         let number = lock(&keeper.wards).add(ward);
         keeper.changed.notify_one();
         Ok(KeepAlive { keeper, number })
@@ -98,10 +48,6 @@ impl KeepAlive {
         lock(&self.keeper.wards).schedule(self.number, next_refresh(leased));
         self.keeper.changed.notify_one();
     }
-}
-
-fn next_refresh(leased: &dyn Leased) -> Duration {
-    leased.clock().now() + leased.lifetime() / 3
 }
 
 impl Drop for KeepAlive {
@@ -138,15 +84,13 @@ struct Wards {
 /// A lock to be kept alive.
 struct Ward {
     leased: Weak<dyn Leased>,
-    due: Duration,
-    /// What kept the last refresh from succeeding.
-    trouble: Option<io::Error>,
+    upkeep: Upkeep,
     on_lost: OnLost,
 }
 
 impl fmt::Debug for Ward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ward").field("trouble", &self.trouble).finish_non_exhaustive()
+        f.debug_struct("Ward").field("upkeep", &self.upkeep).finish_non_exhaustive()
     }
 }
 
@@ -154,20 +98,20 @@ impl Wards {
     fn add(&mut self, ward: Ward) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.due.push(Reverse((ward.due, number)));
+        self.due.push(Reverse((ward.upkeep.due, number)));
         self.all.insert(number, ward);
         number
     }
 
     fn schedule(&mut self, number: u64, due: Duration) {
         if let Some(ward) = self.all.get_mut(&number) {
-            ward.due = due;
+            ward.upkeep.due = due;
             self.due.push(Reverse((due, number)));
         }
     }
 
     fn is_due(&self, number: u64, due: Duration) -> bool {
-        self.all.get(&number).is_some_and(|ward| ward.due == due)
+        self.all.get(&number).is_some_and(|ward| ward.upkeep.due == due)
     }
 }
 
@@ -232,43 +176,22 @@ impl Keeper {
     }
 
     fn refresh(&self, number: u64, leased: &dyn Leased) {
-        let refreshed = leased.refresh();
-        if let Err(error) = &refreshed {
-            report::not_kept_alive(leased.path(), leased.remaining(), error);
-        }
-        let now = self.clock.now();
+        let refreshed = refresh(leased);
         let mut wards = lock(&self.wards);
         let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept
-        let due = match refreshed {
+        match ward.upkeep.after(refreshed, leased) {
             Ok(()) => {
-                ward.trouble = None;
-                next_refresh(leased)
+                let due = ward.upkeep.due;
+                wards.schedule(number, due);
             }
-            Err(Error::Io { error, .. }) if !leased.remaining().is_zero() => {
-                ward.trouble = Some(error);
-                now + RETRY.min(leased.lifetime() / 10)
-            }
-            Err(error) => {
+            Err(why) => {
                 let ward = wards.all.remove(&number);
                 drop(wards); // whatever is called may drop the guard
-                if let Some(Ward { on_lost, trouble, .. }) = ward {
-                    on_lost(explain(error, trouble, leased));
+                if let Some(Ward { on_lost, .. }) = ward {
+                    on_lost(why);
                 }
-                return;
             }
-        };
-        wards.schedule(number, due);
-    }
-}
-
-/// A lease that ended because it could not be refreshed is told with what kept it from that.
-fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Leased) -> Error {
-    let path = leased.path().to_owned();
-    let ago = leased.overdue();
-    match error {
-        Error::Io { error, .. } => Error::Expired { path, ago, error: Some(error) },
-        Error::Expired { .. } => Error::Expired { path, ago, error: trouble },
-        other => other,
+        }
     }
 }
 

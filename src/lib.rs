@@ -109,6 +109,7 @@
 //!
 //! # Features
 //!
+//! - `tokio`: the lock for programs on tokio, in which nothing blocks: the module `tokio`.
 //! - `tracing`: [spans and events](#tracing) of what happens to locks: who waits for whom, whose stale
 //!   lock was broken, what was lost, and what destructors and the keep-alive thread can't return as an
 //!   error. Without it the library says nothing.
@@ -131,6 +132,8 @@ mod clock;
 mod context;
 mod courtesy;
 mod dotlock;
+#[cfg_attr(not(target_os = "linux"), path = "ear_elsewhere.rs")]
+mod ear;
 mod error;
 #[cfg(test)]
 mod faulty;
@@ -142,11 +145,14 @@ mod handover;
 mod holder;
 mod judge;
 mod keeper;
+mod last_tenure;
 mod lease;
 mod lock;
 pub mod mailbox;
 mod names;
 mod options;
+mod patience;
+mod pause;
 mod process;
 #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "queue_elsewhere.rs")]
 mod queue;
@@ -160,6 +166,9 @@ mod succession;
 mod survey;
 mod sweep;
 mod tenure;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+mod upkeep;
 mod wait;
 mod waiter;
 #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "watch_elsewhere.rs")]

@@ -1,12 +1,14 @@
 //! The lock: a cheap handle on a path and its options.
 
 use std::ffi::OsStr;
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::acquire::{Patience, acquire};
+use crate::acquire::acquire;
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::Error;
@@ -14,7 +16,10 @@ use crate::guard::LockGuard;
 use crate::handover::adopt;
 use crate::holder::{Holder, Obstacle, State};
 use crate::judge::{Sight, look, look_again};
+use crate::last_tenure::LastTenure;
 use crate::lease::check_lifetime;
+use crate::patience::Patience;
+use crate::pause::{Blocking, Pauses, run};
 use crate::process::Life;
 use crate::report;
 use crate::shelf::Shelf;
@@ -45,14 +50,14 @@ pub struct Lock {
     pub(crate) context: Arc<Context>,
     lifetime: Duration,
     timeout: Option<Duration>,
-    held: Mutex<Weak<Tenure>>,
+    last: LastTenure,
     shelf: Arc<Shelf>,
 }
 
 impl Lock {
     pub(crate) fn with(context: Context, lifetime: Duration, timeout: Option<Duration>) -> Lock {
-        let (held, shelf) = (Mutex::default(), Arc::default());
-        Lock { context: Arc::new(context), lifetime, timeout, held, shelf }
+        let (last, shelf) = (LastTenure::default(), Arc::default());
+        Lock { context: Arc::new(context), lifetime, timeout, last, shelf }
     }
 
     /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
@@ -139,28 +144,40 @@ impl Lock {
     }
 
     fn acquire(&self, patience: Patience<'_>) -> Result<LockGuard, Error> {
-        if self.tenure().is_some() {
-            return Err(Error::AlreadyLocked { path: self.path().into() });
-        }
-        let acquisition = report::Acquisition::begin(&self.context, self.path(), self.lifetime);
-        let acquired =
-            acquisition.during(|| acquire(&self.context, &self.shelf, self.lifetime, patience));
-        let told = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
-        acquisition.ended(&self.context, self.path(), told);
-        Ok(self.hold(acquired?))
+        let acquisition = self.begin_acquisition();
+        Ok(self.hold(run(self.contend(acquisition, patience, &Blocking))?))
     }
 
-    fn hold(&self, mut tenure: Tenure) -> LockGuard {
+    /// What is told of an acquisition that begins here.
+    pub(crate) fn begin_acquisition(&self) -> report::Acquisition {
+        report::Acquisition::begin(&self.context, self.path(), self.lifetime)
+    }
+
+    pub(crate) async fn contend<W: FnMut(&Obstacle) -> bool + ?Sized>(
+        &self,
+        acquisition: report::Acquisition,
+        patience: Patience<'_, W>,
+        pauses: &impl Pauses,
+    ) -> Result<Tenure, Error> {
+        self.last.must_be_over(self.path())?;
+        let contention = acquire(&self.context, &self.shelf, self.lifetime, patience, pauses);
+        let mut contention = pin!(contention);
+        // Between two polls it may go from one thread to another.
+        let acquired = poll_fn(|task| acquisition.during(|| contention.as_mut().poll(task))).await;
+        let told = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
+        acquisition.ended(&self.context, self.path(), told);
+        acquired
+    }
+
+    /// This handle holds the lock from now on, by the guard that has this tenure.
+    pub(crate) fn hold(&self, mut tenure: Tenure) -> LockGuard {
         tenure.told = report::Holding::begin(&self.context);
-        let tenure = Arc::new(tenure);
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
-        LockGuard::new(tenure)
+        LockGuard::new(self.last.begin(tenure))
     }
 
     /// The tenure of this handle's guard, if it has one.
     fn tenure(&self) -> Option<Arc<Tenure>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        held.filter(|tenure| tenure.is_held())
+        self.last.held()
     }
 
     /// Takes charge of a lock that was detached, with the claim that
@@ -171,9 +188,7 @@ impl Lock {
     /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Invalid`] for
     /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        if self.tenure().is_some() {
-            return Err(Error::AlreadyLocked { path: self.path().into() });
-        }
+        self.last.must_be_over(self.path())?;
         Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
@@ -382,7 +397,7 @@ impl Lock {
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         let Lock { context, lifetime, timeout, .. } = self;
-        let (context, held, shelf) = (context.clone(), Mutex::default(), Arc::default());
-        Lock { context, lifetime: *lifetime, timeout: *timeout, held, shelf }
+        let (context, last, shelf) = (context.clone(), LastTenure::default(), Arc::default());
+        Lock { context, lifetime: *lifetime, timeout: *timeout, last, shelf }
     }
 }

@@ -15,9 +15,10 @@
 //! nothing is taken from or given to another's process: a socket that another has could be made to
 //! block whoever accepts on it.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::Duration;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -26,7 +27,8 @@ use nix::sys::socket::{
 };
 use nix::unistd::geteuid;
 
-use crate::fs::descriptors::{pass_descriptor, receive_descriptor, wait_readable};
+use crate::ear::Ear;
+use crate::fs::descriptors::{pass_descriptor, receive_descriptor};
 use crate::fs::process_id;
 
 /// How often to try for a place while others come and go.
@@ -49,20 +51,24 @@ pub(crate) struct Turn {
     pub(crate) row: u64,
 }
 
-/// A place in line.
+/// A place in line. Whoever drops it when it has just become the first passes that on.
 #[derive(Debug)]
 pub(crate) struct Behind {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
+    /// A forked child has a copy of the socket, but not the place.
+    pid: u32,
+    /// Whether there was word, after which no other comes.
+    is_over: bool,
 }
 
-/// What waiting in line came to.
+/// What is heard in line.
 #[derive(Debug)]
 pub(crate) enum Word {
     /// The place at the head is ours.
     Turn(Turn),
     /// Whoever was at the head has gone without passing it on.
     Gone,
-    /// Nothing in all that time.
+    /// Nothing yet.
     None,
 }
 
@@ -80,7 +86,7 @@ impl Place {
             }
             match connect(socket.as_raw_fd(), &address) {
                 Ok(()) if !is_own(&socket) => return None,
-                Ok(()) => return Some(Place::Behind(Behind { stream: socket.into() })),
+                Ok(()) => return Some(Place::Behind(Behind::on(socket))),
                 Err(Errno::ECONNREFUSED) => {} // it is about to listen, or has just gone
                 Err(_) => return None,         // EAGAIN: so many are in line that there is no room
             }
@@ -113,17 +119,33 @@ impl Drop for Turn {
 }
 
 impl Behind {
-    /// Waits for word from the one in front.
-    pub(crate) fn wait(&self, time: Duration) -> Word {
-        match wait_readable(self.stream.as_fd(), time) {
-            Ok(false) => Word::None,
-            Ok(true) => match receive_descriptor(self.stream.as_fd()) {
-                Ok(Some((socket, row))) => {
-                    Word::Turn(Turn { socket: socket.into(), pid: process_id(), row })
-                }
-                Ok(None) | Err(_) => Word::Gone,
-            },
-            Err(_) => Word::Gone,
+    fn on(socket: OwnedFd) -> Behind {
+        Behind { stream: Arc::new(socket.into()), pid: process_id(), is_over: false }
+    }
+
+    /// Where it can be heard that there is word from the one in front.
+    pub(crate) fn ear(&self) -> Ear {
+        Ear::new(self.stream.clone())
+    }
+
+    /// The word that has come by now.
+    pub(crate) fn word(&mut self) -> Word {
+        let word = match receive_descriptor(self.stream.as_fd()) {
+            Ok(Some((socket, row))) => {
+                Word::Turn(Turn { socket: socket.into(), pid: process_id(), row })
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Word::None,
+            Ok(None) | Err(_) => Word::Gone,
+        };
+        self.is_over = true;
+        word
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        if !self.is_over && self.pid == process_id() {
+            self.word();
         }
     }
 }

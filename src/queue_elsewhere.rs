@@ -3,7 +3,8 @@
 #![allow(dead_code)] // nobody is ever in it
 
 use std::convert::Infallible;
-use std::time::Duration;
+
+use crate::ear::Ear;
 
 /// A place in the queue: nobody has one.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct Behind {
     nobody: Infallible,
 }
 
-/// What waiting in line came to.
+/// What is heard in line.
 #[derive(Debug)]
 pub(crate) enum Word {
     Turn(Turn),
@@ -40,7 +41,11 @@ impl Place {
 }
 
 impl Behind {
-    pub(crate) fn wait(&self, _time: Duration) -> Word {
+    pub(crate) fn ear(&self) -> Ear {
+        match self.nobody {}
+    }
+
+    pub(crate) fn word(&mut self) -> Word {
         match self.nobody {}
     }
 }

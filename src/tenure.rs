@@ -256,8 +256,9 @@ impl Tenure {
         if !self.is_ours() {
             return Err(self.lost());
         }
-        self.held.store(false, Ordering::Release);
-        let Some(mut claim) = self.lock_claim().take() else { return Ok(()) }; // done before
+        let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
+        let Some(mut claim) = place.take() else { return Ok(()) }; // done before
+        self.abandon();
         let released = if self.context.is_local() {
             self.unlink(&mut claim)
         } else {
@@ -272,6 +273,7 @@ impl Tenure {
             }
             (released, _) => released.and(claim.remove()).map(|_| ()),
         };
+        drop(place);
         let (ends, told) = (self.lease_ends(), released.as_ref().copied());
         self.told.released(&self.context, self.context.lock(), ends, told);
         released
@@ -349,8 +351,8 @@ impl Tenure {
             self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
             handed_over
         })?;
-        self.held.store(false, Ordering::Release);
-        drop(self.lock_claim().take());
+        let _claim = self.lock_claim().take(); // dropped last
+        self.abandon();
         Ok(())
     }
 
@@ -381,9 +383,14 @@ impl Tenure {
         }
     }
 
-    /// [`release`](Self::release), where nobody can be told how it went.
+    /// It is held no more, whenever it is [closed](Self::close).
+    pub(crate) fn abandon(&self) {
+        self.held.store(false, Ordering::Release);
+    }
+
+    /// [`release`](Self::release), unless that is done, where nobody can be told how it went.
     pub(crate) fn close(&self) {
-        if self.is_held() {
+        if self.is_ours() {
             if let Err(error) = self.release() {
                 report::not_released(self.context.lock(), &error);
             }

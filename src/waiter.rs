@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::context::{Context, is_gone};
 use crate::names::Neighbour;
+use crate::pause::Pauses;
 use crate::queue::{Behind, Place, Turn, Word};
 use crate::wait::Backoff;
 use crate::watch::Watch;
@@ -74,31 +75,41 @@ impl Waiter {
 
     /// Waits until it is worth while to look at the lock file, held by whoever has that claim, or for
     /// `at_most`.
-    pub(crate) fn pause(
+    pub(crate) async fn pause(
         &mut self,
         context: &Context,
         holder: Option<&Path>,
         at_most: Duration,
+        pauses: &impl Pauses,
     ) -> Woken {
         self.queue_up(context);
         match self.place.take() {
-            Some(Place::Behind(behind)) => self.stand(context, behind, at_most),
+            Some(Place::Behind(behind)) => self.stand(context, behind, at_most, pauses).await,
             place => {
                 self.place = place;
-                self.poll(context, holder, at_most)
+                self.poll(context, holder, at_most, pauses).await
             }
         }
     }
 
     /// Behind others.
-    fn stand(&mut self, context: &Context, behind: Behind, at_most: Duration) -> Woken {
+    async fn stand(
+        &mut self,
+        context: &Context,
+        mut behind: Behind,
+        at_most: Duration,
+        pauses: &impl Pauses,
+    ) -> Woken {
         let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
         let pause = self.pause_until_look(context, |_| context.polling.cap * times);
-        match behind.wait(pause.min(at_most)) {
+        let heard = pauses.pause(context, Some(behind.ear()), pause.min(at_most)).await;
+        match if heard { behind.word() } else { Word::None } {
             Word::Turn(mut turn) => {
                 if turn.row >= TURNS_IN_A_ROW {
                     turn.row = 0;
-                    stand_back(context);
+                    if others_wait(context) {
+                        pauses.pause(context, None, context.polling.cap).await;
+                    }
                 }
                 self.place = Some(Place::Head(turn));
                 self.look_at = None;
@@ -116,7 +127,13 @@ impl Waiter {
     }
 
     /// At the head, or where there is no queue.
-    fn poll(&mut self, context: &Context, holder: Option<&Path>, at_most: Duration) -> Woken {
+    async fn poll(
+        &mut self,
+        context: &Context,
+        holder: Option<&Path>,
+        at_most: Duration,
+        pauses: &impl Pauses,
+    ) -> Woken {
         if holder.is_some() && self.holder.as_deref() != holder {
             self.holder = holder.map(Path::to_owned);
             // The pauses are a fraction of the hold, not of the wait: who sees the lock change hands
@@ -138,13 +155,11 @@ impl Waiter {
         }
         let pause =
             self.pause_until_look(context, |waiter| waiter.backoff.pause((context.random)()));
-        match (&self.watch, holder) {
-            (Some(watch), Some(_)) if watch.wait(pause.min(at_most)) => {
-                self.look_at = None;
-                return Woken::Look;
-            }
-            (Some(_), Some(_)) => {}
-            _ => context.clock.sleep(pause.min(at_most)),
+        let watch = self.watch.as_ref().filter(|_| holder.is_some());
+        if pauses.pause(context, watch.map(Watch::ear), pause.min(at_most)).await {
+            watch.inspect(|watch| watch.hear());
+            self.look_at = None;
+            return Woken::Look;
         }
         self.look_if_it_is_time(context)
     }
@@ -173,17 +188,15 @@ impl Waiter {
     }
 }
 
-/// Leaves the lock to other hosts for as long as they may take to look, if any of them wants it.
-fn stand_back(context: &Context) {
+/// Whether other hosts want the lock, to whom it is to be left for as long as they may take to look.
+fn others_wait(context: &Context) -> bool {
     if context.is_local() {
-        return; // all who can be there are in the queue
+        return false; // all who can be there are in the queue
     }
-    let Ok(entries) = context.fs.list(context.names.dir()) else { return };
+    let Ok(entries) = context.fs.list(context.names.dir()) else { return false };
     let is_other = |entry: &OsString| match context.names.parse_neighbour(entry) {
         Some(Neighbour::Claim(claim)) => *claim.host != *context.names.host(),
         _ => false,
     };
-    if entries.iter().any(is_other) {
-        context.clock.sleep(context.polling.cap);
-    }
+    entries.iter().any(is_other)
 }

@@ -2,25 +2,24 @@
 //! removes, renames or touches it, on NFS too. What other machines do is not seen.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::fs::descriptors::wait_readable;
+use crate::ear::Ear;
 
 /// What a machine's kernel reports of one file's inode.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    inotify: Inotify,
+    inotify: Arc<Inotify>,
 }
 
 impl Watch {
     /// `None` if there can't be one: their number is limited for each user.
     pub(crate) fn new() -> Option<Watch> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        Inotify::init(flags).ok().map(|inotify| Watch { inotify })
+        Inotify::init(flags).ok().map(|inotify| Watch { inotify: Arc::new(inotify) })
     }
 
     /// Watches the inode that has this name now, besides those that had it before.
@@ -33,12 +32,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits until something happens, or for `time`. Says whether anything did.
-    pub(crate) fn wait(&self, time: Duration) -> bool {
-        let heard = wait_readable(self.inotify.as_fd(), time).unwrap_or(false);
-        if heard {
-            let _ = self.inotify.read_events(); // which they were does not matter
-        }
-        heard
+    /// Where it can be heard that something has happened.
+    pub(crate) fn ear(&self) -> Ear {
+        Ear::new(self.inotify.clone())
+    }
+
+    /// Takes note of what has happened.
+    pub(crate) fn hear(&self) {
+        let _ = self.inotify.read_events(); // which they were does not matter
     }
 }

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+
+use crate::ear::Ear;
 
 /// A watch on a file: there is none.
 #[derive(Debug)]
@@ -20,7 +21,11 @@ impl Watch {
         match self.nothing {}
     }
 
-    pub(crate) fn wait(&self, _time: Duration) -> bool {
+    pub(crate) fn ear(&self) -> Ear {
+        match self.nothing {}
+    }
+
+    pub(crate) fn hear(&self) {
         match self.nothing {}
     }
 }

@@ -10,13 +10,13 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 
 /// What comes and goes with a server or a network.
-const PASSING: [i32; 4] = [libc::EIO, libc::ESTALE, libc::ETIMEDOUT, libc::EINTR];
+pub(super) const PASSING: [i32; 4] = [libc::EIO, libc::ESTALE, libc::ETIMEDOUT, libc::EINTR];
 /// What a refresh is made of.
-const OPS: [Op; 2] = [Op::Touch, Op::Stat];
+pub(super) const OPS: [Op; 2] = [Op::Touch, Op::Stat];
 /// Between two tries.
 const RETRY: Duration = Duration::from_secs(1);
 /// In real time, which only the keeper's thread takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A lock that is kept alive, while operations fail.
 struct Kept {

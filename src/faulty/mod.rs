@@ -6,7 +6,7 @@
 //! - [`uses`]: what is done with a lock while operations fail.
 //! - [`checks`]: what must hold whatever fails.
 //! - [`table`]: every use, with every errno at every call of every operation.
-//! - [`keep_alive`]: what a keep-alive makes of it.
+//! - [`keep_alive`]: what a keep-alive makes of it; `tokio`: the same, as a task.
 
 mod checks;
 mod fault;
@@ -14,4 +14,6 @@ mod keep_alive;
 mod scene;
 mod server;
 mod table;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod uses;

@@ -12,7 +12,6 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::acquire::Patience;
 use crate::context::is_gone;
 use crate::error::{Error, Operation};
 use crate::fs::{attributes, process_id};
@@ -25,6 +24,7 @@ use crate::mailbox::opened::{Opened, Opening};
 use crate::mailbox::own::{Making, OwnDotlock};
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Verdict, Watch};
+use crate::patience::Patience;
 use crate::report;
 use crate::wait::Backoff;
 

@@ -12,13 +12,13 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Operation, Successor};
 use crate::guard::LockGuard;
-use crate::keeper::Leased;
 use crate::mailbox::fcntl;
 use crate::mailbox::opened::Opened;
 use crate::mailbox::own::OwnDotlock;
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::{Sight, describe, look};
 use crate::report;
+use crate::upkeep::Leased;
 
 /// For how long other programs respect a dotlock that is not touched: the least patient of them,
 /// Mail Avenger, breaks it after 30 s.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::acquire::Patience;
 use crate::error::Error;
 use crate::holder::Obstacle;
 use crate::mailbox::acquire::{acquire, obstacles};
@@ -12,6 +11,7 @@ use crate::mailbox::guard::MailboxGuard;
 use crate::mailbox::hold::{Hold, LEASE};
 use crate::mailbox::site::Site;
 use crate::mailbox::watch::Watch;
+use crate::patience::Patience;
 use crate::report;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).

@@ -1,0 +1,89 @@
+//! What a keep-alive on tokio makes of a file system that fails: the same as the thread does.
+
+use std::time::{Duration, Instant};
+
+use super::fault::{Fault, Op, When};
+use super::keep_alive::{OPS, PASSING, PATIENCE};
+use super::scene::{Scene, US};
+use crate::error::Error;
+use crate::tokio::{KeepAlive, Lock, LockGuard};
+
+/// The task waits for a third of it in real time, though leases here end by a clock that tests set.
+const LIFETIME: Duration = Duration::from_millis(1500);
+
+/// A lock that is kept alive, while operations fail.
+struct Kept {
+    scene: Scene,
+    guard: LockGuard,
+    keeper: KeepAlive,
+}
+
+impl Kept {
+    async fn begin(local: bool) -> Kept {
+        let scene = Scene::new(local);
+        let guard = Lock::from(scene.lock_of(US)).lock().await.unwrap();
+        guard.refresh_for(LIFETIME).await.unwrap();
+        let keeper = guard.keep_alive();
+        Kept { scene, guard, keeper }
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
+        let begun = Instant::now();
+        while !is_so(self) {
+            assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Every case of an operation that fails until the fault is disarmed, on both kinds of file system.
+fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
+    // Each waits most of the time.
+    std::thread::scope(|scope| {
+        for (op, errno) in OPS.iter().flat_map(|op| PASSING.map(|errno| (*op, errno))) {
+            let act = &act;
+            scope.spawn(move || {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                // What is random in a scene each thread counts for itself.
+                let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+                runtime.block_on(async {
+                    for local in [true, false] {
+                        let mut kept = Kept::begin(local).await;
+                        let fault = Fault { op, errno, when: When::From(0), executed: false };
+                        kept.scene.fs.arm(Some(fault));
+                        kept.until("a try", |kept| !kept.scene.fs.failures().is_empty()).await;
+                        act(&mut kept, op, errno).await;
+                    }
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn it_rides_out_what_passes() {
+    for_all(async |kept, op, errno| {
+        let tries = kept.scene.fs.failures().len();
+        kept.until("another try", |kept| kept.scene.fs.failures().len() > tries).await;
+        kept.scene.fs.disarm();
+        kept.scene.pass(LIFETIME / 10);
+        let what = format!("a refresh after {op:?} {errno}");
+        kept.until(&what, |kept| kept.guard.remaining() == LIFETIME).await;
+        let lost = tokio::time::timeout(Duration::ZERO, kept.keeper.lost()).await;
+        assert!(lost.is_err(), "{op:?} {errno}: {lost:?}");
+        kept.guard.verify().await.unwrap();
+    });
+}
+
+#[test]
+fn it_says_what_kept_it_from_being_refreshed() {
+    for_all(async |kept, op, errno| {
+        kept.scene.pass(2 * LIFETIME);
+        match tokio::time::timeout(PATIENCE, kept.keeper.lost()).await {
+            Ok(Some(Error::Expired { error: Some(error), .. })) => {
+                assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");
+            }
+            other => panic!("{op:?} {errno}: {other:?}"),
+        }
+    });
+}

@@ -1,0 +1,313 @@
+//! The guard: whoever has it holds the lock.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::keep::{Keep, KeepAlive};
+use super::pool::{leave_to_pool, on_pool};
+use crate::error::Error;
+use crate::guard::if_held;
+use crate::tenure::Tenure;
+
+/// A lock that is held: [`linklock::LockGuard`](crate::LockGuard), but what takes file operations is
+/// a future. It can go from task to task. Dropping it releases the lock, a moment later: see
+/// [the module](crate::tokio#dropped-futures-guards-and-runtimes).
+///
+/// A guard is a lease, not a fence: whoever stalls past its lease can be succeeded, and learns so
+/// at the next [`refresh`](Self::refresh), [`verify`](Self::verify) or [`unlock`](Self::unlock),
+/// or through [`keep_alive`](Self::keep_alive).
+///
+/// Drop never panics. What fails in it is reported through the feature `tracing`; call
+/// [`unlock`](Self::unlock) to be told. To [detach](crate::LockGuard::detach) the lock, convert the
+/// guard into a blocking one.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use linklock::tokio::Lock;
+///
+/// let guard = Lock::new(&path)?.lock().await?;
+/// for part in 1..=3 {
+///     // ... some work that takes well less than the lifetime ...
+///     guard.refresh().await?;
+/// }
+/// guard.unlock().await?;
+/// assert!(!path.exists());
+/// # Ok::<(), linklock::Error>(())
+/// # })?;
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[must_use = "dropping a guard releases its lock at once: bind it to a name, even to `_guard`"]
+pub struct LockGuard {
+    /// `None` only while this is dropped.
+    blocking: Option<crate::LockGuard>,
+    /// Ends before the tenure does, which it would take for a loss.
+    kept: Mutex<Option<Keep>>,
+}
+
+impl LockGuard {
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.blocking().path()
+    }
+
+    /// The claim that the lock file is a hard link to.
+    #[must_use]
+    pub fn claim_path(&self) -> &Path {
+        self.blocking().claim_path()
+    }
+
+    /// The number of this acquisition, higher than those of all before it, if the lock was made
+    /// with [`fencing`](crate::Options::fencing). See [Fencing tokens](crate#fencing-tokens).
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.blocking().token()
+    }
+
+    /// For how much longer the lease runs: by this machine's clock, without asking the server.
+    /// Zero once it is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.blocking().remaining()
+    }
+
+    /// When the lease ends, in the file server's time.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.blocking().expires_at()
+    }
+
+    /// Makes the lease a whole lifetime from now.
+    ///
+    /// # If it is dropped
+    ///
+    /// The lock may have been refreshed or not, and is held as before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Io`] if a file operation failed,
+    /// in which case it may be tried again for as long as the lease runs.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        self.on_pool(Tenure::refresh).await
+    }
+
+    /// Makes the lease, and those of later refreshes, `lifetime` long.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// let guard = linklock::tokio::Lock::new(&path)?.lock().await?;
+    /// guard.refresh_for(Duration::from_secs(3600)).await?;
+    /// assert!(guard.remaining() > Duration::from_secs(3590));
+    /// # Ok::<(), linklock::Error>(())
+    /// # })?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # If it is dropped
+    ///
+    /// As for [`refresh`](Self::refresh); later refreshes go by the new lifetime.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] for a lifetime that no lock can
+    /// have.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
+        self.blocking().set_lifetime(lifetime)?;
+        // Before it is awaited: whoever drops this is to be kept alive by the new lifetime, too.
+        self.blocking().reschedule();
+        if let Some(keep) = &*self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
+            keep.reschedule(self.tenure());
+        }
+        self.refresh().await
+    }
+
+    /// Refreshes the lock if it is still held, and says whether it was.
+    ///
+    /// # If it is dropped
+    ///
+    /// As for [`refresh`](Self::refresh).
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh), but for [`Error::Lost`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn refresh_if_held(&self) -> Result<bool, Error> {
+        if_held(self.refresh().await)
+    }
+
+    /// Makes sure, without prolonging anything, that the lock is ours and that its lease runs, by one
+    /// look at the lock file. An answer is as good as [`remaining`](Self::remaining) is long.
+    ///
+    /// # If it is dropped
+    ///
+    /// Nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Expired`] if it is but its lease
+    /// is over, so that another may take it at any time; [`Error::Io`] if that can't be told.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn verify(&self) -> Result<(), Error> {
+        self.on_pool(Tenure::verify).await
+    }
+
+    /// Keeps the lock alive until the guard is gone: from now on a task of this runtime refreshes it
+    /// three times in each lifetime. What it says can be awaited, to be told if the lock is lost
+    /// nevertheless; it need not be kept.
+    ///
+    /// A refresh that fails for the time being (`EIO`, `ESTALE`, a server that does not answer) is
+    /// tried again while the lease runs. Whoever blocks the runtime for too long keeps the task from
+    /// running, too.
+    ///
+    /// Asked again, it begins anew, and the one before it has nothing more to say.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let guard = linklock::tokio::Lock::new(&path)?.lock().await?;
+    /// let mut kept = guard.keep_alive();
+    /// tokio::select! {
+    ///     Some(why) = kept.lost() => eprintln!("stopped: {why}"),
+    ///     () = work() => guard.unlock().await?,
+    /// }
+    /// # Ok::<(), linklock::Error>(())
+    /// # })?;
+    /// # async fn work() {}
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, or in one without timers.
+    pub fn keep_alive(&self) -> KeepAlive {
+        let (keep, kept) = Keep::start(self.tenure());
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(keep);
+        kept
+    }
+
+    /// Releases the lock, and says how that went.
+    ///
+    /// # If it is dropped
+    ///
+    /// The lock is released all the same, as if the guard were dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
+    /// worked on it. [`Error::Io`] if a file operation failed; the lock ends by its lease then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime. The lock is released.
+    pub async fn unlock(self) -> Result<(), Error> {
+        // Whoever drops this may lock again by the same handle.
+        let leaving = Leaving(self.tenure().clone());
+        let guard = crate::LockGuard::from(self);
+        on_pool(leaving.0.context.lock(), move || guard.unlock()).await?
+    }
+
+    /// Releases the lock if it is still held, and says whether it was.
+    ///
+    /// # If it is dropped
+    ///
+    /// As for [`unlock`](Self::unlock).
+    ///
+    /// # Errors
+    ///
+    /// As for [`unlock`](Self::unlock), but for [`Error::Lost`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`unlock`](Self::unlock).
+    pub async fn unlock_if_held(self) -> Result<bool, Error> {
+        if_held(self.unlock().await)
+    }
+
+    async fn on_pool(
+        &self,
+        work: impl FnOnce(&Tenure) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let tenure = self.tenure().clone();
+        on_pool(self.path(), move || work(&tenure)).await?
+    }
+
+    fn tenure(&self) -> &Arc<Tenure> {
+        self.blocking().tenure()
+    }
+
+    fn blocking(&self) -> &crate::LockGuard {
+        self.blocking.as_ref().expect("it is there until the guard is gone")
+    }
+
+    fn stop_keep_alive(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The same tenure, kept alive as before.
+impl From<crate::LockGuard> for LockGuard {
+    fn from(guard: crate::LockGuard) -> LockGuard {
+        LockGuard { blocking: Some(guard), kept: Mutex::default() }
+    }
+}
+
+/// The same tenure, in a guard whose methods block, and whose drop does. No task keeps it alive any
+/// more.
+impl From<LockGuard> for crate::LockGuard {
+    fn from(mut guard: LockGuard) -> crate::LockGuard {
+        guard.stop_keep_alive();
+        guard.blocking.take().expect("it is there until the guard is gone")
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // Unless it was made a blocking one.
+        if let Some(blocking) = self.blocking.take() {
+            self.stop_keep_alive();
+            // A forked child has no pool, and nothing to release.
+            if blocking.tenure().is_ours() {
+                blocking.tenure().abandon();
+                leave_to_pool(blocking);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.blocking().fmt(f)
+    }
+}
+
+/// An unlock that is awaited.
+struct Leaving(Arc<Tenure>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

@@ -1,0 +1,222 @@
+//! The lock: a handle, as the blocking one is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::contention::{AsyncPatience, contend};
+use super::guard::LockGuard;
+use super::pool::leave_to_pool;
+use crate::error::Error;
+use crate::patience::Patience;
+
+/// A lock that any program on any machine with the same directory can take:
+/// [`linklock::Lock`](crate::Lock), but its methods are futures. See [the module](crate::tokio) for
+/// what they need, and what becomes of one that is dropped.
+///
+/// A handle, which holds nothing itself. Handles are independent of each other, clones too: give
+/// each task that contends a clone of its own. Locking a handle that holds the lock already is an
+/// error, for a task that waits for its own guard would wait for ever.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use linklock::tokio::Lock;
+///
+/// let lock = Lock::from(linklock::Lock::options(&path).lifetime(Duration::from_secs(60)).build()?);
+/// let tasks = [1, 2, 3].map(|_| {
+///     let lock = lock.clone();
+///     tokio::spawn(async move {
+///         let guard = lock.lock().await?;
+///         // ... one at a time ...
+///         guard.unlock().await
+///     })
+/// });
+/// for task in tasks {
+///     task.await.expect("it does not panic")?;
+/// }
+/// # Ok::<(), linklock::Error>(())
+/// # })?;
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Lock {
+    /// `None` only while it is dropped.
+    blocking: Option<Arc<crate::Lock>>,
+}
+
+impl Lock {
+    /// A lock with the default options. For others, make a [`linklock::Lock`](crate::Lock::options)
+    /// and convert it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`linklock::Lock::new`](crate::Lock::new).
+    pub fn new(path: impl Into<PathBuf>) -> Result<Lock, Error> {
+        crate::Lock::new(path).map(Lock::from)
+    }
+
+    /// Acquires the lock, and waits until it can be had, or for the default timeout if the options
+    /// have one.
+    ///
+    /// Whoever waits is woken when a process of this machine releases the lock, and polls for what
+    /// others do (see [`Options::polling`](crate::Options::polling)). If the lock's holder is
+    /// stale, it is succeeded, without waiting any longer.
+    ///
+    /// # If it is dropped
+    ///
+    /// The wait is called off, and nothing is left behind: see
+    /// [the module](crate::tokio#dropped-futures-guards-and-runtimes). Whoever locks again is the
+    /// last in line.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`];
+    /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed, or if the runtime shuts
+    /// down. In no case is anything left behind.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, or if it has to wait in one without I/O or timers.
+    pub async fn lock(&self) -> Result<LockGuard, Error> {
+        self.acquire(match self.as_blocking().timeout() {
+            Some(timeout) => Patience::For(timeout),
+            None => Patience::Endless,
+        })
+        .await
+    }
+
+    /// Acquires the lock if it can be had at once: by a few file operations.
+    ///
+    /// # If it is dropped
+    ///
+    /// As for [`lock`](Self::lock).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Held`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub async fn try_lock(&self) -> Result<LockGuard, Error> {
+        self.acquire(Patience::None).await
+    }
+
+    /// Acquires the lock if it can be had within `time`, counted from when a thread of the pool first
+    /// looks. Unlike a timeout around [`lock`](Self::lock) it says who is in the way.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use linklock::tokio::Lock;
+    ///
+    /// let lock = Lock::new(&path)?;
+    /// let guard = lock.lock().await?;
+    /// let error = lock.clone().try_lock_for(Duration::from_millis(50)).await.unwrap_err();
+    /// assert_eq!(error.holder().unwrap().pid(), std::process::id());
+    /// # Ok::<(), linklock::Error>(())
+    /// # })?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # If it is dropped
+    ///
+    /// As for [`lock`](Self::lock).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    ///
+    /// # Panics
+    ///
+    /// As for [`lock`](Self::lock).
+    pub async fn try_lock_for(&self, time: Duration) -> Result<LockGuard, Error> {
+        self.acquire(Patience::For(time)).await
+    }
+
+    /// Acquires the lock if it can be had before `deadline`.
+    ///
+    /// # If it is dropped
+    ///
+    /// As for [`lock`](Self::lock).
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_lock_for`](Self::try_lock_for).
+    ///
+    /// # Panics
+    ///
+    /// As for [`lock`](Self::lock).
+    pub async fn try_lock_until(&self, deadline: Instant) -> Result<LockGuard, Error> {
+        self.try_lock_for(deadline.saturating_duration_since(Instant::now())).await
+    }
+
+    async fn acquire(&self, patience: AsyncPatience) -> Result<LockGuard, Error> {
+        let lock = self.shared();
+        // What nobody has been given is held by nobody: whoever drops this may lock again.
+        let tenure = contend(lock, patience).await?;
+        Ok(LockGuard::from(lock.hold(tenure)))
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.as_blocking().path()
+    }
+
+    /// This handle, for all else that it can say and do. What takes file operations blocks, and should
+    /// run in the runtime's pool, for which a clone of the handle can be moved there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use linklock::State;
+    /// use linklock::tokio::Lock;
+    ///
+    /// let lock = Lock::new(&path)?;
+    /// assert_eq!(lock.as_blocking().timeout(), None);
+    /// let looks = lock.as_blocking().clone();
+    /// let state = tokio::task::spawn_blocking(move || looks.state()).await.expect("no panic")?;
+    /// assert_eq!(state, State::Unlocked);
+    /// # Ok::<(), linklock::Error>(())
+    /// # })?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    #[must_use]
+    pub fn as_blocking(&self) -> &crate::Lock {
+        self.shared()
+    }
+
+    fn shared(&self) -> &Arc<crate::Lock> {
+        self.blocking.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+/// The same handle: it holds what it held.
+impl From<crate::Lock> for Lock {
+    fn from(lock: crate::Lock) -> Lock {
+        Lock { blocking: Some(Arc::new(lock)) }
+    }
+}
+
+/// A handle of its own, with the same path and options, that holds nothing.
+impl Clone for Lock {
+    fn clone(&self) -> Lock {
+        Lock::from(self.as_blocking().clone())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nothing else of it takes a file operation.
+        if self.as_blocking().context.keep_claim {
+            leave_to_pool(self.blocking.take());
+        }
+    }
+}

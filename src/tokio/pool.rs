@@ -1,0 +1,58 @@
+//! The runtime's pool of threads for what blocks.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
+use crate::error::{Error, Operation};
+
+/// Does what blocks in a thread of the pool. If the future is dropped it is done all the same, unless
+/// it has not begun when the runtime shuts down; what it returns is dropped in the pool then.
+pub(super) async fn on_pool<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    match spawn_blocking(move || LeftToPool::new(work())).await {
+        Ok(done) => Ok(done.into_inner()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(cancelled) => Err(Error::io(Operation::UsePool, path)(io::Error::other(cancelled))),
+        },
+    }
+}
+
+/// Drops in the pool what blocks when it is dropped; here and now where there is no runtime, or one
+/// that shuts down. Never panics.
+pub(super) fn leave_to_pool<T: Send + 'static>(left: T) {
+    if let Ok(runtime) = Handle::try_current() {
+        // It panics where the system has no thread at all for the pool. What it was given is dropped
+        // by that, too.
+        let spawn = || runtime.spawn_blocking(move || drop(left));
+        let _ = catch_unwind(AssertUnwindSafe(spawn));
+    }
+}
+
+/// What blocks when it is dropped, so that this is [left to the pool](leave_to_pool).
+pub(super) struct LeftToPool<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> LeftToPool<T> {
+    pub(super) fn new(it: T) -> LeftToPool<T> {
+        LeftToPool(Some(it))
+    }
+
+    /// For whoever sees to it.
+    pub(super) fn into_inner(mut self) -> T {
+        self.0.take().expect("only this takes it")
+    }
+}
+
+impl<T: Send + 'static> Drop for LeftToPool<T> {
+    fn drop(&mut self) {
+        if let Some(left) = self.0.take() {
+            leave_to_pool(left);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Locks that a task keeps alive.
+
+use std::time::Duration;
+
+use linklock::Error;
+use linklock::tokio::{Lock, LockGuard};
+use tempfile::tempdir;
+
+use crate::common::{HOUR, names};
+use crate::{alone, in_company, in_time, lock, runtimes, threads, until};
+
+const LIFETIME: Duration = Duration::from_secs(1);
+
+async fn short(path: &std::path::Path) -> LockGuard {
+    let options = linklock::Lock::options(path).lifetime(LIFETIME);
+    Lock::from(options.build().unwrap()).lock().await.unwrap()
+}
+
+#[test]
+fn a_short_lease_lasts_for_several_lifetimes() {
+    let _company = in_company();
+    for runtime in runtimes() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        runtime.block_on(async {
+            let guard = short(&path).await;
+            let mut kept = guard.keep_alive();
+            let first = guard.expires_at();
+            let refreshed =
+                until("four lifetimes are over", || guard.expires_at() >= first + 4 * LIFETIME);
+            tokio::select! {
+                why = kept.lost() => panic!("lost: {why:?}"),
+                () = refreshed => {}
+            }
+            until("its lease runs", || !guard.remaining().is_zero()).await;
+            guard.verify().await.unwrap();
+            guard.unlock().await.unwrap();
+            assert!(in_time("the task ends", kept.lost()).await.is_none());
+            assert!(kept.lost().await.is_none(), "asked again");
+        });
+        assert!(names(dir.path()).is_empty());
+    }
+}
+
+#[test]
+fn a_loss_is_told_once_with_its_reason() {
+    let _company = in_company();
+    for runtime in runtimes() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        runtime.block_on(async {
+            let guard = short(&path).await;
+            let mut kept = guard.keep_alive();
+            assert!(linklock::Lock::new(&path).unwrap().break_if(|_| true).unwrap().is_some());
+            let heir = lock(&path).lock().await.unwrap();
+            let why = in_time("it is told", kept.lost()).await.expect("it is lost");
+            assert!(matches!(why, Error::Lost { .. }), "{why:?}");
+            assert_eq!(why.holder().unwrap().claim_path(), heir.claim_path());
+            assert!(kept.lost().await.is_none());
+            assert!(guard.unlock().await.is_err());
+            heir.unlock().await.unwrap();
+        });
+        assert!(names(dir.path()).is_empty());
+    }
+}
+
+/// Whoever gives it back, or asks for it anew, has not lost it: at whatever moment.
+#[test]
+fn what_is_given_back_is_not_lost() {
+    let _company = in_company();
+    for runtime in runtimes() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let options = linklock::Lock::options(&path).lifetime(Duration::from_millis(10));
+        let lock = Lock::from(options.build().unwrap());
+        runtime.block_on(async {
+            for round in 0..200 {
+                let guard = in_time("it is free", lock.lock()).await.unwrap();
+                let mut first = guard.keep_alive();
+                let mut kept = guard.keep_alive();
+                assert!(in_time("it is replaced", first.lost()).await.is_none());
+                tokio::time::sleep(Duration::from_micros(2900 + round * 5)).await; // about to refresh
+                if round % 2 == 0 {
+                    guard.unlock().await.unwrap();
+                } else {
+                    drop(guard);
+                }
+                assert!(in_time("the task ends", kept.lost()).await.is_none(), "round {round}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_lifetime_that_is_changed_is_kept_to() {
+    let _company = in_company();
+    for runtime in runtimes() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        runtime.block_on(async {
+            let options = linklock::Lock::options(&path).lifetime(HOUR);
+            let guard = Lock::from(options.build().unwrap()).lock().await.unwrap();
+            let mut kept = guard.keep_alive(); // the first time in twenty minutes
+            guard.refresh_for(LIFETIME).await.unwrap();
+            let first = guard.expires_at();
+            until("it is refreshed twice", || guard.expires_at() > first + LIFETIME / 2).await;
+            // A future that is dropped has changed the lifetime, too.
+            guard.refresh_for(HOUR).await.unwrap();
+            drop(guard.refresh_for(LIFETIME));
+            assert!(crate::dropped::polled(1, guard.refresh_for(LIFETIME)).await.is_none());
+            let before = guard.expires_at();
+            until("it is refreshed again", || guard.expires_at() != before).await;
+            guard.verify().await.unwrap();
+            drop(guard);
+            assert!(kept.lost().await.is_none());
+        });
+    }
+}
+
+/// A hundred locks are kept alive by no thread of their own.
+#[test]
+fn no_thread_is_spent() {
+    let _alone = alone();
+    for runtime in runtimes() {
+        let dir = tempdir().unwrap();
+        runtime.block_on(async {
+            let before = threads();
+            let mut guards = Vec::new();
+            for number in 0..100 {
+                let guard = short(&dir.path().join(format!("lock{number}"))).await;
+                drop(guard.keep_alive()); // which changes nothing
+                guards.push((guard.expires_at(), guard));
+            }
+            until("all are refreshed", || {
+                guards.iter().all(|(first, guard)| guard.expires_at() > *first + LIFETIME)
+            })
+            .await;
+            assert!(threads() <= before + 4, "{} threads, and {before} before", threads());
+        });
+        drop(runtime);
+        assert!(names(dir.path()).is_empty());
+    }
+}
