@@ -140,7 +140,29 @@ impl Claim {
     /// Touches the claim if no more than a third of its lease is left, so that a lock file never
     /// appears with a lease that is already over, however long the wait was.
     pub(crate) fn freshen(&mut self) -> Result<Kept, Error> {
-        if self.needs_no_touch_for().is_zero() { self.touch() } else { Ok(Kept::Yes) }
+        if self.needs_no_touch_for().is_zero() { self.renew() } else { Ok(Kept::Yes) }
+    }
+
+    /// Touches a claim that may have been used for long.
+    pub(crate) fn renew(&mut self) -> Result<Kept, Error> {
+        let is_old = self.context.server.is_old(self.context.now());
+        if is_old { self.touch_by_server() } else { self.touch() }
+    }
+
+    /// Touches the claim by the server's time, as the touch itself has it stamped on the file. What
+    /// was known of it is worth less and less, since two clocks are never alike.
+    pub(crate) fn touch_by_server(&mut self) -> Result<Kept, Error> {
+        let before = self.context.now();
+        if self.touch()? == Kept::Swept {
+            return Ok(Kept::Swept);
+        }
+        match self.context.find(&self.path)? {
+            Some(attr) if attr.id == self.id => {
+                self.context.server.set(attr.ctime, before, self.context.now());
+                self.touch() // by what is known now
+            }
+            _ => Ok(Kept::Swept),
+        }
     }
 
     /// For how long more than a third of its lease is left.

@@ -11,6 +11,9 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// Where time stamps of file systems end, this is too long.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
+/// For how long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
 /// For how long the holder may act, on this machine's own clock.
 ///
 /// It is counted from *before* the operation that began or extended it, so it never ends later
@@ -66,6 +69,11 @@ impl ServerClock {
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
         let sample = self.sample()?;
         sample.stamped.checked_add(now.saturating_sub(sample.before))
+    }
+
+    /// Whether it was asked for so long ago that it had better be asked for again.
+    pub(crate) fn is_old(&self, now: Duration) -> bool {
+        self.sample().is_none_or(|sample| now.saturating_sub(sample.after) >= GOOD_FOR)
     }
 
     fn sample(&self) -> Option<Sample> {

@@ -9,13 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::acquire::acquire;
-use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::handover::adopt;
 use crate::holder::{Holder, Obstacle, State};
-use crate::judge::{Sight, look, look_again};
+use crate::judge::{Sight, look};
 use crate::last_tenure::LastTenure;
 use crate::lease::check_lifetime;
 use crate::patience::Patience;
@@ -23,7 +22,6 @@ use crate::pause::{Blocking, Pauses, run};
 use crate::process::Life;
 use crate::report;
 use crate::shelf::Shelf;
-use crate::succession::{self, Ending};
 use crate::tenure::Tenure;
 
 /// A lock that any program on any machine with the same directory can take.
@@ -344,52 +342,6 @@ impl Lock {
     /// As for [`holder`](Self::holder).
     pub fn expiration(&self) -> Result<Option<SystemTime>, Error> {
         Ok(self.holder()?.map(|holder| holder.expires_at()))
-    }
-
-    /// Ends the tenure of whoever holds the lock, if `condition` says so, and says whose it was.
-    /// For administrators: to a lock whose lease runs the guarantee does not extend any more, since
-    /// its holder does not know.
-    ///
-    /// The condition is asked twice, and never about a file that is no lock. Exactly one of those
-    /// who break a lock at once succeeds, and none of them can break its successor's.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let path = dir.path().join("report.lock");
-    /// use std::time::Duration;
-    /// use linklock::{Life, Lock};
-    ///
-    /// let guard = Lock::new(&path)?.lock()?;
-    /// let unused = Duration::from_secs(600);
-    /// let broken = Lock::new(&path)?.break_if(|holder| holder.idle() > unused)?;
-    /// assert_eq!(broken, None);
-    /// # Ok::<(), linklock::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`holder`](Self::holder), and [`Error::Held`] if the file system does not permit it.
-    pub fn break_if(
-        &self,
-        mut condition: impl FnMut(&Holder) -> bool,
-    ) -> Result<Option<Holder>, Error> {
-        let mut claim = Claim::make(&self.context, self.lifetime)?;
-        let (over, holder) = match look(&self.context)? {
-            Sight::Held(held, holder) if condition(&holder) => (held, holder),
-            _ => return self.holder().map(|_| None),
-        };
-        let still = |_: &_, holder: &_| condition(holder);
-        match succession::end(&mut claim, &over, |_| look_again(&self.context, &over, still))? {
-            Ending::Ended => {
-                report::broken_on_request(&self.context, &holder);
-                Ok(Some(holder))
-            }
-            Ending::Gone | Ending::NotNow | Ending::Swept => Ok(None),
-            Ending::Forbidden(error) => {
-                let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
-                Err(Error::Held { path: self.path().into(), obstacle })
-            }
-        }
     }
 }
 

@@ -25,7 +25,7 @@ impl Shelf {
         let kept = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut claim) = kept.filter(is_good) {
             claim.lifetime = lifetime;
-            if claim.touch()? == Kept::Yes {
+            if claim.renew()? == Kept::Yes {
                 return Ok(claim);
             }
         }

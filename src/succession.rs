@@ -104,13 +104,14 @@ pub(crate) enum Sitting<'a> {
     Swept,
 }
 
-/// Touches the claim, takes the first seat that can be had, and looks again.
+/// Touches the claim, takes the first seat that can be had, and looks again. The touch shows what
+/// time it is on the server, and by that both others' seats and the lock are judged.
 pub(crate) fn sit_down<'a>(
     claim: &'a mut Claim,
     over: &'a Incarnation,
     look_again: impl FnOnce(&Claim) -> Result<Again, Error>,
 ) -> Result<Sitting<'a>, Error> {
-    if Safeguard::TouchBeforeSeat.stands() && claim.touch()? == Kept::Swept {
+    if Safeguard::TouchBeforeSeat.stands() && claim.touch_by_server()? == Kept::Swept {
         return Ok(Sitting::Swept);
     }
     let seat = match Seat::take(claim, &over.claim.nonce)? {

@@ -1,5 +1,5 @@
-//! Looking around a lock: what time it is for its leases, who waits for it, and what the dead have
-//! left, to be swept.
+//! What administrators do with a lock: see what time it is for its leases, break it, see who waits
+//! for it, and sweep what the dead have left.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -7,10 +7,12 @@ use std::time::SystemTime;
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation};
-use crate::holder::Holder;
-use crate::judge::{Sight, holder_by, is_abandoned, look};
+use crate::holder::{Holder, Obstacle};
+use crate::judge::{Sight, holder_by, is_abandoned, look, look_again};
 use crate::lock::Lock;
 use crate::names::Neighbour;
+use crate::report;
+use crate::succession::{self, Ending};
 use crate::sweep::{orphans, sweep};
 
 impl Lock {
@@ -34,6 +36,52 @@ impl Lock {
     pub fn server_time(&self) -> Result<SystemTime, Error> {
         drop(Claim::make(&self.context, self.lifetime())?);
         Ok(self.context.server_time())
+    }
+
+    /// Ends the tenure of whoever holds the lock, if `condition` says so, and says whose it was.
+    /// For administrators: to a lock whose lease runs the guarantee does not extend any more, since
+    /// its holder does not know.
+    ///
+    /// The condition is asked twice, and never about a file that is no lock. Exactly one of those
+    /// who break a lock at once succeeds, and none of them can break its successor's.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::time::Duration;
+    /// use linklock::{Life, Lock};
+    ///
+    /// let guard = Lock::new(&path)?.lock()?;
+    /// let unused = Duration::from_secs(600);
+    /// let broken = Lock::new(&path)?.break_if(|holder| holder.idle() > unused)?;
+    /// assert_eq!(broken, None);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`holder`](Self::holder), and [`Error::Held`] if the file system does not permit it.
+    pub fn break_if(
+        &self,
+        mut condition: impl FnMut(&Holder) -> bool,
+    ) -> Result<Option<Holder>, Error> {
+        let mut claim = Claim::make(&self.context, self.lifetime())?;
+        let (over, holder) = match look(&self.context)? {
+            Sight::Held(held, holder) if condition(&holder) => (held, holder),
+            _ => return self.holder().map(|_| None),
+        };
+        let still = |_: &_, holder: &_| condition(holder);
+        match succession::end(&mut claim, &over, |_| look_again(&self.context, &over, still))? {
+            Ending::Ended => {
+                report::broken_on_request(&self.context, &holder);
+                Ok(Some(holder))
+            }
+            Ending::Gone | Ending::NotNow | Ending::Swept => Ok(None),
+            Ending::Forbidden(error) => {
+                let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
+                Err(Error::Held { path: self.path().into(), obstacle })
+            }
+        }
     }
 
     /// Who waits for the lock, as far as their claims tell: the files of those that are alive, or

@@ -5,6 +5,7 @@ mod common;
 
 mod acquiring;
 mod breaking;
+mod clocks;
 mod errors;
 mod handover;
 mod holding;

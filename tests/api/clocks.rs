@@ -1,0 +1,62 @@
+//! A clock that does not go as the server's does: what is known of the server's time is asked for
+//! anew before it matters. The clock here takes an hour's wait for an hour, which the disk does not.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use linklock::{Error, Lock};
+use tempfile::tempdir;
+
+use crate::common::clock::ManualClock;
+use crate::common::{HOUR, beside};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_live_lock_is_safe_from_a_waiter_whose_clock_is_fast() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let guard = Lock::options(&path).lifetime(HOUR).build().unwrap().lock().unwrap();
+    // Its own claim needs no touch before the holder's lease is over, by its clock.
+    let waiter = Lock::options(&path).lifetime(HOUR * 3).clock(ManualClock::new());
+    let refused = waiter.build().unwrap().try_lock_for(HOUR + HOUR / 2);
+    assert!(matches!(refused, Err(Error::TimedOut { .. })), "{refused:?}");
+    guard.verify().unwrap();
+}
+
+#[test]
+fn a_waiters_claim_goes_by_the_servers_time_however_long_the_wait() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let guard = Lock::options(&path).lifetime(HOUR * 24).build().unwrap().lock().unwrap();
+    let clock = ManualClock::new();
+    let waiter = Lock::options(&path).lifetime(MINUTE * 10).clock(clock.clone()).build().unwrap();
+    let mut ahead = Duration::ZERO;
+    let refused = waiter.lock_while(|_| {
+        clock.advance(MINUTE);
+        let claims = beside(&path).into_iter().filter(|claim| claim != guard.claim_path());
+        for claim in claims {
+            let ends = fs::metadata(claim).unwrap().modified().unwrap();
+            ahead = ends.duration_since(SystemTime::now()).unwrap();
+        }
+        linklock::Clock::now(&*clock) < HOUR * 10
+    });
+    assert!(refused.unwrap_err().is_contention());
+    assert!(ahead > Duration::ZERO && ahead < MINUTE * 30, "{ahead:?}");
+}
+
+#[test]
+fn so_does_a_claim_that_is_kept() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let clock = ManualClock::new();
+    let options = Lock::options(&path).lifetime(HOUR).keep_claim(true).clock(clock.clone());
+    let lock = options.build().unwrap();
+    for _ in 0..20 {
+        let guard = lock.lock().unwrap();
+        let ahead = guard.expires_at().duration_since(SystemTime::now()).unwrap();
+        assert!(ahead < HOUR + MINUTE, "{ahead:?}");
+        guard.unlock().unwrap();
+        clock.advance(MINUTE * 30);
+    }
+}
