@@ -166,8 +166,7 @@
 //!
 //! # Features
 //!
-//! - `tokio`: the module `tokio`, with the lock for programs on tokio: its methods are futures, and
-//!   whoever waits holds no thread.
+//! - `tokio`: the lock for programs on tokio, in which nothing blocks: the module `tokio`.
 //! - `tracing`: reports what destructors and the keep-alive thread can't return as an error.
 //!
 //! [flufl.lock]: https://pypi.org/project/flufl.lock/
