@@ -53,17 +53,13 @@ fn another_is_excluded(test: &str, file: &std::path::Path) -> Option<bool> {
     let script =
         "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)";
     let mut python = Command::new("python3");
-    match python.arg("-c").arg(script).arg(file).output() {
-        Ok(output) => {
-            let refused = String::from_utf8_lossy(&output.stderr).contains("BlockingIOError");
-            assert!(refused != output.status.success(), "{output:?}");
-            Some(refused)
-        }
-        Err(_) => {
-            skip(test, "no python3");
-            None
-        }
-    }
+    let Ok(output) = python.arg("-c").arg(script).arg(file).output() else {
+        skip(test, "no python3");
+        return None;
+    };
+    let refused = String::from_utf8_lossy(&output.stderr).contains("BlockingIOError");
+    assert!(refused != output.status.success(), "{output:?}");
+    Some(refused)
 }
 
 #[test]
