@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linklock::mailbox::MailboxLock;
 use linklock::{Error, Obstacle};
@@ -213,6 +213,17 @@ fn a_wait_ends_in_time_and_says_what_was_in_the_way() {
     let said = error.to_string();
     assert!(said.contains("a dotlock of procmail or lockfile"), "{said}");
     assert!(said.contains("waited 20"), "{said}");
+}
+
+#[test]
+fn a_wait_may_be_given_its_end() {
+    let scene = Scene::new();
+    scene.dotlock_of("0", 0o444);
+    let lock = scene.lock();
+    let error = lock.try_lock_until(Instant::now() + Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+    fs::remove_file(&scene.dotlock).unwrap();
+    lock.try_lock_until(Instant::now()).unwrap().unlock().unwrap(); // it is free all the same
 }
 
 /// Programs that rewrite a mailbox put another file in its place, under a dotlock perhaps alone.

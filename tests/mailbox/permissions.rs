@@ -12,7 +12,7 @@ use tempfile::tempdir;
 
 use crate::common::clock::ManualClock;
 use crate::common::elsewhere::{ORDINARY, arrived, go_as_ordinary_user, is_root};
-use crate::common::{HOUR, names};
+use crate::common::{HOUR, lock_like_flufl, long_ago, names};
 use crate::scene::make_file;
 
 const MAIL: u32 = 8; // base-passwd, on Debian
@@ -92,6 +92,31 @@ fn in_a_sticky_spool_anothers_stale_dotlock_stays_and_that_is_said() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(names(&spool), ["joe", "joe.lock"], "and no claims or seats");
+}
+
+#[test]
+fn in_a_sticky_spool_anothers_lock_whose_lease_is_over_stays_and_that_is_said() {
+    let Some(spool) = arrived() else {
+        let dir = tempdir().unwrap();
+        prepare(dir.path(), 0o1777, ORDINARY, 0o660);
+        lock_like_flufl(&dir.path().join("joe.lock"), long_ago());
+        let test = "permissions::in_a_sticky_spool_anothers_lock_whose_lease_is_over_stays_and_that_is_said";
+        return go_as_ordinary_user(test, dir.path());
+    };
+    let before = names(&spool);
+    let error = lock(&spool).try_lock_for(HOUR).unwrap_err();
+    match &error {
+        Error::TimedOut { obstacle, .. } => match &**obstacle {
+            Obstacle::CannotBreak(holder, _) => assert_eq!(holder.host(), "elsewhere"),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+    let said = error.to_string();
+    for part in ["may not be broken", "only root, the owner of", "mode 1777"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(names(&spool), before);
 }
 
 #[test]
