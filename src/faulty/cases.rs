@@ -1,0 +1,198 @@
+//! What fails in a way of its own.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use super::fault::{Fault, Op, Quirk, When};
+use super::scene::{LIFETIME, PEER, SLOP, Scene, US, truth};
+use crate::error::{Error, Operation};
+use crate::fs::Mount;
+use crate::holder::Obstacle;
+use crate::succession::{Caught, catch};
+
+const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
+const SECOND: Duration = Duration::from_secs(1);
+
+fn once(op: Op, errno: i32, executed: bool) -> Option<Fault> {
+    Some(Fault { op, errno, when: When::At(0), executed })
+}
+
+/// However the file system says it.
+#[test]
+fn where_there_are_no_hard_links_that_is_said() {
+    for mount in ALL {
+        for errno in [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK] {
+            let scene = Scene::new(mount);
+            let lock = scene.lock_of(US);
+            scene.fs.arm(once(Op::Link, errno, false));
+            let error = lock.lock().unwrap_err();
+            assert!(matches!(error, Error::NoHardLinks { .. }), "{mount:?}, {errno}: {error:?}");
+            assert!(scene.files().is_empty(), "{mount:?}, {errno}: {:?}", scene.files());
+        }
+    }
+}
+
+#[test]
+fn whoever_has_the_lock_has_it_though_an_error_was_reported() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = scene.lock_of(US);
+        scene.fs.arm(once(Op::Link, libc::EIO, true));
+        lock.lock().unwrap().unlock().unwrap();
+    }
+}
+
+/// Where it is not known how requests are executed, success is not believed either.
+#[test]
+fn whoever_has_not_the_lock_has_not_though_success_was_reported() {
+    let scene = Scene::quirky(Mount::Other, Quirk::TakenIsDone);
+    let holder = scene.lock_of(PEER).lock().unwrap();
+    let error = scene.lock_of(US).try_lock().unwrap_err();
+    assert_eq!(error.holder().unwrap().claim_path(), holder.claim_path());
+    holder.unlock().unwrap();
+    scene.lock_of(US).try_lock().unwrap().unlock().unwrap();
+}
+
+/// What can't be seen to be a hard link is none, unless it is known who says so.
+#[test]
+fn a_link_that_does_not_count_is_no_hard_link() {
+    let scene = Scene::quirky(Mount::Other, Quirk::CountsNoLinks);
+    let error = scene.lock_of(US).lock().unwrap_err();
+    assert!(matches!(error, Error::NoHardLinks { .. }), "{error:?}");
+    assert!(scene.files().is_empty(), "{:?}", scene.files());
+}
+
+/// A claim is touched when little of its lease is left. Whoever gets the lock before that does not
+/// begin with what is left.
+#[test]
+fn whoever_has_waited_has_a_whole_lease() {
+    let scene = Scene::new(Mount::Nfs);
+    let mut holder = Some(scene.lock_of(PEER).lock().unwrap());
+    let guard = scene.lock_of(US).lock_while(|_| {
+        scene.pass(LIFETIME / 2);
+        drop(holder.take());
+        true
+    });
+    let left = guard.unwrap().remaining();
+    assert!(left > LIFETIME * 7 / 8, "{left:?}");
+}
+
+/// What was written before it was known would end at once, by the server's new time.
+#[test]
+fn a_lease_is_prolonged_by_a_date_that_was_set_forward() {
+    let scene = Scene::new(Mount::Nfs);
+    let guard = scene.lock_of(US).lock().unwrap();
+    let hour = Duration::from_secs(3600);
+    *scene.server.ahead.lock().unwrap() = hour;
+    guard.refresh().unwrap();
+    let ends = scene.lease_end(guard.claim_path()).unwrap();
+    let left = ends.duration_since(scene.server_time() + hour).unwrap();
+    assert!(left >= LIFETIME && left < LIFETIME + SECOND, "{left:?}");
+}
+
+/// Nobody has taken it: only the claim was removed, as whoever cleans up might.
+#[test]
+fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let guard = scene.lock_of(US).lock().unwrap();
+        scene.pass(LIFETIME + SLOP + SECOND);
+        fs::remove_file(guard.claim_path()).unwrap();
+        guard.refresh().unwrap();
+        assert!(truth(guard.claim_path()).is_some(), "{mount:?}");
+        scene.pass(LIFETIME + SECOND);
+        fs::remove_file(guard.claim_path()).unwrap();
+        guard.unlock().unwrap();
+        assert!(scene.files().is_empty(), "{mount:?}: {:?}", scene.files());
+    }
+}
+
+/// To break a lock that may not be broken, or that just could not be.
+#[test]
+fn only_what_is_forbidden_is_said_to_be() {
+    for (errno, is_forbidden) in [
+        (libc::EPERM, true),
+        (libc::EACCES, true),
+        (libc::EROFS, true),
+        (libc::EIO, false),
+        (libc::ENOSPC, false),
+    ] {
+        let scene = Scene::new(Mount::Nfs);
+        scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
+        scene.pass(LIFETIME + SLOP + SECOND);
+        let lock = scene.lock_of(US);
+        scene.fs.arm(once(Op::Rename, errno, false));
+        match lock.try_lock().unwrap_err() {
+            Error::Held { obstacle, .. } => {
+                assert!(is_forbidden && matches!(*obstacle, Obstacle::CannotBreak(..)));
+            }
+            Error::Io { operation: Operation::Rename, .. } => assert!(!is_forbidden, "{errno}"),
+            other => panic!("{errno}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_caught_by_mistake_is_given_back() {
+    let scene = Scene::new(Mount::Nfs);
+    let holder = scene.lock_of(PEER).lock().unwrap();
+    let before = scene.files();
+    let lock = scene.lock_of(US);
+    let aside = scene.path().with_file_name("lock|aside|x0000000000000001|1");
+    let caught = catch(&lock.context, &scene.path(), aside, |_| false).unwrap();
+    assert_eq!(caught, Caught::Another);
+    assert_eq!(scene.files(), before);
+    holder.verify().unwrap();
+}
+
+#[test]
+fn what_was_caught_by_mistake_is_not_put_in_the_place_of_a_third() {
+    let scene = Scene::new(Mount::Nfs);
+    let caught = scene.lock_of(PEER).lock().unwrap();
+    let lock = scene.lock_of(US);
+    let aside = scene.path().with_file_name("lock|aside|x0000000000000001|1");
+    let mut third = None;
+    let end = catch(&lock.context, &scene.path(), aside.clone(), |_| {
+        third = Some(scene.lock_of(PEER + 100).lock().unwrap());
+        false
+    });
+    assert_eq!(end.unwrap(), Caught::Another);
+    assert!(!aside.exists());
+    third.unwrap().unlock().unwrap();
+    assert!(caught.unlock().unwrap_err().is_lost());
+}
+
+/// It is another's, who may be holding it: it must not be lost besides.
+#[test]
+fn what_cannot_be_given_back_is_kept() {
+    let scene = Scene::new(Mount::Nfs);
+    let holder = scene.lock_of(PEER).lock().unwrap();
+    let lock = scene.lock_of(US);
+    let aside = scene.path().with_file_name("lock|aside|x0000000000000001|1");
+    scene.fs.arm(once(Op::Link, libc::EIO, false));
+    let error = catch(&lock.context, &scene.path(), aside.clone(), |_| false).unwrap_err();
+    assert!(matches!(error, Error::Io { operation: Operation::Link, .. }), "{error:?}");
+    assert_eq!(truth(&aside), truth(holder.claim_path()));
+    fs::rename(&aside, scene.path()).unwrap();
+    holder.unlock().unwrap();
+}
+
+/// A seat that is said to be taken, and in which nobody is, over and over.
+#[test]
+fn whoever_never_finds_its_seat_gives_up() {
+    let scene = Scene::new(Mount::Nfs);
+    scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
+    scene.pass(LIFETIME + SLOP + SECOND);
+    let lock = scene.lock_of(US);
+    lock.context.has_swept.store(true, std::sync::atomic::Ordering::Relaxed);
+    scene.fs.arm(Some(Fault {
+        op: Op::Link,
+        errno: libc::EEXIST,
+        when: When::From(0),
+        executed: false,
+    }));
+    let error = lock.try_lock().unwrap_err();
+    assert!(!scene.fs.gave_up());
+    assert!(matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound));
+}
