@@ -5,10 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use super::fault::{Fault, Op, Quirk, When};
-use super::scene::{LIFETIME, PEER, SLOP, Scene, US, truth};
+use super::scene::{LIFETIME, NEIGHBOUR, PEER, POLL, SLOP, Scene, US, truth};
+use crate::claim::Claim;
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::Obstacle;
+use crate::judge::is_lock_file;
 use crate::succession::{Caught, catch};
 
 const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
@@ -195,4 +197,111 @@ fn whoever_never_finds_its_seat_gives_up() {
     let error = lock.try_lock().unwrap_err();
     assert!(!scene.fs.gave_up());
     assert!(matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound));
+}
+
+/// Somebody may have removed it before it had any content.
+#[test]
+fn a_claim_that_went_while_it_was_made_is_made_anew() {
+    let scene = Scene::new(Mount::Nfs);
+    let lock = scene.lock_of(US);
+    scene.fs.arm(once(Op::Create, libc::ESTALE, false));
+    lock.lock().unwrap().unlock().unwrap();
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
+    for errno in [libc::EACCES, libc::EPERM, libc::ESTALE] {
+        let scene = Scene::new(Mount::Nfs);
+        let _holder = scene.lock_of(PEER).lock().unwrap();
+        let lock = scene.lock_of(US);
+        let when = When::From(0);
+        scene.fs.arm(Some(Fault { op: Op::Read, errno, when, executed: false }));
+        match lock.try_lock().unwrap_err() {
+            Error::Held { obstacle, .. } => {
+                assert!(matches!(*obstacle, Obstacle::Unreadable(_)), "{obstacle:?}");
+            }
+            other => panic!("{errno}: {other:?}"),
+        }
+    }
+}
+
+/// In whole microseconds, which every server keeps, and never before the lease is over.
+#[test]
+fn what_a_claim_says_is_never_less_than_its_lease() {
+    let scene = Scene::new(Mount::Nfs);
+    let mut claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
+    for _ in 0..5_000 {
+        scene.pass(Duration::from_nanos(1));
+        claim.touch().unwrap();
+        let (says, ends) = (claim.expires_at(), scene.server_time() + LIFETIME);
+        assert!(says >= ends && says < ends + Duration::from_millis(2), "{says:?}, {ends:?}");
+        let since_epoch = says.duration_since(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(since_epoch.subsec_nanos() % 1000, 0);
+    }
+}
+
+#[test]
+fn a_forfeited_seat_is_passed_over_in_its_own_succession() {
+    let scene = Scene::new(Mount::Nfs);
+    let context = &scene.lock_of(US).context;
+    let mut claim = Claim::make(context, LIFETIME).unwrap();
+    let other = Claim::make(context, LIFETIME).unwrap().name.nonce.clone();
+    let nonce = claim.name.nonce.clone();
+    assert_eq!(claim.first_seat(&nonce), 0);
+    claim.forfeited = Some((nonce.clone(), 3));
+    assert_eq!(claim.first_seat(&nonce), 4);
+    assert_eq!(claim.first_seat(&other), 0);
+}
+
+#[test]
+fn a_lock_file_without_its_claim_is_its_claims_still() {
+    let scene = Scene::new(Mount::Nfs);
+    let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
+    assert!(!is_lock_file(&claim).unwrap());
+    fs::hard_link(&claim.path, scene.path()).unwrap();
+    assert!(is_lock_file(&claim).unwrap());
+    fs::remove_file(&claim.path).unwrap();
+    assert!(is_lock_file(&claim).unwrap());
+    fs::write(scene.path(), "its inode, and not its content").unwrap();
+    assert!(!is_lock_file(&claim).unwrap());
+}
+
+/// The rest that is given to a dead holder's last request is not its successor's.
+#[test]
+fn each_of_the_dead_is_given_its_own_rest() {
+    let scene = Scene::new(Mount::Nfs);
+    scene.die(NEIGHBOUR, scene.lock_of(NEIGHBOUR).lock().unwrap());
+    let begun = scene.server_time();
+    let waited = || scene.server_time().duration_since(begun).unwrap();
+    let mut second = None;
+    let guard = scene.lock_of(US).lock_while(|_| {
+        if second.is_none() && waited() > SLOP / 2 {
+            let next = scene.lock_of(NEIGHBOUR + 1);
+            assert!(next.break_if(|_| true).unwrap().is_some());
+            scene.die(NEIGHBOUR + 1, next.lock().unwrap());
+            second = Some(waited());
+        }
+        true
+    });
+    let rested = waited() - second.unwrap();
+    assert!(rested >= SLOP && rested < SLOP + 2 * POLL, "{rested:?}");
+    drop(guard);
+}
+
+/// Where nothing is ever under way, its seat is as good as empty.
+#[test]
+fn a_breaker_that_died_in_its_seat_is_passed_over_at_once() {
+    for (mount, is_passed) in [(Mount::Local, true), (Mount::Nfs, false)] {
+        let scene = Scene::new(mount);
+        let guard = scene.lock_of(PEER).lock().unwrap();
+        let seat = guard.claim_path().to_string_lossy().rsplit_once('|').unwrap().1.to_owned();
+        let seat = scene.path().with_file_name(format!("lock|break|{seat}|0"));
+        scene.die(PEER, guard);
+        scene.pass(LIFETIME + SLOP + SECOND);
+        let claim = Claim::make(&scene.lock_of(NEIGHBOUR).context, LIFETIME).unwrap();
+        fs::hard_link(&claim.path, seat).unwrap();
+        scene.kill(NEIGHBOUR);
+        drop(claim); // as the memory of the dead goes
+        assert_eq!(scene.lock_of(US).try_lock().is_ok(), is_passed, "{mount:?}");
+    }
 }

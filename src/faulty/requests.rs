@@ -1,7 +1,7 @@
 //! How much is asked for when nothing fails: a file server has others to answer, too.
 
 use super::fault::Op;
-use super::scene::{Scene, US};
+use super::scene::{LIFETIME, PEER, POLL, SLOP, Scene, US};
 use crate::fs::Mount;
 use crate::lock::Lock;
 
@@ -64,5 +64,25 @@ fn to_refresh_and_to_verify() {
         scene.fs.arm(None);
         guard.verify().unwrap();
         assert_asked(&scene, &[(Op::Stat, 1)]);
+    }
+}
+
+/// One look a second, the content once, and the claim kept fresh.
+#[test]
+fn to_wait() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = used(&scene);
+        scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
+        scene.fs.arm(None);
+        let begun = scene.server_time();
+        let _guard = lock.lock().unwrap();
+        let waited = scene.server_time().duration_since(begun).unwrap();
+        assert!(waited > LIFETIME + SLOP && waited < LIFETIME + SLOP + 2 * POLL, "{waited:?}");
+        let counts = [Op::Stat, Op::Read, Op::Touch].map(|op| scene.fs.count(op));
+        // To end a tenure takes some more.
+        assert!((20..50).contains(&counts[0]), "{mount:?}, looks: {counts:?}");
+        assert!((1..=4).contains(&counts[1]), "{mount:?}, reads: {counts:?}");
+        assert!((2..=4).contains(&counts[2]), "{mount:?}, touches: {counts:?}");
     }
 }

@@ -129,9 +129,14 @@ impl Scene {
         self.clock.sleep(time);
     }
 
+    /// Lets a process die.
+    pub(super) fn kill(&self, pid: u32) {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+    }
+
     /// Lets the process that has this guard die with it.
     pub(super) fn die(&self, pid: u32, guard: LockGuard) {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        self.kill(pid);
         drop(guard); // as in a forked child: the memory goes, and nothing is released
     }
 
