@@ -123,3 +123,27 @@ fn unconnected() -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     socket(AddressFamily::Unix, SockType::Stream, flags, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn turns_are_counted_from_one_to_the_next() {
+        let queue = 0x1234_5678_9ABC_0000 | u64::from(process_id());
+        let Some(Place::Head(mut turn)) = Place::join(queue) else { panic!("it is in use") };
+        let behind = [(); 3].map(|()| match Place::join(queue) {
+            Some(Place::Behind(behind)) => behind,
+            other => panic!("{other:?}"),
+        });
+        for (row, next) in (1..).zip(behind) {
+            assert!(matches!(next.wait(Duration::ZERO), Word::None));
+            drop(turn);
+            let Word::Turn(passed) = next.wait(LIMIT) else { panic!("it was not passed on") };
+            assert_eq!(passed.row, row);
+            turn = passed;
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::fault::{Fault, Op, Quirk, When};
@@ -11,7 +12,9 @@ use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::Obstacle;
 use crate::judge::is_lock_file;
+use crate::keeper::Leased;
 use crate::succession::{Caught, catch};
+use crate::tenure::Tenure;
 
 const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
 const SECOND: Duration = Duration::from_secs(1);
@@ -304,4 +307,87 @@ fn a_breaker_that_died_in_its_seat_is_passed_over_at_once() {
         drop(claim); // as the memory of the dead goes
         assert_eq!(scene.lock_of(US).try_lock().is_ok(), is_passed, "{mount:?}");
     }
+}
+
+/// Another may have drawn it, or we ourselves: which an NFS client sees only once it has asked.
+#[test]
+fn a_number_that_is_gone_is_looked_for_anew() {
+    let scene = Scene::new(Mount::Nfs);
+    let lock = scene.fenced_lock_of(US);
+    lock.lock().unwrap().unlock().unwrap();
+    scene.fs.arm(once(Op::Rename, libc::ENOENT, true));
+    let guard = lock.lock().unwrap();
+    assert_eq!(guard.token(), Some(3));
+    assert_eq!([Op::List, Op::Stat].map(|op| scene.fs.count(op)), [2, 2]);
+}
+
+#[test]
+fn the_first_number_is_drawn_though_its_draft_is_gone() {
+    for (op, executed) in [(Op::Rename, true), (Op::Rename, false), (Op::MakeDir, false)] {
+        let scene = Scene::new(Mount::Nfs);
+        let lock = scene.fenced_lock_of(US);
+        scene.fs.arm(once(op, libc::ENOENT, executed));
+        assert_eq!(lock.lock().unwrap().token(), Some(1), "{op:?}");
+    }
+}
+
+#[test]
+fn a_number_that_is_always_gone_is_looked_for_in_a_second_and_no_more() {
+    for (errno, is_tried_again) in [(libc::ENOENT, true), (libc::EIO, false)] {
+        let scene = Scene::new(Mount::Local);
+        let lock = scene.fenced_lock_of(US);
+        lock.lock().unwrap().unlock().unwrap();
+        scene.fs.arm(Some(Fault { op: Op::Rename, errno, when: When::From(0), executed: false }));
+        let begun = scene.server_time();
+        let error = lock.lock().unwrap_err();
+        assert!(matches!(error, Error::Io { operation: Operation::Rename, .. }), "{error:?}");
+        let took = scene.server_time().duration_since(begun).unwrap();
+        let is_a_second = took >= SECOND && took < SECOND * 11 / 10;
+        assert!(if is_tried_again { is_a_second } else { took.is_zero() }, "{errno}: {took:?}");
+    }
+}
+
+/// The client had hold of a file that has gone: its name may lead to another.
+#[test]
+fn what_is_stale_is_asked_for_again() {
+    let scene = Scene::new(Mount::Nfs);
+    let guard = scene.lock_of(US).lock().unwrap();
+    for op in [Op::Stat, Op::Touch] {
+        scene.fs.arm(once(op, libc::ESTALE, false));
+        guard.refresh().unwrap();
+    }
+    scene.fs.arm(Some(Fault {
+        op: Op::Stat,
+        errno: libc::ESTALE,
+        when: When::From(0),
+        executed: false,
+    }));
+    let begun = scene.server_time();
+    let error = guard.verify().unwrap_err();
+    assert!(matches!(error, Error::Io { operation: Operation::Stat, .. }), "{error:?}");
+    // Once at once, and then ever more rarely.
+    let took = scene.server_time().duration_since(begun).unwrap();
+    assert!(took > Duration::from_millis(200) && took < Duration::from_millis(300), "{took:?}");
+}
+
+/// A request that is executed late, or twice, must not find in use what another has.
+#[test]
+fn what_is_put_aside_has_a_name_of_its_own_each_time() {
+    let scene = Scene::new(Mount::Nfs);
+    let context = &scene.lock_of(US).context;
+    let numbers = [(); 8].map(|()| context.random_number());
+    assert!(numbers.iter().enumerate().all(|(at, number)| !numbers[..at].contains(number)));
+}
+
+#[test]
+fn a_keeper_is_told_what_it_must_know_of_a_tenure() {
+    let scene = Scene::new(Mount::Local);
+    let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
+    let dev = fs::metadata(&claim.path).unwrap().dev();
+    let tenure = Tenure::begin(claim);
+    let leased: &dyn Leased = &tenure;
+    assert_eq!((leased.path(), leased.dev()), (&*scene.path(), dev));
+    assert_eq!((leased.remaining(), leased.overdue()), (LIFETIME, Duration::ZERO));
+    scene.pass(LIFETIME + SECOND);
+    assert_eq!((leased.remaining(), leased.overdue()), (Duration::ZERO, SECOND));
 }

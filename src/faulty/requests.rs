@@ -67,6 +67,20 @@ fn to_refresh_and_to_verify() {
     }
 }
 
+#[test]
+fn for_a_token() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = scene.fenced_lock_of(US);
+        lock.lock().unwrap().unlock().unwrap();
+        scene.fs.arm(None);
+        let _guard = lock.lock().unwrap();
+        assert_eq!([Op::List, Op::Rename, Op::Unlink].map(|op| scene.fs.count(op)), [1, 1, 0]);
+        let looks = if mount == Mount::Other { 3 } else { 1 };
+        assert_eq!(scene.fs.count(Op::Stat), looks, "{mount:?}");
+    }
+}
+
 /// One look a second, the content once, and the claim kept fresh.
 #[test]
 fn to_wait() {
