@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_field_too_many_or_none_in_one_is_nothing() {
+    fn what_has_other_fields_is_nothing() {
         let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host")).unwrap();
         for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
             assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");
@@ -393,6 +393,9 @@ mod tests {
             for entry in [less, &format!("{less}|")] {
                 assert_eq!(names.parse_neighbour(OsStr::new(entry)), None, "{entry}");
             }
+        }
+        for no_name in ["lock|ho/st|1|x2", "lock|ho\0st|1|x2"] {
+            assert_eq!(names.parse_neighbour(OsStr::new(no_name)), None, "{no_name:?}");
         }
     }
 
