@@ -76,6 +76,6 @@ mod tests {
         }
         assert_eq!(asked, 10);
         courtesy.released(ms(2000));
-        assert!(!courtesy.is_due(ms(2005)), "a waiter has had the time to wake up");
+        assert!(!courtesy.is_due(ms(2001)), "a waiter has had the time to wake up");
     }
 }

@@ -184,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn only_dovecot_says_on_which_host_it_is() {
+        for (content, pid, host) in [
+            (&b"4711:mail"[..], Some(4711), Some(OsStr::new("mail"))),
+            (b"4711\n", Some(4711), None),
+            (b"0\n", None, None),
+            (b"", None, None),
+        ] {
+            let kind = DotlockKind::parse(content, 0o600).unwrap();
+            assert_eq!((kind.pid(), kind.host()), (pid, host), "{content:?}");
+        }
+    }
+
+    #[test]
     fn what_no_program_writes_is_no_dotlock() {
         for content in [
             &b"save me"[..],

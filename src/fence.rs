@@ -114,15 +114,19 @@ fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
 /// from success.
 fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
     let draft = context.names.fence_draft(tenure, context.random_number());
-    let drafted = context.until_fresh(|| context.fs.make_dir(&draft, FIRST));
-    let drafted = drafted.map_err(Error::io(Operation::Create, &draft));
-    let made = drafted.and_then(|()| match context.fs.rename(&draft, dir) {
-        Ok(()) => Ok(Put::Here),
-        Err(error) if is_taken(&error) => Ok(Put::ByAnother),
-        // The first of two replies was lost, or a sweeper was quick.
-        Err(error) if is_gone(&error) => Ok(Put::Gone(Error::io(Operation::Rename, dir)(error))),
-        Err(error) => Err(Error::io(Operation::Rename, dir)(error)),
-    });
+    let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
+    let made = match context.until_fresh(|| context.fs.make_dir(&draft, FIRST)) {
+        Ok(()) => match context.fs.rename(&draft, dir) {
+            Ok(()) => Ok(Put::Here),
+            Err(error) if is_taken(&error) => Ok(Put::ByAnother),
+            // The first of two replies was lost, or a sweeper was quick.
+            Err(error) if is_gone(&error) => gone(Operation::Rename, dir, error),
+            Err(error) => Err(Error::io(Operation::Rename, dir)(error)),
+        },
+        // A sweeper was quicker still.
+        Err(error) if is_gone(&error) => gone(Operation::Create, &draft, error),
+        Err(error) => Err(Error::io(Operation::Create, &draft)(error)),
+    };
     if !matches!(made, Ok(Put::Here)) {
         if let Err(error) = discard(context, &draft) {
             report::left_behind(context, &draft, &error);

@@ -244,3 +244,38 @@ pub enum StalePolicy {
     /// Never: a lock that its holder does not release stays.
     Never,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that has refreshed its lock at 100 s, for 15 s, as it was seen at that time.
+    fn seen_at(seconds: u64) -> Holder {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Holder {
+            host: "host".into(),
+            pid: 1,
+            claim: "/shared/lock|host|1|x0".into(),
+            format: Format::Linklock,
+            life: Life::Unknown,
+            expires_at: at(115),
+            refreshed_at: at(100),
+            server_time: at(seconds),
+        }
+    }
+
+    #[test]
+    fn a_holder_is_as_it_was_seen() {
+        for (at, idle, remaining, overdue, is_expired) in [
+            (90, 0, 25, 0, false), // the server's clock was set back
+            (104, 4, 11, 0, false),
+            (115, 15, 0, 0, false),
+            (117, 17, 0, 2, true),
+        ] {
+            let holder = seen_at(at);
+            let seconds = [holder.idle(), holder.remaining(), holder.overdue()];
+            assert_eq!(seconds.map(|time| time.as_secs()), [idle, remaining, overdue], "{at}");
+            assert_eq!(holder.is_expired(), is_expired, "{at}");
+        }
+    }
+}

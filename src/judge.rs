@@ -298,3 +298,25 @@ pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
     let (_, content) = context.fs.read(path, CONTENT_MAX).ok()?;
     context.names.parse_content(&content)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Names;
+    use crate::process::Process;
+
+    #[test]
+    fn neither_an_inode_number_nor_a_name_alone_tells_a_tenure() {
+        let names = Names::new(Path::new("/shared/lock"), '|', "host".as_ref()).unwrap();
+        let claim = |random| names.new_claim(random, &Process { pid: 1, proof: None });
+        let tenure = |ino, random, seconds| Incarnation {
+            id: FileId { dev: 1, ino },
+            claim: claim(random),
+            expires_at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        };
+        let this = tenure(1, 1, 1);
+        assert!(this.is(&tenure(1, 1, 2)), "refreshed");
+        assert!(!this.is(&tenure(1, 2, 1)), "its inode number is used again");
+        assert!(!this.is(&tenure(2, 1, 1)), "its content was copied");
+    }
+}

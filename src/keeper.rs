@@ -198,3 +198,80 @@ impl Keeper {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// A lock that can't be refreshed for the time being.
+    struct Troubled {
+        dev: u64,
+        lifetime: Duration,
+        clock: Arc<dyn Clock>,
+    }
+
+    impl Leased for Troubled {
+        fn refresh(&self) -> Result<(), Error> {
+            let trouble = io::Error::from_raw_os_error(libc::EIO);
+            Err(Error::io(crate::error::Operation::Touch, self.path())(trouble))
+        }
+
+        fn remaining(&self) -> Duration {
+            self.lifetime
+        }
+
+        fn overdue(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn lifetime(&self) -> Duration {
+            self.lifetime
+        }
+
+        fn path(&self) -> &Path {
+            Path::new("/shared/lock")
+        }
+
+        fn dev(&self) -> u64 {
+            self.dev
+        }
+
+        fn clock(&self) -> &Arc<dyn Clock> {
+            &self.clock
+        }
+    }
+
+    fn keep(lock: Troubled) -> (Arc<Troubled>, KeepAlive) {
+        let lock = Arc::new(lock);
+        let kept = KeepAlive::start(&lock, Box::new(|error| panic!("{error}"))).unwrap();
+        (lock, kept)
+    }
+
+    #[test]
+    fn all_locks_on_one_file_system_have_one_keeper() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let lifetime = Duration::from_secs(36_000);
+        let on = |dev| keep(Troubled { dev, lifetime, clock: clock.clone() });
+        let (one, another, elsewhere) = (on(1), on(1), on(2));
+        assert!(Arc::ptr_eq(&one.1.keeper, &another.1.keeper));
+        assert!(!Arc::ptr_eq(&one.1.keeper, &elsewhere.1.keeper));
+    }
+
+    /// In a second, but several times in the lease.
+    #[test]
+    fn a_refresh_that_failed_is_tried_again_soon() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        for (lifetime, pause) in [(36_000, Duration::from_secs(1)), (2, Duration::from_millis(200))]
+        {
+            let lifetime = Duration::from_secs(lifetime);
+            let (lock, kept) = keep(Troubled { dev: 3, lifetime, clock: clock.clone() });
+            let before = clock.now();
+            kept.keeper.refresh(kept.number, &*lock);
+            let due = super::lock(&kept.keeper.wards).all[&kept.number].upkeep.due;
+            assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
+        }
+    }
+}

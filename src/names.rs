@@ -383,6 +383,25 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn what_has_other_fields_is_nothing() {
+        let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host")).unwrap();
+        for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
+            assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");
+            for more in ["|", "|3", "||", "|host|1|x2"] {
+                let entry = format!("{is_own}{more}");
+                assert_eq!(names.parse_neighbour(OsStr::new(&entry)), None, "{entry}");
+            }
+            let (less, _) = is_own.rsplit_once('|').unwrap();
+            for entry in [less, &format!("{less}|")] {
+                assert_eq!(names.parse_neighbour(OsStr::new(entry)), None, "{entry}");
+            }
+        }
+        for no_name in ["lock|ho/st|1|x2", "lock|ho\0st|1|x2"] {
+            assert_eq!(names.parse_neighbour(OsStr::new(no_name)), None, "{no_name:?}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

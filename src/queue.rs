@@ -161,3 +161,30 @@ fn unconnected() -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     socket(AddressFamily::Unix, SockType::Stream, flags, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn turns_are_counted_from_one_to_the_next() {
+        let queue = 0x1234_5678_9ABC_0000 | u64::from(process_id());
+        let Some(Place::Head(mut turn)) = Place::join(queue) else { panic!("it is in use") };
+        let behind = [(); 3].map(|()| match Place::join(queue) {
+            Some(Place::Behind(behind)) => behind,
+            other => panic!("{other:?}"),
+        });
+        for (row, mut next) in (1..).zip(behind) {
+            assert!(matches!(next.word(), Word::None));
+            drop(turn);
+            assert!(next.ear().listen(LIMIT), "nothing is to be heard");
+            let Word::Turn(passed) = next.word() else { panic!("it was not passed on") };
+            assert_eq!(passed.row, row);
+            turn = passed;
+        }
+    }
+}

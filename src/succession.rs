@@ -160,7 +160,7 @@ impl<'a> Seat<'a> {
         }
         loop {
             let path = context.names.seat(nonce, number);
-            let linked = context.fs.link(&claim.path, &path);
+            let linked = context.until_fresh(|| context.fs.link(&claim.path, &path));
             // Whatever the reply was, or whether it was lost: the truth is the inode.
             let taken = match context.find(&path) {
                 Ok(taken) => taken,

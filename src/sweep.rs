@@ -117,3 +117,61 @@ fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bo
         (Sight::Unreadable(_), _) => true, // for all that can be told
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::fs::PosixFs;
+    use crate::lock::Lock;
+    use crate::options::Machine;
+    use crate::process::PosixProcesses;
+
+    #[derive(Debug, Default)]
+    struct Watch(Mutex<Duration>);
+
+    impl Clock for Watch {
+        fn now(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn wall(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + self.now()
+        }
+
+        fn sleep(&self, time: Duration) {
+            *self.0.lock().unwrap() += time;
+        }
+    }
+
+    fn lock_in(dir: &Path, clock: &Arc<Watch>) -> Lock {
+        let machine = Machine {
+            fs: Arc::new(PosixFs),
+            clock: clock.clone(),
+            processes: Arc::new(PosixProcesses::default()),
+            random: || 4,
+            hears: true,
+        };
+        Lock::options(dir.join("lock")).build_on(machine).unwrap()
+    }
+
+    #[test]
+    fn a_large_directory_is_swept_for_a_part_of_the_time() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let clock = Arc::new(Watch::default());
+        let (lock, other) = (lock_in(dir.path(), &clock), lock_in(other.path(), &clock));
+        took(&lock.context, LONG);
+        assert!(is_affordable(&lock.context));
+        took(&lock.context, 2 * LONG);
+        assert!(!is_affordable(&lock.context));
+        assert!(is_affordable(&other.context));
+        took(&other.context, LONG);
+        clock.sleep(2 * LONG * PART - Duration::from_nanos(1));
+        assert!(!is_affordable(&lock.context));
+        clock.sleep(Duration::from_nanos(1));
+        assert!(is_affordable(&lock.context));
+    }
+}

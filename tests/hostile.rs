@@ -141,6 +141,20 @@ fn a_hard_link_to_another_file_at_the_locks_name_does_not_harm_the_file() {
     assert_eq!(fs::read(&scene.victim).unwrap(), scene.claim().as_os_str().as_encoded_bytes());
 }
 
+/// No path is longer than PATH_MAX (limits.h), and no name longer than NAME_MAX: what is longer
+/// together is no claim's, however it begins or ends.
+#[test]
+fn a_content_that_is_longer_than_any_path_is_no_lock() {
+    const LONGEST: usize = 4096 + 255;
+    let scene = Scene::new();
+    let claim = "lock|elsewhere|1|12345";
+    let content = |length: usize| format!("{}{claim}", "/".repeat(length - claim.len()));
+    scene.plant(content(LONGEST));
+    assert!(Lock::new(&scene.lock).unwrap().holder().unwrap().is_some());
+    scene.plant(content(LONGEST + 1));
+    scene.is_no_lock();
+}
+
 /// A seat's name is made of the number that the content gives: one that is too long must not keep
 /// everybody from the lock.
 #[test]

@@ -85,6 +85,15 @@ pub(super) struct Failure {
     pub(super) executed: bool,
 }
 
+/// What a file system does otherwise than it should, at all times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quirk {
+    /// A link to a name that is taken is said to have been made, as old BSD clients said.
+    TakenIsDone,
+    /// Every file has one name, for all that its attributes say.
+    CountsNoLinks,
+}
+
 /// What has been asked for so far.
 #[derive(Debug, Default)]
 struct Record {
@@ -102,13 +111,24 @@ const ENDLESS: usize = 30_000;
 #[derive(Debug)]
 pub(super) struct FaultyFs {
     inner: Arc<dyn Fs>,
-    local: bool,
+    mount: Mount,
+    quirk: Option<Quirk>,
     record: Mutex<Record>,
 }
 
 impl FaultyFs {
-    pub(super) fn new(inner: Arc<dyn Fs>, local: bool) -> FaultyFs {
-        FaultyFs { inner, local, record: Mutex::default() }
+    pub(super) fn new(inner: Arc<dyn Fs>, mount: Mount) -> FaultyFs {
+        FaultyFs { inner, mount, quirk: None, record: Mutex::default() }
+    }
+
+    pub(super) fn with(self, quirk: Quirk) -> FaultyFs {
+        FaultyFs { quirk: Some(quirk), ..self }
+    }
+
+    /// The attributes as this file system shows them.
+    fn shown(&self, attr: Attr) -> Attr {
+        let nlink = if self.quirk == Some(Quirk::CountsNoLinks) { 1 } else { attr.nlink };
+        Attr { nlink, ..attr }
     }
 
     /// Begins to count, and to fail.
@@ -182,11 +202,12 @@ impl Fs for FaultyFs {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
-        self.call(Op::Stat, &[path], || self.inner.stat(path))
+        self.call(Op::Stat, &[path], || self.inner.stat(path)).map(|attr| self.shown(attr))
     }
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
-        self.call(Op::Read, &[path], || self.inner.read(path, limit))
+        let read = self.call(Op::Read, &[path], || self.inner.read(path, limit));
+        read.map(|(attr, content)| (self.shown(attr), content))
     }
 
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
@@ -194,7 +215,15 @@ impl Fs for FaultyFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(Op::Link, &[from, to], || self.inner.link(from, to))
+        match self.call(Op::Link, &[from, to], || self.inner.link(from, to)) {
+            Err(error)
+                if self.quirk == Some(Quirk::TakenIsDone)
+                    && error.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            linked => linked,
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -227,6 +256,6 @@ impl Fs for FaultyFs {
     }
 
     fn mount(&self, _dir: &Path) -> io::Result<Mount> {
-        Ok(if self.local { Mount::Local } else { Mount::Nfs })
+        Ok(self.mount)
     }
 }

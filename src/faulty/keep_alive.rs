@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::fault::{Fault, Op, When};
 use super::scene::{LIFETIME, NEIGHBOUR, Scene, US};
 use crate::error::Error;
+use crate::fs::Mount;
 use crate::guard::LockGuard;
 
 /// What comes and goes with a server or a network.
@@ -28,8 +29,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn begin(local: bool) -> Kept {
-        let scene = Scene::new(local);
+    fn begin(mount: Mount) -> Kept {
+        let scene = Scene::new(mount);
         let guard = scene.lock_of(US).lock().unwrap();
         let alarm = scene.lock_at(&scene.path().with_file_name("alarm"), NEIGHBOUR);
         let alarm = alarm.lock().unwrap();
@@ -70,8 +71,8 @@ fn for_all(act: impl Fn(&Kept, Op, i32) + Sync) {
         for (op, errno) in OPS.iter().flat_map(|op| PASSING.map(|errno| (*op, errno))) {
             let act = &act;
             scope.spawn(move || {
-                for local in [true, false] {
-                    act(&Kept::begin(local), op, errno);
+                for mount in [Mount::Local, Mount::Nfs] {
+                    act(&Kept::begin(mount), op, errno);
                 }
             });
         }
@@ -118,7 +119,7 @@ fn it_says_what_kept_it_from_being_refreshed() {
 
 #[test]
 fn it_says_that_a_lock_is_gone() {
-    let kept = Kept::begin(true);
+    let kept = Kept::begin(Mount::Local);
     std::fs::remove_file(kept.scene.path()).unwrap();
     kept.pass(LIFETIME / 3);
     match kept.lost.recv_timeout(PATIENCE) {

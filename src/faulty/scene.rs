@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::fault::FaultyFs;
+use super::fault::{FaultyFs, Quirk};
 use super::server::{ManualClock, ServerFs};
 use crate::clock::Clock;
-use crate::fs::Fs;
+use crate::fs::{Fs, Mount};
 use crate::guard::LockGuard;
 use crate::lock::Lock;
 use crate::options::{Machine, Options};
@@ -54,12 +54,21 @@ pub(super) struct Scene {
     pub(super) server: Arc<ServerFs>,
     /// Our view of the server.
     pub(super) fs: Arc<FaultyFs>,
-    local: bool,
+    mount: Mount,
     dead: Arc<Mutex<HashSet<u32>>>,
 }
 
 impl Scene {
-    pub(super) fn new(local: bool) -> Scene {
+    pub(super) fn new(mount: Mount) -> Scene {
+        Scene::on(mount, |fs| fs)
+    }
+
+    /// The same, where our view of the server is a strange one.
+    pub(super) fn quirky(mount: Mount, quirk: Quirk) -> Scene {
+        Scene::on(mount, |fs| fs.with(quirk))
+    }
+
+    fn on(mount: Mount, ours: impl FnOnce(FaultyFs) -> FaultyFs) -> Scene {
         RANDOM.set(0);
         let dir = tempfile::tempdir_in(fast_place()).unwrap();
         for name in STRANGERS {
@@ -68,9 +77,9 @@ impl Scene {
         }
         let clock = Arc::new(ManualClock::default());
         let server = Arc::new(ServerFs::new(clock.clone()));
-        let fs = Arc::new(FaultyFs::new(server.clone(), local));
+        let fs = Arc::new(ours(FaultyFs::new(server.clone(), mount)));
         let dead = Arc::default();
-        let mut scene = Scene { strangers: BTreeMap::new(), dir, clock, server, fs, local, dead };
+        let mut scene = Scene { strangers: BTreeMap::new(), dir, clock, server, fs, mount, dead };
         scene.strangers = scene.look_at_strangers();
         scene
     }
@@ -98,7 +107,7 @@ impl Scene {
     fn options(&self, path: &Path, pid: u32) -> (Options, Machine) {
         let fs: Arc<dyn Fs> = match pid {
             US => self.fs.clone(),
-            _ => Arc::new(FaultyFs::new(self.server.clone(), self.local)),
+            _ => Arc::new(FaultyFs::new(self.server.clone(), self.mount)),
         };
         let options = Lock::options(path)
             .host_name(format!("host{}", pid / 100))
@@ -120,9 +129,14 @@ impl Scene {
         self.clock.sleep(time);
     }
 
+    /// Lets a process die.
+    pub(super) fn kill(&self, pid: u32) {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+    }
+
     /// Lets the process that has this guard die with it.
     pub(super) fn die(&self, pid: u32, guard: LockGuard) {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        self.kill(pid);
         drop(guard); // as in a forked child: the memory goes, and nothing is released
     }
 

@@ -36,18 +36,24 @@ impl Clock for ManualClock {
 #[derive(Debug)]
 pub(super) struct ServerFs {
     pub(super) clock: Arc<ManualClock>,
+    /// How far its date has been set forward.
+    pub(super) ahead: Mutex<Duration>,
     changed: Mutex<HashMap<FileId, SystemTime>>,
 }
 
 impl ServerFs {
     pub(super) fn new(clock: Arc<ManualClock>) -> ServerFs {
-        ServerFs { clock, changed: Mutex::default() }
+        ServerFs { clock, ahead: Mutex::default(), changed: Mutex::default() }
+    }
+
+    fn date(&self) -> SystemTime {
+        self.clock.wall() + *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stamps the file with the time, as every change of an inode does.
     fn change(&self, attr: Attr) -> Attr {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let ctime = self.clock.wall();
+        let ctime = self.date();
         changed.insert(attr.id, ctime);
         Attr { ctime, ..attr }
     }
@@ -72,7 +78,7 @@ impl Fs for ServerFs {
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<Attr> {
-        let created = |attr: &Attr| self.change(Attr { mtime: self.clock.wall(), ..*attr });
+        let created = |attr: &Attr| self.change(Attr { mtime: self.date(), ..*attr });
         PosixFs.create(path, content, &mut |attr| mtime(&created(attr))).map(|attr| created(&attr))
     }
 

@@ -9,6 +9,7 @@ use super::checks::Check;
 use super::fault::{Fault, Op, When};
 use super::scene::Scene;
 use super::uses::{self, Use};
+use crate::fs::Mount;
 
 const ERRNOS: [i32; 15] = [
     libc::EINTR,
@@ -29,8 +30,8 @@ const ERRNOS: [i32; 15] = [
 ];
 
 /// Runs one case, and says what was wrong with it.
-fn run(act: Use, local: bool, fault: Option<Fault>) -> (Vec<String>, [usize; Op::ALL.len()]) {
-    let scene = Scene::new(local);
+fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, [usize; Op::ALL.len()]) {
+    let scene = Scene::new(mount);
     let mut check = Check::new(&scene, fault);
     act(&scene, &mut check);
     let counts = Op::ALL.map(|op| scene.fs.count(op));
@@ -59,15 +60,14 @@ fn faults(counts: [usize; Op::ALL.len()]) -> Vec<Fault> {
 fn drive(act: Use) {
     let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut cases = 0;
-    for local in [true, false] {
-        let (problems, counts) = run(act, local, None);
-        assert!(problems.is_empty(), "undisturbed, local {local}: {problems:#?}");
+    for mount in [Mount::Local, Mount::Nfs, Mount::Other] {
+        let (problems, counts) = run(act, mount, None);
+        assert!(problems.is_empty(), "undisturbed, {mount:?}: {problems:#?}");
         for fault in faults(counts) {
             cases += 1;
             let Fault { op, errno, when, executed } = fault;
-            for problem in run(act, local, Some(fault)).0 {
-                let place = if local { "local" } else { "remote" };
-                let case = format!("{place} {op:?} {when:?} executed: {executed}: {problem}");
+            for problem in run(act, mount, Some(fault)).0 {
+                let case = format!("{mount:?} {op:?} {when:?} executed: {executed}: {problem}");
                 wrong.entry(case).or_default().push(format!("{:?}", Errno::from_raw(errno)));
             }
         }

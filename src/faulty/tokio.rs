@@ -6,6 +6,7 @@ use super::fault::{Fault, Op, When};
 use super::keep_alive::{OPS, PASSING, PATIENCE};
 use super::scene::{Scene, US};
 use crate::error::Error;
+use crate::fs::Mount;
 use crate::tokio::{KeepAlive, Lock, LockGuard};
 
 /// The task waits for a third of it in real time, though leases here end by a clock that tests set.
@@ -19,8 +20,8 @@ struct Kept {
 }
 
 impl Kept {
-    async fn begin(local: bool) -> Kept {
-        let scene = Scene::new(local);
+    async fn begin(mount: Mount) -> Kept {
+        let scene = Scene::new(mount);
         let guard = Lock::from(scene.lock_of(US)).lock().await.unwrap();
         guard.refresh_for(LIFETIME).await.unwrap();
         let keeper = guard.keep_alive();
@@ -47,8 +48,8 @@ fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
                 // What is random in a scene each thread counts for itself.
                 let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
                 runtime.block_on(async {
-                    for local in [true, false] {
-                        let mut kept = Kept::begin(local).await;
+                    for mount in [Mount::Local, Mount::Nfs] {
+                        let mut kept = Kept::begin(mount).await;
                         let fault = Fault { op, errno, when: When::From(0), executed: false };
                         kept.scene.fs.arm(Some(fault));
                         kept.until("a try", |kept| !kept.scene.fs.failures().is_empty()).await;

@@ -24,6 +24,8 @@ pub(super) struct Actor {
     pub(super) clock: SimClock,
     /// See [`Rules`](super::monitor::Rules).
     may_be_caught: bool,
+    /// Whether requests fail in this run: there is no other reason for which the lock can't be had.
+    may_fail: bool,
 }
 
 impl Actor {
@@ -49,7 +51,8 @@ impl Actor {
             })
             .expect("the options are right");
         let may_be_caught = process.world().monitor.rules.may_be_caught;
-        Actor { process, lock, fs, clock, may_be_caught }
+        let may_fail = scenario.faults.errors > 0;
+        Actor { process, lock, fs, clock, may_be_caught, may_fail }
     }
 
     pub(super) fn sleep(&self, seconds: u64) {
@@ -58,11 +61,16 @@ impl Actor {
 
     /// Acquires the lock, for as long as it takes.
     pub(super) fn lock(&self) -> Option<LockGuard> {
-        self.insist(|| self.lock.lock())
+        self.insist(|| self.lock.lock(), |_| false)
     }
 
-    /// Tries until it is done or hopeless.
-    fn insist(&self, acquire: impl Fn() -> Result<LockGuard, Error>) -> Option<LockGuard> {
+    /// Tries until it is done or hopeless. Nothing but a request that failed keeps the lock from
+    /// whoever waits for as long as it takes.
+    fn insist(
+        &self,
+        acquire: impl Fn() -> Result<LockGuard, Error>,
+        is_hopeless: impl Fn(&Error) -> bool,
+    ) -> Option<LockGuard> {
         loop {
             match acquire() {
                 Ok(guard) => {
@@ -70,13 +78,15 @@ impl Actor {
                     self.holds(guard.remaining());
                     return Some(guard);
                 }
-                Err(error) if self.process.has_crashed() || error.is_lost() => return None,
-                Err(error @ Error::AlreadyLocked { .. }) => {
+                Err(error) if self.process.has_crashed() || is_hopeless(&error) => return None,
+                Err(error @ Error::Io { .. }) if self.may_fail => {
+                    self.process.note(|| format!("is told: {error}"));
+                }
+                Err(error) => {
                     let id = self.process.id;
                     self.process.is_wrong(format!("process {id} is told a falsehood: {error}"));
                     return None;
                 }
-                Err(error) => self.process.note(|| format!("is told: {error}")),
             }
         }
     }
@@ -168,7 +178,7 @@ impl Actor {
             }
         };
         self.process.world().monitor.ends(holder);
-        self.insist(|| self.lock.adopt(&claim))
+        self.insist(|| self.lock.adopt(&claim), Error::is_lost)
     }
 
     /// Removes what others have left, and nothing else.

@@ -75,8 +75,9 @@ fn break_if_does_not_break_a_successor() {
     let path = dir.path().join("lock");
     let guard = Cell::new(Some(Lock::new(&path).unwrap().lock().unwrap()));
     let next = Lock::new(&path).unwrap();
-    let succeeded = Cell::new(None);
+    let (succeeded, asked) = (Cell::new(None), Cell::new(0));
     let broken = Lock::new(&path).unwrap().break_if(|_| {
+        asked.set(asked.get() + 1);
         // Released, and taken by another, in the middle of the break.
         if let Some(guard) = guard.take() {
             guard.unlock().unwrap();
@@ -85,6 +86,7 @@ fn break_if_does_not_break_a_successor() {
         true
     });
     assert_eq!(broken.unwrap(), None);
+    assert_eq!(asked.get(), 1, "the successor is not even judged");
     let successor = succeeded.take().unwrap();
     successor.verify().unwrap();
     assert_eq!(beside(&path), [successor.claim_path()]);

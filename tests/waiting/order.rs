@@ -3,12 +3,12 @@
 use std::sync::mpsc;
 use std::thread;
 
-use linklock::Lock;
+use linklock::{Error, Lock, Obstacle};
 use tempfile::tempdir;
 
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{names, wait_until};
-use crate::{by_ear, claims, in_line};
+use crate::{HOUR, by_ear, claims, in_line};
 
 #[test]
 fn no_wake_up_is_lost() {
@@ -113,4 +113,80 @@ fn who_had_to_wait_does_not_push_in_the_next_time() {
     });
     // Neither has half of its turns before the other has had any.
     assert!(one[25] > other[0] && other[25] > one[0], "{one:?}\n{other:?}");
+}
+
+/// A waiter that has its place in line, and does nothing else until it is told to.
+fn at_the_head(path: &std::path::Path, run: impl FnOnce()) {
+    let (in_line, stands) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let head = scope.spawn(move || {
+            let pause = std::time::Duration::from_millis(1);
+            let lock = Lock::options(path).lifetime(HOUR).polling(pause, pause).build().unwrap();
+            let mut asked = 0;
+            lock.lock_while(|_| {
+                asked += 1; // the first time before it is in line
+                if asked == 2 {
+                    in_line.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                }
+                true
+            })
+        });
+        stands.recv().unwrap();
+        run();
+        go_on.send(()).unwrap();
+        head.join().unwrap().unwrap().unlock().unwrap();
+    });
+}
+
+/// A handle that has had to wait, and so lets others go first.
+fn who_has_waited(path: &std::path::Path) -> Lock {
+    let pause = std::time::Duration::from_millis(1);
+    let lock = Lock::options(path).lifetime(HOUR).polling(pause, pause).build().unwrap();
+    let mut held = Some(Lock::new(path).unwrap().lock().unwrap());
+    lock.lock_while(|_| held.take().is_some()).unwrap().unlock().unwrap();
+    lock
+}
+
+/// That is asked for, for the one at the head does not react.
+#[test]
+fn who_had_to_wait_stands_in_line_before_it_tries() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let lock = who_has_waited(&path);
+    let held = Lock::new(&path).unwrap().lock().unwrap();
+    at_the_head(&path, || {
+        held.unlock().unwrap();
+        let mut obstacles = Vec::new();
+        let refused = lock.lock_while(|obstacle| {
+            obstacles.push(obstacle.to_string());
+            false
+        });
+        assert!(matches!(refused.unwrap_err(), Error::TimedOut { .. }));
+        assert_eq!(obstacles, [Obstacle::Queue.to_string()]);
+        // Whoever does not wait has nothing to stand in line for.
+        lock.try_lock().unwrap().unlock().unwrap();
+    });
+}
+
+#[test]
+fn who_stands_in_line_is_told_who_holds_the_lock() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let lock = who_has_waited(&path);
+    let held = Lock::new(&path).unwrap().lock().unwrap();
+    at_the_head(&path, || {
+        let mut told = None;
+        let refused = lock.lock_while(|obstacle| {
+            told = obstacle.holder().map(|holder| holder.claim_path().to_owned());
+            false
+        });
+        assert!(refused.is_err());
+        assert_eq!(told.as_deref(), Some(held.claim_path()));
+        // So is whoever never looked, since others do that for it.
+        let error = lock.try_lock_for(std::time::Duration::from_nanos(1)).unwrap_err();
+        assert_eq!(error.holder().unwrap().claim_path(), held.claim_path());
+        held.unlock().unwrap();
+    });
 }
