@@ -21,7 +21,9 @@ use crate::error::{Error, Operation};
 use crate::fence;
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
-use crate::judge::{Judge, Sight, Verdict, is_lock_file, linked, look, names_claim};
+use crate::judge::{
+    Judge, Sight, Verdict, is_lock_file, linked, lock_file_like, look, names_claim,
+};
 use crate::patience::Patience;
 use crate::pause::Pauses;
 use crate::report;
@@ -201,11 +203,16 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
                     return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
                 }
-                // Two names, or one: the lock file without its claim, which was swept.
-                Verdict::Mine if linked(claim)?.is_some() || !claim.is_there()? => {
-                    return Ok(Release::NotNeeded);
-                }
-                Verdict::Mine | Verdict::NotLinked => return Err(no_hard_links(claim, None)),
+                Verdict::Mine => match lock_file_like(claim)? {
+                    // Somebody has taken it away meanwhile: a request was executed twice.
+                    None => return Ok(Release::Seen),
+                    // Two names, or one: the lock file without its claim, which was swept.
+                    Some(attr) if attr.nlink >= 2 || !claim.is_there()? => {
+                        return Ok(Release::NotNeeded);
+                    }
+                    Some(_) => return Err(no_hard_links(claim, None)),
+                },
+                Verdict::NotLinked => return Err(no_hard_links(claim, None)),
                 Verdict::Over(over, holder) => {
                     let judge = &mut self.judge;
                     match succession::end(claim, &over, |claim| judge.look_again(claim, &over))? {

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -188,7 +189,8 @@ impl Keeper {
                 let ward = wards.all.remove(&number);
                 drop(wards); // whatever is called may drop the guard
                 if let Some(Ward { on_lost, .. }) = ward {
-                    on_lost(why);
+                    // Others are kept alive by this thread, whatever becomes of this one.
+                    let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
                 }
             }
         }

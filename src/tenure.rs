@@ -186,11 +186,7 @@ impl Tenure {
                 }
                 continue;
             };
-            // The touch has shown what time it is on the server now.
-            self.context.server.set(attr.ctime, before, self.context.now());
-            // If its clock was set forward, the end that we have written is too near: once more.
-            let ends = attr.mtime.checked_add(self.context.clock_slop / 2);
-            if ends.is_none_or(|ends| ends >= attr.ctime + claim.lifetime) {
+            if claim.learn_time(&attr, before) {
                 return Ok(self.is_in_time());
             }
         }

@@ -252,7 +252,8 @@ pub(super) fn neighbour() -> Scenario {
 }
 
 /// A dead holder in whose succession bob has won the seat and stood still in it until his claim had
-/// expired, so that carol has passed it over and is about to act in the next. Bob has just come to.
+/// expired, so that carol has passed it over and is about to act in the next. Bob has just come to, and dave is about
+/// to take a seat.
 pub(super) fn forfeited_seat() -> Scenario {
     Scenario {
         beginning: vec![
@@ -264,6 +265,7 @@ pub(super) fn forfeited_seat() -> Scenario {
             Act::Seconds(26),
             Act::Before("carol", "renames", "L to"),
             Act::Pauses("bob"),
+            Act::Before("dave", "links", "|break|"),
         ],
         ..scenario(&[
             ("alice", 0, last_tenure),
