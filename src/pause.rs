@@ -2,7 +2,7 @@
 //!
 //! The protocol is written once, as a future that waits for nothing but its pauses. For whoever
 //! calls it with a thread to spare they block that thread, and the future is done in one go. With
-//! the feature `tokio` nothing is blocked: see [`tokio`](crate::tokio).
+//! the feature `tokio` nothing is blocked: see `tokio/contention.rs`.
 
 use std::future::Future;
 use std::pin::pin;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use linklock::tokio::Lock;
+use linklock::tokio::{Lock, LockGuard};
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::common::{HOUR, beside, names};
 use crate::{alone, by_ear, descriptors, in_company, in_time, lock, runtimes, until};
@@ -105,9 +106,10 @@ fn whoever_stands_behind_it_is_served() {
     on_runtimes(|scene, before| async move {
         for round in 0..40 {
             let held = lock(&scene.path).lock().await.unwrap();
-            let front = start_waiting(&scene.path, 2).await;
-            let dropped = start_waiting(&scene.path, 3).await;
-            let last = start_waiting(&scene.path, 4).await;
+            // As good as in this order: their claims are there before their places in line are.
+            let front = start(&scene.path, 2, pass_on).await;
+            let dropped = start(&scene.path, 3, pass_on).await;
+            let last = start(&scene.path, 4, pass_on).await;
             if round % 2 == 0 {
                 front.abort();
             }
@@ -117,24 +119,30 @@ fn whoever_stands_behind_it_is_served() {
             }
             held.unlock().await.unwrap();
             if round % 2 == 1 {
-                let guard = in_time("the first is served", front).await.unwrap().unwrap();
-                guard.unlock().await.unwrap();
+                in_time("the first is served", front).await.unwrap();
             }
-            let guard = in_time("the last is served", last).await.unwrap().unwrap();
-            guard.unlock().await.unwrap();
+            in_time("the last is served", last).await.unwrap();
         }
         scene.is_clean(before).await;
     });
 }
 
-type Waiter = tokio::task::JoinHandle<Result<linklock::tokio::LockGuard, linklock::Error>>;
-
 /// A task that waits by ear, once there are so many claims.
-async fn start_waiting(path: &Path, claims: usize) -> Waiter {
-    let lock = by_ear(path);
-    let waiter = tokio::spawn(async move { lock.lock().await });
+async fn start<F>(path: &Path, claims: usize, task: impl FnOnce(Lock) -> F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let waiter = tokio::spawn(task(by_ear(path)));
     until("it has come", || beside(path).len() >= claims).await;
     waiter
+}
+
+async fn pass_on(lock: Lock) {
+    lock.lock().await.unwrap().unlock().await.unwrap();
+}
+
+async fn take(lock: Lock) -> LockGuard {
+    lock.lock().await.unwrap()
 }
 
 /// At the very moment at which it is to have the lock.
@@ -144,14 +152,14 @@ fn as_it_is_about_to_succeed() {
         let (mut had, mut dropped) = (0, 0);
         for round in 0..300 {
             let held = lock(&scene.path).lock().await.unwrap();
-            let waiter = start_waiting(&scene.path, 2).await;
+            let waiter = start(&scene.path, 2, take).await;
             let unlocked = tokio::spawn(held.unlock());
             tokio::time::sleep(Duration::from_micros(round * 10 % 1000)).await;
             waiter.abort();
             match waiter.await {
                 Ok(guard) => {
                     had += 1;
-                    drop(guard.unwrap());
+                    drop(guard);
                 }
                 Err(_) => dropped += 1,
             }
