@@ -174,7 +174,7 @@ impl Waiter {
 }
 
 /// Leaves the lock to other hosts for as long as they may take to look, if any of them wants it.
-fn stand_back(context: &Context) {
+pub(crate) fn stand_back(context: &Context) {
     if context.is_local() {
         return; // all who can be there are in the queue
     }
