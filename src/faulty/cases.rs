@@ -133,6 +133,10 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
             }
             other => panic!("{errno}: {other:?}"),
         }
+        // Other trouble is not waited out, unless it is to be.
+        scene.fs.arm(Some(Fault::always(Op::Read, libc::EIO)));
+        let error = lock.try_lock().unwrap_err();
+        assert!(matches!(error, Error::Io { operation: Operation::Read, .. }), "{error:?}");
     }
 }
 
@@ -210,9 +214,9 @@ fn a_large_directory_is_swept_for_a_part_of_the_time() {
     scene.pass(millisecond);
     took(&other.context, 2 * millisecond);
     assert!(!is_affordable(&lock.context), "each rests on its own");
-    scene.pass(99 * millisecond - Duration::from_nanos(1));
+    scene.pass(98 * millisecond);
     assert!(!is_affordable(&lock.context));
-    scene.pass(Duration::from_nanos(1));
+    scene.pass(millisecond);
     assert!(is_affordable(&lock.context), "a fiftieth");
 }
 

@@ -132,7 +132,7 @@ fn each_of_the_dead_is_given_its_own_rest() {
         }
         true
     });
-    let rested = waited() - second.unwrap();
+    let rested = waited().saturating_sub(second.unwrap());
     assert!(rested >= SLOP && rested < SLOP + 2 * POLL, "{rested:?}");
     drop(guard);
 }

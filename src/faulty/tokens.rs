@@ -26,7 +26,7 @@ fn the_first_number_is_drawn_though_its_draft_is_gone() {
     for (op, executed) in [(Op::Rename, true), (Op::Rename, false), (Op::MakeDir, false)] {
         let scene = Scene::new(Mount::Nfs);
         let lock = scene.fenced_lock_of(US);
-        scene.fs.arm(Some(Fault { executed: executed, ..Fault::once(op, libc::ENOENT) }));
+        scene.fs.arm(Some(Fault { executed, ..Fault::once(op, libc::ENOENT) }));
         assert_eq!(lock.lock().unwrap().token(), Some(1), "{op:?}");
     }
 }
