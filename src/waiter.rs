@@ -189,7 +189,7 @@ impl Waiter {
 }
 
 /// Whether other hosts want the lock, to whom it is to be left for as long as they may take to look.
-fn others_wait(context: &Context) -> bool {
+pub(crate) fn others_wait(context: &Context) -> bool {
     if context.is_local() {
         return false; // all who can be there are in the queue
     }

@@ -77,6 +77,18 @@ pub(super) struct Fault {
     pub(super) executed: bool,
 }
 
+impl Fault {
+    /// Only the first call fails, and does nothing.
+    pub(super) fn once(op: Op, errno: i32) -> Fault {
+        Fault { op, errno, when: When::At(0), executed: false }
+    }
+
+    /// All calls fail, and do nothing.
+    pub(super) fn always(op: Op, errno: i32) -> Fault {
+        Fault { when: When::From(0), ..Fault::once(op, errno) }
+    }
+}
+
 /// A call that failed because it was to.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {

@@ -7,7 +7,7 @@
 //! - [`checks`]: what must hold whatever fails.
 //! - [`table`]: every use, with every errno at every call of every operation.
 //! - [`keep_alive`]: what a keep-alive makes of it; `tokio`: the same, as a task.
-//! - [`cases`]: what fails in a way of its own.
+//! - [`cases`], [`succession`], [`tokens`]: what fails in a way of its own.
 //! - [`requests`]: how much is asked for when nothing fails.
 
 mod cases;
@@ -17,7 +17,9 @@ mod keep_alive;
 mod requests;
 mod scene;
 mod server;
+mod succession;
 mod table;
+mod tokens;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod uses;

@@ -99,6 +99,12 @@ impl Scene {
         options.fencing(true).build_on(machine).unwrap()
     }
 
+    /// The same, where a waiter can be woken: time that is measured counts.
+    pub(super) fn hearing_lock_at(&self, path: &Path, pid: u32) -> Lock {
+        let (options, machine) = self.options(path, pid);
+        options.build_on(Machine { hears: true, ..machine }).unwrap()
+    }
+
     pub(super) fn lock_at(&self, path: &Path, pid: u32) -> Lock {
         let (options, machine) = self.options(path, pid);
         options.build_on(machine).unwrap()

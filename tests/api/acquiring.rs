@@ -261,7 +261,13 @@ fn a_lifetime_that_no_lock_can_have_is_refused() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let mut lock = Lock::new(&path).unwrap();
-    for bad in [Duration::ZERO, HOUR * 24 * 365 * 11, Duration::MAX] {
+    let (shortest, longest) = (Duration::from_millis(10), HOUR * 24 * 365 * 10);
+    for good in [shortest, longest] {
+        lock.set_lifetime(good).unwrap();
+    }
+    lock.set_lifetime(Duration::from_secs(15)).unwrap();
+    let (too_short, too_long) = (Duration::from_millis(9), longest + Duration::from_nanos(1));
+    for bad in [Duration::ZERO, too_short, too_long, Duration::MAX] {
         for error in [
             Lock::options(&path).lifetime(bad).build().unwrap_err(),
             lock.set_lifetime(bad).unwrap_err(),
