@@ -10,6 +10,7 @@
 //! For those who run the machines:
 //!
 //! - [`nfs`]: mount and export options, and what breaks what;
+//! - [`tracing`]: what befalls locks, as events;
 //! - [`containers`]: host names, process ids and boots;
 //! - [`security`]: who can do what to a lock.
 //!
@@ -31,6 +32,9 @@ pub mod waiting {}
 
 #[doc = include_str!("guide/nfs.md")]
 pub mod nfs {}
+
+#[doc = include_str!("guide/tracing.md")]
+pub mod tracing {}
 
 #[doc = include_str!("guide/containers.md")]
 pub mod containers {}

@@ -86,6 +86,7 @@
 //! | [`leases`](guide::leases) | what a stalled holder may have done, and fencing tokens against it |
 //! | [`waiting`](guide::waiting) | who is served next, how soon, and what waiting costs |
 //! | [`nfs`](guide::nfs) | mount and export options, and what breaks what |
+//! | [`tracing`](guide::tracing) | the events that tell what befalls locks, to build alerts on |
 //! | [`containers`](guide::containers) | host names, process ids and boots |
 //! | [`flufl_lock`](guide::flufl_lock) | for those who come from flufl.lock: a table of names |
 //! | [`security`](guide::security) | who can do what to a lock, and what it gives away |
@@ -110,7 +111,7 @@
 //! # Features
 //!
 //! - `tokio`: the lock for programs on tokio, in which nothing blocks: the module `tokio`.
-//! - `tracing`: [spans and events](#tracing) of what happens to locks: who waits for whom, whose stale
+//! - `tracing`: [spans and events](guide::tracing) of what happens to locks: who waits for whom, whose stale
 //!   lock was broken, what was lost, and what destructors and the keep-alive thread can't return as an
 //!   error. Without it the library says nothing.
 //!
@@ -119,7 +120,6 @@
 //! [`verify`]: LockGuard::verify
 //! [`unlock`]: LockGuard::unlock
 //! [`keep_alive`]: LockGuard::keep_alive
-#![doc = include_str!("guide/tracing.md")]
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
 
@@ -132,7 +132,7 @@ mod clock;
 mod context;
 mod courtesy;
 mod dotlock;
-#[cfg_attr(not(target_os = "linux"), path = "ear_elsewhere.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "ear_elsewhere.rs")]
 mod ear;
 mod error;
 #[cfg(test)]

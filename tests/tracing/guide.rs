@@ -18,7 +18,7 @@ struct Row {
 }
 
 static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
-    let rows = section("## Events").into_iter().map(|cells| {
+    let rows = section("# Events").into_iter().map(|cells| {
         let [levels, name, text, fields] = &cells[..] else { panic!("{cells:?}") };
         let levels = levels.split(", ").map(str::to_owned).collect();
         let row = Row { levels, text: text.clone(), fields: quoted(fields) };
@@ -28,13 +28,13 @@ static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
 });
 
 static HOLDER: LazyLock<Vec<String>> = LazyLock::new(|| {
-    section("## Somebody else").iter().flat_map(|cells| quoted(&cells[0])).collect()
+    section("# Somebody else").iter().flat_map(|cells| quoted(&cells[0])).collect()
 });
 
 /// The rows of the table of a section, but for its head.
 fn section(title: &str) -> Vec<Vec<String>> {
     let (_, section) = GUIDE.split_once(title).unwrap();
-    let section = section.split("\n## ").next().unwrap();
+    let section = section.split("\n# ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
     let cells =
         |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().into()).collect();
