@@ -212,11 +212,11 @@ impl Claim {
         self.context.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
     }
 
-    /// Gives the claim its name back, from another name of its inode.
+    /// Gives the claim its name back, from another name of its inode, if that is still there.
     pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
         self.keeper = Some(self.context.processes.pid());
-        match self.context.fs.link(from, &self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+        match self.context.until_fresh(|| self.context.fs.link(from, &self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_gone(&error) => {
                 Err(Error::io(Operation::Link, &self.path)(error))
             }
             _ => Ok(()),

@@ -106,7 +106,7 @@ mod tests {
             ("\u{1b}[31mred\u{9b}m\u{7f}", "\\u{1b}[31mred\\u{9b}m\\u{7f}"),
             ("left\u{202e}thgir\u{2028}", "left\\u{202e}thgir\\u{2028}"),
             ("''\n\\\n", "''\\n\\\\n"),
-            ("caf\u{e9} cafe\u{301}", "caf\u{e9} cafe\u{301}"),
+            ("na\u{ef}ve nai\u{308}ve", "na\u{ef}ve nai\u{308}ve"),
             ("", ""),
         ] {
             assert_eq!(plain(text), told);

@@ -38,7 +38,7 @@ fn stack(code: impl FnOnce() + Send + 'static) -> Stack {
 }
 
 /// A run that goes on for so long never ends.
-pub(super) const STEPS: usize = 4000;
+pub(super) const STEPS: usize = 10_000;
 
 /// What is beside the lock and nobody's business, however much it may look like the lock's.
 pub(super) const STRANGERS: [&str; 4] =
