@@ -173,14 +173,9 @@ impl Tenure {
     fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..2 {
             let before = self.context.now();
-            if claim.touch()? == Kept::Swept {
-                if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
-                    return Err(self.lost());
-                }
-                continue;
-            }
-            let Some(attr) = linked(claim)? else {
-                // Its other name may be gone, although an NFS client could still touch it.
+            let kept = claim.touch()? == Kept::Yes;
+            // Where it was swept an NFS client may touch it all the same: one name is not enough.
+            let Some(attr) = kept.then(|| linked(claim)).transpose()?.flatten() else {
                 if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
                     return Err(self.lost());
                 }
