@@ -5,6 +5,7 @@
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod elsewhere;
+pub(crate) mod line;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;

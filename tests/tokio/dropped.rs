@@ -12,7 +12,7 @@ use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::common::{HOUR, beside, names};
+use crate::common::{HOUR, beside, names, wait_until};
 use crate::{alone, by_ear, descriptors, in_company, in_time, lock, runtimes, until};
 
 /// Polls a future so many times, and then drops it when it wants to be polled again, or when it has
@@ -62,7 +62,8 @@ fn on_runtimes<F: Future<Output = ()>>(act: impl Fn(Scene, usize) -> F) {
             act(Scene::new(), descriptors()).await;
         });
     }
-    assert_eq!(descriptors(), before);
+    // There may have been more at first, of a thread that was about to end.
+    wait_until("no descriptor is left", || descriptors() <= before);
 }
 
 #[test]

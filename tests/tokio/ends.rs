@@ -37,7 +37,8 @@ fn when_it_is_dropped() {
         assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
         linklock::Lock::new(&path).unwrap().try_lock().unwrap().unlock().unwrap();
     }
-    assert_eq!(descriptors(), before);
+    // There may have been more at first, of a thread that was about to end.
+    wait_until("no descriptor is left", || descriptors() <= before);
 }
 
 /// The waiters of another runtime, and threads, go on.

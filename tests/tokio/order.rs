@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
+use crate::common::line::in_line;
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{beside, names, wait_until};
 use crate::{alone, by_ear, in_company, in_time, lock, many_threads, runtimes, until};
@@ -115,20 +116,6 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
         assert_eq!(*served.lock().unwrap(), (0..20).collect::<Vec<_>>());
         assert!(names(dir.path()).is_empty());
     }
-}
-
-/// How many sockets of a lock's queue there are: one that listens, and one for each in line.
-fn in_line(path: &std::path::Path) -> usize {
-    use std::os::unix::fs::MetadataExt;
-    let dir = std::fs::metadata(path.parent().unwrap()).unwrap();
-    let name = path.file_name().unwrap().as_encoded_bytes();
-    let parts = [dir.dev().to_le_bytes().as_slice(), &dir.ino().to_le_bytes(), name].concat();
-    let hash = parts.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    let queue = format!("@linklock-{hash:016x}");
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    sockets.lines().filter(|line| line.ends_with(&queue)).count()
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::thread;
 use linklock::{Error, Lock, Obstacle};
 use tempfile::tempdir;
 
+use crate::common::line::in_line;
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{names, wait_until};
-use crate::{HOUR, by_ear, claims, in_line};
+use crate::{HOUR, by_ear, claims};
 
 #[test]
 fn no_wake_up_is_lost() {

@@ -15,9 +15,10 @@ use nix::unistd::{ForkResult, fork};
 use tempfile::{TempDir, tempdir};
 
 use crate::common::elsewhere::{ORDINARY, arrived, go_as_ordinary_user, open_to_all};
+use crate::common::line::{in_line, queue, queue_of};
 use crate::common::worker::{Job, Worker, command};
 use crate::common::{beside, names, wait_until};
-use crate::{HOUR, by_ear, claims, in_line, queue, queue_of};
+use crate::{HOUR, by_ear, claims};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
