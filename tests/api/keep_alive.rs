@@ -57,6 +57,26 @@ fn it_keeps_up_with_a_lease_that_is_cut_short() {
 }
 
 #[test]
+fn a_panic_in_what_is_called_ends_no_others_keep_alive() {
+    let dir = tempdir().unwrap();
+    let held = |name| {
+        let lock = Lock::options(dir.path().join(name)).lifetime(LIFETIME).build().unwrap();
+        lock.lock().unwrap()
+    };
+    let (lost, kept) = (held("lost"), held("kept"));
+    let (tell, told) = channel();
+    lost.keep_alive(move |why| {
+        tell.send(why).unwrap();
+        panic!("as some programs do");
+    })
+    .unwrap();
+    kept.keep_alive(|why| panic!("{why}")).unwrap();
+    fs::remove_file(lost.path()).unwrap();
+    told.recv_timeout(LIMIT).unwrap();
+    outlast(&kept, 2 * LIFETIME);
+}
+
+#[test]
 fn it_says_once_that_the_lock_file_is_gone() {
     let (dir, guard) = held(LIFETIME);
     let (tell, told) = channel();
