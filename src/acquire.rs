@@ -56,11 +56,11 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
             contender.rest(context, Obstacle::Unreadable(gone)).await?;
         }
         let mut claim = shelf.take(context, lifetime)?; // 1
-        if sweep_once(&mut claim)? == Kept::Swept {
-            report::begun_anew(context, "its claim was removed");
-            continue; // 5
-        }
-        match contender.contend(&mut claim).await {
+        let contended = match sweep_once(&mut claim)? {
+            Kept::Yes => contender.contend(&mut claim).await,
+            Kept::Swept => Ok(Outcome::Swept),
+        };
+        match contended {
             Ok(Outcome::Linked) => {}
             Ok(Outcome::Swept) => {
                 report::begun_anew(context, "its claim was removed");

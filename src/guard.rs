@@ -212,8 +212,8 @@ impl LockGuard {
     /// Releases the lock, and says how that went. flufl.lock: `unlock()`.
     ///
     /// Blocks for a few file operations; once the lease is over also for those of a
-    /// [succession](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked child is told
-    /// [`Error::Lost`]: it never had the lock.
+    /// [succession](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked
+    /// child is told [`Error::Lost`]: it never had the lock.
     ///
     /// # Errors
     ///
