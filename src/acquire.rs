@@ -21,9 +21,8 @@ use crate::error::{Error, Operation};
 use crate::fence;
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle};
-use crate::judge::{
-    Judge, Sight, Verdict, is_lock_file, linked, lock_file_like, look, names_claim,
-};
+use crate::judge::{Judge, Verdict};
+use crate::observe::{Sight, is_lock_file, linked, lock_file_like, look, names_claim};
 use crate::patience::Patience;
 use crate::pause::Pauses;
 use crate::report;
@@ -104,7 +103,7 @@ fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
 
 /// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly
 /// a whole lifetime. Whoever has just made the link, and was quick, knows that without asking.
-fn settle(tenure: &mut Tenure) -> Result<(), Error> {
+pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
     let context = tenure.context.clone();
     if context.fencing {
         tenure.token = Some(fence::draw(&context, &tenure.claim().nonce)?);
@@ -225,6 +224,8 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
                             return Ok(Release::Seen);
                         }
                         Ending::Swept => return Ok(Release::Swept),
+                        // The seat would look taken for as long as the claim in it is touched.
+                        Ending::NotNow if claim.forfeited.is_some() => return Ok(Release::Swept),
                         Ending::NotNow => Obstacle::Holder(holder),
                         Ending::Forbidden(error) => Obstacle::CannotBreak(holder, error),
                     }

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::context::{Context, is_gone, is_stale};
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, FileId};
-use crate::lease::Lease;
+use crate::fs::{Attr, FileId, HeldOpen};
+use crate::holder::Holder;
+use crate::lease::{Lease, Observed};
 use crate::names::{ClaimName, Nonce};
 use crate::process::Process;
 use crate::report;
@@ -27,8 +28,16 @@ pub(crate) struct Claim {
     pub(crate) lease: Lease,
     /// The end of the lease as it was written last, with a tag of ours in it: see [`begin_lease`].
     mtime: SystemTime,
-    /// The seat that it last expired in: see [`succession`](crate::succession).
+    /// The seat that it may still be in: see [`succession`](crate::succession).
     pub(crate) forfeited: Option<(Nonce, u32)>,
+    /// The claim of another that was seen last in a seat that this one wanted.
+    pub(crate) seen_in_seat: Option<Observed>,
+    /// The last seat that was seen to be forsaken.
+    pub(crate) seats_passed: Option<(Nonce, u32)>,
+    /// Whether it was ever the lock file with a lease that was over: then somebody may have judged
+    /// it, and it is never linked again.
+    pub(crate) was_late: bool,
+    held_open: HeldOpen,
     /// The process that answers for the file: who lets go of it is nobody any more.
     keeper: Option<u32>,
 }
@@ -70,28 +79,29 @@ impl Claim {
             let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
             let made = context.fs.create(&path, path_bytes(&path), &mut |attr| {
-                let now = context.now();
-                context.server.set(attr.ctime, before, now);
-                (lease, mtime) = begin_lease(context, now, lifetime);
+                context.learn_time(attr.ctime, before);
+                (lease, mtime) = begin_lease(context, context.now(), lifetime);
                 mtime
             });
             match made {
                 // Somebody has removed it before it was filled.
                 Err(error) if is_stale(&error) && attempt < ATTEMPTS => {}
                 Err(error) => return Err(Error::io(Operation::Create, &path)(error)),
-                Ok(Attr { id, .. }) => {
-                    let (context, keeper) = (context.clone(), Some(keeper));
-                    let forfeited = None;
+                Ok((Attr { id, .. }, held_open)) => {
                     return Ok(Claim {
-                        context,
+                        context: context.clone(),
                         name,
                         path,
                         id,
                         lifetime,
                         lease,
                         mtime,
-                        forfeited,
-                        keeper,
+                        forfeited: None,
+                        seen_in_seat: None,
+                        seats_passed: None,
+                        was_late: false,
+                        held_open,
+                        keeper: Some(keeper),
                     });
                 }
             }
@@ -99,25 +109,30 @@ impl Claim {
         unreachable!("the last attempt returns")
     }
 
-    /// Takes on a claim that is there already.
-    pub(crate) fn adopt(
+    /// Takes on the claim of a lock that is held. Its lease is the lesser of what is written and of
+    /// what was meant: the server's clock may have been set back since.
+    pub(crate) fn take_on(
         context: &Arc<Context>,
         name: ClaimName,
         id: FileId,
-        mtime: SystemTime,
+        holder: &Holder,
         lifetime: Duration,
     ) -> Claim {
         let now = context.now();
-        let left = mtime.duration_since(context.lease_start(now)).unwrap_or_default();
-        let lease = Lease { ends: now.saturating_add(left) };
+        let since = |moment| holder.expires_at.duration_since(moment).unwrap_or_default();
+        let left = since(context.lease_start(now)).min(since(holder.refreshed_at));
         Claim {
             path: name.path.clone(),
             name,
             id,
             lifetime,
-            lease,
-            mtime,
+            lease: Lease { ends: now.saturating_add(left) },
+            mtime: holder.expires_at,
             forfeited: None,
+            seen_in_seat: None,
+            seats_passed: None,
+            was_late: true, // for all that is known
+            held_open: HeldOpen::default(),
             keeper: Some(context.processes.pid()),
             context: context.clone(),
         }
@@ -172,7 +187,7 @@ impl Claim {
     /// A touch after that moment has shown what time it is on the server now. Says whether the end
     /// that it has written is late enough: if the server's clock was set forward it is too near.
     pub(crate) fn learn_time(&self, attr: &Attr, before: Duration) -> bool {
-        self.context.server.set(attr.ctime, before, self.context.now());
+        self.context.learn_time(attr.ctime, before);
         let ends = attr.mtime.checked_add(self.context.clock_slop / 2);
         ends.is_none_or(|ends| ends >= attr.ctime + self.lifetime)
     }
@@ -190,10 +205,11 @@ impl Claim {
 
     /// The first seat of that succession that it may sit in.
     pub(crate) fn first_seat(&self, succession: &Nonce) -> u32 {
-        match &self.forfeited {
+        let after = |seat: &Option<(Nonce, u32)>| match seat {
             Some((of, number)) if of == succession => number + 1,
             _ => 0,
-        }
+        };
+        after(&self.forfeited).max(after(&self.seats_passed))
     }
 
     /// The end of the lease as others read it: the mtime that was written last.
@@ -206,9 +222,16 @@ impl Claim {
         self.keeper.is_some_and(|keeper| keeper == self.context.processes.pid())
     }
 
+    /// Closes the file. Its name is about to be removed: an NFS client only renames a file that it
+    /// has open.
+    pub(crate) fn close(&mut self) {
+        self.held_open = HeldOpen::default();
+    }
+
     /// Removes the file, and says whether it was there.
     pub(crate) fn remove(&mut self) -> Result<bool, Error> {
         self.keeper = None;
+        self.close();
         self.context.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
     }
 

@@ -31,7 +31,6 @@ pub(crate) struct Context {
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) random: fn() -> u64,
     pub(crate) server: ServerClock,
-    pub(crate) mount: OnceLock<Mount>,
     /// Whether a handle keeps its claim from one tenure to the next.
     pub(crate) keep_claim: bool,
     /// Whether tenures are numbered.
@@ -69,13 +68,23 @@ impl Context {
         self.server.latest(now).unwrap_or_else(|| self.clock.wall())
     }
 
-    /// What can be relied on where the lock is. Asked only once.
+    /// What can be relied on where the lock is.
     pub(crate) fn mount(&self) -> Mount {
-        *self.mount.get_or_init(|| self.fs.mount(self.names.dir()).unwrap_or(Mount::Other))
+        self.fs.mount(self.names.dir()).unwrap_or(Mount::Other)
+    }
+
+    /// The server stamped this time on a file of ours after that moment of our own clock.
+    pub(crate) fn learn_time(&self, stamped: SystemTime, before: Duration) {
+        self.server.set(stamped, before, self.now(), self.clock_slop / 4);
     }
 
     /// Whether every request is executed once, and before its call returns.
     pub(crate) fn is_local(&self) -> bool {
+        matches!(self.mount(), Mount::Local | Mount::Exported)
+    }
+
+    /// Whether no process of another machine can have made a file here.
+    pub(crate) fn is_this_machines_alone(&self) -> bool {
         self.mount() == Mount::Local
     }
 

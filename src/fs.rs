@@ -48,8 +48,9 @@ pub(crate) struct Attr {
 /// None of them follows a symbolic link in the last component of a path.
 pub(crate) trait Fs: Debug + Send + Sync {
     /// Makes a file, mode 0666 less the umask, with this content, and with the mtime that `mtime`
-    /// makes of the attributes it was created with: their `ctime` tells the server's time. A file
-    /// that can't be written in full is removed again.
+    /// makes of the attributes it was created with: their `ctime` tells the server's time. When this
+    /// returns a server has all of it, and every error of write(2) and close(2) has been reported. A
+    /// file that can't be written in full is removed again.
     ///
     /// The name must be one that nobody else would use: it is not asked for exclusively, which
     /// costs an NFS server a request more (RFC 1813, section 3.3.8, `EXCLUSIVE`).
@@ -58,7 +59,7 @@ pub(crate) trait Fs: Debug + Send + Sync {
         path: &Path,
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
-    ) -> io::Result<Attr>;
+    ) -> io::Result<(Attr, HeldOpen)>;
     /// Asks the server, whatever the client has cached.
     fn stat(&self, path: &Path) -> io::Result<Attr>;
     /// Reads at most `limit` bytes, with the attributes of the inode they were read from.
@@ -83,11 +84,23 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn mount(&self, dir: &Path) -> io::Result<Mount>;
 }
 
+/// A file that stays open for writing until its name is about to be removed.
+///
+/// Only where that has a use: an NFSv4 server gives nobody a read delegation on a file that is open
+/// for writing (RFC 8881, section 10.4), and without a delegation nothing that is asked for of the
+/// inode has to wait until the delegation of a dead client is revoked.
+#[derive(Debug, Default)]
+pub(crate) struct HeldOpen(#[allow(dead_code)] Option<File>);
+
 /// How a file system executes what is asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mount {
     /// By this machine alone, once and before the call returns.
     Local,
+    /// Likewise for the processes of this machine; but it exports file systems by NFS, so that the
+    /// files may be those of processes of other machines too.
+    #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
+    Exported,
     /// By a server, through Linux's NFS client. A request may be executed twice, or after the
     /// caller's death, but who is told of success has it from the server.
     #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
@@ -192,6 +205,12 @@ pub(crate) fn cached_attributes(path: &Path) -> io::Result<Attr> {
 }
 
 impl Attr {
+    /// How long the lease was, that this date ends, when the inode was last changed: both are the
+    /// server's time, and so no clock that is set later matters. Zero if it was over by then.
+    pub(crate) fn lease_length(&self) -> Duration {
+        self.mtime.duration_since(self.ctime).unwrap_or_default()
+    }
+
     fn of(meta: &Metadata) -> Attr {
         Attr {
             id: FileId { dev: meta.dev(), ino: meta.ino() },

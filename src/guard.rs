@@ -220,8 +220,7 @@ impl LockGuard {
     /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
     /// worked on it. [`Error::Io`] if a file operation failed; the lock ends by its lease then.
     pub fn unlock(self) -> Result<(), Error> {
-        self.stop_keep_alive();
-        self.tenure.release()
+        self.tenure.release(|| self.stop_keep_alive())
     }
 
     /// Releases the lock if it is still held, and says whether it was. flufl.lock:
@@ -298,8 +297,7 @@ impl fmt::Debug for LockGuard {
 impl Drop for LockGuard {
     fn drop(&mut self) {
         if self.tenure.is_ours() {
-            self.stop_keep_alive();
-            self.tenure.close();
+            self.tenure.close(|| self.stop_keep_alive());
         }
     }
 }

@@ -107,7 +107,7 @@ mod tests {
         let whose = if claim.is_foreign() { "flufl.lock" } else { "linklock" };
         let proof = claim.process().proof;
         let (world, started) = match proof {
-            Some(Proof { world, started }) => (format!("{world:012x}"), format!("{started:x}")),
+            Some(Proof { world, started, .. }) => (format!("{world:012x}"), format!("{started:x}")),
             None => ("-".to_owned(), "-".to_owned()),
         };
         let host = String::from_utf8_lossy(claim.host.as_bytes()).into_owned();

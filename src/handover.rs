@@ -8,16 +8,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::acquire::settle;
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation};
-use crate::fence;
-use crate::holder::Owner;
-use crate::judge::{Sight, is_lock_file, look};
-use crate::names::Neighbour;
+use crate::fs::Mount;
+use crate::holder::{Holder, Owner};
+use crate::names::{ClaimName, Neighbour};
+use crate::observe::{Incarnation, Sight, is_lock_file, look};
 use crate::process::Process;
 use crate::report;
+use crate::succession::{self, Ending};
 use crate::tenure::Tenure;
+
+/// How often an adopter tries whose turn it is not.
+const TURNS: u32 = 64;
 
 /// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
 /// alone for a dead one's.
@@ -50,41 +55,97 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
 fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     let context = &new.context;
     let renamed = context.fs.rename(aside, context.lock());
+    // Where the kernel itself says so, or the server through it, it was done.
+    if renamed.is_ok() && context.mount() != Mount::Other {
+        return Ok(());
+    }
     // If the first of two replies was lost the second says ENOENT: the truth is the inode.
     if is_lock_file(new)? {
         return Ok(());
     }
     match renamed {
         Err(error) => Err(Error::io(Operation::Rename, context.lock())(error)),
-        Ok(()) => Err(Error::Lost { path: context.lock().into(), now: look(context)?.successor() }),
+        Ok(()) => Err(lost(context)?),
     }
 }
 
-/// Takes charge of a lock that was detached with this claim. Its owner stays who it is.
+/// Makes a lock this process's that was detached with this claim. Its new claim takes the old one's
+/// place in the seat of the tenure that ends: of those who adopt a lock at once, one succeeds.
 pub(crate) fn adopt(
     context: &Arc<Context>,
     claim: &Path,
     lifetime: Duration,
 ) -> Result<Tenure, Error> {
-    let named = claim.file_name().and_then(|name| context.names.parse_neighbour(name));
-    let Some(Neighbour::Claim(name)) = named else {
-        let reason = format!("{} is no claim of it", claim.display());
-        return Err(Error::Invalid { path: context.lock().into(), reason });
-    };
-    drop(Claim::make(context, lifetime)?); // shows what time it is on the server
-    let path = context.lock();
-    // Whoever takes charge has a token of its own; that it has the lock is seen below.
-    let token = context.fencing.then(|| fence::draw(context, &name.nonce)).transpose()?;
-    match look(context)? {
-        // By this one look: another may find another's lock file, with an inode number used again.
-        Sight::Held(held, _) if held.claim == name => {
-            report::adopted(context, &name.path, token);
-            let claim = Claim::adopt(context, name, held.id, held.expires_at, lifetime);
-            let mut tenure = Tenure::begin(claim);
-            tenure.token = token;
-            Ok(tenure)
+    let name = parse(context, claim)?;
+    let mut new = Claim::make(context, lifetime)?;
+    let aside = context.names.aside(&new.name.nonce, context.random_number());
+    let linked = context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside));
+    let replaced = linked.and_then(|()| succeed(&mut new, &name, &aside));
+    // Already gone, if all went well.
+    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
+    if let Err(error) = replaced.and(tidied) {
+        // It may be ours all the same, and nobody else would ever know.
+        if !matches!(is_lock_file(&new), Ok(true)) {
+            return Err(error);
         }
-        Sight::Unreadable(error) => Err(Error::io(Operation::Read, path)(error)),
-        other => Err(Error::Lost { path: path.into(), now: other.successor() }),
     }
+    let mut tenure = Tenure::begin(new);
+    settle(&mut tenure)?;
+    report::adopted(context, claim, tenure.token);
+    Ok(tenure)
+}
+
+/// Waits until nobody else is about to end or to adopt it: one way or another that is soon decided.
+fn succeed(new: &mut Claim, name: &ClaimName, aside: &Path) -> Result<(), Error> {
+    let context = new.context.clone();
+    let (mut backoff, mut turns) = (context.backoff(), 0);
+    loop {
+        let (left, _) = held_with(&context, name)?;
+        match succession::replace(new, &left, |new| replace(new, aside))? {
+            Ending::Ended => return Ok(()),
+            Ending::Forbidden(error) => {
+                return Err(Error::io(Operation::Rename, context.lock())(error));
+            }
+            Ending::Gone | Ending::NotNow | Ending::Swept if turns < TURNS => turns += 1,
+            Ending::Gone | Ending::NotNow | Ending::Swept => return Err(lost(&context)?),
+        }
+        context.pause(&mut backoff, Duration::MAX);
+    }
+}
+
+/// Acts on a lock that was detached with this claim, in the place of its owner: it stays the owner's,
+/// and others may do the same at the same time.
+pub(crate) fn attach(
+    context: &Arc<Context>,
+    claim: &Path,
+    lifetime: Duration,
+) -> Result<Tenure, Error> {
+    let name = parse(context, claim)?;
+    drop(Claim::make(context, lifetime)?); // shows what time it is on the server
+    let (held, holder) = held_with(context, &name)?;
+    let claim = Claim::take_on(context, name, held.id, &holder, lifetime);
+    Ok(Tenure::begin(claim).shared_with_others())
+}
+
+fn parse(context: &Context, claim: &Path) -> Result<ClaimName, Error> {
+    let named = claim.file_name().and_then(|name| context.names.parse_neighbour(name));
+    if let Some(Neighbour::Claim(name)) = named {
+        return Ok(name);
+    }
+    let reason = format!("{} is no claim of it", claim.display());
+    Err(Error::Invalid { path: context.lock().into(), reason })
+}
+
+/// The tenure that is held with this claim, by one look: another may find another's lock file, with an
+/// inode number that is used again.
+fn held_with(context: &Context, name: &ClaimName) -> Result<(Incarnation, Holder), Error> {
+    match look(context)? {
+        Sight::Held(held, holder) if held.claim == *name => Ok((held, holder)),
+        Sight::Unreadable(error) => Err(Error::io(Operation::Read, context.lock())(error)),
+        other => Err(Error::Lost { path: context.lock().into(), now: other.successor() }),
+    }
+}
+
+fn lost(context: &Context) -> Result<Error, Error> {
+    Ok(Error::Lost { path: context.lock().into(), now: look(context)?.successor() })
 }

@@ -118,17 +118,27 @@ pub enum Format {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever may write the lock file chooses what this says.
-        let host = self.host.to_string_lossy();
-        write!(f, "process {} on {}", self.pid, host.escape_debug())?;
-        match self.life {
-            Life::Alive => write!(f, " (alive)")?,
-            Life::Dead => write!(f, " (dead)")?,
-            Life::Unknown => {}
+        if self.host.is_empty() && self.pid == 0 {
+            write!(f, "an unknown process (the lock file has lost its content)")?;
+        } else {
+            self.fmt_process(f)?;
         }
         match self.expires_at.duration_since(self.server_time) {
             Ok(left) => write!(f, ", its lease ends in {}", Rounded(left)),
             Err(over) => write!(f, ", its lease ended {} ago", Rounded(over.duration())),
+        }
+    }
+}
+
+impl Holder {
+    fn fmt_process(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Any user who may write the lock file chooses what this says.
+        let host = self.host.to_string_lossy();
+        write!(f, "process {} on {}", self.pid, host.escape_debug())?;
+        match self.life {
+            Life::Alive => write!(f, " (alive)"),
+            Life::Dead => write!(f, " (dead)"),
+            Life::Unknown => Ok(()),
         }
     }
 }

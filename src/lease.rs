@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
+use crate::fs::FileId;
 
 /// Less than this, and a lease is over before a file server has answered.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -37,7 +38,14 @@ impl Lease {
 /// our own monotonic clock. The machines' ideas of the date do not matter.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClock {
-    sample: Mutex<Option<Sample>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    sample: Option<Sample>,
+    /// The time that it was set forward to, as far as that was noticed.
+    jumped_to: Option<SystemTime>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +58,29 @@ struct Sample {
 
 impl ServerClock {
     /// The server stamped this time on a file between the two moments. What came last counts:
-    /// the server's clock may have been set.
-    pub(crate) fn set(&self, stamped: SystemTime, before: Duration, after: Duration) {
-        let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
-        *sample = Some(Sample { stamped, before, after });
+    /// the server's clock may have been set. If it was set forward by more than `tolerance`, dates
+    /// from before say nothing of how long ago they were written.
+    pub(crate) fn set(
+        &self,
+        stamped: SystemTime,
+        before: Duration,
+        after: Duration,
+        tolerance: Duration,
+    ) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected =
+            known.sample.and_then(|sample| sample.at_most(after)?.checked_add(tolerance));
+        if expected.is_some_and(|expected| expected < stamped) {
+            known.jumped_to = Some(stamped);
+        }
+        known.sample = Some(Sample { stamped, before, after });
+    }
+
+    /// Whether a time that the server stamped on a file can be compared with the time that it is on
+    /// the server now: not if its clock has jumped forward in between.
+    pub(crate) fn is_comparable(&self, stamped: SystemTime) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.jumped_to.is_none_or(|jumped_to| jumped_to <= stamped)
     }
 
     /// The least that it can be on the server now: whoever judges another's lease uses this, and
@@ -67,8 +94,7 @@ impl ServerClock {
     /// so that nobody finds it ended early. (But for less than the resolution of the server's time
     /// stamps, from a clock tick to two seconds, for which the slop is there.)
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
-        let sample = self.sample()?;
-        sample.stamped.checked_add(now.saturating_sub(sample.before))
+        self.sample()?.at_most(now)
     }
 
     /// Whether it was asked for so long ago that it had better be asked for again.
@@ -77,7 +103,40 @@ impl ServerClock {
     }
 
     fn sample(&self) -> Option<Sample> {
-        *self.sample.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).sample
+    }
+}
+
+impl Sample {
+    /// The most that it can be on the server at that moment, unless its clock was set.
+    fn at_most(&self, now: Duration) -> Option<SystemTime> {
+        self.stamped.checked_add(now.saturating_sub(self.before))
+    }
+}
+
+/// A file that bore the same date in one look after another, on our own clock: what a clock that is set
+/// has no part in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observed {
+    id: FileId,
+    date: SystemTime,
+    /// After the first look.
+    since: Duration,
+    /// Before the last look.
+    pub(crate) until: Duration,
+}
+
+impl Observed {
+    pub(crate) fn begin(id: FileId, date: SystemTime, after: Duration) -> Observed {
+        Observed { id, date, since: after, until: after }
+    }
+
+    pub(crate) fn is(&self, id: FileId, date: SystemTime) -> bool {
+        self.id == id && self.date == date
+    }
+
+    pub(crate) fn unchanged_for(&self) -> Duration {
+        self.until.saturating_sub(self.since)
     }
 }
 
@@ -122,8 +181,22 @@ mod tests {
         let clock = ServerClock::default();
         assert_eq!(clock.earliest(seconds(1)), None);
         let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
-        clock.set(noon, seconds(10), seconds(13)); // a slow request
+        clock.set(noon, seconds(10), seconds(13), seconds(2)); // a slow request
         assert_eq!(clock.earliest(seconds(20)), Some(noon + seconds(7)));
         assert_eq!(clock.latest(seconds(20)), Some(noon + seconds(10)));
+    }
+
+    #[test]
+    fn a_jump_forward_is_noticed_and_what_lies_within_the_tolerance_is_none() {
+        let clock = ServerClock::default();
+        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        clock.set(noon, seconds(10), seconds(10), seconds(2));
+        clock.set(noon + seconds(12), seconds(20), seconds(20), seconds(2));
+        assert!(clock.is_comparable(noon), "two seconds too many are tolerated");
+        clock.set(noon + seconds(25), seconds(30), seconds(30), seconds(2));
+        assert!(!clock.is_comparable(noon + seconds(24)));
+        assert!(clock.is_comparable(noon + seconds(25)), "stamped by the clock as it is now");
+        clock.set(noon, seconds(40), seconds(40), seconds(2));
+        assert!(!clock.is_comparable(noon), "a clock that is set back makes no date comparable");
     }
 }

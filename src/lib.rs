@@ -150,6 +150,7 @@ mod lease;
 mod lock;
 pub mod mailbox;
 mod names;
+mod observe;
 mod options;
 mod patience;
 mod pause;

@@ -12,11 +12,11 @@ use crate::acquire::acquire;
 use crate::context::Context;
 use crate::error::Error;
 use crate::guard::LockGuard;
-use crate::handover::adopt;
+use crate::handover::{adopt, attach};
 use crate::holder::{Holder, Obstacle, State};
-use crate::judge::{Sight, look};
 use crate::last_tenure::LastTenure;
 use crate::lease::check_lifetime;
+use crate::observe::{Sight, look};
 use crate::patience::Patience;
 use crate::pause::{Blocking, Pauses, run};
 use crate::process::Life;
@@ -178,8 +178,9 @@ impl Lock {
         self.last.held()
     }
 
-    /// Takes charge of a lock that was detached, with the claim that
-    /// [`detach`](LockGuard::detach) said. Its owner stays who it is.
+    /// Takes over a lock that was detached, with the claim that [`detach`](LockGuard::detach)
+    /// returned: from now on it is this process's, with a new claim, and the old claim is worth
+    /// nothing. Of several that adopt a lock one succeeds.
     ///
     /// # Errors
     ///
@@ -188,6 +189,35 @@ impl Lock {
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
         self.last.must_be_over(self.path())?;
         Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
+    }
+
+    /// Acts on a detached lock in the place of its owner: refreshes, verifies or releases it for a
+    /// shell script, say. The lock stays the owner's, with the same claim, and ends if the owner dies.
+    /// Dropping the guard releases the lock; [`forget`](std::mem::forget) it to leave the lock held.
+    ///
+    /// Any number of processes may do this at once, so a guard of this kind excludes none of them.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::{Lock, Owner};
+    ///
+    /// let lock = Lock::new(&path)?;
+    /// let claim = lock.lock()?.detach(Owner::Lease)?;
+    /// let guard = lock.attach(&claim)?;
+    /// guard.refresh()?;
+    /// std::mem::forget(guard);
+    /// // ... in another process:
+    /// Lock::new(&path)?.attach(&claim)?.unlock()?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`adopt`](Self::adopt).
+    pub fn attach(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
+        self.last.must_be_over(self.path())?;
+        Ok(self.hold(attach(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
     /// The lock file. flufl.lock: `lockfile`.

@@ -60,8 +60,8 @@ pub(crate) struct Names {
 }
 
 /// The number that a claim, and so an incarnation, is told by: flufl.lock's is decimal; ours is
-/// `x`, 64 random bits in hexadecimal and, where it can be had, `w` and the hash of the world and
-/// `s` and the start time of the process.
+/// `x`, 64 random bits in hexadecimal and, where they are known, `w` and the hash of the world, `s`
+/// and the start time of the process, and `k` and the hash of the boot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Nonce(Arc<str>);
 
@@ -70,8 +70,11 @@ impl Nonce {
         const DIGITS: usize = (WORLD_BITS / 4) as usize;
         let mut nonce = String::with_capacity(NONCE_MAX);
         let _ = write!(nonce, "x{random:016x}"); // a String takes whatever is written
-        if let Some(Proof { world, started }) = proof {
+        if let Some(Proof { world, started, boot }) = proof {
             let _ = write!(nonce, "w{world:0DIGITS$x}s{started:x}");
+            if let Some(boot) = boot {
+                let _ = write!(nonce, "k{boot:08x}");
+            }
         }
         Nonce(nonce.into())
     }
@@ -84,11 +87,16 @@ impl Nonce {
 
     fn proof(&self) -> Option<Proof> {
         let (random, rest) = self.0.strip_prefix('x')?.split_once('w')?;
-        let (world, started) = rest.split_once('s')?;
+        let (world, rest) = rest.split_once('s')?;
+        let (started, boot) = match rest.split_once('k') {
+            Some((started, boot)) => (started, Some(u32::from_str_radix(boot, 16).ok()?)),
+            None => (rest, None),
+        };
         u64::from_str_radix(random, 16).ok()?;
         Some(Proof {
             world: u64::from_str_radix(world, 16).ok()?,
             started: u64::from_str_radix(started, 16).ok()?,
+            boot,
         })
     }
 
@@ -156,7 +164,10 @@ impl Names {
         }
         let prefix = [base.as_bytes(), separator.as_bytes()].concat();
         let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into() };
-        let longest = Process { pid: u32::MAX, proof: Some(Proof { world: 0, started: u64::MAX }) };
+        let longest = Process {
+            pid: u32::MAX,
+            proof: Some(Proof { world: 0, started: u64::MAX, boot: Some(0) }),
+        };
         let claim = names.new_claim(0, &longest);
         if name_length(&claim.path) > NAME_MAX || !names.fits(&claim.nonce) {
             return Err(BadName::TooLong);
@@ -190,6 +201,14 @@ impl Names {
         let pid = owner.pid.to_string();
         let path = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
         ClaimName { path: path.into(), host: self.host.clone(), pid: owner.pid, nonce }
+    }
+
+    /// A name for the incarnation of a lock file that has lost its content, and whose claim is gone:
+    /// no claim is ever called that.
+    pub(crate) fn nameless(&self, ino: u64) -> ClaimName {
+        let nonce = Nonce(format!("i{ino:x}").into());
+        let path = self.join(b"", b"0", nonce.0.as_bytes());
+        ClaimName { path: path.into(), host: OsStr::new("").into(), pid: 0, nonce }
     }
 
     /// Seat `number` in the succession of the incarnation with that nonce.
@@ -329,8 +348,8 @@ mod tests {
     }
 
     fn process() -> impl Strategy<Value = Process> {
-        let proof = (0..1_u64 << WORLD_BITS, any::<u64>());
-        let proof = proof.prop_map(|(world, started)| Proof { world, started });
+        let proof = (0..1_u64 << WORLD_BITS, any::<u64>(), any::<Option<u32>>());
+        let proof = proof.prop_map(|(world, started, boot)| Proof { world, started, boot });
         (any::<u32>(), proptest::option::of(proof)).prop_map(|(pid, proof)| Process { pid, proof })
     }
 
@@ -349,7 +368,8 @@ mod tests {
             Just(b"\0".to_vec()),
             "[0-9]{1,12}".prop_map(String::into_bytes),
             "[0-9]{62,65}".prop_map(String::into_bytes),
-            "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16})?".prop_map(String::into_bytes),
+            "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16}(k[0-9a-f]{8})?)?"
+                .prop_map(String::into_bytes),
         ];
         (any::<bool>(), vec(part, 0..8)).prop_map(move |(begins, parts)| {
             let prefix = if begins { prefix.as_slice() } else { b"" };

@@ -203,7 +203,8 @@ impl Options {
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
         let hears = self.clock.is_none();
         let clock = self.clock.clone().unwrap_or_else(|| CLOCK.clone());
-        let (fs, processes, random) = (Arc::new(PosixFs), PROCESSES.clone(), unguessable);
+        let (fs, processes, random) =
+            (Arc::new(PosixFs::default()), PROCESSES.clone(), unguessable);
         self.build_on(Machine { fs, clock, processes, random, hears })
     }
 
@@ -240,7 +241,6 @@ impl Options {
             queue: OnceLock::new(),
             courtesy: Courtesy::default(),
             server: ServerClock::default(),
-            mount: OnceLock::new(),
             has_swept: AtomicBool::new(false),
         };
         Ok(Lock::with(context, self.lifetime, self.timeout))

@@ -55,6 +55,8 @@ pub(crate) struct Proof {
     pub(crate) world: u64,
     /// Clock ticks from boot to the start of the process.
     pub(crate) started: u64,
+    /// A hash of the boot alone, where the claim has one.
+    pub(crate) boot: Option<u32>,
 }
 
 /// How many bits of the hash a claim has room for: 12 hexadecimal digits.
@@ -69,6 +71,8 @@ pub(crate) trait Processes: Debug + Send + Sync {
     /// A running process of this pid namespace.
     fn find(&self, pid: u32) -> io::Result<Process>;
     fn life(&self, process: &Process) -> Life;
+    /// Of a process that can only have been this machine's: whether it ended with an earlier boot.
+    fn life_by_boot(&self, process: &Process) -> Life;
 }
 
 /// [`Processes`] by kill(2) and proc(5).
@@ -115,6 +119,18 @@ impl Processes for PosixProcesses {
             _ => Life::Alive,
         }
     }
+
+    fn life_by_boot(&self, process: &Process) -> Life {
+        let boot = |process: &Process| process.proof.and_then(|proof| proof.boot);
+        life_by_boot(boot(process), boot(&self.this()))
+    }
+}
+
+fn life_by_boot(theirs: Option<u32>, ours: Option<u32>) -> Life {
+    match (theirs, ours) {
+        (Some(theirs), Some(ours)) if theirs != ours => Life::Dead,
+        _ => Life::Unknown,
+    }
 }
 
 fn signal_nothing(pid: u32) -> nix::Result<()> {
@@ -130,20 +146,32 @@ fn proof(pid: u32) -> Option<Proof> {
     if cfg!(not(all(target_os = "linux", not(linklock_elsewhere)))) {
         return None;
     }
-    Some(Proof { world: world()?, started: Stat::read(pid)?.started })
+    let boot = boot()?;
+    let (world, started) = (world(&boot)?, Stat::read(pid)?.started);
+    Some(Proof { world, started, boot: Some(boot_of(&boot)) })
+}
+
+/// What the kernel calls this boot.
+fn boot() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(boot.trim().to_owned())
 }
 
 /// The boot, the pid namespace and the time namespace (which shifts start times), hashed.
-fn world() -> Option<u64> {
+fn world(boot: &str) -> Option<u64> {
     // Without a /proc of our own pid namespace (`unshare --pid`) nothing below is about us.
     let own = std::fs::read_link("/proc/self").ok()?;
     if own.to_str()?.parse() != Ok(std::process::id()) {
         return None;
     }
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let pids = std::fs::read_link("/proc/self/ns/pid").ok()?;
     let times = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
-    Some(world_of(boot.trim(), &pids, &times))
+    Some(world_of(boot, &pids, &times))
+}
+
+/// The boot, hashed: a claim has room for 8 hexadecimal digits of it.
+pub(crate) fn boot_of(boot: &str) -> u32 {
+    u32::try_from(hash([boot.as_bytes()]) >> u32::BITS).unwrap_or_default()
 }
 
 /// Two processes of the same world can tell of each other whether they live.

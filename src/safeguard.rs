@@ -34,6 +34,27 @@ pub(crate) enum Safeguard {
     SweptClaim,
     /// Whoever has drawn a fencing token looks whether it still holds the lock.
     TokenIsVerified,
+    /// The claim is removed, and the clock looked at, before the lock file is taken away: what may
+    /// hang is done to a name that nobody else has.
+    ClaimFirst,
+    /// Whoever has won a seat sees that those before it are there.
+    SeatsBefore,
+    /// Nobody acts in a seat whose own short lease is over.
+    SeatLease,
+    /// A claim that was ever late is not linked again.
+    NeverLateAgain,
+    /// A holder believes the lesser lease from before it is written.
+    LesserLease,
+    /// Where the content says nothing, the claim beside the lock file says who holds it.
+    DirectoryTells,
+    /// A holder that is provably alive is succeeded only after its lease, as it was observed.
+    ObservedAlive,
+    /// After a jump of the server's clock, what was observed counts.
+    ObservedAfterJump,
+    /// A lock file that was observed unchanged for as long as its lease has a lease that is over.
+    ObservedUnchanged,
+    /// The right to adopt a lock is won by a seat.
+    AdoptionTakesSeat,
 }
 
 #[cfg(not(test))]

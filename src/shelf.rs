@@ -1,9 +1,10 @@
 //! Where a handle keeps its claim between one tenure and the next, if it was asked to.
 //!
-//! Only a claim whose lease runs is linked again: no sweeper has touched it, and no breaker ever
-//! judged it, since both wait until the lease has been over for the clock slop. For the same reason
-//! only a tenure that ended within its lease gives its claim back. So whoever is about to break one
-//! tenure never finds another of the same claim in its place.
+//! Only a claim whose lease runs, and has run ever since it was made, is linked again: no sweeper has
+//! touched it, and no breaker ever judged it, since both wait until the lease has been over for the
+//! clock slop. So there is no seat of its tenures, and a breaker of one of them never finds another of
+//! the same claim in its place. A claim that may still be in a seat of another's is not kept either:
+//! for as long as it is touched the seat looks taken.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,7 +36,8 @@ impl Shelf {
     /// Keeps a claim that was not linked, or whose tenure has ended within its lease; where claims
     /// are not to be kept, it is removed.
     pub(crate) fn put(&self, claim: Claim) {
-        if !claim.context.keep_claim {
+        let was_late = claim.was_late && Safeguard::NeverLateAgain.stands();
+        if !claim.context.keep_claim || was_late || claim.forfeited.is_some() {
             return;
         }
         let other = self.claim.lock().unwrap_or_else(PoisonError::into_inner).replace(claim);

@@ -8,9 +8,9 @@ use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::holder::{Holder, Obstacle};
-use crate::judge::{Sight, holder_by, is_abandoned, look, look_again};
 use crate::lock::Lock;
 use crate::names::Neighbour;
+use crate::observe::{Sight, holder_by, is_abandoned, look, look_again};
 use crate::report;
 use crate::succession::{self, Ending};
 use crate::sweep::{orphans, sweep};
@@ -70,8 +70,8 @@ impl Lock {
             Sight::Held(held, holder) if condition(&holder) => (held, holder),
             _ => return self.holder().map(|_| None),
         };
-        let still = |_: &_, holder: &_| condition(holder);
-        match succession::end(&mut claim, &over, |_| look_again(&self.context, &over, still))? {
+        let mut still = |_: &Claim| look_again(&self.context, &over, |holder| condition(holder));
+        match succession::end(&mut claim, &over, &mut still)? {
             Ending::Ended => {
                 report::broken_on_request(&self.context, &holder);
                 Ok(Some(holder))

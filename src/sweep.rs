@@ -11,10 +11,11 @@ use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fence;
 use crate::fs::Attr;
-use crate::judge::{Sight, claim_in, has_expired, is_abandoned, life, look};
 use crate::names::{Names, Neighbour};
+use crate::observe::{Sight, has_expired, is_abandoned, life, look};
 use crate::process::Life;
 use crate::report;
+use crate::succession::is_forsaken;
 
 /// For how long a claim of flufl.lock's is left alone after it has expired: its maker may be waiting
 /// still, does not touch it meanwhile, and would wait for ever if it were gone.
@@ -97,7 +98,10 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
             rested.is_some_and(|rested| has_expired(context, rested))
         }
         Neighbour::Claim(claim) => is_abandoned(context, &attr, Some(claim)),
-        Neighbour::Seat(_) => is_abandoned(context, &attr, claim_in(context, &path).as_ref()),
+        // Another name of its inode may have been swept just now, which has changed it.
+        Neighbour::Seat(_) => {
+            is_abandoned(context, &attr, None) || is_forsaken(context, &path, &attr)
+        }
         // It was another's lock file: that its holder is dead says nothing of who put it there.
         Neighbour::Aside => is_abandoned(context, &attr, None),
         // It has no lease. Whoever still makes it would have to make another.
@@ -109,11 +113,17 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
 /// Looked at last, after the file was seen to be abandoned. An owner that has stood still may make
 /// it the lock file nevertheless: one that finds its claim gone looks whether it did.
 fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bool, Error> {
-    Ok(match (look(context)?, neighbour) {
-        (Sight::Free | Sight::NotALock, _) | (Sight::Held(..), Neighbour::FenceDraft) => false,
+    match neighbour {
+        Neighbour::FenceDraft => Ok(false),
+        // By the inode, whatever the content says: it may be all that says who holds the lock.
+        Neighbour::Claim(_) | Neighbour::Aside => {
+            Ok(context.find(context.lock())?.is_some_and(|lock| lock.id == attr.id))
+        }
         // A dead breaker's seat must be passed over for as long as the lock file is what it was.
-        (Sight::Held(held, _), Neighbour::Seat(key)) => Names::is_key_of(key, &held.claim.nonce),
-        (Sight::Held(held, _), Neighbour::Claim(_) | Neighbour::Aside) => held.id == attr.id,
-        (Sight::Unreadable(_), _) => true, // for all that can be told
-    })
+        Neighbour::Seat(key) => Ok(match look(context)? {
+            Sight::Free | Sight::NotALock => false,
+            Sight::Held(held, _) => Names::is_key_of(key, &held.claim.nonce),
+            Sight::Unreadable(_) => true, // for all that can be told
+        }),
+    }
 }

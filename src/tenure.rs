@@ -4,22 +4,32 @@
 //! the holder is one among those who may end the incarnation, and plays by their rule: it touches
 //! its claim, takes a seat, looks again, and only then acts.
 
+mod release;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
-use crate::error::{Error, Operation};
+use crate::error::Error;
 use crate::fs::FileId;
-use crate::judge::{self, Incarnation, has_lock_file, linked, look_again_for_own, names_claim};
 use crate::lease::{nanoseconds, since_epoch};
 use crate::names::ClaimName;
+use crate::observe::{
+    self, Evidence, Incarnation, has_lock_file, linked, look_again_for_own, names_claim,
+};
 use crate::queue::Turn;
 use crate::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
-use crate::succession::{self, Aside, Caught, Ending, Sitting};
+use crate::succession::{SEAT_LEASE, Sitting, sit_down};
+
+/// For how many seats, whose owners died in them one after the other, a late holder waits. One that
+/// gives its lock back has nothing else to do, and under [`StalePolicy::Never`](crate::StalePolicy)
+/// nobody else would.
+const SEATS_TO_REFRESH: u32 = 4;
+const SEATS_TO_RELEASE: u32 = 64;
 
 /// The lock, held by a claim of this process.
 #[derive(Debug)]
@@ -39,6 +49,11 @@ pub(crate) struct Tenure {
     /// How long a lease is to be, in nanoseconds.
     lifetime: AtomicU64,
     held: AtomicBool,
+    /// Whether its claim is being removed: the first step of its release.
+    releasing: AtomicBool,
+    /// Whether others may act on it too, within its lease: then it plays by the rule of those who
+    /// are late.
+    shared: bool,
     /// The place at the head of this host's queue, if it was won there: for the next in line.
     turn: Mutex<Option<Turn>>,
     /// Where the claim goes if the tenure ends within its lease.
@@ -47,18 +62,11 @@ pub(crate) struct Tenure {
     pub(crate) told: report::Holding,
 }
 
-/// How a tenure came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    WithinLease,
-    Late,
-}
-
 impl Tenure {
     /// The tenure that begins with this claim's link to the lock file.
     pub(crate) fn begin(claim: Claim) -> Tenure {
-        let incarnation =
-            Incarnation { id: claim.id, claim: claim.name.clone(), expires_at: claim.expires_at() };
+        let (id, name) = (claim.id, claim.name.clone());
+        let incarnation = Incarnation { id, claim: name, evidence: Evidence::Content };
         Tenure {
             context: claim.context.clone(),
             incarnation,
@@ -69,6 +77,8 @@ impl Tenure {
             lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
             claim: Mutex::new(Some(claim)),
             held: AtomicBool::new(true),
+            releasing: AtomicBool::new(false),
+            shared: false,
             turn: Mutex::default(),
             shelf: None,
             told: report::Holding::default(),
@@ -84,6 +94,12 @@ impl Tenure {
     /// The same tenure, whose claim is to be linked again one day, if claims are kept.
     pub(crate) fn giving_back_to(mut self, shelf: &Arc<Shelf>) -> Tenure {
         self.shelf = self.context.keep_claim.then(|| shelf.clone());
+        self
+    }
+
+    /// The same tenure, on which others may act too.
+    pub(crate) fn shared_with_others(mut self) -> Tenure {
+        self.shared = true;
         self
     }
 
@@ -137,35 +153,57 @@ impl Tenure {
         self.lifetime.store(nanoseconds(lifetime), Ordering::Release);
     }
 
-    /// Whether nobody else may touch the lock yet. It is not enough that the claim is fresh: a
+    /// Whether the lease runs, by what was made sure of. It is not enough that the claim's does: a
     /// holder that is late touches its claim before it knows whether the lock is still its own.
     fn is_in_time(&self) -> bool {
         !self.remaining().is_zero()
     }
 
+    /// Whether nobody else may touch the lock yet.
+    fn may_act_alone(&self) -> bool {
+        self.is_in_time() && !self.shared
+    }
+
     /// Makes the lease a whole lifetime from now.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
+        let mut ended = self.lease_ends();
+        if self.is_released() {
+            return Ok(()); // a keep-alive that was about to refresh it has nothing to do
+        }
         let refreshed = self.with_claim(|claim| {
+            if self.releasing.load(Ordering::Acquire) {
+                return self.refresh_until_released(claim);
+            }
             claim.lifetime = self.lifetime();
-            let in_time = self.is_in_time() && self.refresh_in_time(claim)?;
+            ended = self.believe_no_more_than(claim.lifetime);
+            let in_time = self.may_act_alone() && self.refresh_in_time(claim)?;
             if !in_time {
                 self.refresh_late(claim)?;
             }
             self.expires_at.store(since_epoch(claim.expires_at()), Ordering::Release);
             Ok(claim.lease.ends)
         });
-        let ends = match &refreshed {
-            Ok(ends) => *ends,
+        match &refreshed {
+            Ok(ends) => self.lease_ends.store(nanoseconds(*ends), Ordering::Release),
             // Whatever was left of it, it is of no use.
-            Err(Error::Lost { .. }) => self.lease_ends().min(self.context.now()),
-            Err(_) => self.lease_ends(),
-        };
-        let ended = self.lease_ends.swap(nanoseconds(ends), Ordering::AcqRel);
+            Err(Error::Lost { .. }) => {
+                self.lease_ends.fetch_min(nanoseconds(self.context.now()), Ordering::AcqRel);
+            }
+            Err(_) => {}
+        }
         if self.is_held() {
-            let (ended, told) = (Duration::from_nanos(ended), refreshed.as_ref().copied());
+            let told = refreshed.as_ref().copied();
             self.told.refreshed(&self.context, self.context.lock(), ended, told);
         }
         refreshed.map(|_| ())
+    }
+
+    /// Others may read a shorter lease as soon as the touch is asked for, whatever comes of that: it
+    /// counts from before. Returns the end that was believed until now.
+    fn believe_no_more_than(&self, lifetime: Duration) -> Duration {
+        let least = nanoseconds(self.context.now().saturating_add(lifetime));
+        let least = if Safeguard::LesserLease.stands() { least } else { u64::MAX };
+        Duration::from_nanos(self.lease_ends.fetch_min(least, Ordering::AcqRel))
     }
 
     /// Touches the claim and sees that it is still the lock file. False if that took so long that
@@ -188,6 +226,13 @@ impl Tenure {
         Ok(false)
     }
 
+    /// While the claim is being removed the lease goes on for as long as the claim is there.
+    fn refresh_until_released(&self, claim: &mut Claim) -> Result<Duration, Error> {
+        let is_there =
+            self.may_act_alone() && claim.touch()? == Kept::Yes && linked(claim)?.is_some();
+        Ok(if is_there { claim.lease.ends } else { self.lease_ends() })
+    }
+
     /// Gives a claim that somebody has removed (say, whoever cleans up temporary files) its name
     /// back, if the lock file is still ours; says whether it is.
     fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
@@ -205,13 +250,14 @@ impl Tenure {
 
     /// Renews a lease that is over, if nobody has ended it.
     fn refresh_late(&self, claim: &mut Claim) -> Result<(), Error> {
+        claim.was_late = true;
         if !Safeguard::LateHolderTakesSeat.stands() {
             return self.refresh_in_time(claim).map(|_| ());
         }
-        let mut backoff = self.context.backoff();
+        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
         let mut restored = false;
-        loop {
-            match succession::sit_down(claim, &self.incarnation, look_again_for_own)? {
+        while self.context.now() <= until {
+            match sit_down(claim, &self.incarnation, look_again_for_own)? {
                 Sitting::Seated(seat) => {
                     seat.leave();
                     if claim.is_fresh() {
@@ -229,6 +275,13 @@ impl Tenure {
                 Sitting::NotNow => self.context.pause(&mut backoff, Duration::MAX),
             }
         }
+        Err(self.expired())
+    }
+
+    /// By when those who are in so many seats, one after the other, have ended the tenure or given way.
+    fn decided_by(&self, seats: u32) -> Duration {
+        let seat = SEAT_LEASE.saturating_add(self.context.clock_slop);
+        self.context.now().saturating_add(seat.saturating_mul(seats))
     }
 
     /// Whether the lock is ours and its lease runs.
@@ -240,90 +293,6 @@ impl Tenure {
             return Err(self.expired());
         }
         Ok(())
-    }
-
-    /// Gives the lock back. Whatever comes of it, this tenure is over.
-    pub(crate) fn release(&self) -> Result<(), Error> {
-        if !self.is_ours() {
-            return Err(self.lost());
-        }
-        let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
-        let Some(mut claim) = place.take() else { return Ok(()) }; // done before
-        self.abandon();
-        let released = if self.context.is_local() {
-            self.unlink(&mut claim)
-        } else {
-            self.take_away(&mut claim)
-        };
-        self.pass_turn();
-        self.context.courtesy.released(self.context.now());
-        let released = match (released, &self.shelf) {
-            (Ok(End::WithinLease), Some(shelf)) => {
-                shelf.put(claim);
-                Ok(())
-            }
-            (released, _) => released.and(claim.remove()).map(|_| ()),
-        };
-        drop(place);
-        let (ends, told) = (self.lease_ends(), released.as_ref().copied());
-        self.told.released(&self.context, self.context.lock(), ends, told);
-        released
-    }
-
-    /// Where nothing that is asked for is done twice, the lock file is simply removed. Whoever takes
-    /// a lock again and again has asked for no more than that.
-    fn unlink(&self, claim: &mut Claim) -> Result<End, Error> {
-        if self.shelf.is_none() && !has_lock_file(claim)? {
-            return Err(self.lost());
-        }
-        // One operation follows the check.
-        if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
-            return self.release_late(claim);
-        }
-        let lock = self.context.lock();
-        let removed = self.context.remove(lock).map_err(Error::io(Operation::Remove, lock))?;
-        self.pass_turn();
-        if removed { Ok(End::WithinLease) } else { Err(self.lost()) }
-    }
-
-    /// Where it may be, only what was looked at afterwards is sure.
-    fn take_away(&self, claim: &mut Claim) -> Result<End, Error> {
-        if !self.is_in_time() && Safeguard::LateHolderTakesSeat.stands() {
-            return self.release_late(claim);
-        }
-        let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
-        let caught = succession::take_away(claim, is_own)?;
-        self.pass_turn();
-        match caught {
-            Caught::Expected => Ok(End::WithinLease),
-            Caught::Nothing | Caught::Another => Err(self.lost()),
-        }
-    }
-
-    /// Wakes the next in line, if there is one.
-    fn pass_turn(&self) {
-        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-
-    fn release_late(&self, claim: &mut Claim) -> Result<End, Error> {
-        let mut backoff = self.context.backoff();
-        let mut restored = false;
-        loop {
-            match succession::end(claim, &self.incarnation, look_again_for_own)? {
-                Ending::Ended => return Ok(End::Late),
-                Ending::Swept => {
-                    if restored || !self.restore(claim)? {
-                        return Err(self.lost());
-                    }
-                    restored = true;
-                }
-                Ending::Gone => return Err(self.lost()),
-                Ending::NotNow => self.context.pause(&mut backoff, Duration::MAX),
-                Ending::Forbidden(error) => {
-                    return Err(Error::io(Operation::Rename, self.context.lock())(error));
-                }
-            }
-        }
     }
 
     /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over` makes
@@ -347,6 +316,11 @@ impl Tenure {
         Ok(())
     }
 
+    /// Whether it was released by this process.
+    fn is_released(&self) -> bool {
+        self.is_ours() && self.releasing.load(Ordering::Acquire) && self.lock_claim().is_none()
+    }
+
     /// Does something with the claim, unless there is no tenure any more or never was in this
     /// process.
     fn with_claim<T>(&self, act: impl FnOnce(&mut Claim) -> Result<T, Error>) -> Result<T, Error> {
@@ -368,7 +342,7 @@ impl Tenure {
 
     /// Says who has the lock instead.
     pub(crate) fn lost(&self) -> Error {
-        match judge::look(&self.context) {
+        match observe::look(&self.context) {
             Ok(sight) => Error::Lost { path: self.context.lock().into(), now: sight.successor() },
             Err(error) => error,
         }
@@ -379,10 +353,10 @@ impl Tenure {
         self.held.store(false, Ordering::Release);
     }
 
-    /// [`release`](Self::release), unless that is done, where nobody can be told how it went.
-    pub(crate) fn close(&self) {
+    /// [`release`](Self::release), unless that is done, where nobody hears how it went.
+    pub(crate) fn close(&self, stop_keep_alive: impl FnOnce()) {
         if self.is_ours() {
-            if let Err(error) = self.release() {
+            if let Err(error) = self.release(stop_keep_alive) {
                 report::not_released(self.context.lock(), &error);
             }
         }
@@ -391,6 +365,6 @@ impl Tenure {
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        self.close();
+        self.close(|| {});
     }
 }

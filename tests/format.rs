@@ -12,9 +12,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use common::{HOUR, beside, far_off, fresh, long_ago, names, same_inode, set_lease_end};
+use common::clock::ManualClock;
+use common::{beside, far_off, fresh, long_ago, names, same_inode, set_lease_end};
 use linklock::{Error, Format, Life, Lock, Owner};
 use nix::sys::stat::{Mode, umask};
+use tempfile::tempdir;
 
 /// A claim's name, taken apart.
 struct Name {
@@ -30,12 +32,17 @@ fn take_apart(claim: &Path) -> Name {
     Name { host, pid, nonce }
 }
 
-/// `random`, and `world` and `started` if they are there.
-fn parts(nonce: &str) -> (&str, Option<(&str, &str)>) {
+/// `random`, and `world`, `started` and `boot` if they are there.
+fn parts(nonce: &str) -> (&str, Option<(&str, &str, &str)>) {
     let rest = nonce.strip_prefix('x').expect("it is one of this library's");
     let (random, rest) = rest.split_at(16);
-    let proof = rest.strip_prefix('w').map(|rest| rest.split_once('s').unwrap());
-    for digits in [Some(random), proof.map(|it| it.0), proof.map(|it| it.1)].into_iter().flatten() {
+    let proof = rest.strip_prefix('w').map(|rest| {
+        let (world, rest) = rest.split_once('s').unwrap();
+        let (started, boot) = rest.split_once('k').unwrap();
+        (world, started, boot)
+    });
+    let all = [Some(random), proof.map(|it| it.0), proof.map(|it| it.1), proof.map(|it| it.2)];
+    for digits in all.into_iter().flatten() {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         assert!(digits.bytes().all(is_hex), "{nonce}");
     }
@@ -81,7 +88,9 @@ fn a_claim_is_named_as_it_is_to_be() {
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
         let (_, after_command) = stat.rsplit_once(") ").unwrap();
         let started: u64 = after_command.split(' ').nth(22 - 3).unwrap().parse().unwrap();
-        let expected = (&*format!("{:012x}", world >> 16), &*format!("{started:x}"));
+        let hashes =
+            (format!("{:012x}", world >> 16), format!("{:08x}", fnv_1a(boot.trim()) >> 32));
+        let expected = (&*hashes.0, &*format!("{started:x}"), &*hashes.1);
         assert_eq!(proof, Some(expected));
     }
     drop(guard);
@@ -145,29 +154,30 @@ fn a_lock_that_another_implementation_has_taken_is_respected() {
     }
 }
 
-/// Takes a lock whose holder is over, while others' claims, dated as they are told, are in the first
-/// seats of this key.
+/// Takes a lock whose holder is over, for somebody who waits so long, while others' claims are in so
+/// many of the first seats of this key. They have come there just now, and may act for 15 seconds.
 #[track_caller]
-fn take_over(nonce: &str, key: &str, seats: &[SystemTime]) -> Result<(), Error> {
-    let (dir, lock) = fresh();
+fn take_over(nonce: &str, key: &str, seats: usize, wait: Duration) -> Result<(), Error> {
+    let dir = tempdir().unwrap();
+    let lock = Lock::options(dir.path().join("lock")).clock(ManualClock::new()).build().unwrap();
     let claim = claim_by_hand(lock.path(), &format!("mars|4711|{nonce}"), long_ago());
     hard_link(&claim, lock.path()).unwrap();
-    for (number, ends) in seats.iter().enumerate() {
-        let breaker = claim_by_hand(lock.path(), &format!("venus|{number}|x{number}"), *ends);
+    for number in 0..seats {
+        let breaker = claim_by_hand(lock.path(), &format!("venus|{number}|x{number}"), far_off());
         let seat = format!("{}|break|{key}|{number}", lock.path().display());
         hard_link(breaker, seat).unwrap();
     }
-    let taken = lock.try_lock();
+    let taken = lock.try_lock_for(wait);
     let is_seat = |path: &PathBuf| path.to_string_lossy().contains("|break|");
     let seats_left = beside(lock.path()).iter().filter(|path| is_seat(path)).count();
     let Ok(guard) = taken else {
         assert!(same_inode(lock.path(), &claim), "it was touched");
-        assert_eq!(seats_left, seats.len(), "none is removed while the lock file is what it was");
+        assert_eq!(seats_left, seats, "none is removed while the lock file is what it was");
         return taken.map(drop);
     };
     assert!(!claim.exists());
     let are_its_own = key.contains(nonce);
-    assert_eq!(seats_left, if are_its_own { 0 } else { seats.len() });
+    assert_eq!(seats_left, if are_its_own { 0 } else { seats });
     guard.unlock()?;
     assert!(!lock.path().exists());
     drop(dir);
@@ -175,17 +185,18 @@ fn take_over(nonce: &str, key: &str, seats: &[SystemTime]) -> Result<(), Error> 
 }
 
 #[test]
-fn whoever_is_in_a_seat_goes_first_and_who_has_expired_is_passed_over() {
+fn a_breaker_in_its_seat_goes_first_and_is_passed_over_when_its_time_is_over() {
+    // The seat's lease, and the clock slop.
+    const SEAT: Duration = Duration::from_secs(15 + 10);
     for (nonce, key) in [("x0123456789abcdef", "x0123456789abcdef"), ("8150815", "n8150815")] {
-        let (live, expired) = (far_off(), SystemTime::now() - HOUR);
-        take_over(nonce, key, &[]).unwrap();
-        take_over(nonce, key, &[expired, expired]).unwrap();
-        for seats in [&[live][..], &[expired, live]] {
-            let error = take_over(nonce, key, seats).unwrap_err();
+        take_over(nonce, key, 0, Duration::ZERO).unwrap();
+        for seats in 1..3 {
+            let error = take_over(nonce, key, seats, SEAT / 2).unwrap_err();
             assert!(error.is_contention(), "{error:?}");
+            take_over(nonce, key, seats, SEAT * 3).unwrap();
         }
         // What is no seat of this tenure keeps nobody away.
-        take_over(nonce, "x1", &[live]).unwrap();
+        take_over(nonce, "x1", 1, Duration::ZERO).unwrap();
     }
 }
 

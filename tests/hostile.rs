@@ -160,7 +160,7 @@ fn a_content_that_is_longer_than_any_path_is_no_lock() {
 #[test]
 fn content_with_numbers_of_any_length_does_not_jam_the_lock() {
     let scene = Scene::new();
-    let long = scene.lock.with_file_name("l".repeat(185));
+    let long = scene.lock.with_file_name("l".repeat(176));
     for digits in [1, 16, 40, 63, 64, 65, 200] {
         let content = format!("{}|h|1|{}", long.display(), "9".repeat(digits));
         fs::write(&long, content).unwrap();
@@ -195,10 +195,18 @@ fn pids_that_no_process_can_have_prove_nobody_dead() {
 // ---- content that names nothing ----
 
 #[test]
-fn an_empty_file_is_no_lock() {
+fn an_empty_file_is_held_by_nobody_knows_whom_and_left_by_who_does_not_wait() {
     let scene = Scene::new();
     scene.plant("");
-    scene.is_no_lock();
+    let before = snapshot(scene.dir.path());
+    let lock = Lock::new(&scene.lock).unwrap();
+    let errors = [lock.try_lock(), lock.try_lock_for(Duration::from_millis(5))];
+    for error in errors.map(Result::unwrap_err) {
+        assert!(error.is_contention(), "{error:?}");
+        assert!(error.to_string().contains("lost its content"), "{error}");
+    }
+    assert!(lock.sweep().unwrap().is_empty());
+    assert_eq!(snapshot(scene.dir.path()), before);
 }
 
 #[test]

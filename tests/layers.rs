@@ -23,6 +23,7 @@ const LAYERS: &[&str] = &[
     "shelf",
     "succession",
     "judge",
+    "observe",
     "claim",
     "patience",
     "waiter",

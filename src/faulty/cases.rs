@@ -10,7 +10,7 @@ use crate::claim::Claim;
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::Obstacle;
-use crate::judge::is_lock_file;
+use crate::observe::is_lock_file;
 use crate::sweep::{is_affordable, took};
 use crate::tenure::Tenure;
 use crate::upkeep::Leased;
@@ -124,15 +124,22 @@ fn a_claim_that_went_while_it_was_made_is_made_anew() {
 fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
     for errno in [libc::EACCES, libc::EPERM, libc::ESTALE] {
         let scene = Scene::new(Mount::Nfs);
-        let _holder = scene.lock_of(PEER).lock().unwrap();
+        let holder = scene.lock_of(PEER).lock().unwrap();
         let lock = scene.lock_of(US);
         scene.fs.arm(Some(Fault::always(Op::Read, errno)));
-        match lock.try_lock().unwrap_err() {
-            Error::Held { obstacle, .. } => {
-                assert!(matches!(*obstacle, Obstacle::Unreadable(_)), "{obstacle:?}");
-            }
+        let obstacle = || match lock.try_lock().unwrap_err() {
+            Error::Held { obstacle, .. } => *obstacle,
             other => panic!("{errno}: {other:?}"),
+        };
+        if errno != libc::ESTALE {
+            // The claim beside it says whose it is.
+            let seen = obstacle();
+            let claim = seen.holder().map(|seen| seen.claim_path().to_owned());
+            assert_eq!(claim.as_deref(), Some(holder.claim_path()), "{seen:?}");
         }
+        std::fs::remove_file(holder.claim_path()).unwrap();
+        let seen = obstacle();
+        assert!(matches!(seen, Obstacle::Unreadable(_)), "{seen:?}");
         // Other trouble is not waited out, unless it is to be.
         scene.fs.arm(Some(Fault::always(Op::Read, libc::EIO)));
         let error = lock.try_lock().unwrap_err();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::Operation;
-use crate::fs::{Attr, Fs, Mount};
+use crate::fs::{Attr, Fs, HeldOpen, Mount};
 
 /// An operation of [`Fs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Fs for FaultyFs {
         path: &Path,
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
-    ) -> io::Result<Attr> {
+    ) -> io::Result<(Attr, HeldOpen)> {
         self.call(Op::Create, &[path], || self.inner.create(path, content, mtime))
     }
 

@@ -226,7 +226,7 @@ impl Processes for Cast {
 
     fn this(&self) -> Process {
         let world = u64::from(self.pid / 100);
-        Process { pid: self.pid, proof: Some(Proof { world, started: 1 }) }
+        Process { pid: self.pid, proof: Some(Proof { world, started: 1, boot: None }) }
     }
 
     fn find(&self, pid: u32) -> io::Result<Process> {
@@ -241,6 +241,10 @@ impl Processes for Cast {
         } else {
             Life::Alive
         }
+    }
+
+    fn life_by_boot(&self, _process: &Process) -> Life {
+        Life::Unknown
     }
 }
 

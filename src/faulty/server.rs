@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Clock;
-use crate::fs::{Attr, FileId, Fs, Mount, PosixFs};
+use crate::fs::{Attr, FileId, Fs, HeldOpen, Mount, PosixFs};
 
 /// The clock of everybody in a test. Sleeping moves it on.
 #[derive(Debug, Default)]
@@ -36,6 +36,7 @@ impl Clock for ManualClock {
 #[derive(Debug)]
 pub(super) struct ServerFs {
     pub(super) clock: Arc<ManualClock>,
+    inner: PosixFs,
     /// How far its date has been set forward.
     pub(super) ahead: Mutex<Duration>,
     changed: Mutex<HashMap<FileId, SystemTime>>,
@@ -43,7 +44,8 @@ pub(super) struct ServerFs {
 
 impl ServerFs {
     pub(super) fn new(clock: Arc<ManualClock>) -> ServerFs {
-        ServerFs { clock, ahead: Mutex::default(), changed: Mutex::default() }
+        let (inner, ahead, changed) = (PosixFs::default(), Mutex::default(), Mutex::default());
+        ServerFs { clock, inner, ahead, changed }
     }
 
     fn date(&self) -> SystemTime {
@@ -65,7 +67,7 @@ impl ServerFs {
 
     /// Stamps what now has this name.
     fn change_at(&self, path: &Path) {
-        if let Ok(attr) = PosixFs.stat(path) {
+        if let Ok(attr) = self.inner.stat(path) {
             self.change(attr);
         }
     }
@@ -77,64 +79,65 @@ impl Fs for ServerFs {
         path: &Path,
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
-    ) -> io::Result<Attr> {
+    ) -> io::Result<(Attr, HeldOpen)> {
         let created = |attr: &Attr| self.change(Attr { mtime: self.date(), ..*attr });
-        PosixFs.create(path, content, &mut |attr| mtime(&created(attr))).map(|attr| created(&attr))
+        let made = self.inner.create(path, content, &mut |attr| mtime(&created(attr)));
+        made.map(|(attr, held)| (created(&attr), held))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
-        PosixFs.stat(path).map(|attr| self.stamped(attr))
+        self.inner.stat(path).map(|attr| self.stamped(attr))
     }
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
-        PosixFs.read(path, limit).map(|(attr, content)| (self.stamped(attr), content))
+        self.inner.read(path, limit).map(|(attr, content)| (self.stamped(attr), content))
     }
 
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
-        PosixFs.touch(path, mtime)?;
+        self.inner.touch(path, mtime)?;
         self.change_at(path);
         Ok(())
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        PosixFs.link(from, to)?;
+        self.inner.link(from, to)?;
         self.change_at(to);
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        PosixFs.rename(from, to)?;
+        self.inner.rename(from, to)?;
         self.change_at(to);
         Ok(())
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
-        PosixFs.unlink(path)
+        self.inner.unlink(path)
     }
 
     fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
-        PosixFs.make_dir(path, entry)?;
+        self.inner.make_dir(path, entry)?;
         self.change_at(path);
         Ok(())
     }
 
     fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
-        PosixFs.remove_dir(path, entry)
+        self.inner.remove_dir(path, entry)
     }
 
     fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
-        PosixFs.rename_in(dir, from, to)
+        self.inner.rename_in(dir, from, to)
     }
 
     fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
-        PosixFs.unlink_in(dir, entry)
+        self.inner.unlink_in(dir, entry)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        PosixFs.list(dir)
+        self.inner.list(dir)
     }
 
     fn mount(&self, dir: &Path) -> io::Result<Mount> {
-        PosixFs.mount(dir)
+        self.inner.mount(dir)
     }
 }

@@ -1,11 +1,12 @@
 //! [`Fs`] by the system calls of this machine.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -14,11 +15,33 @@ use nix::sys::stat::{Mode, UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{Attr, Fs, Mount, attributes, forced};
+use super::{Attr, Fs, HeldOpen, Mount, attributes, forced};
 
-/// [`Fs`] by the system calls of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PosixFs;
+/// [`Fs`] by the system calls of this machine, for one directory.
+#[derive(Debug, Default)]
+pub(crate) struct PosixFs {
+    mount: OnceLock<Mount>,
+}
+
+impl PosixFs {
+    /// How files are opened beside this one. On NFS without the client's cache: then a write is on
+    /// the server before it returns, so that a full disk is not reported too late, and a client of
+    /// NFSv4.1 or later asks for no delegation.
+    fn open_flags(&self, path: &Path) -> i32 {
+        if self.mount_of(path) == Mount::Nfs { UNCACHED } else { 0 }
+    }
+
+    fn mount_of(&self, path: &Path) -> Mount {
+        path.parent().and_then(|dir| self.mount(dir).ok()).unwrap_or(Mount::Other)
+    }
+}
+
+/// open(2)'s flag for what goes past the cache; only Linux's NFS client is known to take any length
+/// and alignment with it.
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+const UNCACHED: i32 = libc::O_DIRECT;
+#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
+const UNCACHED: i32 = 0;
 
 impl Fs for PosixFs {
     fn create(
@@ -26,16 +49,20 @@ impl Fs for PosixFs {
         path: &Path,
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
-    ) -> io::Result<Attr> {
-        let mut options = OpenOptions::new();
+    ) -> io::Result<(Attr, HeldOpen)> {
+        let flags = libc::O_NOFOLLOW | self.open_flags(path);
         let mut file =
-            options.write(true).create(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-        let mut fill = || {
+            OpenOptions::new().write(true).create(true).custom_flags(flags).open(path)?;
+        let fill = || {
             // Asked before the write: an NFS client would first have to flush it.
             let attr = attributes(&file)?;
             file.write_all(content)?;
             futimens(&file, &TimeSpec::UTIME_OMIT, &time_spec(mtime(&attr))?)?;
-            Ok(attr)
+            if self.mount_of(path) == Mount::Nfs {
+                return Ok((attr, HeldOpen(Some(file))));
+            }
+            close(file)?; // where some file systems report what became of the write
+            Ok((attr, HeldOpen::default()))
         };
         let filled = fill();
         if filled.is_err() {
@@ -50,7 +77,7 @@ impl Fs for PosixFs {
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
         // O_NONBLOCK: a FIFO that took the lock file's place must not hang us.
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | self.open_flags(path);
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let attr = attributes(&file)?;
         // One read for what is usually there, and one that finds nothing more.
@@ -109,38 +136,65 @@ impl Fs for PosixFs {
         std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+    /// Asked of the system only once.
     fn mount(&self, dir: &Path) -> io::Result<Mount> {
-        // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
-        // which costs a little time and no safety.
-        const NFS: i64 = 0x6969;
-        const LOCAL: [i64; 11] = [
-            0xEF53,      // ext2, ext3, ext4
-            0x5846_5342, // xfs
-            0x9123_683E, // btrfs
-            0x0102_1994, // tmpfs
-            0x8584_58F6, // ramfs
-            0x794C_7630, // overlayfs, whose upper layer can't be NFS
-            0xF2F5_2010, // f2fs
-            0x2FC1_2FC1, // zfs
-            0xCA45_1A4E, // bcachefs
-            0x3153_464A, // jfs
-            0x5265_4973, // reiserfs
-        ];
-        let kind = nix::sys::statfs::statfs(dir)?.filesystem_type().0;
-        #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
-        let kind = (kind as i64) & 0xFFFF_FFFF;
-        Ok(match kind {
-            NFS => Mount::Nfs,
-            kind if LOCAL.contains(&kind) => Mount::Local,
-            _ => Mount::Other,
-        })
+        if let Some(mount) = self.mount.get() {
+            return Ok(*mount);
+        }
+        let mount = mount_at(dir)?;
+        Ok(*self.mount.get_or_init(|| mount))
     }
+}
 
-    /// What the others' kinds are is not known: to take one for remote costs time and no safety.
-    #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
-    fn mount(&self, _dir: &Path) -> io::Result<Mount> {
-        Ok(Mount::Other)
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+fn mount_at(dir: &Path) -> io::Result<Mount> {
+    // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
+    // which costs a little time and no safety.
+    const NFS: i64 = 0x6969;
+    const LOCAL: [i64; 11] = [
+        0xEF53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x9123_683E, // btrfs
+        0x0102_1994, // tmpfs
+        0x8584_58F6, // ramfs
+        0x794C_7630, // overlayfs, whose upper layer can't be NFS
+        0xF2F5_2010, // f2fs
+        0x2FC1_2FC1, // zfs
+        0xCA45_1A4E, // bcachefs
+        0x3153_464A, // jfs
+        0x5265_4973, // reiserfs
+    ];
+    let kind = nix::sys::statfs::statfs(dir)?.filesystem_type().0;
+    #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
+    let kind = (kind as i64) & 0xFFFF_FFFF;
+    Ok(match kind {
+        NFS => Mount::Nfs,
+        kind if LOCAL.contains(&kind) && exports_anything() => Mount::Exported,
+        kind if LOCAL.contains(&kind) => Mount::Local,
+        _ => Mount::Other,
+    })
+}
+
+/// Whether this machine's kernel serves NFS, by the table that exportfs(8) keeps: a line for each
+/// export. Which of them leads to a directory is not asked: bind mounts and `crossmnt` make that hard
+/// to tell, and to take a directory for an exported one costs no safety.
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+fn exports_anything() -> bool {
+    let table = std::fs::read_to_string("/var/lib/nfs/etab").unwrap_or_default();
+    table.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'))
+}
+
+/// What the others' kinds are is not known: to take one for remote costs time and no safety.
+#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
+fn mount_at(_dir: &Path) -> io::Result<Mount> {
+    Ok(Mount::Other)
+}
+
+/// close(2), with what it reports.
+fn close(file: File) -> io::Result<()> {
+    match nix::unistd::close(file) {
+        Err(Errno::EINTR) => Ok(()), // it is closed all the same
+        closed => Ok(closed?),
     }
 }
 

@@ -7,6 +7,7 @@ use super::run::{Run, STRANGERS};
 use super::scenario::{FENCE, Faults, LIFETIME, PATH, POLL, SLOP};
 use super::schedule::{Choice, Schedule};
 use crate::holder::StalePolicy;
+use crate::succession::SEAT_LEASE;
 
 impl Run<'_> {
     /// Whoever comes next has the lock in its time, whatever the dead have left.
@@ -37,7 +38,7 @@ impl Run<'_> {
             _ if held.is_none() => Duration::from_secs(1),
             // A breaker that died in its seat must be passed over by its lease.
             Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
-            _ => last + SLOP + 2 * POLL,
+            _ => last.max(SEAT_LEASE) + SLOP + 2 * POLL,
         };
         let (began, tenures) = (world.now, world.monitor.tenures());
         world.handed_over = None;

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use super::server::{Answer, Handle, Request};
 use super::world::Process;
-use crate::fs::{Attr, Fs, Mount};
+use crate::fs::{Attr, Fs, HeldOpen, Mount};
 
 /// What one machine believes of the server.
 #[derive(Debug, Default)]
@@ -139,12 +139,12 @@ impl Fs for SimFs {
         path: &Path,
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
-    ) -> io::Result<Attr> {
+    ) -> io::Result<(Attr, HeldOpen)> {
         match self.ask(Request::Create(path.to_owned()))? {
             Answer::Attr(handle, attr) => {
                 self.ask(Request::Write(handle, content.to_owned()))?;
                 self.ask(Request::SetMtime(handle, mtime(&attr)))?;
-                Ok(attr)
+                Ok((attr, HeldOpen::default()))
             }
             other => unreachable!("a create was answered with {other:?}"),
         }

@@ -44,7 +44,10 @@ impl SimProcesses {
     fn id_of(&self, process: usize) -> ProcessId {
         let world = self.0.world();
         let state = &world.processes[process];
-        ProcessId { pid: state.pid, proof: Some(Proof { world: state.boot_id(), started: 1 }) }
+        ProcessId {
+            pid: state.pid,
+            proof: Some(Proof { world: state.boot_id(), started: 1, boot: None }),
+        }
     }
 
     /// The process of that number in this boot of this machine, and whether it runs.
@@ -80,6 +83,10 @@ impl Processes for SimProcesses {
             Some((_, true)) => Life::Alive,
             _ => Life::Dead,
         }
+    }
+
+    fn life_by_boot(&self, _process: &ProcessId) -> Life {
+        Life::Unknown
     }
 }
 

@@ -91,7 +91,10 @@ fn an_adopted_lock_is_held_like_any_other() {
 
     let lock = Lock::options(&path).lifetime(HOUR).build().unwrap();
     let guard = lock.adopt(&claim).unwrap();
-    assert_eq!((guard.claim_path(), lock.claim_path().as_deref()), (&*claim, Some(&*claim)));
+    assert_eq!(lock.claim_path().as_deref(), Some(guard.claim_path()));
+    assert_ne!(guard.claim_path(), claim, "it is the adopter's from now on");
+    let again = Lock::new(&path).unwrap().adopt(&claim);
+    assert!(matches!(again, Err(Error::Lost { now: Successor::Holder(_), .. })), "{again:?}");
     assert!(lock.is_locked().unwrap());
     guard.verify().unwrap();
     guard.refresh().unwrap();
@@ -149,4 +152,60 @@ fn what_is_no_claim_of_the_lock_is_not_adopted() {
         assert!(error.to_string().contains(&*no_claim.to_string_lossy()), "{error}");
     }
     assert_eq!(snapshot(dir.path()), before);
+}
+
+#[test]
+fn an_adopted_lock_is_its_adopters_whatever_becomes_of_the_owner_before() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let mut owner = Command::new("sleep").arg("60").spawn().unwrap();
+    let process = Owner::Process(owner.id());
+    let claim = Lock::new(&path).unwrap().lock().unwrap().detach(process).unwrap();
+    let guard = Lock::new(&path).unwrap().adopt(&claim).unwrap();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert!(matches!(Lock::new(&path).unwrap().try_lock(), Err(Error::Held { .. })));
+    guard.verify().unwrap();
+    guard.unlock().unwrap();
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn of_many_who_adopt_a_lock_at_once_one_has_it() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    for _ in 0..20 {
+        let claim = Lock::new(&path).unwrap().lock().unwrap().detach(Owner::Lease).unwrap();
+        let adopted: Vec<_> = std::thread::scope(|scope| {
+            let adopters: Vec<_> =
+                (0..6).map(|_| scope.spawn(|| Lock::new(&path).unwrap().adopt(&claim))).collect();
+            adopters.into_iter().map(|adopter| adopter.join().unwrap()).collect()
+        });
+        let (holders, refused): (Vec<_>, Vec<_>) = adopted.into_iter().partition(Result::is_ok);
+        assert_eq!(holders.len(), 1, "{refused:?}");
+        for error in refused.into_iter().map(Result::unwrap_err) {
+            assert!(error.is_lost(), "{error:?}");
+        }
+        for holder in holders {
+            holder.unwrap().unlock().unwrap();
+        }
+        assert!(names(dir.path()).is_empty());
+    }
+}
+
+/// A script's commands act on its lock one after the other, or at once: it stays the script's.
+#[test]
+fn any_number_of_processes_may_act_on_a_detached_lock() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let claim = Lock::new(&path).unwrap().lock().unwrap().detach(Owner::Lease).unwrap();
+    let [one, two] = [(); 2].map(|()| Lock::new(&path).unwrap().attach(&claim).unwrap());
+    for guard in [&one, &two] {
+        guard.refresh().unwrap();
+        guard.verify().unwrap();
+        assert_eq!(guard.claim_path(), claim);
+    }
+    one.unlock().unwrap();
+    assert!(matches!(two.unlock(), Err(Error::Lost { .. })));
+    assert!(names(dir.path()).is_empty());
 }

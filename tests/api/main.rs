@@ -7,6 +7,7 @@ mod acquiring;
 mod breaking;
 mod clocks;
 mod errors;
+mod evidence;
 mod handover;
 mod holding;
 mod keep_alive;

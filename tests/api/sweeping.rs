@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use linklock::{Error, Lock};
 use tempfile::tempdir;
 
+use crate::common::clock::ManualClock;
 use crate::common::{
     beside, claim_like_flufl, far_off, lock_like_flufl, long_ago, names, set_lease_end, snapshot,
 };
@@ -63,9 +64,9 @@ fn a_dead_breakers_seat_is_left_while_the_lock_is_what_it_was_to_break() {
     lock_like_flufl(&path, long_ago()); // number 815
     let seat = claim_like_flufl(&path, "break|n815|0", long_ago());
     let anothers = claim_like_flufl(&path, "break|n816|0", long_ago());
-    let lock = Lock::new(&path).unwrap();
+    let lock = Lock::options(&path).clock(ManualClock::new()).build().unwrap();
     assert_eq!(lock.sweep().unwrap(), [anothers]);
-    let guard = lock.try_lock().unwrap();
+    let guard = lock.try_lock_for(crate::common::HOUR).unwrap();
     assert!(!seat.exists(), "passed over, and removed with the tenure that it belonged to");
     assert_eq!(beside(&path), [guard.claim_path()]);
 }

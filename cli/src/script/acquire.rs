@@ -74,7 +74,7 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     let kept = if args.keep_alive { keep() } else { Ok(()) };
     if let Err(error) = kept.and_then(|()| tell(&claim)) {
         // Nobody knows of the lock.
-        if let Ok(guard) = lock.adopt(&claim) {
+        if let Ok(guard) = lock.attach(&claim) {
             drop(guard);
         }
         return Err(Failure::to("hand the lock over")(error));

@@ -15,7 +15,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn check(args: &Args) -> Result<u8, Failure> {
-    let guard = args.held.adopt()?;
+    let guard = args.held.attach()?;
     let verified = guard.verify();
     leave(guard);
     verified?;

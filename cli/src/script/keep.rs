@@ -59,7 +59,7 @@ pub(crate) fn keep(args: &Args) -> Result<u8, Failure> {
     setsid().map_err(|errno| Failure::to("leave the session")(errno.into()))?;
     std::env::set_current_dir("/").map_err(Failure::to("leave the directory"))?;
     let lock = args.options.lock(&args.lock).lifetime(args.lifetime).build()?;
-    let guard = lock.adopt(&args.claim)?;
+    let guard = lock.attach(&args.claim)?;
     let (lost, is_lost) = channel();
     guard.keep_alive(move |error| {
         let _ = lost.send(error);

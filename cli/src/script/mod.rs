@@ -36,9 +36,9 @@ impl Held {
         Ok(self.options.lock(&self.lock).build()?)
     }
 
-    /// Takes charge of the lock.
-    fn adopt(&self) -> Result<LockGuard, Failure> {
-        Ok(self.lock()?.adopt(&self.claim)?)
+    /// Acts on the lock in the place of its owner.
+    fn attach(&self) -> Result<LockGuard, Failure> {
+        Ok(self.lock()?.attach(&self.claim)?)
     }
 }
 

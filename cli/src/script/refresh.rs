@@ -27,7 +27,7 @@ pub(crate) fn refresh(args: &Args) -> Result<u8, Failure> {
         Some(lifetime) => lifetime,
         None => lifetime_of(&args.held.lock()?)?,
     };
-    let guard = args.held.adopt()?;
+    let guard = args.held.attach()?;
     let refreshed = guard.refresh_for(lifetime);
     leave(guard);
     refreshed?;

@@ -15,6 +15,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn release(args: &Args) -> Result<u8, Failure> {
-    args.held.adopt()?.unlock()?;
+    args.held.attach()?.unlock()?;
     Ok(0)
 }

@@ -60,7 +60,7 @@ impl Store {
         let lease = left.min(LONGEST_LEASE) + LEEWAY;
         let prolonged = match self.charges.get(info.id) {
             Some(charge) => charge.guard().refresh_for(lease),
-            None => self.adopt(file, info.id, holder, lease),
+            None => self.attach(file, info.id, holder, lease),
         };
         prolonged.map_err(|error| match error {
             linklock::Error::Lost { .. } => StoreError::NotFound(info.id),
@@ -68,8 +68,8 @@ impl Store {
         })
     }
 
-    /// Takes charge of a lock that another server, or this one before a restart, has taken.
-    fn adopt(
+    /// Acts on a lock that another server, or this one before a restart, has taken.
+    fn attach(
         &self,
         file: &str,
         id: LockId,
@@ -79,7 +79,7 @@ impl Store {
         let path = self.dir.join(file);
         let mut lock = Lock::options(path).host_name(names::host(id)).lifetime(lease).build()?;
         lock.set_sweeping(false);
-        let charge = self.charges.take(id, lock.adopt(holder.claim_path())?);
+        let charge = self.charges.take(id, lock.attach(holder.claim_path())?);
         charge.guard().refresh_for(lease)
     }
 
