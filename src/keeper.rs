@@ -1,18 +1,34 @@
-//! Keep-alive: threads that refresh locks, one for each file system, so that a mount that hangs
-//! holds up nobody else's.
+//! Keep-alive: the threads that refresh the locks of this process.
+//!
+//! A refresh may hang for minutes, when a file server holds one request back; and so may what is
+//! called when a lock is lost. Neither may hold up another lock. So a thread that takes a lock to
+//! refresh it first makes sure that another stands ready to take the next, and stands ready itself
+//! when it is done, unless enough others do. While nothing hangs that makes two threads, and one more
+//! for each lock that hangs.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::fs::process_id;
 use crate::upkeep::{Leased, Upkeep, next_refresh, refresh};
+
+/// How many threads stand ready at most. One could do; the second saves starting a thread for each
+/// refresh, and is there when the system has no more.
+const READY: usize = 2;
+
+/// After this time the next lock waits no longer for the refresh under way. Until then locks that are
+/// due together are refreshed one after the other, rather than by a thread each.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// For how long threads stand ready when there is no lock left to keep alive.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What is called, once, when a lock is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
@@ -31,55 +47,58 @@ impl KeepAlive {
     where
         L: Leased + 'static,
     {
-        // Held until the lock is added: a keeper without any ends.
-        let mut keepers = lock(&KEEPERS);
-        let keeper = Keeper::of(&**leased, &mut keepers)?;
+        let keeper = Keeper::of(leased.clock());
         let upkeep = Upkeep::begin(&**leased);
         let weak = Arc::downgrade(leased);
         let ward = Ward { leased: weak, upkeep, on_lost };
-        let number = lock(&keeper.wards).add(ward);
-        keeper.changed.notify_one();
+        let mut wards = lock(&keeper.wards);
+        keeper.make_ready(&mut wards)?;
+        let number = wards.add(ward);
+        drop(wards);
+        keeper.changed.notify_all();
         Ok(KeepAlive { keeper, number })
     }
-}
 
-impl KeepAlive {
     /// The lease was changed: keep to the new one.
     pub(crate) fn reschedule(&self, leased: &dyn Leased) {
-        lock(&self.keeper.wards).schedule(self.number, next_refresh(leased));
-        self.keeper.changed.notify_one();
+        lock(&self.keeper.wards).reschedule(self.number, next_refresh(leased));
+        self.keeper.changed.notify_all();
     }
 }
 
 impl Drop for KeepAlive {
     fn drop(&mut self) {
         if self.keeper.pid == process_id() {
-            lock(&self.keeper.wards).all.remove(&self.number);
+            let ward = lock(&self.keeper.wards).remove(self.number);
+            drop(ward); // with all that was to be called has hold of: maybe another lock's guard
         }
     }
 }
 
-/// All the keepers of this process. Each ends when it has nothing left to keep.
-static KEEPERS: Mutex<Vec<Arc<Keeper>>> = Mutex::new(Vec::new());
+/// The keepers of this process: one, but for tests that bring clocks of their own.
+static KEEPERS: Mutex<Vec<Weak<Keeper>>> = Mutex::new(Vec::new());
 
-/// One thread and the locks that it keeps alive.
+/// The locks that are kept alive, and what their threads share.
 #[derive(Debug)]
 struct Keeper {
-    /// The process that has the thread: a forked child inherits only the memory.
+    /// The process that has the threads: a forked child inherits only the memory.
     pid: u32,
-    dev: u64,
     clock: Arc<dyn Clock>,
     wards: Mutex<Wards>,
     changed: Condvar,
+    start_thread: fn(Arc<Keeper>) -> io::Result<()>,
 }
 
 #[derive(Debug, Default)]
 struct Wards {
     all: HashMap<u64, Ward>,
-    /// When each is to be refreshed, soonest first; and when some would have been that are no
-    /// longer kept, or were refreshed by their holders.
-    due: BinaryHeap<Reverse<(Duration, u64)>>,
+    /// When each is to be refreshed, but for those that are being refreshed.
+    due: BTreeSet<(Duration, u64)>,
     next_number: u64,
+    /// How many threads wait for a lock to be due, or have been started to do so.
+    ready: usize,
+    /// The lock that was taken last, and when, until its refresh is done.
+    latest: Option<(u64, Instant)>,
 }
 
 /// A lock to be kept alive.
@@ -99,102 +118,148 @@ impl Wards {
     fn add(&mut self, ward: Ward) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.due.push(Reverse((ward.upkeep.due, number)));
+        self.due.insert((ward.upkeep.due, number));
         self.all.insert(number, ward);
         number
     }
 
-    fn schedule(&mut self, number: u64, due: Duration) {
-        if let Some(ward) = self.all.get_mut(&number) {
+    fn remove(&mut self, number: u64) -> Option<Ward> {
+        let ward = self.all.remove(&number)?;
+        self.due.remove(&(ward.upkeep.due, number));
+        Some(ward)
+    }
+
+    /// A lock that is being refreshed is left alone: its next refresh is not yet fixed.
+    fn reschedule(&mut self, number: u64, due: Duration) {
+        let Some(ward) = self.all.get_mut(&number) else { return };
+        if self.due.remove(&(ward.upkeep.due, number)) {
             ward.upkeep.due = due;
-            self.due.push(Reverse((due, number)));
+            self.due.insert((due, number));
         }
     }
 
-    fn is_due(&self, number: u64, due: Duration) -> bool {
-        self.all.get(&number).is_some_and(|ward| ward.upkeep.due == due)
+    /// How long it is until a lock may be taken. `None` if none waits to be refreshed.
+    fn pause(&self, now: Duration) -> Option<Duration> {
+        let (due, _) = self.due.first()?;
+        let left_to_latest = self.latest.map(|(_, begun)| PATIENCE.saturating_sub(begun.elapsed()));
+        Some(due.saturating_sub(now).max(left_to_latest.unwrap_or_default()))
+    }
+
+    /// The lock that is due first. `None` if it is gone.
+    fn take(&mut self) -> Option<(u64, Arc<dyn Leased>)> {
+        let (_, number) = self.due.pop_first()?;
+        let leased = self.all.get(&number)?.leased.upgrade()?;
+        self.latest = Some((number, Instant::now()));
+        Some((number, leased))
     }
 }
 
 impl Keeper {
-    /// The keeper for the lock's file system, with a thread that runs.
-    fn of(leased: &dyn Leased, keepers: &mut Vec<Arc<Keeper>>) -> io::Result<Arc<Keeper>> {
-        let (pid, dev, clock) = (process_id(), leased.dev(), leased.clock());
-        let fits = |keeper: &&Arc<Keeper>| {
-            keeper.pid == pid && keeper.dev == dev && Arc::ptr_eq(&keeper.clock, clock)
-        };
-        if let Some(keeper) = keepers.iter().find(fits) {
-            return Ok(keeper.clone());
+    fn of(clock: &Arc<dyn Clock>) -> Arc<Keeper> {
+        let mut keepers = lock(&KEEPERS);
+        keepers.retain(|keeper| keeper.strong_count() > 0);
+        let pid = process_id();
+        let fits = |keeper: &Arc<Keeper>| keeper.pid == pid && Arc::ptr_eq(&keeper.clock, clock);
+        if let Some(keeper) = keepers.iter().filter_map(Weak::upgrade).find(fits) {
+            return keeper;
         }
-        let (wards, changed) = (Mutex::default(), Condvar::new());
-        let keeper = Arc::new(Keeper { pid, dev, clock: clock.clone(), wards, changed });
-        let thread = std::thread::Builder::new().name("linklock-keeper".into());
-        let kept = keeper.clone();
-        thread.spawn(move || kept.run())?;
-        keepers.push(keeper.clone());
-        Ok(keeper)
+        let keeper = Arc::new(Keeper::new(clock, start_thread));
+        keepers.push(Arc::downgrade(&keeper));
+        keeper
     }
 
+    fn new(clock: &Arc<dyn Clock>, start_thread: fn(Arc<Keeper>) -> io::Result<()>) -> Keeper {
+        Keeper {
+            pid: process_id(),
+            clock: clock.clone(),
+            wards: Mutex::default(),
+            changed: Condvar::new(),
+            start_thread,
+        }
+    }
+
+    /// Makes sure that a thread stands ready.
+    fn make_ready(self: &Arc<Keeper>, wards: &mut Wards) -> io::Result<()> {
+        if wards.ready == 0 {
+            (self.start_thread)(self.clone())?;
+            wards.ready = 1;
+        }
+        Ok(())
+    }
+
+    /// What a thread does that is counted as ready.
     fn run(self: Arc<Keeper>) {
-        while let Some(number) = self.next_due() {
-            let ward = lock(&self.wards).all.get(&number).map(|ward| ward.leased.clone());
-            if let Some(leased) = ward.and_then(|leased| leased.upgrade()) {
-                self.refresh(number, &*leased);
+        while let Some((number, leased)) = self.next_due() {
+            self.refresh(number, &*leased);
+            drop(leased); // its holder may have left it to this thread to release it
+            if !self.stand_ready() {
+                return;
             }
         }
     }
 
-    /// Waits until a lock is due, or until there is none left to keep.
-    fn next_due(&self) -> Option<u64> {
+    /// Waits until a lock is due, and leaves the next to another thread; or until there has been none
+    /// to keep alive for a while.
+    fn next_due(self: &Arc<Keeper>) -> Option<(u64, Arc<dyn Leased>)> {
         let mut wards = lock(&self.wards);
         loop {
-            let Some(&Reverse((due, number))) = wards.due.peek() else {
+            let pause = wards.pause(self.clock.now());
+            if pause == Some(Duration::ZERO) {
+                let Some(taken) = wards.take() else { continue };
+                wards.ready -= 1;
+                // If the system has no more threads, the next lock waits for this one.
+                let _ = self.make_ready(&mut wards);
                 drop(wards);
-                // In this order, as in `KeepAlive::start`.
-                let mut keepers = lock(&KEEPERS);
-                wards = lock(&self.wards);
-                if wards.due.is_empty() {
-                    keepers.retain(|keeper| !std::ptr::eq(&raw const **keeper, self));
-                    return None;
-                }
-                continue;
-            };
-            if !wards.is_due(number, due) {
-                wards.due.pop();
-                continue;
+                self.changed.notify_all(); // it may be another that is due next
+                return Some(taken);
             }
-            match due.saturating_sub(self.clock.now()) {
-                Duration::ZERO => {
-                    wards.due.pop();
-                    return Some(number);
-                }
-                left => {
-                    let woken = self.changed.wait_timeout(wards, left);
-                    wards = woken.unwrap_or_else(PoisonError::into_inner).0;
-                }
+            let woken = self.changed.wait_timeout(wards, pause.unwrap_or(LINGER));
+            let (still, waited) = woken.unwrap_or_else(PoisonError::into_inner);
+            wards = still;
+            if pause.is_none() && waited.timed_out() && wards.all.is_empty() {
+                wards.ready -= 1;
+                return None;
             }
         }
+    }
+
+    /// Counts the calling thread as ready, unless there are enough.
+    fn stand_ready(&self) -> bool {
+        let mut wards = lock(&self.wards);
+        let is_needed = wards.ready < READY;
+        if is_needed {
+            wards.ready += 1;
+        } else {
+            drop(wards);
+            self.changed.notify_all(); // of when the lock that was refreshed is due again
+        }
+        is_needed
     }
 
     fn refresh(&self, number: u64, leased: &dyn Leased) {
         let refreshed = refresh(leased);
         let mut wards = lock(&self.wards);
+        wards.latest.take_if(|(latest, _)| *latest == number);
         let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept
-        match ward.upkeep.after(refreshed, leased) {
-            Ok(()) => {
-                let due = ward.upkeep.due;
-                wards.schedule(number, due);
-            }
-            Err(why) => {
-                let ward = wards.all.remove(&number);
-                drop(wards); // whatever is called may drop the guard
-                if let Some(Ward { on_lost, .. }) = ward {
-                    // Others are kept alive by this thread, whatever becomes of this one.
-                    let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
-                }
+        let Err(why) = ward.upkeep.after(refreshed, leased) else {
+            let due = ward.upkeep.due;
+            wards.due.insert((due, number));
+            return;
+        };
+        let ward = wards.remove(number);
+        drop(wards); // what is called may drop the guard
+        if let Some(Ward { on_lost, .. }) = ward {
+            // A holder that has given the lock back since has not lost it.
+            if leased.is_held() {
+                let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
             }
         }
     }
+}
+
+fn start_thread(keeper: Arc<Keeper>) -> io::Result<()> {
+    let thread = thread::Builder::new().name("linklock-keeper".into());
+    thread.spawn(move || keeper.run()).map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -202,78 +267,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::clock::SystemClock;
-
-    /// A lock that can't be refreshed for the time being.
-    struct Troubled {
-        dev: u64,
-        lifetime: Duration,
-        clock: Arc<dyn Clock>,
-    }
-
-    impl Leased for Troubled {
-        fn refresh(&self) -> Result<(), Error> {
-            let trouble = io::Error::from_raw_os_error(libc::EIO);
-            Err(Error::io(crate::error::Operation::Touch, self.path())(trouble))
-        }
-
-        fn remaining(&self) -> Duration {
-            self.lifetime
-        }
-
-        fn overdue(&self) -> Duration {
-            Duration::ZERO
-        }
-
-        fn lifetime(&self) -> Duration {
-            self.lifetime
-        }
-
-        fn path(&self) -> &Path {
-            Path::new("/shared/lock")
-        }
-
-        fn dev(&self) -> u64 {
-            self.dev
-        }
-
-        fn clock(&self) -> &Arc<dyn Clock> {
-            &self.clock
-        }
-    }
-
-    fn keep(lock: Troubled) -> (Arc<Troubled>, KeepAlive) {
-        let lock = Arc::new(lock);
-        let kept = KeepAlive::start(&lock, Box::new(|error| panic!("{error}"))).unwrap();
-        (lock, kept)
-    }
-
-    #[test]
-    fn all_locks_on_one_file_system_have_one_keeper() {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let lifetime = Duration::from_secs(36_000);
-        let on = |dev| keep(Troubled { dev, lifetime, clock: clock.clone() });
-        let (one, another, elsewhere) = (on(1), on(1), on(2));
-        assert!(Arc::ptr_eq(&one.1.keeper, &another.1.keeper));
-        assert!(!Arc::ptr_eq(&one.1.keeper, &elsewhere.1.keeper));
-    }
-
-    /// In a second, but several times in the lease.
-    #[test]
-    fn a_refresh_that_failed_is_tried_again_soon() {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        for (lifetime, pause) in [(36_000, Duration::from_secs(1)), (2, Duration::from_millis(200))]
-        {
-            let lifetime = Duration::from_secs(lifetime);
-            let (lock, kept) = keep(Troubled { dev: 3, lifetime, clock: clock.clone() });
-            let before = clock.now();
-            kept.keeper.refresh(kept.number, &*lock);
-            let due = super::lock(&kept.keeper.wards).all[&kept.number].upkeep.due;
-            assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
-        }
-    }
-}
+mod tests;

@@ -2,12 +2,13 @@
 //! lock is lost.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, Operation};
 use crate::report;
 use crate::tenure::Tenure;
 
@@ -24,8 +25,8 @@ pub(crate) trait Leased: Send + Sync {
     fn overdue(&self) -> Duration;
     fn lifetime(&self) -> Duration;
     fn path(&self) -> &Path;
-    /// The file system that a refresh may hang on.
-    fn dev(&self) -> u64;
+    /// Whether its holder has not given it back.
+    fn is_held(&self) -> bool;
     fn clock(&self) -> &Arc<dyn Clock>;
 }
 
@@ -50,8 +51,8 @@ impl Leased for Tenure {
         self.context.lock()
     }
 
-    fn dev(&self) -> u64 {
-        self.file_id().dev
+    fn is_held(&self) -> bool {
+        self.is_held()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -92,11 +93,17 @@ impl Upkeep {
     }
 }
 
-/// Refreshes a lock that is kept alive.
+/// Refreshes a lock that is kept alive. A panic (of a clock that is not ours, say) is one more thing
+/// that may pass.
 pub(crate) fn refresh(leased: &dyn Leased) -> Result<(), Error> {
-    let refreshed = leased.refresh();
-    if let Err(error) = &refreshed {
-        report::not_kept_alive(leased.path(), leased.remaining(), error);
+    let refreshed = catch_unwind(AssertUnwindSafe(|| leased.refresh())).unwrap_or_else(|_| {
+        let panicked = io::Error::other("the refresh panicked");
+        Err(Error::io(Operation::Touch, leased.path())(panicked))
+    });
+    if let Err(error) = refreshed.as_ref() {
+        if leased.is_held() {
+            report::not_kept_alive(leased.path(), leased.remaining(), error);
+        }
     }
     refreshed
 }

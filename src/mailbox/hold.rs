@@ -31,7 +31,6 @@ pub(crate) struct Hold {
     mailbox: Option<Opened>,
     /// `None` once it is released.
     dotlock: Mutex<Option<OwnDotlock>>,
-    dev: u64,
     /// Whoever began it: a forked child holds nothing.
     pid: u32,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
@@ -52,7 +51,6 @@ impl Hold {
         Hold {
             site: site.clone(),
             mailbox,
-            dev: dotlock.id().map_or(0, |id| id.dev),
             dotlock: Mutex::new(Some(dotlock)),
             pid: site.context().processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(began + LEASE)),
@@ -209,8 +207,8 @@ impl Leased for Hold {
         &self.site.mailbox
     }
 
-    fn dev(&self) -> u64 {
-        self.dev
+    fn is_held(&self) -> bool {
+        self.is_held()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

@@ -11,7 +11,7 @@ use nix::sys::time::TimeSpec;
 use crate::acquire::has_no_links;
 use crate::context::is_gone;
 use crate::error::{Error, Operation};
-use crate::fs::{Attr, FileId, attributes};
+use crate::fs::{Attr, attributes};
 use crate::mailbox::denied;
 use crate::mailbox::site::Site;
 use crate::succession::{Caught, catch};
@@ -120,10 +120,6 @@ impl OwnDotlock {
         let caught =
             catch(context, &site.dotlock, site.aside(), |aside| is_same(&aside.attr, &own))?;
         Ok(caught == Caught::Expected)
-    }
-
-    pub(crate) fn id(&self) -> Option<FileId> {
-        attributes(&self.file).ok().map(|attr| attr.id)
     }
 }
 

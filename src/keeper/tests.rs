@@ -1,0 +1,339 @@
+//! Locks whose refreshes hang, fail and panic, and what they call when they are lost.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::error::Operation;
+
+/// Far longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Refreshed three times in it.
+const SHORT: Duration = Duration::from_millis(60);
+const LONG: Duration = Duration::from_secs(36_000);
+
+type Outcome = fn(&Fake) -> Result<(), Error>;
+
+/// A lock with nothing behind it.
+struct Fake {
+    clock: Arc<dyn Clock>,
+    lifetime: Duration,
+    /// What a refresh does.
+    outcome: Outcome,
+    /// A refresh hangs for as long as there is a sender.
+    gate: Mutex<Option<Receiver<()>>>,
+    begun: AtomicUsize,
+    done: AtomicUsize,
+    held: AtomicBool,
+    threads: Mutex<HashSet<ThreadId>>,
+}
+
+impl Fake {
+    fn new(clock: &Arc<dyn Clock>, lifetime: Duration, outcome: Outcome) -> Fake {
+        Fake {
+            clock: clock.clone(),
+            lifetime,
+            outcome,
+            gate: Mutex::default(),
+            begun: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            held: AtomicBool::new(true),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// A lock whose next refresh hangs until the sender is dropped.
+    fn hanging(clock: &Arc<dyn Clock>) -> (Fake, Sender<()>) {
+        let (opens, gate) = mpsc::channel();
+        let fake = Fake::new(clock, SHORT, |_| Ok(()));
+        *lock(&fake.gate) = Some(gate);
+        (fake, opens)
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    fn done(&self) -> usize {
+        self.done.load(Ordering::SeqCst)
+    }
+}
+
+impl Leased for Fake {
+    fn refresh(&self) -> Result<(), Error> {
+        lock(&self.threads).insert(thread::current().id());
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let gate = lock(&self.gate).take();
+        if let Some(gate) = gate {
+            let _ = gate.recv(); // nothing is ever sent
+        }
+        self.done.fetch_add(1, Ordering::SeqCst);
+        (self.outcome)(self)
+    }
+
+    fn remaining(&self) -> Duration {
+        self.lifetime
+    }
+
+    fn overdue(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    fn path(&self) -> &Path {
+        Path::new("/shared/lock")
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}
+
+fn libc_error(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+fn trouble(fake: &Fake) -> Result<(), Error> {
+    Err(Error::io(Operation::Touch, fake.path())(libc_error(libc::EIO)))
+}
+
+fn lost(fake: &Fake) -> Result<(), Error> {
+    Err(Error::Expired { path: fake.path().into(), ago: Duration::ZERO, error: None })
+}
+
+/// A clock of the test's own, so that a keeper is, too.
+fn clock() -> Arc<dyn Clock> {
+    #[derive(Debug)]
+    struct Own(#[allow(dead_code)] u8); // of some size: no two have one address
+    impl Clock for Own {
+        fn now(&self) -> Duration {
+            SystemClock.now()
+        }
+        fn wall(&self) -> std::time::SystemTime {
+            SystemClock.wall()
+        }
+        fn sleep(&self, time: Duration) {
+            SystemClock.sleep(time);
+        }
+    }
+    Arc::new(Own(0))
+}
+
+fn keep(fake: Fake, on_lost: impl FnOnce(Error) + Send + 'static) -> (Arc<Fake>, KeepAlive) {
+    let fake = Arc::new(fake);
+    let kept = KeepAlive::start(&fake, Box::new(on_lost)).unwrap();
+    (fake, kept)
+}
+
+/// Locks that are refreshed as they should be.
+fn sound(clock: &Arc<dyn Clock>, count: usize) -> Vec<(Arc<Fake>, KeepAlive)> {
+    let fakes = (0..count).map(|_| Fake::new(clock, SHORT, |_| Ok(())));
+    fakes.map(|fake| keep(fake, |why| panic!("{why}"))).collect()
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < LIMIT, "not in {LIMIT:?}: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Each of them is refreshed several times from now on.
+#[track_caller]
+fn go_on(others: &[(Arc<Fake>, KeepAlive)]) {
+    let before: Vec<_> = others.iter().map(|(fake, _)| fake.done()).collect();
+    wait_until("all the others are refreshed again and again", || {
+        others.iter().zip(&before).all(|((fake, _), before)| fake.done() >= before + 4)
+    });
+}
+
+#[test]
+fn a_refresh_that_hangs_holds_up_no_other_lock() {
+    let clock = clock();
+    let others = sound(&clock, 9);
+    let (hanging, opens): (Vec<_>, Vec<_>) = (0..3)
+        .map(|_| {
+            let (fake, opens) = Fake::hanging(&clock);
+            (keep(fake, |why| panic!("{why}")), opens)
+        })
+        .unzip();
+    wait_until("they hang", || hanging.iter().all(|(fake, _)| fake.begun() == 1));
+    go_on(&others);
+    assert!(hanging.iter().all(|(fake, _)| fake.done() == 0));
+    drop(opens);
+    go_on(&hanging);
+}
+
+#[test]
+fn a_call_that_takes_long_holds_up_no_other_lock() {
+    let clock = clock();
+    let others = sound(&clock, 9);
+    let (opens, gate) = mpsc::channel::<()>();
+    let (called, is_called) = mpsc::channel();
+    let (_lost, _kept) = keep(Fake::new(&clock, SHORT, lost), move |_| {
+        called.send(()).unwrap();
+        let _ = gate.recv();
+    });
+    is_called.recv_timeout(LIMIT).unwrap();
+    go_on(&others);
+    drop(opens);
+}
+
+/// A keep-alive ends at once, whatever its lock's refresh waits for, and nothing is called.
+#[test]
+fn a_keep_alive_is_dropped_while_a_refresh_hangs() {
+    let clock = clock();
+    let (fake, opens) = Fake::hanging(&clock);
+    let (hanging, kept) = keep(Fake { outcome: lost, ..fake }, |why| panic!("{why}"));
+    wait_until("it hangs", || hanging.begun() == 1);
+    drop(kept);
+    go_on(&sound(&clock, 2));
+    assert_eq!((hanging.begun(), hanging.done()), (1, 0));
+    drop(opens);
+    wait_until("the thread is done with it", || Arc::strong_count(&hanging) == 1);
+}
+
+#[test]
+fn a_lock_whose_refresh_hangs_is_not_taken_by_a_second_thread() {
+    let clock = clock();
+    let (fake, opens) = Fake::hanging(&clock);
+    let hanging = keep(fake, |why| panic!("{why}"));
+    wait_until("it hangs", || hanging.0.begun() == 1);
+    hanging.1.reschedule(&*hanging.0);
+    go_on(&sound(&clock, 2)); // for longer than until it would be due
+    assert_eq!(hanging.0.begun(), 1);
+    drop(opens);
+    go_on(&[hanging]);
+}
+
+/// Each refresh takes a while, as on NFS, and all are due together.
+#[test]
+fn many_locks_have_few_threads() {
+    let clock = clock();
+    let outcome = |_: &Fake| {
+        thread::sleep(Duration::from_millis(5));
+        Ok(())
+    };
+    let lifetime = Duration::from_millis(600);
+    let fakes = (0..200).map(|_| Fake::new(&clock, lifetime, outcome));
+    let many: Vec<_> = fakes.map(|fake| keep(fake, |why| panic!("{why}"))).collect();
+    go_on(&many);
+    let threads: HashSet<_> =
+        many.iter().flat_map(|(fake, _)| lock(&fake.threads).clone()).collect();
+    assert!(threads.len() < 100, "{} threads", threads.len());
+    wait_until("all is quiet", || lock(&many[0].1.keeper.wards).ready > 0);
+    assert!(lock(&many[0].1.keeper.wards).ready <= READY);
+}
+
+/// All threads of a keeper have hold of it, and nothing else has once no lock is kept alive.
+#[test]
+fn threads_end_when_nothing_is_left_to_keep_alive() {
+    let clock = clock();
+    let others = sound(&clock, 3);
+    go_on(&others);
+    let keeper = Arc::downgrade(&others[0].1.keeper);
+    drop(others);
+    wait_until("they end", || keeper.strong_count() == 0);
+    go_on(&sound(&clock, 1));
+}
+
+#[test]
+fn where_there_are_no_more_threads_one_keeps_all() {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let clock = clock();
+    let only_one = |keeper| match STARTED.fetch_add(1, Ordering::SeqCst) {
+        0 => start_thread(keeper),
+        _ => Err(libc_error(libc::EAGAIN)),
+    };
+    let keeper = Arc::new(Keeper::new(&clock, only_one));
+    lock(&KEEPERS).push(Arc::downgrade(&keeper));
+    let all: Vec<_> = (0..5)
+        .map(|_| keep(Fake::new(&clock, Duration::from_secs(1), |_| Ok(())), |why| panic!("{why}")))
+        .collect();
+    go_on(&all);
+    assert!(STARTED.load(Ordering::SeqCst) > 1, "it has not asked for another");
+    drop(all);
+    // And where there is none at all, that is an error.
+    let none = Arc::new(Keeper::new(&self::clock(), |_| Err(libc_error(libc::EAGAIN))));
+    lock(&KEEPERS).push(Arc::downgrade(&none));
+    let fake = Arc::new(Fake::new(&none.clock, SHORT, |_| Ok(())));
+    let refused = KeepAlive::start(&fake, Box::new(|why| panic!("{why}"))).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EAGAIN));
+}
+
+#[test]
+fn locks_of_one_clock_share_their_threads() {
+    let (clock, another) = (clock(), clock());
+    let kept = |clock| keep(Fake::new(clock, LONG, |_| Ok(())), |why| panic!("{why}")).1;
+    let (one, other, elsewhere) = (kept(&clock), kept(&clock), kept(&another));
+    assert!(Arc::ptr_eq(&one.keeper, &other.keeper));
+    assert!(!Arc::ptr_eq(&one.keeper, &elsewhere.keeper));
+}
+
+/// In a second, but several times in the lease.
+#[test]
+fn a_refresh_that_failed_is_tried_again_soon() {
+    let clock = clock();
+    for (lifetime, pause) in [(LONG, 1000), (Duration::from_secs(2), 200)] {
+        let pause = Duration::from_millis(pause);
+        let (fake, kept) = keep(Fake::new(&clock, lifetime, trouble), |why| panic!("{why}"));
+        let before = clock.now();
+        lock(&kept.keeper.wards).due.clear(); // it is taken
+        kept.keeper.refresh(kept.number, &*fake);
+        let due = lock(&kept.keeper.wards).all[&kept.number].upkeep.due;
+        assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
+    }
+}
+
+/// What is to be called may have hold of anything, another lock's guard for instance.
+#[test]
+fn a_keep_alive_that_is_dropped_may_end_another() {
+    let clock = clock();
+    let (_other, inner) = keep(Fake::new(&clock, LONG, |_| Ok(())), |why| panic!("{why}"));
+    let (_fake, outer) = keep(Fake::new(&clock, LONG, |_| Ok(())), move |_| drop(inner));
+    let (says, hears) = mpsc::channel();
+    thread::spawn(move || {
+        drop(outer);
+        says.send(()).unwrap();
+    });
+    hears.recv_timeout(LIMIT).expect("it waits for itself");
+}
+
+#[test]
+fn a_refresh_that_panics_is_tried_again() {
+    let clock = clock();
+    let others = sound(&clock, 2);
+    let panics =
+        keep(Fake::new(&clock, SHORT, |_| panic!("as a clock may")), |why| panic!("{why}"));
+    go_on(&[panics]);
+    go_on(&others);
+}
+
+#[test]
+fn what_was_given_back_is_not_lost() {
+    let clock = clock();
+    let (fake, opens) = Fake::hanging(&clock);
+    let (called, is_called) = mpsc::channel();
+    let (hanging, _kept) = keep(Fake { outcome: lost, ..fake }, move |why| {
+        called.send(why).unwrap();
+    });
+    wait_until("its refresh is under way", || hanging.begun() == 1);
+    hanging.held.store(false, Ordering::SeqCst);
+    drop(opens);
+    let told = is_called.recv_timeout(LIMIT);
+    assert_eq!(told.unwrap_err(), mpsc::RecvTimeoutError::Disconnected, "dropped, not called");
+}
