@@ -1,6 +1,7 @@
 //! The clock that leases are measured on.
 
 use std::fmt::Debug;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
@@ -41,6 +42,13 @@ pub trait Clock: Debug + Send + Sync {
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
+
+/// The one that all locks share which bring none of their own: they are kept alive by the same
+/// threads.
+pub(crate) fn system_clock() -> Arc<dyn Clock> {
+    static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(|| Arc::new(SystemClock));
+    CLOCK.clone()
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, system_clock};
 use crate::context::Context;
 use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
@@ -199,10 +199,9 @@ impl Options {
     ///
     /// As for [`Lock::new`], and [`Error::Invalid`] for a lifetime that no lock can have.
     pub fn build(self) -> Result<Lock, Error> {
-        static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(|| Arc::new(SystemClock));
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
         let hears = self.clock.is_none();
-        let clock = self.clock.clone().unwrap_or_else(|| CLOCK.clone());
+        let clock = self.clock.clone().unwrap_or_else(system_clock);
         let (fs, processes, random) =
             (Arc::new(PosixFs::default()), PROCESSES.clone(), unguessable);
         self.build_on(Machine { fs, clock, processes, random, hears })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, system_clock};
 use crate::error::{Error, Operation};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
@@ -72,7 +72,7 @@ impl MailboxLock {
             unchanged_for: Duration::from_secs(300),
             uses_fcntl: true,
             polling: Polling { first: Duration::from_millis(5), cap: Duration::from_secs(1) },
-            clock: Arc::new(SystemClock),
+            clock: system_clock(),
         }
     }
 }
