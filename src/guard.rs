@@ -168,15 +168,16 @@ impl LockGuard {
         self.tenure.expires_at()
     }
 
-    /// Keeps the lock alive until the guard is dropped: from now on another thread refreshes it
-    /// three times in each lifetime. One thread does so for all locks on one file system.
+    /// Keeps the lock alive until it is released: from now on another thread refreshes it three times
+    /// in each lifetime. All locks of the process share one or two such threads; there is one more for
+    /// each refresh that hangs, so that it delays no other lock's.
     ///
     /// A refresh that fails for the time being (`EIO`, `ESTALE`, a server that does not answer) is
     /// tried again while the lease runs. If the lock is lost nevertheless, `on_lost` is called
-    /// once, on that thread, with the reason: [`Error::Lost`], or [`Error::Expired`] with what kept
-    /// it from being refreshed. It should stop the work at once, and be quick: other locks wait.
+    /// once, on such a thread, with the reason: [`Error::Lost`], or [`Error::Expired`] with what kept
+    /// it from being refreshed. It should stop the work at once; other locks don't wait for it.
     ///
-    /// Asked again, it replaces what it was told to call.
+    /// Asked again, it replaces what it was given to call.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -205,7 +206,7 @@ impl LockGuard {
     pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
         let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
-        *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        self.put_keep_alive(Some(kept));
         Ok(())
     }
 
@@ -220,7 +221,7 @@ impl LockGuard {
     /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
     /// worked on it. [`Error::Io`] if a file operation failed; the lock ends by its lease then.
     pub fn unlock(self) -> Result<(), Error> {
-        self.tenure.release(|| self.stop_keep_alive())
+        self.tenure.release() // kept alive until that is done, as long as it may take
     }
 
     /// Releases the lock if it is still held, and says whether it was. flufl.lock:
@@ -258,7 +259,9 @@ impl LockGuard {
     /// [`Error::NoSuchOwner`] if there is no such process, otherwise as for
     /// [`refresh`](Self::refresh). The lock is released then, since its guard is gone.
     pub fn detach(self, owner: Owner) -> Result<PathBuf, Error> {
-        self.stop_keep_alive();
+        if self.tenure.is_ours() {
+            self.put_keep_alive(None);
+        }
         detach(&self.tenure, owner)
     }
 
@@ -267,11 +270,12 @@ impl LockGuard {
         &self.tenure
     }
 
-    fn stop_keep_alive(&self) {
-        if !self.tenure.is_ours() {
-            return; // there is no thread to stop in a forked child, which may hang on its locks
-        }
-        *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Not in a forked child: another thread of its parent may have left this locked.
+    fn put_keep_alive(&self, kept: Option<KeepAlive>) {
+        let mut place = self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = std::mem::replace(&mut *place, kept);
+        drop(place);
+        drop(last); // and what it was to call, which may have hold of anything
     }
 }
 
@@ -297,7 +301,8 @@ impl fmt::Debug for LockGuard {
 impl Drop for LockGuard {
     fn drop(&mut self) {
         if self.tenure.is_ours() {
-            self.tenure.close(|| self.stop_keep_alive());
+            self.tenure.close(); // kept alive until that is done
+            self.put_keep_alive(None);
         }
     }
 }

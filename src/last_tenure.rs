@@ -31,7 +31,7 @@ impl LastTenure {
         match self.get() {
             Some(tenure) if tenure.is_held() => Err(Error::AlreadyLocked { path: lock.into() }),
             Some(abandoned) => {
-                abandoned.close(|| {}); // it is released in another thread, or is still to be
+                abandoned.close(); // it is released in another thread, or is still to be
                 Ok(())
             }
             None => Ok(()),

@@ -168,7 +168,7 @@ impl Tenure {
     pub(crate) fn refresh(&self) -> Result<(), Error> {
         let mut ended = self.lease_ends();
         if self.is_released() {
-            return Ok(()); // a keep-alive that was about to refresh it has nothing to do
+            return Ok(()); // it is kept alive until its release is done, and no longer
         }
         let refreshed = self.with_claim(|claim| {
             if self.releasing.load(Ordering::Acquire) {
@@ -354,9 +354,9 @@ impl Tenure {
     }
 
     /// [`release`](Self::release), unless that is done, where nobody hears how it went.
-    pub(crate) fn close(&self, stop_keep_alive: impl FnOnce()) {
+    pub(crate) fn close(&self) {
         if self.is_ours() {
-            if let Err(error) = self.release(stop_keep_alive) {
+            if let Err(error) = self.release() {
                 report::not_released(self.context.lock(), &error);
             }
         }
@@ -365,6 +365,6 @@ impl Tenure {
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        self.close(|| {});
+        self.close();
     }
 }

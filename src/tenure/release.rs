@@ -38,15 +38,13 @@ enum Cleared {
 const ATTEMPTS: u32 = 8;
 
 impl Tenure {
-    /// Gives the lock back. Whatever comes of it, this tenure is over. `stop_keep_alive` is called once
-    /// the lease need not be kept alive any more.
-    pub(crate) fn release(&self, stop_keep_alive: impl FnOnce()) -> Result<(), Error> {
+    /// Gives the lock back. Whatever comes of it, this tenure is over.
+    pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(self.lost());
         }
         self.abandon();
         let cleared = self.clear_the_way();
-        stop_keep_alive();
         let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
         let Some(mut claim) = place.take() else { return Ok(()) }; // done before
         let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim)?)));

@@ -1,11 +1,13 @@
 //! Keeping a lock alive from another thread.
 
 use std::fs;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
-use linklock::{Error, Lock, LockGuard, Successor};
+use linklock::{Clock, Error, Lock, LockGuard, Successor, SystemClock};
 use tempfile::{TempDir, tempdir};
 
 use crate::common::{names, wait_until};
@@ -131,6 +133,68 @@ fn a_guard_that_ends_is_kept_no_longer() {
     assert_eq!(told.recv_timeout(LIMIT).unwrap_err(), RecvTimeoutError::Disconnected);
     outlast(&unlocked, LIFETIME); // the same thread keeps the other
     unlocked.unlock().unwrap();
+}
+
+/// A release may take as long as any request to a file server. It waits in its thread for as long as
+/// the test wants it to.
+#[derive(Debug, Default)]
+struct SlowRelease {
+    is_releasing: AtomicBool,
+    may_go_on: AtomicBool,
+    keeper_looked: Mutex<Duration>,
+}
+
+const RELEASES: &str = "releases";
+
+impl Clock for SlowRelease {
+    fn now(&self) -> Duration {
+        let now = SystemClock.now();
+        match thread::current().name() {
+            Some(RELEASES) => {
+                self.is_releasing.store(true, Ordering::SeqCst);
+                wait_until("it may go on", || self.may_go_on.load(Ordering::SeqCst));
+            }
+            Some("linklock-keeper") => *self.keeper_looked.lock().unwrap() = now,
+            _ => {}
+        }
+        now
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}
+
+fn kept_until_it_is_released(release: impl FnOnce(LockGuard) + Send) {
+    let dir = tempdir().unwrap();
+    let clock = Arc::new(SlowRelease::default());
+    let options = Lock::options(dir.path().join("lock")).lifetime(LIFETIME).clock(clock.clone());
+    let guard = options.build().unwrap().lock().unwrap();
+    let (tell, told) = channel();
+    guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+    let due = SystemClock.now() + LIFETIME / 3;
+    thread::scope(|scope| {
+        let releases = thread::Builder::new().name(RELEASES.into());
+        releases.spawn_scoped(scope, move || release(guard)).unwrap();
+        wait_until("the release hangs", || clock.is_releasing.load(Ordering::SeqCst));
+        wait_until("a refresh is due", || *clock.keeper_looked.lock().unwrap() > due);
+        let still = told.try_recv().unwrap_err();
+        assert_eq!(still, TryRecvError::Empty, "it is kept alive no longer");
+        clock.may_go_on.store(true, Ordering::SeqCst);
+    });
+    let told = told.recv_timeout(LIMIT).map_err(|error| error == RecvTimeoutError::Disconnected);
+    assert!(matches!(told, Err(true)), "it was given back, not lost: {told:?}");
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn it_goes_on_until_the_release_is_done() {
+    kept_until_it_is_released(|guard| guard.unlock().unwrap());
+    kept_until_it_is_released(drop);
 }
 
 #[test]
