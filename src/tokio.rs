@@ -32,7 +32,8 @@
 //! number of tasks can wait in one runtime, by a pool of one thread if it must be, though each has a
 //! claim, a small file, and one or two descriptors. A server that hangs does hold a thread for each
 //! operation under way, and a refresh or an unlock that comes after the lease's end holds one until
-//! the [succession](crate#succession) is decided.
+//! the [succession](crate#succession) is decided. Once that fills the pool, other operations wait,
+//! an unlock included; [keep-alive](LockGuard::keep_alive) does not, which has threads of its own.
 //!
 //! A lock with a [clock](crate::Options::clock) of its own waits by that alone, whose `sleep` blocks:
 //! then each waiter does hold a thread of the pool.
@@ -40,9 +41,8 @@
 //! # What is needed
 //!
 //! A runtime, of one thread or of many, with its I/O and its timers enabled
-//! (`Builder::enable_all`; `#[tokio::main]` does so). Without a runtime the futures panic, and so
-//! does [`LockGuard::keep_alive`]; without the drivers they panic once they have to wait, and leave
-//! nothing behind.
+//! (`Builder::enable_all`; `#[tokio::main]` does so). Without a runtime the futures panic; without the
+//! drivers they panic once they have to wait, and leave nothing behind.
 //!
 //! # Dropped futures, guards and runtimes
 //!

@@ -15,7 +15,7 @@ pub(super) const PASSING: [i32; 4] = [libc::EIO, libc::ESTALE, libc::ETIMEDOUT, 
 /// What a refresh is made of.
 pub(super) const OPS: [Op; 2] = [Op::Touch, Op::Stat];
 /// Between two tries.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// In real time, which only the keeper's thread takes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ struct Kept {
     scene: Scene,
     guard: LockGuard,
     lost: Receiver<Error>,
-    /// Another lock on the same file system: that it is to be kept alive wakes the keeper up.
+    /// Another lock: that it is to be kept alive wakes the keeper up.
     alarm: LockGuard,
 }
 

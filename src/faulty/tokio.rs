@@ -1,31 +1,36 @@
-//! What a keep-alive on tokio makes of a file system that fails: the same as the thread does.
+//! What a keep-alive on tokio makes of a file system that fails: the same as that of a thread's guard.
 
 use std::time::{Duration, Instant};
 
 use super::fault::{Fault, Op, When};
-use super::keep_alive::{OPS, PASSING, PATIENCE};
-use super::scene::{Scene, US};
+use super::keep_alive::{OPS, PASSING, PATIENCE, RETRY};
+use super::scene::{LIFETIME, NEIGHBOUR, Scene, US};
 use crate::error::Error;
 use crate::fs::Mount;
 use crate::tokio::{KeepAlive, Lock, LockGuard};
-
-/// The task waits for a third of it in real time, though leases here end by a clock that tests set.
-const LIFETIME: Duration = Duration::from_millis(1500);
 
 /// A lock that is kept alive, while operations fail.
 struct Kept {
     scene: Scene,
     guard: LockGuard,
     keeper: KeepAlive,
+    /// Another lock: that it is to be kept alive wakes the keeper up.
+    alarm: crate::LockGuard,
 }
 
 impl Kept {
     async fn begin(mount: Mount) -> Kept {
         let scene = Scene::new(mount);
         let guard = Lock::from(scene.lock_of(US)).lock().await.unwrap();
-        guard.refresh_for(LIFETIME).await.unwrap();
+        let alarm = scene.lock_at(&scene.path().with_file_name("alarm"), NEIGHBOUR);
+        let alarm = alarm.lock().unwrap();
         let keeper = guard.keep_alive();
-        Kept { scene, guard, keeper }
+        Kept { scene, guard, keeper, alarm }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.scene.pass(time);
+        self.alarm.keep_alive(|_| ()).unwrap();
     }
 
     async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
@@ -52,6 +57,7 @@ fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
                         let mut kept = Kept::begin(mount).await;
                         let fault = Fault { op, errno, when: When::From(0), executed: false };
                         kept.scene.fs.arm(Some(fault));
+                        kept.pass(LIFETIME / 3);
                         kept.until("a try", |kept| !kept.scene.fs.failures().is_empty()).await;
                         act(&mut kept, op, errno).await;
                     }
@@ -65,9 +71,10 @@ fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
 fn it_rides_out_what_passes() {
     for_all(async |kept, op, errno| {
         let tries = kept.scene.fs.failures().len();
+        kept.pass(RETRY);
         kept.until("another try", |kept| kept.scene.fs.failures().len() > tries).await;
         kept.scene.fs.disarm();
-        kept.scene.pass(LIFETIME / 10);
+        kept.pass(RETRY);
         let what = format!("a refresh after {op:?} {errno}");
         kept.until(&what, |kept| kept.guard.remaining() == LIFETIME).await;
         let lost = tokio::time::timeout(Duration::ZERO, kept.keeper.lost()).await;
@@ -79,7 +86,7 @@ fn it_rides_out_what_passes() {
 #[test]
 fn it_says_what_kept_it_from_being_refreshed() {
     for_all(async |kept, op, errno| {
-        kept.scene.pass(2 * LIFETIME);
+        kept.pass(2 * LIFETIME);
         match tokio::time::timeout(PATIENCE, kept.keeper.lost()).await {
             Ok(Some(Error::Expired { error: Some(error), .. })) => {
                 assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");

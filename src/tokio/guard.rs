@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::keep::{Keep, KeepAlive};
+use super::keep::KeepAlive;
 use super::pool::{leave_to_pool, on_pool};
 use crate::error::Error;
 use crate::guard::if_held;
@@ -44,8 +44,6 @@ use crate::tenure::Tenure;
 pub struct LockGuard {
     /// `None` only while this is dropped.
     blocking: Option<crate::LockGuard>,
-    /// Ends before the tenure does, which it would take for a loss.
-    kept: Mutex<Option<Keep>>,
 }
 
 impl LockGuard {
@@ -131,9 +129,6 @@ impl LockGuard {
         self.blocking().set_lifetime(lifetime)?;
         // Before it is awaited: whoever drops this is to be kept alive by the new lifetime, too.
         self.blocking().reschedule();
-        if let Some(keep) = &*self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
-            keep.reschedule(self.tenure());
-        }
         self.refresh().await
     }
 
@@ -173,15 +168,16 @@ impl LockGuard {
         self.on_pool(Tenure::verify).await
     }
 
-    /// Keeps the lock alive until the guard is gone: from now on a task of this runtime refreshes it
-    /// three times in each lifetime. What it says can be awaited, to be told if the lock is lost
-    /// nevertheless; it need not be kept.
+    /// Keeps the lock alive until it is released: from now on it is refreshed three times in each
+    /// lifetime. What this returns can be awaited, and then says if the lock is lost nevertheless; it
+    /// need not be kept.
     ///
     /// A refresh that fails for the time being (`EIO`, `ESTALE`, a server that does not answer) is
-    /// tried again while the lease runs. Whoever blocks the runtime for too long keeps the task from
-    /// running, too.
+    /// tried again while the lease runs. The refreshes are done by threads that all locks of the
+    /// process share, [as those of a blocking guard](crate::LockGuard::keep_alive): whatever blocks
+    /// the runtime or fills its pool does not delay them, and one that hangs delays no other.
     ///
-    /// Asked again, it begins anew, and the one before it has nothing more to say.
+    /// Asked again, it begins again, and the one before it has nothing more to say.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -198,14 +194,8 @@ impl LockGuard {
     /// # async fn work() {}
     /// # Ok::<(), linklock::Error>(())
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime, or in one without timers.
     pub fn keep_alive(&self) -> KeepAlive {
-        let (keep, kept) = Keep::start(self.tenure());
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(keep);
-        kept
+        KeepAlive::start(self.blocking())
     }
 
     /// Releases the lock, and says how that went.
@@ -261,24 +251,18 @@ impl LockGuard {
     fn blocking(&self) -> &crate::LockGuard {
         self.blocking.as_ref().expect("it is there until the guard is gone")
     }
-
-    fn stop_keep_alive(&self) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
 }
 
 /// The same tenure, kept alive as before.
 impl From<crate::LockGuard> for LockGuard {
     fn from(guard: crate::LockGuard) -> LockGuard {
-        LockGuard { blocking: Some(guard), kept: Mutex::default() }
+        LockGuard { blocking: Some(guard) }
     }
 }
 
-/// The same tenure, in a guard whose methods block, and whose drop does. No task keeps it alive any
-/// more.
+/// The same tenure, kept alive as before, in a guard whose methods block, and whose drop does.
 impl From<LockGuard> for crate::LockGuard {
     fn from(mut guard: LockGuard) -> crate::LockGuard {
-        guard.stop_keep_alive();
         guard.blocking.take().expect("it is there until the guard is gone")
     }
 }
@@ -287,7 +271,6 @@ impl Drop for LockGuard {
     fn drop(&mut self) {
         // Unless it was made a blocking one.
         if let Some(blocking) = self.blocking.take() {
-            self.stop_keep_alive();
             // A forked child has no pool, and nothing to release.
             if blocking.tenure().is_ours() {
                 blocking.tenure().abandon();

@@ -111,9 +111,12 @@ fn when_a_guard_outlives_it() {
         let guard = runtime.block_on(async { lock(&path).lock().await.unwrap() });
         let mut kept = runtime.block_on(async { guard.keep_alive() });
         drop(runtime);
-        assert!(next.block_on(kept.lost()).is_none());
-        next.block_on(guard.refresh()).unwrap();
+        let short = Duration::from_secs(1);
+        next.block_on(guard.refresh_for(short)).unwrap();
+        let first = guard.expires_at();
+        next.block_on(until("it is still kept alive", || guard.expires_at() > first + 2 * short));
         next.block_on(guard.unlock()).unwrap();
+        assert!(next.block_on(kept.lost()).is_none());
         assert!(names(dir.path()).is_empty());
     }
 }

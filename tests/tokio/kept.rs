@@ -1,13 +1,14 @@
 //! Locks that a task keeps alive.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use linklock::Error;
 use linklock::tokio::{Lock, LockGuard};
 use tempfile::tempdir;
 
-use crate::common::{HOUR, names};
-use crate::{alone, in_company, in_time, lock, runtimes, threads, until};
+use crate::common::{HOUR, names, wait_until};
+use crate::{alone, in_company, in_time, lock, one_thread, runtimes, threads, until};
 
 const LIFETIME: Duration = Duration::from_secs(1);
 
@@ -115,6 +116,33 @@ fn a_lifetime_that_is_changed_is_kept_to() {
             assert!(kept.lost().await.is_none());
         });
     }
+}
+
+/// Its pool has no room for a refresh, and then its only thread none for a task.
+#[test]
+fn a_runtime_that_is_busy_delays_no_refresh() {
+    let _company = in_company();
+    let dir = tempdir().unwrap();
+    let runtime = one_thread();
+    runtime.block_on(async {
+        let guard = short(&dir.path().join("lock")).await;
+        let mut kept = guard.keep_alive();
+        let (ends, blocked) = std::sync::mpsc::channel::<()>();
+        let blocked = Arc::new(Mutex::new(blocked));
+        for _ in 0..10 {
+            let blocked = blocked.clone();
+            // Far more than the pool has threads: each waits for the sender's end.
+            tokio::task::spawn_blocking(move || blocked.lock().unwrap().recv());
+        }
+        let first = guard.expires_at();
+        until("it is refreshed", || guard.expires_at() > first + 2 * LIFETIME).await;
+        let first = guard.expires_at();
+        wait_until("it is refreshed", || guard.expires_at() > first + 2 * LIFETIME);
+        let lost = tokio::time::timeout(Duration::ZERO, kept.lost()).await;
+        assert!(lost.is_err(), "lost: {lost:?}");
+        drop(ends);
+        guard.unlock().await.unwrap();
+    });
 }
 
 /// A hundred locks are kept alive by no thread of their own.

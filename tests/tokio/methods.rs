@@ -206,8 +206,10 @@ fn guards_change_between_blocking_and_not() {
         guard.verify().await.unwrap();
         let mut kept = guard.keep_alive();
         let detaches = linklock::LockGuard::from(guard);
-        assert!(kept.lost().await.is_none(), "nobody keeps it alive any more");
+        let still = tokio::time::timeout(SOON, kept.lost()).await;
+        assert!(still.is_err(), "it is kept alive no longer: {still:?}");
         let claim = detaches.detach(Owner::Lease).unwrap();
+        assert!(kept.lost().await.is_none(), "nobody keeps it alive any more");
         let adopted = LockGuard::from(handle.as_blocking().adopt(&claim).unwrap());
         adopted.unlock().await.unwrap();
     });
