@@ -6,6 +6,8 @@
 
 mod forced;
 mod posix;
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+pub(crate) mod unshared;
 
 use std::ffi::OsString;
 use std::fmt::Debug;

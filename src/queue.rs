@@ -22,14 +22,15 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
-    socket, sockopt::PeerCredentials,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, bind, connect, getsockopt,
+    listen, shutdown, socket, sockopt::PeerCredentials,
 };
 use nix::unistd::geteuid;
 
 use crate::ear::Ear;
 use crate::fs::descriptors::{pass_descriptor, receive_descriptor};
 use crate::fs::process_id;
+use crate::fs::unshared::Unshared;
 
 /// How often to try for a place while others come and go.
 const ATTEMPTS: u32 = 8;
@@ -44,8 +45,8 @@ pub(crate) enum Place {
 /// The place at the head. Dropped, it is passed on to the next in line.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    socket: UnixListener,
-    /// A forked child has a copy of the socket, but not the place.
+    socket: Unshared<UnixListener>,
+    /// A forked child has not the place.
     pid: u32,
     /// For how many turns in a row the lock was passed on within this host.
     pub(crate) row: u64,
@@ -54,8 +55,8 @@ pub(crate) struct Turn {
 /// A place in line. Whoever drops it when it has just become the first passes that on.
 #[derive(Debug)]
 pub(crate) struct Behind {
-    stream: Arc<UnixStream>,
-    /// A forked child has a copy of the socket, but not the place.
+    stream: Arc<Unshared<UnixStream>>,
+    /// A forked child has not the place.
     pid: u32,
     /// Whether there was word, after which no other comes.
     is_over: bool,
@@ -98,7 +99,11 @@ impl Place {
 impl Turn {
     fn take(socket: OwnedFd) -> nix::Result<Turn> {
         listen(&socket, Backlog::MAXCONN)?;
-        Ok(Turn { socket: socket.into(), pid: process_id(), row: 0 })
+        Ok(Turn::new(socket, 0))
+    }
+
+    fn new(socket: OwnedFd, row: u64) -> Turn {
+        Turn { socket: Unshared::new(socket.into()), pid: process_id(), row }
     }
 }
 
@@ -107,7 +112,7 @@ impl Drop for Turn {
         if self.pid != process_id() {
             return;
         }
-        // Some in line may have given up. Where nobody is left, the queue ends with the socket.
+        // Some in line may have given up.
         while let Ok((next, _)) = self.socket.accept() {
             let passed = is_own(&next)
                 && pass_descriptor(next.as_fd(), self.socket.as_fd(), self.row + 1).is_ok();
@@ -115,12 +120,17 @@ impl Drop for Turn {
                 return;
             }
         }
+        // Nobody is left, and the queue ends with the socket. A child that the C library knows nothing
+        // of may have a copy, where nobody is to queue up any more; who has just done so does it again.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        while self.socket.accept().is_ok() {}
     }
 }
 
 impl Behind {
     fn on(socket: OwnedFd) -> Behind {
-        Behind { stream: Arc::new(socket.into()), pid: process_id(), is_over: false }
+        let stream = Arc::new(Unshared::new(socket.into()));
+        Behind { stream, pid: process_id(), is_over: false }
     }
 
     /// Where it can be heard that there is word from the one in front.
@@ -131,9 +141,7 @@ impl Behind {
     /// The word that has come by now.
     pub(crate) fn word(&mut self) -> Word {
         let word = match receive_descriptor(self.stream.as_fd()) {
-            Ok(Some((socket, row))) => {
-                Word::Turn(Turn { socket: socket.into(), pid: process_id(), row })
-            }
+            Ok(Some((socket, row))) => Word::Turn(Turn::new(socket, row)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Word::None,
             Ok(None) | Err(_) => Word::Gone,
         };

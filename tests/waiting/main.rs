@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod forked;
 mod order;
 mod trouble;
 

@@ -20,16 +20,16 @@ use crate::common::worker::{Job, Worker, command};
 use crate::common::{beside, names, wait_until};
 use crate::{HOUR, by_ear, claims};
 
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-struct Scene {
-    dir: TempDir,
-    path: std::path::PathBuf,
-    held: LockGuard,
+pub(crate) struct Scene {
+    pub(crate) dir: TempDir,
+    pub(crate) path: std::path::PathBuf,
+    pub(crate) held: LockGuard,
 }
 
 /// A lock that is held, and so has whoever comes wait.
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let held = Lock::new(&path).unwrap().lock().unwrap();
@@ -38,7 +38,7 @@ fn scene() -> Scene {
 
 impl Scene {
     /// Another process, at the head of the queue.
-    fn head(&self) -> Worker {
+    pub(crate) fn head(&self) -> Worker {
         let mut head = Worker::start(&mut command(Job::Listen, &self.path));
         assert_eq!(head.report().as_deref(), Some("waiting"));
         // Its watch is what it does last before it sleeps.
@@ -52,7 +52,10 @@ impl Scene {
     }
 
     /// Waits in a thread, behind whoever is there, and says when it has the lock.
-    fn behind(&self, options: linklock::Options) -> mpsc::Receiver<Result<LockGuard, Error>> {
+    pub(crate) fn behind(
+        &self,
+        options: linklock::Options,
+    ) -> mpsc::Receiver<Result<LockGuard, Error>> {
         let (says, hears) = mpsc::channel();
         let before = beside(&self.path);
         thread::spawn(move || says.send(options.build().and_then(|lock| lock.lock())));

@@ -1,0 +1,126 @@
+//! Descriptors that a forked child does not inherit.
+//!
+//! What a process has open the kernel closes when it dies, and that is how the other end of a socket
+//! learns of it. Not so if a child was forked meanwhile that does not exec: it has a copy of each
+//! descriptor for as long as it lives. So in the child these are replaced by a socket that is
+//! connected to nothing: by pthread_atfork(3), and so not in a child that is made by the bare system
+//! call clone(2).
+
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A bit for each of the first 65,536 descriptors; any beyond them are inherited.
+static UNSHARED: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+/// Something with a descriptor that a forked child has not.
+#[derive(Debug)]
+pub(crate) struct Unshared<T: AsFd>(T);
+
+impl<T: AsFd> Unshared<T> {
+    pub(crate) fn new(it: T) -> Unshared<T> {
+        hear_of_forks();
+        let (word, bit) = place(it.as_fd().as_raw_fd());
+        word.fetch_or(bit, Ordering::Relaxed);
+        Unshared(it)
+    }
+}
+
+impl<T: AsFd> Drop for Unshared<T> {
+    fn drop(&mut self) {
+        // Before it is closed, after which the number may be another's.
+        let (word, bit) = place(self.as_fd().as_raw_fd());
+        word.fetch_and(!bit, Ordering::Relaxed);
+    }
+}
+
+impl<T: AsFd> Deref for Unshared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: AsFd> AsFd for Unshared<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Where a descriptor's bit is; for one too high no bit, in any word.
+fn place(descriptor: RawFd) -> (&'static AtomicU64, u64) {
+    let number = usize::try_from(descriptor).unwrap_or(usize::MAX);
+    match UNSHARED.get(number / 64) {
+        Some(word) => (word, 1 << (number % 64)),
+        None => (&UNSHARED[0], 0),
+    }
+}
+
+fn hear_of_forks() {
+    static HEARS: AtomicBool = AtomicBool::new(false);
+    if !HEARS.swap(true, Ordering::Relaxed) {
+        // SAFETY: the handler lives as long as the program, and does only what is safe after a fork.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::pthread_atfork(None, None, Some(replace));
+        }
+    }
+}
+
+/// In the child, which has this thread alone. It may do no more than a signal handler: other threads
+/// of the parent may have held any lock of the C library's.
+extern "C" fn replace() {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    let mut unconnected = None;
+    for (word, bits) in UNSHARED.iter().enumerate() {
+        let mut left = bits.swap(0, Ordering::Relaxed); // the child's descriptors are its own from now on
+        while left != 0 {
+            let descriptor = word * 64 + left.trailing_zeros() as usize;
+            left &= left - 1;
+            // SAFETY: socket(2) takes numbers only.
+            #[allow(unsafe_code)]
+            let with =
+                *unconnected.get_or_insert_with(|| unsafe { libc::socket(libc::AF_UNIX, kind, 0) });
+            // SAFETY: whoever has this descriptor has a socket still, and its number is not free.
+            #[allow(unsafe_code)]
+            unsafe {
+                libc::dup3(with, RawFd::try_from(descriptor).unwrap_or(-1), libc::O_CLOEXEC);
+            }
+        }
+    }
+    if let Some(unconnected) = unconnected {
+        // SAFETY: it was made above, and nothing else has it.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::close(unconnected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// The number of a descriptor that is closed may be anybody's.
+    #[test]
+    fn a_descriptor_that_is_closed_has_no_bit() {
+        let (one, mut other) = UnixStream::pair().unwrap();
+        let one = Unshared::new(one);
+        let (word, bit) = place(one.as_raw_fd());
+        assert_ne!(word.load(Ordering::Relaxed) & bit, 0);
+        drop(one);
+        assert_eq!(other.read(&mut [0]).unwrap(), 0, "it is closed");
+        assert_eq!(word.load(Ordering::Relaxed) & bit, 0);
+    }
+
+    #[test]
+    fn there_is_room_for_any_descriptor() {
+        for (descriptor, has_bit) in [(0, true), (65_535, true), (65_536, false), (-1, false)] {
+            assert_eq!(place(descriptor).1 != 0, has_bit, "{descriptor}");
+        }
+    }
+}
