@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime};
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::Error;
-use crate::fs::FileId;
 use crate::lease::{nanoseconds, since_epoch};
 use crate::names::ClaimName;
 use crate::observe::{
@@ -105,10 +104,6 @@ impl Tenure {
 
     pub(crate) fn claim(&self) -> &ClaimName {
         &self.incarnation.claim
-    }
-
-    pub(crate) fn file_id(&self) -> FileId {
-        self.incarnation.id
     }
 
     /// Whether it was neither released nor let go of, by the process that began it.
