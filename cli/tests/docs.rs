@@ -48,6 +48,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Machine {
+        common::default_signals();
         let machine = Machine { dir: TempDir::new().unwrap() };
         fs::create_dir(machine.path("shared")).unwrap();
         fs::create_dir(machine.path("bin")).unwrap();

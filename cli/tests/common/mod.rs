@@ -7,10 +7,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -21,10 +24,33 @@ pub const CAT: &str = "echo ready; exec cat";
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn linklock() -> Command {
+    default_signals();
     Command::new(env!("CARGO_BIN_EXE_linklock"))
 }
 
+/// Whatever this process was started with, those that it starts find every signal at its default:
+/// `cargo test &` in a script ignores INT and QUIT, and nohup(1) HUP.
+///
+/// An exec resets signals that are caught but not those that are ignored, so the ignored ones are
+/// caught, and still come to nothing here. What is blocked is so for each thread.
+pub fn default_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = ignored.map_or(0, |mask| u64::from_str_radix(mask.trim(), 16).unwrap());
+        let ignored =
+            Signal::iterator().filter(|signal| ignored & (1 << (*signal as u32 - 1)) != 0);
+        // Rust itself ignores PIPE, and resets it in all that it starts.
+        for signal in ignored.filter(|signal| *signal != Signal::SIGPIPE) {
+            signal_hook::flag::register(signal as i32, Arc::new(AtomicBool::new(false))).unwrap();
+        }
+    });
+    SigSet::all().thread_unblock().unwrap();
+}
+
 /// Waits for something that must happen.
+#[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -41,6 +67,7 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Place {
+        default_signals();
         let dir = TempDir::new().unwrap();
         let lock = dir.path().join("the.lock");
         Place { dir, lock }
@@ -88,11 +115,48 @@ impl Place {
     }
 }
 
+/// What a process writes, line by line.
+struct Lines(Receiver<Vec<u8>>);
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Lines {
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let _ = sender.send(std::mem::take(&mut line)); // unless the test is over
+            }
+        });
+        Lines(lines)
+    }
+
+    /// The next line; nothing at the end.
+    #[track_caller]
+    fn next(&self) -> Vec<u8> {
+        match self.0.recv_timeout(LIMIT) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => Vec::new(),
+            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for a line"),
+        }
+    }
+
+    /// All until nobody can write any more.
+    #[track_caller]
+    fn rest(&self) -> Vec<u8> {
+        std::iter::repeat_with(|| self.next())
+            .take_while(|line| !line.is_empty())
+            .flatten()
+            .collect()
+    }
+}
+
 /// A process that runs beside the test. Killed if it still does at the end.
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Option<BufReader<ChildStdout>>,
+    stdout: Lines,
+    stderr: Lines,
 }
 
 impl Running {
@@ -103,8 +167,10 @@ impl Running {
 
     pub fn start_with(command: &mut Command) -> Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        Running { child, stdin, stdout }
+        let stdin = child.stdin.take();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Running { child, stdin, stdout, stderr }
     }
 
     pub fn pid(&self) -> i32 {
@@ -112,10 +178,9 @@ impl Running {
     }
 
     /// The next line of its stdout.
+    #[track_caller]
     pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+        String::from_utf8(self.stdout.next()).unwrap().trim_end().to_owned()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -123,18 +188,18 @@ impl Running {
     }
 
     /// Closes its stdin, waits for its end, and says its exit code and what else it wrote.
+    #[track_caller]
     pub fn end(mut self) -> (i32, Output) {
         drop(self.stdin.take());
         self.ended()
     }
 
     /// Waits for its end.
+    #[track_caller]
     pub fn ended(mut self) -> (i32, Output) {
         until("the end of a process", || self.child.try_wait().unwrap().is_some());
-        let mut output =
-            Output { status: self.child.wait().unwrap(), stdout: vec![], stderr: vec![] };
-        self.stdout.take().unwrap().read_to_end(&mut output.stdout).unwrap();
-        self.child.stderr.take().unwrap().read_to_end(&mut output.stderr).unwrap();
+        let status = self.child.wait().unwrap();
+        let output = Output { status, stdout: self.stdout.rest(), stderr: self.stderr.rest() };
         (output.status.code().unwrap_or(-1), output)
     }
 }
@@ -148,8 +213,18 @@ impl Drop for Running {
 
 /// Whether a process is there and has not ended.
 pub fn is_alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Whether a process is stopped, by a signal or under strace.
+pub fn is_stopped(pid: i32) -> bool {
+    matches!(state(pid), Some('T' | 't'))
+}
+
+/// See proc(5).
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// What a command that ended in time wrote to its stderr.

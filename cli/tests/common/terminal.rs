@@ -28,6 +28,7 @@ impl Terminal {
 
     /// With a program in place of the shell.
     pub fn with(program: &str, arguments: &[&str]) -> Terminal {
+        super::default_signals();
         let size = Winsize { ws_row: 24, ws_col: 300, ws_xpixel: 0, ws_ypixel: 0 };
         let terminal = openpty(Some(&size), None).unwrap();
         let end = || Stdio::from(terminal.slave.try_clone().unwrap());
