@@ -3,11 +3,13 @@
 mod common;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{CAT, Place, Running, is_alive, linklock, outcome, stderr, until};
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP};
+use common::{CAT, Place, Running, is_alive, is_stopped, linklock, outcome, stderr, until};
+use linklock::Lock;
+use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
@@ -201,23 +203,135 @@ fn a_killed_run_takes_along_what_its_command_has_started() {
     until("the grandchild's end", || !is_alive(grandchild));
 }
 
+/// A run of a command that takes no notice of TERM and writes all the time.
+struct Stubborn {
+    place: Place,
+    run: Running,
+    command: Pid,
+    witness: PathBuf,
+}
+
+impl Stubborn {
+    fn start(options: &[&str]) -> Stubborn {
+        let place = Place::new();
+        let witness = place.dir().join("witness");
+        let script =
+            format!("trap : TERM; echo $$; while :; do echo >>{}; done", witness.display());
+        let mut run = Running::start(&mut without_terminal(&place.run_sh(options, &script)));
+        let command = Pid::from_raw(run.line().parse().unwrap());
+        let stubborn = Stubborn { place, run, command, witness };
+        until("the command", || stubborn.written() > 0);
+        stubborn
+    }
+
+    fn written(&self) -> u64 {
+        fs::metadata(&self.witness).map_or(0, |meta| meta.len())
+    }
+
+    /// Says how much it has written.
+    fn stop_command(&self) -> u64 {
+        kill(self.command, SIGSTOP).unwrap();
+        until("the command is stopped", || is_stopped(self.command.as_raw()));
+        self.written()
+    }
+
+    fn stop_linklock(&self) {
+        self.run.signal(SIGSTOP);
+        until("linklock is stopped", || is_stopped(self.run.pid()));
+    }
+
+    #[track_caller]
+    fn assert_killed(self, before: u64) {
+        let (code, output) = self.run.ended();
+        let told = stderr(&output);
+        assert!(
+            told.contains(" was lost: ") && told.ends_with(": killing the command\n"),
+            "{told}"
+        );
+        let after = fs::metadata(&self.witness).unwrap().len();
+        assert_eq!((code, after), (79, before), "it went on");
+    }
+}
+
 #[test]
 fn a_command_does_not_go_on_before_its_lock_was_made_sure_of() {
+    // Long before the lease's end, as it ends, and after it.
+    for (lifetime, late) in [("1h", None), ("300ms", Some(0)), ("300ms", Some(1))] {
+        let stubborn = Stubborn::start(&["--lifetime", lifetime]);
+        stubborn.stop_linklock();
+        let before = stubborn.stop_command();
+        if let Some(late) = late.map(Duration::from_secs) {
+            until("the end", || stubborn.place.lease_end() + late < SystemTime::now());
+        }
+        fs::remove_file(&stubborn.place.lock).unwrap();
+        stubborn.run.signal(SIGCONT);
+        stubborn.assert_killed(before);
+    }
+}
+
+#[test]
+fn a_command_does_not_go_on_to_be_stopped_for_its_limit_either() {
+    let stubborn = Stubborn::start(&["--lifetime", "300ms", "--max-runtime", "2s"]);
+    stubborn.stop_linklock();
+    let before = stubborn.stop_command();
+    let over = Duration::from_secs(2);
+    until("the limit", || stubborn.place.lease_end() + over < SystemTime::now());
+    fs::remove_file(&stubborn.place.lock).unwrap();
+    stubborn.run.signal(SIGCONT);
+    stubborn.assert_killed(before);
+}
+
+#[test]
+fn a_command_that_is_stopped_does_not_go_on_when_its_lock_is_lost() {
+    let stubborn = Stubborn::start(&["--lifetime", "300ms"]);
+    let before = stubborn.stop_command();
+    fs::remove_file(&stubborn.place.lock).unwrap();
+    stubborn.assert_killed(before);
+}
+
+#[test]
+fn a_command_that_is_stopped_may_go_on_without_its_lock_if_the_user_wants_it() {
+    let stubborn = Stubborn::start(&["--on-lost", "warn"]);
+    let before = stubborn.stop_command();
+    fs::remove_file(&stubborn.place.lock).unwrap();
+    stubborn.run.signal(SIGCONT);
+    until("it goes on", || stubborn.written() > before);
+    stubborn.run.signal(SIGINT);
+    let (code, output) = stubborn.run.ended();
+    let told = stderr(&output);
+    assert_eq!((code, told.lines().count()), (79, 1), "{told}");
+    assert!(told.ends_with("was lost: the lock file is gone\n"), "{told}");
+}
+
+/// By strace's fault injection linklock is stopped when it waits for the process that is to become
+/// the command: the first that it waits for.
+#[test]
+fn a_command_does_not_begin_without_its_lock() {
     let place = Place::new();
     let witness = place.dir().join("witness");
-    let script = format!("echo $$; while :; do echo >>{}; sleep 0.01; done", witness.display());
-    let run = place.run_sh(&["--lifetime", "300ms"], &script);
-    let mut run = Running::start(&mut without_terminal(&run));
-    let command = Pid::from_raw(run.line().parse().unwrap());
-    until("the command", || witness.exists());
-    run.signal(SIGSTOP);
-    kill(command, SIGSTOP).unwrap();
+    let script = format!("trap : TERM; touch {}; sleep 0.1", witness.display());
+    let run = without_terminal(&place.run_sh(&["--lifetime", "300ms"], &script));
+    let mut strace = Command::new("strace");
+    if strace.arg("-V").output().is_err() {
+        println!("SKIPPED: strace");
+        assert!(std::env::var_os("CI").is_none(), "there is no strace");
+        return;
+    }
+    let mut strace = Command::new("strace");
+    strace.args(["-qqq", "-o", "/dev/null", "-e", "trace=wait4"]);
+    strace.args(["-e", "inject=wait4:signal=STOP:when=1"]);
+    strace.arg(run.get_program()).args(run.get_args());
+    let strace = Running::start(&mut strace);
+    let lock = Lock::new(&place.lock).unwrap();
+    until("the lock", || matches!(lock.holder(), Ok(Some(_))));
+    let linklock = lock.holder().unwrap().unwrap().pid().try_into().unwrap();
+    until("linklock is stopped", || is_stopped(linklock));
     until("the lease's end", || place.lease_end() < SystemTime::now());
     fs::remove_file(&place.lock).unwrap();
-    let before = fs::read(&witness).unwrap();
-    run.signal(SIGCONT);
-    assert_eq!(run.ended().0, 79);
-    assert_eq!(fs::read(&witness).unwrap(), before, "it went on");
+    kill(Pid::from_raw(linklock), SIGCONT).unwrap();
+    let (code, output) = strace.ended();
+    assert_eq!(code, 79, "{output:?}");
+    assert!(!witness.exists(), "it has begun");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::child::{Change, Child};
-use super::held::{Held, Trouble};
+use super::held::Held;
 use super::{Limits, OnLost};
 use crate::events::{Event, Events};
 use crate::message::say;
@@ -58,15 +58,15 @@ pub(crate) fn attend(
         overdue_since: None,
         outcome: Outcome::default(),
     };
+    watch.begin();
     loop {
         let event = events.next(watch.next_look());
-        if let Some(Event::Child) = event {
-            while let Some(change) = watch.child.change()? {
-                match change {
-                    Change::Ended(code) => return Ok(watch.end(code)),
-                    Change::Stopped(signal) => watch.stopped_by(signal),
-                }
+        // Whatever has happened, what to do about it depends on whether the command is stopped.
+        if let Some(code) = watch.changes()? {
+            if let Some(Event::Lost(error)) = event {
+                watch.lost_in_the_end(&error);
             }
+            return Ok(watch.end(code));
         }
         match event {
             Some(Event::Signal(Signal::SIGCONT)) => watch.go_on(),
@@ -134,12 +134,29 @@ impl<G: Held> Watch<'_, G> {
         }
     }
 
-    /// The lock is lost: unless the user has said otherwise, the command must not go on.
+    /// What the child has done since the last time; its exit code, if it has ended.
+    fn changes(&mut self) -> io::Result<Option<u8>> {
+        while let Some(change) = self.child.change()? {
+            match change {
+                Change::Ended(code) => return Ok(Some(code)),
+                Change::Stopped(signal) => self.stopped_by(signal),
+                Change::Continued => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The lock is lost: unless the user has said otherwise, the command must not go on, and one
+    /// that is stopped gets not a moment more.
     fn lost(&mut self, why: &dyn Display) {
         if std::mem::replace(&mut self.outcome.is_lost, true) {
             return;
         }
         match self.on_lost {
+            OnLost::Kill if self.child.is_stopped() => {
+                say(format_args!("{why}: killing the command"));
+                self.child.kill();
+            }
             OnLost::Kill => {
                 say(format_args!("{why}: stopping the command"));
                 self.stop(self.grace);
@@ -148,11 +165,19 @@ impl<G: Held> Watch<'_, G> {
         }
     }
 
+    /// The lock is lost, and the command has ended.
+    fn lost_in_the_end(&mut self, why: &dyn Display) {
+        if !std::mem::replace(&mut self.outcome.is_lost, true) {
+            say(why);
+        }
+    }
+
     /// Asks the command to end, and kills it after a while.
     fn stop(&mut self, grace: Duration) {
-        self.child.terminate();
         let at = Instant::now() + grace;
         self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
+        self.child.terminate();
+        self.go_on(); // a child that is stopped takes no notice of TERM
     }
 
     /// The command was stopped, and we may be too.
@@ -162,28 +187,33 @@ impl<G: Held> Watch<'_, G> {
         }
     }
 
-    /// We were told to go on, and the command is told so once it is clear that the lock is held.
-    fn go_on(&mut self) {
-        if self.outcome.is_lost || !remaining(self.guards).is_zero() {
-            return self.child.go_on();
-        }
-        match self.guards.iter().try_for_each(Held::refresh) {
-            Err(error) if remaining(self.guards).is_zero() => self.lost_while_stopped(&error),
-            _ => self.child.go_on(),
+    /// The command begins. That its lock is held is known without a look, unless we have been
+    /// stopped since it was acquired.
+    fn begin(&mut self) {
+        if remaining(self.guards).is_zero() {
+            self.go_on();
+        } else {
+            self.child.go_on();
         }
     }
 
-    /// Not a moment more for a command that has not gone on since its lock was lost.
-    fn lost_while_stopped(&mut self, why: &Trouble) {
-        self.outcome.is_lost = true;
-        match self.on_lost {
-            OnLost::Kill => {
-                say(format_args!("{why}: killing the command"));
-                self.child.kill();
-            }
-            OnLost::Warn => {
-                say(why);
-                self.child.go_on();
+    /// Has the command go on. While it is stopped we may have been stopped too, or suspended with
+    /// the machine, for any time: that the lease seems to run is not enough.
+    fn go_on(&mut self) {
+        if self.child.is_stopped() && !self.outcome.is_lost {
+            self.make_sure();
+        }
+        let must_not = self.outcome.is_lost && matches!(self.on_lost, OnLost::Kill);
+        if !(self.child.is_stopped() && must_not) {
+            self.child.go_on();
+        }
+    }
+
+    /// Looks whether the lock is still held, and makes its lease whole.
+    fn make_sure(&mut self) {
+        if let Err(trouble) = self.guards.iter().try_for_each(Held::refresh) {
+            if trouble.is_lost || remaining(self.guards).is_zero() {
+                self.lost(&trouble);
             }
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Child {
     failed: Option<Change>,
     /// Where the command has its own process group.
     warden: Option<Warden>,
+    /// As far as is known.
+    is_stopped: bool,
 }
 
 /// What became of the child.
@@ -28,6 +30,7 @@ pub(crate) enum Change {
     /// With what to exit.
     Ended(u8),
     Stopped(Signal),
+    Continued,
 }
 
 impl Change {
@@ -39,13 +42,15 @@ impl Change {
             }
             WaitStatus::Signaled(_, signal, _) => Some(Change::Ended(by_signal(signal as i32))),
             WaitStatus::Stopped(_, signal) => Some(Change::Stopped(signal)),
+            WaitStatus::Continued(_) => Some(Change::Continued),
             _ => None,
         }
     }
 }
 
 impl Child {
-    /// Starts the command with these variables in its environment.
+    /// Starts the command with these variables in its environment. Where it has its own process
+    /// group it is stopped, and begins when it is to go on.
     pub(crate) fn start(
         command: &[OsString],
         variables: impl IntoIterator<Item = (&'static str, OsString)>,
@@ -55,14 +60,14 @@ impl Child {
         // One that a linklock around this one has set is another lock's.
         let process = process.env_remove("LINKLOCK_TOKEN").envs(variables).spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
-        let mut child = Child { pid, stand, failed: None, warden: None };
+        let mut child = Child { pid, stand, failed: None, warden: None, is_stopped: false };
         if child.stand.has_own_group() {
             child.failed = child.await_stop()?;
         }
         if child.stand.has_own_group() && child.failed.is_none() {
             // Without one, if there can't be one, at least the command itself dies with us.
             child.warden = Warden::start(pid).ok();
-            child.signal(Signal::SIGCONT);
+            child.is_stopped = true;
         }
         Ok(child)
     }
@@ -74,12 +79,21 @@ impl Child {
     }
 
     /// What has become of the child since the last time.
-    pub(crate) fn change(&self) -> io::Result<Option<Change>> {
+    pub(crate) fn change(&mut self) -> io::Result<Option<Change>> {
         if self.failed.is_some() {
             return Ok(self.failed);
         }
-        let news = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED;
-        Ok(Change::of(waitpid(self.pid, Some(news))?))
+        let news = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
+        let change = Change::of(waitpid(self.pid, Some(news))?);
+        if change.is_some() {
+            self.is_stopped = matches!(change, Some(Change::Stopped(_)));
+        }
+        Ok(change)
+    }
+
+    /// Whether it does nothing until it is told to go on, as far as is known: by the last change.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     /// Passes on a signal that we got.
@@ -92,7 +106,6 @@ impl Child {
     /// Asks the child to end.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::SIGTERM);
-        self.signal(Signal::SIGCONT); // a child that is stopped takes no notice of TERM
     }
 
     pub(crate) fn kill(&self) {
@@ -100,8 +113,8 @@ impl Child {
     }
 
     /// The child was stopped. If that was by what is typed at the terminal (or for reading from it
-    /// in the background), we stop too, so that the shell sees it; says so once we have been told
-    /// to go on, while the child has not.
+    /// in the background), we stop too, so that the shell sees it. Says whether the child is to go
+    /// on now: it has not yet.
     pub(crate) fn stop_with(&self, signal: Signal) -> bool {
         let wants_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         let is_typed = wants_terminal || signal == Signal::SIGTSTP;
@@ -111,16 +124,12 @@ impl Child {
             return false;
         }
         if wants_terminal && self.stand.give(self.pid) {
-            self.signal(Signal::SIGCONT);
-            return false;
+            return true;
         }
         if !self.stand.has_shell() {
             // Without a shell that could let it go on, what is typed does not stop a process. What
             // was told to stop by other means is told to go on by them.
-            if self.stand.is_job() {
-                self.signal(Signal::SIGCONT);
-            }
-            return false;
+            return self.stand.is_job();
         }
         self.stand.take_back(self.pid);
         let _ = raise(Signal::SIGSTOP);
@@ -128,7 +137,8 @@ impl Child {
     }
 
     /// Has the child go on, with the terminal if we have it.
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn go_on(&mut self) {
+        self.is_stopped = false;
         self.stand.give(self.pid);
         self.signal(Signal::SIGCONT);
     }

@@ -39,14 +39,17 @@ use crate::time;
 /// group too, and the terminal itself sends it what is typed there. The lock is held until COMMAND
 /// has ended, whatever it has started and left running. A COMMAND that is stopped keeps its lock,
 /// except by what is typed at the terminal: then linklock stops too, as the shell expects, and the
-/// lease runs out. When they go on, the lock is made sure of first.
+/// lease runs out. Before a COMMAND that is stopped goes on, the lock is made sure of.
 ///
 /// If the lock is lost all the same, because the file server was out of reach for the whole
-/// lifetime or somebody broke the lock, COMMAND gets TERM, and KILL 5 seconds later. If linklock
-/// itself is killed with KILL, COMMAND is killed too (on Linux), and all that is in its process
-/// group. Out of reach are processes that have left the group, as daemons do; what COMMAND has
-/// started where it shares its group; and programs of another user's, such as sudo(8) starts,
-/// unless linklock is root's.
+/// lifetime or somebody broke the lock, COMMAND gets TERM, and KILL 5 seconds later; if it is
+/// stopped, KILL at once. If linklock itself is killed with KILL, COMMAND is killed too (on Linux),
+/// and all that is in its process group. Out of reach are processes that have left the group, as
+/// daemons do; what COMMAND has started where it shares its group; and programs of another user's,
+/// such as sudo(8) starts, unless linklock is root's.
+///
+/// Signals that are ignored when linklock starts, as by nohup(1) or for a job in the background of a
+/// script, stay ignored, for COMMAND too.
 ///
 /// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
 /// `LINKLOCK_CLAIM`: one a line if there are several. With --fence it finds the lock's fencing token in
