@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
@@ -206,6 +207,25 @@ fn a_keeper_lets_go_of_a_dead_scripts_lock() {
     script.ended();
     until("a release", || place.files().is_empty());
     until("the keeper's end", || keepers_of(&claim).is_empty());
+}
+
+#[test]
+fn a_keeper_holds_nothing_that_its_script_has_open() {
+    let place = Place::new();
+    // The substitution ends when nobody has its pipe any more, which is descriptor 3 too.
+    let script = r#"cd "${L%/*}"; exec 9>open
+        none=$(linklock acquire -k --owner none "$L" 3>&1 >claim)
+        cat claim; read end; linklock release "$L" "$(cat claim)""#;
+    let mut script = Running::start(&mut shell(&place, "sh", script));
+    let claim = script.line();
+    let open = fs::metadata(place.dir().join("open")).unwrap().ino();
+    let keepers = keepers_of(&claim);
+    assert_eq!(keepers.len(), 1);
+    for entry in fs::read_dir(format!("/proc/{}/fd", keepers[0])).unwrap() {
+        let entry = entry.unwrap().path();
+        assert_ne!(fs::metadata(&entry).map_or(0, |meta| meta.ino()), open, "{}", entry.display());
+    }
+    assert_eq!(script.end().0, 0);
 }
 
 /// The processes that have been told of this claim.

@@ -152,16 +152,16 @@ impl<G: Held> Watch<'_, G> {
         if std::mem::replace(&mut self.outcome.is_lost, true) {
             return;
         }
-        match self.on_lost {
-            OnLost::Kill if self.child.is_stopped() => {
-                say(format_args!("{why}: killing the command"));
-                self.child.kill();
-            }
-            OnLost::Kill => {
-                say(format_args!("{why}: stopping the command"));
-                self.stop(self.grace);
-            }
-            OnLost::Warn => say(why),
+        if matches!(self.on_lost, OnLost::Warn) {
+            return say(why);
+        }
+        self.limit = None; // it ends sooner
+        if self.child.is_stopped() {
+            say(format_args!("{why}: killing the command"));
+            self.child.kill();
+        } else {
+            say(format_args!("{why}: stopping the command"));
+            self.stop(self.grace);
         }
     }
 

@@ -63,6 +63,9 @@ fn parse_owner(text: &str) -> Result<Owner, String> {
 pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     // Asked at once: who has called may soon be gone.
     let owner = args.owner.unwrap_or_else(|| Owner::Process(caller()));
+    if args.keep_alive {
+        keep::close_descriptors().map_err(Failure::to("close what the caller has open"))?;
+    }
     let lock = args.contention.apply_to(args.options.lock(&args.lock));
     let lock = lock.lifetime(args.lifetime).build()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;

@@ -2,14 +2,16 @@
 //! released or its owner has ended.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use linklock::{Life, Lock};
-use nix::unistd::setsid;
+use nix::unistd::{close, setsid};
 
 use super::leave;
 use crate::exit::{self, Failure};
@@ -29,6 +31,20 @@ pub(crate) struct Args {
     lifetime: Duration,
     #[command(flatten)]
     options: LockOptions,
+}
+
+/// Closes what the script has open besides stdin, stdout and stderr: a lock or a pipe of the script's
+/// would be held for as long as the keeper lives. To be called before anything of our own is open:
+/// then neither the keeper nor any other process that we start has it for a moment.
+pub(super) fn close_descriptors() -> io::Result<()> {
+    let list = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    let names: Vec<_> =
+        fs::read_dir(list)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    let descriptors = names.iter().filter_map(|name| name.to_str()?.parse::<RawFd>().ok());
+    for descriptor in descriptors.filter(|descriptor| *descriptor > 2) {
+        let _ = close(descriptor); // that of the list itself is closed by now
+    }
+    Ok(())
 }
 
 /// Starts the keeper of a lock that was detached with this claim, and waits until it keeps it.
