@@ -65,6 +65,14 @@ fn a_command_that_can_not_be_run_is_told_as_shells_do() {
     assert_eq!(code, 127);
     assert!(message.starts_with("linklock: failed to run no-such-command: "), "{message}");
 
+    // Nor is it there for execvp(3) to say EACCES, as it does where it may not look or finds a
+    // directory.
+    let path = format!("{}:/usr/bin:/bin", place.dir().display());
+    fs::create_dir(place.dir().join("no-such-command")).unwrap();
+    let (code, message) = outcome(place.run(&[], &["no-such-command"]).env("PATH", path));
+    assert_eq!(code, 127, "{message}");
+    fs::remove_dir(place.dir().join("no-such-command")).unwrap();
+
     let data = place.dir().join("data");
     fs::write(&data, "no program").unwrap();
     let (code, message) = outcome(&mut place.run(&[], &[&data]));

@@ -4,13 +4,15 @@
 //! Only a process itself can ask for its parent-death signal, see prctl(2). Between fork and exec
 //! that takes unsafe code; after an exec of our own it takes none.
 
-use std::env::current_exe;
-use std::ffi::OsString;
+use std::env::{self, current_exe};
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::getppid;
 
@@ -77,13 +79,24 @@ pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
         enter_foreground();
     }
     let (program, arguments) = args.command.split_first().expect("the parser requires a command");
-    let error = Command::new(program).args(arguments).exec();
+    let mut error = Command::new(program).args(arguments).exec();
+    if error.kind() == io::ErrorKind::PermissionDenied && !is_found(program) {
+        error = Errno::ENOENT.into();
+    }
     let code = match error.kind() {
         io::ErrorKind::NotFound => exit::NOT_FOUND,
         io::ErrorKind::OutOfMemory => exit::SYSTEM,
         _ => exit::NOT_EXECUTABLE,
     };
     Err(Failure::new(code, format_args!("failed to run {}: {error}", Path::new(program).display())))
+}
+
+/// Whether there is such a program, as shells see it. Of a name execvp(3) says EACCES also where it
+/// may not look into some directory of the path, or finds a directory.
+fn is_found(program: &OsStr) -> bool {
+    program.as_bytes().contains(&b'/')
+        || env::var_os("PATH")
+            .is_none_or(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// KILL rather than TERM: whoever may take a dead linklock's lock over finds its command dead too.
