@@ -6,7 +6,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::iterator::{Handle, Signals};
 
 /// What ends us while there is no child.
@@ -62,6 +62,9 @@ impl Events {
         let (sender, receiver) = channel();
         let signalled = sender.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
+            // Whoever started us may have left it blocked. All that it has blocked stays so for the
+            // child, which inherits from the main thread.
+            let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             for signal in signals.forever().filter_map(|number| Signal::try_from(number).ok()) {
                 let event = match signal {
                     Signal::SIGCHLD => Event::Child,

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use common::{CAT, Place, Running, is_alive, outcome, until};
 use nix::pty::openpty;
 use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM};
+use nix::sys::signal::{SigSet, SigmaskHow};
 
 /// The same command in a session of its own, where it has no terminal whoever runs this test.
 fn without_terminal(command: &Command) -> Command {
@@ -112,6 +114,39 @@ fn what_is_ignored_stays_ignored() {
     holder.signal(SIGHUP);
     holder.signal(SIGINT);
     assert_eq!(holder.end().0, 0);
+}
+
+/// What a command sees of its signals where these are ignored and those blocked: directly, and under
+/// a lock.
+fn signals_of_a_command(ignored: &str, blocked: SigSet) -> [String; 2] {
+    let place = Place::new();
+    let show = ["grep", "Sig[IB]", "/proc/self/status"];
+    let run = place.run(&["--lifetime", "1h"], &show); // it looks by itself when a lease ends
+    let under = std::iter::once(run.get_program()).chain(run.get_args());
+    let lists = [show.map(OsString::from).to_vec(), under.map(OsString::from).collect()];
+    lists.map(|list| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("trap '' {ignored}; exec \"$@\""), "sh"]).args(list);
+        let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap();
+        let shell = Running::start(&mut shell);
+        before.thread_set_mask().unwrap();
+        String::from_utf8(shell.ended().1.stdout).unwrap()
+    })
+}
+
+#[test]
+fn the_command_finds_its_signals_as_linklock_did() {
+    for ignored in ["", "HUP", "HUP INT QUIT", "TERM USR1 USR2", "TSTP TTIN TTOU"] {
+        let [directly, under] = signals_of_a_command(ignored, SigSet::empty());
+        assert_eq!(under, directly, "{ignored}");
+        assert!(under.contains("SigIgn:"), "{under}");
+    }
+}
+
+#[test]
+fn the_commands_end_is_noticed_where_signals_are_blocked() {
+    let [directly, under] = signals_of_a_command("", SigSet::all());
+    assert_eq!(under, directly);
 }
 
 #[test]

@@ -48,8 +48,8 @@ use crate::time;
 /// daemons do; what COMMAND has started where it shares its group; and programs of another user's,
 /// such as sudo(8) starts, unless linklock is root's.
 ///
-/// Signals that are ignored when linklock starts, as by nohup(1) or for a job in the background of a
-/// script, stay ignored, for COMMAND too.
+/// Signals that are ignored when linklock starts, as by nohup(1) or in the background of a script,
+/// stay ignored, for COMMAND too (but for PIPE, which it finds at its default).
 ///
 /// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
 /// `LINKLOCK_CLAIM`: one a line if there are several. With --fence it finds the lock's fencing token in
