@@ -250,13 +250,11 @@ fn colour_and_the_line_itself_can_be_had_without() {
     let run = line(&place, "--timeout 2s", "true");
     terminal.type_in(&format!("NO_COLOR=1 {run}"));
     terminal.expect("\rwaiting for ");
-    terminal.expect("\r\x1b[Klinklock: waited 2.");
+    terminal.expect("\r\x1b[Klinklock: waited ");
     terminal.expect("$ ");
     for quiet in [format!("TERM=dumb {run}"), run.replace("run ", "run -q ")] {
         terminal.type_in(&format!("{}; echo sta'tus' $?\n", quiet.trim_end()));
-        terminal.expect("2s");
-        let before = terminal.shown_since();
-        terminal.expect("status 75");
+        let before = terminal.expect("status 75");
         assert!(!before.contains("waiting"), "{before}");
     }
     drop(holder);

@@ -167,19 +167,17 @@ fn quiet_is_not_silent_about_what_is_wrong() {
 fn verbose_tells_what_happens_to_the_lock() {
     let place = Place::new();
     let holder = place.hold(&[]);
-    let waiter = Running::start(&mut place.run(&["-v"], &["true"]));
-    until("the waiter's claim", || place.files().len() > 2);
-    let pid = holder.pid();
+    let mut waiter = Running::start(&mut place.run(&["-v"], &["true"]));
+    let lock = place.lock.display();
+    let waiting =
+        format!("linklock: waiting for lock {lock}: held by process {} on ", holder.pid());
+    let told = waiter.error_line();
+    assert!(told.starts_with(&waiting), "{told}");
     holder.end();
     let (code, output) = waiter.ended();
     assert_eq!(code, 0);
-    let lock = place.lock.display();
-    let told = stderr(&output);
-    let told: Vec<_> = told.lines().collect();
-    let waiting = format!("linklock: waiting for lock {lock}: held by process {pid} on ");
-    assert!(told[0].starts_with(&waiting), "{told:?}");
     let rest = ["acquired", "released"].map(|what| format!("linklock: {what} lock {lock}"));
-    assert_eq!(told[1..], rest);
+    assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), rest);
 }
 
 #[test]

@@ -183,6 +183,12 @@ impl Running {
         String::from_utf8(self.stdout.next()).unwrap().trim_end().to_owned()
     }
 
+    /// The next line of its stderr.
+    #[track_caller]
+    pub fn error_line(&mut self) -> String {
+        String::from_utf8(self.stderr.next()).unwrap().trim_end().to_owned()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }

@@ -56,9 +56,9 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits until it shows this, after what was expected before.
+    /// Waits until it shows this, after what was expected before. Says what it has shown in between.
     #[track_caller]
-    pub fn expect(&mut self, text: &str) {
+    pub fn expect(&mut self, text: &str) -> String {
         let mut found = None;
         let began = std::time::Instant::now();
         while found.is_none() && began.elapsed() < super::LIMIT {
@@ -68,7 +68,9 @@ impl Terminal {
         let Some(at) = found else {
             panic!("{text:?} was not shown, but {:?}", self.shown_since());
         };
+        let between = self.shown_since()[..at].to_owned();
         self.seen += at + text.len();
+        between
     }
 
     /// Types this again and again until it shows that.

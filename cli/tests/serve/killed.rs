@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use linklock::Lock;
@@ -108,10 +109,12 @@ fn a_lock_outlives_its_server_for_other_programs_too() {
     guard.refresh(Duration::from_secs(4000)).unwrap();
     assert!(lock.expiration().unwrap().unwrap() > guard.info().expires_at);
     // The keep-alive gets over a restart as well.
-    guard.keep_alive(Duration::from_secs(3), |why| panic!("{why}")).unwrap();
+    let (lost, is_lost) = channel();
+    let tell = move |why: ClientError| lost.send(why).unwrap();
+    guard.keep_alive(Duration::from_secs(3), tell).unwrap();
     server.kill();
     server.restart();
-    std::thread::sleep(Duration::from_secs(2));
+    assert!(matches!(is_lost.recv_timeout(Duration::from_secs(2)), Err(RecvTimeoutError::Timeout)));
     guard.unlock().unwrap();
     lock.try_lock().unwrap().unlock().unwrap();
     let error = server.client().get(LockId::NIL).unwrap_err();
