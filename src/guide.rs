@@ -59,7 +59,7 @@ mod tests {
     use std::path::Path;
 
     use crate::names::{ClaimName, Names, Neighbour};
-    use crate::process::{Proof, world_of};
+    use crate::process::{Proof, boot_of, world_of};
 
     const FORMAT: &str = include_str!("guide/format.md");
 
@@ -106,12 +106,12 @@ mod tests {
     fn what_it_says(claim: &ClaimName) -> Vec<String> {
         let whose = if claim.is_foreign() { "flufl.lock" } else { "linklock" };
         let proof = claim.process().proof;
-        let (world, started) = match proof {
-            Some(Proof { world, started, .. }) => (format!("{world:012x}"), format!("{started:x}")),
-            None => ("-".to_owned(), "-".to_owned()),
-        };
+        let or_none = |it: Option<String>| it.unwrap_or_else(|| "-".to_owned());
+        let world = or_none(proof.map(|proof| format!("{:012x}", proof.world)));
+        let started = or_none(proof.map(|proof| format!("{:x}", proof.started)));
+        let boot = or_none(proof.and_then(|proof| Some(format!("{:08x}", proof.boot?))));
         let host = String::from_utf8_lossy(claim.host.as_bytes()).into_owned();
-        vec![host, claim.pid.to_string(), whose.to_owned(), world, started]
+        vec![host, claim.pid.to_string(), whose.to_owned(), world, started, boot]
     }
 
     #[test]
@@ -133,6 +133,7 @@ mod tests {
             let times = if row[2] == "-" { "" } else { &row[2] };
             let world = world_of(&row[0], Path::new(&row[1]), Path::new(times));
             assert_eq!(format!("{world:012x}"), row[3]);
+            assert_eq!(format!("{:08x}", boot_of(&row[0])), row[4]);
         }
     }
 

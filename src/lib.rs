@@ -44,10 +44,12 @@
 //!    laptop that is closed) can be succeeded. It learns so at its next [`refresh`], [`verify`] or
 //!    [`unlock`] ([`Error::Lost`]), or through [`keep_alive`]; the resource itself can refuse it by its
 //!    [token](guide::leases#fencing-tokens).
-//! 3. One assumption is made, as every lock with leases makes it: a process that checks its lease
-//!    and then issues one file operation has that operation executed within the
-//!    [clock slop](Options::clock_slop), 10 s unless it is set. (What that takes of clocks and file
-//!    systems is [told exactly](guide::safety#the-assumptions).)
+//! 3. One assumption is made: the operation that takes the lock file away is executed within the
+//!    [clock slop](Options::clock_slop), 10 s unless it is set, after its sender looked at the clock.
+//!    It follows an operation that waits for whatever a server holds requests back for, however long
+//!    that takes, and can hurt nobody. A server may take as long as it likes over everything else. (See
+//!    [the paragraph](guide::safety#what-is-assumed-in-one-paragraph), and what it takes of clocks and
+//!    file systems, [one by one](guide::safety#the-assumptions-one-by-one).)
 //!
 //! What can't be guaranteed is said, too. NFS's `REMOVE` and `RENAME` are not idempotent: a server
 //! that crashes between executing one and answering, and forgets what it has answered, executes it
@@ -70,9 +72,10 @@
 //! A lock whose lease has been over for the clock slop, or whose holder is provably dead, is ended by
 //! whoever comes next. That is where other locks fail: `unlink` is not conditional, so a breaker that
 //! judged yesterday's holder removes today's. Here the right to end one tenure is itself won by a
-//! hard link, to a *seat* that belongs to that tenure alone. Whoever is in the seat looks again, takes
-//! the lock file away by renaming it, and looks at what it has caught. A holder that comes back after
-//! its lease has ended must win the seat as well before it may renew or release its lock.
+//! hard link, to a *seat* that belongs to that tenure alone. The process in the seat looks again,
+//! removes the holder's claim, which may take a server minutes and hurts nobody, looks at the clock,
+//! takes the lock file away by renaming it, and looks at what it has caught. A holder that comes back
+//! after its lease has ended must win the seat as well before it may renew or release its lock.
 //!
 //! Where nobody contends, lock and unlock are nine system calls: the seven that the files need, and
 //! two looks; three with [`keep_claim`](Options::keep_claim). An NFS server is asked ten times, or
