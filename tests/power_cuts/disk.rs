@@ -1,0 +1,122 @@
+//! The disks: images with a file system, which are copied as they are at one moment.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file system, and how it is used.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// The command that makes it.
+    make: &'static str,
+    /// What it is mounted with, from disk to disk. A second's commits, where they can be had, let
+    /// more happen in a short time.
+    pub(crate) mount_options: &'static [&'static str],
+}
+
+pub(crate) const EXT4: Kind = Kind {
+    name: "ext4",
+    make: "mkfs.ext4 -q",
+    // By default a file's size is written with its content; here it may be written before, and what
+    // was never written reads as NULs.
+    mount_options: &["commit=1", "commit=1,data=writeback,nodelalloc"],
+};
+/// Its log is written whenever another program syncs a file.
+pub(crate) const XFS: Kind = Kind { name: "xfs", make: "mkfs.xfs -q", mount_options: &["nouuid"] };
+pub(crate) const BTRFS: Kind =
+    Kind { name: "btrfs", make: "mkfs.btrfs -q", mount_options: &["commit=1"] };
+
+/// What a test's directory has in it: the disks, the one that is in use, and one that is back.
+const DISKS: &str = "disks";
+const IN_USE: &str = "in use";
+const BACK: &str = "back";
+
+/// The shell script that prepares the test's directory. It tries all that a test needs: what fails
+/// here is missing from this machine.
+pub(crate) fn preparation(kind: &Kind) -> String {
+    format!(
+        "cd \"$DIR\" && mkdir {DISKS} '{IN_USE}' {BACK} \
+         && truncate -s 4G outer && mkfs.xfs -q -m reflink=1 outer && mount -o loop outer {DISKS} \
+         && truncate -s {SIZE} {DISKS}/trial && {make} {DISKS}/trial >made \
+         && cp --reflink=always {DISKS}/trial {DISKS}/copy \
+         && mount -o loop {DISKS}/copy {BACK} && umount {BACK} && rm {DISKS}/copy {DISKS}/trial",
+        make = kind.make,
+    )
+}
+
+/// Room enough for each of these file systems. (The file is sparse.)
+const SIZE: &str = "320M";
+
+/// A disk.
+#[derive(Debug)]
+pub(crate) struct Disk<'a> {
+    dir: &'a Path,
+    kind: &'a Kind,
+    options: String,
+}
+
+impl<'a> Disk<'a> {
+    pub(crate) fn new(dir: &'a Path, kind: &'a Kind, options: &str) -> Disk<'a> {
+        Disk { dir, kind, options: format!("loop,{options}") }
+    }
+
+    /// Makes its file system, and mounts it.
+    pub(crate) fn make(&self) {
+        run(Command::new("truncate").args(["-s", SIZE]).arg(self.image()));
+        let mut make = self.kind.make.split(' ');
+        run(Command::new(make.next().unwrap()).args(make).arg(self.image()));
+        self.mount(&self.image(), &self.mounted());
+    }
+
+    /// Where it is mounted while it is in use.
+    pub(crate) fn mounted(&self) -> PathBuf {
+        self.dir.join(IN_USE)
+    }
+
+    /// Keeps what is on it at this moment.
+    pub(crate) fn cut(&self, number: usize) {
+        run(Command::new("cp").arg("--reflink=always").arg(self.image()).arg(self.copy(number)));
+    }
+
+    pub(crate) fn sync(&self) {
+        run(Command::new("sync").arg("--file-system").arg(self.mounted()));
+    }
+
+    /// Takes it out of use.
+    pub(crate) fn unmount(&self) {
+        unmount(&self.mounted());
+        std::fs::remove_file(self.image()).unwrap();
+    }
+
+    /// Mounts what was kept at a cut, as the next boot does, and throws it away when it was used.
+    pub(crate) fn come_back(&self, number: usize, use_it: impl FnOnce(&Path)) {
+        let (copy, back) = (self.copy(number), self.dir.join(BACK));
+        self.mount(&copy, &back);
+        use_it(&back);
+        unmount(&back);
+        std::fs::remove_file(copy).unwrap();
+    }
+
+    fn image(&self) -> PathBuf {
+        self.dir.join(DISKS).join("disk")
+    }
+
+    fn copy(&self, number: usize) -> PathBuf {
+        self.dir.join(DISKS).join(format!("cut-{number}"))
+    }
+
+    fn mount(&self, image: &Path, on: &Path) {
+        run(Command::new("mount").args(["-o", &self.options]).arg(image).arg(on));
+    }
+}
+
+/// The loop device goes with it.
+fn unmount(path: &Path) {
+    run(Command::new("umount").arg(path));
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
