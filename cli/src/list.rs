@@ -1,24 +1,27 @@
 //! `linklock list`: all locks below a directory.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
-use std::path::PathBuf;
-
-use linklock::Error;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 use crate::message::{self, json, printable};
 use crate::options::LockOptions;
 use crate::status::{STATES, State, Status};
 use crate::time::show_seconds;
-use crate::walk::Walk;
+use crate::walk::{Walk, lock_of, start_of};
 
 /// A lock file has a path in it, with a claim's name; no path is longer.
 const LONGEST: u64 = 4096 + 255;
 
 /// List all locks below a directory
 ///
-/// Shows each lock of linklock's or flufl.lock's that is held, or is left by a dead holder. Only
-/// plain files that are small enough are read; symbolic links are not followed.
+/// Shows each lock of linklock's or flufl.lock's that is held or was left by a dead holder, locks that
+/// have lost their content or can't be read among them, and each other file that a process waits for
+/// as if it were a lock. A small file that can't be read is taken for a lock. Only plain files are
+/// read, if they are small enough; symbolic links are not followed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
 pub(crate) struct Args {
@@ -34,31 +37,52 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
+    let separator = args.options.separator();
     let mut walk = Walk::below(&args.dir);
-    let mut found = Vec::new();
+    let mut locks = BTreeSet::new();
     while let Some((path, meta)) = walk.next_file() {
-        if !may_be_lock(&meta) {
-            continue;
-        }
-        // What can't be a lock's name is no lock; a claim's can't, since it has the separator in it.
-        let Ok(lock) = args.options.lock(&path).build() else { continue };
-        match lock.holder() {
-            Ok(Some(_)) => match Status::of(&lock, args.options.clock_slop) {
-                Ok(status) => found.push(status),
-                Err(failure) => walk.failed_with(failure),
-            },
-            Ok(None) | Err(Error::Held { .. }) => {}
-            Err(error) => walk.failed(&error),
+        match path.file_name().and_then(|name| lock_of(name, &separator)) {
+            // Its lock file may not say that it is one: it is the lock of which there is a claim.
+            Some(lock) => locks.insert(path.with_file_name(lock)),
+            None => may_be_lock(&path, &meta, &separator) && locks.insert(path),
+        };
+    }
+    let mut found = Vec::new();
+    for path in locks.iter().filter(|path| path.symlink_metadata().is_ok()) {
+        // What can't be a lock's name is no lock.
+        let Ok(lock) = args.options.lock(path).build() else { continue };
+        match Status::of(&lock, args.options.clock_slop) {
+            Ok(status) if is_worth_listing(&status) => found.push(status),
+            Ok(_) => {}
+            Err(failure) => walk.failed_with(failure),
         }
     }
-    found.retain(|status| status.state != State::Free); // by now
     found.sort_by(|one, other| one.lock.cmp(&other.lock));
     message::show(&if args.json { json(&found)? } else { table(&found) })?;
     Ok(walk.end())
 }
 
-fn may_be_lock(meta: &Metadata) -> bool {
-    (1..=LONGEST).contains(&meta.len())
+/// Whether a file says that it is a lock file, or nobody can know that it isn't.
+fn may_be_lock(path: &Path, meta: &Metadata, separator: &[u8]) -> bool {
+    let Some(name) = path.file_name() else { return false };
+    let claim = [name.as_bytes(), separator].concat();
+    let shortest = [&*claim, b"h", separator, b"1", separator, b"1"].concat().len() as u64;
+    if !(shortest..=LONGEST).contains(&meta.len()) {
+        return false;
+    }
+    match start_of(path, LONGEST) {
+        Ok(content) => content.windows(claim.len()).any(|at| at == claim),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// What is no lock is of interest only if somebody waits for it to go away.
+fn is_worth_listing(status: &Status) -> bool {
+    match status.state {
+        State::Free => false, // by now
+        State::NotALock => !status.waiting.is_empty(),
+        _ => true,
+    }
 }
 
 fn table(found: &[Status]) -> String {

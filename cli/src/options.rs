@@ -28,6 +28,11 @@ pub(crate) struct LockOptions {
 }
 
 impl LockOptions {
+    /// What no lock's own name has in it, but the name of everything beside it has.
+    pub(crate) fn separator(&self) -> Vec<u8> {
+        self.separator.to_string().into_bytes()
+    }
+
     /// The lock, still to be built.
     pub(crate) fn lock(&self, path: &Path) -> Options {
         let options = Lock::options(path).separator(self.separator).clock_slop(self.clock_slop);

@@ -1,14 +1,12 @@
 //! `linklock sweep`: what the dead have left.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::exit::Failure;
 use crate::message;
 use crate::options::LockOptions;
-use crate::walk::Walk;
+use crate::walk::{Walk, lock_of};
 
 /// Remove what dead processes have left beside locks
 ///
@@ -30,12 +28,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
-    let mut separator = [0; 4];
-    let separator = args.options.separator.encode_utf8(&mut separator).as_bytes();
+    let separator = args.options.separator();
     let mut walk = Walk::below(&args.dir);
     let mut locks = BTreeSet::new();
     while let Some((path, _)) = walk.next_file() {
-        let lock = path.file_name().and_then(|name| lock_of(name, separator));
+        let lock = path.file_name().and_then(|name| lock_of(name, &separator));
         locks.extend(lock.map(|lock| path.with_file_name(lock)));
     }
     for path in locks {
@@ -50,12 +47,4 @@ pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
         }
     }
     Ok(walk.end())
-}
-
-/// The lock that a file with this name may belong to: its name is all up to the separator, which no
-/// lock's own name has in it.
-fn lock_of<'a>(name: &'a OsStr, separator: &[u8]) -> Option<&'a OsStr> {
-    let name = name.as_bytes();
-    let end = name.windows(separator.len()).position(|at| at == separator)?;
-    (end > 0).then(|| OsStr::from_bytes(&name[..end]))
 }

@@ -1,7 +1,11 @@
-//! Walking through all that is below a directory.
+//! Walking through all that is below a directory, and what the files found there may be.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::Metadata;
+use std::fs::{Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use walkdir::{IntoIter, WalkDir};
@@ -56,4 +60,21 @@ impl Walk {
     pub(crate) fn end(self) -> u8 {
         if self.failed { exit::SYSTEM } else { 0 }
     }
+}
+
+/// The lock that a file with this name may belong to: its name is all up to the separator, which no
+/// lock's own name has in it.
+pub(crate) fn lock_of<'a>(name: &'a OsStr, separator: &[u8]) -> Option<&'a OsStr> {
+    let name = name.as_bytes();
+    let end = name.windows(separator.len()).position(|at| at == separator)?;
+    (end > 0).then(|| OsStr::from_bytes(&name[..end]))
+}
+
+/// What a plain file begins with, read without any harm if it is something else by now.
+pub(crate) fn start_of(path: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let mut content = Vec::new();
+    file.take(length).read_to_end(&mut content)?;
+    Ok(content)
 }

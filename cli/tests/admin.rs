@@ -3,11 +3,13 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Place, linklock, outcome, until};
+use common::{Place, Running, linklock, outcome, until};
 use linklock::{Lock, Owner};
 use serde_json::Value;
 
@@ -70,6 +72,82 @@ fn all_locks_below_a_directory_are_listed() {
     assert_eq!(json.as_array().unwrap().len(), 2);
     assert_eq!(json[0]["lock"], deep.join("x.lock").to_str().unwrap());
     assert_eq!(json[1]["holder"]["pid"], holder.pid());
+}
+
+/// Puts another content into a lock file, and leaves the end of its lease as it is.
+fn overwrite(lock: &Path, content: &[u8]) {
+    let lease_end = fs::metadata(lock).unwrap().modified().unwrap();
+    fs::write(lock, content).unwrap();
+    fs::File::options().write(true).open(lock).unwrap().set_modified(lease_end).unwrap();
+}
+
+/// The built command, as a user who isn't root; `None` where this is no root, who alone can.
+fn as_ordinary_user(place: &Place) -> Option<(tempfile::TempDir, Command)> {
+    const ORDINARY: u32 = 65_534;
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: only root can act as another user");
+        assert!(std::env::var_os("CI").is_none(), "this is not root");
+        return None;
+    }
+    // The built command may be where others may not go.
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("linklock");
+    fs::copy(linklock().get_program(), &copy).unwrap();
+    for dir in [dir.path(), place.dir()] {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let mut command = Command::new(copy);
+    command.uid(ORDINARY).gid(ORDINARY);
+    Some((dir, command))
+}
+
+/// What `linklock list` shows of each lock: its state and its name.
+fn listed(command: &mut Command, place: &Place) -> Vec<(String, String)> {
+    let json: Value =
+        serde_json::from_str(&stdout(command.args(["list", "--json"]).arg(place.dir()))).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let name = |path: String| path.rsplit('/').next().unwrap().to_owned();
+    let locks = json.as_array().unwrap().iter();
+    locks.map(|lock| (text(&lock["state"]), name(text(&lock["lock"])))).collect()
+}
+
+#[test]
+fn a_lock_that_has_lost_its_content_is_listed() {
+    let place = Place::new();
+    for name in ["empty", "nuls", "torn"] {
+        lease(&place.dir().join(name), LONG);
+    }
+    overwrite(&place.dir().join("empty"), b"");
+    overwrite(&place.dir().join("nuls"), &[0; 60]);
+    overwrite(&place.dir().join("torn"), b"/tm");
+    fs::write(place.dir().join("no lock"), "").unwrap();
+    let names: Vec<_> = listed(&mut linklock(), &place).into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["empty", "nuls", "torn"]);
+}
+
+#[test]
+fn a_lock_that_can_not_be_read_is_listed() {
+    let place = Place::new();
+    let Some((_copy, mut command)) = as_ordinary_user(&place) else { return };
+    lease(&place.lock, LONG);
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    fs::remove_file(claim).unwrap();
+    fs::set_permissions(&place.lock, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(place.dir().join("short"), "secret").unwrap();
+    fs::set_permissions(place.dir().join("short"), fs::Permissions::from_mode(0o600)).unwrap();
+    let expected = ("unreadable".to_owned(), "the.lock".to_owned());
+    assert_eq!(listed(&mut command, &place), [expected]);
+}
+
+/// Somebody's file that has a lock's name keeps everybody from the lock.
+#[test]
+fn what_others_wait_for_in_vain_is_listed() {
+    let place = Place::new();
+    fs::write(&place.lock, "save me").unwrap();
+    assert!(listed(&mut linklock(), &place).is_empty());
+    let _waiter = Running::start(&mut place.run(&[], &["true"]));
+    let expected = ("not-a-lock".to_owned(), "the.lock".to_owned());
+    until("it is listed", || listed(&mut linklock(), &place) == [expected.clone()]);
 }
 
 #[test]

@@ -2,15 +2,16 @@
 //!
 //! They are told for people to know, and decide nothing: anybody may write anything.
 
-use std::fs::{Metadata, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use linklock::mailbox::DotlockKind;
 
+use crate::walk::start_of;
+
 /// The longest content that any of them writes is a pid, a host name and a number or two.
-const LONGEST: usize = 512;
+const LONGEST: u64 = 512;
 
 /// A lock of another format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,17 +24,13 @@ pub(crate) struct Foreign {
 impl Foreign {
     /// What the file is, if it is known.
     pub(crate) fn read(path: &Path, meta: &Metadata) -> Option<Foreign> {
-        if !meta.is_file() || meta.len() > LONGEST as u64 {
+        if !meta.is_file() || meta.len() > LONGEST {
             return None;
         }
         if meta.len() == 0 {
             return Foreign::parse(b"", meta.mode()); // one of mutt's can't be opened
         }
-        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-        let mut content = Vec::new();
-        file.take(LONGEST as u64).read_to_end(&mut content).ok()?;
-        Foreign::parse(&content, meta.mode())
+        Foreign::parse(&start_of(path, LONGEST).ok()?, meta.mode())
     }
 
     fn parse(content: &[u8], mode: u32) -> Option<Foreign> {
