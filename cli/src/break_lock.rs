@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linklock::{Holder, Life};
+use linklock::{Clock, Error, Holder, Life, Lock, SystemClock};
 
 use crate::exit::{self, Failure};
 use crate::message;
@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// The lock file
     lock: PathBuf,
 
-    /// Break it if its holder has not refreshed it for this long
+    /// Break it if its holder has not refreshed it for this long. A lock that is dated in the future,
+    /// since a clock was set back, is watched for this long first
     #[arg(long, value_name = "DURATION", value_parser = time::parse)]
     if_unchanged_for: Option<Duration>,
 
@@ -41,24 +42,34 @@ pub(crate) struct Args {
     options: LockOptions,
 }
 
+/// A file server's clock that is said to be behind by less than this may be right: what is known of it
+/// is not exact, and many file systems' dates are coarse.
+const AHEAD: Duration = Duration::from_secs(1);
+/// How often a lock is looked at that is watched.
+const EVERY: Duration = Duration::from_secs(1);
+
 impl Args {
-    fn may_be_broken(&self, holder: &Holder) -> bool {
+    /// Whether the conditions are met; or all but for the date of a lock that was watched instead.
+    fn may_be_broken(&self, holder: &Holder, watched: Option<&Holder>) -> bool {
         let is_dead = holder.life() == Life::Dead;
         if self.if_unchanged_for.is_none() && !self.if_dead {
             return self.force || is_dead || holder.overdue() > self.options.clock_slop;
         }
-        (!self.if_dead || is_dead) && self.if_unchanged_for.is_none_or(|time| holder.idle() >= time)
+        let was_watched = watched.is_some_and(|watched| is_unchanged(watched, holder));
+        let is_unchanged = |time| was_watched || holder.idle() >= time;
+        (!self.if_dead || is_dead) && self.if_unchanged_for.is_none_or(is_unchanged)
     }
 }
 
 pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     let path = lock.path().display();
-    let broken = lock.break_if(|holder| args.may_be_broken(holder));
-    match broken.map_err(|error| match error {
-        error if error.is_contention() => Failure::new(exit::HELD, error),
-        error => error.into(),
-    })? {
+    let watched = match args.if_unchanged_for {
+        Some(time) => watch_if_dated_ahead(&lock, time).map_err(failure)?,
+        None => None,
+    };
+    let broken = lock.break_if(|holder| args.may_be_broken(holder, watched.as_ref()));
+    match broken.map_err(failure)? {
         Some(holder) => {
             let claim = holder.claim_path().display();
             message::show(&format!(
@@ -74,4 +85,42 @@ pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
             None => message::show(&format!("lock {path} is free\n")).map(|()| 0),
         },
     }
+}
+
+/// What is in the way is not an error like any other.
+fn failure(error: Error) -> Failure {
+    if error.is_contention() { Failure::new(exit::HELD, error) } else { error.into() }
+}
+
+/// Watches a lock that was last changed in the future, by its date: where a clock was set back, the
+/// date does not say for how long it has not changed. Says whose it is if it has not changed for
+/// `time`, by this machine's clock that nobody can set.
+fn watch_if_dated_ahead(lock: &Lock, time: Duration) -> Result<Option<Holder>, Error> {
+    let server_time = lock.server_time()?;
+    let Some(first) = lock.holder()? else { return Ok(None) };
+    let ahead = first.refreshed_at().duration_since(server_time).unwrap_or_default();
+    if ahead < AHEAD {
+        return Ok(None);
+    }
+    let (path, ahead, long) = (lock.path().display(), time::show(ahead), time::show(time));
+    message::say(format_args!(
+        "lock {path} was last changed {ahead} in the future, by its date: watching it for {long}"
+    ));
+    let begun = SystemClock.now();
+    loop {
+        let left = time.saturating_sub(SystemClock.now() - begun);
+        if left.is_zero() {
+            return Ok(Some(first));
+        }
+        SystemClock.sleep(left.min(EVERY));
+        if !lock.holder()?.is_some_and(|holder| is_unchanged(&first, &holder)) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether it is the same tenure, not refreshed.
+fn is_unchanged(before: &Holder, now: &Holder) -> bool {
+    let dates = |holder: &Holder| (holder.refreshed_at(), holder.expires_at());
+    before.claim_path() == now.claim_path() && dates(before) == dates(now)
 }

@@ -81,12 +81,17 @@ fn overwrite(lock: &Path, content: &[u8]) {
     fs::File::options().write(true).open(lock).unwrap().set_modified(lease_end).unwrap();
 }
 
+#[track_caller]
+fn skip(why: &str) {
+    println!("SKIPPED: {why}");
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+}
+
 /// The built command, as a user who isn't root; `None` where this is no root, who alone can.
 fn as_ordinary_user(place: &Place) -> Option<(tempfile::TempDir, Command)> {
     const ORDINARY: u32 = 65_534;
     if !nix::unistd::geteuid().is_root() {
-        println!("SKIPPED: only root can act as another user");
-        assert!(std::env::var_os("CI").is_none(), "this is not root");
+        skip("only root can act as another user");
         return None;
     }
     // The built command may be where others may not go.
@@ -217,6 +222,43 @@ fn conditions_are_kept_to() {
     assert_eq!(tried(&["--if-dead"]), 0);
     place.assert_nothing_left();
     assert_eq!(outcome(&mut break_lock(&place, &["--force", "--if-dead"])).0, 64);
+}
+
+/// Where a clock was set back, a lock file's dates may lie in the future: they don't say then for how
+/// long nobody has touched it. No system call sets such a date, but debugfs(8) does, on a disk of the
+/// test's own.
+#[test]
+fn a_lock_that_is_dated_ahead_is_watched_before_it_is_broken() {
+    let place = Place::new();
+    let prepare = "set -e; cd \"$DIR\"; truncate -s 8M disk; mkfs.ext4 -q disk; mkdir mnt; \
+        mount -o loop disk mnt; \
+        for lock in left refreshed; do $LINKLOCK acquire --owner none -l 1h mnt/$lock >&2; done; \
+        umount mnt; \
+        for lock in left refreshed; do for date in ctime mtime; do \
+            debugfs -w -R \"set_inode_field $lock $date @$(($(date +%s) + 86400))\" disk; \
+        done; done 2>/dev/null; \
+        mount -o loop disk mnt";
+    let script = "echo ready; cd mnt; set +e; \
+        $LINKLOCK break --if-unchanged-for 2s left; echo \"left: $?\"; \
+        ls left* 2>/dev/null; \
+        $LINKLOCK break --if-unchanged-for 1h refreshed 2>&1 | { read line; echo \"$line\"; \
+            touch refreshed; cat; }";
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    shell.arg(format!("{prepare}\n{script}"));
+    shell.env("DIR", place.dir()).env("LINKLOCK", linklock().get_program());
+    let output = shell.output().unwrap();
+    let said = common::stderr(&output);
+    let told = String::from_utf8(output.stdout).unwrap();
+    let Some((_, told)) = told.split_once("ready\n") else { return skip(&said) };
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("broke lock ") && lines[3] == "left: 0", "{told}{said}");
+    assert!(said.contains("watching it for 2.0s"), "{said}");
+    assert!(lines[4].contains("refreshed was last changed 23h ") && lines.len() == 6, "{told}");
+    assert!(
+        lines[4].ends_with("watching it for 1h") && lines[5].ends_with(": not broken"),
+        "{told}"
+    );
 }
 
 #[test]
