@@ -38,6 +38,8 @@ pub(crate) struct Attr {
     pub(crate) is_file: bool,
     /// Who may do what: the mode's last twelve bits.
     pub(crate) permissions: u32,
+    /// The user whose file it is.
+    pub(crate) owner: u32,
     pub(crate) size: u64,
     /// When the lease ends, as whoever touched the file has said.
     pub(crate) mtime: SystemTime,
@@ -219,6 +221,7 @@ impl Attr {
             nlink: meta.nlink(),
             is_file: meta.is_file(),
             permissions: meta.mode() & PERMISSIONS,
+            owner: meta.uid(),
             size: meta.size(),
             mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
             ctime: timestamp(meta.ctime(), meta.ctime_nsec()),

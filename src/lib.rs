@@ -151,6 +151,7 @@ mod keeper;
 mod last_tenure;
 mod lease;
 mod lock;
+mod lock_file;
 pub mod mailbox;
 mod names;
 mod observe;
@@ -183,6 +184,7 @@ pub use error::{Error, Operation, Successor};
 pub use guard::LockGuard;
 pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;
+pub use lock_file::LockFile;
 pub use options::Options;
 pub use process::Life;
 

@@ -49,6 +49,12 @@ pub(crate) fn broken_on_request(context: &Context, holder: &Holder) {
     tell_broken(context.lock(), holder.into(), "requested");
 }
 
+/// A file has been removed that is no lock, or that can't be read, because the caller said so.
+pub(crate) fn removed_on_request(context: &Context, is_readable: bool) {
+    let kind = if is_readable { "no_lock" } else { "unreadable" };
+    tell_broken(context.lock(), Party::of_kind(kind), "requested");
+}
+
 /// We have ended another program's dotlock.
 pub(crate) fn dotlock_broken(mailbox: &Path, dotlock: &Dotlock) {
     let because = if dotlock.life == Life::Dead { "dead" } else { "unchanged" };

@@ -68,6 +68,7 @@ impl Holding {
 pub(crate) fn begun_anew(_: &Context, _: &'static str) {}
 pub(crate) fn broken(_: &Context, _: &Holder) {}
 pub(crate) fn broken_on_request(_: &Context, _: &Holder) {}
+pub(crate) fn removed_on_request(_: &Context, _: bool) {}
 pub(crate) fn ended_by_another(_: &Context, _: &Holder) {}
 pub(crate) fn dotlock_broken(_: &Path, _: &Dotlock) {}
 pub(crate) fn caught_another(_: &Path) {}

@@ -7,10 +7,14 @@ use std::time::SystemTime;
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation};
+use crate::fs::Attr;
 use crate::holder::{Holder, Obstacle};
 use crate::lock::Lock;
+use crate::lock_file::LockFile;
 use crate::names::Neighbour;
-use crate::observe::{Sight, holder_by, is_abandoned, look, look_again};
+use crate::observe::{
+    Again, Evidence, Incarnation, Sight, holder_by, is_abandoned, look, look_again, look_at,
+};
 use crate::report;
 use crate::succession::{self, Ending};
 use crate::sweep::{orphans, sweep};
@@ -82,6 +86,67 @@ impl Lock {
                 Err(Error::Held { path: self.path().into(), obstacle })
             }
         }
+    }
+
+    /// Takes away whatever plain file has the lock's name, if `condition` says so, and says what it
+    /// was. For administrators: this also ends what [`break_if`](Self::break_if) leaves alone, a file
+    /// that is no lock or that this process may not read. Anything else than a plain file is left
+    /// alone: a directory, a symbolic link, a FIFO, a device.
+    ///
+    /// The condition is asked about the file and, if it is a lock, about its holder; and it is asked
+    /// twice. Exactly one of those who break a file at once succeeds, and none of them can break what
+    /// comes after it: the file is renamed, looked at, and put back if it is another.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::Lock;
+    ///
+    /// std::fs::write(&path, "left by another program").unwrap();
+    /// let lock = Lock::new(&path)?;
+    /// assert!(lock.try_lock().is_err() && lock.break_if(|_| true).is_err());
+    /// let broken = lock.break_file_if(|_, holder| holder.is_none())?;
+    /// assert_eq!(broken.unwrap().size(), 23);
+    /// assert!(lock.try_lock().is_ok());
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Held`] if it is no plain file, or if it is a lock and the file system does not permit
+    /// to end it; [`Error::Io`].
+    pub fn break_file_if(
+        &self,
+        mut condition: impl FnMut(&LockFile, Option<&Holder>) -> bool,
+    ) -> Result<Option<LockFile>, Error> {
+        let context = &self.context;
+        let mut claim = Claim::make(context, self.lifetime())?;
+        let found = match find(context)? {
+            Some(found) if condition(&found.file, found.holder.as_ref()) => found,
+            _ => return Ok(None),
+        };
+        let look_again = |_: &_| {
+            Ok(match find(context)? {
+                Some(now) if now.is(&found) => {
+                    let is_still = condition(&now.file, now.holder.as_ref());
+                    if is_still { Again::StillOver } else { Again::NotOver }
+                }
+                _ => Again::Gone,
+            })
+        };
+        match (succession::end(&mut claim, &found.incarnation, look_again)?, found.holder) {
+            (Ending::Ended, Some(holder)) => report::broken_on_request(context, &holder),
+            (Ending::Ended, None) => report::removed_on_request(context, found.is_readable),
+            (Ending::Gone | Ending::NotNow | Ending::Swept, _) => return Ok(None),
+            (Ending::Forbidden(error), Some(holder)) => {
+                let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
+                return Err(Error::Held { path: self.path().into(), obstacle });
+            }
+            (Ending::Forbidden(error), None) => {
+                return Err(Error::io(Operation::Rename, self.path())(error));
+            }
+        }
+        Ok(Some(found.file))
     }
 
     /// Who waits for the lock, as far as their claims tell: the files of those that are alive, or
@@ -159,6 +224,49 @@ impl Lock {
         let swept = sweep(&self.context);
         drop(claim);
         swept
+    }
+}
+
+/// A plain file that has the lock's name.
+struct Found {
+    attr: Attr,
+    file: LockFile,
+    /// What tells it from what comes after it: of a file that is no lock, its inode.
+    incarnation: Incarnation,
+    holder: Option<Holder>,
+    is_readable: bool,
+}
+
+/// Looks at the plain file that has the lock's name.
+fn find(context: &Context) -> Result<Option<Found>, Error> {
+    let path = context.lock();
+    let Some(attr) = context.find(path)? else { return Ok(None) };
+    let file = LockFile::of(&attr, context.server_time());
+    let found = |incarnation, holder, is_readable| {
+        Ok(Some(Found { attr, file, incarnation, holder, is_readable }))
+    };
+    let by_inode = || Incarnation {
+        id: attr.id,
+        claim: context.names.nameless(attr.id.ino),
+        evidence: Evidence::Nothing,
+    };
+    match look_at(context, &attr)? {
+        Sight::Free => Ok(None),
+        Sight::Held(incarnation, holder) => found(incarnation, Some(holder), true),
+        Sight::Unreadable(_) => found(by_inode(), None, false),
+        Sight::NotALock if attr.is_file => found(by_inode(), None, true),
+        Sight::NotALock => {
+            Err(Error::Held { path: path.into(), obstacle: Box::new(Obstacle::NotALock) })
+        }
+    }
+}
+
+impl Found {
+    /// Whether it is the same file; of one that is no lock, whether it has not changed either.
+    fn is(&self, other: &Found) -> bool {
+        let is_unchanged =
+            || (self.attr.mtime, self.attr.size) == (other.attr.mtime, other.attr.size);
+        self.incarnation.is(&other.incarnation) && (self.holder.is_some() || is_unchanged())
     }
 }
 

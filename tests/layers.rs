@@ -36,6 +36,7 @@ const LAYERS: &[&str] = &[
     "lease",
     "error",
     "holder",
+    "lock_file",
     "dotlock",
     "wait",
     "queue",

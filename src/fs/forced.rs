@@ -73,6 +73,7 @@ mod statx {
             nlink: u64::from(stat.stx_nlink),
             is_file: u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG,
             permissions: u32::from(stat.stx_mode) & PERMISSIONS,
+            owner: stat.stx_uid,
             size: stat.stx_size,
             mtime: timestamp(stat.stx_mtime.tv_sec, i64::from(stat.stx_mtime.tv_nsec)),
             ctime: timestamp(stat.stx_ctime.tv_sec, i64::from(stat.stx_ctime.tv_nsec)),

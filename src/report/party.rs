@@ -30,7 +30,7 @@ pub(super) struct Party<'a> {
 }
 
 impl<'a> Party<'a> {
-    fn of_kind(kind: &'static str) -> Party<'a> {
+    pub(super) fn of_kind(kind: &'static str) -> Party<'a> {
         Party { kind, ..Party::default() }
     }
 

@@ -288,7 +288,16 @@ impl Server {
         let Inode { nlink, is_dir, mtime, ctime, .. } = *inode;
         Ok(Answer::Attr(
             handle,
-            Attr { id, nlink, is_file: !is_dir, permissions: 0o644, size: 0, mtime, ctime },
+            Attr {
+                id,
+                nlink,
+                is_file: !is_dir,
+                permissions: 0o644,
+                owner: 0,
+                size: 0,
+                mtime,
+                ctime,
+            },
         ))
     }
 

@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
 use linklock::{Error, Lock, StalePolicy, Successor};
@@ -123,6 +126,132 @@ fn one_of_many_who_break_a_lock_at_once_succeeds() {
     });
     assert_eq!(broken, 1);
     assert!(names(dir.path()).is_empty());
+}
+
+/// What may have a lock's name without being a lock.
+const CONTENTS: [&[u8]; 4] = [b"save me", b"", &[0; 70], b"/somewhere/lock|elsewhe"];
+
+#[test]
+fn break_file_if_ends_any_plain_file_and_says_what_it_was() {
+    for content in CONTENTS {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let broken = Lock::new(&path).unwrap().break_file_if(|_, _| true).unwrap().unwrap();
+        assert_eq!((broken.size(), broken.permissions()), (content.len() as u64, 0o640));
+        assert_eq!(broken.owner(), nix::unistd::geteuid().as_raw());
+        assert!(broken.unchanged_for() < HOUR && broken.changed_at() < SystemTime::now() + HOUR);
+        assert!(names(dir.path()).is_empty());
+    }
+}
+
+#[test]
+fn break_file_if_ends_a_lock_as_break_if_does() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let guard = Lock::new(&path).unwrap().lock().unwrap();
+    let claim = guard.claim_path().to_owned();
+    let broken = Lock::new(&path)
+        .unwrap()
+        .break_file_if(|_, holder| holder.unwrap().claim_path() == claim)
+        .unwrap();
+    assert_eq!(broken.unwrap().size(), claim.as_os_str().len() as u64);
+    assert!(names(dir.path()).is_empty());
+    assert!(matches!(guard.refresh(), Err(Error::Lost { now: Successor::Nobody, .. })));
+    let lock = Lock::new(&path).unwrap();
+    assert_eq!(lock.break_file_if(|_, _| unreachable!("nothing is there")).unwrap(), None);
+}
+
+#[test]
+fn break_file_if_leaves_what_is_no_plain_file() {
+    let dir = tempdir().unwrap();
+    let victim = dir.path().join("victim");
+    fs::write(&victim, "save me").unwrap();
+    let plant: [fn(&Path, &Path); 4] = [
+        |path, _| fs::create_dir(path).unwrap(),
+        |path, victim| std::os::unix::fs::symlink(victim, path).unwrap(),
+        |path, _| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap(),
+        |path, _| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+    ];
+    for (number, plant) in plant.into_iter().enumerate() {
+        let path = dir.path().join(format!("lock{number}"));
+        plant(&path, &victim);
+        let before = snapshot(dir.path());
+        let lock = Lock::new(&path).unwrap();
+        let error = lock.break_file_if(|_, _| unreachable!("it is no plain file")).unwrap_err();
+        assert!(matches!(error, Error::Held { .. }), "{error:?}");
+        assert_eq!(snapshot(dir.path()), before);
+    }
+}
+
+#[test]
+fn break_file_if_asks_again_in_the_seat() {
+    for content in CONTENTS {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, content).unwrap();
+        let before = snapshot(dir.path());
+        let asked = Cell::new(0);
+        let first_time_only = |_: &_, _: Option<&_>| asked.replace(asked.get() + 1) == 0;
+        assert_eq!(Lock::new(&path).unwrap().break_file_if(first_time_only).unwrap(), None);
+        assert_eq!(asked.get(), 2);
+        assert_eq!(snapshot(dir.path()), before);
+    }
+}
+
+/// Not even one that has the same inode number, as is usual where an inode was just removed.
+#[test]
+fn break_file_if_does_not_break_a_successor() {
+    for content in CONTENTS {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, content).unwrap();
+        let next = Lock::new(&path).unwrap();
+        let (succeeded, asked) = (Cell::new(None), Cell::new(0));
+        let broken = Lock::new(&path).unwrap().break_file_if(|_, _| {
+            asked.set(asked.get() + 1);
+            fs::remove_file(&path).unwrap();
+            succeeded.set(Some(next.lock().unwrap()));
+            true
+        });
+        assert_eq!((broken.unwrap(), asked.get()), (None, 1), "{content:?}");
+        let successor = succeeded.take().unwrap();
+        successor.verify().unwrap();
+        assert_eq!(beside(&path), [successor.claim_path()]);
+    }
+}
+
+/// While others break it, one after the other takes the lock, and none loses it.
+#[test]
+fn one_of_many_who_break_a_file_at_once_succeeds() {
+    for content in CONTENTS {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, content).unwrap();
+        let lock = Lock::options(&path).stale(StalePolicy::Never).build().unwrap();
+        let all_have_looked = Barrier::new(8);
+        let breaker = || {
+            let is_first = Cell::new(true);
+            lock.break_file_if(|_, _| {
+                if is_first.replace(false) {
+                    all_have_looked.wait();
+                }
+                true
+            })
+        };
+        let broken = std::thread::scope(|scope| {
+            let breakers: Vec<_> = (0..8).map(|_| scope.spawn(breaker)).collect();
+            let next = lock.clone().lock().unwrap();
+            let broken =
+                breakers.into_iter().filter_map(|one| one.join().unwrap().unwrap()).count();
+            next.verify().unwrap();
+            next.unlock().unwrap();
+            broken
+        });
+        assert_eq!(broken, 1, "{content:?}");
+        assert!(names(dir.path()).is_empty());
+    }
 }
 
 #[test]

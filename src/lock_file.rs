@@ -1,0 +1,87 @@
+//! The file that has a lock's name, whatever is in it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use nix::unistd::{Uid, User};
+
+use crate::fs::Attr;
+
+/// The plain file that had a lock's name when it was looked at: a lock file, or another's that is in
+/// the lock's place. It shows as, for instance, `bob's, mode 0600, 120 bytes`.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("report.lock");
+/// use linklock::Lock;
+///
+/// std::fs::write(&path, "no lock").unwrap();
+/// Lock::new(&path)?.break_file_if(|file, holder| {
+///     println!("{} is {file}", path.display());
+///     holder.is_none() && file.size() < 100
+/// })?;
+/// assert!(!path.exists());
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockFile {
+    owner: u32,
+    permissions: u32,
+    size: u64,
+    changed_at: SystemTime,
+    server_time: SystemTime,
+}
+
+impl LockFile {
+    pub(crate) fn of(attr: &Attr, server_time: SystemTime) -> LockFile {
+        let Attr { owner, permissions, size, ctime: changed_at, .. } = *attr;
+        LockFile { owner, permissions, size, changed_at, server_time }
+    }
+
+    /// The number of the user whose file it is.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// The name of that user, if this machine has one for it.
+    #[must_use]
+    pub fn owner_name(&self) -> Option<String> {
+        User::from_uid(Uid::from_raw(self.owner)).ok().flatten().map(|user| user.name)
+    }
+
+    /// Who may do what with it: the mode's last twelve bits, see inode(7).
+    #[must_use]
+    pub fn permissions(&self) -> u32 {
+        self.permissions
+    }
+
+    /// How many bytes are in it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// When it was last written, touched, linked or given other permissions, in the file server's
+    /// time: its ctime.
+    #[must_use]
+    pub fn changed_at(&self) -> SystemTime {
+        self.changed_at
+    }
+
+    /// For how long it had not been changed when it was looked at.
+    #[must_use]
+    pub fn unchanged_for(&self) -> Duration {
+        self.server_time.duration_since(self.changed_at).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for LockFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.owner_name() {
+            Some(name) => write!(f, "{name}'s")?,
+            None => write!(f, "user {}'s", self.owner)?,
+        }
+        write!(f, ", mode {:04o}, {} bytes", self.permissions, self.size)
+    }
+}
