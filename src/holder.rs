@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::dotlock::Dotlock;
+use crate::lock_file::LockFile;
 use crate::process::Life;
 
 /// Whoever held the lock when it was looked at, or waited for it
@@ -48,6 +49,13 @@ impl Holder {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether anything says who it is. A lock file that has lost its content in a power cut, and
+    /// whose claim is gone, has a holder with an empty host name.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.host.is_empty()
     }
 
     /// Its claim, beside the lock file.
@@ -118,10 +126,10 @@ pub enum Format {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.is_empty() && self.pid == 0 {
-            write!(f, "an unknown process (the lock file has lost its content)")?;
-        } else {
+        if self.is_known() {
             self.fmt_process(f)?;
+        } else {
+            write!(f, "an unknown process (the lock file has lost its content, and has no claim)")?;
         }
         match self.expires_at.duration_since(self.server_time) {
             Ok(left) => write!(f, ", its lease ends in {}", Rounded(left)),
@@ -168,8 +176,11 @@ pub enum Obstacle {
     /// Something else has the lock file's name: a file that is no lock, a directory, a symbolic
     /// link. It is never removed.
     NotALock,
-    /// A file that can't be read, and is therefore taken for a lock that is held.
+    /// A file that can't be read just now, and is therefore taken for a lock that is held.
     Unreadable(io::Error),
+    /// A file that this process may not read, and beside which no claim says who holds the lock: it is
+    /// taken for a lock that is held. Its owner and root can read it.
+    ReadDenied(LockFile, io::Error),
     /// Nothing but others of this host, who have waited for longer: the lock is released to them.
     Queue,
     /// Of a mailbox: a dotlock that may not be ended, or not yet.
@@ -200,6 +211,12 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::NotALock => write!(f, "what has that name is no lock"),
             Obstacle::Unreadable(error) => write!(f, "held by someone unknown: {error}"),
+            Obstacle::ReadDenied(file, error) => write!(
+                f,
+                "held by someone unknown: the lock file can't be read ({error}); it is {file}, last \
+                 changed {} ago: its owner and root can read it, and after chmod a+r everybody can",
+                Rounded(file.unchanged_for())
+            ),
             Obstacle::Queue => write!(f, "others on this host are before us"),
             Obstacle::Dotlock(dotlock) => write!(f, "held with {dotlock}"),
             Obstacle::CannotBreakDotlock(dotlock, error) => {

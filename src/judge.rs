@@ -15,7 +15,7 @@ use crate::fs::Attr;
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::lease::Observed;
 use crate::names::ClaimName;
-use crate::observe::{Again, Evidence, Incarnation, Sight, has_expired, held, look_at};
+use crate::observe::{Again, Evidence, Incarnation, Sight, has_expired, held, look_at, unreadable};
 use crate::process::Life;
 use crate::safeguard::Safeguard;
 
@@ -72,7 +72,10 @@ impl Judge {
             }
             Sight::Held(_, holder) => Verdict::Wait(Obstacle::Holder(holder)),
             Sight::NotALock => Verdict::Wait(Obstacle::NotALock),
-            Sight::Unreadable(error) => Verdict::Wait(Obstacle::Unreadable(error)),
+            Sight::Unreadable(error) => {
+                let attr = self.last.as_ref().map(|(attr, _)| attr);
+                Verdict::Wait(unreadable(&claim.context, attr, error))
+            }
         })
     }
 

@@ -16,7 +16,7 @@ use crate::handover::{adopt, attach};
 use crate::holder::{Holder, Obstacle, State};
 use crate::last_tenure::LastTenure;
 use crate::lease::check_lifetime;
-use crate::observe::{Sight, look};
+use crate::observe::{Sight, look, unreadable};
 use crate::patience::Patience;
 use crate::pause::{Blocking, Pauses, run};
 use crate::process::Life;
@@ -322,7 +322,9 @@ impl Lock {
             Sight::Free => return Ok(None),
             Sight::Held(_, holder) => return Ok(Some(holder)),
             Sight::NotALock => Obstacle::NotALock,
-            Sight::Unreadable(error) => Obstacle::Unreadable(error),
+            Sight::Unreadable(error) => {
+                unreadable(&self.context, self.context.find(self.path())?.as_ref(), error)
+            }
         };
         Err(Error::Held { path: self.path().into(), obstacle: Box::new(obstacle) })
     }

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::claim::Claim;
-use crate::context::{Context, is_gone};
+use crate::context::{Context, is_forbidden, is_gone};
 use crate::error::{Error, Operation, Successor};
 use crate::fs::{Attr, FileId};
-use crate::holder::{Format, Holder};
+use crate::holder::{Format, Holder, Obstacle};
+use crate::lock_file::LockFile;
 use crate::names::{CONTENT_MAX, ClaimName, Neighbour};
 use crate::process::Life;
 use crate::safeguard::Safeguard;
@@ -139,6 +140,16 @@ fn nameless(context: &Context, attr: &Attr) -> Sight {
 pub(crate) fn held(context: &Context, attr: &Attr, claim: ClaimName, evidence: Evidence) -> Sight {
     let holder = holder_by(context, attr, &claim);
     Sight::Held(Incarnation { id: attr.id, claim, evidence }, holder)
+}
+
+/// What is in the way where the lock file, with these attributes if they are known, can't be read.
+pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Error) -> Obstacle {
+    match attr {
+        Some(attr) if is_forbidden(&error) => {
+            Obstacle::ReadDenied(LockFile::of(attr, context.server_time()), error)
+        }
+        _ => Obstacle::Unreadable(error),
+    }
 }
 
 /// What a claim and its file's attributes say of whoever made it.

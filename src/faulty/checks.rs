@@ -156,7 +156,9 @@ impl<'a> Check<'a> {
 /// Whether what keeps one from the lock is the fault.
 fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
     match obstacle {
-        Obstacle::CannotBreak(_, error) | Obstacle::Unreadable(error) => {
+        Obstacle::CannotBreak(_, error)
+        | Obstacle::Unreadable(error)
+        | Obstacle::ReadDenied(_, error) => {
             // EEXIST: the lock file is there, and the file system says that it is not.
             error.raw_os_error() == Some(fault.errno)
                 || error.raw_os_error() == Some(libc::EEXIST)

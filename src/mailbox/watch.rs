@@ -127,7 +127,9 @@ fn look_for_lease(site: &Site, attr: Attr) -> Result<Sight, Error> {
         Ok(Some(holder)) => Ok(Sight::Leased(attr, holder)),
         Ok(None) => Ok(Sight::None),
         Err(Error::Held { obstacle, .. }) => Ok(match *obstacle {
-            Obstacle::Unreadable(error) => Sight::Unreadable(error),
+            Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) => {
+                Sight::Unreadable(error)
+            }
             _ => Sight::NotALock,
         }),
         Err(error) => Err(error),

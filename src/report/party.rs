@@ -101,7 +101,9 @@ impl<'a> From<&'a Obstacle> for Party<'a> {
             Obstacle::CannotBreakDotlock(dotlock, error) => Party::from(dotlock).because_of(error),
             Obstacle::Fcntl(pid) => Party { pid: *pid, ..Party::of_kind("fcntl") },
             Obstacle::NotALock => Party::of_kind("no_lock"),
-            Obstacle::Unreadable(error) => Party::of_kind("unreadable").because_of(error),
+            Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) => {
+                Party::of_kind("unreadable").because_of(error)
+            }
             Obstacle::Queue => Party::of_kind("queue"),
         }
     }

@@ -82,7 +82,7 @@ impl Locked {
         let by = match obstacle {
             Obstacle::Fcntl(_) => Means::Fcntl,
             Obstacle::NotALock => Means::NotALock,
-            Obstacle::Unreadable(_) => Means::Unreadable,
+            Obstacle::Unreadable(_) | Obstacle::ReadDenied(..) => Means::Unreadable,
             _ => Means::Dotlock,
         };
         let empty =
