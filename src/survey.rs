@@ -46,8 +46,8 @@ impl Lock {
     /// For administrators: to a lock whose lease runs the guarantee does not extend any more, since
     /// its holder does not know.
     ///
-    /// The condition is asked twice, and never about a file that is no lock. Exactly one of those
-    /// who break a lock at once succeeds, and none of them can break its successor's.
+    /// The condition is asked again in the seat, and never about a file that is no lock. Exactly one
+    /// of those who break a lock at once succeeds, and none of them can break its successor's.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -74,8 +74,9 @@ impl Lock {
             Sight::Held(held, holder) if condition(&holder) => (held, holder),
             _ => return self.holder().map(|_| None),
         };
-        let mut still = |_: &Claim| look_again(&self.context, &over, |holder| condition(holder));
-        match succession::end(&mut claim, &over, &mut still)? {
+        let mut still = |now: &_| condition(&unless_refreshed(&holder, now));
+        let still = |_: &Claim| look_again(&self.context, &over, &mut still);
+        match succession::end(&mut claim, &over, still)? {
             Ending::Ended => {
                 report::broken_on_request(&self.context, &holder);
                 Ok(Some(holder))
@@ -93,9 +94,9 @@ impl Lock {
     /// that is no lock or that this process may not read. Anything else than a plain file is left
     /// alone: a directory, a symbolic link, a FIFO, a device.
     ///
-    /// The condition is asked about the file and, if it is a lock, about its holder; and it is asked
-    /// twice. Exactly one of those who break a file at once succeeds, and none of them can break what
-    /// comes after it: the file is renamed, looked at, and put back if it is another.
+    /// The condition is asked about the file and, if it is a lock, about its holder; in the seat it
+    /// is asked again. Exactly one of those who break a file at once succeeds, and none of them can
+    /// break what comes after it: the file is renamed, looked at, and put back if it is another.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -128,8 +129,12 @@ impl Lock {
         let look_again = |_: &_| {
             Ok(match find(context)? {
                 Some(now) if now.is(&found) => {
-                    let is_still = condition(&now.file, now.holder.as_ref());
-                    if is_still { Again::StillOver } else { Again::NotOver }
+                    let (file, holder) = now.unless_changed(&found);
+                    if condition(&file, holder.as_ref()) {
+                        Again::StillOver
+                    } else {
+                        Again::NotOver
+                    }
                 }
                 _ => Again::Gone,
             })
@@ -264,10 +269,31 @@ fn find(context: &Context) -> Result<Option<Found>, Error> {
 impl Found {
     /// Whether it is the same file; of one that is no lock, whether it has not changed either.
     fn is(&self, other: &Found) -> bool {
-        let is_unchanged =
-            || (self.attr.mtime, self.attr.size) == (other.attr.mtime, other.attr.size);
-        self.incarnation.is(&other.incarnation) && (self.holder.is_some() || is_unchanged())
+        self.incarnation.is(&other.incarnation)
+            && (self.holder.is_some() || self.has_content_of(other))
     }
+
+    fn has_content_of(&self, other: &Found) -> bool {
+        (self.attr.mtime, self.attr.size) == (other.attr.mtime, other.attr.size)
+    }
+
+    /// What it is now, and when it was last changed by anybody but us.
+    fn unless_changed(&self, before: &Found) -> (LockFile, Option<Holder>) {
+        let file = if self.has_content_of(before) { &before.file } else { &self.file };
+        let holder = match (&before.holder, &self.holder) {
+            (Some(before), Some(now)) => Some(unless_refreshed(before, now)),
+            (_, now) => now.clone(),
+        };
+        (file.clone(), holder)
+    }
+}
+
+/// A holder at the second look, and when it last refreshed the lock: ending its tenure has changed the
+/// ctime of its files by then.
+fn unless_refreshed(before: &Holder, now: &Holder) -> Holder {
+    let is_refreshed = now.expires_at != before.expires_at;
+    let refreshed_at = if is_refreshed { now.refreshed_at } else { before.refreshed_at };
+    Holder { refreshed_at, ..now.clone() }
 }
 
 fn list(context: &Context) -> Result<Vec<std::ffi::OsString>, Error> {

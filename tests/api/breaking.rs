@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
-use linklock::{Error, Lock, StalePolicy, Successor};
+use linklock::{Error, Holder, Lock, LockFile, StalePolicy, Successor};
 use tempfile::tempdir;
 
 use crate::common::{
-    HOUR, beside, far_off, lock_like_flufl, long_ago, names, set_lease_end, snapshot,
+    HOUR, beside, far_off, lock_like_flufl, long_ago, names, set_lease_end, snapshot, wait_until,
 };
 
 #[test]
@@ -70,6 +70,25 @@ fn break_if_asks_again_in_the_seat() {
     assert_eq!(asked.get(), 2);
     assert_eq!(snapshot(dir.path()), before, "the seat is left");
     guard.verify().unwrap();
+}
+
+/// What the break itself does to the files on its way is no refresh.
+#[test]
+fn break_if_asks_again_about_the_same_age() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let _guard = Lock::new(&path).unwrap().lock().unwrap();
+    let lock = Lock::new(&path).unwrap();
+    let age = Duration::from_millis(200);
+    wait_until("it is old", || lock.holder().unwrap().unwrap().idle() >= 2 * age);
+    assert!(lock.break_if(|holder| holder.idle() >= age).unwrap().is_some());
+
+    let _guard = Lock::new(&path).unwrap().lock().unwrap();
+    wait_until("it is old", || lock.holder().unwrap().unwrap().idle() >= 2 * age);
+    let is_old = |file: &LockFile, holder: Option<&Holder>| {
+        file.unchanged_for() >= age && holder.unwrap().idle() >= age
+    };
+    assert!(lock.break_file_if(is_old).unwrap().is_some());
 }
 
 #[test]
