@@ -33,6 +33,7 @@ fn a_lock_that_nobody_holds_is_free() {
     assert!(offset.abs() < 5.0, "{offset}");
     let expected = serde_json::json!({
         "lock": place.lock.to_str(), "state": "free", "format": null, "holder": null, "error": null,
+        "file": null,
         "clock_offset_seconds": null, "waiting": [], "breakers": [],
     });
     assert_eq!(json, expected);
@@ -128,7 +129,7 @@ fn what_is_no_lock_is_told() {
 #[test]
 fn another_programs_lock_is_told_by_its_content() {
     let place = Place::new();
-    let known = [("0\n", "dotlockfile"), ("0", "procmail"), ("17:mars", "dovecot"), ("", "empty")];
+    let known = [("0\n", "dotlockfile"), ("0", "procmail"), ("17:mars", "dovecot")];
     for (content, format) in known {
         fs::write(&place.lock, content).unwrap();
         let json = json(&place);
@@ -138,9 +139,40 @@ fn another_programs_lock_is_told_by_its_content() {
     fs::write(&place.lock, "17:mars").unwrap();
     let told = text(&place);
     assert!(told.contains("a dotlock, as Dovecot makes it\n  holder:     process 17 on mars\n"));
+}
+
+/// It may be a lock that has lost its content in a power cut, or another program's.
+#[test]
+fn what_is_empty_and_has_no_claim_is_an_unknown_holders() {
+    let place = Place::new();
+    let file = fs::File::create(&place.lock).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(3600)).unwrap();
+    for (mode, format) in [(0o644, "empty"), (0, "mutt_dotlock")] {
+        fs::set_permissions(&place.lock, fs::Permissions::from_mode(mode)).unwrap();
+        let json = json(&place);
+        if json["state"] == "unreadable" {
+            continue; // this is not root
+        }
+        assert_eq!((&json["state"], &json["format"]), (&"expired".into(), &format.into()));
+        assert_eq!(
+            (&json["holder"]["pid"], &json["holder"]["claim"]),
+            (&Value::Null, &Value::Null)
+        );
+        let text = text(&place);
+        assert!(text.contains("\n  holder:     unknown: its content is lost, and "), "{text}");
+    }
+}
+
+/// Which claim it was held by is found beside it.
+#[test]
+fn a_lock_that_has_lost_its_content_is_told_with_its_holder() {
+    let place = Place::new();
+    let holder = place.hold(&["--lifetime", "2h"]);
+    let lease_end = place.lease_end();
     fs::write(&place.lock, "").unwrap();
-    fs::set_permissions(&place.lock, fs::Permissions::from_mode(0o0)).unwrap();
-    assert_eq!(json(&place)["format"], "mutt_dotlock");
+    fs::File::options().write(true).open(&place.lock).unwrap().set_modified(lease_end).unwrap();
+    let json = json(&place);
+    assert_eq!((&json["state"], &json["holder"]["pid"]), (&"held".into(), &holder.pid().into()));
 }
 
 #[test]

@@ -4,11 +4,13 @@ pub(crate) mod foreign;
 mod peers;
 mod show;
 
+pub(crate) use self::show::format_explained;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use linklock::{Error, Format, Holder, Life, Lock, Obstacle};
+use linklock::{Error, Format, Holder, Life, Lock, LockFile, Obstacle};
 use serde::Serialize;
 
 use self::foreign::Foreign;
@@ -69,6 +71,8 @@ pub(crate) struct Status {
     pub(crate) holder: Option<Details>,
     /// Why a lock can't be read.
     error: Option<String>,
+    /// What is in the way, where it is a plain file that is no lock or can't be read.
+    file: Option<FileDetails>,
     /// How far ahead of this machine's clock the file server's is.
     clock_offset_seconds: Option<f64>,
     pub(crate) waiting: Vec<Waiter>,
@@ -103,6 +107,18 @@ pub(crate) struct Details {
 }
 
 #[derive(Debug, Serialize)]
+struct FileDetails {
+    owner: String,
+    owner_uid: u32,
+    /// In octal.
+    mode: String,
+    size: u64,
+    unchanged_seconds: f64,
+    #[serde(skip)]
+    advice: [&'static str; 2],
+}
+
+#[derive(Debug, Serialize)]
 pub(crate) struct Waiter {
     host: String,
     pid: u32,
@@ -120,6 +136,7 @@ impl Status {
             format: None,
             holder: None,
             error: None,
+            file: None,
             clock_offset_seconds: server_time.map(|time| time::signed_seconds(time, before)),
             waiting: Vec::new(),
             breakers: Vec::new(),
@@ -129,10 +146,7 @@ impl Status {
             Ok(None) => {}
             Ok(Some(holder)) => {
                 status.state = State::of(&holder);
-                status.format = Some(match holder.format() {
-                    Format::FluflLock => "flufl.lock",
-                    _ => "linklock",
-                });
+                status.format = format(lock.path(), &holder);
                 status.holder = Some(Details::of(&holder));
                 status.breakers = facts(lock.path(), Some(&holder), clock_slop, now);
             }
@@ -149,9 +163,12 @@ impl Status {
     /// By something that is no lock of ours.
     fn obstructed_by(&mut self, lock: &Lock, obstacle: &Obstacle, now: SystemTime) {
         self.state = State::NotALock;
-        if let Obstacle::Unreadable(error) = obstacle {
+        if let Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) = obstacle {
             self.state = State::Unreadable;
             self.error = Some(error.to_string());
+        }
+        if let Obstacle::ReadDenied(file, _) = obstacle {
+            self.file = Some(FileDetails::of(file));
         }
         let meta = lock.path().symlink_metadata();
         if let Some(foreign) = meta.ok().and_then(|meta| Foreign::read(lock.path(), &meta)) {
@@ -161,6 +178,18 @@ impl Status {
                 self.holder = Some(Details::of_foreign(foreign));
             }
         }
+    }
+}
+
+/// Whose format a lock file has. Without content and claim it may be anybody's.
+fn format(path: &Path, holder: &Holder) -> Option<&'static str> {
+    match holder.format() {
+        _ if !holder.is_known() => {
+            let meta = path.symlink_metadata().ok()?;
+            Foreign::read(path, &meta).map(|foreign| foreign.format)
+        }
+        Format::FluflLock => Some("flufl.lock"),
+        _ => Some("linklock"),
     }
 }
 
@@ -210,10 +239,10 @@ impl Details {
     fn of(holder: &Holder) -> Details {
         let left = holder.remaining().as_secs_f64() - holder.overdue().as_secs_f64();
         Details {
-            host: Some(holder.host().to_string_lossy().into_owned()),
-            pid: Some(holder.pid()),
+            host: holder.is_known().then(|| holder.host().to_string_lossy().into_owned()),
+            pid: holder.is_known().then(|| holder.pid()),
             alive: alive(holder.life()),
-            claim: Some(text(holder.claim_path())),
+            claim: holder.is_known().then(|| text(holder.claim_path())),
             expires_at: time::date(holder.expires_at()),
             expires_in_seconds: Some(left),
             refreshed_at: time::date(holder.refreshed_at()),
@@ -231,6 +260,22 @@ impl Details {
             expires_in_seconds: None,
             refreshed_at: None,
             idle_seconds: None,
+        }
+    }
+}
+
+impl FileDetails {
+    fn of(file: &LockFile) -> FileDetails {
+        FileDetails {
+            owner: file.owner_name().unwrap_or_else(|| file.owner().to_string()),
+            owner_uid: file.owner(),
+            mode: format!("{:04o}", file.permissions()),
+            size: file.size(),
+            unchanged_seconds: file.unchanged_for().as_secs_f64(),
+            advice: [
+                "its owner and root can see who holds the lock; after chmod a+r everybody can",
+                "linklock break --force removes it, whatever it is",
+            ],
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::peers::Breaker;
-use super::{Details, State, Status, Waiter};
+use super::{Details, FileDetails, State, Status, Waiter};
 use crate::message::printable;
 use crate::time::show_seconds as seconds;
 
@@ -30,6 +30,9 @@ impl Display for Status {
         writeln!(f, "{}: {}", printable(&self.lock), self.state.explained())?;
         if let Some(error) = &self.error {
             writeln!(f, "  error:      {error}")?;
+        }
+        if let Some(file) = &self.file {
+            file.fmt(f)?;
         }
         if let Some(format) = self.format {
             writeln!(f, "  format:     {}", format_explained(format))?;
@@ -61,7 +64,7 @@ impl Display for Status {
     }
 }
 
-fn format_explained(format: &str) -> &str {
+pub(crate) fn format_explained(format: &'static str) -> &'static str {
     match format {
         "procmail" => "procmail's lockfile(1)",
         "dotlockfile" => "a dotlock, as dotlockfile(1) makes it",
@@ -73,10 +76,27 @@ fn format_explained(format: &str) -> &str {
     }
 }
 
+impl Display for FileDetails {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let FileDetails { owner, mode, size, unchanged_seconds, .. } = self;
+        let age = seconds(*unchanged_seconds);
+        writeln!(f, "  file:       {owner}'s, mode {mode}, {size} bytes, last changed {age} ago")?;
+        for (title, advice) in ["to do:", ""].iter().zip(self.advice) {
+            writeln!(f, "  {title:11} {advice}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Display for Details {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(pid) = self.pid {
-            writeln!(f, "  holder:     {}", process(pid, self.host.as_deref(), self.alive))?;
+        match self.pid {
+            Some(pid) => {
+                writeln!(f, "  holder:     {}", process(pid, self.host.as_deref(), self.alive))?;
+            }
+            None => {
+                writeln!(f, "  holder:     unknown: its content is lost, and there is no claim")?
+            }
         }
         if let Some(left) = self.expires_in_seconds {
             let date = self.expires_at.as_deref().unwrap_or("(no date)");
