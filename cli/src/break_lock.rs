@@ -1,6 +1,6 @@
 //! `linklock break`: ending another's hold of a lock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linklock::{Clock, Error, Holder, Life, Lock, SystemClock};
@@ -8,7 +8,10 @@ use linklock::{Clock, Error, Holder, Life, Lock, SystemClock};
 use crate::exit::{self, Failure};
 use crate::message;
 use crate::options::LockOptions;
+use crate::status::foreign::Foreign;
+use crate::status::format_explained;
 use crate::time;
+use crate::walk::start_of;
 
 /// Break a lock whose holder is gone
 ///
@@ -18,7 +21,8 @@ use crate::time;
 /// the lock of a successor broken by mistake.
 ///
 /// A holder that is alive is not told, but finds out at its next refresh, and `linklock run` then
-/// stops its command. What is no lock of this kind is never removed.
+/// stops its command. Of what is no lock, or can't be read, --force removes any plain file; nothing
+/// else is ever removed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = exit::table())]
 pub(crate) struct Args {
@@ -34,7 +38,8 @@ pub(crate) struct Args {
     #[arg(long)]
     if_dead: bool,
 
-    /// Break it although its holder may be at work
+    /// Break it although its holder may be at work; or remove a plain file that is no lock, or that
+    /// can't be read
     #[arg(long, conflicts_with_all = ["if_unchanged_for", "if_dead"])]
     force: bool,
 
@@ -63,33 +68,87 @@ impl Args {
 
 pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
-    let path = lock.path().display();
+    if args.force {
+        return break_by_force(&lock);
+    }
+    let failure = |error| failure(&lock, error);
     let watched = match args.if_unchanged_for {
         Some(time) => watch_if_dated_ahead(&lock, time).map_err(failure)?,
         None => None,
     };
     let broken = lock.break_if(|holder| args.may_be_broken(holder, watched.as_ref()));
     match broken.map_err(failure)? {
-        Some(holder) => {
-            let claim = holder.claim_path().display();
-            message::show(&format!(
-                "broke lock {path}: {holder}\nremoved {path}\nremoved {claim}\n"
-            ))?;
-            Ok(0)
-        }
-        None => match lock.holder()? {
-            Some(holder) => {
-                let why = format!("lock {path} is held by {holder}: not broken");
-                Err(Failure::new(exit::HELD, why))
-            }
-            None => message::show(&format!("lock {path} is free\n")).map(|()| 0),
+        Some(holder) => broke(&lock, &holder.to_string(), Some(holder.claim_path())),
+        None => match lock.holder().map_err(failure)? {
+            Some(holder) => not_broken(&lock, &holder),
+            None => is_free(&lock),
         },
     }
 }
 
+/// Ends whatever plain file has the lock's name.
+fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
+    let (mut what, mut claim) = (String::new(), None);
+    let broken = lock.break_file_if(|_, holder| {
+        what = holder.map_or_else(|| kind(lock.path()).to_owned(), Holder::to_string);
+        claim = holder.filter(|it| it.is_known()).map(|it| it.claim_path().to_owned());
+        true
+    });
+    match broken.map_err(failure_by_force)? {
+        Some(file) => {
+            let age = time::show(file.unchanged_for());
+            what.push_str(&format!(" (it was {file}, last changed {age} ago)"));
+            broke(lock, &what, claim.as_deref())
+        }
+        None => match lock.holder().map_err(failure_by_force)? {
+            Some(holder) => not_broken(lock, &holder),
+            None => is_free(lock),
+        },
+    }
+}
+
+fn broke(lock: &Lock, what: &str, claim: Option<&Path>) -> Result<u8, Failure> {
+    let path = lock.path().display();
+    let mut told = format!("broke lock {path}: {what}\nremoved {path}\n");
+    if let Some(claim) = claim {
+        told.push_str(&format!("removed {}\n", claim.display()));
+    }
+    message::show(&told).map(|()| 0)
+}
+
+fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
+    let why = format!("lock {} is held by {holder}: not broken", lock.path().display());
+    Err(Failure::new(exit::HELD, why))
+}
+
+fn is_free(lock: &Lock) -> Result<u8, Failure> {
+    message::show(&format!("lock {} is free\n", lock.path().display())).map(|()| 0)
+}
+
+/// What a file is that is no lock of ours.
+fn kind(path: &Path) -> &'static str {
+    let foreign = path.symlink_metadata().ok().and_then(|meta| Foreign::read(path, &meta));
+    match foreign {
+        Some(foreign) => format_explained(foreign.format),
+        None if start_of(path, 0).is_err() => "a file that can't be read",
+        None => "a file that is no lock",
+    }
+}
+
 /// What is in the way is not an error like any other.
-fn failure(error: Error) -> Failure {
+fn failure_by_force(error: Error) -> Failure {
     if error.is_contention() { Failure::new(exit::HELD, error) } else { error.into() }
+}
+
+/// The same, of what a plain file is in the way of that --force would end.
+fn failure(lock: &Lock, error: Error) -> Failure {
+    let is_plain = lock.path().symlink_metadata().is_ok_and(|meta| meta.is_file());
+    match error {
+        Error::Held { .. } if error.holder().is_none() && is_plain => {
+            Failure::new(exit::HELD, format_args!("{error}; --force ends it all the same"))
+        }
+        error => failure_by_force(error),
+    }
 }
 
 /// Watches a lock that was last changed in the future, by its date: where a clock was set back, the

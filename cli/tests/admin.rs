@@ -4,12 +4,11 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Place, Running, linklock, outcome, until};
+use common::{OrdinaryUser, Place, Running, linklock, outcome, skip, until};
 use linklock::{Lock, Owner};
 use serde_json::Value;
 
@@ -81,31 +80,6 @@ fn overwrite(lock: &Path, content: &[u8]) {
     fs::File::options().write(true).open(lock).unwrap().set_modified(lease_end).unwrap();
 }
 
-#[track_caller]
-fn skip(why: &str) {
-    println!("SKIPPED: {why}");
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-}
-
-/// The built command, as a user who isn't root; `None` where this is no root, who alone can.
-fn as_ordinary_user(place: &Place) -> Option<(tempfile::TempDir, Command)> {
-    const ORDINARY: u32 = 65_534;
-    if !nix::unistd::geteuid().is_root() {
-        skip("only root can act as another user");
-        return None;
-    }
-    // The built command may be where others may not go.
-    let dir = tempfile::tempdir().unwrap();
-    let copy = dir.path().join("linklock");
-    fs::copy(linklock().get_program(), &copy).unwrap();
-    for dir in [dir.path(), place.dir()] {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
-    }
-    let mut command = Command::new(copy);
-    command.uid(ORDINARY).gid(ORDINARY);
-    Some((dir, command))
-}
-
 /// What `linklock list` shows of each lock: its state and its name.
 fn listed(command: &mut Command, place: &Place) -> Vec<(String, String)> {
     let json: Value =
@@ -133,7 +107,7 @@ fn a_lock_that_has_lost_its_content_is_listed() {
 #[test]
 fn a_lock_that_can_not_be_read_is_listed() {
     let place = Place::new();
-    let Some((_copy, mut command)) = as_ordinary_user(&place) else { return };
+    let Some(user) = OrdinaryUser::of(&place) else { return };
     lease(&place.lock, LONG);
     let claim = fs::read_to_string(&place.lock).unwrap();
     fs::remove_file(claim).unwrap();
@@ -141,7 +115,7 @@ fn a_lock_that_can_not_be_read_is_listed() {
     fs::write(place.dir().join("short"), "secret").unwrap();
     fs::set_permissions(place.dir().join("short"), fs::Permissions::from_mode(0o600)).unwrap();
     let expected = ("unreadable".to_owned(), "the.lock".to_owned());
-    assert_eq!(listed(&mut command, &place), [expected]);
+    assert_eq!(listed(&mut user.linklock(), &place), [expected]);
 }
 
 /// Somebody's file that has a lock's name keeps everybody from the lock.
@@ -262,13 +236,95 @@ fn a_lock_that_is_dated_ahead_is_watched_before_it_is_broken() {
 }
 
 #[test]
-fn what_is_no_lock_is_not_broken_even_by_force() {
+fn what_is_no_lock_is_broken_by_force_alone() {
     let place = Place::new();
-    fs::write(&place.lock, "save me").unwrap();
-    let (code, message) = outcome(&mut break_lock(&place, &["--force"]));
-    assert_eq!(code, 75);
-    assert!(message.contains("no lock"), "{message}");
-    assert_eq!(fs::read(&place.lock).unwrap(), b"save me");
+    let known = [
+        (&b"save me"[..], "a file that is no lock"),
+        (b"17:mars", "a dotlock, as Dovecot makes it"),
+        (&[0; 50], "an unknown process"),
+    ];
+    for (content, kind) in known {
+        fs::write(&place.lock, content).unwrap();
+        fs::set_permissions(&place.lock, fs::Permissions::from_mode(0o640)).unwrap();
+        let before = fs::read(&place.lock).unwrap();
+        let (code, message) = outcome(&mut break_lock(&place, &["--if-unchanged-for=1h"]));
+        assert_eq!(code, 75, "{message}");
+        assert!(
+            message.contains(if content[0] == 0 { "not broken" } else { "--force" }),
+            "{message}"
+        );
+        assert_eq!(fs::read(&place.lock).unwrap(), before);
+
+        let told = stdout(&mut break_lock(&place, &["--force"]));
+        let lines: Vec<_> = told.lines().collect();
+        assert!(lines[0].starts_with("broke lock ") && lines[0].contains(kind), "{told}");
+        let details = format!(", mode 0640, {} bytes, last changed ", content.len());
+        assert!(lines[0].contains(&details) && lines[0].ends_with(" ago)"), "{told}");
+        assert_eq!(lines[1..], [format!("removed {}", place.lock.display())]);
+        place.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_lock_that_has_lost_its_content_is_broken_by_force() {
+    let place = Place::new();
+    lease(&place.lock, LONG);
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    overwrite(&place.lock, b"");
+    let told = stdout(&mut break_lock(&place, &["--force"]));
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].contains(": process 1 on mars, "), "{told}");
+    assert!(lines[0].contains(" 0 bytes, ") && lines[2] == format!("removed {claim}"), "{told}");
+    place.assert_nothing_left();
+}
+
+#[test]
+fn what_is_no_plain_file_is_not_broken_even_by_force() {
+    let place = Place::new();
+    let victim = place.dir().join("victim");
+    fs::create_dir(&victim).unwrap();
+    let refused = || {
+        let (code, message) = outcome(&mut break_lock(&place, &["--force"]));
+        assert_eq!(code, 75);
+        assert!(message.contains("no lock") && !message.contains("--force"), "{message}");
+        place.lock.symlink_metadata().unwrap();
+    };
+    std::os::unix::fs::symlink(&victim, &place.lock).unwrap();
+    refused();
+    fs::remove_file(&place.lock).unwrap();
+    fs::create_dir(&place.lock).unwrap();
+    refused();
+}
+
+/// Its owner and its mode are said, and what to do about it, wherever it is in the way.
+#[test]
+fn a_lock_that_can_not_be_read_is_told_with_its_owner_and_broken_by_force() {
+    let place = Place::new();
+    let Some(user) = OrdinaryUser::of(&place) else { return };
+    let run = |args: &[&str]| {
+        let mut command = user.linklock();
+        command.args(args).arg(&place.lock);
+        command
+    };
+    lease(&place.lock, LONG);
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    fs::remove_file(claim).unwrap();
+    fs::set_permissions(&place.lock, fs::Permissions::from_mode(0o600)).unwrap();
+    for args in [&["acquire", "-n"][..], &["break"]] {
+        let (code, message) = outcome(&mut run(args));
+        assert_eq!(code, 75, "{message}");
+        for part in ["root's", "mode 0600", "Permission denied", "chmod"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert_eq!(message.contains("--force"), args == ["break"], "{message}");
+    }
+    let told = stdout(&mut run(&["status"]));
+    for part in ["the.lock: unreadable", "root's, mode 0600", "last changed ", "chmod", "--force"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let told = stdout(&mut run(&["break", "--force"]));
+    assert!(told.contains("a file that can't be read (it was root's, mode 0600, "), "{told}");
+    place.assert_nothing_left();
 }
 
 #[test]

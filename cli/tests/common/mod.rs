@@ -6,6 +6,8 @@ pub mod terminal;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -231,6 +233,42 @@ pub fn is_stopped(pid: i32) -> bool {
 fn state(pid: i32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// A user who isn't root.
+pub struct OrdinaryUser {
+    /// A copy of the built command, which may be where others may not go.
+    dir: TempDir,
+}
+
+impl OrdinaryUser {
+    /// One who may use the place; `None` where this is not root, who alone can be another.
+    pub fn of(place: &Place) -> Option<OrdinaryUser> {
+        if !nix::unistd::geteuid().is_root() {
+            skip("only root can act as another user");
+            return None;
+        }
+        let dir = TempDir::new().unwrap();
+        fs::copy(linklock().get_program(), dir.path().join("linklock")).unwrap();
+        for dir in [dir.path(), place.dir()] {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        Some(OrdinaryUser { dir })
+    }
+
+    pub fn linklock(&self) -> Command {
+        const ORDINARY: u32 = 65_534;
+        let mut command = Command::new(self.dir.path().join("linklock"));
+        command.uid(ORDINARY).gid(ORDINARY);
+        command
+    }
+}
+
+/// Says that this machine can't run a test. In CI it must.
+#[track_caller]
+pub fn skip(why: &str) {
+    println!("SKIPPED: {why}");
+    assert!(std::env::var_os("CI").is_none(), "{why}");
 }
 
 /// What a command that ended in time wrote to its stderr.
