@@ -57,6 +57,16 @@ fn that_a_lock_was_broken_on_request() {
     assert_eq!(stage.one("broken").string("because"), "requested");
 }
 
+#[test]
+fn that_a_file_was_removed_on_request_which_is_no_lock() {
+    let stage = Stage::new();
+    fs::write(&stage.path, "no lock").unwrap();
+    stage.lock().break_file_if(|_, _| true).unwrap().unwrap();
+    stage.assert_told(&["WARN broken"]);
+    let broken = stage.one("broken");
+    assert_eq!((broken.string("because"), broken.string("holder.kind")), ("requested", "no_lock"));
+}
+
 /// Asked what time it is for that many times, it lets another break the lock.
 #[derive(Debug)]
 struct Meddler {
