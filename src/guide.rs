@@ -59,7 +59,7 @@ mod tests {
     use std::path::Path;
 
     use crate::names::{ClaimName, Names, Neighbour};
-    use crate::process::{Proof, boot_of, world_of};
+    use crate::process::{boot_of, world_of};
 
     const FORMAT: &str = include_str!("guide/format.md");
 
