@@ -62,8 +62,8 @@ impl Events {
         let (sender, receiver) = channel();
         let signalled = sender.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            // Whoever started us may have left it blocked. All that it has blocked stays so for the
-            // child, which inherits from the main thread.
+            // It may have been blocked when we started. What was blocked then stays so for the child,
+            // which inherits from the main thread.
             let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             for signal in signals.forever().filter_map(|number| Signal::try_from(number).ok()) {
                 let event = match signal {

@@ -20,7 +20,7 @@ pub(crate) struct Child {
     failed: Option<Change>,
     /// Where the command has its own process group.
     warden: Option<Warden>,
-    /// As far as is known.
+    /// By its last change.
     is_stopped: bool,
 }
 
@@ -91,7 +91,7 @@ impl Child {
         Ok(change)
     }
 
-    /// Whether it does nothing until it is told to go on, as far as is known: by the last change.
+    /// Whether the child, by its last change, does nothing until it gets CONT.
     pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped
     }

@@ -277,7 +277,8 @@ pub fn stderr(output: &Output) -> String {
 }
 
 /// Its exit code and what it wrote to its stderr.
+#[track_caller]
 pub fn outcome(command: &mut Command) -> (i32, String) {
-    let output = command.output().unwrap();
-    (output.status.code().unwrap(), stderr(&output))
+    let (code, output) = Running::start_with(command.stdin(Stdio::null())).ended();
+    (code, stderr(&output))
 }
