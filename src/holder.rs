@@ -260,13 +260,17 @@ pub enum Owner {
 /// When another's lock may be ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StalePolicy {
-    /// When its lease has been over for the clock slop, or its holder is provably dead: it ran on
-    /// this very host, in this boot and this pid namespace, and does no longer. On a network file
+    /// When its lease has been over for the clock slop, or its holder is provably
+    /// [dead](crate::Life::Dead). On a network file
     /// system a dead holder's last request may still be under way, so there it must have been seen
     /// dead for the clock slop.
     #[default]
     ExpiredOrDead,
     /// Only when its lease has been over for the clock slop: flufl.lock's rule.
+    ///
+    /// Under this policy and the one above, a holder that is provably [alive](crate::Life::Alive) and
+    /// whose lease only looks over must besides be observed for a whole lease and the slop without a
+    /// refresh, since a machine's clock may have been set: one who does not wait finds the lock held.
     Expired,
     /// Never: a lock that its holder does not release stays.
     Never,

@@ -34,10 +34,12 @@ use crate::fs::process_id;
 pub enum Life {
     /// It runs on this host.
     Alive,
-    /// It ran on this host, in this boot and this pid namespace, and does no longer.
+    /// It ran on this host, in this boot and this pid namespace, and does no longer. Or it ran in an
+    /// earlier boot of this host, and the lock is on a disk that is this machine's alone: on a local
+    /// file system, of a machine that exports none by NFS.
     Dead,
-    /// It can't be told from here: it runs on another host, in another container or before a
-    /// reboot; or its claim says too little, as flufl.lock's does.
+    /// That is not known here: it runs on another host or in another container; or its claim says
+    /// too little, as flufl.lock's does.
     Unknown,
 }
 

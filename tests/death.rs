@@ -170,6 +170,39 @@ fn a_holder_outside_of_our_pid_namespace_is_not_taken_for_dead() {
     assert_eq!(error.holder().unwrap().life(), Life::Unknown, "{error}");
 }
 
+/// On a file system that is this machine's alone, nobody else can have made a claim with its name: not
+/// even a lease of hours that was written before a power cut keeps the next comer waiting.
+#[test]
+fn a_holder_of_an_earlier_boot_is_succeeded_at_once() {
+    if std::fs::read_to_string("/var/lib/nfs/etab").is_ok_and(|exports| !exports.is_empty()) {
+        return skip("a_holder_of_an_earlier_boot_is_succeeded_at_once", "this machine exports files");
+    }
+    let (_dir, lock) = fresh();
+    let guard = lock.lock().unwrap();
+    let nonce = guard.claim_path().to_str().unwrap().rsplit('|').next().unwrap().to_owned();
+    guard.unlock().unwrap();
+    let (process, boot) = nonce.split_once('k').expect("it says its boot");
+    // Of another world too, as every boot is: nothing else is known of it.
+    let (random, started) = (&process[..17], process.split_once('s').unwrap().1);
+    let earlier = u32::from_str_radix(boot, 16).unwrap() ^ 1;
+    for (host, boot, is_dead) in [
+        (lock.host_name().to_str().unwrap(), Some(earlier), true),
+        (lock.host_name().to_str().unwrap(), None, false),
+        ("another-host", Some(earlier), false),
+    ] {
+        let boot = boot.map(|boot| format!("k{boot:08x}")).unwrap_or_default();
+        let name = format!("{host}|4711|{random}w000000000001s{started}{boot}");
+        let claim = format!("{}|{name}", lock.path().display());
+        std::fs::write(&claim, &claim).unwrap();
+        set_lease_end(Path::new(&claim), far_off());
+        std::fs::hard_link(&claim, lock.path()).unwrap();
+        let taken = lock.try_lock();
+        assert_eq!(taken.is_ok(), is_dead, "{name}: {taken:?}");
+        drop(taken);
+        let _ = (std::fs::remove_file(lock.path()), std::fs::remove_file(claim));
+    }
+}
+
 // ---- waiters ----
 
 /// A waiter that was killed while another held the lock. Says its claim.
