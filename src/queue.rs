@@ -97,13 +97,13 @@ impl Place {
 }
 
 impl Turn {
-    fn take(socket: OwnedFd) -> nix::Result<Turn> {
+    fn take(socket: Unshared<OwnedFd>) -> nix::Result<Turn> {
         listen(&socket, Backlog::MAXCONN)?;
         Ok(Turn::new(socket, 0))
     }
 
-    fn new(socket: OwnedFd, row: u64) -> Turn {
-        Turn { socket: Unshared::new(socket.into()), pid: process_id(), row }
+    fn new(socket: Unshared<OwnedFd>, row: u64) -> Turn {
+        Turn { socket: socket.into(), pid: process_id(), row }
     }
 }
 
@@ -128,9 +128,8 @@ impl Drop for Turn {
 }
 
 impl Behind {
-    fn on(socket: OwnedFd) -> Behind {
-        let stream = Arc::new(Unshared::new(socket.into()));
-        Behind { stream, pid: process_id(), is_over: false }
+    fn on(socket: Unshared<OwnedFd>) -> Behind {
+        Behind { stream: Arc::new(socket.into()), pid: process_id(), is_over: false }
     }
 
     /// Where it can be heard that there is word from the one in front.
@@ -141,7 +140,7 @@ impl Behind {
     /// The word that has come by now.
     pub(crate) fn word(&mut self) -> Word {
         let word = match receive_descriptor(self.stream.as_fd()) {
-            Ok(Some((socket, row))) => Word::Turn(Turn::new(socket, row)),
+            Ok(Some((socket, row))) => Word::Turn(Turn::new(Unshared::new(socket), row)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Word::None,
             Ok(None) | Err(_) => Word::Gone,
         };
@@ -165,9 +164,9 @@ fn is_own(socket: &impl AsFd) -> bool {
 }
 
 /// A socket on which nothing blocks.
-fn unconnected() -> nix::Result<OwnedFd> {
+fn unconnected() -> nix::Result<Unshared<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socket(AddressFamily::Unix, SockType::Stream, flags, None)
+    socket(AddressFamily::Unix, SockType::Stream, flags, None).map(Unshared::new)
 }
 
 #[cfg(test)]

@@ -13,23 +13,42 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// A bit for each of the first 65,536 descriptors; any beyond them are inherited.
 static UNSHARED: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
 
-/// Something with a descriptor that a forked child has not.
+/// Something with a descriptor that a forked child has not. As soon as there is a descriptor it is to
+/// be one of these: a child that is forked before has a copy.
 #[derive(Debug)]
-pub(crate) struct Unshared<T: AsFd>(T);
+pub(crate) struct Unshared<T: AsFd> {
+    mark: Mark, // dropped first: once the descriptor is closed its number may be another's
+    it: T,
+}
 
 impl<T: AsFd> Unshared<T> {
     pub(crate) fn new(it: T) -> Unshared<T> {
-        hear_of_forks();
-        let (word, bit) = place(it.as_fd().as_raw_fd());
-        word.fetch_or(bit, Ordering::Relaxed);
-        Unshared(it)
+        let mark = Mark::set(it.as_fd().as_raw_fd());
+        Unshared { mark: mark, it }
+    }
+
+    /// The same descriptor, as something else.
+    pub(crate) fn into<U: AsFd + From<T>>(self) -> Unshared<U> {
+        Unshared { mark: self.mark, it: self.it.into() }
     }
 }
 
-impl<T: AsFd> Drop for Unshared<T> {
+/// A descriptor's bit, set.
+#[derive(Debug)]
+struct Mark(RawFd);
+
+impl Mark {
+    fn set(descriptor: RawFd) -> Mark {
+        hear_of_forks();
+        let (word, bit) = place(descriptor);
+        word.fetch_or(bit, Ordering::Relaxed);
+        Mark(descriptor)
+    }
+}
+
+impl Drop for Mark {
     fn drop(&mut self) {
-        // Before it is closed, after which the number may be another's.
-        let (word, bit) = place(self.as_fd().as_raw_fd());
+        let (word, bit) = place(self.0);
         word.fetch_and(!bit, Ordering::Relaxed);
     }
 }
@@ -38,13 +57,13 @@ impl<T: AsFd> Deref for Unshared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.it
     }
 }
 
 impl<T: AsFd> AsFd for Unshared<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.it.as_fd()
     }
 }
 
@@ -59,12 +78,15 @@ fn place(descriptor: RawFd) -> (&'static AtomicU64, u64) {
 
 fn hear_of_forks() {
     static HEARS: AtomicBool = AtomicBool::new(false);
-    if !HEARS.swap(true, Ordering::Relaxed) {
+    if !HEARS.load(Ordering::Acquire) {
         // SAFETY: the handler lives as long as the program, and does only what is safe after a fork.
         #[allow(unsafe_code)]
         unsafe {
             libc::pthread_atfork(None, None, Some(replace));
         }
+        // Not before: a child may be forked by another thread meanwhile, and is to know that it has no
+        // handler. Twice does no harm.
+        HEARS.store(true, Ordering::Release);
     }
 }
 
