@@ -24,7 +24,7 @@ pub(crate) struct Unshared<T: AsFd> {
 impl<T: AsFd> Unshared<T> {
     pub(crate) fn new(it: T) -> Unshared<T> {
         let mark = Mark::set(it.as_fd().as_raw_fd());
-        Unshared { mark: mark, it }
+        Unshared { mark, it }
     }
 
     /// The same descriptor, as something else.
