@@ -97,7 +97,7 @@ fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
     match broken.map_err(failure_by_force)? {
         Some(file) => {
             let age = time::show(file.unchanged_for());
-            what.push_str(&format!(" (it was {file}, last changed {age} ago)"));
+            let what = format!("{what} (it was {file}, last changed {age} ago)");
             broke(lock, &what, claim.as_deref())
         }
         None => match lock.holder().map_err(failure_by_force)? {
@@ -109,11 +109,8 @@ fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
 
 fn broke(lock: &Lock, what: &str, claim: Option<&Path>) -> Result<u8, Failure> {
     let path = lock.path().display();
-    let mut told = format!("broke lock {path}: {what}\nremoved {path}\n");
-    if let Some(claim) = claim {
-        told.push_str(&format!("removed {}\n", claim.display()));
-    }
-    message::show(&told).map(|()| 0)
+    let claim = claim.map_or_else(String::new, |it| format!("removed {}\n", it.display()));
+    message::show(&format!("broke lock {path}: {what}\nremoved {path}\n{claim}")).map(|()| 0)
 }
 
 fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
@@ -167,7 +164,7 @@ fn watch_if_dated_ahead(lock: &Lock, time: Duration) -> Result<Option<Holder>, E
     ));
     let begun = SystemClock.now();
     loop {
-        let left = time.saturating_sub(SystemClock.now() - begun);
+        let left = time.saturating_sub(SystemClock.now().saturating_sub(begun));
         if left.is_zero() {
             return Ok(Some(first));
         }

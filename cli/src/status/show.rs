@@ -95,7 +95,7 @@ impl Display for Details {
                 writeln!(f, "  holder:     {}", process(pid, self.host.as_deref(), self.alive))?;
             }
             None => {
-                writeln!(f, "  holder:     unknown: its content is lost, and there is no claim")?
+                writeln!(f, "  holder:     unknown: its content is lost, and there is no claim")?;
             }
         }
         if let Some(left) = self.expires_in_seconds {
