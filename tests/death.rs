@@ -175,7 +175,10 @@ fn a_holder_outside_of_our_pid_namespace_is_not_taken_for_dead() {
 #[test]
 fn a_holder_of_an_earlier_boot_is_succeeded_at_once() {
     if std::fs::read_to_string("/var/lib/nfs/etab").is_ok_and(|exports| !exports.is_empty()) {
-        return skip("a_holder_of_an_earlier_boot_is_succeeded_at_once", "this machine exports files");
+        return skip(
+            "a_holder_of_an_earlier_boot_is_succeeded_at_once",
+            "this machine exports files",
+        );
     }
     let (_dir, lock) = fresh();
     let guard = lock.lock().unwrap();

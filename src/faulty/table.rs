@@ -109,4 +109,5 @@ table! {
     asked_about
     sweep
     break_if
+    break_file_if
 }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::holder::{Holder, Owner, State};
 use crate::lock::Lock;
+use crate::succession::SEAT_LEASE;
 
 pub(super) type Use = fn(&Scene, &mut Check);
 
@@ -266,6 +267,28 @@ pub(super) fn break_if(scene: &Scene, check: &mut Check) {
     scene.fs.disarm();
     // It was told that nothing can be done against its not knowing.
     let _ = holder.unlock();
+}
+
+/// An administrator removes a file that is no lock.
+pub(super) fn break_file_if(scene: &Scene, check: &mut Check) {
+    let lock = scene.lock_of(US);
+    fs::write(lock.path(), "no lock").unwrap();
+    fs::File::open(lock.path()).unwrap().set_modified(UNIX_EPOCH).unwrap();
+    check.arm();
+    match lock.break_file_if(|_, _| true) {
+        Ok(broken) => check.expect(!(broken.is_some() && lock.path().exists()), || {
+            "break_file_if: FALSE SUCCESS: it is there still".to_owned()
+        }),
+        Err(error) => check.failed("break_file_if", &error, false),
+    }
+    scene.fs.disarm();
+    let next = scene.lock_of(NEXT);
+    if lock.path().exists() {
+        scene.pass(SEAT_LEASE + SLOP + SECOND); // it may have been left in the seat
+        let broken = next.break_file_if(|_, _| true);
+        check.expect(matches!(broken, Ok(Some(_))), || format!("the next: {broken:?}"));
+    }
+    lock_and_unlock(check, &next);
 }
 
 fn lock_and_unlock(check: &mut Check, lock: &Lock) {
