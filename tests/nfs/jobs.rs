@@ -1,6 +1,7 @@
 //! What a worker does in a guest. A job is a line of words; the lock among them is a [`Terms`].
 
 use std::{
+    fmt::Display,
     fs::{self, File, FileTimes},
     io::{self, Write},
     os::unix::process::ExitStatusExt,
@@ -8,10 +9,10 @@ use std::{
     process,
     sync::mpsc,
     thread::{self, JoinHandle},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use linklock::{Error, Lock, LockGuard};
+use linklock::{Error, Lock, LockGuard, Owner};
 use nix::{
     fcntl::AT_FDCWD,
     sys::{
@@ -29,11 +30,15 @@ use crate::{
 
 const A_MOMENT: Duration = Duration::from_millis(10);
 
+/// Longer than a client pauses before it repeats a request that the server has put off.
+const A_WHILE: Duration = Duration::from_secs(20);
+
 /// After so many tenures a mortal contender has one that it doesn't survive.
 const LIVES: u32 = 8;
 
 pub(crate) fn run<'a>(job: &[&'a str]) {
     let terms = |word: &'a str| Terms::try_from(word).expect("a lock's terms");
+    let all = |words: &[&'a str]| words.iter().map(|word| terms(word)).collect::<Vec<_>>();
     let number = |word: &str| word.parse().expect("a number");
     match job {
         ["crowd", size, job @ ..] => crowd(number(size), &job.join(" ")),
@@ -44,6 +49,11 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["contend-mortally", lock] => contend_mortally(&terms(lock)),
         ["hold", lock] => hold(&terms(lock)),
         ["take", lock] => take(&terms(lock)),
+        ["keep", locks @ ..] => keep(&all(locks)),
+        ["wait-each", locks @ ..] => wait_each(&all(locks)),
+        ["release", locks @ ..] => release(&all(locks)),
+        ["release-detached", locks @ ..] => release_detached(&all(locks)),
+        ["succeed", locks @ ..] => succeed(&all(locks)),
         ["try", lock, seconds] => try_for(&terms(lock), Duration::from_secs(number(seconds))),
         ["die", lock] => die(&terms(lock)),
         ["stall", kept, idle] => stall(&terms(kept), &terms(idle)),
@@ -171,6 +181,108 @@ fn take(terms: &Terms) {
     let guard = terms.lock().lock().unwrap();
     report(Running::begin(&guard).end(&guard));
     guard.unlock().unwrap();
+}
+
+/// Keeps locks alive until it is told to release them, and releases all at once.
+fn keep(all: &[Terms]) {
+    let guards: Vec<_> = all.iter().map(|terms| (terms, kept_alive(terms))).collect();
+    say_held(all);
+    await_release(all);
+    for (terms, guard) in &guards {
+        if guard.remaining().is_zero() {
+            report_of(terms.name, "lease over");
+        }
+    }
+    unlock_each(guards);
+}
+
+fn kept_alive(terms: &Terms) -> LockGuard {
+    let guard = terms.lock().lock().unwrap();
+    let name = terms.name.to_owned();
+    guard.keep_alive(move |why| report_of(&name, outcome("keep-alive", &Err(why)))).unwrap();
+    guard
+}
+
+/// A cue that a waiter on this client can begin at once.
+pub(crate) fn ready(vm: &str) -> String {
+    format!("ready-{vm}")
+}
+
+/// Waits for all of the locks in vain.
+fn wait_each(all: &[Terms]) {
+    shared().cue(&ready(&vm()));
+    shared().await_cue("go");
+    thread::scope(|scope| {
+        for terms in all {
+            scope.spawn(|| terms.lock().lock().map(drop));
+        }
+    });
+}
+
+/// Holds locks until it is told to release them, with leases that run meanwhile.
+fn release(all: &[Terms]) {
+    let guards = all.iter().map(|terms| (terms, terms.lock().lock().unwrap())).collect();
+    say_held(all);
+    await_release(all);
+    unlock_each(guards);
+}
+
+/// ... and nobody holds them meanwhile.
+fn release_detached(all: &[Terms]) {
+    let detach = |terms: &Terms| terms.lock().lock()?.detach(Owner::Lease);
+    let claims: Vec<_> = all.iter().map(|terms| (terms, detach(terms).unwrap())).collect();
+    say_held(all);
+    await_release(all);
+    thread::scope(|scope| {
+        for (terms, claim) in claims {
+            let unlock = move || terms.lock().adopt(claim)?.unlock();
+            scope.spawn(move || report_of(terms.name, outcome("unlock", &unlock())));
+        }
+    });
+}
+
+fn say_held(all: &[Terms]) {
+    all.iter().for_each(|terms| shared().cue(&terms.held_by(&vm())));
+}
+
+fn await_release(all: &[Terms]) {
+    all.iter().for_each(|terms| shared().await_cue(&terms.cue("release")));
+}
+
+/// At once, since each may take its time.
+fn unlock_each(guards: Vec<(&Terms, LockGuard)>) {
+    thread::scope(|scope| {
+        for (terms, guard) in guards {
+            scope.spawn(move || {
+                report_of(terms.name, Running::begin(&guard).end(&guard));
+                report_of(terms.name, outcome("unlock", &guard.unlock()));
+            });
+        }
+    });
+}
+
+/// Takes each lock in turn with others, and looks for some time whether it stays there.
+fn succeed(all: &[Terms]) {
+    thread::scope(|scope| {
+        for terms in all {
+            scope.spawn(|| {
+                let guard = kept_alive(terms);
+                let mut tenure = Running::begin(&guard);
+                let until = Instant::now() + A_WHILE;
+                while Instant::now() < until && guard.verify().is_ok() {
+                    tenure.look(&guard);
+                    thread::sleep(A_MOMENT * 50);
+                }
+                report_of(terms.name, tenure.end(&guard));
+                report_of(terms.name, outcome("succeeded", &guard.unlock()));
+            });
+        }
+    });
+}
+
+/// Where a worker has many locks, a report begins with the one that it is about.
+fn report_of(name: &str, line: impl Display) {
+    report(format!("{name} {line}"));
 }
 
 fn try_for(terms: &Terms, time: Duration) {

@@ -17,13 +17,15 @@ use std::{
 
 use crate::shared::Shared;
 
-/// Who may be up. Two labs at a time, which is six kernels, are enough for one machine.
-static TURNS: Turns = Turns { free: Mutex::new(2), given_back: Condvar::new() };
+/// Which labs may be up. Two busy ones at a time are enough for one machine; of those that mostly
+/// wait for the server's default lease to end, more do no harm.
+static BUSY: Turns = Turns { free: Mutex::new(2), given_back: Condvar::new() };
+static WAITING: Turns = Turns { free: Mutex::new(3), given_back: Condvar::new() };
 
 const REPORT: &str = "REPORT ";
 
 /// No job takes longer, unless it hangs.
-const JOB_SECONDS: &str = "240";
+const JOB_SECONDS: &str = "320";
 
 /// The arguments with which this binary is a worker.
 const AS_WORKER: [&str; 4] = ["worker", "--exact", "--ignored", "--nocapture"];
@@ -31,8 +33,14 @@ const AS_WORKER: [&str; 4] = ["worker", "--exact", "--ignored", "--nocapture"];
 /// The exit status of [`Lab::exec`] and [`Lab::worker`] when the guest died meanwhile.
 pub(crate) const GUEST_DIED: i32 = 125;
 
+/// Seconds of NFSv4 lease and grace: what most labs have, so as to be quick; and the kernel's own.
+const SHORT_LEASE: u32 = 10;
+pub(crate) const DEFAULT_LEASE: u32 = 90;
+
 pub(crate) struct Options<'a> {
     pub(crate) clients: usize,
+    /// The server's NFSv4 lease, and its grace after a restart, in seconds.
+    pub(crate) lease: u32,
     /// Further mount options, as `mount -o` takes them.
     pub(crate) mount: &'a str,
     /// All requests go through the proxy that [`Lab::fault`] needs. It costs some time in each.
@@ -41,7 +49,7 @@ pub(crate) struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { clients: 2, mount: "", faults: false }
+        Options { clients: 2, lease: SHORT_LEASE, mount: "", faults: false }
     }
 }
 
@@ -71,18 +79,20 @@ impl Work {
 }
 
 impl Lab {
-    /// Boots a lab whose clients mount NFS `version` (3, 4.0, 4.1, 4.2). The error says why this
-    /// machine can't.
+    /// Boots a lab whose clients mount NFS `version` (3, 4.0, 4.1, 4.2), or each its own (`3,4.2`:
+    /// the first 3, all others 4.2). The error says why this machine can't.
     pub(crate) fn up(name: &str, version: &str, options: &Options) -> Result<Lab, String> {
-        let turn = TURNS.take();
+        let turns = if options.lease == SHORT_LEASE { &BUSY } else { &WAITING };
+        let turn = turns.take();
         let mut lab = Lab {
             name: format!("{name}-{}", process::id()),
             clients: options.clients,
             shared: Shared::at(PathBuf::new()), // there is none yet
             _turn: turn,
         };
-        let clients = options.clients.to_string();
-        let mut up = lab.command(["up", "-n", &clients, "-v", version, "-o", options.mount]);
+        let (clients, lease) = (options.clients.to_string(), options.lease.to_string());
+        let mut up = lab.command(["up", "-n", &clients, "-v", version, "-s", &lease]);
+        up.args(["-o", options.mount]);
         if options.faults {
             up.arg("-f");
         }
@@ -141,7 +151,7 @@ impl Lab {
     }
 
     /// The client's next request `op` meets a fault: `lostreply`, `lostreply+flush`, `lostcall`,
-    /// `dup`, `delay=SECONDS` (`lab/rpcproxy.py` explains them).
+    /// `dup`, `swallow`, `delay=SECONDS` (`lab/rpcproxy.py` explains them).
     pub(crate) fn fault(&self, op: &str, action: &str, client: &str) {
         self.run(["fault", op, action, client]);
     }
@@ -149,6 +159,12 @@ impl Lab {
     /// Faults that no request has met yet: a scenario that leaves one has shown nothing.
     pub(crate) fn faults_left(&self) -> usize {
         self.run(["faults"]).lines().count()
+    }
+
+    /// ... of this client.
+    pub(crate) fn faults_left_for(&self, client: &str) -> usize {
+        let faults = self.run(["faults"]);
+        faults.lines().filter(|fault| fault.split(' ').nth(2) == Some(client)).count()
     }
 
     /// Stops the time of a guest. Its clocks go on meanwhile.
@@ -191,6 +207,24 @@ impl Lab {
 
     pub(crate) fn unmute(&self, client: &str) {
         self.run(["unmute", client]);
+    }
+
+    /// How many delegations of these locks the server has given the client, by what the server
+    /// says.
+    pub(crate) fn delegations(&self, client: &str, locks: &[String]) -> usize {
+        let command = ["delegations", client].into_iter();
+        let output = self.command(command.chain(locks.iter().map(String::as_str))).output();
+        let count = text(&output.expect("lab.sh delegations").stdout);
+        count.trim_end().parse().expect("a count")
+    }
+
+    /// Fills the server's disk: inodes are left, and no block.
+    pub(crate) fn fill_disk(&self) {
+        self.run(["fill"]);
+    }
+
+    pub(crate) fn empty_disk(&self) {
+        self.run(["empty"]);
     }
 
     /// The client's requests so far, by operation.

@@ -6,7 +6,10 @@
 
 mod contention;
 mod cost;
+mod delegations;
+mod disk;
 mod flufl;
+mod grace;
 mod handover;
 mod jobs;
 mod lab;
@@ -14,6 +17,7 @@ mod lab;
 mod python;
 mod replies;
 mod scene;
+mod seats;
 mod server;
 mod shared;
 mod succession;

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     lab::{Lab, Options, Work},
+    shared::wait_until,
     tenure::{self, Tenure, WITNESSED},
     terms::Terms,
 };
@@ -21,7 +22,7 @@ const SOME_TIME: usize = 100;
 /// or fails in CI.
 pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<Lab> {
     static NOT_ASKED: Once = Once::new();
-    if env::var("LINKLOCK_NFS").as_deref() != Ok("1") {
+    if !["1", "all"].contains(&asked().as_str()) {
         NOT_ASKED.call_once(|| say("SKIPPED: nfs lab: LINKLOCK_NFS=1 is not set"));
         return None;
     }
@@ -33,6 +34,15 @@ pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<La
             None
         }
     }
+}
+
+/// Whether those scenarios are to run as well that take long and are much like others.
+pub(crate) fn all_are_asked_for() -> bool {
+    asked() == "all"
+}
+
+fn asked() -> String {
+    env::var("LINKLOCK_NFS").unwrap_or_default()
 }
 
 /// Says a line even where the test passes, whose output the harness would hide.
@@ -140,4 +150,27 @@ pub(crate) fn left_behind(lab: &Lab) -> Vec<String> {
     let listing = lab.exec("server", &["ls", "/srv/export"]);
     assert!(listing.status.success());
     String::from_utf8_lossy(&listing.stdout).lines().map(str::to_owned).collect()
+}
+
+/// A job that is about many locks.
+pub(crate) fn job(what: &str, all: &[Terms]) -> String {
+    all.iter().fold(what.to_owned(), |job, terms| format!("{job} {terms}"))
+}
+
+/// What a worker with many locks has reported about one.
+pub(crate) fn of_lock(terms: &Terms, reports: &[String]) -> Vec<String> {
+    let of_lock = format!("{} ", terms.name);
+    reports.iter().filter_map(|line| line.strip_prefix(&of_lock)).map(str::to_owned).collect()
+}
+
+/// Returns when a client's waiters have claims of all these locks.
+pub(crate) fn await_claims(lab: &Lab, client: &str, all: &[Terms]) {
+    wait_until("claims", || {
+        let files = left_behind(lab);
+        let has_claim = |terms: &Terms| {
+            let claim = format!("{}|{client}|", terms.name);
+            files.iter().any(|file| file.starts_with(&claim))
+        };
+        all.iter().all(has_claim)
+    });
 }

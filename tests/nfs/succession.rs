@@ -12,7 +12,7 @@ use crate::{
 
 /// For how much longer than it must a succession may take on a machine that has much else to do:
 /// far less than the hour that the clocks come to be off.
-const TOLERANCE: Duration = Duration::from_secs(20);
+pub(crate) const TOLERANCE: Duration = Duration::from_secs(20);
 
 /// To which the guests' clocks, when nobody sets them, go with the host's.
 const PRECISION: Duration = Duration::from_millis(100);

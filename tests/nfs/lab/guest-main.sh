@@ -2,11 +2,10 @@
 # A guest's first process, part 2: network, NFS server or client, and then the jobs that lab.sh sends.
 #
 # From the kernel's command line: LAB_VM (server, c1, c2, ...), LAB_CLIENTS (how many), LAB_FAULTS (a port, or empty),
-# LAB_LOCKS (empty, unless NFSv3 is to have byte-range locks).
+# LAB_LOCKS (empty, unless NFSv3 is to have byte-range locks), LAB_LEASE (seconds of NFSv4 lease and grace).
 # The network is a star. Client i is 10.99.i.2 and has a cable of its own to the server's 10.99.i.1; the server
 # answers to 10.99.0.1 on all of them.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-lease=10                                  # seconds of NFSv4 lease, and of grace after a server's restart
 
 say() { echo "$LAB_VM $(cut -d' ' -f1 /proc/uptime): $*"; }
 
@@ -47,9 +46,9 @@ server() {
   busybox mount -t nfsd nfsd /proc/fs/nfsd
 
   echo "/srv/export *(rw,sync,no_root_squash,no_subtree_check,fsid=0)" >/etc/exports
-  echo $lease >/proc/fs/nfsd/nfsv4leasetime
-  echo $lease >/proc/fs/nfsd/nfsv4gracetime
-  echo $lease >/proc/sys/fs/nfs/nlm_grace_period
+  echo "$LAB_LEASE" >/proc/fs/nfsd/nfsv4leasetime
+  echo "$LAB_LEASE" >/proc/fs/nfsd/nfsv4gracetime
+  echo 10 >/proc/sys/fs/nfs/nlm_grace_period   # of NFSv3's locks. While it lasts no delegation is given.
   rpcbind
   if [ -n "$LAB_LOCKS" ]; then statd; fi
   nfsdcld

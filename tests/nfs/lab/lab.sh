@@ -10,8 +10,10 @@ FAULT_PORT=2050
 usage() {
   cat <<'END'
 lab.sh setup                         fetch and unpack the guests' packages (up does it too)
-lab.sh up [-n CLIENTS] [-v 3|4.0|4.1|4.2] [-o MOUNT_OPTIONS] [-f] [-l]
+lab.sh up [-n CLIENTS] [-v VERSIONS] [-s SECONDS] [-o MOUNT_OPTIONS] [-f] [-l]
                                      boot a server and clients c1, c2, ... and mount the export;
+                                     -v: 3, 4.0, 4.1 or 4.2, or a list as 3,4.2, whose last is for all that follow;
+                                     -s: the server's NFSv4 lease and grace (10; the kernel's default is 90);
                                      -f: allow "fault"; -l: byte-range locks over NFSv3, by rpc.statd
 lab.sh exec [-t SECONDS] VM CMD...   run a program of this machine in a guest; output and exit status come back
                                      (124: no end in time, 125: the guest died)
@@ -24,6 +26,8 @@ lab.sh mute|unmute CLIENT            the server's packets to this client are los
 lab.sh fault OP ACTION CLIENT        a fault for the client's next request OP; see rpcproxy.py
 lab.sh faults                        the faults that nothing has met yet
 lab.sh stats CLIENT                  requests since the mount, by operation
+lab.sh delegations CLIENT [FILE...]  how many delegations the server has given it (NFSv4), of these files or of all
+lab.sh fill | empty                  fill the server's disk to the last block, and make room again
 lab.sh shared                        the directory that guests see as LAB_SHARED
 lab.sh log VM                        a guest's console
 lab.sh down                          kill the guests, remove all traces
@@ -105,6 +109,7 @@ boot() {
     root=/dev/root rootfstype=hostfs rootflags=/ ro init="$HERE/guest-init.sh" \
     con=null con0=null,fd:1 ssl=null ssl0=fd:8,fd:9 "${disk[@]}" $(cables "$vm") \
     LAB_PACKAGES="$PACKAGES" LAB_RUN="$RUN" LAB_VM="$vm" LAB_CLIENTS="$CLIENTS" LAB_FAULTS="$FAULTS" LAB_LOCKS="$LOCKS" \
+    LAB_LEASE="$LEASE" \
     8<>"$dir/line" 9>/dev/null </dev/null >>"$dir/log" 2>&1 &
   echo $! >"$dir/pid"
   disown                                  # no word from bash when it is killed
@@ -119,10 +124,19 @@ ready() {
   done
 }
 
+# The version that a client mounts: its own in the list, or the list's last.
+version_of() {
+  local versions i=${1#c}
+  IFS=, read -ra versions <<<"$VERSIONS"
+  echo "${versions[$((i <= ${#versions[@]} ? i - 1 : -1))]}"
+}
+
 mount_export() {
-  local options="vers=$VERSION,proto=tcp" path=/
-  if [ "$VERSION" = 3 ]; then path=/srv/export; fi
-  if [ "$VERSION$LOCKS" = 3 ]; then options+=,nolock; fi
+  local version options path=/
+  version=$(version_of "$1")
+  options="vers=$version,proto=tcp"
+  if [ "$version" = 3 ]; then path=/srv/export; fi
+  if [ "$version$LOCKS" = 3 ]; then options+=,nolock; fi
   if [ -n "$FAULTS" ]; then options+=,port=$FAULTS; fi
   if [ -n "$MOUNT" ]; then options+=,$MOUNT; fi
   run_in "$1" 120 mount.nfs "10.99.0.1:$path" /nfs -o "$options" || die "$1 can't mount -o $options"
@@ -165,11 +179,12 @@ free_ports() {   # below the range from which Linux serves those who don't care
 
 up() {
   local option vm pid pids=()
-  CLIENTS=2 VERSION=4.2 MOUNT= FAULTS= LOCKS=
-  while getopts n:v:o:fl option; do
+  CLIENTS=2 VERSIONS=4.2 LEASE=10 MOUNT= FAULTS= LOCKS=
+  while getopts n:v:s:o:fl option; do
     case $option in
       n) CLIENTS=$OPTARG ;;
-      v) VERSION=$OPTARG ;;
+      v) VERSIONS=$OPTARG ;;
+      s) LEASE=$OPTARG ;;
       o) MOUNT=$OPTARG ;;
       f) FAULTS=$FAULT_PORT ;;
       l) LOCKS=yes ;;
@@ -182,7 +197,7 @@ up() {
   mkdir -p "$RUN/umid" "$RUN/shared"
   trap down EXIT                          # until it has come up
   PORT=$(free_ports)
-  declare -p CLIENTS VERSION MOUNT FAULTS LOCKS PORT >"$RUN/config"
+  declare -p CLIENTS VERSIONS LEASE MOUNT FAULTS LOCKS PORT >"$RUN/config"
   truncate -s 256M "$RUN/disk"
   mkfs.ext4 -q -E lazy_itable_init=1 "$RUN/disk"
 
@@ -228,6 +243,27 @@ stats() {
     nfs && $1 ~ /^[A-Z0-9_]+:$/ && $2 > 0 { sub(":", "", $1); print $1, $2 }' /proc/self/mountstats
 }
 
+# By what the server itself says. (Behind the proxy, addresses begin differently.)
+delegations() {
+  run_in server 60 sh -c 'cd /srv/export; client=$1 pattern=; shift
+    for name; do pattern="$pattern|:$(stat -c %i "$name")\""; done
+    cd /proc/fs/nfsd/clients
+    for id in *; do
+      grep -q "^address: \"[0-9]*\.[0-9]*\.$client\.2:" "$id/info" && cat "$id/states"
+    done 2>/dev/null | grep "type: deleg" | grep -cE "${pattern#|}"; true' sh "${1#c}" "${@:2}"
+}
+
+# Inodes are left, and no block. The directory itself has room for more names.
+fill() {
+  run_in server 120 sh -c 'mkdir -p /srv/fill; cd /srv/fill; i=0
+    for size in 100000 10000 1000 100 10 1; do
+      while fallocate -l ${size}k $size.$((i += 1)) 2>/dev/null; do :; done
+    done
+    ! dd if=/dev/zero of=last bs=1k count=1 2>/dev/null'
+}
+
+empty() { run_in server 60 rm -r /srv/fill; }
+
 command=${1:-help}
 shift || true
 RUN=$(state_dir)
@@ -241,7 +277,7 @@ if [ "${1:-}" = -t ]; then SECS=$2; shift 2; fi
 
 case $command in
   setup) check_host; "$HERE/setup.sh" "$PACKAGES" ;;
-  up | par | start | stats | down) "$command" "$@" ;;
+  up | par | start | stats | delegations | fill | empty | down) "$command" "$@" ;;
   exec) vm=$1; shift; run_in "$vm" "$SECS" "$@" ;;
   crash) kill_guest "$1" ;;
   restart) kill_guest "$1"; start "$1" ;;

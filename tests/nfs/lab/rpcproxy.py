@@ -12,6 +12,7 @@ SETATTR, GETATTR, OPEN (v4), CREATE (v3), ...; an NFSv4 compound goes by the fir
     lostreply+flush  the same, but the server has lost its reply cache: it executes the request a second time.
     lostcall         it is lost with the connection, unexecuted. The client sends it again.
     dup              the server gets it twice.
+    swallow          it is lost, and the connection stays: the client waits.
     delay=SECONDS    the reply comes late.
 
 Faults and new connections are logged to stderr.
@@ -163,6 +164,8 @@ class Connection:
             self.pending[xid] = op, action
             if action == "lostcall":
                 return False
+            if action == "swallow":
+                return True
             if action == "dup":
                 send(self.server, call)
         send(self.server, call)
