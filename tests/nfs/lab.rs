@@ -151,7 +151,7 @@ impl Lab {
     }
 
     /// The client's next request `op` meets a fault: `lostreply`, `lostreply+flush`, `lostcall`,
-    /// `dup`, `swallow`, `delay=SECONDS` (`lab/rpcproxy.py` explains them).
+    /// `dup`, `swallow`, `late=SECONDS`, `delay=SECONDS` (`lab/rpcproxy.py` explains them).
     pub(crate) fn fault(&self, op: &str, action: &str, client: &str) {
         self.run(["fault", op, action, client]);
     }

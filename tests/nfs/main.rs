@@ -11,8 +11,10 @@ mod disk;
 mod flufl;
 mod grace;
 mod handover;
+mod heirs;
 mod jobs;
 mod lab;
+mod late;
 #[path = "../peers/python.rs"]
 mod python;
 mod replies;

@@ -13,6 +13,7 @@ SETATTR, GETATTR, OPEN (v4), CREATE (v3), ...; an NFSv4 compound goes by the fir
     lostcall         it is lost with the connection, unexecuted. The client sends it again.
     dup              the server gets it twice.
     swallow          it is lost, and the connection stays: the client waits.
+    late=SECONDS     it reaches the server late; others overtake it.
     delay=SECONDS    the reply comes late.
 
 Faults and new connections are logged to stderr.
@@ -133,6 +134,7 @@ class Connection:
         for sock in (self.client, self.server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = {}  # xid: (operation, action)
+        self.calling = threading.Lock()
 
     def reset(self):
         """Closes both sides with a RST, so that the port is free for the client to come back."""
@@ -167,9 +169,16 @@ class Connection:
             if action == "swallow":
                 return True
             if action == "dup":
-                send(self.server, call)
-        send(self.server, call)
+                self.call(call)
+            if action and action.startswith("late="):
+                threading.Timer(float(action.partition("=")[2]), self.call, [call]).start()
+                return True
+        self.call(call)
         return True
+
+    def call(self, call):
+        with self.calling:
+            send(self.server, call)
 
     def forward_reply(self):
         reply = receive(self.server)

@@ -1,0 +1,50 @@
+//! Those who take a lock when another's tenure is over, and whether anything took it from them
+//! before they gave it back.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+};
+
+use crate::{
+    lab::Lab,
+    scene::of_lock,
+    tenure::{among, overlaps},
+    terms::Terms,
+};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nfs/lab/names.py");
+
+/// Does something, and says which names were taken away in the exported directory meanwhile: each
+/// as often as it was.
+pub(crate) fn watching_names<T>(lab: &Lab, act: impl FnOnce() -> T) -> (T, Vec<String>) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Relaxed);
+    let [begun, over] = ["begun", "over"].map(|what| format!("names-{what}-{count}"));
+    let [begun_path, over_path] = [&begun, &over].map(|cue| format!("/lab/shared/{cue}"));
+    let command = ["/usr/bin/python3", SCRIPT, "/srv/export", &begun_path, &over_path];
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| lab.work("server", &command));
+        lab.shared.await_cue(&begun);
+        let done = act();
+        lab.shared.cue(&over);
+        (done, watch.join().expect("the watch").finished())
+    })
+}
+
+/// After a holder so many had the lock, one at a time; each gave it back, and nothing else took it
+/// away, not even to put it back.
+pub(crate) fn each_had_it(
+    lab: &Lab,
+    terms: &Terms,
+    heirs: usize,
+    reports: &[String],
+    taken: &[String],
+) {
+    let reports = of_lock(terms, reports);
+    assert_eq!(overlaps(&among(&reports, &lab.shared)), []);
+    let succeeded = reports.iter().filter(|line| *line == "succeeded Ok").count();
+    assert_eq!(succeeded, heirs, "{terms}: {reports:#?}");
+    let taken = taken.iter().filter(|name| *name == terms.name).count();
+    assert_eq!(taken, 1 + heirs, "{terms}: one that was live was taken away");
+}
