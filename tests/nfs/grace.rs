@@ -1,61 +1,64 @@
 //! A release while the server, booted again, waits for its clients to say what they had open.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Instant};
 
 use crate::{
+    heirs::{each_had_it, watching_names},
     lab::{DEFAULT_LEASE, Lab, Options},
-    scene::{await_claims, job, lab_for, of_lock, say},
-    tenure,
+    scene::{await_claims, job, lab_for, say},
     terms::Terms,
 };
 
-/// The server's grace lasts for all of its time, because a client that has lost its power says
-/// nothing: no file can be removed meanwhile, but a lease can be renewed.
+/// Its grace lasts for all of its time, because a client that has lost its power says nothing. No
+/// file can be removed meanwhile, but leases can be renewed.
 #[test]
-fn a_release_in_the_grace_period_is_kept_alive_v42() {
+fn a_release_in_the_grace_period_takes_nobodys_lock_v42() {
     let options = Options { clients: 3, lease: DEFAULT_LEASE, ..Options::default() };
     let Some(lab) = lab_for("grace", "4.2", &options) else { return };
-    let lab = &lab;
     let names: Vec<_> = (0..4).map(|i| format!("grace-{i}")).collect();
-    let all: Vec<_> = names.iter().map(|name| Terms::seconds(name, 15)).collect();
+    // Longer than it takes the server to boot on a busy machine, and the clients to find it.
+    let all: Vec<_> = names.iter().map(|name| Terms::seconds(name, 30)).collect();
+    let (reports, taken) = watching_removals_after(&lab, &all);
+    for terms in &all {
+        each_had_it(&lab, terms, 1, &reports, &taken);
+    }
+}
+
+/// What the holder and its heir reported, and which names were taken away after the server booted.
+fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String>) {
     thread::scope(|scope| {
-        let holder = scope.spawn(|| lab.worker("c1", &job("keep", &all)));
+        let holder = scope.spawn(|| lab.worker("c1", &job("keep", all)));
         all.iter().for_each(|terms| lab.shared.await_cue(&terms.held_by("c1")));
-        let heir = scope.spawn(|| lab.worker("c3", &job("succeed", &all)));
-        await_claims(lab, "c3", &all);
+        let heir = scope.spawn(|| lab.worker("c3", &job("succeed", all)));
+        await_claims(lab, "c3", all);
         lab.exec("c2", &["touch", "/nfs/known"]); // the server will remember it
         lab.crash("c2");
         lab.restart("server");
-        let begun = Instant::now();
-        all.iter().for_each(|terms| lab.shared.cue(&terms.cue("release")));
-        while !holder.is_finished() {
-            claims_are_fresh(lab);
-        }
-        let took = begun.elapsed();
-        say(&format!("grace: the releases took {took:.1?}"));
-        let mut reports = holder.join().expect("the holder").finished();
-        reports.extend(heir.join().expect("the heir").finished());
-        assert!(took > Duration::from_secs(30), "no release outlasted its lease");
-        for terms in &all {
-            let reports = of_lock(terms, &reports);
-            let said: Vec<_> = reports.iter().filter(|line| !line.starts_with("tenure")).collect();
-            assert_eq!(said, ["unlock Ok", "succeeded Ok"], "{terms}");
-            let tenures = tenure::among(&reports, &lab.shared);
-            assert_eq!(tenure::overlaps(&tenures), []);
-            assert!(tenures[0].from.is_before(tenures[1].from), "{tenures:?}");
-        }
-    });
+        watching_names(lab, || {
+            let begun = Instant::now();
+            all.iter().for_each(|terms| lab.shared.cue(&terms.cue("release")));
+            while !holder.is_finished() {
+                claims_are_fresh(lab);
+            }
+            let took = begun.elapsed();
+            say(&format!("grace: the releases took {took:.1?}"));
+            assert!(took > all[0].lifetime, "no release outlasted its lease");
+            let mut reports = holder.join().expect("the holder").finished();
+            reports.extend(heir.join().expect("the heir").finished());
+            reports
+        })
+    })
 }
 
-/// The leases of the holder run for as long as its claims are there, by the server's own clock.
+/// By the server's own clock the leases of the holder run for as long as its claims are there: of
+/// all but one, because Linux locks a file, against its own processes, while it is being removed,
+/// and removes one after the other.
 fn claims_are_fresh(lab: &Lab) {
     const LEFT: &str = r#"now=$(date +%s); cd /srv/export
         for claim in grace-*'|c1|'*; do
             ends=$(stat -c %Y "$claim" 2>/dev/null) && echo "$((ends - now)) $claim"; done; true"#;
     let left = lab.exec("server", &["sh", "-c", LEFT]);
     let left = String::from_utf8_lossy(&left.stdout).into_owned();
-    assert!(!left.lines().any(|line| line.starts_with('-')), "leases that are over:\n{left}");
+    let over = left.lines().filter(|line| line.starts_with('-')).count();
+    assert!(over <= 1, "leases that are over:\n{left}");
 }

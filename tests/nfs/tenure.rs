@@ -61,12 +61,6 @@ pub(crate) struct Moment {
     pub(crate) time: SystemTime,
 }
 
-impl Moment {
-    pub(crate) fn is_before(&self, other: Moment) -> bool {
-        self.ticket < other.ticket
-    }
-}
-
 /// A tenure that is over.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tenure {
