@@ -1,21 +1,19 @@
 //! A process, as its script sees it: what it does with the lock, and what must be true of what it
 //! is told.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::client::SimFs;
-use super::host::{SimClock, SimProcesses, random};
+use super::constants::{LIFETIME, PATH};
+use super::host::SimClock;
 use super::monitor::NOBODY;
-use super::scenario::{LIFETIME, PATH, POLL, SLOP, Scenario};
 use super::world::{Process, Waiting};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::holder::Owner;
 use crate::lock::Lock;
-use crate::options::Machine;
 
 pub(super) struct Actor {
     pub(super) process: Process,
@@ -23,38 +21,12 @@ pub(super) struct Actor {
     pub(super) fs: SimFs,
     pub(super) clock: SimClock,
     /// See [`Rules`](super::monitor::Rules).
-    may_be_caught: bool,
+    pub(super) may_be_caught: bool,
     /// Whether requests fail in this run: there is no other reason for which the lock can't be had.
-    may_fail: bool,
+    pub(super) may_fail: bool,
 }
 
 impl Actor {
-    pub(super) fn new(process: Process, scenario: &Scenario) -> Actor {
-        let fs = SimFs { process: process.clone(), local: scenario.local };
-        let clock = SimClock(process.clone());
-        let client = process.world().processes[process.id].client;
-        let host = if scenario.one_name { "clone".into() } else { format!("host{client}") };
-        let lock = Lock::options(PATH)
-            .host_name(host)
-            .lifetime(LIFETIME)
-            .clock_slop(SLOP)
-            .stale(scenario.policy)
-            .keep_claim(scenario.keep_claim)
-            .fencing(scenario.fencing)
-            .polling(Duration::from_secs(1), POLL)
-            .build_on(Machine {
-                fs: Arc::new(fs.clone()),
-                clock: Arc::new(clock.clone()),
-                processes: Arc::new(SimProcesses(process.clone())),
-                random,
-                hears: false,
-            })
-            .expect("the options are right");
-        let may_be_caught = process.world().monitor.rules.may_be_caught;
-        let may_fail = scenario.faults.errors > 0;
-        Actor { process, lock, fs, clock, may_be_caught, may_fail }
-    }
-
     pub(super) fn sleep(&self, seconds: u64) {
         self.clock.sleep(Duration::from_secs(seconds));
     }
@@ -62,6 +34,13 @@ impl Actor {
     /// Acquires the lock, for as long as it takes.
     pub(super) fn lock(&self) -> Option<LockGuard> {
         self.insist(|| self.lock.lock(), |_| false)
+    }
+
+    /// The same, for a lifetime of its own.
+    pub(super) fn lock_for(&self, lifetime: Duration) -> Option<LockGuard> {
+        let mut lock = self.lock.clone();
+        lock.set_lifetime(lifetime).expect("a lifetime");
+        self.insist(|| lock.lock(), |_| false)
     }
 
     /// Tries until it is done or hopeless. Nothing but a request that failed keeps the lock from
@@ -111,14 +90,33 @@ impl Actor {
 
     /// Refreshes the lock, and says whether it is not lost.
     pub(super) fn refresh(&self, guard: &LockGuard) -> bool {
-        match guard.refresh() {
+        self.was_refreshed(guard, &guard.refresh())
+    }
+
+    /// The same, for that long, now and later. Who asks for less believes in no more from then on.
+    pub(super) fn refresh_for(&self, guard: &LockGuard, lifetime: Duration) -> bool {
+        {
+            let mut world = self.process.world();
+            let at_most = world.now + lifetime;
+            world.monitor.shortens(self.process.id, at_most);
+        }
+        self.was_refreshed(guard, &guard.refresh_for(lifetime))
+    }
+
+    fn was_refreshed(&self, guard: &LockGuard, refreshed: &Result<(), Error>) -> bool {
+        match refreshed {
             Ok(()) if !guard.remaining().is_zero() => {
                 self.assures(self.has_lock(guard));
                 self.holds(guard.remaining());
                 true
             }
             Err(Error::Lost { .. }) => self.loses(self.has_lock(guard)),
-            _ => true, // the lease goes on as it was
+            // The lease goes on, for as long as the guard says.
+            _ if !guard.remaining().is_zero() => {
+                self.holds(guard.remaining());
+                true
+            }
+            _ => true,
         }
     }
 
@@ -165,7 +163,15 @@ impl Actor {
 
     /// Takes charge of a lock that was handed over, once it is.
     pub(super) fn adopt(&self) -> Option<LockGuard> {
-        let handed_over = || self.process.world().handed_over.take();
+        self.adopt_what(|| self.process.world().handed_over.take())
+    }
+
+    /// The same, although others may do so too.
+    pub(super) fn adopt_too(&self) -> Option<LockGuard> {
+        self.adopt_what(|| self.process.world().handed_over.clone())
+    }
+
+    fn adopt_what(&self, handed_over: impl Fn() -> Option<(usize, PathBuf)>) -> Option<LockGuard> {
         let mut patience = 10;
         let (holder, claim) = loop {
             match handed_over() {
@@ -217,7 +223,9 @@ impl Actor {
     /// Whoever is told that it has lost the lock must not have it.
     fn loses(&self, has_lock: bool) -> bool {
         self.process.note(|| "is told that it LOST the lock".to_owned());
-        if has_lock && !self.may_be_caught {
+        // Where a power cut has left no content, and the claim is gone, nobody can tell.
+        let can_be_told = self.process.world().server.tells_holder();
+        if has_lock && !self.may_be_caught && can_be_told {
             let id = self.process.id;
             self.process.is_wrong(format!("process {id} was told that it lost what it has"));
         }

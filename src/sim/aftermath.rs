@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::constants::{FENCE, PATH, POLL, SLOP};
+use super::faults::Faults;
 use super::run::{Run, STRANGERS};
-use super::scenario::{FENCE, Faults, LIFETIME, PATH, POLL, SLOP};
 use super::schedule::{Choice, Schedule};
 use crate::holder::StalePolicy;
 use crate::succession::SEAT_LEASE;
@@ -21,24 +22,37 @@ impl Run<'_> {
             return None;
         }
         // The longer it took to ask what time it is on the server, the further ahead a lease may end:
-        // but for no longer than the run took.
+        // but for no longer than the run took, or by as much as the server's clock was set back.
         let last = world.server.last_lease().unwrap_or_default().saturating_sub(world.now);
-        if last > LIFETIME + world.now {
+        let longest = self.scenario.lifetime;
+        if last > longest + world.now + world.server.clock_error() {
             return Some(format!("a lease runs for {last:?} to come"));
         }
-        let deathbed = match held {
-            Some(file) if self.scenario.policy == StalePolicy::ExpiredOrDead => {
-                world.monitor.deathbed(file)
-            }
-            _ => None,
+        // Whatever the dates are: what is seen unchanged for as long as its lease is over.
+        let last = match world.server.longest_lease() {
+            Some(observed) if !world.server.clock_error().is_zero() => last.min(observed),
+            _ => last,
+        };
+        let tells_holder = world.server.tells_holder();
+        let deathbed = held.and_then(|file| world.monitor.deathbed(file));
+        let by_death = |&(client, _): &(usize, u64)| {
+            self.scenario.policy_on(client) == StalePolicy::ExpiredOrDead
         };
         let is_now = |&(client, boot): &(usize, u64)| world.clients[client].boot == boot;
-        let deathbed = deathbed.filter(is_now).map(|(client, _)| client);
+        let deathbed = deathbed
+            .filter(|_| tells_holder)
+            .filter(by_death)
+            .filter(is_now)
+            .map(|(client, _)| client);
         let bound = match deathbed {
             _ if held.is_none() => Duration::from_secs(1),
             // A breaker that died in its seat must be passed over by its lease.
             Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
-            _ => last.max(SEAT_LEASE) + SLOP + 2 * POLL,
+            // What nobody knows is ended once it was seen unchanged for the slop.
+            _ if !tells_holder => last + 2 * SLOP + 2 * POLL,
+            // Whoever sweeps a dead breaker's claim changes the inode that is in the seat.
+            _ if world.server.has_seats() => last.max(SEAT_LEASE) + SLOP + 2 * POLL,
+            _ => last + SLOP + 2 * POLL,
         };
         let (began, tenures) = (world.now, world.monitor.tenures());
         world.handed_over = None;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::run::{Run, STEPS};
+use super::constants::STEPS;
+use super::run::Run;
 use super::scenario::Act;
 use super::step::Step;
 use super::trace;
@@ -37,16 +38,26 @@ impl Run<'_> {
                 Act::Ends(name) => self.go_on_alone(name, |waiting| {
                     matches!(waiting, Waiting::Ended | Waiting::Crashed)
                 }),
+                Act::Fails(name) => self.fail(self.named(name), libc::EIO, false),
+                Act::LosesContents => {
+                    let now = self.world().now;
+                    self.world().server.lose_contents(false, now);
+                }
+                Act::SetsServer(seconds) => self.set_server(seconds),
                 Act::Seconds(seconds) => self.world().now += Duration::from_secs(seconds),
             }
         }
         self.world().monitor.violation()
     }
 
+    fn named(&self, name: &str) -> usize {
+        let id = self.world().processes.iter().position(|state| state.name == name);
+        id.unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
     /// Moves one process on, and nobody else, until this is true of what it waits for.
     fn go_on_alone(&mut self, name: &str, is_far_enough: impl Fn(&Waiting) -> bool) {
-        let id = self.world().processes.iter().position(|state| state.name == name);
-        let id = id.unwrap_or_else(|| panic!("there is no {name}"));
+        let id = self.named(name);
         for _ in 0..STEPS {
             let waiting = self.world().processes[id].waiting.clone();
             if is_far_enough(&waiting) {
@@ -63,11 +74,14 @@ impl Run<'_> {
                 Waiting::Ended | Waiting::Crashed => break,
             }
         }
-        panic!("{name} never comes to that");
+        let trace = self.world().trace.take().unwrap_or_default().join("\n");
+        panic!("{trace}\n{name} never comes to that");
     }
 }
 
-/// Whether a line of a trace begins like this, and says something of that.
+/// Whether a line of a trace begins like this, and says something of that. All names have an L in
+/// them: by itself it is the lock file.
 fn is_about(asked: &str, verb: &str, what: &str) -> bool {
-    asked.starts_with(verb) && asked.contains(what)
+    asked.starts_with(verb)
+        && if what == "L" { asked.ends_with(" L") } else { asked.contains(what) }
 }

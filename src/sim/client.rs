@@ -1,99 +1,41 @@
-//! One NFS client: what it has cached, and the [`Fs`] of the processes on it.
-//!
-//! Names are cached until the client learns that others have changed the directory, which it does
-//! from the reply to a change of its own (RFC 1813, `wcc_data`). Whether a cached name is used that
-//! the server no longer agrees with is the scheduler's choice.
+//! The [`Fs`] of the processes on one NFS client.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::SystemTime;
 
 use super::server::{Answer, Handle, Request};
 use super::world::Process;
 use crate::fs::{Attr, Fs, HeldOpen, Mount};
-
-/// What one machine believes of the server.
-#[derive(Debug, Default)]
-pub(super) struct Cache {
-    names: BTreeMap<PathBuf, Cached>,
-    /// What was read of an inode, with its attributes.
-    inodes: BTreeMap<Handle, (Duration, Attr, Vec<u8>)>,
-    /// What a directory was listed with.
-    lists: BTreeMap<PathBuf, (Duration, Vec<OsString>)>,
-    /// How often the directory had changed when the client last heard.
-    changes: u64,
-}
-
-/// A name that was looked up, which may have led nowhere.
-#[derive(Clone, Copy, Debug)]
-struct Cached {
-    handle: Option<Handle>,
-    until: Duration,
-}
-
-/// For how long a directory's names are believed without asking: `acdirmin`, see nfs(5).
-const BELIEVED: Duration = Duration::from_secs(30);
-
-impl Cache {
-    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
-    pub(super) fn get(&self, path: &Path, now: Duration) -> Option<Option<Handle>> {
-        self.names.get(path).filter(|cached| now < cached.until).map(|cached| cached.handle)
-    }
-
-    pub(super) fn learn(&mut self, path: &Path, handle: Option<Handle>, now: Duration) {
-        self.names.insert(path.to_owned(), Cached { handle, until: now + BELIEVED });
-    }
-
-    pub(super) fn forget(&mut self, path: &Path) {
-        self.names.remove(path);
-    }
-
-    /// The names in a directory, as they once were.
-    pub(super) fn list(&self, dir: &Path, now: Duration) -> Option<&[OsString]> {
-        let (until, names) = self.lists.get(dir)?;
-        (now < *until).then_some(names)
-    }
-
-    pub(super) fn learn_list(&mut self, dir: &Path, names: Vec<OsString>, now: Duration) {
-        self.lists.insert(dir.to_owned(), (now + BELIEVED, names));
-    }
-
-    pub(super) fn forget_list(&mut self, dir: &Path) {
-        self.lists.remove(dir);
-    }
-
-    /// The attributes and the content of an inode, as they once were.
-    pub(super) fn inode(&self, handle: Handle, now: Duration) -> Option<(Attr, Vec<u8>)> {
-        let (until, attr, content) = self.inodes.get(&handle)?;
-        (now < *until).then(|| (*attr, content.clone()))
-    }
-
-    pub(super) fn learn_inode(&mut self, handle: Handle, read: (Attr, Vec<u8>), now: Duration) {
-        self.inodes.insert(handle, (now + BELIEVED, read.0, read.1));
-    }
-
-    /// A change of our own took the directory from one count to another: if others have changed
-    /// it too, nothing that was cached can be trusted.
-    pub(super) fn changed(&mut self, before: u64, after: u64) {
-        if self.changes != before {
-            self.names.clear();
-        }
-        self.changes = after;
-    }
-}
 
 /// The file system, as one process sees it.
 #[derive(Clone, Debug)]
 pub(super) struct SimFs {
     pub(super) process: Process,
     pub(super) local: bool,
+    /// Whether requests fail in this run: nothing else makes it matter that a file is closed.
+    pub(super) may_fail: bool,
 }
 
 impl SimFs {
     fn ask(&self, request: Request) -> io::Result<Answer> {
         self.process.ask(request).map_err(io::Error::from_raw_os_error)
+    }
+
+    /// Writes a file that was just made.
+    fn fill(
+        &self,
+        handle: Handle,
+        content: &[u8],
+        mtime: &mut dyn FnMut() -> SystemTime,
+    ) -> io::Result<()> {
+        self.ask(Request::Write(handle, content.to_owned()))?;
+        self.ask(Request::SetMtime(handle, mtime()))?;
+        if self.may_fail {
+            self.ask(Request::Close(handle))?;
+        }
+        Ok(())
     }
 
     /// What a name leads to, by the cache or by asking; ESTALE makes the kernel ask again.
@@ -142,9 +84,11 @@ impl Fs for SimFs {
     ) -> io::Result<(Attr, HeldOpen)> {
         match self.ask(Request::Create(path.to_owned()))? {
             Answer::Attr(handle, attr) => {
-                self.ask(Request::Write(handle, content.to_owned()))?;
-                self.ask(Request::SetMtime(handle, mtime(&attr)))?;
-                Ok((attr, HeldOpen::default()))
+                let filled = self.fill(handle, content, &mut || mtime(&attr));
+                if filled.is_err() {
+                    let _ = self.ask(Request::Remove(path.to_owned()));
+                }
+                filled.map(|()| (attr, HeldOpen::default()))
             }
             other => unreachable!("a create was answered with {other:?}"),
         }

@@ -130,7 +130,7 @@ fn sample_up_to(scenario: &Scenario, count: u64) -> Explored {
     let mut explored = Explored::default();
     for seed in only.map_or(0..count, |seed| seed..seed + 1) {
         let schedule = || Box::new(Random::new(seed, scenario.processes())) as Box<dyn Schedule>;
-        let outcome = run(scenario, &mut *schedule(), false);
+        let outcome = run(scenario, &mut *schedule(), only.is_some());
         explored.count(&outcome);
         if outcome.violation.is_some() {
             explored.finds(run(scenario, &mut *schedule(), true), &format!("{SEED}={seed}"));

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::actor::Actor;
+use super::constants::{LIFETIME, PATH, SLOP};
 use super::host::random;
-use super::scenario::{LIFETIME, PATH, SLOP};
 use crate::clock::Clock;
 use crate::fs::Fs;
 

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use super::world::{Process, Waiting, epoch};
+use super::constants::epoch;
+use super::world::{Process, Waiting};
 use crate::clock::Clock;
 use crate::process::{Life, Process as ProcessId, Processes, Proof};
 
@@ -15,13 +16,13 @@ pub(super) struct SimClock(pub(super) Process);
 impl Clock for SimClock {
     fn now(&self) -> Duration {
         let world = self.0.world();
-        let client = &world.clients[world.processes[self.0.id].client];
+        let client = &world.clients[world.processes[world.running].client];
         client.uptime + world.now.saturating_sub(client.booted_at)
     }
 
     fn wall(&self) -> SystemTime {
         let world = self.0.world();
-        let error = world.clients[world.processes[self.0.id].client].wall_error;
+        let error = world.clients[world.processes[world.running].client].wall_error;
         let off = Duration::from_secs(error.unsigned_abs());
         let right = epoch() + world.now;
         if error < 0 { right - off } else { right + off }
@@ -53,7 +54,7 @@ impl SimProcesses {
     /// The process of that number in this boot of this machine, and whether it runs.
     fn local(&self, pid: u32) -> Option<(usize, bool)> {
         let world = self.0.world();
-        let found = world.neighbour(self.0.id, pid)?;
+        let found = world.neighbour(world.running, pid)?;
         Some((found, world.runs(found)))
     }
 }
@@ -61,11 +62,12 @@ impl SimProcesses {
 impl Processes for SimProcesses {
     fn pid(&self) -> u32 {
         // The memory of a crashed process is torn down like a forked child's: nothing is released.
-        if self.0.has_crashed() { 0 } else { self.id_of(self.0.id).pid }
+        if self.0.has_crashed() { 0 } else { self.this().pid }
     }
 
     fn this(&self) -> ProcessId {
-        self.id_of(self.0.id)
+        let running = self.0.world().running;
+        self.id_of(running)
     }
 
     fn find(&self, pid: u32) -> io::Result<ProcessId> {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::scenario::{FENCE, PATH};
+use super::constants::{FENCE, PATH};
 use super::server::{Handle, Request, Server};
 
 /// Whoever holds a lock that was detached, and that nobody has adopted yet.
@@ -117,6 +117,13 @@ impl Monitor {
         }
     }
 
+    /// A process asks for a lease that ends then, which may be before its own does.
+    pub(super) fn shortens(&mut self, process: usize, ends: Duration) {
+        for tenure in self.tenures.iter_mut().filter(|tenure| tenure.process == process) {
+            tenure.ends = tenure.ends.min(ends);
+        }
+    }
+
     /// The lock file has become this claim's.
     pub(super) fn acquires(&mut self, claim: &[u8]) {
         self.acquisitions.push(OsStr::from_bytes(claim).into());
@@ -213,15 +220,17 @@ impl Monitor {
         for path in [removed, made].into_iter().flatten() {
             let name = path.as_os_str().as_encoded_bytes();
             let rest = name.strip_prefix(PATH.as_bytes());
-            if path.starts_with(FENCE) && self.rules.fencing {
+            if name.starts_with(FENCE.as_bytes()) && self.rules.fencing {
                 continue;
             }
             if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|")) {
                 self.is_wrong(format!("process {process} touches {}", path.display()));
             }
         }
-        let replaces = matches!(request, Request::Rename(_, to) if to == lock);
-        if removed.is_none_or(|path| path != lock) && !replaces || self.rules.may_be_caught {
+        let replaces = matches!(request, Request::Rename(_, to) if to.as_os_str() == PATH);
+        if removed.is_none_or(|path| path.as_os_str() != PATH) && !replaces
+            || self.rules.may_be_caught
+        {
             return;
         }
         let file = server.find(lock);

@@ -3,12 +3,10 @@
 //! Each scenario here is one of those that are safe with all safeguards, see
 //! [`safety`](super::safety).
 
-use super::explore::{sample, search};
-use super::scenario::{Caching, Faults, Scenario};
-use super::scripts::{
-    ACCIDENTS, NOTHING, five, forfeited_seat, kept_claim_that_has_expired, long_tenures,
-    succession, sweeping, three, two, two_twice, two_with_tokens,
-};
+use super::explore::{explore, sample, search};
+use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
+use super::scenario::Scenario;
+use super::scenarios::*;
 use crate::safeguard::Safeguard::{self, *};
 
 /// Two hold the lock, or one is told that it still does, or a live one is taken away.
@@ -51,15 +49,11 @@ fn the_second_look() {
     assert_needed(&[SecondLook], &succession(), UNSAFE);
 }
 
-/// A seat with an expired claim in it is no seat: nobody ever acts in one.
+/// The touch shows what time it is on the server: it may have been set back since.
 #[test]
 fn the_touch_before_the_seat() {
-    let scenario = Scenario { faults: ACCIDENTS, ..five() };
-    assert_needed(
-        &[TouchBeforeSeat],
-        &scenario,
-        &["never come to an end", "the next comer has waited"],
-    );
+    let faults = Faults { server_steps: 1, ..ACCIDENTS };
+    assert_needed(&[TouchBeforeSeat], &Scenario { faults, ..five() }, UNSAFE);
 }
 
 #[test]
@@ -130,4 +124,75 @@ fn forced_attributes() {
 fn a_rename_executed_twice_lets_a_third_in() {
     let faults = Faults { restarts: 2, ..NOTHING };
     search(&Scenario { faults, ..three() }).assert_found(UNSAFE);
+}
+
+/// Nothing of this library is taken away here either: a reader that comes between the removal of the
+/// claim and that of the lock file is given a delegation, and dies with it.
+#[test]
+fn a_reader_in_the_last_moment() {
+    let faults = Faults { delegations: 1, ..NOTHING };
+    search(&Scenario { faults, delegates_late: true, ..three() }).assert_found(UNSAFE);
+}
+
+#[test]
+fn the_claim_that_goes_first() {
+    let faults = Faults { delegations: 2, crashes: 1, stalls: 1, ..NOTHING };
+    let scenario = Scenario { faults, caching: Caching::Names, ..three() };
+    assert_needed(&[ClaimFirst], &scenario, UNSAFE);
+}
+
+#[test]
+fn the_lease_of_a_seat() {
+    assert_needed(&[SeatLease], &slow_in_its_seat(), UNSAFE);
+}
+
+#[test]
+fn kept_claims_that_were_late() {
+    assert_needed(&[NeverLateAgain], &kept_claim_that_was_late(), UNSAFE);
+}
+
+#[test]
+fn the_lesser_lease() {
+    let faults = Faults { errors: 1, ..NOTHING };
+    let scenario = Scenario { faults, ..shortened_lease() };
+    Safeguard::without(&[LesserLease], || explore(&scenario, 1)).assert_found(UNSAFE);
+}
+
+/// A lock file without a content is nobody's, then, and stays for ever.
+#[test]
+fn the_claim_beside_the_lock_file() {
+    let faults = Faults { power_cuts: 1, ..NOTHING };
+    let scenario = Scenario { faults, ..power_cuts() };
+    assert_needed(&[DirectoryTells], &scenario, &["never come to an end"]);
+}
+
+#[test]
+fn a_holder_that_is_seen_alive() {
+    let scenario = alive_after_a_jump();
+    Safeguard::without(&[ObservedAlive], || explore(&scenario, 1)).assert_found(UNSAFE);
+}
+
+#[test]
+fn what_was_observed_before_a_jump() {
+    let scenario = watchers_of_a_jump();
+    Safeguard::without(&[ObservedAfterJump], || explore(&scenario, 1)).assert_found(UNSAFE);
+}
+
+#[test]
+fn what_was_observed_unchanged() {
+    let scenario = dated_ahead();
+    Safeguard::without(&[ObservedUnchanged], || explore(&scenario, 1))
+        .assert_found(&["waited for"]);
+}
+
+#[test]
+fn the_adopters_seat() {
+    Safeguard::without(&[AdoptionTakesSeat], || explore(&two_adopters(), 2)).assert_found(UNSAFE);
+}
+
+/// A client remembers a seat that its owner has left.
+#[test]
+fn the_seats_before() {
+    let scenario = seat_in_a_cache();
+    Safeguard::without(&[SeatsBefore], || explore(&scenario, 1)).assert_found(UNSAFE);
 }

@@ -8,14 +8,19 @@ use std::time::Duration;
 use generator::{Generator, Gn};
 
 use super::actor::Actor;
-use super::host::seed_random;
+use super::client::SimFs;
+use super::constants::{LIFETIME, PATH, POLL, SLOP, STEPS};
+use super::faults::Faults;
+use super::host::{SimClock, SimProcesses, random, seed_random};
 use super::monitor::{Monitor, Rules};
-use super::scenario::{Faults, Part, SLOP, Scenario};
+use super::scenario::{Part, Scenario};
 use super::schedule::{Choice, Schedule};
 use super::server::Server;
 use super::step::possible;
 use super::world::{Client, Process, ProcessState, Waiting, World};
 use crate::holder::StalePolicy;
+use crate::lock::Lock;
+use crate::options::Machine;
 
 /// Words of a stack: the protocol needs far less.
 const STACK: usize = 0x4000;
@@ -36,9 +41,6 @@ fn stack(code: impl FnOnce() + Send + 'static) -> Stack {
         None => Gn::new_opt(STACK, code),
     }
 }
-
-/// A run that goes on for so long never ends.
-pub(super) const STEPS: usize = 10_000;
 
 /// What is beside the lock and nobody's business, however much it may look like the lock's.
 pub(super) const STRANGERS: [&str; 4] =
@@ -99,18 +101,33 @@ impl<'a> Run<'a> {
             dead_wait: if scenario.local { Duration::ZERO } else { SLOP },
             never: scenario.policy == StalePolicy::Never,
             fencing: scenario.fencing,
-            may_be_caught: scenario.faults.repeats + scenario.faults.restarts > 0,
+            may_be_caught: scenario.faults.repeats
+                + scenario.faults.restarts
+                + scenario.faults.late_removals
+                > 0,
         };
-        let mut server = Server::new();
+        let mut server = Server::new(scenario.resolution);
         server.add_strangers(&STRANGERS);
+        let has_journal = scenario.local && scenario.faults.power_cuts > 0;
+        let journal = has_journal.then(|| (Duration::ZERO, server.clone()));
         let world = World {
             now: Duration::ZERO,
             server,
             clients,
             processes: Vec::new(),
+            running: 0,
+            inherited: None,
             strays: Vec::new(),
             monitor: Monitor::new(rules),
+            delay: scenario.delay,
+            delegations: Vec::new(),
+            revoked: Vec::new(),
+            may_delegate: scenario.faults.delegations > 0,
+            delegates_late: scenario.delegates_late,
             caching: scenario.caching,
+            stale_lists: scenario.stale_lists,
+            partial_lists: scenario.faults.listings > 0,
+            journal,
             handed_over: None,
             trace: trace.then(Vec::new),
         };
@@ -134,11 +151,18 @@ impl<'a> Run<'a> {
         let boot = world.clients[client].boot;
         let there = world.processes.iter().filter(|it| (it.client, it.boot) == (client, boot));
         let pid = 100 + u32::try_from(there.count()).unwrap_or_default();
-        let (waiting, stalled_until) = (Waiting::Time(Duration::ZERO), Duration::ZERO);
-        world.processes.push(ProcessState { name, client, boot, pid, waiting, stalled_until });
+        world.processes.push(ProcessState {
+            name,
+            client,
+            boot,
+            pid,
+            waiting: Waiting::Time(Duration::ZERO),
+            changed: Default::default(),
+            stalled_until: Duration::ZERO,
+        });
         world.monitor.joins(client, boot);
         drop(world);
-        let actor = Actor::new(Process { world: self.world.clone(), id }, self.scenario);
+        let actor = self.actor(Process { world: self.world.clone(), id }, client);
         self.stacks.push(stack(move || {
             if actor.process.has_crashed() {
                 return; // before it began
@@ -155,7 +179,35 @@ impl<'a> Run<'a> {
         }));
     }
 
+    /// A process with a handle of the lock, on that machine.
+    fn actor(&self, process: Process, client: usize) -> Actor {
+        let scenario = self.scenario;
+        let may_fail = scenario.faults.errors > 0;
+        let fs = SimFs { process: process.clone(), local: scenario.local, may_fail };
+        let clock = SimClock(process.clone());
+        let host = if scenario.one_name { "clone".into() } else { format!("host{client}") };
+        let lock = Lock::options(PATH)
+            .host_name(host)
+            .lifetime(LIFETIME)
+            .clock_slop(SLOP)
+            .stale(scenario.policy_on(client))
+            .keep_claim(scenario.keep_claim)
+            .fencing(scenario.fencing)
+            .polling(Duration::from_secs(1), POLL)
+            .build_on(Machine {
+                fs: Arc::new(fs.clone()),
+                clock: Arc::new(clock.clone()),
+                processes: Arc::new(SimProcesses(process.clone())),
+                random,
+                hears: false,
+            })
+            .expect("the options are right");
+        let may_be_caught = process.world().monitor.rules.may_be_caught;
+        Actor { process, lock, fs, clock, may_be_caught, may_fail }
+    }
+
     pub(super) fn resume(&mut self, id: usize) {
+        self.world().running = id;
         self.stacks[id].resume();
     }
 
@@ -172,7 +224,8 @@ impl<'a> Run<'a> {
         for id in 0..self.stacks.len() {
             let is_there = |world: &World| world.processes[id].client == client && world.runs(id);
             if is_there(&self.world()) {
-                self.crash(id, true);
+                let is_local = self.scenario.local;
+                self.crash(id, !is_local);
             }
         }
         let mut world = self.world();

@@ -1,12 +1,22 @@
 //! What is explored: nothing may be wrong in any of it.
 
+mod clocks;
+mod copies;
+mod delays;
+mod durability;
+mod leases;
+mod listings;
+mod owners;
+mod wide;
+
 use super::explore::{explore, sample};
-use super::scenario::{Caching, Faults, Scenario};
-use super::scripts::{
-    ACCIDENTS, NOTHING, clones, five, five_with_tokens, forfeited_seat, hand_over,
-    hand_over_to_a_process, kept_claim_that_has_expired, kept_claims, long_tenures, neighbour,
-    reboots, succession, succession_by_lease, sweeping, three, three_briefly, two,
-    two_on_one_machine, two_twice, two_with_tokens,
+use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
+use super::scenario::Scenario;
+use super::scenarios::{
+    clones, five, five_with_tokens, forfeited_seat, hand_over, hand_over_to_a_process,
+    kept_claim_that_has_expired, kept_claims, long_tenures, neighbour, reboots, succession,
+    succession_by_lease, sweeping, three, three_briefly, two, two_on_one_machine, two_twice,
+    two_with_tokens,
 };
 use crate::holder::StalePolicy;
 

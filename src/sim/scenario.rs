@@ -3,18 +3,8 @@
 use std::time::Duration;
 
 use super::actor::Actor;
+use super::faults::{Caching, Faults};
 use crate::holder::StalePolicy;
-
-/// The lock's file in every run.
-pub(super) const PATH: &str = "/sim/L";
-/// The directory of its fencing tokens' counter.
-pub(super) const FENCE: &str = "/sim/L.fence";
-pub(super) const LIFETIME: Duration = Duration::from_secs(15);
-pub(super) const SLOP: Duration = Duration::from_secs(10);
-/// For how long a process may stand still: longer than its lease is respected.
-pub(super) const STALL: Duration = Duration::from_secs(26);
-/// The longest pause between two looks at a lock.
-pub(super) const POLL: Duration = Duration::from_secs(4);
 
 /// What a process does.
 pub(super) type Script = fn(&Actor);
@@ -33,6 +23,10 @@ pub(super) struct Scenario {
     /// Whether all machines have the same host name, as clones have.
     pub(super) one_name: bool,
     pub(super) policy: StalePolicy,
+    /// Those of single machines, in place of that.
+    pub(super) policies: Vec<(usize, StalePolicy)>,
+    /// The longest lifetime that a script asks for.
+    pub(super) lifetime: Duration,
     /// Whether handles keep their claims from one tenure to the next.
     pub(super) keep_claim: bool,
     /// Whether tenures are numbered.
@@ -41,45 +35,30 @@ pub(super) struct Scenario {
     pub(super) local: bool,
     pub(super) faults: Faults,
     pub(super) caching: Caching,
+    /// Whether the directory may be listed as it was a while ago.
+    pub(super) stale_lists: bool,
+    /// Within which time a request is executed that waits for no delegation: D of `guide::safety`.
+    pub(super) delay: Duration,
+    /// The resolution of the server's time stamps.
+    pub(super) resolution: Duration,
+    /// Whether a dead client may have a delegation of what its process has changed a moment ago,
+    /// which recalls all that there are: see `a_reader_in_the_last_moment` in `mutants`.
+    pub(super) delegates_late: bool,
     /// How the run begins, before the schedule decides.
     pub(super) beginning: Vec<Act>,
 }
 
 impl Scenario {
+    /// When the processes of a machine take a lock over.
+    pub(super) fn policy_on(&self, client: usize) -> StalePolicy {
+        let own = self.policies.iter().find(|(machine, _)| *machine == client);
+        own.map_or(self.policy, |(_, policy)| *policy)
+    }
+
     /// How many processes there can be in it, whoever comes last included.
     pub(super) fn processes(&self) -> usize {
         self.parts.len() + self.after_boot.len() + 2
     }
-}
-
-/// Of what clients may use what they have cached, although it has changed since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Caching {
-    #[default]
-    Nothing,
-    Names,
-    /// Attributes and contents too: nothing is forced from the server.
-    Everything,
-}
-
-/// What may go wrong in one run, and how often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults {
-    /// A process is killed, where it stands. Its last request may be executed after its death.
-    pub(super) crashes: usize,
-    /// A process stands still for longer than its lease and the slop.
-    pub(super) stalls: usize,
-    /// A machine is rebooted: its processes are gone, and so is what it had cached.
-    pub(super) reboots: usize,
-    /// A request is executed and its reply is lost, as the server's reply cache is: it is executed
-    /// again, at once or later, and the second reply counts.
-    pub(super) repeats: usize,
-    /// The server is restarted: that happens to all requests whose replies are under way.
-    pub(super) restarts: usize,
-    /// EIO or ESTALE, whether the request was executed or not.
-    pub(super) errors: usize,
-    /// A machine's date is set, hours forward or back.
-    pub(super) clock_steps: usize,
 }
 
 /// One act of a beginning that is told.
@@ -94,6 +73,12 @@ pub(super) enum Act {
     Pauses(&'static str),
     /// This process goes on until it has ended.
     Ends(&'static str),
+    /// What this process has asked for fails: EIO, and it was not executed.
+    Fails(&'static str),
+    /// The server loses the contents that are not on its disk.
+    LosesContents,
+    /// The server's clock is set by so many seconds.
+    SetsServer(i64),
     /// So many seconds pass.
     Seconds(u64),
 }

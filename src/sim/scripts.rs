@@ -1,22 +1,15 @@
-//! What processes do, and who does it in which scenario.
+//! What processes do.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::actor::Actor;
-use super::flufl;
-use super::scenario::{Act, Caching, Faults, Part, Scenario};
-use crate::holder::{Owner, StalePolicy};
-
-/// Nothing goes wrong.
-pub(super) const NOTHING: Faults = Faults {
-    crashes: 0,
-    stalls: 0,
-    reboots: 0,
-    repeats: 0,
-    restarts: 0,
-    errors: 0,
-    clock_steps: 0,
-};
-/// What goes wrong on machines, whatever they share.
-pub(super) const ACCIDENTS: Faults = Faults { crashes: 2, stalls: 1, clock_steps: 1, ..NOTHING };
+use super::constants::{DIR, LIFETIME, LONG_LIFETIME};
+use crate::clock::Clock;
+use crate::fs::Fs;
+use crate::holder::Owner;
 
 /// Takes the lock, works under it, refreshes it, works, and gives it back.
 pub(super) fn tenure(actor: &Actor) {
@@ -41,7 +34,7 @@ pub(super) fn two_tenures(actor: &Actor) {
 }
 
 /// Looks before each piece of its work whether the lock is still held, and stops if not.
-fn careful_tenure(actor: &Actor) {
+pub(super) fn careful_tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     for _ in 0..3 {
         actor.sleep(3);
@@ -53,7 +46,7 @@ fn careful_tenure(actor: &Actor) {
 }
 
 /// Takes the lock and keeps it for longer than its lifetime and the slop together.
-fn long_tenure(actor: &Actor) {
+pub(super) fn long_tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     for _ in 0..6 {
         actor.sleep(9);
@@ -65,7 +58,7 @@ fn long_tenure(actor: &Actor) {
 }
 
 /// Takes the lock again and again: soon, and after its claim has expired.
-fn three_tenures(actor: &Actor) {
+pub(super) fn three_tenures(actor: &Actor) {
     tenure(actor);
     actor.sleep(1);
     brief_tenure(actor);
@@ -74,27 +67,27 @@ fn three_tenures(actor: &Actor) {
 }
 
 /// Takes the lock and dies.
-fn last_tenure(actor: &Actor) {
+pub(super) fn last_tenure(actor: &Actor) {
     if let Some(_guard) = actor.lock() {
         actor.die();
     }
 }
 
 /// Takes the lock and leaves it to its lease, or to whoever knows of it.
-fn leave_to_the_lease(actor: &Actor) {
+pub(super) fn leave_to_the_lease(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.sleep(1);
     actor.hand_over(guard, Owner::Lease);
 }
 
 /// Takes the lock and leaves it to the first process of its machine.
-fn leave_to_the_first(actor: &Actor) {
+pub(super) fn leave_to_the_first(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.hand_over(guard, Owner::Process(100));
 }
 
 /// Takes charge of a lock that is handed over.
-fn adopt(actor: &Actor) {
+pub(super) fn adopt(actor: &Actor) {
     let Some(guard) = actor.adopt() else { return };
     if actor.refresh(&guard) {
         actor.sleep(2);
@@ -103,202 +96,150 @@ fn adopt(actor: &Actor) {
 }
 
 /// Sweeps, over and over.
-fn janitor(actor: &Actor) {
+pub(super) fn janitor(actor: &Actor) {
     for _ in 0..4 {
         actor.sweep();
         actor.sleep(9);
     }
 }
 
-fn sweep_once(actor: &Actor) {
+pub(super) fn sweep_once(actor: &Actor) {
     actor.sweep();
 }
 
-/// The processes and their machines, on a network file system.
-pub(super) fn scenario(parts: &[Part]) -> Scenario {
-    Scenario {
-        parts: parts.to_vec(),
-        after_boot: Vec::new(),
-        // One has run for days and is an hour fast, one was just started and is an hour slow.
-        clients: vec![(500_000, 3600), (5, -3600), (70, 0)],
-        one_name: false,
-        policy: StalePolicy::ExpiredOrDead,
-        keep_claim: false,
-        fencing: false,
-        local: false,
-        faults: NOTHING,
-        caching: Caching::Nothing,
-        beginning: Vec::new(),
+/// Takes the lock for long, has its lease shortened, and works on until the lock is taken away or
+/// the work is done.
+pub(super) fn shortened_tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.refresh_for(&guard, LONG_LIFETIME);
+    actor.sleep(1);
+    actor.refresh_for(&guard, LIFETIME);
+    actor.sleep(60);
+    actor.unlock(guard);
+}
+
+/// Takes the lock, has its lease made longer and shorter by turns, and works meanwhile.
+pub(super) fn tenure_of_many_lengths(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    for seconds in [60, 5, 120, 15] {
+        if !actor.refresh_for(&guard, Duration::from_secs(seconds)) {
+            break;
+        }
+        actor.sleep(4);
+    }
+    actor.unlock(guard);
+}
+
+/// Has a lifetime of its own, longer than the others'.
+pub(super) fn long_lifetime(actor: &Actor) {
+    with_lifetime(actor, LONG_LIFETIME);
+}
+
+/// Has a lifetime of its own, shorter than the others'.
+pub(super) fn short_lifetime(actor: &Actor) {
+    with_lifetime(actor, Duration::from_secs(3));
+}
+
+fn with_lifetime(actor: &Actor, lifetime: Duration) {
+    let Some(guard) = actor.lock_for(lifetime) else { return };
+    actor.sleep(2);
+    if actor.refresh(&guard) {
+        actor.sleep(2);
+    }
+    actor.unlock(guard);
+}
+
+/// Is late, renews its lease, unlocks in time, takes the lock again and stands still under it.
+pub(super) fn late_and_again(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(1);
+    actor.refresh(&guard);
+    actor.unlock(guard);
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(500);
+    actor.unlock(guard);
+}
+
+/// Takes the lock a minute later at the latest, although a breaker has died or stands still.
+pub(super) fn impatient_tenure(actor: &Actor) {
+    let began = actor.clock.now();
+    let Some(guard) = actor.lock() else { return };
+    let waited = actor.clock.now().saturating_sub(began);
+    actor.unlock(guard);
+    if waited > Duration::from_secs(60) {
+        actor.process.is_wrong(format!("waited for {waited:?} in all"));
     }
 }
 
-pub(super) fn two() -> Scenario {
-    scenario(&[("alice", 0, tenure), ("bob", 1, tenure)])
+/// Lives for a while, and does nothing.
+pub(super) fn short_life(actor: &Actor) {
+    actor.sleep(3);
 }
 
-pub(super) fn two_twice() -> Scenario {
-    scenario(&[("alice", 0, two_tenures), ("bob", 1, two_tenures)])
+/// Takes charge of a lock that is handed over, though another may do so too, and keeps it.
+pub(super) fn adopt_too(actor: &Actor) {
+    let Some(guard) = actor.adopt_too() else { return };
+    for _ in 0..6 {
+        actor.sleep(5);
+        if !actor.refresh(&guard) {
+            break;
+        }
+    }
+    actor.unlock(guard);
 }
 
-pub(super) fn two_on_one_machine() -> Scenario {
-    Scenario { local: true, ..scenario(&[("alice", 0, tenure), ("bob", 0, tenure)]) }
-}
-
-/// Two who number their tenures.
-pub(super) fn two_with_tokens() -> Scenario {
-    Scenario { fencing: true, ..two_twice() }
-}
-
-/// Five who do, on three machines.
-pub(super) fn five_with_tokens() -> Scenario {
-    Scenario { fencing: true, ..five() }
-}
-
-pub(super) fn three_briefly() -> Scenario {
-    scenario(&[("alice", 0, brief_tenure), ("bob", 1, brief_tenure), ("carol", 1, brief_tenure)])
-}
-
-pub(super) fn three() -> Scenario {
-    scenario(&[("alice", 0, two_tenures), ("bob", 1, two_tenures), ("carol", 1, careful_tenure)])
-}
-
-pub(super) fn five() -> Scenario {
-    scenario(&[
-        ("alice", 0, two_tenures),
-        ("bob", 1, two_tenures),
-        ("carol", 1, careful_tenure),
-        ("dave", 2, two_tenures),
-        ("eve", 2, tenure),
-    ])
-}
-
-/// One who keeps the lock for long, and two who wait on other machines.
-pub(super) fn long_tenures() -> Scenario {
-    scenario(&[("alice", 0, long_tenure), ("bob", 1, two_tenures), ("carol", 2, two_tenures)])
-}
-
-/// A dead holder, and three on its machine who would succeed it at once.
-pub(super) fn succession() -> Scenario {
-    let parts: [Part; 4] =
-        [("alice", 0, last_tenure), ("bob", 0, tenure), ("carol", 0, tenure), ("dave", 0, tenure)];
-    Scenario { local: true, ..scenario(&parts) }
-}
-
-/// A dead holder, and four on other machines who would succeed it once its lease is over.
-pub(super) fn succession_by_lease() -> Scenario {
-    scenario(&[
-        ("alice", 0, last_tenure),
-        ("bob", 1, brief_tenure),
-        ("carol", 1, brief_tenure),
-        ("dave", 2, brief_tenure),
-        ("eve", 2, brief_tenure),
-    ])
-}
-
-/// A machine that is booted while its processes use the lock, and those who come up again on it.
-pub(super) fn reboots() -> Scenario {
-    Scenario {
-        after_boot: vec![("alice II", 0, tenure), ("bob II", 1, tenure)],
-        faults: Faults { reboots: 1, crashes: 1, stalls: 1, clock_steps: 1, ..NOTHING },
-        ..scenario(&[("alice", 0, two_tenures), ("amy", 0, tenure), ("bob", 1, two_tenures)])
+/// Removes all claims, as a careless administrator might.
+pub(super) fn remove_claims(actor: &Actor) {
+    let Ok(names) = actor.fs.list(Path::new(DIR)) else { return };
+    let is_claim = |name: &&OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("L|host") && name.matches('|').count() == 3
+    };
+    for name in names.iter().filter(is_claim) {
+        let _ = actor.fs.unlink(&Path::new(DIR).join(name));
     }
 }
 
-/// Two machines that are clones but for their boot, in which processes have the same numbers.
-pub(super) fn clones() -> Scenario {
-    Scenario { one_name: true, faults: ACCIDENTS, ..three() }
-}
-
-/// Locks that change hands: to whoever adopts them, or to their lease.
-pub(super) fn hand_over() -> Scenario {
-    scenario(&[
-        ("alice", 0, leave_to_the_lease),
-        ("bob", 1, adopt),
-        ("carol", 1, tenure),
-        ("dave", 2, brief_tenure),
-    ])
-}
-
-/// A process that locks for another of its machine, which may die.
-pub(super) fn hand_over_to_a_process() -> Scenario {
-    scenario(&[
-        ("bob", 0, adopt),
-        ("alice", 0, leave_to_the_first),
-        ("carol", 0, tenure),
-        ("dave", 1, brief_tenure),
-    ])
-}
-
-/// Processes that die, and one that sweeps behind them.
-pub(super) fn sweeping() -> Scenario {
-    scenario(&[
-        ("alice", 0, long_tenure),
-        ("bob", 1, two_tenures),
-        ("carol", 2, two_tenures),
-        ("janitor", 2, janitor),
-    ])
-}
-
-/// Machines whose date is right, with flufl.lock on one of them.
-pub(super) fn neighbour() -> Scenario {
-    Scenario {
-        clients: vec![(500_000, 0), (5, 0), (70, 0)],
-        ..scenario(&[
-            ("alice", 0, two_tenures),
-            ("bob", 1, tenure),
-            ("flufl", 2, flufl::two_tenures),
-        ])
+/// Takes the lock and forks; works, and gives it back once the child is gone.
+pub(super) fn fork(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    let guard = Arc::new(guard);
+    actor.process.world().inherited = Some(guard.clone());
+    for _ in 0..4 {
+        actor.sleep(4);
+        if !actor.refresh(&guard) {
+            break;
+        }
+    }
+    let unused = actor.process.world().inherited.take();
+    drop(unused);
+    while Arc::strong_count(&guard) > 1 && !actor.process.has_crashed() {
+        actor.sleep(1); // the memory is one here, and two processes must not both drop it
+    }
+    if let Ok(guard) = Arc::try_unwrap(guard) {
+        actor.unlock(guard);
     }
 }
 
-/// A dead holder in whose succession bob has won the seat and stood still in it until his claim had
-/// expired, so that carol has passed it over and is about to act in the next. Bob has just come to, and dave is about
-/// to take a seat.
-pub(super) fn forfeited_seat() -> Scenario {
-    Scenario {
-        beginning: vec![
-            Act::Ends("alice"),
-            Act::Seconds(26),
-            Act::After("carol", "lists", ""), // what nobody has left yet
-            Act::After("dave", "lists", ""),
-            Act::After("bob", "links", "|break|"),
-            Act::Seconds(26),
-            Act::Before("carol", "renames", "L to"),
-            Act::Pauses("bob"),
-            Act::Before("dave", "links", "|break|"),
-        ],
-        ..scenario(&[
-            ("alice", 0, last_tenure),
-            ("bob", 1, brief_tenure),
-            ("carol", 1, brief_tenure),
-            ("dave", 2, brief_tenure),
-            ("eve", 2, brief_tenure),
-        ])
+/// What a process forks: it has a copy of the guard, and does with it what it may.
+pub(super) fn child(actor: &Actor) {
+    for _ in 0..10 {
+        actor.sleep(1);
+        let inherited = actor.process.world().inherited.take();
+        if let Some(guard) = inherited {
+            let told = [guard.verify(), guard.refresh()];
+            if told.iter().any(Result::is_ok) {
+                actor.process.is_wrong(format!("a forked child is told a falsehood: {told:?}"));
+            }
+            actor.sleep(2);
+            return;
+        }
     }
 }
 
-/// Handles that keep their claims: the same inode and the same name come back.
-pub(super) fn kept_claims() -> Scenario {
-    Scenario {
-        keep_claim: true,
-        ..scenario(&[
-            ("alice", 0, three_tenures),
-            ("bob", 1, three_tenures),
-            ("carol", 1, two_tenures),
-            ("janitor", 2, janitor),
-        ])
-    }
-}
-
-/// A handle whose kept claim has expired, and one who has found it so and is about to remove it.
-pub(super) fn kept_claim_that_has_expired() -> Scenario {
-    Scenario {
-        keep_claim: true,
-        beginning: vec![
-            Act::After("alice", "removes", "|aside|"),
-            Act::Seconds(26),
-            Act::Before("eve", "removes", "|host0|"),
-        ],
-        ..scenario(&[("alice", 0, two_tenures), ("bob", 1, tenure), ("eve", 2, sweep_once)])
-    }
+/// Takes the lock for long, and works under it without a refresh.
+pub(super) fn long_work(actor: &Actor) {
+    let Some(guard) = actor.lock_for(LONG_LIFETIME) else { return };
+    actor.sleep(120);
+    actor.unlock(guard);
 }

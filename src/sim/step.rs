@@ -1,12 +1,11 @@
-//! What may happen next in a run, and what it does to the world.
+//! What may happen next in a run.
 
 use std::time::Duration;
 
-use super::run::Run;
-use super::scenario::{Faults, SLOP, STALL};
+use super::faults::{Faults, SERVER_STEP};
 use super::schedule::Choice;
 use super::server::Request;
-use super::world::{Issued, Waiting, World};
+use super::world::{ProcessState, Waiting, World};
 
 /// What the scheduler may do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +24,34 @@ pub(super) enum Step {
     Restart,
     Fail(usize, i32, bool),
     SetDate(usize, i64),
+    SetServer(i64),
+    JumpServer,
+    /// A dead client has a delegation of what this process is about to change.
+    HoldBack(usize),
+    /// The server revokes one, since it has waited for long enough, or before.
+    Revoke(usize),
+    RevokeEarly(usize),
+    LateCopy(usize),
+    LateRemoval(usize),
+    PowerCut(Loss),
+    /// A listing has none of the names that came or went meanwhile, or all.
+    ListLeast(usize),
+    ListMost(usize),
+}
+
+/// What is lost when the server's power is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// Contents are all zero afterwards, rather than empty.
+    pub(super) to_nuls: bool,
+    /// All that has changed since the journal was committed.
+    pub(super) names: bool,
 }
 
 /// How far a machine's date is set forward or back.
 const HOURS: i64 = 3 * 3600;
+/// How far the server's clock is set back.
+const MINUTES_BACK: i64 = -120;
 
 impl Step {
     /// Who is moved on by it.
@@ -36,7 +59,7 @@ impl Step {
         match self {
             Step::Execute(id) | Step::Resume(id) => Choice::Process(id),
             Step::ExecuteStray(number) => Choice::Process(world.strays[number].0),
-            Step::PassTime(_) => Choice::Time,
+            Step::PassTime(_) | Step::Revoke(_) => Choice::Time,
             _ => Choice::Fault,
         }
     }
@@ -54,8 +77,10 @@ pub(super) fn possible(world: &World, faults: &Faults, last: usize, steps: &mut 
         let state = &world.processes[id];
         let until = match &state.waiting {
             Waiting::Execution(issued) => {
-                steps.push(Step::Execute(id));
-                deadline = deadline.min(issued.at + SLOP);
+                if !world.is_held_back(&issued.request) {
+                    steps.push(Step::Execute(id));
+                    deadline = deadline.min(issued.at + world.delay);
+                }
                 continue;
             }
             Waiting::Answer(..) => state.stalled_until,
@@ -69,48 +94,50 @@ pub(super) fn possible(world: &World, faults: &Faults, last: usize, steps: &mut 
         }
     }
     for (number, (_, issued)) in world.strays.iter().enumerate() {
-        steps.push(Step::ExecuteStray(number));
-        deadline = deadline.min(issued.at + SLOP);
+        if !world.is_held_back(&issued.request) {
+            steps.push(Step::ExecuteStray(number));
+            deadline = deadline.min(issued.at + world.delay);
+        }
+    }
+    for (number, held) in world.delegations.iter().enumerate() {
+        if held.until <= world.now {
+            steps.push(Step::Revoke(number));
+            deadline = world.now;
+        } else {
+            sleepers = Some(sleepers.map_or(held.until, |least| least.min(held.until)));
+        }
     }
     if let Some(until) = sleepers.filter(|until| *until < deadline) {
         steps.push(Step::PassTime(until));
     }
-    if !steps.is_empty() && *faults != Faults::default() {
+    let is_disturbed = *faults != Faults::default() || !world.delegations.is_empty();
+    if !steps.is_empty() && is_disturbed {
         add_faults(world, faults, steps);
     }
 }
 
 fn add_faults(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
     for (id, state) in world.processes.iter().enumerate() {
-        let asks = matches!(state.waiting, Waiting::Execution(_));
-        if !world.runs(id) {
-            continue;
+        if world.runs(id) {
+            add_faults_of(id, world, faults, steps);
         }
-        if faults.crashes > 0 {
-            steps.push(Step::Crash(id));
-            if asks && !world.monitor.rules.local {
-                steps.push(Step::CrashAsking(id));
-            }
-        }
-        if faults.stalls > 0 && state.stalled_until <= world.now {
-            steps.push(Step::Stall(id));
-        }
-        if faults.repeats > 0 && asks {
-            steps.push(Step::Repeat(id));
-        }
-        if faults.errors > 0 && asks {
-            let fail = |errno, executed| Step::Fail(id, errno, executed);
-            steps.extend([
-                fail(libc::EIO, false),
-                fail(libc::EIO, true),
-                fail(libc::ESTALE, false),
-            ]);
+        match &state.waiting {
+            Waiting::Execution(issued) => add_faults_to(id, &issued.request, world, faults, steps),
+            Waiting::Answer(issued, _) => match &issued.request {
+                Request::SetMtime(..) | Request::Link(..) | Request::Create(..)
+                    if faults.late_copies > 0 =>
+                {
+                    steps.push(Step::LateCopy(id));
+                }
+                Request::Rename(..) | Request::Remove(..) if faults.late_removals > 0 => {
+                    steps.push(Step::LateRemoval(id));
+                }
+                _ => {}
+            },
+            _ => {}
         }
     }
-    let answered = |waiting: &Waiting| matches!(waiting, Waiting::Answer(..));
-    if faults.restarts > 0 && world.processes.iter().any(|state| answered(&state.waiting)) {
-        steps.push(Step::Restart);
-    }
+    add_faults_of_server(world, faults, steps);
     for client in 0..world.clients.len() {
         let is_there = |id: usize| world.processes[id].client == client && world.runs(id);
         if faults.reboots > 0 && (0..world.processes.len()).any(is_there) {
@@ -122,98 +149,61 @@ fn add_faults(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
     }
 }
 
-impl Run<'_> {
-    pub(super) fn take(&mut self, step: Step) {
-        match step {
-            Step::Execute(id) => {
-                self.last = id;
-                self.execute(id);
-            }
-            Step::Resume(id) => {
-                self.last = id;
-                self.resume(id);
-            }
-            Step::ExecuteStray(number) => {
-                let mut world = self.world();
-                let (id, Issued { request, .. }) = world.strays.remove(number);
-                world.note(id, || "what it has asked for goes on:".into());
-                let _ = world.execute(id, &request);
-            }
-            Step::PassTime(until) => self.world().now = until,
-            Step::Crash(id) | Step::CrashAsking(id) => {
-                self.faults.crashes -= 1;
-                self.crash(id, step == Step::CrashAsking(id));
-            }
-            Step::Stall(id) => {
-                self.faults.stalls -= 1;
-                let mut world = self.world();
-                world.note(id, || "FAULT: stands still".into());
-                world.processes[id].stalled_until = world.now + STALL;
-            }
-            Step::Reboot(client) => {
-                self.faults.reboots -= 1;
-                self.reboot(client);
-            }
-            Step::Repeat(id) => {
-                self.faults.repeats -= 1;
-                let mut world = self.world();
-                if let Some(request) = asked_by(&world, id) {
-                    world.note(id, || "FAULT: the reply is lost, it will ask again:".into());
-                    let _ = world.execute(id, &request);
-                }
-            }
-            Step::Restart => {
-                self.faults.restarts -= 1;
-                let mut world = self.world();
-                world.note(self.last, || "FAULT: the server is restarted, all ask again".into());
-                for state in &mut world.processes {
-                    if let Waiting::Answer(issued, _) = &state.waiting {
-                        state.waiting = Waiting::Execution(issued.clone());
-                    }
-                }
-            }
-            Step::Fail(id, errno, executed) => {
-                self.faults.errors -= 1;
-                let mut world = self.world();
-                if let Some(request) = asked_by(&world, id) {
-                    let errno_name = nix::errno::Errno::from_raw(errno);
-                    world.note(id, || format!("FAULT: {errno_name}, executed: {executed}"));
-                    if executed {
-                        let _ = world.execute(id, &request);
-                    }
-                    answer(&mut world, id, Err(errno));
-                }
-            }
-            Step::SetDate(client, seconds) => {
-                self.faults.clock_steps -= 1;
-                let mut world = self.world();
-                world.note(self.last, || format!("FAULT: host{client} sets its date: {seconds} s"));
-                world.clients[client].wall_error += seconds;
-            }
+/// What may happen to a process.
+fn add_faults_of(id: usize, world: &World, faults: &Faults, steps: &mut Vec<Step>) {
+    let state = &world.processes[id];
+    if faults.crashes > 0 {
+        steps.push(Step::Crash(id));
+        if matches!(state.waiting, Waiting::Execution(_)) && !world.monitor.rules.local {
+            steps.push(Step::CrashAsking(id));
         }
     }
-
-    /// Lets the server do what this process has asked for.
-    fn execute(&mut self, id: usize) {
-        let mut world = self.world();
-        if let Some(request) = asked_by(&world, id) {
-            world.now += Duration::from_millis(1);
-            let done = world.execute(id, &request);
-            answer(&mut world, id, done);
-        }
+    if faults.stalls > 0 && state.stalled_until <= world.now {
+        steps.push(Step::Stall(id));
     }
 }
 
-fn asked_by(world: &World, id: usize) -> Option<Request> {
-    match &world.processes[id].waiting {
-        Waiting::Execution(issued) => Some(issued.request.clone()),
-        _ => None,
+/// What may happen to a request that was not executed yet.
+fn add_faults_to(
+    id: usize,
+    request: &Request,
+    world: &World,
+    faults: &Faults,
+    steps: &mut Vec<Step>,
+) {
+    if faults.repeats > 0 && !world.is_held_back(request) {
+        steps.push(Step::Repeat(id));
+    }
+    if faults.errors > 0 && !world.is_held_back(request) {
+        let fail = |errno, executed| Step::Fail(id, errno, executed);
+        steps.extend([fail(libc::EIO, false), fail(libc::EIO, true), fail(libc::ESTALE, false)]);
+    }
+    if faults.delegations > 0 && world.can_be_delegated(id, request).is_some() {
+        steps.push(Step::HoldBack(id));
+    }
+    if faults.listings > 0 && matches!(request, Request::List(_)) {
+        steps.extend([Step::ListLeast(id), Step::ListMost(id)]);
     }
 }
 
-fn answer(world: &mut World, id: usize, answer: Result<super::server::Answer, i32>) {
-    let waiting = &mut world.processes[id].waiting;
-    if let Waiting::Execution(issued) = waiting {
-        *waiting = Waiting::Answer(issued.clone(), answer);
+fn add_faults_of_server(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
+    let is_answered = |state: &ProcessState| matches!(state.waiting, Waiting::Answer(..));
+    if faults.restarts > 0 && world.processes.iter().any(is_answered) {
+        steps.push(Step::Restart);
+    }
+    if faults.server_steps > 0 {
+        steps.extend([Step::SetServer(MINUTES_BACK), Step::SetServer(SERVER_STEP)]);
+    }
+    if faults.server_jumps > 0 {
+        steps.push(Step::JumpServer);
+    }
+    steps.extend((0..world.delegations.len()).map(Step::RevokeEarly));
+    if faults.power_cuts > 0 {
+        for to_nuls in [false, true] {
+            steps.push(Step::PowerCut(Loss { to_nuls, names: false }));
+            if world.journal.is_some() {
+                steps.push(Step::PowerCut(Loss { to_nuls, names: true }));
+            }
+        }
     }
 }

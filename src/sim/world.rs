@@ -4,25 +4,33 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::client::Cache;
+use super::cache::Cache;
+use super::constants::{DIR, FENCE, JOURNAL, PATH};
+use super::faults::Caching;
 use super::monitor::{LockFile, Monitor};
-use super::scenario::{Caching, FENCE, PATH};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
 use crate::fs::Attr;
+use crate::guard::LockGuard;
 
-/// The server's date when a run begins.
-pub(super) fn epoch() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-}
-
-/// A request, and when it was issued. A request is executed within the slop: that is the assumption.
+/// A request, and when it was issued. It is executed within the scenario's delay of that, unless a
+/// delegation is in its way.
 #[derive(Clone, Debug)]
 pub(super) struct Issued {
     pub(super) request: Request,
     pub(super) at: Duration,
+    /// What the directory had in it then, for one that lists it.
+    pub(super) listed: Vec<OsString>,
+}
+
+/// A read delegation of an inode whose client is dead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delegation {
+    pub(super) handle: Handle,
+    /// When the server revokes it at the latest.
+    pub(super) until: Duration,
 }
 
 /// What a process is waiting for.
@@ -47,6 +55,9 @@ pub(super) struct ProcessState {
     pub(super) boot: u64,
     pub(super) pid: u32,
     pub(super) waiting: Waiting,
+    /// What the last two of its requests have changed that changed anything: whoever read that
+    /// meanwhile would have had to come within a moment to be given a delegation.
+    pub(super) changed: [[Option<Handle>; 2]; 2],
     /// Until then it does not go on, whatever it waits for: stopped, swapped out, suspended.
     pub(super) stalled_until: Duration,
 }
@@ -70,17 +81,38 @@ pub(super) struct Client {
     pub(super) boot: u64,
 }
 
+#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) now: Duration,
     pub(super) server: Server,
     pub(super) clients: Vec<Client>,
     pub(super) processes: Vec<ProcessState>,
+    /// The process that runs. What it has inherited from its parent says another: a fork copies all
+    /// memory.
+    pub(super) running: usize,
+    /// A guard whose process has forked: its child has it too.
+    pub(super) inherited: Option<Arc<LockGuard>>,
     /// Requests under way that nobody waits for, and who has issued them: of those who have died
     /// since, and second copies.
     pub(super) strays: Vec<(usize, Issued)>,
     pub(super) monitor: Monitor,
+    /// Within which time a request is executed.
+    pub(super) delay: Duration,
+    /// Delegations in the way of requests, and the inodes of those that were revoked, for which the
+    /// server gives no more.
+    pub(super) delegations: Vec<Delegation>,
+    pub(super) revoked: Vec<Handle>,
+    /// Whether there can be any, and of what was changed a moment ago.
+    pub(super) may_delegate: bool,
+    pub(super) delegates_late: bool,
     pub(super) caching: Caching,
+    /// Whether the directory may be listed as it was a while ago.
+    pub(super) stale_lists: bool,
+    /// Whether what a listing misses is the schedule's choice.
+    pub(super) partial_lists: bool,
+    /// What a journal has of a local file system, and since when.
+    pub(super) journal: Option<(Duration, Server)>,
     /// A lock that was detached, as one process tells another: whose it is now, and its claim.
     pub(super) handed_over: Option<(usize, PathBuf)>,
     /// The readable record of the run, kept only when it is to be shown.
@@ -105,6 +137,13 @@ impl World {
     /// Executes a request of a process, and tells its client what the reply says of the directory.
     pub(super) fn execute(&mut self, process: usize, request: &Request) -> Result<Answer, i32> {
         self.monitor.sees(process, request, &self.server, self.now);
+        if self.may_delegate {
+            let changed = self.server.changed_by(request);
+            if changed[0].is_some() {
+                let last = &mut self.processes[process].changed;
+                *last = [changed, last[0]];
+            }
+        }
         let before = self.server.changes;
         let answer = self.server.execute(request, self.now);
         let after = self.server.changes;
@@ -114,13 +153,16 @@ impl World {
             cache.changed(before, after);
         }
         // Its own changes of a directory, and attributes that it asks for, show a client that a list
-        // is out of date. Only the lists of counters are believed: who sweeps looks at each file.
+        // is out of date. Lists of the lock's own directory are believed in some scenarios only.
         match (request, &answer) {
-            (Request::List(dir), Ok(Answer::Names(names))) if dir == Path::new(FENCE) => {
+            (Request::List(dir), Ok(Answer::Names(names))) if self.stale_lists => {
+                cache.learn_list(dir, names.clone(), self.now);
+            }
+            (Request::List(dir), Ok(Answer::Names(names))) if dir.as_os_str() == FENCE => {
                 cache.learn_list(dir, names.clone(), self.now);
             }
             (Request::Lookup(path) | Request::Rename(_, path) | Request::Remove(path), Ok(_))
-                if path.starts_with(FENCE) =>
+                if is_in_fence(path) =>
             {
                 cache.forget_list(Path::new(FENCE));
             }
@@ -130,6 +172,9 @@ impl World {
                 cache.forget_list(Path::new(FENCE));
             }
             _ => {}
+        }
+        if self.stale_lists && after != before {
+            cache.forget_list(Path::new(DIR));
         }
         // What the kernel learns of names it learns whoever lives to see it, and in this order.
         match (request, &answer) {
@@ -145,7 +190,7 @@ impl World {
             }
             _ => {}
         }
-        if matches!(request, Request::Link(_, to) | Request::Rename(_, to) if to == Path::new(PATH))
+        if matches!(request, Request::Link(_, to) | Request::Rename(_, to) if to.as_os_str() == PATH)
         {
             if let (Ok(_), Some(claim)) = (&answer, self.server.content(Path::new(PATH))) {
                 self.monitor.acquires(claim);
@@ -153,6 +198,51 @@ impl World {
         }
         self.note(process, || trace::executed(request, &answer));
         answer
+    }
+
+    /// Whether a delegation is in the way of a request.
+    pub(super) fn is_held_back(&self, request: &Request) -> bool {
+        let is_delegated =
+            |handle: &Handle| self.delegations.iter().any(|held| held.handle == *handle);
+        !self.delegations.is_empty()
+            && self.server.changed_by(request).iter().flatten().any(is_delegated)
+    }
+
+    /// What this process asks for would change this inode, of which a dead client may have a
+    /// delegation.
+    pub(super) fn can_be_delegated(&self, process: usize, request: &Request) -> Option<Handle> {
+        let last = &self.processes[process].changed;
+        let is_free = |handle: &Handle| {
+            let was_changed = last.iter().flatten().any(|changed| changed.as_ref() == Some(handle));
+            (self.delegates_late || !was_changed) && !self.revoked.contains(handle)
+        };
+        let changed = self.server.changed_by(request);
+        changed.into_iter().flatten().find(is_free).filter(|_| !self.is_held_back(request))
+    }
+
+    /// The server gives a delegation up: what has waited for that goes on.
+    pub(super) fn revoke(&mut self, number: usize) {
+        let Delegation { handle, .. } = self.delegations.remove(number);
+        self.revoked.push(handle);
+        let World { server, processes, strays, now, .. } = self;
+        let pending = processes.iter_mut().filter_map(|state| match &mut state.waiting {
+            Waiting::Execution(issued) => Some(issued),
+            _ => None,
+        });
+        for issued in pending.chain(strays.iter_mut().map(|(_, issued)| issued)) {
+            if server.changed_by(&issued.request).contains(&Some(handle)) {
+                issued.at = *now;
+            }
+        }
+    }
+
+    /// The journal is committed, if it is time for that.
+    pub(super) fn commit(&mut self) {
+        if let Some((since, kept)) = &mut self.journal {
+            if self.now >= *since + JOURNAL {
+                (*since, *kept) = (self.now, self.server.clone());
+            }
+        }
     }
 
     /// The lock file, and whether it says of this process what proves it dead one day.
@@ -190,18 +280,26 @@ impl World {
     }
 }
 
+fn is_in_fence(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(FENCE.as_bytes())
+}
+
 impl Process {
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn has_crashed(&self) -> bool {
-        matches!(self.world().processes[self.id].waiting, Waiting::Crashed)
+        let world = self.world();
+        matches!(world.processes[world.running].waiting, Waiting::Crashed)
     }
 
     /// Lets the scheduler go on until what this waits for has come.
     pub(super) fn wait(&self, waiting: Waiting) {
-        self.world().processes[self.id].waiting = waiting;
+        let mut world = self.world();
+        let running = world.running;
+        world.processes[running].waiting = waiting;
+        drop(world);
         // The scoped way would need the stack's handle in here, which is borrowed.
         #[allow(deprecated)]
         generator::yield_with(());
@@ -216,10 +314,18 @@ impl Process {
         if self.has_crashed() {
             return Err(libc::EIO);
         }
-        let at = self.world().now;
-        self.wait(Waiting::Execution(Issued { request, at }));
+        let world = self.world();
+        let listed = match &request {
+            Request::List(dir) if world.partial_lists => world.server.list(dir),
+            _ => Vec::new(),
+        };
+        let at = world.now;
+        drop(world);
+        self.wait(Waiting::Execution(Issued { request, at, listed }));
         let now = Waiting::Time(Duration::ZERO);
-        match std::mem::replace(&mut self.world().processes[self.id].waiting, now) {
+        let mut world = self.world();
+        let running = world.running;
+        match std::mem::replace(&mut world.processes[running].waiting, now) {
             Waiting::Answer(_, answer) => answer,
             other => unreachable!("went on while waiting for {other:?}"),
         }
@@ -229,7 +335,7 @@ impl Process {
     #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
     pub(super) fn cached(&self, path: &Path) -> Option<Option<Handle>> {
         let world = self.world();
-        let client = world.processes[self.id].client;
+        let client = world.processes[world.running].client;
         let cached = world.clients[client].cache.get(path, world.now)?;
         let usable = world.caching != Caching::Nothing || cached == world.server.find(path);
         usable.then_some(cached)
@@ -238,10 +344,10 @@ impl Process {
     /// What this process's client has cached of a directory, if it may use that.
     pub(super) fn cached_list(&self, dir: &Path) -> Option<Vec<OsString>> {
         let world = self.world();
-        if world.caching == Caching::Nothing {
+        if world.caching == Caching::Nothing && !world.stale_lists {
             return None;
         }
-        let client = world.processes[self.id].client;
+        let client = world.processes[world.running].client;
         world.clients[client].cache.list(dir, world.now).map(<[_]>::to_vec)
     }
 
@@ -251,19 +357,19 @@ impl Process {
         if world.caching != Caching::Everything {
             return None;
         }
-        let client = world.processes[self.id].client;
+        let client = world.processes[world.running].client;
         world.clients[client].cache.inode(handle, world.now)
     }
 
     pub(super) fn learn_inode(&self, handle: Handle, read: (Attr, Vec<u8>)) {
         let mut world = self.world();
-        let (client, now) = (world.processes[self.id].client, world.now);
+        let (client, now) = (world.processes[world.running].client, world.now);
         world.clients[client].cache.learn_inode(handle, read, now);
     }
 
     pub(super) fn forget(&self, path: &Path) {
         let mut world = self.world();
-        let client = world.processes[self.id].client;
+        let client = world.processes[world.running].client;
         world.clients[client].cache.forget(path);
     }
 

@@ -1,0 +1,43 @@
+//! Contents that never reach the disk, and errors of write and close.
+
+use super::NAMES;
+use crate::sim::explore::{explore, sample};
+use crate::sim::faults::{Faults, NOTHING};
+use crate::sim::scenario::Scenario;
+use crate::sim::scenarios::*;
+
+const POWER_CUT: Faults = Faults { power_cuts: 1, ..NOTHING };
+
+#[test]
+fn a_machine_that_loses_power_in_every_order() {
+    explore(&Scenario { faults: POWER_CUT, ..power_cuts() }, 1).assert_safe();
+}
+
+#[test]
+fn a_machine_that_loses_power() {
+    let faults = Faults { power_cuts: 2, crashes: 1, stalls: 1, ..NOTHING };
+    sample(&Scenario { faults, ..power_cuts() }).assert_safe();
+    sample(&Scenario { faults, keep_claim: true, ..power_cuts() }).assert_safe();
+}
+
+#[test]
+fn an_async_server_that_loses_power() {
+    let faults = Faults { power_cuts: 1, crashes: 1, stalls: 1, ..NOTHING };
+    sample(&Scenario { faults, caching: NAMES, ..five() }).assert_safe();
+    sample(&Scenario { faults, caching: NAMES, ..long_tenures() }).assert_safe();
+    sample(&Scenario { faults, caching: NAMES, ..kept_claims() }).assert_safe();
+    sample(&Scenario { faults, caching: NAMES, ..hand_over() }).assert_safe();
+}
+
+#[test]
+fn dead_holders_whose_names_are_lost() {
+    explore(&Scenario { faults: POWER_CUT, ..succession_by_lease() }, 1).assert_safe();
+    let faults = Faults { power_cuts: 1, crashes: 1, ..NOTHING };
+    sample(&Scenario { faults, caching: NAMES, ..succession_by_lease() }).assert_safe();
+}
+
+/// Nothing says any more whose the lock file was.
+#[test]
+fn lock_files_with_no_content_and_no_claim() {
+    sample(&nameless()).assert_safe();
+}
