@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{SEATS_TO_RELEASE, Tenure};
-use crate::claim::{Claim, Kept};
+use crate::claim::Claim;
 use crate::context::{is_gone, is_stale};
 use crate::error::{Error, Operation};
 use crate::observe::{has_lock_file, look_again_for_own};
@@ -82,9 +82,11 @@ impl Tenure {
             return Ok(Cleared::No);
         }
         if self.shelf.is_some() {
-            // The claim stays: a touch of it has to wait for the same. On a local file system the
-            // removal of the lock file waits for no more than a touch would.
-            let _ = if self.context.is_local() { Ok(Kept::Yes) } else { claim.touch() };
+            // The claim stays, but a touch of it has to wait for the same. Where no server gives
+            // delegations, nothing does.
+            if !self.context.is_this_machines_alone() {
+                let _ = claim.touch(); // what comes of it shows when it is linked again
+            }
             return Ok(Cleared::No);
         }
         claim.close();
