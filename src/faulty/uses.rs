@@ -200,8 +200,10 @@ pub(super) fn handed_over(scene: &Scene, check: &mut Check) {
         }
         Err(error) => {
             check.failed("adopt", &error, true);
-            // It is nobody's still, and its claim is its own.
+            // It is there to be adopted still, by that claim or, if all was done and it could not be
+            // seen, by the adopter's.
             scene.fs.disarm();
+            let claim = lock.holder().ok().flatten().map_or(claim, |it| it.claim_path().to_owned());
             let adopted = lock.adopt(&claim).and_then(LockGuard::unlock);
             check.expect(adopted.is_ok(), || format!("adopt: not again: {adopted:?}"));
         }

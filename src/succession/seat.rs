@@ -97,7 +97,7 @@ impl<'a> Seat<'a> {
     fn take(claim: &'a mut Claim, nonce: &'a Nonce, lease: Lease) -> Result<Seating<'a>, Error> {
         let context = claim.context.clone();
         let mut number = claim.first_seat(nonce);
-        let mut attempts = 4;
+        let (mut attempts, mut was_linked) = (4, false);
         if !Safeguard::Seat.stands() {
             return Ok(Seating::Seated(Seat { claim, nonce, number, lease }));
         }
@@ -105,13 +105,14 @@ impl<'a> Seat<'a> {
             let path = context.names.seat(nonce, number);
             let before = context.now();
             let linked = context.until_fresh(|| context.fs.link(&claim.path, &path));
+            was_linked |= linked.is_ok();
             // Whatever the reply was, or whether it was lost: the truth is the inode.
             let taken = match context.find(&path) {
                 Ok(taken) => taken,
                 Err(error) => {
                     // It may be ours all the same.
                     let seat = Seat { claim, nonce, number, lease };
-                    seat.give_up(&linked);
+                    seat.give_up(was_linked);
                     return Err(error);
                 }
             };
@@ -125,7 +126,7 @@ impl<'a> Seat<'a> {
                         return Ok(Seating::Occupied);
                     }
                     claim.seats_passed = Some((nonce.clone(), number));
-                    number += 1;
+                    (number, was_linked) = (number + 1, false);
                 }
                 (Err(error), None) if is_gone(&error) => return Ok(Seating::Swept),
                 (Err(error), None) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -134,9 +135,9 @@ impl<'a> Seat<'a> {
                 }
                 // It was left in this very moment: try for it again, but not for ever.
                 (_, None) if attempts > 0 => attempts -= 1,
-                (linked, None) => {
+                (_, None) => {
                     let gone = io::Error::from_raw_os_error(libc::ENOENT);
-                    Seat { claim, nonce, number, lease }.give_up(&linked);
+                    Seat { claim, nonce, number, lease }.give_up(was_linked);
                     return Err(Error::io(Operation::Stat, &path)(gone));
                 }
             }
@@ -164,9 +165,9 @@ impl<'a> Seat<'a> {
         Ok(Seating::Seated(self))
     }
 
-    /// What was linked to can't be looked at: it may be ours, or another's.
-    fn give_up(self, linked: &io::Result<()>) {
-        if linked.is_ok() {
+    /// It can't be looked at: it is ours if the link was made, and may be ours or another's if not.
+    fn give_up(self, was_linked: bool) {
+        if was_linked {
             self.leave();
         } else {
             self.forfeit();
