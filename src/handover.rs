@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::acquire::settle;
 use crate::claim::Claim;
-use crate::context::Context;
+use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::{Holder, Owner};
@@ -38,12 +38,10 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
             .find(pid)
             .map_err(|_| Error::NoSuchOwner { path: context.lock().into(), pid })?,
     };
-    // First, so that the new claim's lease ends no earlier than ours.
-    tenure.refresh()?;
     let mut new = Claim::make_for(&process, context, tenure.lifetime())?;
-    let aside = context.names.aside(&new.name.nonce, context.random_number());
-    let linked = context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside));
-    let replaced = linked.and_then(|()| tenure.let_go(|| replace(&new, &aside)));
+    let aside = put_aside(&new)?;
+    // Last before the rename: it waits for all that may hold back changes of the inode that is replaced.
+    let replaced = tenure.refresh().and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
     let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
     replaced.and(tidied)?;
@@ -78,12 +76,7 @@ pub(crate) fn adopt(
 ) -> Result<Tenure, Error> {
     let name = parse(context, claim)?;
     let mut new = Claim::make(context, lifetime)?;
-    let aside = context.names.aside(&new.name.nonce, context.random_number());
-    let linked = context.fs.link(&new.path, &aside).map_err(Error::io(Operation::Link, &aside));
-    let replaced = linked.and_then(|()| succeed(&mut new, &name, &aside));
-    // Already gone, if all went well.
-    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
-    if let Err(error) = replaced.and(tidied) {
+    if let Err(error) = succeed(&mut new, &name) {
         // It may be ours all the same, and nobody else would ever know.
         if !matches!(is_lock_file(&new), Ok(true)) {
             return Err(error);
@@ -96,20 +89,40 @@ pub(crate) fn adopt(
 }
 
 /// Waits until nobody else is about to end or to adopt it: one way or another that is soon decided.
-fn succeed(new: &mut Claim, name: &ClaimName, aside: &Path) -> Result<(), Error> {
+fn succeed(new: &mut Claim, name: &ClaimName) -> Result<(), Error> {
     let context = new.context.clone();
-    let (mut backoff, mut turns) = (context.backoff(), 0);
-    loop {
+    let mut backoff = context.backoff();
+    for _ in 0..TURNS {
         let (left, _) = held_with(&context, name)?;
-        match succession::replace(new, &left, |new| replace(new, aside))? {
-            Ending::Ended => return Ok(()),
-            Ending::Forbidden(error) => {
+        let aside = put_aside(new)?;
+        let replaced = succession::replace(new, &left, |new| replace(new, &aside));
+        // Already gone, if all went well.
+        let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
+        match replaced {
+            Ok(Ending::Ended) => return tidied.map(|_| ()),
+            // A sweeper has removed it, while this process stood still.
+            Err(Error::Io { operation: Operation::Rename, error, .. }) if is_gone(&error) => {}
+            Ok(Ending::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock())(error));
             }
-            Ending::Gone | Ending::NotNow | Ending::Swept if turns < TURNS => turns += 1,
-            Ending::Gone | Ending::NotNow | Ending::Swept => return Err(lost(&context)?),
+            Ok(Ending::Gone | Ending::NotNow | Ending::Swept) => {}
+            Err(error) => return Err(error),
         }
         context.pause(&mut backoff, Duration::MAX);
+    }
+    Err(lost(&context)?)
+}
+
+/// Gives the claim a second name, which is to become the lock file's.
+fn put_aside(new: &Claim) -> Result<PathBuf, Error> {
+    let context = &new.context;
+    let aside = context.names.aside(&new.name.nonce, context.random_number());
+    match context.fs.link(&new.path, &aside) {
+        Ok(()) => Ok(aside),
+        Err(error) => {
+            let _ = context.remove(&aside); // it may have been made all the same
+            Err(Error::io(Operation::Link, &aside)(error))
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use std::io;
 pub(crate) use self::aside::{Aside, Caught, catch, take_away};
 pub(crate) use self::seat::{SEAT_LEASE, Seat, Sitting, is_forsaken, sit_down};
 use crate::claim::Claim;
-use crate::context::{Context, is_forbidden};
+use crate::context::{Context, is_forbidden, is_gone};
 use crate::error::{Error, Operation};
 use crate::observe::{Again, Evidence, Incarnation, look_again};
 use crate::report;
@@ -136,20 +136,36 @@ impl From<Sitting<'_>> for Ending {
     }
 }
 
-/// The second look, and a third after the claim of the incarnation is gone: whatever holds its removal
-/// back, for however long, does not hold back what follows.
+/// The second look, and a third after the server has done something else with the inode: whatever holds
+/// that back, for however long, does not hold back what follows.
 fn clear_the_way(
     over: &Incarnation,
     mut look_again: impl FnMut(&Claim) -> Result<Again, Error>,
 ) -> impl FnOnce(&Claim) -> Result<Again, Error> {
     move |claim| {
         let seen = look_again(claim)?;
-        // Where the content says nothing the claim is all that says who held the lock.
-        let stays = over.evidence == Evidence::Directory || !Safeguard::ClaimFirst.stands();
-        if seen != Again::StillOver || stays || !remove_claim(&claim.context, over)? {
+        if seen != Again::StillOver || !Safeguard::ClaimFirst.stands() {
             return Ok(seen);
         }
+        // Where the content says nothing the claim is all that says who held the lock.
+        let goes = over.evidence != Evidence::Directory;
+        if !(goes && remove_claim(&claim.context, over)?) {
+            touch_lock_file(&claim.context)?;
+        }
         look_again(claim)
+    }
+}
+
+/// Waits, where there is no claim to be removed, for all that holds back changes of the lock file's inode:
+/// to set its atime hurts nobody, whatever the inode is by then. If that is not permitted, nothing is
+/// known.
+pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
+    let lock = context.lock();
+    match context.until_fresh(|| context.fs.touch_atime(lock)) {
+        Err(error) if !is_gone(&error) && !is_forbidden(&error) => {
+            Err(Error::io(Operation::Touch, lock)(error))
+        }
+        _ => Ok(()),
     }
 }
 

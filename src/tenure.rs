@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::lease::{nanoseconds, since_epoch};
 use crate::names::ClaimName;
 use crate::observe::{
-    self, Evidence, Incarnation, has_lock_file, linked, look_again_for_own, names_claim,
+    self, Evidence, Incarnation, claim_in, has_lock_file, linked, look_again_for_own, names_claim,
 };
 use crate::queue::Turn;
 use crate::report;
@@ -235,8 +235,10 @@ impl Tenure {
             return Ok(false);
         }
         claim.restore(self.context.lock())?;
-        // The lock file may have become another's in between: its inode must not keep our name.
-        let is_ours = claim.is_there()?;
+        // The lock file may have become another's in between: its inode must not keep our name. Its
+        // number may be the same, but what it says is not.
+        let says = claim_in(&self.context, &claim.path);
+        let is_ours = claim.is_there()? && says.is_none_or(|name| name == claim.name);
         if !is_ours {
             claim.remove()?;
         }
@@ -250,7 +252,6 @@ impl Tenure {
             return self.refresh_in_time(claim).map(|_| ());
         }
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
-        let mut restored = false;
         while self.context.now() <= until {
             match sit_down(claim, &self.incarnation, look_again_for_own)? {
                 Sitting::Seated(seat) => {
@@ -259,16 +260,17 @@ impl Tenure {
                         return Ok(());
                     }
                 }
+                Sitting::Gone => return Err(self.lost()),
+                // A breaker removes the claim before it looks for the last time.
                 Sitting::Swept => {
-                    if restored || !self.restore(claim)? {
+                    if !self.restore(claim)? {
                         return Err(self.lost());
                     }
-                    restored = true;
                 }
-                Sitting::Gone => return Err(self.lost()),
                 // Somebody may be ending it right now: it is over in a moment, one way or another.
-                Sitting::NotNow => self.context.pause(&mut backoff, Duration::MAX),
+                Sitting::NotNow => {}
             }
+            self.context.pause(&mut backoff, Duration::MAX);
         }
         Err(self.expired())
     }

@@ -16,6 +16,7 @@ pub(super) enum Op {
     Stat,
     Read,
     Touch,
+    TouchAtime,
     Link,
     Rename,
     Unlink,
@@ -25,11 +26,12 @@ pub(super) enum Op {
 }
 
 impl Op {
-    pub(super) const ALL: [Op; 10] = [
+    pub(super) const ALL: [Op; 11] = [
         Op::Create,
         Op::Stat,
         Op::Read,
         Op::Touch,
+        Op::TouchAtime,
         Op::Link,
         Op::Rename,
         Op::Unlink,
@@ -49,7 +51,7 @@ impl Op {
             Op::Create | Op::MakeDir => Operation::Create,
             Op::Stat => Operation::Stat,
             Op::Read => Operation::Read,
-            Op::Touch => Operation::Touch,
+            Op::Touch | Op::TouchAtime => Operation::Touch,
             Op::Link => Operation::Link,
             Op::Rename => Operation::Rename,
             Op::Unlink | Op::RemoveDir => Operation::Remove,
@@ -224,6 +226,10 @@ impl Fs for FaultyFs {
 
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
         self.call(Op::Touch, &[path], || self.inner.touch(path, mtime))
+    }
+
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        self.call(Op::TouchAtime, &[path], || self.inner.touch_atime(path))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -99,6 +99,12 @@ impl Fs for ServerFs {
         Ok(())
     }
 
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        self.inner.touch_atime(path)?;
+        self.change_at(path);
+        Ok(())
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.link(from, to)?;
         self.change_at(to);

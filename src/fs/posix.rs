@@ -94,6 +94,12 @@ impl Fs for PosixFs {
         Ok(())
     }
 
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        let no_follow = UtimensatFlags::NoFollowSymlink;
+        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_OMIT, no_follow)?;
+        Ok(())
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::hard_link(from, to)
     }

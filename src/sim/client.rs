@@ -117,6 +117,11 @@ impl Fs for SimFs {
         self.known(path, self.ask(Request::SetMtime(handle, mtime))).map(|_| ())
     }
 
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        let handle = self.handle(path)?;
+        self.known(path, self.ask(Request::SetAtime(handle))).map(|_| ())
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let handle = self.handle(from)?;
         if let Some(Some(_)) = self.process.cached(to) {

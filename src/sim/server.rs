@@ -71,6 +71,7 @@ pub(super) enum Request {
     Create(PathBuf),
     Write(Handle, Vec<u8>),
     SetMtime(Handle, SystemTime),
+    SetAtime(Handle),
     /// Says whether all that was written could be kept.
     Close(Handle),
     Link(Handle, PathBuf),
@@ -198,9 +199,10 @@ impl Server {
     /// The inodes that a request would change.
     pub(super) fn changed_by(&self, request: &Request) -> [Option<Handle>; 2] {
         match request {
-            Request::Write(handle, _) | Request::SetMtime(handle, _) | Request::Link(handle, _) => {
-                [Some(*handle), None]
-            }
+            Request::Write(handle, _)
+            | Request::SetMtime(handle, _)
+            | Request::SetAtime(handle)
+            | Request::Link(handle, _) => [Some(*handle), None],
             Request::Rename(from, to) => [self.find(from), self.find(to)],
             Request::Remove(path) => [self.find(path), None],
             _ => [None; 2],
@@ -284,6 +286,10 @@ impl Server {
                 let mtime = self.rounded(*mtime);
                 let inode = self.inode(*handle)?;
                 (inode.mtime, inode.ctime) = (mtime, time);
+                Ok(Answer::Done)
+            }
+            Request::SetAtime(handle) => {
+                self.inode(*handle)?.ctime = time;
                 Ok(Answer::Done)
             }
             Request::Close(handle) => self.inode(*handle).map(|_| Answer::Done),

@@ -14,6 +14,7 @@ pub(super) fn asked(request: &Request) -> String {
         Request::Create(path) => format!("creates {}", name(path)),
         Request::Write(handle, _) => format!("writes {handle}"),
         Request::SetMtime(handle, _) => format!("touches {handle}"),
+        Request::SetAtime(handle) => format!("sets the atime of {handle}"),
         Request::Close(handle) => format!("closes {handle}"),
         Request::Link(handle, to) => format!("links {handle} to {}", name(to)),
         Request::Rename(from, to) => format!("renames {} to {}", name(from), name(to)),

@@ -13,12 +13,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{SEATS_TO_RELEASE, Tenure};
-use crate::claim::Claim;
+use crate::claim::{Claim, Kept};
 use crate::context::{is_gone, is_stale};
 use crate::error::{Error, Operation};
-use crate::observe::{has_lock_file, look_again_for_own};
+use crate::observe::{Evidence, Incarnation, Sight, has_lock_file, look, look_again_for_own};
 use crate::safeguard::Safeguard;
-use crate::succession::{Aside, Caught, Ending, end, take_away};
+use crate::succession::{Aside, Caught, Ending, end, take_away, touch_lock_file};
 
 /// How a tenure came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,8 @@ impl Tenure {
         if self.shelf.is_some() {
             // The claim stays, but a touch of it has to wait for the same. Where no server gives
             // delegations, nothing does.
-            if !self.context.is_this_machines_alone() {
-                let _ = claim.touch(); // what comes of it shows when it is linked again
+            if !self.context.is_this_machines_alone() && !matches!(claim.touch(), Ok(Kept::Yes)) {
+                touch_lock_file(&self.context)?;
             }
             return Ok(Cleared::No);
         }
@@ -93,8 +93,11 @@ impl Tenure {
         let path = claim.path.clone();
         self.releasing.store(true, Ordering::Release); // from here on nobody restores it
         drop(place);
-        // What can't be removed is tried again at the end.
-        Ok(if self.context.remove(&path).is_ok() { Cleared::Yes } else { Cleared::No })
+        match self.context.remove(&path) {
+            Ok(true) => Ok(Cleared::Yes),
+            Ok(false) => touch_lock_file(&self.context).map(|()| Cleared::Yes), // somebody has swept it
+            Err(_) => Ok(Cleared::No), // tried again at the end
+        }
     }
 
     /// Takes the lock file away.
@@ -139,10 +142,11 @@ impl Tenure {
     /// Ends the tenure as a breaker does, unless somebody else has.
     fn end_late(&self, own: &Claim) -> Result<End, Error> {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_RELEASE));
+        let over = self.as_others_see_it(own)?;
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
         let mut swept = false;
         while self.context.now() <= until {
-            match end(&mut breaker, &self.incarnation, |_| look_again_for_own(own))? {
+            match end(&mut breaker, &over, |_| look_again_for_own(own))? {
                 Ending::Ended => return Ok(End::Late),
                 Ending::Gone => return Err(self.lost()),
                 Ending::NotNow if breaker.forfeited.is_none() => {}
@@ -158,6 +162,15 @@ impl Tenure {
             self.context.pause(&mut backoff, Duration::MAX);
         }
         Err(self.expired())
+    }
+
+    /// Without its claim, and if the content is lost too, others know the tenure by its inode alone: it
+    /// is by the seats of that that they would end it.
+    fn as_others_see_it(&self, own: &Claim) -> Result<Incarnation, Error> {
+        Ok(match look(&self.context)? {
+            Sight::Held(held, _) if held.evidence == Evidence::Nothing && held.id == own.id => held,
+            _ => self.incarnation.clone(),
+        })
     }
 
     /// Wakes the next in line, if there is one.
