@@ -75,33 +75,27 @@ pub(crate) fn adopt(
     lifetime: Duration,
 ) -> Result<Tenure, Error> {
     let name = parse(context, claim)?;
-    let mut new = Claim::make(context, lifetime)?;
-    if let Err(error) = succeed(&mut new, &name) {
-        // It may be ours all the same, and nobody else would ever know.
-        if !matches!(is_lock_file(&new), Ok(true)) {
-            return Err(error);
-        }
-    }
+    let new = succeed(context, &name, lifetime)?;
     let mut tenure = Tenure::begin(new);
     settle(&mut tenure)?;
     report::adopted(context, claim, tenure.token);
     Ok(tenure)
 }
 
-/// Waits until nobody else is about to end or to adopt it: one way or another that is soon decided.
-fn succeed(new: &mut Claim, name: &ClaimName) -> Result<(), Error> {
-    let context = new.context.clone();
+/// Puts a new claim in the place of that one. Waits until nobody else is about to end or to adopt it: one
+/// way or another that is soon decided.
+fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
     let mut backoff = context.backoff();
     for _ in 0..TURNS {
-        let (left, _) = held_with(&context, name)?;
-        let aside = put_aside(new)?;
-        let replaced = succession::replace(new, &left, |new| replace(new, &aside));
-        // Already gone, if all went well.
-        let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
-        match replaced {
-            Ok(Ending::Ended) => return tidied.map(|_| ()),
+        let (left, _) = held_with(context, name)?;
+        let mut new = Claim::make(context, lifetime)?;
+        match put_in_place(&mut new, &left) {
+            Ok(Ending::Ended) => return Ok(new),
+            // It may be ours all the same, and nobody else would ever know.
+            Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
             // A sweeper has removed it, while this process stood still.
-            Err(Error::Io { operation: Operation::Rename, error, .. }) if is_gone(&error) => {}
+            Err(Error::Io { operation: Operation::Rename | Operation::Link, error, .. })
+                if is_gone(&error) => {}
             Ok(Ending::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock())(error));
             }
@@ -110,7 +104,16 @@ fn succeed(new: &mut Claim, name: &ClaimName) -> Result<(), Error> {
         }
         context.pause(&mut backoff, Duration::MAX);
     }
-    Err(lost(&context)?)
+    Err(lost(context)?)
+}
+
+fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<Ending, Error> {
+    let context = new.context.clone();
+    let aside = put_aside(new)?;
+    let replaced = succession::replace(new, left, |new| replace(new, &aside));
+    // Already gone, if all went well.
+    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
+    replaced.and_then(|ending| tidied.map(|_| ending))
 }
 
 /// Gives the claim a second name, which is to become the lock file's.

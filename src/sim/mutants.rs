@@ -5,7 +5,7 @@
 
 use super::explore::{explore, sample, search};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
-use super::scenario::Scenario;
+use super::scenario::{Act, Scenario};
 use super::scenarios::*;
 use crate::safeguard::Safeguard::{self, *};
 
@@ -193,6 +193,11 @@ fn the_adopters_seat() {
 /// A client remembers a seat that its owner has left.
 #[test]
 fn the_seats_before() {
-    let scenario = seat_in_a_cache();
+    let mut scenario = seat_in_a_cache();
+    scenario.beginning.extend([
+        Act::Before("bob", "renames", "L to"),
+        Act::After("alice", "removes", "|break|"), // renewed once more
+        Act::Pauses("alice"),
+    ]);
     Safeguard::without(&[SeatsBefore], || explore(&scenario, 1)).assert_found(UNSAFE);
 }

@@ -398,9 +398,6 @@ pub(super) fn seat_in_a_cache() -> Scenario {
             Act::After("alice", "removes", "|break|"),
             Act::Pauses("alice"),
             Act::Pauses("bob"),
-            Act::Before("bob", "renames", "L to"),
-            Act::After("alice", "removes", "|break|"), // renewed once more
-            Act::Pauses("alice"),
         ],
         ..scenario(&[("alice", 0, long_tenure), ("bob", 1, tenure)])
     }

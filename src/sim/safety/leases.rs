@@ -62,4 +62,5 @@ fn a_kept_claim_that_was_late() {
 #[test]
 fn a_seat_that_is_only_in_a_cache() {
     explore(&seat_in_a_cache(), 1).assert_safe();
+    sample(&seat_in_a_cache()).assert_safe();
 }
