@@ -12,15 +12,14 @@ use std::{
 use crate::{
     heirs::{each_had_it, watching_names},
     jobs::ready,
-    lab::{DEFAULT_LEASE, Lab, Options, Work},
+    lab::{DEFAULT_LEASE, Fate, Lab, Options, Work},
     scene::{all_are_asked_for, await_claims, job, lab_for, say},
     shared::wait_until,
     terms::Terms,
 };
 
 /// What becomes of the machines of those who wait.
-const FATES: [(&str, fn(&Lab, &str)); 3] =
-    [("c2", Lab::crash), ("c3", Lab::mute), ("c4", Lab::freeze)];
+const FATES: [(&str, Fate); 3] = [("c2", Lab::crash), ("c3", Lab::mute), ("c4", Lab::freeze)];
 
 /// Has NFSv3 where the others have NFSv4.
 const BESIDE: &str = "c5";
@@ -118,7 +117,7 @@ fn a_holder_outlives_waiters(name: &str, versions: &str, v3_beside: bool) {
         let released = Instant::now();
         release(lab, all.iter().flat_map(|held| &held.locks));
         let holders = holders.into_iter().map(|holder| holder.join().expect("a holder"));
-        let reports: Vec<_> = holders.map(|holder| holder.finished()).collect();
+        let reports: Vec<_> = holders.map(Work::finished).collect();
         for (client, _) in FATES {
             for lock in wanted(client, v3_beside) {
                 lab.worker("c1", &format!("take {}", terms(&lock))).finished();
@@ -126,9 +125,13 @@ fn a_holder_outlives_waiters(name: &str, versions: &str, v3_beside: bool) {
         }
         let took = released.elapsed();
         // Those who wait without end: their jobs end with their machines.
-        FATES.iter().for_each(|(client, _)| lab.crash(client));
+        for (client, _) in FATES {
+            lab.crash(client);
+        }
         say(&format!("{name}: all locks were released and taken by others within {took:.1?}"));
-        all.iter().zip(reports).for_each(|(held, reports)| lost_none(held, &reports));
+        for (held, reports) in all.iter().zip(reports) {
+            lost_none(held, &reports);
+        }
         assert!(took < BOUNDED);
     });
 }
@@ -163,7 +166,9 @@ fn start<'scope>(
 }
 
 fn release<'a>(lab: &Lab, locks: impl Iterator<Item = &'a String>) {
-    locks.for_each(|lock| lab.shared.cue(&terms(lock).cue("release")));
+    for lock in locks {
+        lab.shared.cue(&terms(lock).cue("release"));
+    }
 }
 
 /// The holder was told of no loss, and released what it held.

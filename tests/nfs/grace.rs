@@ -28,7 +28,9 @@ fn a_release_in_the_grace_period_takes_nobodys_lock_v42() {
 fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String>) {
     thread::scope(|scope| {
         let holder = scope.spawn(|| lab.worker("c1", &job("keep", all)));
-        all.iter().for_each(|terms| lab.shared.await_cue(&terms.held_by("c1")));
+        for terms in all {
+            lab.shared.await_cue(&terms.held_by("c1"));
+        }
         let heir = scope.spawn(|| lab.worker("c3", &job("succeed", all)));
         await_claims(lab, "c3", all);
         lab.exec("c2", &["touch", "/nfs/known"]); // the server will remember it
@@ -36,7 +38,9 @@ fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String
         lab.restart("server");
         watching_names(lab, || {
             let begun = Instant::now();
-            all.iter().for_each(|terms| lab.shared.cue(&terms.cue("release")));
+            for terms in all {
+                lab.shared.cue(&terms.cue("release"));
+            }
             while !holder.is_finished() {
                 claims_are_fresh(lab);
             }

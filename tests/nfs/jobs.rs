@@ -242,11 +242,15 @@ fn release_detached(all: &[Terms]) {
 }
 
 fn say_held(all: &[Terms]) {
-    all.iter().for_each(|terms| shared().cue(&terms.held_by(&vm())));
+    for terms in all {
+        shared().cue(&terms.held_by(&vm()));
+    }
 }
 
 fn await_release(all: &[Terms]) {
-    all.iter().for_each(|terms| shared().await_cue(&terms.cue("release")));
+    for terms in all {
+        shared().await_cue(&terms.cue("release"));
+    }
 }
 
 /// At once, since each may take its time.

@@ -37,6 +37,9 @@ pub(crate) const GUEST_DIED: i32 = 125;
 const SHORT_LEASE: u32 = 10;
 pub(crate) const DEFAULT_LEASE: u32 = 90;
 
+/// What becomes of a client: [`Lab::crash`], [`Lab::mute`], [`Lab::freeze`].
+pub(crate) type Fate = fn(&Lab, &str);
+
 pub(crate) struct Options<'a> {
     pub(crate) clients: usize,
     /// The server's NFSv4 lease, and its grace after a restart, in seconds.

@@ -3,7 +3,7 @@
 use std::{thread, time::Instant};
 
 use crate::{
-    lab::{Lab, Options},
+    lab::{Fate, Lab, Options},
     scene::{lab_for, say},
     shared::wait_until,
     succession::TOLERANCE,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Who is in the seat, the request that is never answered, and what becomes of the machine then.
-const SEATED: [(&str, &str, fn(&Lab, &str)); 4] = [
+const SEATED: [(&str, &str, Fate); 4] = [
     ("c2", "RENAME", Lab::crash),
     ("c3", "RENAME", Lab::mute),
     ("c4", "RENAME", Lab::freeze),
