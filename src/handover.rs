@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::acquire::settle;
 use crate::claim::Claim;
-use crate::context::{Context, is_gone};
+use crate::context::{Context, is_gone, is_stale};
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::{Holder, Owner};
@@ -95,7 +95,7 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
             Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
             // A sweeper has removed it, while this process stood still.
             Err(Error::Io { operation: Operation::Rename | Operation::Link, error, .. })
-                if is_gone(&error) => {}
+                if is_gone(&error) || is_stale(&error) => {}
             Ok(Ending::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock())(error));
             }

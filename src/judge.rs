@@ -15,7 +15,9 @@ use crate::fs::Attr;
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::lease::Observed;
 use crate::names::ClaimName;
-use crate::observe::{Again, Evidence, Incarnation, Sight, has_expired, held, look_at, unreadable};
+use crate::observe::{
+    Again, Evidence, Incarnation, Sight, held, is_dated_over, look_at, unreadable,
+};
 use crate::process::Life;
 use crate::safeguard::Safeguard;
 
@@ -142,9 +144,7 @@ impl Judge {
         let length = length.unwrap_or(claim.lifetime);
         let at_least = length.saturating_add(length / CLOCK_ERROR).saturating_add(slop);
         let ran_out = unchanged >= at_least && Safeguard::ObservedUnchanged.stands();
-        let is_comparable = context.server.is_comparable(holder.refreshed_at)
-            || !Safeguard::ObservedAfterJump.stands();
-        let is_dated_over = has_expired(context, holder.expires_at) && is_comparable;
+        let is_dated_over = is_dated_over(context, holder.refreshed_at, holder.expires_at);
         match holder.life {
             Life::Alive if Safeguard::ObservedAlive.stands() => ran_out,
             // Nobody knows who made it, nor when: it must rest.

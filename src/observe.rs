@@ -262,6 +262,14 @@ pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
     context.names.parse_content(&content)
 }
 
+/// Whether what was changed then, and is good for so long, has been over for the clock slop: by dates, if
+/// those can be compared.
+pub(crate) fn is_dated_over(context: &Context, changed_at: SystemTime, ends: SystemTime) -> bool {
+    let is_comparable =
+        context.server.is_comparable(changed_at) || !Safeguard::ObservedAfterJump.stands();
+    is_comparable && has_expired(context, ends)
+}
+
 /// Whether a lease that ends then has been over for the clock slop, in the server's time.
 pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
     let over = expires_at.checked_add(context.clock_slop);
@@ -272,5 +280,5 @@ pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
 /// the process of its claim is provably dead and nothing that it asked for is under way.
 pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {
     let dead = |claim| context.is_local() && life(context, claim) == Life::Dead;
-    has_expired(context, attr.mtime) || claim.is_some_and(dead)
+    is_dated_over(context, attr.ctime, attr.mtime) || claim.is_some_and(dead)
 }

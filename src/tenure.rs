@@ -231,18 +231,21 @@ impl Tenure {
     /// Gives a claim that somebody has removed (say, whoever cleans up temporary files) its name
     /// back, if the lock file is still ours; says whether it is.
     fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
-        if !names_claim(claim)? {
-            return Ok(false);
-        }
-        claim.restore(self.context.lock())?;
-        // The lock file may have become another's in between: its inode must not keep our name. Its
-        // number may be the same, but what it says is not.
-        let says = claim_in(&self.context, &claim.path);
-        let is_ours = claim.is_there()? && says.is_none_or(|name| name == claim.name);
-        if !is_ours {
+        // A client may believe that the name is there already, until it has looked.
+        for _ in 0..2 {
+            if !names_claim(claim)? {
+                return Ok(false);
+            }
+            claim.restore(self.context.lock())?;
+            // The lock file may have become another's in between: its inode must not keep our name. Its
+            // number may be the same, but what it says is not.
+            let says = claim_in(&self.context, &claim.path);
+            if claim.is_there()? && says.is_none_or(|name| name == claim.name) {
+                return Ok(true);
+            }
             claim.remove()?;
         }
-        Ok(is_ours)
+        Ok(false)
     }
 
     /// Renews a lease that is over, if nobody has ended it.

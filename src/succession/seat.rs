@@ -10,7 +10,7 @@ use crate::error::{Error, Operation};
 use crate::fs::Attr;
 use crate::lease::{Lease, Observed};
 use crate::names::{ClaimName, Nonce};
-use crate::observe::{Again, Incarnation, claim_in, has_expired, life};
+use crate::observe::{Again, Incarnation, claim_in, is_dated_over, life};
 use crate::process::Life;
 use crate::report;
 use crate::safeguard::Safeguard;
@@ -228,7 +228,7 @@ impl<'a> Seat<'a> {
 /// seat was last changed when it was linked to it, or later.
 pub(crate) fn is_forsaken(context: &Context, seat: &Path, attr: &Attr) -> bool {
     let ends = attr.ctime.checked_add(SEAT_LEASE);
-    if ends.is_some_and(|ends| has_expired(context, ends)) {
+    if ends.is_some_and(|ends| is_dated_over(context, attr.ctime, ends)) {
         return true;
     }
     // Only where a death counts at once need anybody know whose it was.
