@@ -85,7 +85,7 @@ pub(crate) fn adopt(
 /// Puts a new claim in the place of that one. Waits until nobody else is about to end or to adopt it: one
 /// way or another that is soon decided.
 fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
-    let mut backoff = context.backoff();
+    let (mut backoff, mut trouble) = (context.backoff(), None);
     for _ in 0..TURNS {
         let (left, _) = held_with(context, name)?;
         let mut new = Claim::make(context, lifetime)?;
@@ -94,8 +94,7 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
             // It may be ours all the same, and nobody else would ever know.
             Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
             // A sweeper has removed it, while this process stood still.
-            Err(Error::Io { operation: Operation::Rename | Operation::Link, error, .. })
-                if is_gone(&error) || is_stale(&error) => {}
+            Err(error) if is_of_what_was_swept(&error) => trouble = Some(error),
             Ok(Ending::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock())(error));
             }
@@ -104,7 +103,16 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
         }
         context.pause(&mut backoff, Duration::MAX);
     }
-    Err(lost(context)?)
+    Err(trouble.map_or_else(|| lost(context), Ok)?)
+}
+
+fn is_of_what_was_swept(error: &Error) -> bool {
+    match error {
+        Error::Io { operation: Operation::Rename | Operation::Link, error, .. } => {
+            is_gone(error) || is_stale(error)
+        }
+        _ => false,
+    }
 }
 
 fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<Ending, Error> {

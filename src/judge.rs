@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::claim::Claim;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Operation};
 use crate::fs::Attr;
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::lease::Observed;
@@ -92,7 +92,10 @@ impl Judge {
                 }
             }
             Sight::Free | Sight::Held(..) => Again::Gone,
-            Sight::NotALock | Sight::Unreadable(_) => Again::NotOver,
+            Sight::NotALock => Again::NotOver,
+            Sight::Unreadable(error) => {
+                return Err(Error::io(Operation::Read, claim.context.lock())(error));
+            }
         })
     }
 
@@ -108,7 +111,14 @@ impl Judge {
             return Ok(seen.sight(context, &attr));
         }
         let sight = look_at(context, &attr)?;
-        self.last = Seen::of(&sight).map(|seen| (attr, seen));
+        let seen = Seen::of(&sight).map(|seen| (attr, seen));
+        // It rests from the moment at which nobody can tell any more who holds it: a breaker that could
+        // has acted, or sees the same, within the slop.
+        if is_nameless(seen.as_ref()) && !is_nameless(self.last.as_ref()) {
+            self.observed = None;
+            self.observe(&attr, before, context.now());
+        }
+        self.last = seen;
         Ok(sight)
     }
 
@@ -171,6 +181,10 @@ impl Judge {
         let nothing_is_under_way = context.is_local() || !Safeguard::RestForTheDead.stands();
         nothing_is_under_way || now.saturating_sub(since) >= context.clock_slop
     }
+}
+
+fn is_nameless(seen: Option<&(Attr, Seen)>) -> bool {
+    matches!(seen, Some((_, Seen::Held(it))) if it.evidence == Evidence::Nothing)
 }
 
 impl Seen {

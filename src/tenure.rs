@@ -255,6 +255,7 @@ impl Tenure {
             return self.refresh_in_time(claim).map(|_| ());
         }
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
+        let mut swept = 0;
         while self.context.now() <= until {
             match sit_down(claim, &self.incarnation, look_again_for_own)? {
                 Sitting::Seated(seat) => {
@@ -266,7 +267,8 @@ impl Tenure {
                 Sitting::Gone => return Err(self.lost()),
                 // A breaker removes the claim before it looks for the last time.
                 Sitting::Swept => {
-                    if !self.restore(claim)? {
+                    swept += 1;
+                    if swept > SEATS_TO_REFRESH || !self.restore(claim)? {
                         return Err(self.lost());
                     }
                 }

@@ -156,8 +156,11 @@ impl Actor {
         let (now, file) = (world.now, holder.and_then(|holder| world.lock_file(holder)));
         // It has a lease since before it was asked for.
         let left = (began + LIFETIME).saturating_sub(now);
+        // An owner that has died by now may have been succeeded, too.
+        if holder.is_none_or(|holder| world.runs(holder)) {
+            world.monitor.holds(holder.unwrap_or(NOBODY), file, now, left);
+        }
         let holder = holder.unwrap_or(NOBODY);
-        world.monitor.holds(holder, file, now, left);
         world.handed_over = Some((holder, claim));
     }
 

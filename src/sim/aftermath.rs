@@ -30,6 +30,8 @@ impl Run<'_> {
         }
         // Whatever the dates are: what is seen unchanged for as long as its lease is over.
         let last = match world.server.longest_lease() {
+            // One that was changed after its end is taken to have been as long as the own lease.
+            Some(Duration::ZERO) if !world.server.clock_error().is_zero() => last.min(longest),
             Some(observed) if !world.server.clock_error().is_zero() => last.min(observed),
             _ => last,
         };

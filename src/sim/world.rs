@@ -152,6 +152,10 @@ impl World {
         if after != before {
             cache.changed(before, after);
         }
+        // A directory that was listed is there, whatever the client believed of its name.
+        if let (Request::List(dir), Ok(_)) = (request, &answer) {
+            cache.forget(dir);
+        }
         // Its own changes of a directory, and attributes that it asks for, show a client that a list
         // is out of date. Lists of the lock's own directory are believed in some scenarios only.
         match (request, &answer) {

@@ -3,7 +3,8 @@
 //! 1. Remove the claim. A server may hold that back for minutes (a delegation of a client that died, a
 //!    period of grace), and executes it then: it hurts nobody, since the name is this tenure's alone.
 //!    What held it back holds back nothing more that is asked for of the inode. The lease is kept alive
-//!    meanwhile.
+//!    meanwhile, as far as the system lets it: Linux's NFS client has a touch of the same inode wait for
+//!    the removal.
 //! 2. Look at the clock. While the lease runs nobody else touches the lock file: take it away.
 //! 3. If the lease is over by then, somebody may have ended the tenure, or be about to: end it as
 //!    anybody else would, with a new claim, by its seat.
@@ -16,7 +17,7 @@ use super::{SEATS_TO_RELEASE, Tenure};
 use crate::claim::{Claim, Kept};
 use crate::context::{is_gone, is_stale};
 use crate::error::{Error, Operation};
-use crate::observe::{Evidence, Incarnation, Sight, has_lock_file, look, look_again_for_own};
+use crate::observe::{has_lock_file, look_again_for_own};
 use crate::safeguard::Safeguard;
 use crate::succession::{Aside, Caught, Ending, end, take_away, touch_lock_file};
 
@@ -142,11 +143,10 @@ impl Tenure {
     /// Ends the tenure as a breaker does, unless somebody else has.
     fn end_late(&self, own: &Claim) -> Result<End, Error> {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_RELEASE));
-        let over = self.as_others_see_it(own)?;
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
         let mut swept = false;
         while self.context.now() <= until {
-            match end(&mut breaker, &over, |_| look_again_for_own(own))? {
+            match end(&mut breaker, &self.incarnation, |_| look_again_for_own(own))? {
                 Ending::Ended => return Ok(End::Late),
                 Ending::Gone => return Err(self.lost()),
                 Ending::NotNow if breaker.forfeited.is_none() => {}
@@ -162,15 +162,6 @@ impl Tenure {
             self.context.pause(&mut backoff, Duration::MAX);
         }
         Err(self.expired())
-    }
-
-    /// Without its claim, and if the content is lost too, others know the tenure by its inode alone: it
-    /// is by the seats of that that they would end it.
-    fn as_others_see_it(&self, own: &Claim) -> Result<Incarnation, Error> {
-        Ok(match look(&self.context)? {
-            Sight::Held(held, _) if held.evidence == Evidence::Nothing && held.id == own.id => held,
-            _ => self.incarnation.clone(),
-        })
     }
 
     /// Wakes the next in line, if there is one.
