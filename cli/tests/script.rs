@@ -281,6 +281,7 @@ fn a_lock_that_may_be_taken_over_is_free_to_wait_for() {
     assert_ne!(lock.holder().unwrap().unwrap().life(), Life::Dead);
     until("the lease's end", || wait() == 0);
     assert!(place.lock.exists());
+    fs::remove_file(&place.lock).unwrap();
     fs::write(&place.lock, CAT).unwrap(); // no lock, which is in the way for ever
     assert_eq!(wait(), 75);
 }

@@ -105,7 +105,10 @@ fn whom_one_waits_for_is_told_whenever_it_is_another() {
             fs::remove_file(&first).unwrap();
             fs::hard_link(claim_like_flufl(&path, "there|815|1", lease), &path).unwrap();
         }
-        60 => fs::write(&path, "save me").unwrap(), // what has the name now is no lock
+        60 => {
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "save me").unwrap(); // what has the name now is no lock
+        }
         70 => fs::remove_file(&path).unwrap(),
         _ => {}
     });
