@@ -20,17 +20,8 @@ fn a_machine_that_loses_power() {
     sample(&Scenario { faults, keep_claim: true, ..power_cuts() }).assert_safe();
 }
 
-/// It breaks an assumption of the guide's. What is shown here is that no lock stays wedged, and that
-/// nobody is hurt but a holder that is late and whose content and claim are both gone: so nobody is late.
-#[test]
-fn an_async_server_that_loses_power() {
-    let faults = Faults { power_cuts: 1, crashes: 1, ..NOTHING };
-    sample(&Scenario { faults, caching: NAMES, ..five() }).assert_safe();
-    sample(&Scenario { faults, caching: NAMES, ..long_tenures() }).assert_safe();
-    sample(&Scenario { faults, caching: NAMES, ..kept_claims() }).assert_safe();
-    sample(&Scenario { faults, caching: NAMES, ..hand_over() }).assert_safe();
-}
-
+/// An async server that loses power undoes what it has answered, which breaks an assumption of the guide's:
+/// here it is tried only that no lock stays wedged.
 #[test]
 fn dead_holders_whose_names_are_lost() {
     explore(&Scenario { faults: POWER_CUT, ..succession_by_lease() }, 1).assert_safe();
