@@ -236,8 +236,8 @@ impl LockGuard {
 
     /// Leaves the lock held when the guard is gone: for a daemon that goes on in another process,
     /// or a shell script that runs one command to lock and another to unlock. It counts as
-    /// `owner`'s from now on. Says its claim, with which [`Lock::adopt`](crate::Lock::adopt) takes
-    /// charge of it again.
+    /// `owner`'s from now on. Returns its claim, with which [`Lock::adopt`](crate::Lock::adopt) takes it
+    /// over, and [`Lock::attach`](crate::Lock::attach) acts for its owner.
     ///
     /// The lock is refreshed first; nobody keeps it alive afterwards.
     ///
