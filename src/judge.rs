@@ -1,4 +1,4 @@
-//! Judging whether whoever holds the lock may be succeeded.
+//! Judging whether the holder of the lock may be succeeded.
 //!
 //! A date says when a lease ends, by the server's clock. A clock can be set, so what this process has
 //! observed on its own clock outweighs a date: a lock file whose date has not changed for as long as

@@ -152,7 +152,7 @@ pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Erro
     }
 }
 
-/// What a claim and its file's attributes say of whoever made it.
+/// What a claim and its file's attributes say of its maker.
 pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Holder {
     Holder {
         host: claim.host.to_os_string(),

@@ -37,7 +37,7 @@ pub(crate) enum Safeguard {
     /// The claim is removed, and the clock looked at, before the lock file is taken away: what may
     /// hang is done to a name that nobody else has.
     ClaimFirst,
-    /// Whoever has won a seat sees that those before it are there.
+    /// A process that has won a seat sees that those before it are there.
     SeatsBefore,
     /// Nobody acts in a seat whose own short lease is over.
     SeatLease,

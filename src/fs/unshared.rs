@@ -104,7 +104,7 @@ extern "C" fn replace() {
             #[allow(unsafe_code)]
             let with =
                 *unconnected.get_or_insert_with(|| unsafe { libc::socket(libc::AF_UNIX, kind, 0) });
-            // SAFETY: whoever has this descriptor has a socket still, and its number is not free.
+            // SAFETY: the owner of this descriptor has a socket still, and its number is not free.
             #[allow(unsafe_code)]
             unsafe {
                 libc::dup3(with, RawFd::try_from(descriptor).unwrap_or(-1), libc::O_CLOEXEC);

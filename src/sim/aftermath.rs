@@ -52,7 +52,7 @@ impl Run<'_> {
             Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
             // What nobody knows is ended once it was seen unchanged for the slop.
             _ if !tells_holder => last + 2 * SLOP + 2 * POLL,
-            // Whoever sweeps a dead breaker's claim changes the inode that is in the seat.
+            // A sweep of a dead breaker's claim changes the inode that is in the seat.
             // Where its date is yet to come the seat is watched after the lock file was.
             _ if world.server.has_seats() && !world.server.clock_error().is_zero() => {
                 last + SLOP + SEAT_LEASE + SLOP + 2 * POLL

@@ -110,7 +110,7 @@ pub(super) fn clones() -> Scenario {
     Scenario { one_name: true, faults: ACCIDENTS, ..three() }
 }
 
-/// Locks that change hands: to whoever adopts them, or to their lease.
+/// Locks that change hands: to their adopters, or to their lease.
 pub(super) fn hand_over() -> Scenario {
     scenario(&[
         ("alice", 0, leave_to_the_lease),

@@ -29,7 +29,7 @@ pub(crate) struct Aside<'a> {
     pub(crate) attr: Attr,
 }
 
-/// Takes the lock file away, if it is what it should be. Whoever calls this is in a seat of that
+/// Takes the lock file away, if it is what it should be. The caller is in a seat of that
 /// incarnation or holds the lock.
 pub(crate) fn take_away(
     claim: &Claim,

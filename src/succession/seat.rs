@@ -45,7 +45,7 @@ pub(crate) enum Sitting<'a> {
     Swept,
 }
 
-/// Touches the claim, takes the first seat that can be had, and looks again. The touch shows what
+/// Touches the claim, takes the first seat that is free, and looks again. The touch shows what
 /// time it is on the server, and by that both others' seats and the lock are judged.
 pub(crate) fn sit_down<'a>(
     claim: &'a mut Claim,

@@ -1,5 +1,5 @@
 //! Keep-alive: by the threads that keep all locks of the process alive, not by the runtime's. Its pool
-//! may be full of what blocks, and its tasks wait for whoever blocks a worker.
+//! may be full of what blocks, and its tasks wait for those that block a worker.
 
 use tokio::sync::oneshot;
 

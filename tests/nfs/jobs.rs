@@ -183,7 +183,7 @@ fn take(terms: &Terms) {
     guard.unlock().unwrap();
 }
 
-/// Keeps locks alive until it is told to release them, and releases all at once.
+/// Keeps locks alive until it is asked to release them, and releases all at once.
 fn keep(all: &[Terms]) {
     let guards: Vec<_> = all.iter().map(|terms| (terms, kept_alive(terms))).collect();
     say_held(all);
@@ -219,7 +219,7 @@ fn wait_each(all: &[Terms]) {
     });
 }
 
-/// Holds locks until it is told to release them, with leases that run meanwhile.
+/// Holds locks until it is asked to release them, with leases that run meanwhile.
 fn release(all: &[Terms]) {
     let guards = all.iter().map(|terms| (terms, terms.lock().lock().unwrap())).collect();
     say_held(all);
