@@ -87,7 +87,9 @@ impl LockGuard {
     /// # Errors
     ///
     /// [`Error::Lost`] if the lock is not ours any more; [`Error::Io`] if a file operation failed,
-    /// in which case it may be tried again for as long as the lease runs.
+    /// in which case it may be tried again for as long as the lease runs; [`Error::Expired`] if the lease
+    /// was over and it could not be decided within four seats' time (of 15 s and the clock slop) whose the
+    /// lock is.
     pub fn refresh(&self) -> Result<(), Error> {
         self.tenure.refresh()
     }
@@ -219,7 +221,8 @@ impl LockGuard {
     /// # Errors
     ///
     /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
-    /// worked on it. [`Error::Io`] if a file operation failed; the lock ends by its lease then.
+    /// worked on it. [`Error::Io`] if a file operation failed, and [`Error::Expired`] if the lease was over
+    /// and others kept the seats of it for half an hour; the lock ends by its lease then.
     pub fn unlock(self) -> Result<(), Error> {
         self.tenure.release() // kept alive until that is done, as long as it may take
     }
@@ -256,8 +259,9 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchOwner`] if there is no such process, otherwise as for
-    /// [`refresh`](Self::refresh). The lock is released then, since its guard is gone.
+    /// [`Error::NoSuchOwner`] if there is no such process; [`Error::Invalid`] for a guard that was
+    /// [attached](crate::Lock::attach); otherwise as for [`refresh`](Self::refresh). The lock is released
+    /// then, since its guard is gone.
     pub fn detach(self, owner: Owner) -> Result<PathBuf, Error> {
         if self.tenure.is_ours() {
             self.put_keep_alive(None);

@@ -13,7 +13,8 @@ use crate::claim::Claim;
 use crate::context::{Context, is_gone, is_stale};
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
-use crate::holder::{Holder, Owner};
+use crate::holder::{Holder, Obstacle, Owner};
+use crate::lease::SEAT_LEASE;
 use crate::names::{ClaimName, Neighbour};
 use crate::observe::{Incarnation, Sight, is_lock_file, look};
 use crate::process::Process;
@@ -21,8 +22,8 @@ use crate::report;
 use crate::succession::{self, Ending};
 use crate::tenure::Tenure;
 
-/// How often an adopter tries whose turn it is not.
-const TURNS: u32 = 64;
+/// How many seats, whose owners died in them one after the other, an adopter waits for.
+const SEATS: u32 = 4;
 
 /// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
 /// alone for a dead one's.
@@ -31,6 +32,11 @@ const NOBODY: Process = Process { pid: 1, proof: None };
 /// Makes the lock `owner`'s, and says which claim it is held by.
 pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let context = &tenure.context;
+    if tenure.is_shared() {
+        let reason =
+            "it is not this process's to hand over: it was attached to, not adopted".into();
+        return Err(Error::Invalid { path: context.lock().into(), reason });
+    }
     let process = match owner {
         Owner::Lease => NOBODY,
         Owner::Process(pid) => context
@@ -43,8 +49,10 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     // Last before the rename: it waits for all that may hold back changes of the inode that is replaced.
     let replaced = tenure.refresh().and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
-    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
-    replaced.and(tidied)?;
+    if let Err(error) = context.remove(&aside) {
+        report::left_behind(context, &aside, &error);
+    }
+    replaced?;
     report::detached(context, &new.path, owner);
     Ok(new.let_go().to_owned())
 }
@@ -86,8 +94,14 @@ pub(crate) fn adopt(
 /// way or another that is soon decided.
 fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
     let (mut backoff, mut trouble) = (context.backoff(), None);
-    for _ in 0..TURNS {
-        let (left, _) = held_with(context, name)?;
+    let until = context.now().saturating_add(patience(context));
+    loop {
+        let (left, holder) = held_with(context, name)?;
+        if context.now() > until {
+            let obstacle = Box::new(Obstacle::Holder(holder));
+            let held = Error::Held { path: context.lock().into(), obstacle };
+            return Err(trouble.unwrap_or(held));
+        }
         let mut new = Claim::make(context, lifetime)?;
         match put_in_place(&mut new, &left) {
             Ok(Ending::Ended) => return Ok(new),
@@ -103,7 +117,11 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
         }
         context.pause(&mut backoff, Duration::MAX);
     }
-    Err(trouble.map_or_else(|| lost(context), Ok)?)
+}
+
+/// For how long others may be in the seats, one after the other.
+fn patience(context: &Context) -> Duration {
+    SEAT_LEASE.saturating_add(context.clock_slop).saturating_mul(SEATS)
 }
 
 fn is_of_what_was_swept(error: &Error) -> bool {

@@ -6,18 +6,16 @@
 //! of before a jump of the clock, may have been refreshed in time whatever the date says now.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::{Error, Operation};
 use crate::fs::Attr;
 use crate::holder::{Holder, Obstacle, StalePolicy};
-use crate::lease::Observed;
+use crate::lease::{Observed, SEAT_LEASE};
 use crate::names::ClaimName;
-use crate::observe::{
-    Again, Evidence, Incarnation, Sight, held, is_dated_over, look_at, unreadable,
-};
+use crate::observe::{Again, Evidence, Incarnation, Sight, has_expired, held, look_at, unreadable};
 use crate::process::Life;
 use crate::safeguard::Safeguard;
 
@@ -31,6 +29,9 @@ pub(crate) struct Judge {
     last: Option<(Attr, Seen)>,
     /// Since when the lock file has been seen with the same date, and how long its lease was then.
     observed: Option<(Observed, Duration)>,
+    /// The jump of the server's clock after which it has been seen refreshed: then its date is of after
+    /// it. That its inode was changed after the jump says nothing of the date.
+    refreshed_after: Option<SystemTime>,
     /// Since when this claim's holder has been seen dead.
     dead_since: Option<(ClaimName, Duration)>,
 }
@@ -103,30 +104,32 @@ impl Judge {
     fn look(&mut self, context: &Context) -> Result<Sight, Error> {
         let before = context.now();
         let Some(attr) = context.find(context.lock())? else {
-            (self.last, self.observed) = (None, None);
+            (self.last, self.observed, self.refreshed_after) = (None, None, None);
             return Ok(Sight::Free);
         };
-        self.observe(&attr, before, context.now());
+        self.observe(context, &attr, before);
         if let Some((_, seen)) = self.last.as_ref().filter(|(last, _)| *last == attr) {
             return Ok(seen.sight(context, &attr));
         }
         let sight = look_at(context, &attr)?;
         let seen = Seen::of(&sight).map(|seen| (attr, seen));
-        // It rests from the moment at which nobody can tell any more who holds it: a breaker that could
-        // has acted, or sees the same, within the slop.
+        // It rests from the moment at which nobody can tell any more who holds it.
         if is_nameless(seen.as_ref()) && !is_nameless(self.last.as_ref()) {
             self.observed = None;
-            self.observe(&attr, before, context.now());
+            self.observe(context, &attr, before);
         }
         self.last = seen;
         Ok(sight)
     }
 
-    fn observe(&mut self, attr: &Attr, before: Duration, after: Duration) {
+    fn observe(&mut self, context: &Context, attr: &Attr, before: Duration) {
         match &mut self.observed {
             Some((observed, _)) if observed.is(attr.id, attr.mtime) => observed.until = before,
             other => {
-                *other = Some((Observed::begin(attr.id, attr.mtime, after), attr.lease_length()));
+                let is_refreshed = other.as_ref().is_some_and(|(it, _)| it.is_of(attr.id));
+                self.refreshed_after = context.server.jumped_to().filter(|_| is_refreshed);
+                let seen = Observed::begin(attr.id, attr.mtime, context.now());
+                *other = Some((seen, attr.lease_length()));
             }
         }
     }
@@ -154,12 +157,14 @@ impl Judge {
         let length = length.unwrap_or(claim.lifetime);
         let at_least = length.saturating_add(length / CLOCK_ERROR).saturating_add(slop);
         let ran_out = unchanged >= at_least && Safeguard::ObservedUnchanged.stands();
-        let is_dated_over = is_dated_over(context, holder.refreshed_at, holder.expires_at);
+        let is_comparable = context.server.jumped_to() == self.refreshed_after
+            || !Safeguard::ObservedAfterJump.stands();
+        let is_dated_over = is_comparable && has_expired(context, holder.expires_at);
         match holder.life {
             Life::Alive if Safeguard::ObservedAlive.stands() => ran_out,
             // Nobody knows who made it, nor when: it must rest.
             _ if held.evidence == Evidence::Nothing => {
-                (ran_out || is_dated_over) && unchanged >= slop
+                (ran_out || is_dated_over) && unchanged >= rest_of_the_nameless(context)
             }
             _ => ran_out || is_dated_over,
         }
@@ -181,6 +186,13 @@ impl Judge {
         let nothing_is_under_way = context.is_local() || !Safeguard::RestForTheDead.stands();
         nothing_is_under_way || now.saturating_sub(since) >= context.clock_slop
     }
+}
+
+/// For how long a lock file must be seen nameless: until those who knew whose it was have acted. A power
+/// cut leaves none of them on the machine itself; of those who ask a server one may be in a seat.
+fn rest_of_the_nameless(context: &Context) -> Duration {
+    let seat = if context.is_this_machines_alone() { Duration::ZERO } else { SEAT_LEASE };
+    seat.saturating_add(context.clock_slop)
 }
 
 fn is_nameless(seen: Option<&(Attr, Seen)>) -> bool {

@@ -15,6 +15,10 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// For how long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms.
 const GOOD_FOR: Duration = Duration::from_secs(60);
 
+/// For how long a process may act in a seat, whatever its lifetime is: for some ten requests to a server
+/// that takes a second for each.
+pub(crate) const SEAT_LEASE: Duration = Duration::from_secs(15);
+
 /// For how long the holder may act, on this machine's own clock.
 ///
 /// It is counted from *before* the operation that began or extended it, so it never ends later
@@ -76,6 +80,11 @@ impl ServerClock {
         known.sample = Some(Sample { stamped, before, after });
     }
 
+    /// The time that the server's clock was last set forward to, as far as that was noticed.
+    pub(crate) fn jumped_to(&self) -> Option<SystemTime> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).jumped_to
+    }
+
     /// Whether a time that the server stamped on a file can be compared with the time that it is on
     /// the server now: not if its clock has jumped forward in between.
     pub(crate) fn is_comparable(&self, stamped: SystemTime) -> bool {
@@ -133,6 +142,10 @@ impl Observed {
 
     pub(crate) fn is(&self, id: FileId, date: SystemTime) -> bool {
         self.id == id && self.date == date
+    }
+
+    pub(crate) fn is_of(&self, id: FileId) -> bool {
+        self.id == id
     }
 
     pub(crate) fn unchanged_for(&self) -> Duration {

@@ -184,7 +184,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Invalid`] for
+    /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Held`] if others are about to
+    /// adopt or to end it, and that is not decided in a minute or two; [`Error::Invalid`] for
     /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
         self.last.must_be_over(self.path())?;

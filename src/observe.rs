@@ -198,8 +198,7 @@ pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
 
 /// Whether the lock file is this claim's inode, though the claim may be gone.
 pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
-    let Some(attr) = lock_file_like(claim)? else { return Ok(false) };
-    Ok(claim.is_there()? || claim.is_surely(&attr) || names_claim(claim)?)
+    Ok(lock_file_like(claim)?.is_some() && (claim.is_there()? || names_claim(claim)?))
 }
 
 /// Whether the lock file is this claim's inode and names it: for a claim that may not be there to

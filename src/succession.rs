@@ -14,7 +14,7 @@
 //!    put back.
 //! 5. Only when L is no longer X, remove X's seats.
 //!
-//! A seat is good for [`SEAT_LEASE`], whatever the lifetime of the claim in it, counted from before the
+//! A seat is good for [`SEAT_LEASE`](crate::lease::SEAT_LEASE), whatever the lifetime of the claim in it, counted from before the
 //! touch; others judge that by the time at which the claim's inode was last changed. A process that
 //! finds its time in the seat over, after a stall, has forfeited it: another may have passed it over
 //! and be in the next. It neither acts nor leaves nor comes back to that seat. A claim counts as in its
@@ -30,7 +30,7 @@ mod seat;
 use std::io;
 
 pub(crate) use self::aside::{Aside, Caught, catch, take_away};
-pub(crate) use self::seat::{SEAT_LEASE, Seat, Sitting, is_forsaken, sit_down};
+pub(crate) use self::seat::{Seat, Sitting, is_forsaken, sit_down};
 use crate::claim::Claim;
 use crate::context::{Context, is_forbidden, is_gone};
 use crate::error::{Error, Operation};

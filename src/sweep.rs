@@ -121,9 +121,9 @@ fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bo
         }
         // A dead breaker's seat must be passed over for as long as the lock file is what it was.
         Neighbour::Seat(key) => Ok(match look(context)? {
-            Sight::Free | Sight::NotALock => false,
+            Sight::Free => false,
             Sight::Held(held, _) => Names::is_key_of(key, &held.claim.nonce),
-            Sight::Unreadable(_) => true, // for all that can be told
+            Sight::NotALock | Sight::Unreadable(_) => true, // for all that is known
         }),
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::claim::{Claim, Kept};
 use crate::context::Context;
 use crate::error::Error;
-use crate::lease::{nanoseconds, since_epoch};
+use crate::lease::{SEAT_LEASE, nanoseconds, since_epoch};
 use crate::names::ClaimName;
 use crate::observe::{
     self, Evidence, Incarnation, claim_in, has_lock_file, linked, look_again_for_own, names_claim,
@@ -22,7 +22,7 @@ use crate::queue::Turn;
 use crate::report;
 use crate::safeguard::Safeguard;
 use crate::shelf::Shelf;
-use crate::succession::{SEAT_LEASE, Sitting, sit_down};
+use crate::succession::{Sitting, sit_down};
 
 /// For how many seats, whose owners died in them one after the other, a late holder waits. One that
 /// gives its lock back has nothing else to do, and under [`StalePolicy::Never`](crate::StalePolicy)
@@ -53,6 +53,8 @@ pub(crate) struct Tenure {
     /// Whether others may act on it too, within its lease: then it plays by the rule of those who
     /// are late.
     shared: bool,
+    /// For one release at a time: a second waits for what comes of the first.
+    release: Mutex<()>,
     /// The place at the head of this host's queue, if it was won there: for the next in line.
     turn: Mutex<Option<Turn>>,
     /// Where the claim goes if the tenure ends within its lease.
@@ -78,6 +80,7 @@ impl Tenure {
             held: AtomicBool::new(true),
             releasing: AtomicBool::new(false),
             shared: false,
+            release: Mutex::default(),
             turn: Mutex::default(),
             shelf: None,
             told: report::Holding::default(),
@@ -100,6 +103,10 @@ impl Tenure {
     pub(crate) fn shared_with_others(mut self) -> Tenure {
         self.shared = true;
         self
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     pub(crate) fn claim(&self) -> &ClaimName {
@@ -166,31 +173,39 @@ impl Tenure {
             return Ok(()); // it is kept alive until its release is done, and no longer
         }
         let refreshed = self.with_claim(|claim| {
-            if self.releasing.load(Ordering::Acquire) {
-                return self.refresh_until_released(claim);
-            }
             claim.lifetime = self.lifetime();
             ended = self.believe_no_more_than(claim.lifetime);
-            let in_time = self.may_act_alone() && self.refresh_in_time(claim)?;
-            if !in_time {
-                self.refresh_late(claim)?;
+            let refreshed = self.refresh_with(claim);
+            // Before another refresh begins, whose lease may be shorter.
+            match &refreshed {
+                Ok(ends) => self.lease_ends.store(nanoseconds(*ends), Ordering::Release),
+                // Whatever was left of it, it is of no use.
+                Err(Error::Lost { .. }) => {
+                    self.lease_ends.fetch_min(nanoseconds(self.context.now()), Ordering::AcqRel);
+                }
+                Err(_) => {}
             }
-            self.expires_at.store(since_epoch(claim.expires_at()), Ordering::Release);
-            Ok(claim.lease.ends)
+            refreshed
         });
-        match &refreshed {
-            Ok(ends) => self.lease_ends.store(nanoseconds(*ends), Ordering::Release),
-            // Whatever was left of it, it is of no use.
-            Err(Error::Lost { .. }) => {
-                self.lease_ends.fetch_min(nanoseconds(self.context.now()), Ordering::AcqRel);
-            }
-            Err(_) => {}
-        }
         if self.is_held() {
             let told = refreshed.as_ref().copied();
             self.told.refreshed(&self.context, self.context.lock(), ended, told);
         }
         refreshed.map(|_| ())
+    }
+
+    /// Refreshes the lease, in the way that there is just now, and says when it ends.
+    fn refresh_with(&self, claim: &mut Claim) -> Result<Duration, Error> {
+        if self.releasing.load(Ordering::Acquire) {
+            return self.refresh_until_released(claim);
+        }
+        if self.shared {
+            self.refresh_shared(claim)?;
+        } else if !(self.is_in_time() && self.refresh_in_time(claim)?) {
+            self.refresh_late(claim)?;
+        }
+        self.expires_at.store(since_epoch(claim.expires_at()), Ordering::Release);
+        Ok(claim.lease.ends)
     }
 
     /// Others may read a shorter lease as soon as the touch is asked for, whatever comes of that: it
@@ -259,7 +274,10 @@ impl Tenure {
         while self.context.now() <= until {
             match sit_down(claim, &self.incarnation, look_again_for_own)? {
                 Sitting::Seated(seat) => {
+                    // What was written before the last look counts: leaving writes once more.
+                    let renewed = seat.lease_of_claim();
                     seat.leave();
+                    claim.lease = renewed;
                     if claim.is_fresh() {
                         return Ok(());
                     }
@@ -274,6 +292,30 @@ impl Tenure {
                 }
                 // Somebody may be ending it right now: it is over in a moment, one way or another.
                 Sitting::NotNow => {}
+            }
+            self.context.pause(&mut backoff, Duration::MAX);
+        }
+        Err(self.expired())
+    }
+
+    /// Renews the lease of a lock that others may act on at the same time, with the same claim. So it is
+    /// another claim that takes the seat: two of them must not sit in one.
+    fn refresh_shared(&self, claim: &mut Claim) -> Result<(), Error> {
+        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
+        while self.context.now() <= until {
+            if claim.touch()? == Kept::Swept && !self.restore(claim)? {
+                return Err(self.lost());
+            }
+            let mut own = Claim::make(&self.context, claim.lifetime)?;
+            match sit_down(&mut own, &self.incarnation, |_| look_again_for_own(claim))? {
+                Sitting::Seated(seat) => {
+                    seat.leave();
+                    if claim.is_fresh() {
+                        return Ok(());
+                    }
+                }
+                Sitting::Gone => return Err(self.lost()),
+                Sitting::NotNow | Sitting::Swept => {}
             }
             self.context.pause(&mut backoff, Duration::MAX);
         }

@@ -9,8 +9,8 @@ use super::scene::{LIFETIME, NEIGHBOUR, NEXT, PEER, SLOP, Scene, US, truth};
 use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::holder::{Holder, Owner, State};
+use crate::lease::SEAT_LEASE;
 use crate::lock::Lock;
-use crate::succession::SEAT_LEASE;
 
 pub(super) type Use = fn(&Scene, &mut Check);
 

@@ -8,7 +8,7 @@ use super::faults::Faults;
 use super::run::{Run, STRANGERS};
 use super::schedule::{Choice, Schedule};
 use crate::holder::StalePolicy;
-use crate::succession::SEAT_LEASE;
+use crate::lease::SEAT_LEASE;
 
 impl Run<'_> {
     /// Whoever comes next has the lock in its time, whatever the dead have left.
@@ -51,7 +51,7 @@ impl Run<'_> {
             // A breaker that died in its seat must be passed over by its lease.
             Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
             // What nobody knows is ended once it was seen unchanged for the slop.
-            _ if !tells_holder => last + 2 * SLOP + 2 * POLL,
+            _ if !tells_holder => last + SEAT_LEASE + 2 * SLOP + 2 * POLL,
             // A sweep of a dead breaker's claim changes the inode that is in the seat.
             // Where its date is yet to come the seat is watched after the lock file was.
             _ if world.server.has_seats() && !world.server.clock_error().is_zero() => {

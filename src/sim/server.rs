@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::constants::{DIR, PATH, WRITTEN_BACK, epoch};
 use crate::fs::{Attr, FileId};
-use crate::succession::SEAT_LEASE;
+use crate::lease::SEAT_LEASE;
 
 /// An inode as a client keeps hold of it: the number, and which of its uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

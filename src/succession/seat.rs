@@ -8,16 +8,12 @@ use crate::claim::{Claim, Kept};
 use crate::context::{Context, is_gone};
 use crate::error::{Error, Operation};
 use crate::fs::Attr;
-use crate::lease::{Lease, Observed};
+use crate::lease::{Lease, Observed, SEAT_LEASE};
 use crate::names::{ClaimName, Nonce};
 use crate::observe::{Again, Incarnation, claim_in, is_dated_over, life};
 use crate::process::Life;
 use crate::report;
 use crate::safeguard::Safeguard;
-
-/// For how long a process may act in a seat, whatever its lifetime is: for some ten requests to a server
-/// that takes a second for each.
-pub(crate) const SEAT_LEASE: Duration = Duration::from_secs(15);
 
 /// Nobody has died in so many seats, one after the other: something else makes them.
 const MOST: u32 = 64;
@@ -172,6 +168,11 @@ impl<'a> Seat<'a> {
         } else {
             self.forfeit();
         }
+    }
+
+    /// The lease of the claim in it.
+    pub(crate) fn lease_of_claim(&self) -> Lease {
+        self.claim.lease
     }
 
     /// Whether its owner may act in it still.

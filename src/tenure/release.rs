@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::{SEATS_TO_RELEASE, Tenure};
 use crate::claim::{Claim, Kept};
-use crate::context::{is_gone, is_stale};
+use crate::context::{is_forbidden, is_gone, is_stale};
 use crate::error::{Error, Operation};
 use crate::observe::{has_lock_file, look_again_for_own};
 use crate::safeguard::Safeguard;
@@ -45,6 +45,7 @@ impl Tenure {
             return Err(self.lost());
         }
         self.abandon();
+        let _alone = self.release.lock().unwrap_or_else(PoisonError::into_inner);
         let cleared = self.clear_the_way();
         let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
         let Some(mut claim) = place.take() else { return Ok(()) }; // done before
@@ -79,7 +80,8 @@ impl Tenure {
         if looks && !has_lock_file(claim)? {
             return Err(self.lost());
         }
-        if !Safeguard::ClaimFirst.stands() {
+        // Where others may act on it too, the claim goes in the seat.
+        if self.shared || !Safeguard::ClaimFirst.stands() {
             return Ok(Cleared::No);
         }
         if self.shelf.is_some() {
@@ -94,10 +96,12 @@ impl Tenure {
         let path = claim.path.clone();
         self.releasing.store(true, Ordering::Release); // from here on nobody restores it
         drop(place);
-        match self.context.remove(&path) {
+        match self.context.remove(&path).or_else(|_| self.context.remove(&path)) {
             Ok(true) => Ok(Cleared::Yes),
             Ok(false) => touch_lock_file(&self.context).map(|()| Cleared::Yes), // somebody has swept it
-            Err(_) => Ok(Cleared::No), // tried again at the end
+            Err(error) if is_forbidden(&error) => Ok(Cleared::No),
+            // Nothing was answered: what follows might be executed at any time.
+            Err(error) => Err(Error::io(Operation::Remove, &path)(error)),
         }
     }
 

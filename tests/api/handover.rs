@@ -209,3 +209,47 @@ fn any_number_of_processes_may_act_on_a_detached_lock() {
     assert!(matches!(two.unlock(), Err(Error::Lost { .. })));
     assert!(names(dir.path()).is_empty());
 }
+
+#[test]
+fn a_lock_that_was_attached_to_is_not_handed_over() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let claim = Lock::new(&path).unwrap().lock().unwrap().detach(Owner::Lease).unwrap();
+    let error = Lock::new(&path).unwrap().attach(&claim).unwrap().detach(Owner::Lease).unwrap_err();
+    assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+}
+
+/// Each takes the seat with a claim of its own: of those that refresh a lock and those that adopt it at
+/// once, nobody leaves another's seat.
+#[test]
+fn those_who_act_for_an_owner_keep_to_the_seats() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    for _ in 0..10 {
+        let claim = Lock::new(&path).unwrap().lock().unwrap().detach(Owner::Lease).unwrap();
+        let refresh = || {
+            let guard = Lock::new(&path).unwrap().attach(&claim)?;
+            let refreshed = guard.refresh();
+            std::mem::forget(guard);
+            refreshed
+        };
+        let adopted = std::thread::scope(|scope| {
+            let others = [(); 3].map(|()| scope.spawn(refresh));
+            let adopters =
+                [(); 2].map(|()| scope.spawn(|| Lock::new(&path).unwrap().adopt(&claim)));
+            for other in others {
+                let refreshed = other.join().unwrap();
+                // Those who come after the adopter have lost it.
+                assert!(refreshed.as_ref().map_or_else(Error::is_lost, |()| true), "{refreshed:?}");
+            }
+            adopters.map(|adopter| adopter.join().unwrap())
+        });
+        let held: Vec<_> = adopted.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(held.len(), 1);
+        for guard in held {
+            guard.verify().unwrap();
+            guard.unlock().unwrap();
+        }
+        assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
+    }
+}
