@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{SEATS_TO_RELEASE, Tenure};
+use super::Tenure;
 use crate::claim::{Claim, Kept};
 use crate::context::{is_forbidden, is_gone, is_stale};
 use crate::error::{Error, Operation};
@@ -34,6 +34,10 @@ enum Cleared {
     Yes,
     No,
 }
+
+/// How many seats, whose owners died in them one after the other, a late holder waits for. It has nothing
+/// else to do, and under [`StalePolicy::Never`](crate::StalePolicy) nobody else would end the tenure.
+const SEATS_TO_RELEASE: u32 = 64;
 
 /// How often a removal is asked for that NFS or FUSE answers with ESTALE.
 const ATTEMPTS: u32 = 8;
