@@ -4,6 +4,7 @@
 //! hands by a new claim, which takes the old one's place at the lock file in one rename(2): there
 //! is no moment at which the lock is nobody's.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +113,11 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
             Ok(Ending::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock())(error));
             }
-            Ok(Ending::Gone | Ending::NotNow | Ending::Swept) => {}
+            Ok(Ending::Swept) => {
+                let gone = io::Error::from_raw_os_error(libc::ENOENT);
+                trouble = Some(Error::io(Operation::Touch, &new.path)(gone));
+            }
+            Ok(Ending::Gone | Ending::NotNow) => {}
             Err(error) => return Err(error),
         }
         context.pause(&mut backoff, Duration::MAX);
