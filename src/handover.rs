@@ -24,7 +24,7 @@ use crate::succession::{self, Ending};
 use crate::tenure::Tenure;
 
 /// How many seats, whose owners died in them one after the other, an adopter waits for.
-const SEATS: u32 = 4;
+const SEATS: u32 = 16;
 
 /// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
 /// alone for a dead one's.

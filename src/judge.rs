@@ -27,13 +27,23 @@ const CLOCK_ERROR: u32 = 1000;
 pub(crate) struct Judge {
     /// What was seen last: a lock file that has not changed since need not be read again.
     last: Option<(Attr, Seen)>,
-    /// Since when the lock file has been seen with the same date, and how long its lease was then.
-    observed: Option<(Observed, Duration)>,
-    /// The jump of the server's clock after which it has been seen refreshed: then its date is of after
-    /// it. That its inode was changed after the jump says nothing of the date.
+    /// Since when the lock file has been seen with the same date.
+    observed: Option<Watched>,
+    /// The jump of the server's clock after which it was seen refreshed: only then its date is of after
+    /// the jump. That its inode was changed after it says nothing of the date.
     refreshed_after: Option<SystemTime>,
     /// Since when this claim's holder has been seen dead.
     dead_since: Option<(ClaimName, Duration)>,
+}
+
+/// A lock file that bears the same date in one look after another.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    seen: Observed,
+    /// How long its lease was when it was first seen.
+    length: Duration,
+    /// The last jump of the server's clock that was known by then.
+    jumped_to: Option<SystemTime>,
 }
 
 /// What a lock file was found to be.
@@ -123,13 +133,16 @@ impl Judge {
     }
 
     fn observe(&mut self, context: &Context, attr: &Attr, before: Duration) {
+        let jumped_to = context.server.jumped_to();
         match &mut self.observed {
-            Some((observed, _)) if observed.is(attr.id, attr.mtime) => observed.until = before,
+            Some(watched) if watched.seen.is(attr.id, attr.mtime) => watched.seen.until = before,
             other => {
-                let is_refreshed = other.as_ref().is_some_and(|(it, _)| it.is_of(attr.id));
-                self.refreshed_after = context.server.jumped_to().filter(|_| is_refreshed);
+                let is_refreshed =
+                    |it: &Watched| it.seen.is_of(attr.id) && it.jumped_to == jumped_to;
+                self.refreshed_after =
+                    jumped_to.filter(|_| other.as_ref().is_some_and(is_refreshed));
                 let seen = Observed::begin(attr.id, attr.mtime, context.now());
-                *other = Some((seen, attr.lease_length()));
+                *other = Some(Watched { seen, length: attr.lease_length(), jumped_to });
             }
         }
     }
@@ -150,9 +163,9 @@ impl Judge {
     /// relied on, or because the lock file has been observed unchanged for as long.
     fn lease_is_over(&self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
         let (context, slop) = (&claim.context, claim.context.clock_slop);
-        let observed = self.observed.filter(|(it, _)| it.is(held.id, holder.expires_at));
-        let unchanged = observed.map_or(Duration::ZERO, |(it, _)| it.unchanged_for());
-        let length = observed.map(|(_, length)| length).filter(|length| !length.is_zero());
+        let watched = self.observed.filter(|it| it.seen.is(held.id, holder.expires_at));
+        let unchanged = watched.map_or(Duration::ZERO, |it| it.seen.unchanged_for());
+        let length = watched.map(|it| it.length).filter(|length| !length.is_zero());
         // A lease whose length is not known is taken to be as long as our own.
         let length = length.unwrap_or(claim.lifetime);
         let at_least = length.saturating_add(length / CLOCK_ERROR).saturating_add(slop);
