@@ -192,9 +192,8 @@ impl<'a> Seat<'a> {
         }
         let mut touch = || matches!(self.claim.touch(), Ok(Kept::Yes));
         let in_time = (touch() || touch()) && self.is_good();
-        if (in_time || !Safeguard::ForfeitedSeat.stands()) && self.remove(self.number) {
-            self.claim.forfeited = None;
-        } else {
+        let may_leave = in_time || !Safeguard::ForfeitedSeat.stands();
+        if !may_leave || !self.remove(self.number) {
             self.forfeit();
         }
     }
