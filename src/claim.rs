@@ -30,6 +30,8 @@ pub(crate) struct Claim {
     mtime: SystemTime,
     /// The seat that it may still be in: see [`succession`](crate::succession).
     pub(crate) forfeited: Option<(Nonce, u32)>,
+    /// When it was forfeited.
+    pub(crate) forfeited_at: Duration,
     /// The claim of another that was seen last in a seat that this one wanted.
     pub(crate) seen_in_seat: Option<Observed>,
     /// The last seat that was seen to be forsaken.
@@ -97,6 +99,7 @@ impl Claim {
                         lease,
                         mtime,
                         forfeited: None,
+                        forfeited_at: Duration::ZERO,
                         seen_in_seat: None,
                         seats_passed: None,
                         was_late: false,
@@ -129,6 +132,7 @@ impl Claim {
             lease: Lease { ends: now.saturating_add(left) },
             mtime: holder.expires_at,
             forfeited: None,
+            forfeited_at: Duration::ZERO,
             seen_in_seat: None,
             seats_passed: None,
             was_late: true, // for all that is known

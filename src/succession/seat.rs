@@ -154,6 +154,7 @@ impl<'a> Seat<'a> {
             };
             if !is_there {
                 self.claim.seats_passed = None;
+                self.claim.is_out_of(number);
                 self.leave();
                 return Ok(Seating::Occupied);
             }
@@ -202,6 +203,7 @@ impl<'a> Seat<'a> {
     fn forfeit(self) {
         if Safeguard::ForfeitedSeat.stands() {
             self.claim.forfeited = Some((self.nonce.clone(), self.number));
+            self.claim.forfeited_at = self.claim.context.now();
         }
     }
 
@@ -237,6 +239,19 @@ pub(crate) fn is_forsaken(context: &Context, seat: &Path, attr: &Attr) -> bool {
 }
 
 impl Claim {
+    /// A seat is not there. If it is the one that was forfeited, and the link to it would have been made
+    /// by now, the claim is out of it.
+    fn is_out_of(&mut self, number: u32) {
+        let since = self.context.now().saturating_sub(self.forfeited_at);
+        let is_it = |(_, forfeited): &mut (Nonce, u32)| *forfeited == number;
+        if since >= self.context.clock_slop {
+            if let Some((of, _)) = self.forfeited.take_if(is_it) {
+                // It may be in one before.
+                self.forfeited = number.checked_sub(1).map(|before| (of, before));
+            }
+        }
+    }
+
     /// Removes the seats of its own tenure that it has left behind as a holder that was late, now that
     /// the lock file is no longer its.
     pub(crate) fn remove_seats_left(&mut self) {
