@@ -55,8 +55,8 @@ pub(super) struct ProcessState {
     pub(super) boot: u64,
     pub(super) pid: u32,
     pub(super) waiting: Waiting,
-    /// What the last two of its requests have changed that changed anything: whoever read that
-    /// meanwhile would have had to come within a moment to be given a delegation.
+    /// What the last two of its requests have changed that changed anything: a reader of that would have
+    /// had to come within a moment to be given a delegation.
     pub(super) changed: [[Option<Handle>; 2]; 2],
     /// Until then it does not go on, whatever it waits for: stopped, swapped out, suspended.
     pub(super) stalled_until: Duration,

@@ -96,7 +96,7 @@ impl Tenure {
         Ok(if is_there { claim.lease.ends } else { self.lease_ends() })
     }
 
-    /// Gives a claim that somebody has removed (say, whoever cleans up temporary files) its name
+    /// Gives a claim that somebody has removed (say, a cleaner of temporary files) its name
     /// back, if the lock file is still ours; says whether it is.
     fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
         // A client may believe that the name is there already, until it has looked.
