@@ -12,7 +12,7 @@ use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
 use crate::fs::{Attr, FileId, Fs, Mount};
 use crate::holder::StalePolicy;
-use crate::lease::ServerClock;
+use crate::lease::{SEAT_LEASE, ServerClock};
 use crate::names::Names;
 use crate::process::{Processes, hash};
 use crate::safeguard::Safeguard;
@@ -76,6 +76,11 @@ impl Context {
     /// The server stamped this time on a file of ours after that moment of our own clock.
     pub(crate) fn learn_time(&self, stamped: SystemTime, before: Duration) {
         self.server.set(stamped, before, self.now(), self.clock_slop / 4);
+    }
+
+    /// For how long processes can be in so many seats, one after the other, before all are passed over.
+    pub(crate) fn time_of_seats(&self, seats: u32) -> Duration {
+        SEAT_LEASE.saturating_add(self.clock_slop).saturating_mul(seats)
     }
 
     /// Whether every request is executed once, and before its call returns.

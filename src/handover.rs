@@ -15,7 +15,6 @@ use crate::context::{Context, is_gone, is_stale};
 use crate::error::{Error, Operation};
 use crate::fs::Mount;
 use crate::holder::{Holder, Obstacle, Owner};
-use crate::lease::SEAT_LEASE;
 use crate::names::{ClaimName, Neighbour};
 use crate::observe::{Incarnation, Sight, is_lock_file, look};
 use crate::process::Process;
@@ -95,7 +94,7 @@ pub(crate) fn adopt(
 /// way or another that is soon decided.
 fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
     let (mut backoff, mut trouble) = (context.backoff(), None);
-    let until = context.now().saturating_add(patience(context));
+    let until = context.now().saturating_add(context.time_of_seats(SEATS));
     loop {
         let (left, holder) = held_with(context, name)?;
         if context.now() > until {
@@ -122,11 +121,6 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
         }
         context.pause(&mut backoff, Duration::MAX);
     }
-}
-
-/// For how long others may be in the seats, one after the other.
-fn patience(context: &Context) -> Duration {
-    SEAT_LEASE.saturating_add(context.clock_slop).saturating_mul(SEATS)
 }
 
 fn is_of_what_was_swept(error: &Error) -> bool {

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use crate::claim::Claim;
 use crate::context::Context;
 use crate::error::Error;
-use crate::lease::{SEAT_LEASE, nanoseconds, since_epoch};
+use crate::lease::{nanoseconds, since_epoch};
 use crate::names::ClaimName;
 use crate::observe::{self, Evidence, Incarnation, has_lock_file};
 use crate::queue::Turn;
@@ -159,8 +159,7 @@ impl Tenure {
 
     /// By when those who are in so many seats, one after the other, have ended the tenure or given way.
     fn decided_by(&self, seats: u32) -> Duration {
-        let seat = SEAT_LEASE.saturating_add(self.context.clock_slop);
-        self.context.now().saturating_add(seat.saturating_mul(seats))
+        self.context.now().saturating_add(self.context.time_of_seats(seats))
     }
 
     /// Whether the lock is ours and its lease runs.
