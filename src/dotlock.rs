@@ -14,7 +14,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
-use crate::process::Life;
+use crate::sys::process::Life;
 
 /// The longest content that any of them has: a pid and a host name, see limits.h.
 pub(crate) const DOTLOCK_MAX: usize = 512;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Operation};
-use crate::handover::detach;
 use crate::holder::Owner;
-use crate::keeper::KeepAlive;
-use crate::lease::check_lifetime;
-use crate::tenure::Tenure;
+use crate::keep_alive::thread::KeepAlive;
+use crate::model::lease::check_lifetime;
+use crate::protocol::tenure::Tenure;
+use crate::protocol::transfer::detach;
 
 /// A lock that is held. Dropping it releases the lock.
 ///

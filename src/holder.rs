@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::dotlock::Dotlock;
 use crate::lock_file::LockFile;
-use crate::process::Life;
+use crate::sys::process::Life;
 
 /// Whoever held the lock when it was looked at, or waited for it
 /// ([`Lock::waiters`](crate::Lock::waiters)): flufl.lock's `details`, and more.

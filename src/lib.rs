@@ -129,55 +129,28 @@
 #[cfg(not(unix))]
 compile_error!("linklock is for Unix: it takes link(2), and what stat(2) tells of a file");
 
-mod acquire;
-mod claim;
+mod admin;
 mod clock;
-mod context;
-mod courtesy;
 mod dotlock;
-#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "ear_elsewhere.rs")]
-mod ear;
 mod error;
-#[cfg(test)]
-mod faulty;
-mod fence;
-mod fs;
+#[cfg_attr(not(feature = "tracing"), path = "events/silence.rs")]
+mod events;
 mod guard;
 pub mod guide;
-mod handover;
 mod holder;
-mod judge;
-mod keeper;
-mod last_tenure;
-mod lease;
+mod keep_alive;
 mod lock;
 mod lock_file;
 pub mod mailbox;
-mod names;
-mod observe;
+mod model;
 mod options;
-mod patience;
-mod pause;
-mod process;
-#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "queue_elsewhere.rs")]
-mod queue;
-#[cfg_attr(not(feature = "tracing"), path = "silence.rs")]
-mod report;
-mod safeguard;
-mod shelf;
+mod protocol;
+mod sys;
 #[cfg(test)]
-mod sim;
-mod succession;
-mod survey;
-mod sweep;
-mod tenure;
+mod testing;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-mod upkeep;
 mod wait;
-mod waiter;
-#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "watch_elsewhere.rs")]
-mod watch;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, Operation, Successor};
@@ -186,7 +159,7 @@ pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;
 pub use lock_file::LockFile;
 pub use options::Options;
-pub use process::Life;
+pub use sys::process::Life;
 
 /// The README's examples run too.
 #[cfg(doctest)]

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::acquire::acquire;
-use crate::context::Context;
 use crate::error::Error;
+use crate::events;
 use crate::guard::LockGuard;
-use crate::handover::{adopt, attach};
 use crate::holder::{Holder, Obstacle, State};
-use crate::last_tenure::LastTenure;
-use crate::lease::check_lifetime;
-use crate::observe::{Sight, look, unreadable};
-use crate::patience::Patience;
-use crate::pause::{Blocking, Pauses, run};
-use crate::process::Life;
-use crate::report;
-use crate::shelf::Shelf;
-use crate::tenure::Tenure;
+use crate::model::context::Context;
+use crate::model::lease::check_lifetime;
+use crate::protocol::acquire::acquire;
+use crate::protocol::claim_cache::Shelf;
+use crate::protocol::current_tenure::LastTenure;
+use crate::protocol::observe::{Sight, look, unreadable};
+use crate::protocol::tenure::Tenure;
+use crate::protocol::transfer::{adopt, attach};
+use crate::sys::process::Life;
+use crate::wait::limit::Patience;
+use crate::wait::park::{Blocking, Pauses, run};
 
 /// A lock that any program on any machine with the same directory can take.
 ///
@@ -147,13 +147,13 @@ impl Lock {
     }
 
     /// What is told of an acquisition that begins here.
-    pub(crate) fn begin_acquisition(&self) -> report::Acquisition {
-        report::Acquisition::begin(&self.context, self.path(), self.lifetime)
+    pub(crate) fn begin_acquisition(&self) -> events::Acquisition {
+        events::Acquisition::begin(&self.context, self.path(), self.lifetime)
     }
 
     pub(crate) async fn contend<W: FnMut(&Obstacle) -> bool + ?Sized>(
         &self,
-        acquisition: report::Acquisition,
+        acquisition: events::Acquisition,
         patience: Patience<'_, W>,
         pauses: &impl Pauses,
     ) -> Result<Tenure, Error> {
@@ -169,7 +169,7 @@ impl Lock {
 
     /// This handle holds the lock from now on, by the guard that has this tenure.
     pub(crate) fn hold(&self, mut tenure: Tenure) -> LockGuard {
-        tenure.told = report::Holding::begin(&self.context);
+        tenure.told = events::Holding::begin(&self.context);
         LockGuard::new(self.last.begin(tenure))
     }
 

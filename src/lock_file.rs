@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::unistd::{Uid, User};
 
-use crate::fs::Attr;
+use crate::sys::fs::Attr;
 
 /// The plain file that had a lock's name when it was looked at: a lock file, or another's that is in
 /// the lock's place. It shows as, for instance, `bob's, mode 0600, 120 bytes`.

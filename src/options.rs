@@ -7,16 +7,17 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{Clock, system_clock};
-use crate::context::Context;
-use crate::courtesy::Courtesy;
 use crate::error::{Error, Operation};
-use crate::fs::{Fs, PosixFs};
 use crate::holder::StalePolicy;
-use crate::lease::{ServerClock, check_lifetime};
 use crate::lock::Lock;
-use crate::names::{BadName, Names};
-use crate::process::{PosixProcesses, Processes};
-use crate::wait::Polling;
+use crate::model::backoff::Polling;
+use crate::model::context::Context;
+use crate::model::fairness::Courtesy;
+use crate::model::lease::{ServerClock, check_lifetime};
+use crate::model::names::{BadName, Names};
+use crate::sys::fs::Fs;
+use crate::sys::posix::PosixFs;
+use crate::sys::process::{PosixProcesses, Processes};
 
 /// How to make a [`Lock`]: see [`Lock::options`].
 ///

@@ -12,21 +12,21 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::context::is_gone;
 use crate::error::{Error, Operation};
-use crate::fs::{attributes, process_id};
+use crate::events;
 use crate::holder::Obstacle;
-use crate::mailbox::breaking::{Ending, end};
-use crate::mailbox::denied;
+use crate::mailbox::context::Site;
+use crate::mailbox::dotlock::{Making, OwnDotlock};
 use crate::mailbox::fcntl::{self, Locker};
-use crate::mailbox::hold::Hold;
-use crate::mailbox::opened::{Opened, Opening};
-use crate::mailbox::own::{Making, OwnDotlock};
-use crate::mailbox::site::Site;
-use crate::mailbox::watch::{Verdict, Watch};
-use crate::patience::Patience;
-use crate::report;
-use crate::wait::Backoff;
+use crate::mailbox::mbox_file::{Opened, Opening};
+use crate::mailbox::observe::{Verdict, Watch};
+use crate::mailbox::permission;
+use crate::mailbox::takeover::{Ending, end};
+use crate::mailbox::tenure::Hold;
+use crate::model::backoff::Backoff;
+use crate::model::context::is_gone;
+use crate::sys::fs::{attributes, process_id};
+use crate::wait::limit::Patience;
 
 /// How often to try again at once for what has just come free.
 const AT_ONCE: u32 = 4;
@@ -49,7 +49,7 @@ pub(crate) fn acquire(
     let context = site.context();
     let begun = context.now();
     let mut backoff = Backoff::new(site.polling);
-    let mut told = report::Waiting::default();
+    let mut told = events::Waiting::default();
     let mut at_once = 0;
     loop {
         let obstacle = match attempt(site, watch)? {
@@ -129,7 +129,7 @@ fn open(site: &Site) -> Result<Option<Opening>, Error> {
         }
         Ok(opening) => Ok(Some(opening)),
         Err(error) if is_gone(&error) => Ok(None),
-        Err(error) => Err(denied::to_mailbox(&site.mailbox, error)),
+        Err(error) => Err(permission::to_mailbox(&site.mailbox, error)),
     }
 }
 

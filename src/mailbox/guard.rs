@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
-use crate::keeper::KeepAlive;
-use crate::mailbox::hold::Hold;
-use crate::upkeep::Leased;
+use crate::keep_alive::schedule::Leased;
+use crate::keep_alive::thread::KeepAlive;
+use crate::mailbox::tenure::Hold;
 
 /// A mailbox that is locked, by fcntl(2) and by its dotlock. Dropping it releases both.
 ///

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::events;
 use crate::holder::Obstacle;
 use crate::mailbox::acquire::{acquire, obstacles};
+use crate::mailbox::context::Site;
 use crate::mailbox::guard::MailboxGuard;
-use crate::mailbox::hold::{Hold, LEASE};
-use crate::mailbox::site::Site;
-use crate::mailbox::watch::Watch;
-use crate::patience::Patience;
-use crate::report;
+use crate::mailbox::observe::Watch;
+use crate::mailbox::tenure::{Hold, LEASE};
+use crate::wait::limit::Patience;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
@@ -122,12 +122,12 @@ impl MailboxLock {
         if held().upgrade().is_some_and(|hold| hold.is_held()) {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
-        let acquisition = report::Acquisition::begin(self.site.context(), self.path(), LEASE);
+        let acquisition = events::Acquisition::begin(self.site.context(), self.path(), LEASE);
         let acquired = acquisition.during(|| acquire(&self.site, &self.watch, patience));
         let told = acquired.as_ref().map(|_| (None, None));
         acquisition.ended(self.site.context(), self.path(), told);
         let mut hold = acquired?;
-        hold.told = report::Holding::begin(self.site.context());
+        hold.told = events::Holding::begin(self.site.context());
         let hold = Arc::new(hold);
         *held() = Arc::downgrade(&hold);
         Ok(MailboxGuard::new(hold))

@@ -9,10 +9,10 @@ use crate::clock::{Clock, system_clock};
 use crate::error::{Error, Operation};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
+use crate::mailbox::context::Site;
 use crate::mailbox::lock::MailboxLock;
-use crate::mailbox::site::Site;
-use crate::mailbox::testimony::Proc;
-use crate::wait::Polling;
+use crate::mailbox::pid_evidence::Proc;
+use crate::model::backoff::Polling;
 
 /// Whoever keeps to 15 s between touches has missed three.
 const SHORTEST_REST: Duration = Duration::from_secs(60);

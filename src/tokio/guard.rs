@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::keep::KeepAlive;
+use super::keep_alive::KeepAlive;
 use super::pool::{leave_to_pool, on_pool};
 use crate::error::Error;
 use crate::guard::if_held;
-use crate::tenure::Tenure;
+use crate::protocol::tenure::Tenure;
 
 /// A lock that is held: [`linklock::LockGuard`](crate::LockGuard), but what takes file operations is
 /// a future. It can go from task to task. Dropping it releases the lock, a moment later: see

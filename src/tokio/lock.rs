@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::contention::{AsyncPatience, contend};
+use super::acquire::{AsyncPatience, contend};
 use super::guard::LockGuard;
 use super::pool::leave_to_pool;
 use crate::error::Error;
-use crate::patience::Patience;
+use crate::wait::limit::Patience;
 
 /// A lock that any program on any machine with the same directory can take:
 /// [`linklock::Lock`](crate::Lock), but its methods are futures. See [the module](crate::tokio) for

@@ -1,0 +1,148 @@
+//! What is told of an acquisition, from its first step to its end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::error::Error;
+use crate::events::emit::{LONG, quietly};
+use crate::events::peer::Party;
+use crate::events::text::{plain, secs, words};
+use crate::holder::Obstacle;
+use crate::model::context::Context;
+
+/// One acquisition, from its first step to its end. It is a value, which may move between threads;
+/// each piece of the work is done [`during`](Self::during) it.
+#[derive(Debug)]
+pub(crate) struct Acquisition {
+    span: Span,
+    begun: Duration,
+}
+
+impl Acquisition {
+    pub(crate) fn begin(context: &Context, path: &Path, lifetime: Duration) -> Acquisition {
+        let span = quietly(|| {
+            tracing::debug_span!(
+                target: "linklock",
+                "linklock.acquire",
+                path = plain(path),
+                lifetime_secs = secs(lifetime),
+                outcome = Empty,
+                waited_secs = Empty,
+                claim = Empty,
+                token = Empty,
+            )
+        });
+        Acquisition { span: span.unwrap_or_else(Span::none), begun: context.now() }
+    }
+
+    /// Does a piece of the work, within one thread.
+    pub(crate) fn during<T>(&self, act: impl FnOnce() -> T) -> T {
+        let _entered = Entered(quietly(|| self.span.enter()));
+        act()
+    }
+
+    /// The lock was acquired, with that claim and that token if it has them, or it was not.
+    pub(crate) fn ended(
+        &self,
+        context: &Context,
+        path: &Path,
+        ended: Result<(Option<&Path>, Option<u64>), &Error>,
+    ) {
+        let waited = context.now().saturating_sub(self.begun);
+        let outcome = self.during(|| match ended {
+            Ok((claim, token)) => {
+                self.record_acquired(claim, token);
+                tell_by_time!(waited => tell acquired "acquired a lock", path,
+                    waited_secs = secs(waited), claim = claim.map(plain), token = token);
+                "acquired"
+            }
+            Err(Error::Held { obstacle, .. }) => {
+                tell_of!(DEBUG (&**obstacle).into() => held "a lock is held", path);
+                "held"
+            }
+            Err(Error::TimedOut { obstacle, .. }) => {
+                let party = Party::from(&**obstacle);
+                tell_by_time!(waited => tell_of party => timed_out "gave up waiting for a lock",
+                    path, waited_secs = secs(waited));
+                "timed_out"
+            }
+            Err(error) => {
+                tell!(DEBUG failed "failed to acquire a lock", path,
+                    waited_secs = secs(waited), error = words(error));
+                "failed"
+            }
+        });
+        quietly(|| {
+            self.span.record("outcome", outcome);
+            self.span.record("waited_secs", secs(waited));
+        });
+    }
+
+    fn record_acquired(&self, claim: Option<&Path>, token: Option<u64>) {
+        quietly(|| {
+            if self.span.is_disabled() {
+                return;
+            }
+            self.span.record("claim", claim.map(plain));
+            self.span.record("token", token);
+        });
+    }
+}
+
+impl Drop for Acquisition {
+    fn drop(&mut self) {
+        quietly(|| self.span = Span::none());
+    }
+}
+
+/// Within a span.
+struct Entered<'a>(Option<tracing::span::Entered<'a>>);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        quietly(|| self.0 = None);
+    }
+}
+
+/// What was told of one contender's waiting: each obstacle is told of once, not at each look.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    obstacle: Option<u64>,
+    is_long: bool,
+}
+
+impl Waiting {
+    /// This is in its way, and it goes on waiting if any time is left.
+    pub(crate) fn meets(
+        &mut self,
+        path: &Path,
+        obstacle: &Obstacle,
+        waited: Duration,
+        left: Duration,
+    ) {
+        let party = Party::from(obstacle);
+        let before = self.obstacle.replace(party.identity());
+        let is_new = before != self.obstacle;
+        let cannot_break =
+            matches!(obstacle, Obstacle::CannotBreak(..) | Obstacle::CannotBreakDotlock(..));
+        if is_new && cannot_break {
+            tell_of!(WARN party => cannot_break "a stale lock may not be broken", path);
+        }
+        if left.is_zero() {
+            return;
+        }
+        if before.is_none() {
+            tell_of!(DEBUG party => waiting "waiting for a lock", path);
+        } else if is_new {
+            tell_of!(DEBUG party => obstacle_changed "what is waited for has changed", path,
+                waited_secs = secs(waited));
+        }
+        if waited >= LONG && !std::mem::replace(&mut self.is_long, true) {
+            tell_of!(INFO party => still_waiting "still waiting for a lock", path,
+                waited_secs = secs(waited));
+        }
+    }
+}

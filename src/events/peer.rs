@@ -1,0 +1,128 @@
+//! Somebody else, as an event tells of it.
+
+use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::dotlock::{Dotlock, DotlockKind};
+use crate::error::Successor;
+use crate::events::text::plain;
+use crate::holder::{Format, Holder, Obstacle};
+use crate::sys::process::Life;
+
+/// Whoever or whatever has a lock or is in its way. Borrowed: nothing is made of it before somebody
+/// listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Party<'a> {
+    pub(super) kind: &'static str,
+    pub(super) host: Option<&'a OsStr>,
+    pub(super) pid: Option<u32>,
+    pub(super) claim: Option<&'a Path>,
+    pub(super) life: Option<Life>,
+    format: Option<Format>,
+    dotlock: Option<&'a DotlockKind>,
+    /// For how much longer its lease ran; less than nothing once it was over.
+    pub(super) lease_secs: Option<f64>,
+    pub(super) unchanged: Option<Duration>,
+    pub(super) error: Option<&'a io::Error>,
+}
+
+impl<'a> Party<'a> {
+    pub(super) fn of_kind(kind: &'static str) -> Party<'a> {
+        Party { kind, ..Party::default() }
+    }
+
+    fn because_of(self, error: &'a io::Error) -> Party<'a> {
+        Party { error: Some(error), ..self }
+    }
+
+    pub(super) fn life(&self) -> Option<&'static str> {
+        self.life.map(|life| match life {
+            Life::Alive => "alive",
+            Life::Dead => "dead",
+            Life::Unknown => "unknown",
+        })
+    }
+
+    /// Who writes files like its own.
+    pub(super) fn program(&self) -> Option<String> {
+        match (self.format, self.dotlock) {
+            (Some(Format::Linklock), _) => Some("linklock".into()),
+            (Some(Format::FluflLock), _) => Some("flufl.lock".into()),
+            (None, dotlock) => dotlock.map(|kind| plain(kind.to_string())),
+        }
+    }
+
+    /// What tells it from others, as long as it lives: whatever changes from look to look is not in
+    /// it.
+    pub(super) fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.kind, self.host, self.pid, self.claim, self.dotlock, self.life()).hash(&mut hasher);
+        self.error.map(io::Error::raw_os_error).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl<'a> From<&'a Holder> for Party<'a> {
+    fn from(holder: &'a Holder) -> Party<'a> {
+        Party {
+            host: Some(&holder.host),
+            pid: Some(holder.pid),
+            claim: Some(&holder.claim),
+            life: Some(holder.life),
+            format: Some(holder.format),
+            lease_secs: Some(seconds_until(holder.expires_at, holder.server_time)),
+            ..Party::of_kind("lock")
+        }
+    }
+}
+
+impl<'a> From<&'a Dotlock> for Party<'a> {
+    fn from(dotlock: &'a Dotlock) -> Party<'a> {
+        Party {
+            host: dotlock.kind.host(),
+            pid: dotlock.kind.pid(),
+            life: Some(dotlock.life),
+            dotlock: Some(&dotlock.kind),
+            unchanged: Some(dotlock.unchanged_for),
+            ..Party::of_kind("dotlock")
+        }
+    }
+}
+
+impl<'a> From<&'a Obstacle> for Party<'a> {
+    fn from(obstacle: &'a Obstacle) -> Party<'a> {
+        match obstacle {
+            Obstacle::Holder(holder) => holder.into(),
+            Obstacle::CannotBreak(holder, error) => Party::from(holder).because_of(error),
+            Obstacle::Dotlock(dotlock) => dotlock.into(),
+            Obstacle::CannotBreakDotlock(dotlock, error) => Party::from(dotlock).because_of(error),
+            Obstacle::Fcntl(pid) => Party { pid: *pid, ..Party::of_kind("fcntl") },
+            Obstacle::NotALock => Party::of_kind("no_lock"),
+            Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) => {
+                Party::of_kind("unreadable").because_of(error)
+            }
+            Obstacle::Queue => Party::of_kind("queue"),
+        }
+    }
+}
+
+impl<'a> From<&'a Successor> for Party<'a> {
+    fn from(successor: &'a Successor) -> Party<'a> {
+        match successor {
+            Successor::Nobody => Party::of_kind("nobody"),
+            Successor::Holder(holder) => Party::from(&**holder),
+            Successor::Stranger => Party::of_kind("stranger"),
+            Successor::Dotlock(dotlock) => Party::from(&**dotlock),
+        }
+    }
+}
+
+fn seconds_until(end: SystemTime, now: SystemTime) -> f64 {
+    match end.duration_since(now) {
+        Ok(left) => left.as_secs_f64(),
+        Err(over) => -over.duration().as_secs_f64(),
+    }
+}

@@ -1,0 +1,49 @@
+//! What stands in an event, as text and as numbers.
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Text that can't end a line nor move a cursor: what is not printable is escaped as in a string of
+/// Rust. Quotes and backslashes are left to whoever writes the log, who quotes all strings.
+pub(super) fn plain(text: impl AsRef<OsStr>) -> String {
+    let text = text.as_ref().to_string_lossy();
+    let mut plain = String::with_capacity(text.len());
+    for part in text.split_inclusive(['"', '\'', '\\']) {
+        let body = part.trim_end_matches(['"', '\'', '\\']);
+        plain.extend(body.escape_debug());
+        plain.push_str(&part[body.len()..]);
+    }
+    plain
+}
+
+/// What an error says.
+pub(super) fn words(error: impl Display) -> String {
+    plain(error.to_string())
+}
+
+/// The unit of all times that are told.
+pub(super) fn secs(time: Duration) -> f64 {
+    time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_printable_is_escaped() {
+        for (text, told) in [
+            ("/shared/report.lock", "/shared/report.lock"),
+            ("joe's \"own\" \\lock", "joe's \"own\" \\lock"),
+            ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("\u{1b}[31mred\u{9b}m\u{7f}", "\\u{1b}[31mred\\u{9b}m\\u{7f}"),
+            ("left\u{202e}thgir\u{2028}", "left\\u{202e}thgir\\u{2028}"),
+            ("''\n\\\n", "''\\n\\\\n"),
+            ("na\u{ef}ve nai\u{308}ve", "na\u{ef}ve nai\u{308}ve"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(text), told);
+        }
+    }
+}

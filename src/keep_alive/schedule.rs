@@ -1,0 +1,125 @@
+//! What keeping a lock alive comes to, whoever does it: when the next refresh is due, and when the
+//! lock is lost.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::protocol::tenure::Tenure;
+
+/// After a failed refresh, the next is tried no later than this.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A lock that can be kept alive.
+pub(crate) trait Leased: Send + Sync {
+    /// Makes the lease a whole lifetime from now.
+    fn refresh(&self) -> Result<(), Error>;
+    /// How much of the lease is left.
+    fn remaining(&self) -> Duration;
+    /// For how long the lease has been over.
+    fn overdue(&self) -> Duration;
+    fn lifetime(&self) -> Duration;
+    fn path(&self) -> &Path;
+    /// Whether its holder has not given it back.
+    fn is_held(&self) -> bool;
+    fn clock(&self) -> &Arc<dyn Clock>;
+}
+
+impl Leased for Tenure {
+    fn refresh(&self) -> Result<(), Error> {
+        self.refresh()
+    }
+
+    fn remaining(&self) -> Duration {
+        self.remaining()
+    }
+
+    fn overdue(&self) -> Duration {
+        self.overdue()
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.lifetime()
+    }
+
+    fn path(&self) -> &Path {
+        self.context.lock()
+    }
+
+    fn is_held(&self) -> bool {
+        self.is_held()
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.context.clock
+    }
+}
+
+/// One lock's refreshes, so far: three in each lifetime.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    /// When the next is due, on the lock's clock.
+    pub(crate) due: Duration,
+    /// What kept the last from succeeding.
+    trouble: Option<io::Error>,
+}
+
+impl Upkeep {
+    pub(crate) fn begin(leased: &dyn Leased) -> Upkeep {
+        Upkeep { due: next_refresh(leased), trouble: None }
+    }
+
+    /// What came of a refresh. One that failed for the time being is tried again for as long as the
+    /// lease runs; an error is why the lock is lost.
+    pub(crate) fn after(
+        &mut self,
+        refreshed: Result<(), Error>,
+        leased: &dyn Leased,
+    ) -> Result<(), Error> {
+        match refreshed {
+            Ok(()) => *self = Upkeep::begin(leased),
+            Err(Error::Io { error, .. }) if !leased.remaining().is_zero() => {
+                self.trouble = Some(error);
+                self.due = leased.clock().now() + RETRY.min(leased.lifetime() / 10);
+            }
+            Err(error) => return Err(explain(error, self.trouble.take(), leased)),
+        }
+        Ok(())
+    }
+}
+
+/// Refreshes a lock that is kept alive. A panic (of a clock that is not ours, say) is one more thing
+/// that may pass.
+pub(crate) fn refresh(leased: &dyn Leased) -> Result<(), Error> {
+    let refreshed = catch_unwind(AssertUnwindSafe(|| leased.refresh())).unwrap_or_else(|_| {
+        let panicked = io::Error::other("the refresh panicked");
+        Err(Error::io(Operation::Touch, leased.path())(panicked))
+    });
+    if let Err(error) = refreshed.as_ref() {
+        if leased.is_held() {
+            events::not_kept_alive(leased.path(), leased.remaining(), error);
+        }
+    }
+    refreshed
+}
+
+/// When a lock is to be refreshed that was refreshed just now.
+pub(crate) fn next_refresh(leased: &dyn Leased) -> Duration {
+    leased.clock().now() + leased.lifetime() / 3
+}
+
+/// A lease that ended because it could not be refreshed is told with what kept it from that.
+fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Leased) -> Error {
+    let path = leased.path().to_owned();
+    let ago = leased.overdue();
+    match error {
+        Error::Io { error, .. } => Error::Expired { path, ago, error: Some(error) },
+        Error::Expired { .. } => Error::Expired { path, ago, error: trouble },
+        other => other,
+    }
+}

@@ -1,0 +1,270 @@
+//! Keep-alive: the threads that refresh the locks of this process.
+//!
+//! A refresh may hang for minutes, when a file server holds one request back; and so may what is
+//! called when a lock is lost. Neither may hold up another lock. So a thread that takes a lock to
+//! refresh it first makes sure that another stands ready to take the next, and stands ready itself
+//! when it is done, unless enough others do. While nothing hangs that makes two threads, and one more
+//! for each lock that hangs.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::keep_alive::schedule::{Leased, Upkeep, next_refresh, refresh};
+use crate::sys::fs::process_id;
+
+/// How many threads stand ready at most. One could do; the second saves starting a thread for each
+/// refresh, and is there when the system has no more.
+const READY: usize = 2;
+
+/// After this time the next lock waits no longer for the refresh under way. Until then locks that are
+/// due together are refreshed one after the other, rather than by a thread each.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// For how long threads stand ready when there is no lock left to keep alive.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What is called, once, when a lock is lost.
+pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
+
+/// Keeps a lock alive until it is dropped.
+#[derive(Debug)]
+pub(crate) struct KeepAlive {
+    keeper: Arc<Keeper>,
+    number: u64,
+}
+
+impl KeepAlive {
+    /// Refreshes the lock three times in each lifetime. A refresh that fails for the time being
+    /// is tried again for as long as the lease runs.
+    pub(crate) fn start<L>(leased: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
+    where
+        L: Leased + 'static,
+    {
+        let keeper = Keeper::of(leased.clock());
+        let upkeep = Upkeep::begin(&**leased);
+        let weak = Arc::downgrade(leased);
+        let ward = Ward { leased: weak, upkeep, on_lost };
+        let mut wards = lock(&keeper.wards);
+        keeper.make_ready(&mut wards)?;
+        let number = wards.add(ward);
+        drop(wards);
+        keeper.changed.notify_all();
+        Ok(KeepAlive { keeper, number })
+    }
+
+    /// The lease was changed: keep to the new one.
+    pub(crate) fn reschedule(&self, leased: &dyn Leased) {
+        lock(&self.keeper.wards).reschedule(self.number, next_refresh(leased));
+        self.keeper.changed.notify_all();
+    }
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        if self.keeper.pid == process_id() {
+            let ward = lock(&self.keeper.wards).remove(self.number);
+            drop(ward); // with all that was to be called has hold of: maybe another lock's guard
+        }
+    }
+}
+
+/// The keepers of this process: one, but for tests that bring clocks of their own.
+static KEEPERS: Mutex<Vec<Weak<Keeper>>> = Mutex::new(Vec::new());
+
+/// The locks that are kept alive, and what their threads share.
+#[derive(Debug)]
+struct Keeper {
+    /// The process that has the threads: a forked child inherits only the memory.
+    pid: u32,
+    clock: Arc<dyn Clock>,
+    wards: Mutex<Wards>,
+    changed: Condvar,
+    start_thread: fn(Arc<Keeper>) -> io::Result<()>,
+}
+
+#[derive(Debug, Default)]
+struct Wards {
+    all: HashMap<u64, Ward>,
+    /// When each is to be refreshed, but for those that are being refreshed.
+    due: BTreeSet<(Duration, u64)>,
+    next_number: u64,
+    /// How many threads wait for a lock to be due, or have been started to do so.
+    ready: usize,
+    /// The lock that was taken last, and when, until its refresh is done.
+    latest: Option<(u64, Instant)>,
+}
+
+/// A lock to be kept alive.
+struct Ward {
+    leased: Weak<dyn Leased>,
+    upkeep: Upkeep,
+    on_lost: OnLost,
+}
+
+impl fmt::Debug for Ward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ward").field("upkeep", &self.upkeep).finish_non_exhaustive()
+    }
+}
+
+impl Wards {
+    fn add(&mut self, ward: Ward) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.due.insert((ward.upkeep.due, number));
+        self.all.insert(number, ward);
+        number
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Ward> {
+        let ward = self.all.remove(&number)?;
+        self.due.remove(&(ward.upkeep.due, number));
+        Some(ward)
+    }
+
+    /// A lock that is being refreshed is left alone: its next refresh is not yet fixed.
+    fn reschedule(&mut self, number: u64, due: Duration) {
+        let Some(ward) = self.all.get_mut(&number) else { return };
+        if self.due.remove(&(ward.upkeep.due, number)) {
+            ward.upkeep.due = due;
+            self.due.insert((due, number));
+        }
+    }
+
+    /// How long it is until a lock may be taken. `None` if none waits to be refreshed.
+    fn pause(&self, now: Duration) -> Option<Duration> {
+        let (due, _) = self.due.first()?;
+        let left_to_latest = self.latest.map(|(_, begun)| PATIENCE.saturating_sub(begun.elapsed()));
+        Some(due.saturating_sub(now).max(left_to_latest.unwrap_or_default()))
+    }
+
+    /// The lock that is due first. `None` if it is gone.
+    fn take(&mut self) -> Option<(u64, Arc<dyn Leased>)> {
+        let (_, number) = self.due.pop_first()?;
+        let leased = self.all.get(&number)?.leased.upgrade()?;
+        self.latest = Some((number, Instant::now()));
+        Some((number, leased))
+    }
+}
+
+impl Keeper {
+    fn of(clock: &Arc<dyn Clock>) -> Arc<Keeper> {
+        let mut keepers = lock(&KEEPERS);
+        keepers.retain(|keeper| keeper.strong_count() > 0);
+        let pid = process_id();
+        let fits = |keeper: &Arc<Keeper>| keeper.pid == pid && Arc::ptr_eq(&keeper.clock, clock);
+        if let Some(keeper) = keepers.iter().filter_map(Weak::upgrade).find(fits) {
+            return keeper;
+        }
+        let keeper = Arc::new(Keeper::new(clock, start_thread));
+        keepers.push(Arc::downgrade(&keeper));
+        keeper
+    }
+
+    fn new(clock: &Arc<dyn Clock>, start_thread: fn(Arc<Keeper>) -> io::Result<()>) -> Keeper {
+        Keeper {
+            pid: process_id(),
+            clock: clock.clone(),
+            wards: Mutex::default(),
+            changed: Condvar::new(),
+            start_thread,
+        }
+    }
+
+    /// Makes sure that a thread stands ready.
+    fn make_ready(self: &Arc<Keeper>, wards: &mut Wards) -> io::Result<()> {
+        if wards.ready == 0 {
+            (self.start_thread)(self.clone())?;
+            wards.ready = 1;
+        }
+        Ok(())
+    }
+
+    /// What a thread does that is counted as ready.
+    fn run(self: Arc<Keeper>) {
+        while let Some((number, leased)) = self.next_due() {
+            self.refresh(number, &*leased);
+            drop(leased); // its holder may have left it to this thread to release it
+            if !self.stand_ready() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until a lock is due, and leaves the next to another thread; or until there has been none
+    /// to keep alive for a while.
+    fn next_due(self: &Arc<Keeper>) -> Option<(u64, Arc<dyn Leased>)> {
+        let mut wards = lock(&self.wards);
+        loop {
+            let pause = wards.pause(self.clock.now());
+            if pause == Some(Duration::ZERO) {
+                let Some(taken) = wards.take() else { continue };
+                wards.ready -= 1;
+                // If the system has no more threads, the next lock waits for this one.
+                let _ = self.make_ready(&mut wards);
+                drop(wards);
+                self.changed.notify_all(); // it may be another that is due next
+                return Some(taken);
+            }
+            let woken = self.changed.wait_timeout(wards, pause.unwrap_or(LINGER));
+            let (still, waited) = woken.unwrap_or_else(PoisonError::into_inner);
+            wards = still;
+            if pause.is_none() && waited.timed_out() && wards.all.is_empty() {
+                wards.ready -= 1;
+                return None;
+            }
+        }
+    }
+
+    /// Counts the calling thread as ready, unless there are enough.
+    fn stand_ready(&self) -> bool {
+        let mut wards = lock(&self.wards);
+        let is_needed = wards.ready < READY;
+        if is_needed {
+            wards.ready += 1;
+        } else {
+            drop(wards);
+            self.changed.notify_all(); // of when the lock that was refreshed is due again
+        }
+        is_needed
+    }
+
+    fn refresh(&self, number: u64, leased: &dyn Leased) {
+        let refreshed = refresh(leased);
+        let mut wards = lock(&self.wards);
+        wards.latest.take_if(|(latest, _)| *latest == number);
+        let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept
+        let Err(why) = ward.upkeep.after(refreshed, leased) else {
+            let due = ward.upkeep.due;
+            wards.due.insert((due, number));
+            return;
+        };
+        let ward = wards.remove(number);
+        drop(wards); // what is called may drop the guard
+        if let Some(Ward { on_lost, .. }) = ward {
+            // A holder that has given the lock back since has not lost it.
+            if leased.is_held() {
+                let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
+            }
+        }
+    }
+}
+
+fn start_thread(keeper: Arc<Keeper>) -> io::Result<()> {
+    let thread = thread::Builder::new().name("linklock-keeper".into());
+    thread.spawn(move || keeper.run()).map(drop)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What every step needs to know of its mailbox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Operation};
+use crate::holder::StalePolicy;
+use crate::lock::Lock;
+use crate::mailbox::fcntl::IS_OF_PROCESS;
+use crate::mailbox::pid_evidence::Proc;
+use crate::model::backoff::Polling;
+use crate::model::context::{Context, is_gone};
+use crate::model::names::Nonce;
+use crate::sys::fs::{Attr, cached_attributes};
+
+/// One mailbox, as one handle and the clones of it see it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) mailbox: PathBuf,
+    pub(crate) dotlock: PathBuf,
+    /// Who holds this has the right to end a dotlock of the mailbox that is not its own.
+    pub(crate) breaker: Lock,
+    /// The dotlock, if it is a lock file of [`Lock`]'s kind. There can't be such a one where its
+    /// name could not be told from the path.
+    pub(crate) leased: Option<Lock>,
+    pub(crate) stale: StalePolicy,
+    pub(crate) unchanged_for: Duration,
+    /// Whether the mailbox itself is locked too.
+    pub(crate) uses_fcntl: bool,
+    pub(crate) polling: Polling,
+    pub(crate) proc: Proc,
+}
+
+impl Site {
+    /// The clock, the file system and all else that is no different for a mailbox.
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.breaker.context
+    }
+
+    /// Looks at the mailbox, with forced attributes; but where opening it is what forces them, and
+    /// closing it would end a lock, with what the client has cached.
+    pub(crate) fn find_mailbox(&self) -> Result<Option<Attr>, Error> {
+        if !IS_OF_PROCESS {
+            return self.context().find(&self.mailbox);
+        }
+        match cached_attributes(&self.mailbox) {
+            Ok(attr) => Ok(Some(attr)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(Error::io(Operation::Stat, &self.mailbox)(error)),
+        }
+    }
+
+    /// A name beside the mailbox that nobody else uses, and that is swept if it is left behind.
+    pub(crate) fn aside(&self) -> PathBuf {
+        let context = self.context();
+        context.names.aside(&Nonce::new((context.random)(), None), context.random_number())
+    }
+}

@@ -1,0 +1,144 @@
+//! Our own dotlock: made, touched and removed.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use nix::sys::stat::futimens;
+use nix::sys::time::TimeSpec;
+
+use crate::error::{Error, Operation};
+use crate::mailbox::context::Site;
+use crate::mailbox::permission;
+use crate::model::context::is_gone;
+use crate::protocol::acquire::has_no_links;
+use crate::protocol::takeover::{Caught, catch};
+use crate::sys::fs::{Attr, attributes};
+
+/// What nobody takes for a pid, nor for a lease.
+const CONTENT: &[u8] = b"0\n";
+/// Whatever the umask: a dotlock that others can't read is in their way for longer.
+const MODE: u32 = 0o644;
+/// How often a dotlock is made whose first name somebody has, or removes at once.
+const ATTEMPTS: u32 = 4;
+
+/// A dotlock that we have made. The open file pins its inode: while it is open no other file has
+/// its number, or it says that it is stale. (Dropped, it stays: that is for the hold to decide.)
+#[derive(Debug)]
+pub(crate) struct OwnDotlock {
+    file: File,
+}
+
+/// What came of making a dotlock.
+#[derive(Debug)]
+pub(crate) enum Making {
+    Made(OwnDotlock),
+    Taken,
+}
+
+impl OwnDotlock {
+    /// Makes the mailbox's dotlock, if there is none: under another name, which is then linked, as
+    /// open(2) recommends for NFS (see `O_EXCL`). The truth is the inode.
+    pub(crate) fn make(site: &Site) -> Result<Making, Error> {
+        let context = site.context();
+        for _ in 0..ATTEMPTS {
+            if context.find(&site.dotlock)?.is_some() {
+                return Ok(Making::Taken);
+            }
+            let first_name = site.aside();
+            let file = match create(&first_name, context.is_local()) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made.map_err(|error| {
+                    let error = Error::io(Operation::Create, &first_name)(error);
+                    permission::in_directory(&site.mailbox, error)
+                })?,
+            };
+            let made = OwnDotlock { file };
+            let linked = context.fs.link(&first_name, &site.dotlock);
+            let is_ours = made.is_there(site);
+            let removed = context.remove(&first_name);
+            let is_ours = is_ours.and_then(|is_ours| {
+                removed.map_err(Error::io(Operation::Remove, &first_name)).map(|_| is_ours)
+            });
+            match (is_ours, linked) {
+                (Ok(true), _) => return Ok(Making::Made(made)),
+                (Ok(false), Ok(())) => return Ok(Making::Taken),
+                (Ok(false), Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Ok(Making::Taken);
+                }
+                (Ok(false), Err(error)) if is_gone(&error) => {} // swept
+                (Ok(false), Err(error)) if !has_no_links(&error) => {
+                    return Err(Error::io(Operation::Link, &site.dotlock)(error));
+                }
+                (Ok(false), Err(error)) => {
+                    let (path, claim) = (site.dotlock.clone(), first_name);
+                    return Err(Error::NoHardLinks { path, claim, error: Some(error) });
+                }
+                (Err(error), linked) => {
+                    if linked.is_ok() {
+                        let _ = context.remove(&site.dotlock); // the error worth telling is the first
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Making::Taken)
+    }
+
+    /// Whether it is the mailbox's dotlock still.
+    pub(crate) fn is_there(&self, site: &Site) -> Result<bool, Error> {
+        let Some(there) = site.context().find(&site.dotlock)? else { return Ok(false) };
+        match attributes(&self.file) {
+            // An NFS client may go on showing the old attributes of a file that is gone and whose
+            // number another has: but not that other's date.
+            Ok(own) => Ok(own.nlink > 0 && is_same(&own, &there)),
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(false),
+            Err(error) => Err(Error::io(Operation::Stat, &site.dotlock)(error)),
+        }
+    }
+
+    /// Makes its date the present, on the server's clock. Nobody else's file is touched, whatever
+    /// has its name.
+    pub(crate) fn touch(&self, site: &Site) -> Result<(), Error> {
+        let touched = futimens(&self.file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
+        touched.map_err(|error| Error::io(Operation::Touch, &site.dotlock)(error.into()))
+    }
+
+    /// Removes it, if it is there still, and says whether it was.
+    pub(crate) fn remove(self, site: &Site) -> Result<bool, Error> {
+        let context = site.context();
+        if !self.is_there(site)? {
+            return Ok(false);
+        }
+        if context.is_local() {
+            let removed = context.remove(&site.dotlock);
+            return removed.map_err(Error::io(Operation::Remove, &site.dotlock));
+        }
+        let own = attributes(&self.file).map_err(Error::io(Operation::Stat, &site.dotlock))?;
+        drop(self); // an NFS client gives an open file another name instead of removing it
+        let caught =
+            catch(context, &site.dotlock, site.aside(), |aside| is_same(&aside.attr, &own))?;
+        Ok(caught == Caught::Expected)
+    }
+}
+
+/// Whether it is one file. Its date changes by our own hand only.
+pub(crate) fn is_same(one: &Attr, other: &Attr) -> bool {
+    one.id == other.id && one.mtime == other.mtime
+}
+
+fn create(path: &Path, is_local: bool) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    let filled = (|| {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+        file.write_all(CONTENT)?;
+        // An NFS client keeps what is written until the file is closed.
+        if is_local { Ok(()) } else { file.sync_data() }
+    })();
+    if let Err(error) = filled {
+        let _ = std::fs::remove_file(path); // the error that is worth telling is the first
+        return Err(error);
+    }
+    Ok(file)
+}

@@ -1,0 +1,134 @@
+//! Mailboxes: an mbox that other programs deliver to.
+//!
+//! Mail programs do not know [`Lock`](crate::Lock)'s lock files. What they do know is written down
+//! in the [Debian Policy Manual, 11.6](https://www.debian.org/doc/debian-policy/ch-customized-programs.html#mail-transport-delivery-and-user-agents):
+//! a lock by fcntl(2) on the mailbox itself, and then a *dotlock*, a file beside it with `.lock` at
+//! the end of its name. A [`MailboxLock`] takes both; when both can't be had, it drops the first,
+//! waits for a random time, and starts over.
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let mbox = dir.path().join("joe");
+//! # std::fs::write(&mbox, "").unwrap();
+//! use std::io::{Seek, SeekFrom, Write};
+//! use linklock::mailbox::MailboxLock;
+//!
+//! let lock = MailboxLock::new(&mbox)?;
+//! let guard = lock.lock()?;
+//! let mut file = guard.file().expect("there is a mailbox");
+//! file.seek(SeekFrom::End(0))?;
+//! file.write_all(b"From joe Thu Jan  1 00:00:00 1970\n\nHello\n\n")?;
+//! file.sync_data()?;
+//! guard.unlock()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The example `deliver` appends a message as a delivery agent should: on disk before it is
+//! acknowledged, cut off again if it can't be written whole, and apart from what a writer that was
+//! killed has left.
+//!
+//! # Our dotlock
+//!
+//! It is the one that no program misjudges: its content is `0` and a newline, its mode 0644, its
+//! link count 1, made under another name and linked, so that it is safe on NFS too. Other programs
+//! break a dotlock that does not change: Mail Avenger after 30 s, Dovecot after 120 s, dotlockfile
+//! after 300 s, Postfix after 500 s, procmail after 1024 s, Exim after 1800 s. So what a guard has is
+//! a lease, of [30 s](LEASE), counted from when its dotlock was last touched:
+//! [`refresh`](MailboxGuard::refresh) touches it, and a guard that is
+//! [kept alive](MailboxGuard::keep_alive) is refreshed every 10 s. Whoever holds a mailbox for longer
+//! than it takes to append a message keeps it alive.
+//!
+//! # Other programs' dotlocks
+//!
+//! A dotlock that a dead program has left would be in the way for ever. It is removed only by rule:
+//!
+//! - It is of a [kind](DotlockKind) that mail programs make, by its content and mode. Anything else
+//!   that has the name is no lock, and stays. What can't be read is held.
+//! - It names a process on a host that is provably this one, and there is no such process (that is
+//!   Dovecot's `PID:HOST` on a local file system, seen from the machine's initial pid namespace: all
+//!   processes are looked at, those in containers too). A pid without a host proves no death. A
+//!   named process that does run is waited for, however old the dotlock.
+//! - Otherwise neither it nor the mailbox has changed for 300 s
+//!   ([`unchanged_for`](MailboxOptions::unchanged_for)). It counts what this handle has observed, on
+//!   this machine's monotonic clock, not what the dates of the files say: a clock that is wrong
+//!   breaks nothing. A handle that is asked again and again remembers; one that waits for less than
+//!   that time never breaks such a dotlock.
+//! - A lock file of [`Lock`](crate::Lock) or flufl.lock in the dotlock's place must besides have
+//!   expired by its own rules, and is ended by them.
+//!
+//! `unlink` is not conditional: a breaker that judged yesterday's dotlock removes today's. The right
+//! to end a mailbox's dotlock is therefore itself a [`Lock`](crate::Lock), with its leases and
+//! [seats](crate::guide::safety#the-argument), at `.MAILBOX.break`. Whoever holds that looks again
+//! whether the dotlock is what it was, by inode, change time, content and mode; takes it away by
+//! renaming it, and looks at what it has caught: another's is put back. A holder of ours that comes
+//! back after its lease has ended takes this lock too before it touches or removes its dotlock. Other
+//! programs take it not: where they break dotlocks, they do so by their own rules.
+//!
+//! # fcntl(2), by open file description
+//!
+//! On Linux the mailbox is locked with `F_OFD_SETLK` (see fcntl_locking(2)). It conflicts with other
+//! programs' `F_SETLK` as those do with each other, on NFS too; but it belongs to the open file
+//! rather than the process: two threads exclude each other, and it does not vanish when the program,
+//! or some library in it, opens the same mailbox and closes it again. Elsewhere it is `F_SETLK`, and
+//! **it does vanish** then: use [`file`](MailboxGuard::file) there, or the dotlock alone guards. (This
+//! library does not do so itself: there a process has a mailbox open for one handle at a time.)
+//!
+//! A mailbox that does not exist yet can't be locked by fcntl(2). Its dotlock alone guards its
+//! creation, which is left to the caller, who knows whose it is to be.
+//!
+//! # Files
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `MAILBOX.lock` | the dotlock: there while the mailbox is locked |
+//! | `.MAILBOX.break` | there while a stale dotlock is ended: a lock file, whose claims are beside it |
+//! | <code>.MAILBOX.break&#124;aside&#124;NONCE&#124;K</code> | a dotlock that is being made or ended; swept if left behind |
+//!
+//! # Permissions
+//!
+//! A dotlock takes permission to write to the directory: on Debian, `/var/mail` is writable by the
+//! group `mail`, so a program that delivers there runs as root or setgid mail. In a sticky spool a
+//! dotlock can be broken by its owner and root only. [`Error::Denied`](crate::Error::Denied) says what is missing.
+//!
+//! # Maildirs, and other directories of messages
+//!
+//! A Maildir needs no lock to be delivered to: a message is written under `tmp/` and renamed to
+//! `new/`. What does need one is work on the directory as a whole, such as expiring messages,
+//! renumbering or migrating it, and any directory whose format has an index. Other mail programs have
+//! no common lock for these, so it is one between your own programs. Use a [`Lock`](crate::Lock)
+//! *beside* the directory, never in it, where it could be taken for a message:
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let maildir = dir.path().join("joe");
+//! # std::fs::create_dir(&maildir).unwrap();
+//! use linklock::Lock;
+//!
+//! let mut path = maildir.clone().into_os_string();
+//! path.push(".lock");
+//! let guard = Lock::new(path)?.lock()?;
+//! guard.keep_alive(|why| eprintln!("stop: {why}"))?;
+//! // ... the work on the whole directory, one message at a time ...
+//! guard.unlock()?;
+//! # Ok::<(), linklock::Error>(())
+//! ```
+
+mod acquire;
+mod context;
+mod dotlock;
+mod fcntl;
+mod guard;
+mod lock;
+mod mbox_file;
+mod observe;
+mod options;
+mod permission;
+mod pid_evidence;
+mod takeover;
+mod tenure;
+
+pub use crate::dotlock::{Dotlock, DotlockKind};
+pub use guard::MailboxGuard;
+pub use lock::MailboxLock;
+pub use options::MailboxOptions;
+pub use tenure::LEASE;

@@ -1,0 +1,232 @@
+//! What a pid in a dotlock proves.
+//!
+//! The number means something on one host, in one pid namespace, until it is used again. Nothing
+//! in a dotlock says in which namespace it was written. So a process counts as dead only where
+//! every process of the machine can be seen, and none has that number in any of its namespaces; a
+//! process counts as alive, which harms nobody, by a number that can be seen at all.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::dotlock::DotlockKind;
+use crate::sys::process::{Life, Stat};
+
+/// The machine's initial pid namespace, see PROC_PID_INIT_INO in Linux's proc_ns.h.
+const INITIAL: &str = "pid:[4026531836]";
+
+/// By how much a start time may be off: its parts are rounded to a second and to a clock tick.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+/// proc(5).
+#[derive(Debug)]
+pub(crate) struct Proc {
+    root: PathBuf,
+}
+
+impl Default for Proc {
+    fn default() -> Proc {
+        Proc { root: "/proc".into() }
+    }
+}
+
+impl Proc {
+    /// Whether the process that a dotlock names runs, on this host if it can be proven to be its
+    /// own. `is_local`: nobody but this machine executes what is asked of the file system.
+    pub(crate) fn life(
+        &self,
+        kind: &DotlockKind,
+        changed_at: SystemTime,
+        host: &OsStr,
+        is_local: bool,
+    ) -> Life {
+        match kind {
+            DotlockKind::Dovecot(pid, theirs) if theirs == host && !is_anybodys(host) => {
+                if self.may_be_at_work(*pid, changed_at) {
+                    Life::Alive
+                } else if is_local && self.has_nobody(*pid) {
+                    Life::Dead
+                } else {
+                    Life::Unknown
+                }
+            }
+            DotlockKind::LiblockfilePid(pid)
+                if is_local && self.may_be_at_work(*pid, changed_at) =>
+            {
+                Life::Alive
+            }
+            _ => Life::Unknown,
+        }
+    }
+
+    /// Whether there is such a process here that is old enough to have made the dotlock.
+    fn may_be_at_work(&self, pid: u32, changed_at: SystemTime) -> bool {
+        let Some(stat) = self.stat(&pid.to_string()).filter(|stat| !stat.ended()) else {
+            return false;
+        };
+        match self.started_at(&stat) {
+            Some(started_at) => started_at <= changed_at + ROUNDING,
+            None => true, // for all that can be told
+        }
+    }
+
+    /// Whether no process of this machine has that pid, in whatever namespace.
+    fn has_nobody(&self, pid: u32) -> bool {
+        self.sees_all() && self.find(pid) == Some(false)
+    }
+
+    /// Whether we are in the initial pid namespace, to which all others are visible, and /proc does
+    /// not hide other users' processes (see `hidepid`).
+    fn sees_all(&self) -> bool {
+        let own = std::fs::read_link(self.root.join("self/ns/pid"));
+        own.is_ok_and(|own| own == OsStr::new(INITIAL)) && self.pids_of("1").is_some()
+    }
+
+    /// Whether a process has that pid in one of its namespaces; `None` if that can't be told.
+    fn find(&self, pid: u32) -> Option<bool> {
+        for entry in std::fs::read_dir(&self.root).ok()? {
+            let name = entry.ok()?.file_name();
+            let Some(name) = name.to_str().filter(|name| name.parse::<u32>().is_ok()) else {
+                continue;
+            };
+            match self.pids_of(name) {
+                Some(pids) if !pids.contains(&pid) => {}
+                Some(_) if self.stat(name).is_some_and(|stat| stat.ended()) => {}
+                None if !self.root.join(name).exists() => {} // it has ended meanwhile
+                Some(_) => return Some(true),
+                None => return None,
+            }
+        }
+        Some(false)
+    }
+
+    /// The pids of a process, in its namespace and in those above it.
+    fn pids_of(&self, pid: &str) -> Option<Vec<u32>> {
+        let status = std::fs::read(self.root.join(pid).join("status")).ok()?;
+        let status = String::from_utf8_lossy(&status);
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        pids.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
+    }
+
+    fn stat(&self, pid: &str) -> Option<Stat> {
+        Stat::parse(&std::fs::read(self.root.join(pid).join("stat")).ok()?)
+    }
+
+    fn started_at(&self, stat: &Stat) -> Option<SystemTime> {
+        let machine = std::fs::read_to_string(self.root.join("stat")).ok()?;
+        let booted = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let booted = Duration::from_secs(booted.trim().parse().ok()?);
+        let ticks = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+        let after_boot = Duration::from_secs(stat.started.checked_div(ticks)?);
+        SystemTime::UNIX_EPOCH.checked_add(booted)?.checked_add(after_boot)
+    }
+}
+
+/// Names that machines have which were given none.
+fn is_anybodys(host: &OsStr) -> bool {
+    host.is_empty() || host.to_string_lossy().starts_with("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const BOOTED: u64 = 1_700_000_000;
+
+    /// A machine with processes: each is a directory, its pids and its state.
+    fn machine(namespace: &str, processes: &[(u32, &str, char)]) -> (TempDir, Proc) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        fs::create_dir_all(root.join("self/ns")).unwrap();
+        symlink(namespace, root.join("self/ns/pid")).unwrap();
+        fs::write(root.join("stat"), format!("cpu 1 2\nbtime {BOOTED}\n")).unwrap();
+        for (pid, pids, state) in processes {
+            let process = root.join(pid.to_string());
+            fs::create_dir(&process).unwrap();
+            fs::write(process.join("status"), format!("Name:\tx\nNSpid:\t{pids}\n")).unwrap();
+            // Started 100 s after boot.
+            let stat =
+                format!("{pid} (x) {state} 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 10000 1");
+            fs::write(process.join("stat"), stat).unwrap();
+        }
+        (dir, Proc { root })
+    }
+
+    fn dovecot(pid: u32, host: &str) -> DotlockKind {
+        DotlockKind::Dovecot(pid, host.into())
+    }
+
+    fn after_boot(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(BOOTED + seconds)
+    }
+
+    #[track_caller]
+    fn assert_life(proc: &Proc, kind: &DotlockKind, is_local: bool, life: Life) {
+        assert_eq!(proc.life(kind, after_boot(500), OsStr::new("here"), is_local), life);
+    }
+
+    #[test]
+    fn a_process_that_is_nowhere_on_its_own_host_is_dead() {
+        let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (50, "50", 'S')]);
+        assert_life(&proc, &dovecot(51, "here"), true, Life::Dead);
+        assert_life(&proc, &dovecot(50, "here"), true, Life::Alive);
+    }
+
+    #[test]
+    fn a_pid_proves_no_death_elsewhere() {
+        let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S')]);
+        assert_life(&proc, &dovecot(51, "there"), true, Life::Unknown);
+        assert_life(&proc, &dovecot(51, "here"), false, Life::Unknown);
+        assert_life(&proc, &DotlockKind::LiblockfilePid(51), true, Life::Unknown);
+        let everywhere = OsStr::new("localhost");
+        let life = proc.life(&dovecot(51, "localhost"), after_boot(500), everywhere, true);
+        assert_eq!(life, Life::Unknown);
+    }
+
+    #[test]
+    fn nor_in_a_container() {
+        let (_dir, proc) = machine("pid:[4026532999]", &[(1, "1", 'S')]);
+        assert_life(&proc, &dovecot(51, "here"), true, Life::Unknown);
+    }
+
+    #[test]
+    fn nor_while_a_process_in_a_container_has_it() {
+        let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (900, "900\t51", 'S')]);
+        assert_life(&proc, &dovecot(51, "here"), true, Life::Unknown);
+    }
+
+    #[test]
+    fn nor_where_processes_are_hidden() {
+        let (dir, proc) = machine(INITIAL, &[(1, "1", 'S')]);
+        fs::remove_file(dir.path().join("1/status")).unwrap();
+        assert_life(&proc, &dovecot(51, "here"), true, Life::Unknown);
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (51, "51", 'Z')]);
+        assert_life(&proc, &dovecot(51, "here"), true, Life::Dead);
+    }
+
+    #[test]
+    fn a_process_that_started_after_the_dotlock_was_made_is_another() {
+        let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (51, "51", 'S')]);
+        let before = proc.life(&dovecot(51, "here"), after_boot(50), OsStr::new("here"), true);
+        assert_eq!(before, Life::Unknown);
+        assert_life(&proc, &DotlockKind::LiblockfilePid(51), true, Life::Alive);
+    }
+
+    #[test]
+    fn this_machine_has_this_process() {
+        let (proc, pid) = (Proc::default(), std::process::id());
+        assert!(proc.may_be_at_work(pid, SystemTime::now()));
+        assert_ne!(proc.find(pid), Some(false));
+    }
+}

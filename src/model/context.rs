@@ -1,0 +1,179 @@
+//! What every step of the protocol needs to know of its lock.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use crate::clock::Clock;
+use crate::error::{Error, Operation};
+use crate::holder::StalePolicy;
+use crate::model::backoff::{Backoff, Polling};
+use crate::model::fairness::Courtesy;
+use crate::model::lease::{SEAT_LEASE, ServerClock};
+use crate::model::names::Names;
+use crate::model::safeguard::Safeguard;
+use crate::sys::fs::{Attr, FileId, Fs, Mount};
+use crate::sys::process::{Processes, hash};
+
+/// One lock, as one handle and the clones of it see it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) names: Names,
+    pub(crate) stale: StalePolicy,
+    pub(crate) clock_slop: Duration,
+    pub(crate) polling: Polling,
+    pub(crate) retry_errnos: Vec<i32>,
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) random: fn() -> u64,
+    pub(crate) server: ServerClock,
+    /// Whether a handle keeps its claim from one tenure to the next.
+    pub(crate) keep_claim: bool,
+    /// Whether tenures are numbered.
+    pub(crate) fencing: bool,
+    /// Whether a waiter can be woken by this machine's kernel: not where time is only simulated.
+    pub(crate) hears: bool,
+    /// The queue of this host's waiters, once it is known.
+    pub(crate) queue: OnceLock<Option<u64>>,
+    /// Whether others are let go first.
+    pub(crate) courtesy: Courtesy,
+    /// Whether what the dead have left was looked for.
+    pub(crate) has_swept: AtomicBool,
+}
+
+impl Context {
+    /// The lock file.
+    pub(crate) fn lock(&self) -> &Path {
+        self.names.lock()
+    }
+
+    /// Now, on the clock that leases are counted on.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// The time on the server, by which another's lease is judged: never too late, so that nobody
+    /// judges early. Before the server was heard of, this machine's date must do.
+    pub(crate) fn server_time(&self) -> SystemTime {
+        let known = self.server.earliest(self.now()).filter(|_| Safeguard::ServersTime.stands());
+        known.unwrap_or_else(|| self.clock.wall())
+    }
+
+    /// The time on the server from which a lease of our own is counted: never too early.
+    pub(crate) fn lease_start(&self, now: Duration) -> SystemTime {
+        self.server.latest(now).unwrap_or_else(|| self.clock.wall())
+    }
+
+    /// What can be relied on where the lock is.
+    pub(crate) fn mount(&self) -> Mount {
+        self.fs.mount(self.names.dir()).unwrap_or(Mount::Other)
+    }
+
+    /// The server stamped this time on a file of ours after that moment of our own clock.
+    pub(crate) fn learn_time(&self, stamped: SystemTime, before: Duration) {
+        self.server.set(stamped, before, self.now(), self.clock_slop / 4);
+    }
+
+    /// For how long processes can be in so many seats, one after the other, before all are passed over.
+    pub(crate) fn time_of_seats(&self, seats: u32) -> Duration {
+        SEAT_LEASE.saturating_add(self.clock_slop).saturating_mul(seats)
+    }
+
+    /// Whether every request is executed once, and before its call returns.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.mount(), Mount::Local | Mount::Exported)
+    }
+
+    /// Whether no process of another machine can have made a file here.
+    pub(crate) fn is_this_machines_alone(&self) -> bool {
+        self.mount() == Mount::Local
+    }
+
+    /// What the queue of this host's waiters is known by: the lock's directory, whatever path leads
+    /// there, and its name. Two locks that came to have the same would only wait in one line.
+    pub(crate) fn queue(&self) -> Option<u64> {
+        if !self.hears {
+            return None;
+        }
+        *self.queue.get_or_init(|| {
+            let FileId { dev, ino } = self.fs.stat(self.names.dir()).ok()?.id;
+            let name = self.lock().file_name()?.as_bytes();
+            Some(hash([dev.to_le_bytes().as_slice(), &ino.to_le_bytes(), name]))
+        })
+    }
+
+    /// Looks at a file, which may not be there.
+    pub(crate) fn find(&self, path: &Path) -> Result<Option<Attr>, Error> {
+        match self.until_fresh(|| self.fs.stat(path)) {
+            Ok(attr) => Ok(Some(attr)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(Error::io(Operation::Stat, path)(error)),
+        }
+    }
+
+    /// Removes a file, and says whether it was there.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
+        let mut asked = 0;
+        let removed = self.until_fresh(|| {
+            asked += 1;
+            self.fs.unlink(path)
+        });
+        match removed {
+            Ok(()) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(asked > 1), // the first time may have done it
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Any number that the name of a put-aside file has room for.
+    pub(crate) fn random_number(&self) -> u32 {
+        u32::try_from((self.random)() >> 32).unwrap_or_default()
+    }
+
+    /// ESTALE says that the client had hold of a file that has gone, not that its name leads
+    /// nowhere: ask again. Where others come and go it can be said several times in a row (seen on
+    /// NFSv4.2); in the end it is an error like any other.
+    pub(crate) fn until_fresh<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let mut answer = ask();
+        for tries in 0..8 {
+            match &answer {
+                Err(error) if is_stale(error) => {}
+                _ => break,
+            }
+            if tries > 0 {
+                self.clock.sleep(Duration::from_millis(1 << tries));
+            }
+            answer = ask();
+        }
+        answer
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.polling)
+    }
+
+    /// Sleeps until the next look is due, or for `at_most`.
+    pub(crate) fn pause(&self, backoff: &mut Backoff, at_most: Duration) {
+        self.clock.sleep(backoff.pause((self.random)()).min(at_most));
+    }
+}
+
+/// Whether a name leads nowhere (any more).
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOENT)
+}
+
+/// Whether the client had hold of a file that has gone.
+pub(crate) fn is_stale(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESTALE)
+}
+
+/// Whether the system said that this is not permitted.
+pub(crate) fn is_forbidden(error: &io::Error) -> bool {
+    let refusals = [libc::EPERM, libc::EACCES, libc::EROFS];
+    error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
+}

@@ -1,0 +1,81 @@
+//! Who lets those go first who wait already.
+//!
+//! Whoever releases a lock and takes it again at once is quicker than any waiter can be woken. So a
+//! handle that had to wait the last time queues up before it tries; and one that locks and unlocks
+//! again and again without ever waiting does so now and then, to see whether somebody waits.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::model::lease::nanoseconds;
+
+/// Who locks again within this time after it has released leaves a waiter no time to wake up.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// How often such a one asks whether somebody waits: a few system calls in hundreds.
+const ASKS: Duration = Duration::from_millis(10);
+
+/// What one handle remembers of its last tenures; times in nanoseconds of its clock.
+#[derive(Debug, Default)]
+pub(crate) struct Courtesy {
+    has_waited: AtomicBool,
+    released_at: AtomicU64,
+    asked_at: AtomicU64,
+}
+
+impl Courtesy {
+    /// Whether to queue up before the first try.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        if self.has_waited.load(Ordering::Relaxed) {
+            return true;
+        }
+        let since = |then: &AtomicU64| {
+            now.saturating_sub(Duration::from_nanos(then.load(Ordering::Relaxed)))
+        };
+        let is_due = since(&self.released_at) < AT_ONCE && since(&self.asked_at) >= ASKS;
+        if is_due {
+            self.asked_at.store(nanoseconds(now), Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    pub(crate) fn acquired(&self, has_waited: bool) {
+        self.has_waited.store(has_waited, Ordering::Relaxed);
+    }
+
+    pub(crate) fn released(&self, now: Duration) {
+        self.released_at.store(nanoseconds(now), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn who_has_waited_lets_others_go_first_until_it_need_not_wait() {
+        let courtesy = Courtesy::default();
+        assert!(!courtesy.is_due(ms(1000)));
+        courtesy.acquired(true);
+        assert!(courtesy.is_due(ms(1000)));
+        courtesy.acquired(false);
+        assert!(!courtesy.is_due(ms(1000)));
+    }
+
+    #[test]
+    fn who_locks_again_at_once_asks_now_and_then() {
+        let courtesy = Courtesy::default();
+        let mut asked = 0;
+        for tenth in 10_000..11_000 {
+            let now = ms(1) / 10 * tenth; // 100 ms in all
+            asked += u32::from(courtesy.is_due(now));
+            courtesy.released(now);
+        }
+        assert_eq!(asked, 10);
+        courtesy.released(ms(2000));
+        assert!(!courtesy.is_due(ms(2001)), "a waiter has had the time to wake up");
+    }
+}

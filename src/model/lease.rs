@@ -1,0 +1,215 @@
+//! Time: leases, and the one clock that they are judged by, the file server's.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::error::Error;
+use crate::sys::fs::FileId;
+
+/// Less than this, and a lease is over before a file server has answered.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Where time stamps of file systems end, this is too long.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// For how long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
+/// For how long a process may act in a seat, whatever its lifetime is: for some ten requests to a server
+/// that takes a second for each.
+pub(crate) const SEAT_LEASE: Duration = Duration::from_secs(15);
+
+/// For how long the holder may act, on this machine's own clock.
+///
+/// It is counted from *before* the operation that began or extended it, so it never ends later
+/// than the mtime that others read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) ends: Duration,
+}
+
+impl Lease {
+    pub(crate) fn remaining(&self, now: Duration) -> Duration {
+        self.ends.saturating_sub(now)
+    }
+
+    pub(crate) fn runs(&self, now: Duration) -> bool {
+        now < self.ends
+    }
+}
+
+/// The server's clock, known from the ctime that it stamped on a file of ours, and carried on by
+/// our own monotonic clock. The machines' ideas of the date do not matter.
+#[derive(Debug, Default)]
+pub(crate) struct ServerClock {
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    sample: Option<Sample>,
+    /// The time that it was set forward to, as far as that was noticed.
+    jumped_to: Option<SystemTime>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    stamped: SystemTime,
+    /// The stamp was made between these two moments of our own clock.
+    before: Duration,
+    after: Duration,
+}
+
+impl ServerClock {
+    /// The server stamped this time on a file between the two moments. What came last counts:
+    /// the server's clock may have been set. If it was set forward by more than `tolerance`, dates
+    /// from before say nothing of how long ago they were written.
+    pub(crate) fn set(
+        &self,
+        stamped: SystemTime,
+        before: Duration,
+        after: Duration,
+        tolerance: Duration,
+    ) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected =
+            known.sample.and_then(|sample| sample.at_most(after)?.checked_add(tolerance));
+        if expected.is_some_and(|expected| expected < stamped) {
+            known.jumped_to = Some(stamped);
+        }
+        known.sample = Some(Sample { stamped, before, after });
+    }
+
+    /// The time that the server's clock was last set forward to, as far as that was noticed.
+    pub(crate) fn jumped_to(&self) -> Option<SystemTime> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).jumped_to
+    }
+
+    /// Whether a time that the server stamped on a file can be compared with the time that it is on
+    /// the server now: not if its clock has jumped forward in between.
+    pub(crate) fn is_comparable(&self, stamped: SystemTime) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.jumped_to.is_none_or(|jumped_to| jumped_to <= stamped)
+    }
+
+    /// The least that it can be on the server now: whoever judges another's lease uses this, and
+    /// is never early.
+    pub(crate) fn earliest(&self, now: Duration) -> Option<SystemTime> {
+        let sample = self.sample()?;
+        sample.stamped.checked_add(now.saturating_sub(sample.after))
+    }
+
+    /// The most that it can be on the server now: whoever sets the end of its own lease uses this,
+    /// so that nobody finds it ended early. (But for less than the resolution of the server's time
+    /// stamps, from a clock tick to two seconds, for which the slop is there.)
+    pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
+        self.sample()?.at_most(now)
+    }
+
+    /// Whether it was asked for so long ago that it had better be asked for again.
+    pub(crate) fn is_old(&self, now: Duration) -> bool {
+        self.sample().is_none_or(|sample| now.saturating_sub(sample.after) >= GOOD_FOR)
+    }
+
+    fn sample(&self) -> Option<Sample> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).sample
+    }
+}
+
+impl Sample {
+    /// The most that it can be on the server at that moment, unless its clock was set.
+    fn at_most(&self, now: Duration) -> Option<SystemTime> {
+        self.stamped.checked_add(now.saturating_sub(self.before))
+    }
+}
+
+/// A file that bore the same date in one look after another, on our own clock: what a clock that is set
+/// has no part in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observed {
+    id: FileId,
+    date: SystemTime,
+    /// After the first look.
+    since: Duration,
+    /// Before the last look.
+    pub(crate) until: Duration,
+}
+
+impl Observed {
+    pub(crate) fn begin(id: FileId, date: SystemTime, after: Duration) -> Observed {
+        Observed { id, date, since: after, until: after }
+    }
+
+    pub(crate) fn is(&self, id: FileId, date: SystemTime) -> bool {
+        self.id == id && self.date == date
+    }
+
+    pub(crate) fn is_of(&self, id: FileId) -> bool {
+        self.id == id
+    }
+
+    pub(crate) fn unchanged_for(&self) -> Duration {
+        self.until.saturating_sub(self.since)
+    }
+}
+
+/// A lease must have a length, and an end that file systems can express.
+pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Error> {
+    if !(SHORTEST..=LONGEST).contains(&lifetime) {
+        let reason = format!("a lifetime of {lifetime:?} is not between 10 ms and ten years");
+        return Err(Error::Invalid { path: path.into(), reason });
+    }
+    Ok(())
+}
+
+/// A time on our clock, or since 1970, as an atomic number can hold it.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // in some 584 years
+}
+
+/// A date as [`nanoseconds`].
+pub(crate) fn since_epoch(time: SystemTime) -> u64 {
+    nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_lease_runs_until_its_end() {
+        let lease = Lease { ends: seconds(15) };
+        assert!(lease.runs(seconds(14)));
+        assert!(!lease.runs(seconds(15)));
+        assert_eq!(lease.remaining(seconds(5)), seconds(10));
+        assert_eq!(lease.remaining(seconds(50)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_server_clock_is_bounded_from_both_sides() {
+        let clock = ServerClock::default();
+        assert_eq!(clock.earliest(seconds(1)), None);
+        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        clock.set(noon, seconds(10), seconds(13), seconds(2)); // a slow request
+        assert_eq!(clock.earliest(seconds(20)), Some(noon + seconds(7)));
+        assert_eq!(clock.latest(seconds(20)), Some(noon + seconds(10)));
+    }
+
+    #[test]
+    fn a_jump_forward_is_noticed_and_what_lies_within_the_tolerance_is_none() {
+        let clock = ServerClock::default();
+        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        clock.set(noon, seconds(10), seconds(10), seconds(2));
+        clock.set(noon + seconds(12), seconds(20), seconds(20), seconds(2));
+        assert!(clock.is_comparable(noon), "two seconds too many are tolerated");
+        clock.set(noon + seconds(25), seconds(30), seconds(30), seconds(2));
+        assert!(!clock.is_comparable(noon + seconds(24)));
+        assert!(clock.is_comparable(noon + seconds(25)), "stamped by the clock as it is now");
+        clock.set(noon, seconds(40), seconds(40), seconds(2));
+        assert!(!clock.is_comparable(noon), "a clock that is set back makes no date comparable");
+    }
+}

@@ -1,0 +1,9 @@
+//! What the protocol reckons with, and that asks nothing of the system by itself: names, leases, a
+//! lock's context, and how long to wait between two looks.
+
+pub(crate) mod backoff;
+pub(crate) mod context;
+pub(crate) mod fairness;
+pub(crate) mod lease;
+pub(crate) mod names;
+pub(crate) mod safeguard;

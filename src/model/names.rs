@@ -1,0 +1,521 @@
+//! The names beside a lock file, and the content that names a claim: the only parser.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `L` | the lock file |
+//! | `L\|HOST\|PID\|NONCE` | a claim; the lock file is a hard link to the holder's |
+//! | `L\|break\|KEY\|K` | seat K in the succession of the incarnation whose nonce is KEY |
+//! | `L\|aside\|KEY\|K` | a lock file on its way out, put aside by the process with that nonce |
+//! | `L\|fence\|KEY\|K` | a directory that is to become `L.fence` |
+//! | `L.fence/N` | the counter of the lock's fencing tokens |
+//!
+//! KEY begins with a letter, where a claim has a decimal pid. Names are bytes, not text.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::sys::process::{Process, Proof, WORLD_BITS};
+
+/// The longest name that common file systems take, see pathconf(3).
+const NAME_MAX: usize = 255;
+/// The longest content that is worth reading: a path, see limits.h, and a name.
+pub(crate) const CONTENT_MAX: usize = 4096 + NAME_MAX;
+/// The most digits that the number of a seat or of a put-aside file can have.
+const NUMBER_DIGITS: usize = 10;
+const NONCE_MAX: usize = 64;
+
+const BREAK: &[u8] = b"break";
+const ASIDE: &[u8] = b"aside";
+const FENCE: &[u8] = b"fence";
+
+/// Why a lock can't have the names that it was to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadName {
+    #[error("the path names no file")]
+    NoFileName,
+    #[error("the path or the host name has a NUL byte")]
+    Nul,
+    #[error("the separator is a letter, a digit, a slash or a control character")]
+    Separator,
+    #[error("the separator occurs in the path: choose another with `separator`")]
+    SeparatorInPath,
+    #[error("the host name is empty or has a slash or the separator: give one with `host_name`")]
+    Host,
+    #[error("the names of its claims would be longer than 255 bytes")]
+    TooLong,
+}
+
+/// How the names of one lock are made and told from others.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    lock: PathBuf,
+    dir: PathBuf,
+    separator: String,
+    /// What the names of claims, seats and put-aside files begin with.
+    prefix: Vec<u8>,
+    host: Arc<OsStr>,
+}
+
+/// The number that a claim, and so an incarnation, is told by: flufl.lock's is decimal; ours is
+/// `x`, 64 random bits in hexadecimal and, where they are known, `w` and the hash of the world, `s`
+/// and the start time of the process, and `k` and the hash of the boot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Nonce(Arc<str>);
+
+impl Nonce {
+    pub(crate) fn new(random: u64, proof: Option<Proof>) -> Nonce {
+        const DIGITS: usize = (WORLD_BITS / 4) as usize;
+        let mut nonce = String::with_capacity(NONCE_MAX);
+        let _ = write!(nonce, "x{random:016x}"); // a String takes whatever is written
+        if let Some(Proof { world, started, boot }) = proof {
+            let _ = write!(nonce, "w{world:0DIGITS$x}s{started:x}");
+            if let Some(boot) = boot {
+                let _ = write!(nonce, "k{boot:08x}");
+            }
+        }
+        Nonce(nonce.into())
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Nonce> {
+        let fits = (1..=NONCE_MAX).contains(&bytes.len());
+        let plain = bytes.iter().all(u8::is_ascii_alphanumeric);
+        (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into()))
+    }
+
+    fn proof(&self) -> Option<Proof> {
+        let (random, rest) = self.0.strip_prefix('x')?.split_once('w')?;
+        let (world, rest) = rest.split_once('s')?;
+        let (started, boot) = match rest.split_once('k') {
+            Some((started, boot)) => (started, Some(u32::from_str_radix(boot, 16).ok()?)),
+            None => (rest, None),
+        };
+        u64::from_str_radix(random, 16).ok()?;
+        Some(Proof {
+            world: u64::from_str_radix(world, 16).ok()?,
+            started: u64::from_str_radix(started, 16).ok()?,
+            boot,
+        })
+    }
+
+    /// A seat must not look like a claim, whose third field is a number.
+    fn key(&self) -> Arc<str> {
+        if self.is_number() { format!("n{}", self.0).into() } else { self.0.clone() }
+    }
+
+    fn is_number(&self) -> bool {
+        self.0.starts_with(|first: char| first.is_ascii_digit())
+    }
+}
+
+/// The name of a claim, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClaimName {
+    pub(crate) path: Arc<Path>,
+    pub(crate) host: Arc<OsStr>,
+    pub(crate) pid: u32,
+    pub(crate) nonce: Nonce,
+}
+
+impl ClaimName {
+    /// Whether a peer made it that keeps to no claims but the one that is the lock file: flufl.lock
+    /// never touches its claim while it waits.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.nonce.is_number()
+    }
+
+    /// The process that it names. Nobody's start time is known from the mere pid of flufl.lock.
+    pub(crate) fn process(&self) -> Process {
+        Process { pid: self.pid, proof: self.nonce.proof() }
+    }
+}
+
+/// A file beside the lock file that belongs to the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbour {
+    Claim(ClaimName),
+    /// A seat in the succession of the incarnation with this key.
+    Seat(Arc<str>),
+    Aside,
+    /// A draft of the directory that has the counter of fencing tokens in it.
+    FenceDraft,
+}
+
+impl Names {
+    pub(crate) fn new(lock: &Path, separator: char, host: &OsStr) -> Result<Names, BadName> {
+        let base = lock.file_name().ok_or(BadName::NoFileName)?;
+        let dir = lock.parent().ok_or(BadName::NoFileName)?;
+        // `/shared/x/` and `/shared/x` are one lock.
+        let lock = dir.join(base);
+        if separator.is_alphanumeric() || separator.is_control() || separator == '/' {
+            return Err(BadName::Separator);
+        }
+        let separator = separator.to_string();
+        if has(lock.as_os_str(), b"\0") || has(host, b"\0") {
+            return Err(BadName::Nul);
+        }
+        if has(lock.as_os_str(), separator.as_bytes()) {
+            return Err(BadName::SeparatorInPath);
+        }
+        if host.is_empty() || has(host, b"/") || has(host, separator.as_bytes()) {
+            return Err(BadName::Host);
+        }
+        let prefix = [base.as_bytes(), separator.as_bytes()].concat();
+        let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into() };
+        let longest = Process {
+            pid: u32::MAX,
+            proof: Some(Proof { world: 0, started: u64::MAX, boot: Some(0) }),
+        };
+        let claim = names.new_claim(0, &longest);
+        if name_length(&claim.path) > NAME_MAX || !names.fits(&claim.nonce) {
+            return Err(BadName::TooLong);
+        }
+        Ok(names)
+    }
+
+    /// Whether the longest name that has this nonce in it can be.
+    fn fits(&self, nonce: &Nonce) -> bool {
+        let key = nonce.key();
+        let seat = self.join(BREAK, key.as_bytes(), &[b'0'; NUMBER_DIGITS]);
+        // `aside` and `fence` are as long, `.fence` is shorter.
+        key.len() <= NONCE_MAX && name_length(&seat) <= NAME_MAX
+    }
+
+    pub(crate) fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn host(&self) -> &OsStr {
+        &self.host
+    }
+
+    /// The name of a claim for `owner`, on this host.
+    pub(crate) fn new_claim(&self, random: u64, owner: &Process) -> ClaimName {
+        let nonce = Nonce::new(random, owner.proof);
+        let pid = owner.pid.to_string();
+        let path = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
+        ClaimName { path: path.into(), host: self.host.clone(), pid: owner.pid, nonce }
+    }
+
+    /// A name for the incarnation of a lock file that has lost its content, and whose claim is gone:
+    /// no claim is ever called that.
+    pub(crate) fn nameless(&self, ino: u64) -> ClaimName {
+        let nonce = Nonce(format!("i{ino:x}").into());
+        let path = self.join(b"", b"0", nonce.0.as_bytes());
+        ClaimName { path: path.into(), host: OsStr::new("").into(), pid: 0, nonce }
+    }
+
+    /// Seat `number` in the succession of the incarnation with that nonce.
+    pub(crate) fn seat(&self, nonce: &Nonce, number: u32) -> PathBuf {
+        self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes())
+    }
+
+    /// Where the process with that nonce puts what it takes away from the lock file's name.
+    pub(crate) fn aside(&self, nonce: &Nonce, number: u32) -> PathBuf {
+        self.join(ASIDE, nonce.key().as_bytes(), number.to_string().as_bytes())
+    }
+
+    /// The directory with the counter of fencing tokens in it.
+    pub(crate) fn fence(&self) -> PathBuf {
+        let parts = [self.lock.as_os_str().as_bytes(), b".", FENCE];
+        OsString::from_vec(parts.concat()).into()
+    }
+
+    /// Where the process with that nonce makes what is to become that directory.
+    pub(crate) fn fence_draft(&self, nonce: &Nonce, number: u32) -> PathBuf {
+        self.join(FENCE, nonce.key().as_bytes(), number.to_string().as_bytes())
+    }
+
+    /// The number that an entry of that directory stands for. Each has one name only.
+    pub(crate) fn parse_counter(entry: &OsStr) -> Option<u64> {
+        let number: u64 = entry.to_str()?.parse().ok()?;
+        (*number.to_string() == *entry).then_some(number)
+    }
+
+    /// Whether a file in the succession is one of this incarnation's.
+    pub(crate) fn is_key_of(key: &str, nonce: &Nonce) -> bool {
+        *nonce.key() == *key
+    }
+
+    /// The claim that a lock file's content names: always one beside the lock file itself,
+    /// whatever directory the content names. flufl.lock writes the path as its user gave it.
+    pub(crate) fn parse_content(&self, content: &[u8]) -> Option<ClaimName> {
+        let name = content.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
+        match self.parse_neighbour(OsStr::from_bytes(name))? {
+            Neighbour::Claim(claim) => Some(claim),
+            Neighbour::Seat(_) | Neighbour::Aside | Neighbour::FenceDraft => None,
+        }
+    }
+
+    /// What a directory entry is to this lock.
+    pub(crate) fn parse_neighbour(&self, entry: &OsStr) -> Option<Neighbour> {
+        let rest = entry.as_bytes().strip_prefix(self.prefix.as_slice())?;
+        let mut fields = Fields { rest: Some(rest), separator: self.separator.as_bytes() };
+        let (host, second, third) = (fields.next()?, fields.next()?, fields.next()?);
+        if fields.next().is_some() || third.is_empty() || has(entry, b"\0") || has(entry, b"/") {
+            return None;
+        }
+        if let Some(pid) = parse_pid(second) {
+            let nonce = Nonce::parse(third)?;
+            self.fits(&nonce).then_some(())?;
+            let (path, host) = (self.dir.join(entry).into(), OsStr::from_bytes(host).into());
+            return Some(Neighbour::Claim(ClaimName { path, host, pid, nonce }));
+        }
+        let key = Nonce::parse(second)?.0;
+        third.iter().all(u8::is_ascii_digit).then_some(())?;
+        match host {
+            BREAK => Some(Neighbour::Seat(key)),
+            ASIDE => Some(Neighbour::Aside),
+            FENCE => Some(Neighbour::FenceDraft),
+            _ => None,
+        }
+    }
+
+    /// The path of a file beside the lock file.
+    fn join(&self, first: &[u8], second: &[u8], third: &[u8]) -> PathBuf {
+        let (lock, separator) = (self.lock.as_os_str().as_bytes(), self.separator.as_bytes());
+        let parts = [lock, separator, first, separator, second, separator, third];
+        OsString::from_vec(parts.concat()).into()
+    }
+}
+
+/// The fields between separators, which may be longer than a byte.
+struct Fields<'a> {
+    rest: Option<&'a [u8]>,
+    separator: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let found = rest.windows(self.separator.len()).position(|at| at == self.separator);
+        self.rest = found.map(|at| &rest[at + self.separator.len()..]);
+        Some(found.map_or(rest, |at| &rest[..at]))
+    }
+}
+
+fn name_length(path: &Path) -> usize {
+    path.file_name().map_or(0, OsStr::len)
+}
+
+fn parse_pid(field: &[u8]) -> Option<u32> {
+    let digits = field.iter().all(u8::is_ascii_digit);
+    digits.then(|| std::str::from_utf8(field).ok()?.parse().ok()).flatten()
+}
+
+fn has(text: &OsStr, part: &[u8]) -> bool {
+    text.as_bytes().windows(part.len()).any(|at| at == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any bytes that a file's name can have.
+    fn file_name() -> impl Strategy<Value = Vec<u8>> {
+        let plain = "[a-z.]{1,8}".prop_map(String::into_bytes);
+        let any = vec(any::<u8>().prop_filter("ends a name", |b| !b"\0/".contains(b)), 1..60);
+        prop_oneof![plain, any].prop_filter("no name", |name| name != b"." && name != b"..")
+    }
+
+    fn separator() -> impl Strategy<Value = char> {
+        prop_oneof![Just('|'), Just(':'), Just('+'), Just('→'), any::<char>()]
+    }
+
+    /// The names of some lock, wherever and on whatever host.
+    fn names() -> impl Strategy<Value = Names> {
+        let dir = vec(file_name(), 0..3).prop_map(|dirs| {
+            dirs.iter().fold(PathBuf::from("/"), |dir, name| dir.join(OsStr::from_bytes(name)))
+        });
+        (dir, file_name(), separator(), file_name()).prop_filter_map(
+            "there is no such lock",
+            |(dir, base, separator, host)| {
+                let lock = dir.join(OsStr::from_bytes(&base));
+                Names::new(&lock, separator, OsStr::from_bytes(&host)).ok()
+            },
+        )
+    }
+
+    fn process() -> impl Strategy<Value = Process> {
+        let proof = (0..1_u64 << WORLD_BITS, any::<u64>(), any::<Option<u32>>());
+        let proof = proof.prop_map(|(world, started, boot)| Proof { world, started, boot });
+        (any::<u32>(), proptest::option::of(proof)).prop_map(|(pid, proof)| Process { pid, proof })
+    }
+
+    /// Bytes that come close to being a name: any, and the real ones with something else in them.
+    fn near_name(names: &Names) -> impl Strategy<Value = Vec<u8>> + use<> {
+        let (prefix, separator) = (names.prefix.clone(), names.separator.clone());
+        let part = prop_oneof![
+            vec(any::<u8>(), 0..12),
+            Just(separator.into_bytes()),
+            Just(prefix.clone()),
+            Just(BREAK.to_vec()),
+            Just(ASIDE.to_vec()),
+            Just(FENCE.to_vec()),
+            Just(b"..".to_vec()),
+            Just(b"/".to_vec()),
+            Just(b"\0".to_vec()),
+            "[0-9]{1,12}".prop_map(String::into_bytes),
+            "[0-9]{62,65}".prop_map(String::into_bytes),
+            "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16}(k[0-9a-f]{8})?)?"
+                .prop_map(String::into_bytes),
+        ];
+        (any::<bool>(), vec(part, 0..8)).prop_map(move |(begins, parts)| {
+            let prefix = if begins { prefix.as_slice() } else { b"" };
+            [prefix, &parts.concat()].concat()
+        })
+    }
+
+    fn name_of(path: &Path) -> &OsStr {
+        path.file_name().unwrap()
+    }
+
+    /// What is true of a claim, whatever it was read from.
+    fn check_claim(names: &Names, claim: &ClaimName) -> Result<(), TestCaseError> {
+        let file_name = name_of(&claim.path);
+        prop_assert_eq!(claim.path.parent(), Some(names.dir()));
+        prop_assert!(*claim.path != *names.lock());
+        prop_assert!(!has(file_name, b"/") && !has(file_name, b"\0"));
+        prop_assert!(file_name.len() <= NAME_MAX);
+        let again = Some(Neighbour::Claim(claim.clone()));
+        prop_assert_eq!(names.parse_neighbour(file_name), again);
+        let content = names.parse_content(claim.path.as_os_str().as_bytes());
+        prop_assert_eq!(content.as_ref(), Some(claim));
+        // All that may be made of its nonce can be a name too.
+        let (seat, aside) = (names.seat(&claim.nonce, u32::MAX), names.aside(&claim.nonce, 0));
+        prop_assert!(name_of(&seat).len() <= NAME_MAX);
+        let seat = names.parse_neighbour(name_of(&seat));
+        let is_own =
+            matches!(&seat, Some(Neighbour::Seat(key)) if Names::is_key_of(key, &claim.nonce));
+        prop_assert!(is_own, "{:?}", seat);
+        prop_assert_eq!(names.parse_neighbour(name_of(&aside)), Some(Neighbour::Aside));
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_other_fields_is_nothing() {
+        let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host")).unwrap();
+        for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
+            assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");
+            for more in ["|", "|3", "||", "|host|1|x2"] {
+                let entry = format!("{is_own}{more}");
+                assert_eq!(names.parse_neighbour(OsStr::new(&entry)), None, "{entry}");
+            }
+            let (less, _) = is_own.rsplit_once('|').unwrap();
+            for entry in [less, &format!("{less}|")] {
+                assert_eq!(names.parse_neighbour(OsStr::new(entry)), None, "{entry}");
+            }
+        }
+        for no_name in ["lock|ho/st|1|x2", "lock|ho\0st|1|x2"] {
+            assert_eq!(names.parse_neighbour(OsStr::new(no_name)), None, "{no_name:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_claim_is_read_as_it_was_made(
+            names in names(), random: u64, owner in process(), number: u32,
+        ) {
+            let made = names.new_claim(random, &owner);
+            prop_assert_eq!(made.process(), owner);
+            prop_assert!(!made.is_foreign());
+            check_claim(&names, &made)?;
+            for path in [names.seat(&made.nonce, number), names.aside(&made.nonce, number)] {
+                prop_assert_eq!(path.parent(), Some(names.dir()));
+                prop_assert_eq!(names.parse_content(path.as_os_str().as_bytes()), None);
+            }
+        }
+
+        /// Whoever can write the lock file chooses what it says, but names nothing else.
+        #[test]
+        fn no_content_leads_anywhere_else(
+            (names, content) in names().prop_flat_map(|names| {
+                let content = near_name(&names);
+                (Just(names), content)
+            }),
+            path in vec(any::<u8>(), 0..20),
+        ) {
+            for content in [&content, &[path.as_slice(), b"/", &content].concat()] {
+                if let Some(claim) = names.parse_content(content) {
+                    check_claim(&names, &claim)?;
+                }
+            }
+        }
+
+        #[test]
+        fn an_entry_is_taken_for_what_it_is_or_for_nothing(
+            (names, entry) in names().prop_flat_map(|names| {
+                let entry = near_name(&names);
+                (Just(names), entry)
+            }),
+        ) {
+            let entry = OsStr::from_bytes(&entry);
+            let parsed = names.parse_neighbour(entry);
+            if parsed.is_some() {
+                prop_assert!(entry.as_bytes().starts_with(&names.prefix));
+                prop_assert!(!has(entry, b"/") && !has(entry, b"\0"));
+            }
+            if let Some(Neighbour::Claim(claim)) = &parsed {
+                prop_assert_eq!(entry, name_of(&claim.path));
+                check_claim(&names, claim)?;
+            }
+        }
+
+        #[test]
+        fn a_number_has_one_name(number: u64, name in file_name(), digits in "[+]?[0-9]{1,25}") {
+            let named = number.to_string();
+            prop_assert_eq!(Names::parse_counter(OsStr::new(&named)), Some(number));
+            for other in [OsStr::from_bytes(&name), OsStr::new(&digits)] {
+                let parsed = Names::parse_counter(other).map(|number| number.to_string());
+                prop_assert!(parsed.is_none_or(|parsed| *parsed == *other));
+            }
+        }
+
+        /// flufl.lock: host, pid and a decimal number.
+        #[test]
+        fn a_claim_of_flufl_lock_is_read(
+            names in names(), host in "[a-z]{1,8}(\\.[a-z]{1,8}){0,2}", pid: u32, number: u64,
+        ) {
+            let (pid_field, number) = (pid.to_string(), number.to_string());
+            let entry = names.join(host.as_bytes(), pid_field.as_bytes(), number.as_bytes());
+            prop_assume!(!host.contains(&names.separator) && name_length(&entry) < 200);
+            let Some(Neighbour::Claim(claim)) = names.parse_neighbour(name_of(&entry)) else {
+                return Err(TestCaseError::fail("it is no claim"));
+            };
+            prop_assert!(claim.is_foreign());
+            prop_assert_eq!(claim.process(), Process { pid, proof: None });
+            prop_assert_eq!(claim.host.as_bytes(), host.as_bytes());
+            check_claim(&names, &claim)?;
+        }
+
+        /// One lock's files are never another's, though one's name may begin with the other's.
+        #[test]
+        fn no_other_lock_has_the_same_files(
+            names in names(), more in file_name(), random: u64, owner in process(),
+        ) {
+            let base = [name_of(names.lock()).as_bytes(), &more].concat();
+            let other = names.dir().join(OsStr::from_bytes(&base));
+            let separator = names.separator.chars().next().unwrap();
+            let Ok(other) = Names::new(&other, separator, names.host()) else { return Ok(()) };
+            for (one, another) in [(&names, &other), (&other, &names)] {
+                let claim = one.new_claim(random, &owner);
+                prop_assert_eq!(another.parse_neighbour(name_of(&claim.path)), None);
+                let seat = one.seat(&claim.nonce, 0);
+                prop_assert_eq!(another.parse_neighbour(name_of(&seat)), None);
+            }
+        }
+    }
+}

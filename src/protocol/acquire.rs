@@ -1,0 +1,372 @@
+//! Acquiring the lock.
+//!
+//! 1. Make a claim, with the end of its lease for mtime.
+//! 2. Link it to the lock file. Success or error, the truth is the inode.
+//! 3. Held by another: judge it. Over: end it, and try again at once.
+//! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
+//!    is already over. Those who wait already go first.
+//! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
+//!
+//! All that is asynchronous here are the pauses. Whoever drops the future in one of them has removed
+//! the claim by that, and passed on its place in the queue.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::holder::{Holder, Obstacle};
+use crate::model::context::Context;
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::claim_cache::Shelf;
+use crate::protocol::fencing;
+use crate::protocol::observe::{Sight, is_lock_file, linked, lock_file_like, look, names_claim};
+use crate::protocol::sweep;
+use crate::protocol::takeover::{self, Ending};
+use crate::protocol::tenure::Tenure;
+use crate::protocol::verdict::{Judge, Verdict};
+use crate::sys::fs::Mount;
+use crate::wait::limit::Patience;
+use crate::wait::park::Pauses;
+use crate::wait::waiter::{Waiter, Woken};
+
+/// How often to try for a lock that looks free before a pause is due all the same.
+const AT_ONCE: u64 = 4;
+
+/// Contends for the lock until it is ours or patience ends.
+pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
+    context: &Arc<Context>,
+    shelf: &Arc<Shelf>,
+    lifetime: Duration,
+    patience: Patience<'_, W>,
+    pauses: &impl Pauses,
+) -> Result<Tenure, Error> {
+    let mut contender = Contender::new(context, patience, pauses);
+    if context.courtesy.is_due(context.now()) {
+        contender.queue_up(context);
+    }
+    for round in 1.. {
+        if round > AT_ONCE {
+            // Claims are removed as fast as they are made.
+            let gone = io::Error::from_raw_os_error(libc::ENOENT);
+            contender.rest(context, Obstacle::Unreadable(gone)).await?;
+        }
+        let mut claim = shelf.take(context, lifetime)?; // 1
+        let contended = match sweep_once(&mut claim)? {
+            Kept::Yes => contender.contend(&mut claim).await,
+            Kept::Swept => Ok(Outcome::Swept),
+        };
+        match contended {
+            Ok(Outcome::Linked) => {}
+            Ok(Outcome::Swept) => {
+                events::begun_anew(context, "its claim was removed");
+                continue; // 5
+            }
+            Err(error) => {
+                withdraw(claim, shelf, &error);
+                return Err(error);
+            }
+        }
+        let mut tenure = Tenure::begin(claim).giving_back_to(shelf);
+        match settle(&mut tenure) {
+            // It took so long that another has it, or somebody who keeps to no rules has ended it
+            // already: contend again.
+            Err(error) if error.is_lost() => events::begun_anew(context, "it took too long"),
+            settled => {
+                settled?;
+                context.courtesy.acquired(contender.has_waited);
+                return Ok(tenure.with_turn(contender.waiter.into_turn()));
+            }
+        }
+    }
+    unreachable!("patience ends before numbers do")
+}
+
+/// Removes what the dead have left, when a handle is first used: before it holds the lock, so that
+/// nobody waits for that.
+fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
+    let context = &claim.context;
+    if context.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
+        return Ok(Kept::Yes);
+    }
+    context.has_swept.store(true, Ordering::Relaxed);
+    let begun = context.now();
+    if let Err(error) = sweep::sweep(context) {
+        events::not_swept(context, &error);
+    }
+    sweep::took(context, context.now().saturating_sub(begun));
+    claim.touch()
+}
+
+/// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly
+/// a whole lifetime. Whoever has just made the link, and was quick, knows that without asking.
+pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
+    let context = tenure.context.clone();
+    if context.fencing {
+        tenure.token = Some(fencing::draw(&context, &tenure.claim().nonce)?);
+        if !Safeguard::TokenIsVerified.stands() {
+            return Ok(());
+        }
+        match tenure.verify() {
+            Ok(()) | Err(Error::Expired { .. }) => {} // ours, if only by a lease to be renewed
+            Err(error) => return Err(error),
+        }
+    }
+    if tenure.is_nearly_whole() { Ok(()) } else { tenure.refresh() }
+}
+
+/// Gives the claim back and, if it turns out to be linked although an error was reported, the lock,
+/// which nobody would ever release.
+fn withdraw(claim: Claim, shelf: &Shelf, because: &Error) {
+    if because.is_contention() {
+        shelf.put(claim);
+    } else if matches!(is_lock_file(&claim), Ok(true)) {
+        drop(Tenure::begin(claim));
+    }
+}
+
+/// What came of contending with one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It is linked to the lock file: the lock is ours.
+    Linked,
+    /// It was removed by somebody, as a claim may be that has expired.
+    Swept,
+}
+
+/// What contending has shown so far, whatever claim it was done with.
+struct Contender<'a, W: ?Sized, P> {
+    patience: Patience<'a, W>,
+    pauses: &'a P,
+    begun: Duration,
+    judge: Judge,
+    waiter: Waiter,
+    has_waited: bool,
+    /// What was told of it.
+    told: events::Waiting,
+}
+
+impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
+    fn new(context: &Context, patience: Patience<'a, W>, pauses: &'a P) -> Contender<'a, W, P> {
+        Contender {
+            patience,
+            pauses,
+            begun: context.now(),
+            judge: Judge::default(),
+            waiter: Waiter::new(context),
+            has_waited: false,
+            told: events::Waiting::default(),
+        }
+    }
+
+    /// Stands in line before the first try, unless nothing is to be waited for.
+    fn queue_up(&mut self, context: &Context) {
+        if !matches!(self.patience, Patience::None) {
+            self.waiter.queue_up(context);
+        }
+    }
+
+    async fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
+        let mut tries = 0;
+        let mut defers = self.waiter.is_behind();
+        loop {
+            if tries == AT_ONCE {
+                tries = 0;
+                // Others are quicker each time, or a client's cache shows what is no longer there.
+                let taken = io::Error::from_raw_os_error(libc::EEXIST);
+                self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
+            }
+            tries += 1;
+            match if defers { Link::Taken } else { link(claim)? } {
+                Link::Made => return Ok(Outcome::Linked),
+                Link::Swept => return Ok(Outcome::Swept),
+                Link::Taken => {}
+            }
+            match self.await_release(claim).await? {
+                Release::Seen => defers = false,
+                Release::NotNeeded => return Ok(Outcome::Linked),
+                Release::Swept => return Ok(Outcome::Swept),
+            }
+        }
+    }
+
+    /// Looks on until the lock can be had.
+    async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
+        let mut defers = self.waiter.is_behind();
+        loop {
+            let obstacle = match self.judge(claim, defers)? {
+                Verdict::Free => return Ok(Release::Seen),
+                Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
+                    return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
+                }
+                Verdict::Mine => match lock_file_like(claim)? {
+                    // Somebody has taken it away meanwhile: a request was executed twice.
+                    None => return Ok(Release::Seen),
+                    // Two names, or one: the lock file without its claim, which was swept.
+                    Some(attr) if attr.nlink >= 2 || !claim.is_there()? => {
+                        return Ok(Release::NotNeeded);
+                    }
+                    Some(_) => return Err(no_hard_links(claim, None)),
+                },
+                Verdict::NotLinked => return Err(no_hard_links(claim, None)),
+                Verdict::Over(over, holder) => {
+                    let judge = &mut self.judge;
+                    match takeover::end(claim, &over, |claim| judge.look_again(claim, &over))? {
+                        Ending::Ended => {
+                            events::broken(&claim.context, &holder);
+                            return Ok(Release::Seen);
+                        }
+                        Ending::Gone => {
+                            events::ended_by_another(&claim.context, &holder);
+                            return Ok(Release::Seen);
+                        }
+                        Ending::Swept => return Ok(Release::Swept),
+                        // The seat would look taken for as long as the claim in it is touched.
+                        Ending::NotNow if claim.forfeited.is_some() => return Ok(Release::Swept),
+                        Ending::NotNow => Obstacle::Holder(holder),
+                        Ending::Forbidden(error) => Obstacle::CannotBreak(holder, error),
+                    }
+                }
+                Verdict::Wait(obstacle) => obstacle,
+            };
+            match self.wait(claim, obstacle).await? {
+                Waited::Turn => return Ok(Release::Seen),
+                Waited::Look => defers = false,
+                Waited::Swept => return Ok(Release::Swept),
+            }
+        }
+    }
+
+    /// Judges the lock, unless that is for others to do, who are in front.
+    fn judge(&mut self, claim: &Claim, defers: bool) -> Result<Verdict, Error> {
+        if defers && !matches!(self.patience, Patience::While(_)) {
+            return Ok(Verdict::Wait(Obstacle::Queue));
+        }
+        match self.judge.judge(claim)? {
+            Verdict::Free if defers => Ok(Verdict::Wait(Obstacle::Queue)),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// Waits until it is worth while to try or to look again, and keeps the claim fresh meanwhile.
+    async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
+        let context = claim.context.clone();
+        loop {
+            let Some(left) = self.time_left(&context, &obstacle) else {
+                return Err(self.give_up(&context, obstacle));
+            };
+            let at_most = left.min(claim.needs_no_touch_for().max(context.polling.first));
+            let holder = obstacle.holder().map(Holder::claim_path);
+            let woken = self.waiter.pause(&context, holder, at_most, self.pauses).await;
+            if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
+                return Ok(Waited::Swept);
+            }
+            match woken {
+                Woken::Turn => return Ok(Waited::Turn),
+                Woken::Look => return Ok(Waited::Look),
+                Woken::Early => {}
+            }
+        }
+    }
+
+    /// Waits a while for whatever it is to pass.
+    async fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
+        let Some(left) = self.time_left(context, &obstacle) else {
+            return Err(self.give_up(context, obstacle));
+        };
+        self.waiter.pause(context, None, left, self.pauses).await;
+        Ok(())
+    }
+
+    /// For how long to wait before patience is to be asked again; `None` once it has ended.
+    fn time_left(&mut self, context: &Context, obstacle: &Obstacle) -> Option<Duration> {
+        self.has_waited = true;
+        let waited = context.now().saturating_sub(self.begun);
+        let left = self.patience.left(waited, obstacle);
+        self.told.meets(context.lock(), obstacle, waited, left);
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn give_up(&self, context: &Context, obstacle: Obstacle) -> Error {
+        let waited = context.now().saturating_sub(self.begun);
+        let obstacle = match obstacle {
+            Obstacle::Queue => who_holds(context).map_or(Obstacle::Queue, Obstacle::Holder),
+            other => other,
+        };
+        self.patience.ended(context.lock().to_owned(), waited, obstacle)
+    }
+}
+
+fn who_holds(context: &Context) -> Option<Holder> {
+    match look(context) {
+        Ok(Sight::Held(_, holder)) => Some(holder),
+        _ => None,
+    }
+}
+
+/// What waiting for a lock that another held came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// It is our turn to try.
+    Turn,
+    /// It is time to look again.
+    Look,
+    /// Our claim was removed by somebody.
+    Swept,
+}
+
+/// What was seen of a lock that another held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Release {
+    /// It is free, or was a moment ago.
+    Seen,
+    /// It is ours: the first of two replies to our LINK was lost.
+    NotNeeded,
+    /// Our claim was removed by somebody.
+    Swept,
+}
+
+/// What came of linking the claim to the lock file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Made,
+    Taken,
+    Swept,
+}
+
+fn link(claim: &Claim) -> Result<Link, Error> {
+    let context = &claim.context;
+    let error = match context.fs.link(&claim.path, context.lock()) {
+        // Who is told so by the kernel itself, or by the server through it, has the lock: however
+        // often the request was executed, that was the answer to the last time.
+        Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),
+        // Who has the lock file is for the judge to see, ourselves included.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
+        linked => linked.err(),
+    };
+    let is_linked = linked(claim)?.is_some();
+    if !claim.is_there()? {
+        // A sweeper that had found it expired may have been late, and have removed it after it was
+        // linked: the lock file is ours without it, and nobody else will ever know.
+        return Ok(if names_claim(claim)? { Link::Made } else { Link::Swept });
+    }
+    match error {
+        _ if is_linked => Ok(Link::Made),
+        None => Ok(Link::Taken),
+        Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
+        Some(error) => Err(Error::io(Operation::Link, context.lock())(error)),
+    }
+}
+
+/// What link(2) says where there are no hard links, or no more of them.
+pub(crate) fn has_no_links(error: &io::Error) -> bool {
+    let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
+    error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
+}
+
+fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {
+    Error::NoHardLinks { path: claim.context.lock().into(), claim: claim.path.to_path_buf(), error }
+}

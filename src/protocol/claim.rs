@@ -1,0 +1,297 @@
+//! A claim: the file of one waiter or holder, which a lock file is a hard link to.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::holder::Holder;
+use crate::model::context::{Context, is_gone, is_stale};
+use crate::model::lease::{Lease, Observed};
+use crate::model::names::{ClaimName, Nonce};
+use crate::sys::fs::{Attr, FileId, HeldOpen};
+use crate::sys::process::Process;
+
+/// How often a claim is made that somebody has, or that somebody removes at once.
+const ATTEMPTS: u32 = 4;
+
+/// A claim of ours. Dropped, it is removed, unless it was let go of or we are a forked child.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) context: Arc<Context>,
+    pub(crate) name: ClaimName,
+    pub(crate) path: Arc<Path>,
+    pub(crate) id: FileId,
+    pub(crate) lifetime: Duration,
+    pub(crate) lease: Lease,
+    /// The end of the lease as it was written last, with a tag of ours in it: see [`begin_lease`].
+    mtime: SystemTime,
+    /// The seat that it may still be in: see [`succession`](crate::protocol::takeover).
+    pub(crate) forfeited: Option<(Nonce, u32)>,
+    /// When it was forfeited.
+    pub(crate) forfeited_at: Duration,
+    /// The claim of another that was seen last in a seat that this one wanted.
+    pub(crate) seen_in_seat: Option<Observed>,
+    /// The last seat that was seen to be forsaken.
+    pub(crate) seats_passed: Option<(Nonce, u32)>,
+    /// Whether it was ever the lock file with a lease that was over: then somebody may have judged
+    /// it, and it is never linked again.
+    pub(crate) was_late: bool,
+    held_open: HeldOpen,
+    /// The process that answers for the file: who lets go of it is nobody any more.
+    keeper: Option<u32>,
+}
+
+/// What became of an operation on our own claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Yes,
+    /// Somebody has removed the file, as a sweeper may once it has expired.
+    Swept,
+}
+
+impl Claim {
+    /// Makes a claim of this process.
+    pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
+        let this = context.processes.this();
+        Claim::create(context, lifetime, &this, this.pid)
+    }
+
+    /// Makes a claim that counts as another process's.
+    pub(crate) fn make_for(
+        owner: &Process,
+        context: &Arc<Context>,
+        lifetime: Duration,
+    ) -> Result<Claim, Error> {
+        Claim::create(context, lifetime, owner, context.processes.pid())
+    }
+
+    /// With its own path for content, and with the end of its lease for mtime.
+    fn create(
+        context: &Arc<Context>,
+        lifetime: Duration,
+        owner: &Process,
+        keeper: u32,
+    ) -> Result<Claim, Error> {
+        for attempt in 1.. {
+            let name = context.names.new_claim((context.random)(), owner);
+            let path = name.path.clone();
+            let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
+            let before = context.now();
+            let made = context.fs.create(&path, path_bytes(&path), &mut |attr| {
+                context.learn_time(attr.ctime, before);
+                (lease, mtime) = begin_lease(context, context.now(), lifetime);
+                mtime
+            });
+            match made {
+                // Somebody has removed it before it was filled.
+                Err(error) if is_stale(&error) && attempt < ATTEMPTS => {}
+                Err(error) => return Err(Error::io(Operation::Create, &path)(error)),
+                Ok((Attr { id, .. }, held_open)) => {
+                    return Ok(Claim {
+                        context: context.clone(),
+                        name,
+                        path,
+                        id,
+                        lifetime,
+                        lease,
+                        mtime,
+                        forfeited: None,
+                        forfeited_at: Duration::ZERO,
+                        seen_in_seat: None,
+                        seats_passed: None,
+                        was_late: false,
+                        held_open,
+                        keeper: Some(keeper),
+                    });
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Takes on the claim of a lock that is held. Its lease is the lesser of what is written and of
+    /// what was meant: the server's clock may have been set back since.
+    pub(crate) fn take_on(
+        context: &Arc<Context>,
+        name: ClaimName,
+        id: FileId,
+        holder: &Holder,
+        lifetime: Duration,
+    ) -> Claim {
+        let now = context.now();
+        let since = |moment| holder.expires_at.duration_since(moment).unwrap_or_default();
+        let left = since(context.lease_start(now)).min(since(holder.refreshed_at));
+        Claim {
+            path: name.path.clone(),
+            name,
+            id,
+            lifetime,
+            lease: Lease { ends: now.saturating_add(left) },
+            mtime: holder.expires_at,
+            forfeited: None,
+            forfeited_at: Duration::ZERO,
+            seen_in_seat: None,
+            seats_passed: None,
+            was_late: true, // for all that is known
+            held_open: HeldOpen::default(),
+            keeper: Some(context.processes.pid()),
+            context: context.clone(),
+        }
+    }
+
+    /// Puts the end of the lease a lifetime ahead. The lock file has the same inode: while we
+    /// hold the lock, this prolongs it.
+    pub(crate) fn touch(&mut self) -> Result<Kept, Error> {
+        let (lease, mtime) = begin_lease(&self.context, self.context.now(), self.lifetime);
+        match self.context.until_fresh(|| self.context.fs.touch(&self.path, mtime)) {
+            Ok(()) => {
+                (self.lease, self.mtime) = (lease, mtime);
+                Ok(Kept::Yes)
+            }
+            Err(error) if is_gone(&error) => Ok(Kept::Swept),
+            Err(error) => Err(Error::io(Operation::Touch, &self.path)(error)),
+        }
+    }
+
+    /// Touches the claim if no more than a third of its lease is left, so that a lock file never
+    /// appears with a lease that is already over, however long the wait was.
+    pub(crate) fn freshen(&mut self) -> Result<Kept, Error> {
+        if self.needs_no_touch_for().is_zero() { self.renew() } else { Ok(Kept::Yes) }
+    }
+
+    /// Touches a claim that may have been used for long.
+    pub(crate) fn renew(&mut self) -> Result<Kept, Error> {
+        let is_old = self.context.server.is_old(self.context.now());
+        if is_old { self.touch_by_server() } else { self.touch() }
+    }
+
+    /// Touches the claim, and so learns what time it is on the server: what was known of it is worth
+    /// less and less, since two clocks are never alike.
+    pub(crate) fn touch_by_server(&mut self) -> Result<Kept, Error> {
+        for _ in 0..2 {
+            let before = self.context.now();
+            if self.touch()? == Kept::Swept {
+                return Ok(Kept::Swept);
+            }
+            match self.context.find(&self.path)? {
+                Some(attr) if attr.id == self.id => {
+                    if self.learn_time(&attr, before) {
+                        break;
+                    }
+                }
+                _ => return Ok(Kept::Swept),
+            }
+        }
+        Ok(Kept::Yes)
+    }
+
+    /// A touch after that moment has shown what time it is on the server now. Says whether the end
+    /// that it has written is late enough: if the server's clock was set forward it is too near.
+    pub(crate) fn learn_time(&self, attr: &Attr, before: Duration) -> bool {
+        self.context.learn_time(attr.ctime, before);
+        let ends = attr.mtime.checked_add(self.context.clock_slop / 2);
+        ends.is_none_or(|ends| ends >= attr.ctime + self.lifetime)
+    }
+
+    /// For how long more than a third of its lease is left.
+    pub(crate) fn needs_no_touch_for(&self) -> Duration {
+        self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 3)
+    }
+
+    /// Whether what we claim is still ours to claim: a claim that expired may be swept, and a
+    /// seat that it is in be passed over.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.lease.runs(self.context.now())
+    }
+
+    /// The first seat of that succession that it may sit in.
+    pub(crate) fn first_seat(&self, succession: &Nonce) -> u32 {
+        let after = |seat: &Option<(Nonce, u32)>| match seat {
+            Some((of, number)) if of == succession => number + 1,
+            _ => 0,
+        };
+        after(&self.forfeited).max(after(&self.seats_passed))
+    }
+
+    /// The end of the lease as others read it: the mtime that was written last.
+    pub(crate) fn expires_at(&self) -> SystemTime {
+        self.mtime
+    }
+
+    /// Whether the file is this process's to use and to remove.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.keeper.is_some_and(|keeper| keeper == self.context.processes.pid())
+    }
+
+    /// Closes the file. Its name is about to be removed: an NFS client only renames a file that it
+    /// has open.
+    pub(crate) fn close(&mut self) {
+        self.held_open = HeldOpen::default();
+    }
+
+    /// Removes the file, and says whether it was there.
+    pub(crate) fn remove(&mut self) -> Result<bool, Error> {
+        self.keeper = None;
+        self.close();
+        self.context.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
+    }
+
+    /// Gives the claim its name back, from another name of its inode, if that is still there.
+    pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
+        self.keeper = Some(self.context.processes.pid());
+        match self.context.until_fresh(|| self.context.fs.link(from, &self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_gone(&error) => {
+                Err(Error::io(Operation::Link, &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether these are the attributes of this very claim. An inode number is used again as soon
+    /// as its file is gone, but then the mtime is not the one that was written here. Where the file
+    /// system keeps less than microseconds this may say no, but never yes by mistake.
+    pub(crate) fn is_surely(&self, attr: &Attr) -> bool {
+        attr.id == self.id && attr.mtime == self.mtime
+    }
+
+    /// Whether the file is there.
+    pub(crate) fn is_there(&self) -> Result<bool, Error> {
+        let found = self.context.find(&self.path)?;
+        Ok(found.is_some_and(|attr| attr.id == self.id))
+    }
+
+    /// Leaves the file behind: it is another's now, or the lease's.
+    pub(crate) fn let_go(&mut self) -> &Path {
+        self.keeper = None;
+        &self.path
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            if let Err(error) = self.remove() {
+                events::left_behind(&self.context, &self.path, &error);
+            }
+        }
+    }
+}
+
+/// A lease that begins now, and the mtime that says so to others: never before the lease's own end,
+/// in whole microseconds, since many servers keep no more, and with up to 1023 of them added by
+/// chance, so that no two claims have the same.
+fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, SystemTime) {
+    let tag = Duration::from_micros(u64::from(context.random_number()) % 1024);
+    let ends = context.lease_start(now) + lifetime + tag;
+    let since_epoch = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let short_of_one = 1000 - since_epoch.subsec_nanos() % 1000;
+    (Lease { ends: now + lifetime }, ends + Duration::from_nanos(short_of_one.into()))
+}
+
+/// The content of a claim is its own path, without a newline.
+fn path_bytes(path: &Path) -> &[u8] {
+    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
+}

@@ -1,0 +1,40 @@
+//! What a handle remembers of its last tenure, since it can have one at a time.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::error::Error;
+use crate::protocol::tenure::Tenure;
+
+/// The last tenure of a handle, while there is anything left of it.
+#[derive(Debug, Default)]
+pub(crate) struct LastTenure(Mutex<Weak<Tenure>>);
+
+impl LastTenure {
+    pub(crate) fn begin(&self, tenure: Tenure) -> Arc<Tenure> {
+        let tenure = Arc::new(tenure);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
+        tenure
+    }
+
+    fn get(&self) -> Option<Arc<Tenure>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// The tenure, if it has not ended.
+    pub(crate) fn held(&self) -> Option<Arc<Tenure>> {
+        self.get().filter(|tenure| tenure.is_held())
+    }
+
+    /// Makes sure that it has ended: waiting for the lock would be waiting for oneself.
+    pub(crate) fn must_be_over(&self, lock: &Path) -> Result<(), Error> {
+        match self.get() {
+            Some(tenure) if tenure.is_held() => Err(Error::AlreadyLocked { path: lock.into() }),
+            Some(abandoned) => {
+                abandoned.close(); // it is released in another thread, or is still to be
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}

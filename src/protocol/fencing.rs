@@ -1,0 +1,160 @@
+//! Fencing tokens: numbers that grow from one tenure of a lock to the next.
+//!
+//! The counter of a lock `L` is the name of an empty file in the directory `L.fence`. Whoever has
+//! acquired the lock renames it from N to N+1, looks whether the lock is still its own, and only
+//! then has the token N+1.
+//!
+//! # Why tokens grow in the order of acquisition
+//!
+//! A rename is a compare-and-swap: of those who would rename N one succeeds, and the others are told
+//! that there is no N (any more). So each rename that is executed leaves a higher number than all
+//! before it. A token is that of a rename executed after its tenure's link and before a look that
+//! found the lock file to be that tenure's still: within the tenure. Two tenures do not overlap, so
+//! the renames of one are all before those of the next, and so are its tokens.
+//!
+//! No lease and no clock is relied on. Whoever stalls between its link and its rename, and is
+//! succeeded meanwhile, may still count on: by N if its successor has not done so yet, which then
+//! finds N gone and takes the next number, or by a later one. Either way it finds in its look that it
+//! has no lock, so that the number is nobody's. A RENAME whose reply is lost, or that is executed
+//! for one who has died, uses up a number too. Tokens grow; they are not counted without gaps.
+//!
+//! # The first
+//!
+//! The directory is drafted beside the lock under a name of its own, with the counter 0 in it, and
+//! then renamed. That succeeds only if there is no `L.fence`, or an empty one (rename(2)), so that
+//! one who comes too late can't put a second counter beside the first. 0 is nobody's token: should
+//! it be lost, no token is given twice.
+//!
+//! Where there are several counters nevertheless, put there by hand, the highest counts. A lower one
+//! may be removed at any time, since none that was passed ever comes back.
+//!
+//! Numbers are plain decimals, without leading zeros: one number has one name, no width has to be
+//! agreed on, and an administrator can set the counter with mv(1). What is not of that form is
+//! nobody's business here.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::model::context::{Context, is_gone};
+use crate::model::names::{Names, Nonce};
+
+/// How often to try for the next number, in a second altogether. Only those who have lost the lock
+/// are ever in the way, each for once.
+const ATTEMPTS: u32 = 10;
+/// The counter that no token was drawn from yet.
+const FIRST: &str = "0";
+
+/// Takes the next number, for the tenure with this nonce, which is yet to see that it has the lock.
+pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
+    let dir = context.names.fence();
+    let mut trouble = None;
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            // An NFS client then sees that the names it has cached are out of date.
+            let _ = context.fs.stat(&dir);
+        }
+        if attempt > 1 {
+            context.clock.sleep(Duration::from_millis(1 << attempt));
+        }
+        let counters = match counters(context, &dir) {
+            Ok(counters) => counters,
+            Err(error) if is_gone(&error) => {
+                let failed = make(context, &dir, tenure)?;
+                trouble = failed.or(Some(Error::io(Operation::List, &dir)(error)));
+                continue;
+            }
+            Err(error) => return Err(Error::io(Operation::List, &dir)(error)),
+        };
+        let Some(&highest) = counters.iter().max() else {
+            // Or it was passed over while it was renamed: readdir(3) is no snapshot.
+            let failed = make(context, &dir, tenure)?;
+            let none = io::Error::new(io::ErrorKind::InvalidData, "no counter is in it");
+            trouble = failed.or(Some(Error::io(Operation::List, &dir)(none)));
+            continue;
+        };
+        let name = highest.to_string();
+        let from = dir.join(&name);
+        let Some(next) = highest.checked_add(1) else {
+            let last = io::Error::other("there is no higher number");
+            return Err(Error::io(Operation::Rename, &from)(last));
+        };
+        match context.until_fresh(|| context.fs.rename_in(&dir, &name, &next.to_string())) {
+            Ok(()) => {
+                remove_lower(context, &dir, &counters, highest);
+                return Ok(next);
+            }
+            // By one who has lost the lock, or by ourselves and the reply was lost.
+            Err(error) if is_gone(&error) => {
+                trouble = Some(Error::io(Operation::Rename, &from)(error));
+            }
+            Err(error) => return Err(Error::io(Operation::Rename, &from)(error)),
+        }
+    }
+    Err(trouble.expect("there were attempts"))
+}
+
+/// The numbers in the directory: one, unless somebody has put others there.
+fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
+    let names = context.until_fresh(|| context.fs.list(dir))?;
+    Ok(names.iter().filter_map(|name| Names::parse_counter(name)).collect())
+}
+
+fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
+    for lower in counters.iter().filter(|counter| **counter < highest) {
+        if let Err(error) = context.fs.unlink_in(dir, &lower.to_string()) {
+            events::left_behind(context, &dir.join(lower.to_string()), &error);
+        }
+    }
+}
+
+/// Puts a directory with a counter in its place, if there is none. Says what only a look can tell
+/// from success.
+fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
+    let draft = context.names.fence_draft(tenure, context.random_number());
+    let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
+    let made = match context.until_fresh(|| context.fs.make_dir(&draft, FIRST)) {
+        Ok(()) => match context.fs.rename(&draft, dir) {
+            Ok(()) => Ok(Put::Here),
+            Err(error) if is_taken(&error) => Ok(Put::ByAnother),
+            // The first of two replies was lost, or a sweeper was quick.
+            Err(error) if is_gone(&error) => gone(Operation::Rename, dir, error),
+            Err(error) => Err(Error::io(Operation::Rename, dir)(error)),
+        },
+        // A sweeper was quicker still.
+        Err(error) if is_gone(&error) => gone(Operation::Create, &draft, error),
+        Err(error) => Err(Error::io(Operation::Create, &draft)(error)),
+    };
+    if !matches!(made, Ok(Put::Here)) {
+        if let Err(error) = discard(context, &draft) {
+            events::left_behind(context, &draft, &error);
+        }
+    }
+    Ok(match made? {
+        Put::Here | Put::ByAnother => None,
+        Put::Gone(error) => Some(error),
+    })
+}
+
+/// What became of a draft.
+enum Put {
+    Here,
+    ByAnother,
+    Gone(Error),
+}
+
+/// Removes a draft, and says whether it was there.
+pub(crate) fn discard(context: &Context, draft: &Path) -> io::Result<bool> {
+    match context.until_fresh(|| context.fs.remove_dir(draft, FIRST)) {
+        Ok(()) => Ok(true),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What rename(2) and mkdir(2) say of a directory's name that is taken.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EEXIST | libc::ENOTEMPTY))
+}

@@ -1,0 +1,283 @@
+//! Looking at the lock file: who holds it, by its inode, its content and the files beside it.
+//!
+//! An incarnation is the lock file's inode and the name of the claim that has that inode. The content
+//! says the name quickly. Where it says nothing (lost or torn in a power cut, not readable by us) the
+//! directory does: the claim is beside the lock file. Where neither does, because the content is lost
+//! and the claim is gone, the inode alone must do.
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::error::{Error, Operation, Successor};
+use crate::holder::{Format, Holder, Obstacle};
+use crate::lock_file::LockFile;
+use crate::model::context::{Context, is_forbidden, is_gone};
+use crate::model::names::{CONTENT_MAX, ClaimName, Neighbour};
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::Claim;
+use crate::sys::fs::{Attr, FileId};
+use crate::sys::process::Life;
+
+/// One tenure of the lock. An inode number alone is no identity, since file systems use them
+/// again at once; the claim's name has a nonce.
+#[derive(Clone, Debug)]
+pub(crate) struct Incarnation {
+    pub(crate) id: FileId,
+    pub(crate) claim: ClaimName,
+    pub(crate) evidence: Evidence,
+}
+
+/// What says which claim it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// The content of the lock file.
+    Content,
+    /// The claim beside the lock file, which has its inode: nothing else does.
+    Directory,
+    /// Nothing: there is no content and no such claim, and the name is made up from the inode.
+    Nothing,
+}
+
+/// What a look at the lock file shows.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one at a time, and never for long
+pub(crate) enum Sight {
+    /// Nobody holds it.
+    Free,
+    Held(Incarnation, Holder),
+    /// A file that is no lock, and is never touched.
+    NotALock,
+    /// A file that may be a lock.
+    Unreadable(io::Error),
+}
+
+impl Incarnation {
+    /// Whether it is the same tenure, refreshed or not.
+    pub(crate) fn is(&self, other: &Incarnation) -> bool {
+        self.id == other.id && self.claim == other.claim
+    }
+}
+
+impl Sight {
+    pub(crate) fn successor(self) -> Successor {
+        match self {
+            Sight::Free => Successor::Nobody,
+            Sight::Held(_, holder) => Successor::Holder(Box::new(holder)),
+            Sight::NotALock | Sight::Unreadable(_) => Successor::Stranger,
+        }
+    }
+}
+
+/// Looks at the lock file, by attributes forced from the server and by its content.
+pub(crate) fn look(context: &Context) -> Result<Sight, Error> {
+    let path = context.lock();
+    match context.find(path)? {
+        None => Ok(Sight::Free),
+        Some(attr) => look_at(context, &attr),
+    }
+}
+
+/// Finds out who holds a lock file that has these attributes.
+pub(crate) fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
+    // Nothing but a plain file is opened: a device may do anything when it is.
+    if !attr.is_file {
+        return Ok(Sight::NotALock);
+    }
+    match context.until_fresh(|| context.fs.read(context.lock(), CONTENT_MAX + 1)) {
+        Ok((attr, content)) if attr.is_file && content.len() <= CONTENT_MAX => {
+            match context.names.parse_content(&content) {
+                Some(claim) => Ok(held(context, &attr, claim, Evidence::Content)),
+                None => Ok(match claim_beside(context, &attr)? {
+                    Some(claim) => held(context, &attr, claim, Evidence::Directory),
+                    None if is_blank(&content) => nameless(context, &attr),
+                    None => Sight::NotALock,
+                }),
+            }
+        }
+        Ok(_) => Ok(Sight::NotALock),
+        Err(error) if is_gone(&error) => Ok(Sight::Free),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => Ok(match claim_beside(context, attr)? {
+                Some(claim) => held(context, attr, claim, Evidence::Directory),
+                None => Sight::Unreadable(error),
+            }),
+            Some(libc::ESTALE) => Ok(Sight::Unreadable(error)),
+            Some(errno) if context.retry_errnos.contains(&errno) => Ok(Sight::Unreadable(error)),
+            _ => Err(Error::io(Operation::Read, context.lock())(error)),
+        },
+    }
+}
+
+/// The claim beside the lock file that has its inode.
+fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Error> {
+    if !Safeguard::DirectoryTells.stands() {
+        return Ok(None);
+    }
+    let dir = context.names.dir();
+    for entry in context.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
+        if let Some(Neighbour::Claim(claim)) = context.names.parse_neighbour(&entry) {
+            if context.find(&claim.path)?.is_some_and(|it| it.id == attr.id) {
+                return Ok(Some(claim));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What is left of a content that never reached the disk: nothing, or as many zeros.
+fn is_blank(content: &[u8]) -> bool {
+    content.iter().all(|byte| *byte == 0)
+}
+
+fn nameless(context: &Context, attr: &Attr) -> Sight {
+    if !Safeguard::DirectoryTells.stands() {
+        return Sight::NotALock;
+    }
+    held(context, attr, context.names.nameless(attr.id.ino), Evidence::Nothing)
+}
+
+pub(crate) fn held(context: &Context, attr: &Attr, claim: ClaimName, evidence: Evidence) -> Sight {
+    let holder = holder_by(context, attr, &claim);
+    Sight::Held(Incarnation { id: attr.id, claim, evidence }, holder)
+}
+
+/// What is in the way where the lock file, with these attributes if they are known, can't be read.
+pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Error) -> Obstacle {
+    match attr {
+        Some(attr) if is_forbidden(&error) => {
+            Obstacle::ReadDenied(LockFile::of(attr, context.server_time()), error)
+        }
+        _ => Obstacle::Unreadable(error),
+    }
+}
+
+/// What a claim and its file's attributes say of its maker.
+pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Holder {
+    Holder {
+        host: claim.host.to_os_string(),
+        pid: claim.pid,
+        claim: claim.path.to_path_buf(),
+        format: if claim.is_foreign() { Format::FluflLock } else { Format::Linklock },
+        life: life(context, claim),
+        expires_at: attr.mtime,
+        refreshed_at: attr.ctime,
+        server_time: context.server_time(),
+    }
+}
+
+/// Whether the process that a claim names lives, as far as that can be told from here.
+pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
+    if *claim.host != *context.names.host() {
+        return Life::Unknown;
+    }
+    let process = claim.process();
+    match context.processes.life(&process) {
+        // What only this machine's processes can have made was made by one that its boot has ended.
+        Life::Unknown if context.is_this_machines_alone() => {
+            context.processes.life_by_boot(&process)
+        }
+        life => life,
+    }
+}
+
+/// The lock file's attributes, if its inode number is the claim's. That means the same only if the
+/// claim is there *after* the look: an inode that has lost its last name is used again at once.
+pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
+    let lock = claim.context.lock();
+    let attr = claim.context.find(lock)?;
+    Ok(attr.filter(|attr| attr.id == claim.id))
+}
+
+/// [`lock_file_like`] a claim that is in no seat, if the link count agrees: the inode has two names,
+/// then. A name that an NFS client has cached may lead to the claim's inode after the lock file is
+/// gone, and old BSD clients turned EEXIST into success; the count betrays both.
+pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
+    Ok(lock_file_like(claim)?.filter(|attr| attr.nlink >= 2))
+}
+
+/// Whether the lock file is this claim's inode, though the claim may be gone.
+pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
+    Ok(lock_file_like(claim)?.is_some() && (claim.is_there()? || names_claim(claim)?))
+}
+
+/// Whether the lock file is this claim's inode and names it: for a claim that may not be there to
+/// be asked.
+pub(crate) fn names_claim(claim: &Claim) -> Result<bool, Error> {
+    match look(&claim.context)? {
+        Sight::Held(held, _) => Ok(held.id == claim.id && held.claim == claim.name),
+        Sight::Free | Sight::NotALock => Ok(false),
+        Sight::Unreadable(error) => Err(Error::io(Operation::Read, claim.context.lock())(error)),
+    }
+}
+
+/// Whether the lock file is this holder's: by its attributes if they prove it, or else by what it
+/// says.
+pub(crate) fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
+    match linked(claim)? {
+        Some(attr) if claim.is_surely(&attr) => Ok(true),
+        _ => names_claim(claim),
+    }
+}
+
+/// What the second look shows, in the seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    StillOver,
+    /// It is the same tenure, refreshed; or that can't be told.
+    NotOver,
+    /// The lock file is another's, or none.
+    Gone,
+}
+
+/// The second look of one who is to succeed another.
+pub(crate) fn look_again(
+    context: &Context,
+    over: &Incarnation,
+    is_over: impl FnOnce(&Holder) -> bool,
+) -> Result<Again, Error> {
+    Ok(match look(context)? {
+        Sight::Held(held, holder) if held.is(over) => {
+            if is_over(&holder) {
+                Again::StillOver
+            } else {
+                Again::NotOver
+            }
+        }
+        Sight::Free | Sight::Held(..) => Again::Gone,
+        Sight::NotALock => Again::NotOver,
+        Sight::Unreadable(error) => return Err(Error::io(Operation::Read, context.lock())(error)),
+    })
+}
+
+/// The second look of a holder that is late.
+pub(crate) fn look_again_for_own(claim: &Claim) -> Result<Again, Error> {
+    Ok(if is_lock_file(claim)? { Again::StillOver } else { Again::Gone })
+}
+
+/// The claim that a seat or a put-aside file is a link to, if it can be read.
+pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
+    let (_, content) = context.fs.read(path, CONTENT_MAX).ok()?;
+    context.names.parse_content(&content)
+}
+
+/// Whether what was changed then, and is good for so long, has been over for the clock slop: by dates, if
+/// those can be compared.
+pub(crate) fn is_dated_over(context: &Context, changed_at: SystemTime, ends: SystemTime) -> bool {
+    let is_comparable =
+        context.server.is_comparable(changed_at) || !Safeguard::ObservedAfterJump.stands();
+    is_comparable && has_expired(context, ends)
+}
+
+/// Whether a lease that ends then has been over for the clock slop, in the server's time.
+pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
+    let over = expires_at.checked_add(context.clock_slop);
+    over.is_some_and(|over| over < context.server_time())
+}
+
+/// Whether a file that is not the lock's is no use to anyone, and may be swept: its lease is over, or
+/// the process of its claim is provably dead and nothing that it asked for is under way.
+pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {
+    let dead = |claim| context.is_local() && life(context, claim) == Life::Dead;
+    is_dated_over(context, attr.ctime, attr.mtime) || claim.is_some_and(dead)
+}

@@ -1,0 +1,109 @@
+//! Taking a lock file away by renaming it, and looking at what came.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::model::context::{Context, is_gone};
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::Claim;
+use crate::protocol::observe::{Incarnation, claim_in};
+use crate::sys::fs::Attr;
+
+/// What was found to have been taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caught {
+    Expected,
+    /// Nothing: the lock file was gone already.
+    Nothing,
+    /// Another's, which was put back.
+    Another,
+}
+
+/// A file that had the lock file's name until it was renamed.
+pub(crate) struct Aside<'a> {
+    context: &'a Context,
+    lock: &'a Path,
+    path: PathBuf,
+    pub(crate) attr: Attr,
+}
+
+/// Takes the lock file away, if it is what it should be. The caller is in a seat of that
+/// incarnation or holds the lock.
+pub(crate) fn take_away(
+    claim: &Claim,
+    is_expected: impl FnOnce(&Aside) -> bool,
+) -> Result<Caught, Error> {
+    let context = &claim.context;
+    // A fresh name each time: a request that is repeated late must not find it in use.
+    let path = context.names.aside(&claim.name.nonce, context.random_number());
+    catch(context, context.lock(), path, is_expected)
+}
+
+/// Takes a file away by renaming it to `path`, and looks at what came.
+///
+/// A request that is executed twice, and a peer that keeps to no seats, can make the rename catch
+/// another's lock file. It is put back.
+pub(crate) fn catch(
+    context: &Context,
+    lock: &Path,
+    path: PathBuf,
+    is_expected: impl FnOnce(&Aside) -> bool,
+) -> Result<Caught, Error> {
+    let Some(aside) = Aside::put(context, lock, path)? else { return Ok(Caught::Nothing) };
+    let caught = if is_expected(&aside) || !Safeguard::LookAtCatch.stands() {
+        Caught::Expected
+    } else {
+        aside.put_back()?;
+        Caught::Another
+    };
+    aside.remove()?;
+    Ok(caught)
+}
+
+impl<'a> Aside<'a> {
+    /// Renames the lock file and looks at what came. `None` if nothing did.
+    fn put(
+        context: &'a Context,
+        lock: &'a Path,
+        path: PathBuf,
+    ) -> Result<Option<Aside<'a>>, Error> {
+        let renamed = context.fs.rename(lock, &path);
+        // If the first of two replies was lost, the second says ENOENT: look at what came.
+        // What is there is nobody's to remove but ours: that is worth a second try.
+        let caught = context.find(&path).or_else(|_| context.find(&path))?;
+        match (caught, renamed) {
+            (Some(attr), _) => Ok(Some(Aside { context, lock, path, attr })),
+            (None, Err(error)) if !is_gone(&error) => {
+                Err(Error::io(Operation::Rename, lock)(error))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Whether it was this incarnation's lock file.
+    pub(crate) fn is(&self, incarnation: &Incarnation) -> bool {
+        let named = || claim_in(self.context, &self.path);
+        self.attr.id == incarnation.id && named().is_none_or(|name| name == incarnation.claim)
+    }
+
+    /// Gives a lock file that was caught by mistake its name back.
+    fn put_back(&self) -> Result<(), Error> {
+        let lock = self.lock;
+        let linked = self.context.fs.link(&self.path, lock);
+        events::caught_another(lock);
+        match linked {
+            // EEXIST: a third has taken the lock meanwhile, or our own first request did it.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io(Operation::Link, lock)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remove(self) -> Result<(), Error> {
+        let removed = self.context.remove(&self.path);
+        removed.map(|_| ()).map_err(Error::io(Operation::Remove, &self.path))
+    }
+}

@@ -1,0 +1,183 @@
+//! Succession: ending an incarnation that is not ours, or is ours but late.
+//!
+//! `unlink(L)` is not conditional: a breaker that judged yesterday's holder removes today's. So the
+//! right to end one incarnation X is itself won by a hard link, from a claim to X's seat:
+//!
+//! 1. Touch the claim, and link it to seat 0. If the claim that sits there has been in it for too
+//!    long, its owner died in the seat: on to seat 1, and so on. One process wins each seat, and a dead
+//!    one's seat is never removed while L is still X.
+//! 2. In the seat, look again: is L still X, and still over? Then remove X's claim. A server may hold
+//!    that back for minutes, and it hurts nobody: the name is X's alone. What held it back holds nothing
+//!    back any more when it is done.
+//! 3. Look once more at L, and at the clock: is the seat still ours?
+//! 4. Take L away by renaming it, and look at what came: X, and it is removed; another's, and it is
+//!    put back.
+//! 5. Only when L is no longer X, remove X's seats.
+//!
+//! A seat is good for [`SEAT_LEASE`](crate::model::lease::SEAT_LEASE), whatever the lifetime of the claim in it, counted from before the
+//! touch; others judge that by the time at which the claim's inode was last changed. A process that
+//! finds its time in the seat over, after a stall, has forfeited it: another may have passed it over
+//! and be in the next. It neither acts nor leaves nor comes back to that seat. A claim counts as in its
+//! seat until it has been seen to be out of it, whatever error comes in between.
+//!
+//! Linking to the seat has a second use on NFS: the reply tells the client that others have changed
+//! the directory, so that the second look does not go by a name that it has cached (RFC 1813,
+//! `wcc_data`; RFC 8881, `change_info4`).
+
+mod aside;
+mod seat;
+
+use std::io;
+
+pub(crate) use self::aside::{Aside, Caught, catch, take_away};
+pub(crate) use self::seat::{Seat, Sitting, is_forsaken, sit_down};
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::model::context::{Context, is_forbidden, is_gone};
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::Claim;
+use crate::protocol::observe::{Again, Evidence, Incarnation, look_again};
+
+/// What came of ending an incarnation.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// We have ended it.
+    Ended,
+    /// It had ended already: the lock file is another's, or none.
+    Gone,
+    /// Not now: another is at it, or it is not over after all.
+    NotNow,
+    /// The file system does not permit it.
+    Forbidden(io::Error),
+    /// Our own claim was swept.
+    Swept,
+}
+
+/// Ends an incarnation, if it is still over at the second look, for whoever has this claim.
+pub(crate) fn end(
+    claim: &mut Claim,
+    over: &Incarnation,
+    look_again: impl FnMut(&Claim) -> Result<Again, Error>,
+) -> Result<Ending, Error> {
+    let seat = match sit_down(claim, over, clear_the_way(over, look_again))? {
+        Sitting::Seated(seat) => seat,
+        other => return Ok(other.into()),
+    };
+    match take_away(seat.claim, |caught| caught.is(over)) {
+        Ok(Caught::Expected) => {
+            close(seat, over);
+            Ok(Ending::Ended)
+        }
+        Ok(Caught::Nothing | Caught::Another) => {
+            seat.close();
+            Ok(Ending::Gone)
+        }
+        Err(error) => {
+            seat.leave();
+            match error {
+                Error::Io { operation: Operation::Rename, error, .. } if is_forbidden(&error) => {
+                    Ok(Ending::Forbidden(error))
+                }
+                error => Err(error),
+            }
+        }
+    }
+}
+
+/// Puts another lock file in the place of an incarnation whose lease may still run, but which its
+/// holder has left for others to take charge of: as [`end`], one of them at a time.
+pub(crate) fn replace(
+    claim: &mut Claim,
+    left: &Incarnation,
+    put_in_place: impl FnOnce(&Claim) -> Result<(), Error>,
+) -> Result<Ending, Error> {
+    if !Safeguard::AdoptionTakesSeat.stands() {
+        return put_in_place(claim).map(|()| Ending::Ended);
+    }
+    let is_left = |claim: &Claim| look_again(&claim.context, left, |_| true);
+    let seat = match sit_down(claim, left, clear_the_way(left, is_left))? {
+        Sitting::Seated(seat) => seat,
+        other => return Ok(other.into()),
+    };
+    match put_in_place(seat.claim) {
+        Ok(()) => {
+            close(seat, left);
+            Ok(Ending::Ended)
+        }
+        Err(error) => {
+            seat.leave();
+            Err(error)
+        }
+    }
+}
+
+/// Tidies up after an incarnation that has ended. Its claim may be there still: because it was the only
+/// evidence of who held the lock, or because its owner has given it its name back.
+fn close(seat: Seat<'_>, ended: &Incarnation) {
+    let context = &seat.claim.context;
+    if let Err(error) = remove_claim(context, ended) {
+        events::left_behind(context, &ended.claim.path, &error);
+    }
+    seat.close();
+}
+
+impl From<Sitting<'_>> for Ending {
+    /// What it comes to where there is nothing more to do.
+    fn from(sitting: Sitting<'_>) -> Ending {
+        match sitting {
+            Sitting::Seated(seat) => {
+                seat.leave();
+                Ending::NotNow
+            }
+            Sitting::Gone => Ending::Gone,
+            Sitting::NotNow => Ending::NotNow,
+            Sitting::Swept => Ending::Swept,
+        }
+    }
+}
+
+/// The second look, and a third after the server has done something else with the inode: whatever holds
+/// that back, for however long, does not hold back what follows.
+fn clear_the_way(
+    over: &Incarnation,
+    mut look_again: impl FnMut(&Claim) -> Result<Again, Error>,
+) -> impl FnOnce(&Claim) -> Result<Again, Error> {
+    move |claim| {
+        let seen = look_again(claim)?;
+        if seen != Again::StillOver || !Safeguard::ClaimFirst.stands() {
+            return Ok(seen);
+        }
+        // Where the content says nothing the claim is all that says who held the lock.
+        let goes = over.evidence != Evidence::Directory;
+        if !(goes && remove_claim(&claim.context, over)?) {
+            touch_lock_file(&claim.context)?;
+        }
+        look_again(claim)
+    }
+}
+
+/// Waits, where there is no claim to be removed, for all that holds back changes of the lock file's inode:
+/// to set its atime hurts nobody, whatever the inode is by then. If that is not permitted, nothing is
+/// known.
+pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
+    let lock = context.lock();
+    match context.until_fresh(|| context.fs.touch_atime(lock)) {
+        Err(error) if !is_gone(&error) && !is_forbidden(&error) => {
+            Err(Error::io(Operation::Touch, lock)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the claim of an incarnation, if it is what its name says, and says whether that was tried.
+/// Where it is not permitted, taking the lock file away is not either.
+fn remove_claim(context: &Context, of: &Incarnation) -> Result<bool, Error> {
+    let path = &of.claim.path;
+    if context.find(path)?.is_none_or(|attr| attr.id != of.id) {
+        return Ok(false);
+    }
+    match context.remove(path) {
+        Err(error) if !is_forbidden(&error) => Err(Error::io(Operation::Remove, path)(error)),
+        _ => Ok(true),
+    }
+}

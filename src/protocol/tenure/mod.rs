@@ -1,0 +1,248 @@
+//! A tenure: the lock while it is ours. Refresh, verify and release.
+//!
+//! While the lease runs nobody else touches the lock, so its holder acts directly. Once it is over
+//! the holder is one among those who may end the incarnation, and plays by their rule: it touches
+//! its claim, takes a seat, looks again, and only then acts.
+
+mod refresh;
+mod release;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::error::Error;
+use crate::events;
+use crate::model::context::Context;
+use crate::model::lease::{nanoseconds, since_epoch};
+use crate::model::names::ClaimName;
+use crate::protocol::claim::Claim;
+use crate::protocol::claim_cache::Shelf;
+use crate::protocol::observe::{self, Evidence, Incarnation, has_lock_file};
+use crate::sys::handoff_queue::Turn;
+
+/// The lock, held by a claim of this process.
+#[derive(Debug)]
+pub(crate) struct Tenure {
+    pub(crate) context: Arc<Context>,
+    incarnation: Incarnation,
+    /// Its fencing token, if it has one.
+    pub(crate) token: Option<u64>,
+    /// Whoever began it: in a forked child there is no tenure.
+    pid: u32,
+    /// `None` once it is released or let go of.
+    claim: Mutex<Option<Claim>>,
+    /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
+    lease_ends: AtomicU64,
+    /// The same in the server's time, in nanoseconds since 1970.
+    expires_at: AtomicU64,
+    /// How long a lease is to be, in nanoseconds.
+    lifetime: AtomicU64,
+    held: AtomicBool,
+    /// Whether its claim is being removed: the first step of its release.
+    releasing: AtomicBool,
+    /// Whether others may act on it too, within its lease: then it plays by the rule of those who
+    /// are late.
+    shared: bool,
+    /// For one release at a time: a second waits for what comes of the first.
+    release: Mutex<()>,
+    /// The place at the head of this host's queue, if it was won there: for the next in line.
+    turn: Mutex<Option<Turn>>,
+    /// Where the claim goes if the tenure ends within its lease.
+    shelf: Option<Arc<Shelf>>,
+    /// What was told of it: nothing before it is handed out.
+    pub(crate) told: events::Holding,
+}
+
+impl Tenure {
+    /// The tenure that begins with this claim's link to the lock file.
+    pub(crate) fn begin(claim: Claim) -> Tenure {
+        let (id, name) = (claim.id, claim.name.clone());
+        let incarnation = Incarnation { id, claim: name, evidence: Evidence::Content };
+        Tenure {
+            context: claim.context.clone(),
+            incarnation,
+            token: None,
+            pid: claim.context.processes.pid(),
+            lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
+            expires_at: AtomicU64::new(since_epoch(claim.expires_at())),
+            lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
+            claim: Mutex::new(Some(claim)),
+            held: AtomicBool::new(true),
+            releasing: AtomicBool::new(false),
+            shared: false,
+            release: Mutex::default(),
+            turn: Mutex::default(),
+            shelf: None,
+            told: events::Holding::default(),
+        }
+    }
+
+    /// The same tenure, won at the head of the queue.
+    pub(crate) fn with_turn(mut self, turn: Option<Turn>) -> Tenure {
+        self.turn = Mutex::new(turn);
+        self
+    }
+
+    /// The same tenure, whose claim is to be linked again one day, if claims are kept.
+    pub(crate) fn giving_back_to(mut self, shelf: &Arc<Shelf>) -> Tenure {
+        self.shelf = self.context.keep_claim.then(|| shelf.clone());
+        self
+    }
+
+    /// The same tenure, on which others may act too.
+    pub(crate) fn shared_with_others(mut self) -> Tenure {
+        self.shared = true;
+        self
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    pub(crate) fn claim(&self) -> &ClaimName {
+        &self.incarnation.claim
+    }
+
+    /// Whether it was neither released nor let go of, by the process that began it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire) && self.is_ours()
+    }
+
+    /// Asked before any lock is taken, which a fork may have left locked.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.pid == self.context.processes.pid()
+    }
+
+    /// How much of the lease is left, by what the last successful refresh made sure of.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.lease_ends().saturating_sub(self.context.now())
+    }
+
+    /// Whether nearly all of its lease is left, so that it can be handed out.
+    pub(crate) fn is_nearly_whole(&self) -> bool {
+        self.remaining() >= self.lifetime() * 7 / 8
+    }
+
+    /// For how long the lease has been over.
+    pub(crate) fn overdue(&self) -> Duration {
+        self.context.now().saturating_sub(self.lease_ends())
+    }
+
+    /// When the lease ends, in the server's time.
+    pub(crate) fn expires_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.expires_at.load(Ordering::Acquire))
+    }
+
+    fn lease_ends(&self) -> Duration {
+        Duration::from_nanos(self.lease_ends.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        Duration::from_nanos(self.lifetime.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_lifetime(&self, lifetime: Duration) {
+        self.lifetime.store(nanoseconds(lifetime), Ordering::Release);
+    }
+
+    /// Whether the lease runs, by what was made sure of. It is not enough that the claim's does: a
+    /// holder that is late touches its claim before it knows whether the lock is still its own.
+    fn is_in_time(&self) -> bool {
+        !self.remaining().is_zero()
+    }
+
+    /// Whether nobody else may touch the lock yet.
+    fn may_act_alone(&self) -> bool {
+        self.is_in_time() && !self.shared
+    }
+
+    /// By when those who are in so many seats, one after the other, have ended the tenure or given way.
+    fn decided_by(&self, seats: u32) -> Duration {
+        self.context.now().saturating_add(self.context.time_of_seats(seats))
+    }
+
+    /// Whether the lock is ours and its lease runs.
+    pub(crate) fn verify(&self) -> Result<(), Error> {
+        if !self.with_claim(|claim| has_lock_file(claim))? {
+            return Err(self.told.lost(self.context.lock(), self.lost()));
+        }
+        if !self.is_in_time() {
+            return Err(self.expired());
+        }
+        Ok(())
+    }
+
+    /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over` makes
+    /// it another's in one operation. The claim is of no use then, and goes.
+    pub(crate) fn let_go(
+        &self,
+        hand_over: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.with_claim(|_| {
+            if !self.is_in_time() {
+                return Err(self.expired());
+            }
+            // Who can't tell whether the lock is another's by now may only act on it as one who is
+            // late does.
+            let handed_over = hand_over();
+            self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
+            handed_over
+        })?;
+        let _claim = self.lock_claim().take(); // dropped last
+        self.abandon();
+        Ok(())
+    }
+
+    /// Whether it was released by this process.
+    fn is_released(&self) -> bool {
+        self.is_ours() && self.releasing.load(Ordering::Acquire) && self.lock_claim().is_none()
+    }
+
+    /// Does something with the claim, unless there is no tenure any more or never was in this
+    /// process.
+    fn with_claim<T>(&self, act: impl FnOnce(&mut Claim) -> Result<T, Error>) -> Result<T, Error> {
+        if self.is_ours() {
+            if let Some(claim) = self.lock_claim().as_mut() {
+                return act(claim);
+            }
+        }
+        Err(self.lost())
+    }
+
+    fn lock_claim(&self) -> MutexGuard<'_, Option<Claim>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn expired(&self) -> Error {
+        Error::Expired { path: self.context.lock().into(), ago: self.overdue(), error: None }
+    }
+
+    /// Says who has the lock instead.
+    pub(crate) fn lost(&self) -> Error {
+        match observe::look(&self.context) {
+            Ok(sight) => Error::Lost { path: self.context.lock().into(), now: sight.successor() },
+            Err(error) => error,
+        }
+    }
+
+    /// It is held no more, whenever it is [closed](Self::close).
+    pub(crate) fn abandon(&self) {
+        self.held.store(false, Ordering::Release);
+    }
+
+    /// [`release`](Self::release), unless that is done, where nobody hears how it went.
+    pub(crate) fn close(&self) {
+        if self.is_ours() {
+            if let Err(error) = self.release() {
+                events::not_released(self.context.lock(), &error);
+            }
+        }
+    }
+}
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

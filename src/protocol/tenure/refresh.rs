@@ -1,0 +1,177 @@
+//! Refreshing: a whole lifetime from now, in time or late.
+//!
+//! While the lease runs a touch of the claim is enough, and a look whether it is still the lock file. Once
+//! it is over, or where others may act on the lock too, the holder wins a seat of its own tenure and looks
+//! again: if the lock is still its own, the touch before that has renewed it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Tenure;
+use crate::error::Error;
+use crate::model::lease::{nanoseconds, since_epoch};
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::observe::{claim_in, linked, look_again_for_own, names_claim};
+use crate::protocol::takeover::{Sitting, sit_down};
+
+/// How many seats, whose owners died in them one after the other, a late holder waits for.
+const SEATS_TO_REFRESH: u32 = 4;
+
+impl Tenure {
+    /// Makes the lease a whole lifetime from now.
+    pub(crate) fn refresh(&self) -> Result<(), Error> {
+        let mut ended = self.lease_ends();
+        if self.is_released() {
+            return Ok(()); // it is kept alive until its release is done, and no longer
+        }
+        let refreshed = self.with_claim(|claim| {
+            claim.lifetime = self.lifetime();
+            ended = self.believe_no_more_than(claim.lifetime);
+            let refreshed = self.refresh_with(claim);
+            // Before another refresh begins, whose lease may be shorter.
+            match &refreshed {
+                Ok(ends) => self.lease_ends.store(nanoseconds(*ends), Ordering::Release),
+                // Whatever was left of it, it is of no use.
+                Err(Error::Lost { .. }) => {
+                    self.lease_ends.fetch_min(nanoseconds(self.context.now()), Ordering::AcqRel);
+                }
+                Err(_) => {}
+            }
+            refreshed
+        });
+        if self.is_held() {
+            let told = refreshed.as_ref().copied();
+            self.told.refreshed(&self.context, self.context.lock(), ended, told);
+        }
+        refreshed.map(|_| ())
+    }
+
+    /// Refreshes the lease, in the way that there is just now, and says when it ends.
+    fn refresh_with(&self, claim: &mut Claim) -> Result<Duration, Error> {
+        if self.releasing.load(Ordering::Acquire) {
+            return self.refresh_until_released(claim);
+        }
+        if self.shared {
+            self.refresh_shared(claim)?;
+        } else if !(self.is_in_time() && self.refresh_in_time(claim)?) {
+            self.refresh_late(claim)?;
+        }
+        self.expires_at.store(since_epoch(claim.expires_at()), Ordering::Release);
+        Ok(claim.lease.ends)
+    }
+
+    /// Others may read a shorter lease as soon as the touch is asked for, whatever comes of that: it
+    /// counts from before. Returns the end that was believed until now.
+    fn believe_no_more_than(&self, lifetime: Duration) -> Duration {
+        let least = nanoseconds(self.context.now().saturating_add(lifetime));
+        let least = if Safeguard::LesserLease.stands() { least } else { u64::MAX };
+        Duration::from_nanos(self.lease_ends.fetch_min(least, Ordering::AcqRel))
+    }
+
+    /// Touches the claim and sees that it is still the lock file. False if that took so long that
+    /// the lease which made it safe is over.
+    fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
+        for _ in 0..2 {
+            let before = self.context.now();
+            let kept = claim.touch()? == Kept::Yes;
+            // Where it was swept an NFS client may touch it all the same: one name is not enough.
+            let Some(attr) = kept.then(|| linked(claim)).transpose()?.flatten() else {
+                if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
+                    return Err(self.lost());
+                }
+                continue;
+            };
+            if claim.learn_time(&attr, before) {
+                return Ok(self.is_in_time());
+            }
+        }
+        Ok(false)
+    }
+
+    /// While the claim is being removed the lease goes on for as long as the claim is there.
+    fn refresh_until_released(&self, claim: &mut Claim) -> Result<Duration, Error> {
+        let is_there =
+            self.may_act_alone() && claim.touch()? == Kept::Yes && linked(claim)?.is_some();
+        Ok(if is_there { claim.lease.ends } else { self.lease_ends() })
+    }
+
+    /// Gives a claim that somebody has removed (say, a cleaner of temporary files) its name
+    /// back, if the lock file is still ours; says whether it is.
+    fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
+        // A client may believe that the name is there already, until it has looked.
+        for _ in 0..2 {
+            if !names_claim(claim)? {
+                return Ok(false);
+            }
+            claim.restore(self.context.lock())?;
+            // The lock file may have become another's in between: its inode must not keep our name. Its
+            // number may be the same, but what it says is not.
+            let says = claim_in(&self.context, &claim.path);
+            if claim.is_there()? && says.is_none_or(|name| name == claim.name) {
+                return Ok(true);
+            }
+            claim.remove()?;
+        }
+        Ok(false)
+    }
+
+    /// Renews a lease that is over, if nobody has ended it.
+    fn refresh_late(&self, claim: &mut Claim) -> Result<(), Error> {
+        claim.was_late = true;
+        if !Safeguard::LateHolderTakesSeat.stands() {
+            return self.refresh_in_time(claim).map(|_| ());
+        }
+        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
+        let mut swept = 0;
+        while self.context.now() <= until {
+            match sit_down(claim, &self.incarnation, look_again_for_own)? {
+                Sitting::Seated(seat) => {
+                    // What was written before the last look counts: leaving writes once more.
+                    let renewed = seat.lease_of_claim();
+                    seat.leave();
+                    claim.lease = renewed;
+                    if claim.is_fresh() {
+                        return Ok(());
+                    }
+                }
+                Sitting::Gone => return Err(self.lost()),
+                // A breaker removes the claim before it looks for the last time.
+                Sitting::Swept => {
+                    swept += 1;
+                    if swept > SEATS_TO_REFRESH || !self.restore(claim)? {
+                        return Err(self.lost());
+                    }
+                }
+                // Somebody may be ending it right now: it is over in a moment, one way or another.
+                Sitting::NotNow => {}
+            }
+            self.context.pause(&mut backoff, Duration::MAX);
+        }
+        Err(self.expired())
+    }
+
+    /// Renews the lease of a lock that others may act on at the same time, with the same claim. So it is
+    /// another claim that takes the seat: two of them must not sit in one.
+    fn refresh_shared(&self, claim: &mut Claim) -> Result<(), Error> {
+        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
+        while self.context.now() <= until {
+            if claim.touch()? == Kept::Swept && !self.restore(claim)? {
+                return Err(self.lost());
+            }
+            let mut own = Claim::make(&self.context, claim.lifetime)?;
+            match sit_down(&mut own, &self.incarnation, |_| look_again_for_own(claim))? {
+                Sitting::Seated(seat) => {
+                    seat.leave();
+                    if claim.is_fresh() {
+                        return Ok(());
+                    }
+                }
+                Sitting::Gone => return Err(self.lost()),
+                Sitting::NotNow | Sitting::Swept => {}
+            }
+            self.context.pause(&mut backoff, Duration::MAX);
+        }
+        Err(self.expired())
+    }
+}

@@ -1,0 +1,179 @@
+//! Releasing: giving the lock back.
+//!
+//! 1. Remove the claim. A server may hold that back for minutes (a delegation of a client that died, a
+//!    period of grace), and executes it then: it hurts nobody, since the name is this tenure's alone.
+//!    What held it back holds back nothing more that is asked for of the inode. The lease is kept alive
+//!    meanwhile, as far as the system lets it: Linux's NFS client has a touch of the same inode wait for
+//!    the removal.
+//! 2. Look at the clock. While the lease runs nobody else touches the lock file: take it away.
+//! 3. If the lease is over by then, somebody may have ended the tenure, or be about to: end it as
+//!    anybody else would, with a new claim, by its seat.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Tenure;
+use crate::error::{Error, Operation};
+use crate::model::context::{is_forbidden, is_gone, is_stale};
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::observe::{has_lock_file, look_again_for_own};
+use crate::protocol::takeover::{Aside, Caught, Ending, end, take_away, touch_lock_file};
+
+/// How a tenure came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    WithinLease,
+    Late,
+}
+
+/// Whether the claim is gone, and what may have been held back is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cleared {
+    Yes,
+    No,
+}
+
+/// How many seats, whose owners died in them one after the other, a late holder waits for. It has nothing
+/// else to do, and under [`StalePolicy::Never`](crate::StalePolicy) nobody else would end the tenure.
+const SEATS_TO_RELEASE: u32 = 64;
+
+/// How often a removal is asked for that NFS or FUSE answers with ESTALE.
+const ATTEMPTS: u32 = 8;
+
+impl Tenure {
+    /// Gives the lock back. Whatever comes of it, this tenure is over.
+    pub(crate) fn release(&self) -> Result<(), Error> {
+        if !self.is_ours() {
+            return Err(self.lost());
+        }
+        self.abandon();
+        let _alone = self.release.lock().unwrap_or_else(PoisonError::into_inner);
+        let cleared = self.clear_the_way();
+        let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
+        let Some(mut claim) = place.take() else { return Ok(()) }; // done before
+        let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim)?)));
+        self.pass_turn();
+        self.context.courtesy.released(self.context.now());
+        if released.is_ok() {
+            claim.remove_seats_left();
+        }
+        let released = match (released, &self.shelf) {
+            (Ok((_, End::WithinLease)), Some(shelf)) => {
+                shelf.put(claim);
+                Ok(())
+            }
+            (Ok((Cleared::Yes, _)), _) => {
+                claim.let_go(); // it is gone
+                Ok(())
+            }
+            (released, _) => released.and(claim.remove()).map(|_| ()),
+        };
+        drop(place);
+        let (ends, told) = (self.lease_ends(), released.as_ref().copied());
+        self.told.released(&self.context, self.context.lock(), ends, told);
+        released
+    }
+
+    /// Does first what may be held back for long, where it can do no harm.
+    fn clear_the_way(&self) -> Result<Cleared, Error> {
+        let looks = self.context.is_local() && self.shelf.is_none();
+        let mut place = self.lock_claim();
+        let Some(claim) = place.as_mut() else { return Ok(Cleared::No) }; // released before
+        if looks && !has_lock_file(claim)? {
+            return Err(self.lost());
+        }
+        // Where others may act on it too, the claim goes in the seat.
+        if self.shared || !Safeguard::ClaimFirst.stands() {
+            return Ok(Cleared::No);
+        }
+        if self.shelf.is_some() {
+            // The claim stays, but a touch of it has to wait for the same. Where no server gives
+            // delegations, nothing does.
+            if !self.context.is_this_machines_alone() && !matches!(claim.touch(), Ok(Kept::Yes)) {
+                touch_lock_file(&self.context)?;
+            }
+            return Ok(Cleared::No);
+        }
+        claim.close();
+        let path = claim.path.clone();
+        self.releasing.store(true, Ordering::Release); // from here on nobody restores it
+        drop(place);
+        match self.context.remove(&path).or_else(|_| self.context.remove(&path)) {
+            Ok(true) => Ok(Cleared::Yes),
+            Ok(false) => touch_lock_file(&self.context).map(|()| Cleared::Yes), // somebody has swept it
+            Err(error) if is_forbidden(&error) => Ok(Cleared::No),
+            // Nothing was answered: what follows might be executed at any time.
+            Err(error) => Err(Error::io(Operation::Remove, &path)(error)),
+        }
+    }
+
+    /// Takes the lock file away.
+    fn end(&self, claim: &Claim) -> Result<End, Error> {
+        // One operation follows the check.
+        if !self.may_act_alone() && Safeguard::LateHolderTakesSeat.stands() {
+            return self.end_late(claim);
+        }
+        let ended = if self.context.is_local() { self.unlink(claim) } else { self.rename(claim) };
+        self.pass_turn();
+        ended
+    }
+
+    /// Where nothing that is asked for is done twice, the lock file is simply removed.
+    fn unlink(&self, claim: &Claim) -> Result<End, Error> {
+        let lock = self.context.lock();
+        for attempt in 0..ATTEMPTS {
+            match self.context.fs.unlink(lock) {
+                Ok(()) => return Ok(End::WithinLease),
+                // The first time may have done it.
+                Err(error) if is_gone(&error) && attempt > 0 => return Ok(End::WithinLease),
+                Err(error) if is_gone(&error) => return Err(self.lost()),
+                Err(error) if !is_stale(&error) || attempt + 1 == ATTEMPTS => {
+                    return Err(Error::io(Operation::Remove, lock)(error));
+                }
+                Err(_) if self.may_act_alone() => {}
+                Err(_) => return self.end_late(claim),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Where it may be, only what was looked at afterwards is sure.
+    fn rename(&self, claim: &Claim) -> Result<End, Error> {
+        let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
+        match take_away(claim, is_own)? {
+            Caught::Expected => Ok(End::WithinLease),
+            Caught::Nothing | Caught::Another => Err(self.lost()),
+        }
+    }
+
+    /// Ends the tenure as a breaker does, unless somebody else has.
+    fn end_late(&self, own: &Claim) -> Result<End, Error> {
+        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_RELEASE));
+        let mut breaker = Claim::make(&self.context, self.lifetime())?;
+        let mut swept = false;
+        while self.context.now() <= until {
+            match end(&mut breaker, &self.incarnation, |_| look_again_for_own(own))? {
+                Ending::Ended => return Ok(End::Late),
+                Ending::Gone => return Err(self.lost()),
+                Ending::NotNow if breaker.forfeited.is_none() => {}
+                Ending::Swept if swept => return Err(self.lost()),
+                outcome @ (Ending::NotNow | Ending::Swept) => {
+                    swept = matches!(outcome, Ending::Swept);
+                    breaker = Claim::make(&self.context, self.lifetime())?;
+                }
+                Ending::Forbidden(error) => {
+                    return Err(Error::io(Operation::Rename, self.context.lock())(error));
+                }
+            }
+            self.context.pause(&mut backoff, Duration::MAX);
+        }
+        Err(self.expired())
+    }
+
+    /// Wakes the next in line, if there is one.
+    fn pass_turn(&self) {
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}

@@ -1,0 +1,192 @@
+//! Handing a lock over: detaching it from this process, and adopting one that was detached.
+//!
+//! Who holds a lock is in its claim's name, and the lock file names the claim. So a lock changes
+//! hands by a new claim, which takes the old one's place at the lock file in one rename(2): there
+//! is no moment at which the lock is nobody's.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Operation};
+use crate::events;
+use crate::holder::{Holder, Obstacle, Owner};
+use crate::model::context::{Context, is_gone, is_stale};
+use crate::model::names::{ClaimName, Neighbour};
+use crate::protocol::acquire::settle;
+use crate::protocol::claim::Claim;
+use crate::protocol::observe::{Incarnation, Sight, is_lock_file, look};
+use crate::protocol::takeover::{self, Ending};
+use crate::protocol::tenure::Tenure;
+use crate::sys::fs::Mount;
+use crate::sys::process::Process;
+
+/// How many seats, whose owners died in them one after the other, an adopter waits for.
+const SEATS: u32 = 16;
+
+/// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
+/// alone for a dead one's.
+const NOBODY: Process = Process { pid: 1, proof: None };
+
+/// Makes the lock `owner`'s, and says which claim it is held by.
+pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
+    let context = &tenure.context;
+    if tenure.is_shared() {
+        let reason =
+            "it is not this process's to hand over: it was attached to, not adopted".into();
+        return Err(Error::Invalid { path: context.lock().into(), reason });
+    }
+    let process = match owner {
+        Owner::Lease => NOBODY,
+        Owner::Process(pid) => context
+            .processes
+            .find(pid)
+            .map_err(|_| Error::NoSuchOwner { path: context.lock().into(), pid })?,
+    };
+    let mut new = Claim::make_for(&process, context, tenure.lifetime())?;
+    let aside = put_aside(&new)?;
+    // Last before the rename: it waits for all that may hold back changes of the inode that is replaced.
+    let replaced = tenure.refresh().and_then(|()| tenure.let_go(|| replace(&new, &aside)));
+    // Already gone, if all went well.
+    if let Err(error) = context.remove(&aside) {
+        events::left_behind(context, &aside, &error);
+    }
+    replaced?;
+    events::detached(context, &new.path, owner);
+    Ok(new.let_go().to_owned())
+}
+
+/// Puts the new claim's inode in the lock file's place, from its put-aside name.
+fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
+    let context = &new.context;
+    let renamed = context.fs.rename(aside, context.lock());
+    // Where the kernel itself says so, or the server through it, it was done.
+    if renamed.is_ok() && context.mount() != Mount::Other {
+        return Ok(());
+    }
+    // If the first of two replies was lost the second says ENOENT: the truth is the inode.
+    if is_lock_file(new)? {
+        return Ok(());
+    }
+    match renamed {
+        Err(error) => Err(Error::io(Operation::Rename, context.lock())(error)),
+        Ok(()) => Err(lost(context)?),
+    }
+}
+
+/// Makes a lock this process's that was detached with this claim. Its new claim takes the old one's
+/// place in the seat of the tenure that ends: of those who adopt a lock at once, one succeeds.
+pub(crate) fn adopt(
+    context: &Arc<Context>,
+    claim: &Path,
+    lifetime: Duration,
+) -> Result<Tenure, Error> {
+    let name = parse(context, claim)?;
+    let new = succeed(context, &name, lifetime)?;
+    let mut tenure = Tenure::begin(new);
+    settle(&mut tenure)?;
+    events::adopted(context, claim, tenure.token);
+    Ok(tenure)
+}
+
+/// Puts a new claim in the place of that one. Waits until nobody else is about to end or to adopt it: one
+/// way or another that is soon decided.
+fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
+    let (mut backoff, mut trouble) = (context.backoff(), None);
+    let until = context.now().saturating_add(context.time_of_seats(SEATS));
+    loop {
+        let (left, holder) = held_with(context, name)?;
+        if context.now() > until {
+            let obstacle = Box::new(Obstacle::Holder(holder));
+            let held = Error::Held { path: context.lock().into(), obstacle };
+            return Err(trouble.unwrap_or(held));
+        }
+        let mut new = Claim::make(context, lifetime)?;
+        match put_in_place(&mut new, &left) {
+            Ok(Ending::Ended) => return Ok(new),
+            // It may be ours all the same, and nobody else would ever know.
+            Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
+            // A sweeper has removed it, while this process stood still.
+            Err(error) if is_of_what_was_swept(&error) => trouble = Some(error),
+            Ok(Ending::Forbidden(error)) => {
+                return Err(Error::io(Operation::Rename, context.lock())(error));
+            }
+            Ok(Ending::Swept) => {
+                let gone = io::Error::from_raw_os_error(libc::ENOENT);
+                trouble = Some(Error::io(Operation::Touch, &new.path)(gone));
+            }
+            Ok(Ending::Gone | Ending::NotNow) => {}
+            Err(error) => return Err(error),
+        }
+        context.pause(&mut backoff, Duration::MAX);
+    }
+}
+
+fn is_of_what_was_swept(error: &Error) -> bool {
+    match error {
+        Error::Io { operation: Operation::Rename | Operation::Link, error, .. } => {
+            is_gone(error) || is_stale(error)
+        }
+        _ => false,
+    }
+}
+
+fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<Ending, Error> {
+    let context = new.context.clone();
+    let aside = put_aside(new)?;
+    let replaced = takeover::replace(new, left, |new| replace(new, &aside));
+    // Already gone, if all went well.
+    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
+    replaced.and_then(|ending| tidied.map(|_| ending))
+}
+
+/// Gives the claim a second name, which is to become the lock file's.
+fn put_aside(new: &Claim) -> Result<PathBuf, Error> {
+    let context = &new.context;
+    let aside = context.names.aside(&new.name.nonce, context.random_number());
+    match context.fs.link(&new.path, &aside) {
+        Ok(()) => Ok(aside),
+        Err(error) => {
+            let _ = context.remove(&aside); // it may have been made all the same
+            Err(Error::io(Operation::Link, &aside)(error))
+        }
+    }
+}
+
+/// Acts on a lock that was detached with this claim, in the place of its owner: it stays the owner's,
+/// and others may do the same at the same time.
+pub(crate) fn attach(
+    context: &Arc<Context>,
+    claim: &Path,
+    lifetime: Duration,
+) -> Result<Tenure, Error> {
+    let name = parse(context, claim)?;
+    drop(Claim::make(context, lifetime)?); // shows what time it is on the server
+    let (held, holder) = held_with(context, &name)?;
+    let claim = Claim::take_on(context, name, held.id, &holder, lifetime);
+    Ok(Tenure::begin(claim).shared_with_others())
+}
+
+fn parse(context: &Context, claim: &Path) -> Result<ClaimName, Error> {
+    let named = claim.file_name().and_then(|name| context.names.parse_neighbour(name));
+    if let Some(Neighbour::Claim(name)) = named {
+        return Ok(name);
+    }
+    let reason = format!("{} is no claim of it", claim.display());
+    Err(Error::Invalid { path: context.lock().into(), reason })
+}
+
+/// The tenure that is held with this claim, by one look: another may find another's lock file, with an
+/// inode number that is used again.
+fn held_with(context: &Context, name: &ClaimName) -> Result<(Incarnation, Holder), Error> {
+    match look(context)? {
+        Sight::Held(held, holder) if held.claim == *name => Ok((held, holder)),
+        Sight::Unreadable(error) => Err(Error::io(Operation::Read, context.lock())(error)),
+        other => Err(Error::Lost { path: context.lock().into(), now: other.successor() }),
+    }
+}
+
+fn lost(context: &Context) -> Result<Error, Error> {
+    Ok(Error::Lost { path: context.lock().into(), now: look(context)?.successor() })
+}

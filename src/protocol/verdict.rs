@@ -1,0 +1,260 @@
+//! Judging whether the holder of the lock may be succeeded.
+//!
+//! A date says when a lease ends, by the server's clock. A clock can be set, so what this process has
+//! observed on its own clock outweighs a date: a lock file whose date has not changed for as long as
+//! its lease was to run has a lease that is over; and a holder that is provably alive, or whose date is
+//! of before a jump of the clock, may have been refreshed in time whatever the date says now.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, Operation};
+use crate::holder::{Holder, Obstacle, StalePolicy};
+use crate::model::context::Context;
+use crate::model::lease::{Observed, SEAT_LEASE};
+use crate::model::names::ClaimName;
+use crate::model::safeguard::Safeguard;
+use crate::protocol::claim::Claim;
+use crate::protocol::observe::{
+    Again, Evidence, Incarnation, Sight, has_expired, held, look_at, unreadable,
+};
+use crate::sys::fs::Attr;
+use crate::sys::process::Life;
+
+/// By what part our own clock may be faster than the holder's: far more than any crystal is.
+const CLOCK_ERROR: u32 = 1000;
+
+/// A contender's judgement of the lock, from look to look.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    /// What was seen last: a lock file that has not changed since need not be read again.
+    last: Option<(Attr, Seen)>,
+    /// Since when the lock file has been seen with the same date.
+    observed: Option<Watched>,
+    /// The jump of the server's clock after which it was seen refreshed: only then its date is of after
+    /// the jump. That its inode was changed after it says nothing of the date.
+    refreshed_after: Option<SystemTime>,
+    /// Since when this claim's holder has been seen dead.
+    dead_since: Option<(ClaimName, Duration)>,
+}
+
+/// A lock file that bears the same date in one look after another.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    seen: Observed,
+    /// How long its lease was when it was first seen.
+    length: Duration,
+    /// The last jump of the server's clock that was known by then.
+    jumped_to: Option<SystemTime>,
+}
+
+/// What a lock file was found to be.
+#[derive(Clone, Debug)]
+enum Seen {
+    Held(Incarnation),
+    NotALock,
+    Unreadable(i32),
+}
+
+/// What a contender may do.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Link: nobody holds it.
+    Free,
+    /// Nothing: the lock is held by the contender's own claim. The reply to its LINK was lost.
+    Mine,
+    /// Give up: the lock file has the content of our claim, but is another inode.
+    NotLinked,
+    /// Take over: its incarnation is over.
+    Over(Incarnation, Holder),
+    Wait(Obstacle),
+}
+
+impl Judge {
+    /// Looks at the lock for the one who contends with `claim`, and judges it.
+    pub(crate) fn judge(&mut self, claim: &Claim) -> Result<Verdict, Error> {
+        Ok(match self.look(&claim.context)? {
+            Sight::Free => Verdict::Free,
+            Sight::Held(held, _) if held.claim == claim.name => {
+                if held.id == claim.id {
+                    Verdict::Mine
+                } else {
+                    Verdict::NotLinked
+                }
+            }
+            Sight::Held(held, holder) if self.is_over(claim, &held, &holder) => {
+                Verdict::Over(held, holder)
+            }
+            Sight::Held(_, holder) => Verdict::Wait(Obstacle::Holder(holder)),
+            Sight::NotALock => Verdict::Wait(Obstacle::NotALock),
+            Sight::Unreadable(error) => {
+                let attr = self.last.as_ref().map(|(attr, _)| attr);
+                Verdict::Wait(unreadable(&claim.context, attr, error))
+            }
+        })
+    }
+
+    /// The second look of a contender, in the seat.
+    pub(crate) fn look_again(&mut self, claim: &Claim, over: &Incarnation) -> Result<Again, Error> {
+        Ok(match self.look(&claim.context)? {
+            Sight::Held(held, holder) if held.is(over) => {
+                if self.is_over(claim, &held, &holder) {
+                    Again::StillOver
+                } else {
+                    Again::NotOver
+                }
+            }
+            Sight::Free | Sight::Held(..) => Again::Gone,
+            Sight::NotALock => Again::NotOver,
+            Sight::Unreadable(error) => {
+                return Err(Error::io(Operation::Read, claim.context.lock())(error));
+            }
+        })
+    }
+
+    /// Looks at the lock file: by one request, if it has not changed since the last time.
+    fn look(&mut self, context: &Context) -> Result<Sight, Error> {
+        let before = context.now();
+        let Some(attr) = context.find(context.lock())? else {
+            (self.last, self.observed, self.refreshed_after) = (None, None, None);
+            return Ok(Sight::Free);
+        };
+        self.observe(context, &attr, before);
+        if let Some((_, seen)) = self.last.as_ref().filter(|(last, _)| *last == attr) {
+            return Ok(seen.sight(context, &attr));
+        }
+        let sight = look_at(context, &attr)?;
+        let seen = Seen::of(&sight).map(|seen| (attr, seen));
+        // It rests from the moment at which nobody can tell any more who holds it.
+        if is_nameless(seen.as_ref()) && !is_nameless(self.last.as_ref()) {
+            self.observed = None;
+            self.observe(context, &attr, before);
+        }
+        self.last = seen;
+        Ok(sight)
+    }
+
+    fn observe(&mut self, context: &Context, attr: &Attr, before: Duration) {
+        let jumped_to = context.server.jumped_to();
+        match &mut self.observed {
+            Some(watched) if watched.seen.is(attr.id, attr.mtime) => watched.seen.until = before,
+            other => {
+                let is_refreshed =
+                    |it: &Watched| it.seen.is_of(attr.id) && it.jumped_to == jumped_to;
+                self.refreshed_after =
+                    jumped_to.filter(|_| other.as_ref().is_some_and(is_refreshed));
+                let seen = Observed::begin(attr.id, attr.mtime, context.now());
+                *other = Some(Watched { seen, length: attr.lease_length(), jumped_to });
+            }
+        }
+    }
+
+    /// Whether the policy lets this tenure be ended by the contender with that claim.
+    fn is_over(&mut self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
+        match claim.context.stale {
+            StalePolicy::Never => false,
+            StalePolicy::Expired => self.lease_is_over(claim, held, holder),
+            StalePolicy::ExpiredOrDead => {
+                self.lease_is_over(claim, held, holder)
+                    || self.is_dead(&claim.context, held, holder)
+            }
+        }
+    }
+
+    /// Whether the holder's lease has been over for the clock slop: by its date, where that can be
+    /// relied on, or because the lock file has been observed unchanged for as long.
+    fn lease_is_over(&self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
+        let (context, slop) = (&claim.context, claim.context.clock_slop);
+        let watched = self.observed.filter(|it| it.seen.is(held.id, holder.expires_at));
+        let unchanged = watched.map_or(Duration::ZERO, |it| it.seen.unchanged_for());
+        let length = watched.map(|it| it.length).filter(|length| !length.is_zero());
+        // A lease whose length is not known is taken to be as long as our own.
+        let length = length.unwrap_or(claim.lifetime);
+        let at_least = length.saturating_add(length / CLOCK_ERROR).saturating_add(slop);
+        let ran_out = unchanged >= at_least && Safeguard::ObservedUnchanged.stands();
+        let is_comparable = context.server.jumped_to() == self.refreshed_after
+            || !Safeguard::ObservedAfterJump.stands();
+        let is_dated_over = is_comparable && has_expired(context, holder.expires_at);
+        match holder.life {
+            Life::Alive if Safeguard::ObservedAlive.stands() => ran_out,
+            // Nobody knows who made it, nor when: it must rest.
+            _ if held.evidence == Evidence::Nothing => {
+                (ran_out || is_dated_over) && unchanged >= rest_of_the_nameless(context)
+            }
+            _ => ran_out || is_dated_over,
+        }
+    }
+
+    /// Whether the holder is dead, and nothing that it asked for is still under way. On a local
+    /// file system nothing ever is. A request to a server may outlive its process: it is given the
+    /// time that every request is given.
+    fn is_dead(&mut self, context: &Context, held: &Incarnation, holder: &Holder) -> bool {
+        if holder.life != Life::Dead {
+            self.dead_since = None;
+            return false;
+        }
+        let now = context.now();
+        let since = match &self.dead_since {
+            Some((claim, since)) if *claim == held.claim => *since,
+            _ => self.dead_since.insert((held.claim.clone(), now)).1,
+        };
+        let nothing_is_under_way = context.is_local() || !Safeguard::RestForTheDead.stands();
+        nothing_is_under_way || now.saturating_sub(since) >= context.clock_slop
+    }
+}
+
+/// For how long a lock file must be seen nameless: until those who knew whose it was have acted. A power
+/// cut leaves none of them on the machine itself; of those who ask a server one may be in a seat.
+fn rest_of_the_nameless(context: &Context) -> Duration {
+    let seat = if context.is_this_machines_alone() { Duration::ZERO } else { SEAT_LEASE };
+    seat.saturating_add(context.clock_slop)
+}
+
+fn is_nameless(seen: Option<&(Attr, Seen)>) -> bool {
+    matches!(seen, Some((_, Seen::Held(it))) if it.evidence == Evidence::Nothing)
+}
+
+impl Seen {
+    fn of(sight: &Sight) -> Option<Seen> {
+        match sight {
+            Sight::Free => None,
+            Sight::Held(incarnation, _) => Some(Seen::Held(incarnation.clone())),
+            Sight::NotALock => Some(Seen::NotALock),
+            Sight::Unreadable(error) => error.raw_os_error().map(Seen::Unreadable),
+        }
+    }
+
+    /// The same again: a lock file that has these attributes still.
+    fn sight(&self, context: &Context, attr: &Attr) -> Sight {
+        match self {
+            Seen::Held(it) => held(context, attr, it.claim.clone(), it.evidence),
+            Seen::NotALock => Sight::NotALock,
+            Seen::Unreadable(errno) => Sight::Unreadable(io::Error::from_raw_os_error(*errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::names::Names;
+    use crate::sys::fs::FileId;
+    use crate::sys::process::Process;
+
+    #[test]
+    fn neither_an_inode_number_nor_a_name_alone_tells_a_tenure() {
+        let names = Names::new(Path::new("/shared/lock"), '|', "host".as_ref()).unwrap();
+        let claim = |random| names.new_claim(random, &Process { pid: 1, proof: None });
+        let tenure = |ino, random, evidence| Incarnation {
+            id: FileId { dev: 1, ino },
+            claim: claim(random),
+            evidence,
+        };
+        let this = tenure(1, 1, Evidence::Content);
+        assert!(this.is(&tenure(1, 1, Evidence::Directory)), "its content was lost");
+        assert!(!this.is(&tenure(1, 2, Evidence::Content)), "its inode number is used again");
+        assert!(!this.is(&tenure(2, 1, Evidence::Content)), "its content was copied");
+    }
+}

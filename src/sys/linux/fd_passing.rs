@@ -1,0 +1,53 @@
+//! Waiting for a descriptor, and passing one to another process.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::time::TimeSpec;
+
+/// Blocks until the descriptor can be read, or for `time`. Says whether it can.
+pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
+    let mut polled = [PollFd::new(descriptor, PollFlags::POLLIN)];
+    let longest = Duration::from_secs(i32::MAX as u64 / 1000);
+    let time = TimeSpec::from_duration(time.min(longest));
+    match ppoll(&mut polled, Some(time), None) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false), // like a sleep that is over early
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Sends a descriptor and a number through a socket, without ever blocking.
+pub(crate) fn pass_descriptor(
+    socket: BorrowedFd<'_>,
+    passed: BorrowedFd<'_>,
+    number: u64,
+) -> io::Result<()> {
+    let passed = [passed.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&passed)];
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let number = number.to_le_bytes();
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&number)], &rights, flags, None)?;
+    Ok(())
+}
+
+/// The descriptor and the number that came through a socket; `None` if the other side has gone.
+pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, u64)>> {
+    let mut number = [0; 8];
+    let mut room = nix::cmsg_space!([RawFd; 1]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let mut buffers = [IoSliceMut::new(&mut number)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut room), flags)?;
+    let received = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmRights(received) => received.first().copied(),
+        _ => None,
+    });
+    // SAFETY: recvmsg(2) has just made this descriptor, for us alone.
+    #[allow(unsafe_code)]
+    let received = received.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
+    Ok(received.map(|descriptor| (descriptor, u64::from_le_bytes(number))))
+}

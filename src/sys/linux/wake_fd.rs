@@ -1,0 +1,35 @@
+//! What a waiter listens at: a descriptor that can be read once there is something to be heard.
+
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fd_passing::wait_readable;
+
+/// A descriptor, which stays open for as long as somebody listens.
+#[derive(Clone)]
+pub(crate) struct Ear(Arc<dyn AsFd + Send + Sync>);
+
+impl Ear {
+    pub(crate) fn new(descriptor: Arc<dyn AsFd + Send + Sync>) -> Ear {
+        Ear(descriptor)
+    }
+
+    /// Blocks until there may be something to be heard, or for `time`. Says whether there may be.
+    pub(crate) fn listen(&self, time: Duration) -> bool {
+        wait_readable(self.0.as_fd(), time).unwrap_or(true)
+    }
+}
+
+impl AsRawFd for Ear {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for Ear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ear").field(&self.as_raw_fd()).finish()
+    }
+}

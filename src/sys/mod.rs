@@ -1,0 +1,16 @@
+//! The system: every system call is made from here.
+//!
+//! [`fs`] is the file system as the protocol sees it, [`process`] the processes. What only Linux has
+//! stands in `linux`, and what stands in for it on other systems in `unsupported`: which of the two is
+//! taken is decided here, once.
+
+mod attributes;
+pub(crate) mod fs;
+pub(crate) mod posix;
+pub(crate) mod process;
+
+#[cfg_attr(all(target_os = "linux", not(linklock_elsewhere)), path = "linux/mod.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "unsupported/mod.rs")]
+mod os;
+
+pub(crate) use os::{handoff_queue, inotify, wake_fd};

@@ -1,0 +1,240 @@
+//! [`Fs`] by the system calls of this machine.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, UtimensatFlags, futimens, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::attributes;
+use super::fs::{Attr, Fs, HeldOpen, Mount, attributes};
+
+/// [`Fs`] by the system calls of this machine, for one directory.
+#[derive(Debug, Default)]
+pub(crate) struct PosixFs {
+    mount: OnceLock<Mount>,
+}
+
+impl PosixFs {
+    /// How files are opened beside this one. On NFS without the client's cache: then a write is on
+    /// the server before it returns, so that a full disk is not reported too late, and a client of
+    /// NFSv4.1 or later asks for no delegation.
+    fn open_flags(&self, path: &Path) -> i32 {
+        if self.mount_of(path) == Mount::Nfs { UNCACHED } else { 0 }
+    }
+
+    fn mount_of(&self, path: &Path) -> Mount {
+        path.parent().and_then(|dir| self.mount(dir).ok()).unwrap_or(Mount::Other)
+    }
+}
+
+/// open(2)'s flag for what goes past the cache; only Linux's NFS client is known to take any length
+/// and alignment with it.
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+const UNCACHED: i32 = libc::O_DIRECT;
+#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
+const UNCACHED: i32 = 0;
+
+impl Fs for PosixFs {
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<(Attr, HeldOpen)> {
+        let flags = libc::O_NOFOLLOW | self.open_flags(path);
+        let mut file =
+            OpenOptions::new().write(true).create(true).custom_flags(flags).open(path)?;
+        let fill = || {
+            // Asked before the write: an NFS client would first have to flush it.
+            let attr = attributes(&file)?;
+            file.write_all(content)?;
+            futimens(&file, &TimeSpec::UTIME_OMIT, &time_spec(mtime(&attr))?)?;
+            if self.mount_of(path) == Mount::Nfs {
+                return Ok((attr, HeldOpen(Some(file))));
+            }
+            close(file)?; // where some file systems report what became of the write
+            Ok((attr, HeldOpen::default()))
+        };
+        let filled = fill();
+        if filled.is_err() {
+            let _ = std::fs::remove_file(path); // the error that is worth telling is the first
+        }
+        filled
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Attr> {
+        attributes::attributes_of(path)
+    }
+
+    fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
+        // O_NONBLOCK: a FIFO that took the lock file's place must not hang us.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | self.open_flags(path);
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let attr = attributes(&file)?;
+        // One read for what is usually there, and one that finds nothing more.
+        let mut content = Vec::with_capacity(limit.min(256));
+        if attr.is_file {
+            file.take(limit as u64).read_to_end(&mut content)?;
+        }
+        Ok((attr, content))
+    }
+
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
+        let no_follow = UtimensatFlags::NoFollowSymlink;
+        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &time_spec(mtime)?, no_follow)?;
+        Ok(())
+    }
+
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        let no_follow = UtimensatFlags::NoFollowSymlink;
+        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_OMIT, no_follow)?;
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {} // nobody else would use its name: a reply was lost
+        }
+        let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(directory(path)?, entry, flags, Mode::from_bits_truncate(0o666))?;
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.unlink_in(path, entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => std::fs::remove_dir(path),
+        }
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        let dir = directory(dir)?;
+        Ok(renameat(&dir, from, &dir, to)?)
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        Ok(unlinkat(directory(dir)?, entry, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    /// Asked of the system only once.
+    fn mount(&self, dir: &Path) -> io::Result<Mount> {
+        if let Some(mount) = self.mount.get() {
+            return Ok(*mount);
+        }
+        let mount = mount_at(dir)?;
+        Ok(*self.mount.get_or_init(|| mount))
+    }
+}
+
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+fn mount_at(dir: &Path) -> io::Result<Mount> {
+    // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
+    // which costs a little time and no safety.
+    const NFS: i64 = 0x6969;
+    const LOCAL: [i64; 11] = [
+        0xEF53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x9123_683E, // btrfs
+        0x0102_1994, // tmpfs
+        0x8584_58F6, // ramfs
+        0x794C_7630, // overlayfs, whose upper layer can't be NFS
+        0xF2F5_2010, // f2fs
+        0x2FC1_2FC1, // zfs
+        0xCA45_1A4E, // bcachefs
+        0x3153_464A, // jfs
+        0x5265_4973, // reiserfs
+    ];
+    let kind = nix::sys::statfs::statfs(dir)?.filesystem_type().0;
+    #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
+    let kind = (kind as i64) & 0xFFFF_FFFF;
+    Ok(match kind {
+        NFS => Mount::Nfs,
+        kind if LOCAL.contains(&kind) && exports_anything() => Mount::Exported,
+        kind if LOCAL.contains(&kind) => Mount::Local,
+        _ => Mount::Other,
+    })
+}
+
+/// Whether this machine's kernel serves NFS, by the table that exportfs(8) keeps: a line for each
+/// export. Which of them leads to a directory is not asked: bind mounts and `crossmnt` make that hard
+/// to tell, and to take a directory for an exported one costs no safety.
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+fn exports_anything() -> bool {
+    let table = std::fs::read_to_string("/var/lib/nfs/etab").unwrap_or_default();
+    table.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'))
+}
+
+/// What the others' kinds are is not known: to take one for remote costs time and no safety.
+#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
+fn mount_at(_dir: &Path) -> io::Result<Mount> {
+    Ok(Mount::Other)
+}
+
+/// close(2), with what it reports.
+fn close(file: File) -> io::Result<()> {
+    match nix::unistd::close(file) {
+        Err(Errno::EINTR) => Ok(()), // it is closed all the same
+        closed => Ok(closed?),
+    }
+}
+
+/// A directory to do something in, whatever takes the place of its name meanwhile.
+fn directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
+}
+
+/// An error where the seconds are 32 bits and end in 2038: cut short, a lease would be long over.
+fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
+    let since_epoch = time.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    let spec = TimeSpec::from_duration(since_epoch);
+    let fits = Duration::from(spec) == since_epoch;
+    if fits { Ok(spec) } else { Err(Errno::EOVERFLOW.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_to_the_system_as_it_is_or_not_at_all() {
+        for seconds in [0, i32::MAX.unsigned_abs().into(), 1 << 31, 1 << 32, 1 << 33] {
+            let time = Duration::new(seconds, 999_999_999);
+            match time_spec(UNIX_EPOCH + time) {
+                Ok(spec) => assert_eq!(Duration::from(spec), time),
+                Err(error) => {
+                    assert!(seconds > i32::MAX.unsigned_abs().into(), "{seconds}: {error}");
+                    assert_eq!(error.raw_os_error(), Some(libc::EOVERFLOW));
+                }
+            }
+        }
+        assert!(time_spec(UNIX_EPOCH - Duration::from_secs(1)).is_err());
+    }
+}

@@ -1,0 +1,296 @@
+//! Processes: who this one is, and whether another one is provably dead.
+//!
+//! A pid proves nothing by itself: it is used again, it means another process in another pid
+//! namespace, and after a reboot it means nothing. So a claim records three more things, and a
+//! process counts as dead only where all of them can be compared.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::sys::fs::process_id;
+
+/// What can be told of the process that holds a lock.
+///
+/// ```no_run
+/// use linklock::{Life, Lock};
+///
+/// if let Some(holder) = Lock::new("/shared/report.lock")?.holder()? {
+///     match holder.life() {
+///         Life::Alive => println!("at work"),
+///         Life::Dead => println!("gone: the next comer takes the lock over"),
+///         Life::Unknown => println!("on another host: only its lease tells"),
+///     }
+/// }
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It runs on this host.
+    Alive,
+    /// It ran on this host, in this boot and this pid namespace, and does no longer. Or it ran in an
+    /// earlier boot of this host, and the lock is on a disk that is this machine's alone: on a local
+    /// file system, of a machine that exports none by NFS.
+    Dead,
+    /// That is not known here: it runs on another host or in another container; or its claim says
+    /// too little, as flufl.lock's does.
+    Unknown,
+}
+
+/// A process, as a claim names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    /// What it takes to prove it dead one day; `None` where that can't be had.
+    pub(crate) proof: Option<Proof>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// A hash of the boot and the namespaces in which pid and start time mean what they say.
+    pub(crate) world: u64,
+    /// Clock ticks from boot to the start of the process.
+    pub(crate) started: u64,
+    /// A hash of the boot alone, where the claim has one.
+    pub(crate) boot: Option<u32>,
+}
+
+/// How many bits of the hash a claim has room for: 12 hexadecimal digits.
+pub(crate) const WORLD_BITS: u32 = 48;
+
+/// What the operating system knows of processes.
+pub(crate) trait Processes: Debug + Send + Sync {
+    /// The number of this process: takes no lock, which a fork may have left locked.
+    fn pid(&self) -> u32;
+    /// This process.
+    fn this(&self) -> Process;
+    /// A running process of this pid namespace.
+    fn find(&self, pid: u32) -> io::Result<Process>;
+    fn life(&self, process: &Process) -> Life;
+    /// Of a process that can only have been this machine's: whether it ended with an earlier boot.
+    fn life_by_boot(&self, process: &Process) -> Life;
+}
+
+/// [`Processes`] by kill(2) and proc(5).
+#[derive(Debug, Default)]
+pub(crate) struct PosixProcesses {
+    this: Mutex<Option<Process>>,
+}
+
+impl Processes for PosixProcesses {
+    fn pid(&self) -> u32 {
+        process_id()
+    }
+
+    fn this(&self) -> Process {
+        let pid = self.pid();
+        let mut known = self.this.lock().unwrap_or_else(PoisonError::into_inner);
+        // A fork is another process, with another pid, that inherits our memory.
+        match *known {
+            Some(process) if process.pid == pid => process,
+            _ => *known.insert(Process { pid, proof: proof(pid) }),
+        }
+    }
+
+    fn find(&self, pid: u32) -> io::Result<Process> {
+        match signal_nothing(pid) {
+            Err(Errno::ESRCH) => Err(Errno::ESRCH.into()),
+            _ => Ok(Process { pid, proof: proof(pid) }),
+        }
+    }
+
+    fn life(&self, process: &Process) -> Life {
+        let (Some(theirs), Some(ours)) = (process.proof, self.this().proof) else {
+            return Life::Unknown;
+        };
+        if theirs.world != ours.world {
+            return Life::Unknown;
+        }
+        // Asked first: with hidepid, /proc shows nothing of other users' processes.
+        if signal_nothing(process.pid) == Err(Errno::ESRCH) {
+            return Life::Dead;
+        }
+        match Stat::read(process.pid) {
+            Some(stat) if stat.ended() || stat.started != theirs.started => Life::Dead,
+            _ => Life::Alive,
+        }
+    }
+
+    fn life_by_boot(&self, process: &Process) -> Life {
+        let boot = |process: &Process| process.proof.and_then(|proof| proof.boot);
+        life_by_boot(boot(process), boot(&self.this()))
+    }
+}
+
+fn life_by_boot(theirs: Option<u32>, ours: Option<u32>) -> Life {
+    match (theirs, ours) {
+        (Some(theirs), Some(ours)) if theirs != ours => Life::Dead,
+        _ => Life::Unknown,
+    }
+}
+
+fn signal_nothing(pid: u32) -> nix::Result<()> {
+    match i32::try_from(pid) {
+        // 0 and below name process groups; they are no process.
+        Ok(pid) if pid > 0 => kill(Pid::from_raw(pid), None),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
+fn proof(pid: u32) -> Option<Proof> {
+    // Elsewhere nothing says all that it takes, though there may be a /proc.
+    if cfg!(not(all(target_os = "linux", not(linklock_elsewhere)))) {
+        return None;
+    }
+    let boot = boot()?;
+    let (world, started) = (world(&boot)?, Stat::read(pid)?.started);
+    Some(Proof { world, started, boot: Some(boot_of(&boot)) })
+}
+
+/// What the kernel calls this boot.
+fn boot() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(boot.trim().to_owned())
+}
+
+/// The boot, the pid namespace and the time namespace (which shifts start times), hashed.
+fn world(boot: &str) -> Option<u64> {
+    // Without a /proc of our own pid namespace (`unshare --pid`) nothing below is about us.
+    let own = std::fs::read_link("/proc/self").ok()?;
+    if own.to_str()?.parse() != Ok(std::process::id()) {
+        return None;
+    }
+    let pids = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let times = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    Some(world_of(boot, &pids, &times))
+}
+
+/// The boot, hashed: a claim has room for 8 hexadecimal digits of it.
+pub(crate) fn boot_of(boot: &str) -> u32 {
+    u32::try_from(hash([boot.as_bytes()]) >> u32::BITS).unwrap_or_default()
+}
+
+/// Two processes of the same world can tell of each other whether they live.
+pub(crate) fn world_of(boot: &str, pids: &Path, times: &Path) -> u64 {
+    let text = format!("{boot}\n{}\n{}", pids.display(), times.display());
+    hash([text.as_bytes()]) >> (u64::BITS - WORLD_BITS)
+}
+
+/// FNV-1a, since std promises no hash that stays the same from one build to the next.
+pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    parts.into_iter().flatten().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
+/// What /proc/PID/stat says, see proc(5).
+pub(crate) struct Stat {
+    state: char,
+    threads: u64,
+    /// Clock ticks from boot to the start of the process.
+    pub(crate) started: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Stat> {
+        let mut line = [0; 1024]; // comes in one piece, and has some 300 bytes
+        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        Stat::parse(&line[..length])
+    }
+
+    pub(crate) fn parse(line: &[u8]) -> Option<Stat> {
+        // The second field is the command in brackets, which may itself have blanks and brackets.
+        let end = line.iter().rposition(|byte| *byte == b')')?;
+        let line = std::str::from_utf8(&line[end + 1..]).ok()?;
+        let mut fields = line.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?; // field 3
+        let threads = fields.nth(16)?.parse().ok()?; // field 20
+        let started = fields.nth(1)?.parse().ok()?; // field 22
+        Some(Stat { state, threads, started })
+    }
+
+    /// Dead but not yet waited for. A leader that has ended before its threads looks the same,
+    /// but for their number.
+    pub(crate) fn ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+    #[test]
+    fn this_process_is_alive() {
+        let processes = PosixProcesses::default();
+        let this = processes.this();
+        assert!(this.proof.unwrap().world < 1 << WORLD_BITS, "{this:?}");
+        assert_eq!(processes.life(&this), Life::Alive);
+        assert_eq!(processes.find(this.pid).unwrap(), this);
+    }
+
+    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+    #[test]
+    fn a_pid_used_again_is_another_process() {
+        let processes = PosixProcesses::default();
+        let Process { pid, proof: Some(proof) } = processes.this() else { panic!("no /proc") };
+        let earlier = Proof { started: proof.started - 1, ..proof };
+        assert_eq!(processes.life(&Process { pid, proof: Some(earlier) }), Life::Dead);
+        let elsewhere = Proof { world: proof.world ^ 1, ..earlier };
+        assert_eq!(processes.life(&Process { pid, proof: Some(elsewhere) }), Life::Unknown);
+        assert_eq!(processes.life(&Process { pid, proof: None }), Life::Unknown);
+    }
+
+    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+    #[test]
+    fn a_child_is_dead_once_it_has_ended_even_before_it_is_waited_for() {
+        let processes = PosixProcesses::default();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = processes.find(child.id()).unwrap();
+        assert_eq!(processes.life(&process), Life::Alive);
+        drop(child.stdin.take());
+        while processes.life(&process) == Life::Alive {
+            std::thread::yield_now(); // until it is a zombie
+        }
+        assert_eq!(processes.life(&process), Life::Dead);
+        child.wait().unwrap();
+        assert_eq!(processes.life(&process), Life::Dead);
+        assert!(processes.find(process.pid).is_err());
+    }
+
+    #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
+    #[test]
+    fn elsewhere_nobody_is_known_to_be_dead() {
+        let processes = PosixProcesses::default();
+        assert_eq!(processes.life(&processes.this()), Life::Unknown);
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let process = processes.find(child.id()).unwrap();
+        child.wait().unwrap();
+        assert_eq!(process, Process { pid: child.id(), proof: None });
+        assert_eq!(processes.life(&process), Life::Unknown);
+    }
+
+    #[test]
+    fn no_process_has_the_number_of_a_group() {
+        for pid in [0, u32::MAX, 1 << 31] {
+            assert_eq!(signal_nothing(pid), Err(Errno::ESRCH), "{pid}");
+        }
+    }
+
+    #[test]
+    fn a_command_may_look_like_the_rest_of_the_line() {
+        let fields = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 12345 1";
+        let stat = Stat::parse(format!("42 (a) Z 9 (b) {fields}").as_bytes()).unwrap();
+        assert_eq!((stat.state, stat.threads, stat.started), ('S', 7, 12345));
+        assert!(Stat::parse(b"42 (short) S 1").is_none());
+        assert!(Stat::parse(b"").is_none());
+    }
+}

@@ -1,0 +1,244 @@
+//! Taking and holding a lock where something fails in a way of its own.
+
+use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::fault::{Fault, Op, Quirk};
+use super::scene::{LIFETIME, NEIGHBOUR, PEER, SLOP, Scene, US, truth};
+use crate::error::{Error, Operation};
+use crate::holder::Obstacle;
+use crate::keep_alive::schedule::Leased;
+use crate::protocol::claim::Claim;
+use crate::protocol::observe::is_lock_file;
+use crate::protocol::sweep::{is_affordable, took};
+use crate::protocol::tenure::Tenure;
+use crate::sys::fs::Mount;
+use crate::wait::waiter::others_wait;
+
+const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
+const SECOND: Duration = Duration::from_secs(1);
+
+/// However the file system says it.
+#[test]
+fn where_there_are_no_hard_links_that_is_said() {
+    for mount in ALL {
+        for errno in [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK] {
+            let scene = Scene::new(mount);
+            let lock = scene.lock_of(US);
+            scene.fs.arm(Some(Fault::once(Op::Link, errno)));
+            let error = lock.lock().unwrap_err();
+            assert!(matches!(error, Error::NoHardLinks { .. }), "{mount:?}, {errno}: {error:?}");
+            assert!(scene.files().is_empty(), "{mount:?}, {errno}: {:?}", scene.files());
+        }
+    }
+}
+
+#[test]
+fn whoever_has_the_lock_has_it_though_an_error_was_reported() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = scene.lock_of(US);
+        scene.fs.arm(Some(Fault { executed: true, ..Fault::once(Op::Link, libc::EIO) }));
+        lock.lock().unwrap().unlock().unwrap();
+    }
+}
+
+/// Where it is not known how requests are executed, success is not believed either.
+#[test]
+fn whoever_has_not_the_lock_has_not_though_success_was_reported() {
+    let scene = Scene::quirky(Mount::Other, Quirk::TakenIsDone);
+    let holder = scene.lock_of(PEER).lock().unwrap();
+    let error = scene.lock_of(US).try_lock().unwrap_err();
+    assert_eq!(error.holder().unwrap().claim_path(), holder.claim_path());
+    holder.unlock().unwrap();
+    scene.lock_of(US).try_lock().unwrap().unlock().unwrap();
+}
+
+/// What can't be seen to be a hard link is none, unless it is known who says so.
+#[test]
+fn a_link_that_does_not_count_is_no_hard_link() {
+    let scene = Scene::quirky(Mount::Other, Quirk::CountsNoLinks);
+    let error = scene.lock_of(US).lock().unwrap_err();
+    assert!(matches!(error, Error::NoHardLinks { .. }), "{error:?}");
+    assert!(scene.files().is_empty(), "{:?}", scene.files());
+}
+
+/// A claim is touched when little of its lease is left. Whoever gets the lock before that does not
+/// begin with what is left.
+#[test]
+fn whoever_has_waited_has_a_whole_lease() {
+    let scene = Scene::new(Mount::Nfs);
+    let mut holder = Some(scene.lock_of(PEER).lock().unwrap());
+    let guard = scene.lock_of(US).lock_while(|_| {
+        if holder.take().is_some() {
+            scene.pass(LIFETIME / 2);
+        }
+        true
+    });
+    let left = guard.unwrap().remaining();
+    assert!(left > LIFETIME * 7 / 8, "{left:?}");
+}
+
+/// What was written before it was known would end at once, by the server's new time.
+#[test]
+fn a_lease_is_prolonged_by_a_date_that_was_set_forward() {
+    for ahead in [SLOP, Duration::from_secs(3600)] {
+        let scene = Scene::new(Mount::Nfs);
+        let guard = scene.lock_of(US).lock().unwrap();
+        *scene.server.ahead.lock().unwrap() = ahead;
+        guard.refresh().unwrap();
+        let ends = scene.lease_end(guard.claim_path()).unwrap();
+        let left = ends.duration_since(scene.server_time() + ahead).unwrap();
+        assert!(left >= LIFETIME && left < LIFETIME + SECOND, "{ahead:?}: {left:?}");
+    }
+}
+
+/// Nobody has taken it: only the claim was removed, as whoever cleans up might.
+#[test]
+fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let guard = scene.lock_of(US).lock().unwrap();
+        scene.pass(LIFETIME + SLOP + SECOND);
+        fs::remove_file(guard.claim_path()).unwrap();
+        guard.refresh().unwrap();
+        assert!(truth(guard.claim_path()).is_some(), "{mount:?}");
+        scene.pass(LIFETIME + SECOND);
+        fs::remove_file(guard.claim_path()).unwrap();
+        guard.unlock().unwrap();
+        assert!(scene.files().is_empty(), "{mount:?}: {:?}", scene.files());
+    }
+}
+
+/// Somebody may have removed it before it had any content.
+#[test]
+fn a_claim_that_went_while_it_was_made_is_made_anew() {
+    let scene = Scene::new(Mount::Nfs);
+    let lock = scene.lock_of(US);
+    scene.fs.arm(Some(Fault::once(Op::Create, libc::ESTALE)));
+    lock.lock().unwrap().unlock().unwrap();
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
+    for errno in [libc::EACCES, libc::EPERM, libc::ESTALE] {
+        let scene = Scene::new(Mount::Nfs);
+        let holder = scene.lock_of(PEER).lock().unwrap();
+        let lock = scene.lock_of(US);
+        scene.fs.arm(Some(Fault::always(Op::Read, errno)));
+        let obstacle = || match lock.try_lock().unwrap_err() {
+            Error::Held { obstacle, .. } => *obstacle,
+            other => panic!("{errno}: {other:?}"),
+        };
+        if errno != libc::ESTALE {
+            // The claim beside it says whose it is.
+            let seen = obstacle();
+            let claim = seen.holder().map(|seen| seen.claim_path().to_owned());
+            assert_eq!(claim.as_deref(), Some(holder.claim_path()), "{seen:?}");
+        }
+        std::fs::remove_file(holder.claim_path()).unwrap();
+        let seen = obstacle();
+        let is_told = match &seen {
+            Obstacle::ReadDenied(..) => errno != libc::ESTALE,
+            Obstacle::Unreadable(_) => errno == libc::ESTALE,
+            _ => false,
+        };
+        assert!(is_told, "{seen:?}");
+        // Other trouble is not waited out, unless it is to be.
+        scene.fs.arm(Some(Fault::always(Op::Read, libc::EIO)));
+        let error = lock.try_lock().unwrap_err();
+        assert!(matches!(error, Error::Io { operation: Operation::Read, .. }), "{error:?}");
+    }
+}
+
+/// In whole microseconds, which every server keeps, and never before the lease is over.
+#[test]
+fn what_a_claim_says_is_never_less_than_its_lease() {
+    let scene = Scene::new(Mount::Nfs);
+    let mut claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
+    for _ in 0..5_000 {
+        scene.pass(Duration::from_nanos(1));
+        claim.touch().unwrap();
+        let (says, ends) = (claim.expires_at(), scene.server_time() + LIFETIME);
+        assert!(says >= ends && says < ends + Duration::from_millis(2), "{says:?}, {ends:?}");
+        let since_epoch = says.duration_since(UNIX_EPOCH).unwrap();
+        assert_eq!(since_epoch.subsec_nanos() % 1000, 0);
+    }
+}
+
+#[test]
+fn a_lock_file_without_its_claim_is_its_claims_still() {
+    let scene = Scene::new(Mount::Nfs);
+    let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
+    assert!(!is_lock_file(&claim).unwrap());
+    fs::hard_link(&claim.path, scene.path()).unwrap();
+    assert!(is_lock_file(&claim).unwrap());
+    fs::remove_file(&claim.path).unwrap();
+    assert!(is_lock_file(&claim).unwrap());
+    fs::write(scene.path(), "its inode, and not its content").unwrap();
+    assert!(!is_lock_file(&claim).unwrap());
+}
+
+/// The client had hold of a file that has gone: its name may lead to another.
+#[test]
+fn what_is_stale_is_asked_for_again() {
+    let scene = Scene::new(Mount::Nfs);
+    let guard = scene.lock_of(US).lock().unwrap();
+    for op in [Op::Stat, Op::Touch] {
+        scene.fs.arm(Some(Fault::once(op, libc::ESTALE)));
+        guard.refresh().unwrap();
+    }
+    scene.fs.arm(Some(Fault::always(Op::Stat, libc::ESTALE)));
+    let begun = scene.server_time();
+    let error = guard.verify().unwrap_err();
+    assert!(matches!(error, Error::Io { operation: Operation::Stat, .. }), "{error:?}");
+    // Once at once, and then ever more rarely.
+    let took = scene.server_time().duration_since(begun).unwrap();
+    assert!(took > Duration::from_millis(200) && took < Duration::from_millis(300), "{took:?}");
+}
+
+#[test]
+fn a_keeper_is_told_what_it_must_know_of_a_tenure() {
+    let scene = Scene::new(Mount::Local);
+    let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
+    let tenure = Tenure::begin(claim);
+    let leased: &dyn Leased = &tenure;
+    assert_eq!((leased.path(), leased.is_held()), (&*scene.path(), true));
+    assert_eq!((leased.remaining(), leased.overdue()), (LIFETIME, Duration::ZERO));
+    scene.pass(LIFETIME + SECOND);
+    assert_eq!((leased.remaining(), leased.overdue()), (Duration::ZERO, SECOND));
+}
+
+#[test]
+fn a_large_directory_is_swept_for_a_part_of_the_time() {
+    let scene = Scene::new(Mount::Local);
+    let other_dir = tempfile::tempdir().unwrap();
+    let lock = scene.hearing_lock_at(&scene.path(), US);
+    let other = scene.hearing_lock_at(&other_dir.path().join("lock"), US);
+    let millisecond = Duration::from_millis(1);
+    took(&lock.context, millisecond);
+    assert!(is_affordable(&lock.context));
+    took(&lock.context, 2 * millisecond);
+    assert!(!is_affordable(&lock.context));
+    assert!(is_affordable(&other.context));
+    scene.pass(millisecond);
+    took(&other.context, 2 * millisecond);
+    assert!(!is_affordable(&lock.context), "each rests on its own");
+    scene.pass(98 * millisecond);
+    assert!(!is_affordable(&lock.context));
+    scene.pass(millisecond);
+    assert!(is_affordable(&lock.context), "a fiftieth");
+}
+
+/// Which only poll, and are never as quick as the next in line.
+#[test]
+fn the_lock_is_left_to_other_hosts_if_they_want_it() {
+    for (mount, stands_back) in [(Mount::Nfs, true), (Mount::Local, false)] {
+        let scene = Scene::new(mount);
+        let lock = scene.lock_of(US);
+        let _own = Claim::make(&scene.lock_of(NEIGHBOUR).context, LIFETIME).unwrap();
+        assert!(!others_wait(&lock.context));
+        let _other = Claim::make(&scene.lock_of(PEER).context, LIFETIME).unwrap();
+        assert_eq!(others_wait(&lock.context), stands_back, "{mount:?}");
+    }
+}

@@ -1,0 +1,279 @@
+//! A file system that fails as it is told.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::error::Operation;
+use crate::sys::fs::{Attr, Fs, HeldOpen, Mount};
+
+/// An operation of [`Fs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Create,
+    Stat,
+    Read,
+    Touch,
+    TouchAtime,
+    Link,
+    Rename,
+    Unlink,
+    List,
+    MakeDir,
+    RemoveDir,
+}
+
+impl Op {
+    pub(super) const ALL: [Op; 11] = [
+        Op::Create,
+        Op::Stat,
+        Op::Read,
+        Op::Touch,
+        Op::TouchAtime,
+        Op::Link,
+        Op::Rename,
+        Op::Unlink,
+        Op::List,
+        Op::MakeDir,
+        Op::RemoveDir,
+    ];
+
+    /// Whether it matters that it was executed although it is said to have failed.
+    pub(super) fn changes(self) -> bool {
+        !matches!(self, Op::Stat | Op::Read | Op::List)
+    }
+
+    /// What errors call it.
+    pub(super) fn operation(self) -> Operation {
+        match self {
+            Op::Create | Op::MakeDir => Operation::Create,
+            Op::Stat => Operation::Stat,
+            Op::Read => Operation::Read,
+            Op::Touch | Op::TouchAtime => Operation::Touch,
+            Op::Link => Operation::Link,
+            Op::Rename => Operation::Rename,
+            Op::Unlink | Op::RemoveDir => Operation::Remove,
+            Op::List => Operation::List,
+        }
+    }
+}
+
+/// Which calls of the operation fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// This one alone: the trouble is over when it is tried again.
+    At(usize),
+    /// This one and all that follow.
+    From(usize),
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) op: Op,
+    pub(super) errno: i32,
+    pub(super) when: When,
+    /// Whether the file system does what it says that it could not do: a lost reply.
+    pub(super) executed: bool,
+}
+
+impl Fault {
+    /// Only the first call fails, and does nothing.
+    pub(super) fn once(op: Op, errno: i32) -> Fault {
+        Fault { op, errno, when: When::At(0), executed: false }
+    }
+
+    /// All calls fail, and do nothing.
+    pub(super) fn always(op: Op, errno: i32) -> Fault {
+        Fault { when: When::From(0), ..Fault::once(op, errno) }
+    }
+}
+
+/// A call that failed because it was to.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) paths: Vec<PathBuf>,
+    /// Whether it has changed something all the same.
+    pub(super) executed: bool,
+}
+
+/// What a file system does otherwise than it should, at all times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quirk {
+    /// A link to a name that is taken is said to have been made, as old BSD clients said.
+    TakenIsDone,
+    /// Every file has one name, for all that its attributes say.
+    CountsNoLinks,
+}
+
+/// What has been asked for so far.
+#[derive(Debug, Default)]
+struct Record {
+    fault: Option<Fault>,
+    counts: [usize; Op::ALL.len()],
+    calls: usize,
+    failures: Vec<Failure>,
+    gave_up: bool,
+}
+
+/// After so many calls somebody tries for ever: the fault is taken away, so that the test ends.
+const ENDLESS: usize = 30_000;
+
+/// One process's view of a file system, and of what goes wrong with it.
+#[derive(Debug)]
+pub(super) struct FaultyFs {
+    inner: Arc<dyn Fs>,
+    mount: Mount,
+    quirk: Option<Quirk>,
+    record: Mutex<Record>,
+}
+
+impl FaultyFs {
+    pub(super) fn new(inner: Arc<dyn Fs>, mount: Mount) -> FaultyFs {
+        FaultyFs { inner, mount, quirk: None, record: Mutex::default() }
+    }
+
+    pub(super) fn with(self, quirk: Quirk) -> FaultyFs {
+        FaultyFs { quirk: Some(quirk), ..self }
+    }
+
+    /// The attributes as this file system shows them.
+    fn shown(&self, attr: Attr) -> Attr {
+        let nlink = if self.quirk == Some(Quirk::CountsNoLinks) { 1 } else { attr.nlink };
+        Attr { nlink, ..attr }
+    }
+
+    /// Begins to count, and to fail.
+    pub(super) fn arm(&self, fault: Option<Fault>) {
+        *self.record() = Record { fault, ..Record::default() };
+    }
+
+    /// What fails from now on, without forgetting anything.
+    pub(super) fn disarm(&self) {
+        self.record().fault = None;
+    }
+
+    /// How often this operation was asked for.
+    pub(super) fn count(&self, op: Op) -> usize {
+        self.record().counts[op as usize]
+    }
+
+    pub(super) fn failures(&self) -> Vec<Failure> {
+        self.record().failures.clone()
+    }
+
+    /// Whether the fault had to be taken away.
+    pub(super) fn gave_up(&self) -> bool {
+        self.record().gave_up
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault that strikes this call.
+    fn strikes(&self, op: Op) -> Option<Fault> {
+        let mut record = self.record();
+        let number = record.counts[op as usize];
+        record.counts[op as usize] += 1;
+        record.calls += 1;
+        if record.calls > ENDLESS && record.fault.take().is_some() {
+            record.gave_up = true;
+        }
+        record.fault.filter(|fault| {
+            let hit = match fault.when {
+                When::At(n) => number == n,
+                When::From(n) => number >= n,
+            };
+            fault.op == op && hit
+        })
+    }
+
+    fn call<T>(
+        &self,
+        op: Op,
+        paths: &[&Path],
+        execute: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let Some(fault) = self.strikes(op) else { return execute() };
+        let executed = fault.executed && execute().is_ok();
+        let paths = paths.iter().map(|&path| path.to_owned()).collect();
+        self.record().failures.push(Failure { paths, executed });
+        Err(io::Error::from_raw_os_error(fault.errno))
+    }
+}
+
+impl Fs for FaultyFs {
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<(Attr, HeldOpen)> {
+        self.call(Op::Create, &[path], || self.inner.create(path, content, mtime))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Attr> {
+        self.call(Op::Stat, &[path], || self.inner.stat(path)).map(|attr| self.shown(attr))
+    }
+
+    fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
+        let read = self.call(Op::Read, &[path], || self.inner.read(path, limit));
+        read.map(|(attr, content)| (self.shown(attr), content))
+    }
+
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
+        self.call(Op::Touch, &[path], || self.inner.touch(path, mtime))
+    }
+
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        self.call(Op::TouchAtime, &[path], || self.inner.touch_atime(path))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.call(Op::Link, &[from, to], || self.inner.link(from, to)) {
+            Err(error)
+                if self.quirk == Some(Quirk::TakenIsDone)
+                    && error.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            linked => linked,
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(Op::Rename, &[from, to], || self.inner.rename(from, to))
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.call(Op::Unlink, &[path], || self.inner.unlink(path))
+    }
+
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::MakeDir, &[path], || self.inner.make_dir(path, entry))
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::RemoveDir, &[path], || self.inner.remove_dir(path, entry))
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        let paths = [&*dir.join(from), &*dir.join(to)];
+        self.call(Op::Rename, &paths, || self.inner.rename_in(dir, from, to))
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        self.call(Op::Unlink, &[&dir.join(entry)], || self.inner.unlink_in(dir, entry))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        self.call(Op::List, &[dir], || self.inner.list(dir))
+    }
+
+    fn mount(&self, _dir: &Path) -> io::Result<Mount> {
+        Ok(self.mount)
+    }
+}

@@ -1,0 +1,129 @@
+//! What a keep-alive makes of a file system that fails: it tries again while the lease runs, and
+//! says why if it ends all the same.
+
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use super::fault::{Fault, Op, When};
+use super::scene::{LIFETIME, NEIGHBOUR, Scene, US};
+use crate::error::Error;
+use crate::guard::LockGuard;
+use crate::sys::fs::Mount;
+
+/// What comes and goes with a server or a network.
+pub(super) const PASSING: [i32; 4] = [libc::EIO, libc::ESTALE, libc::ETIMEDOUT, libc::EINTR];
+/// What a refresh is made of.
+pub(super) const OPS: [Op; 2] = [Op::Touch, Op::Stat];
+/// Between two tries.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+/// In real time, which only the keeper's thread takes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A lock that is kept alive, while operations fail.
+struct Kept {
+    scene: Scene,
+    guard: LockGuard,
+    lost: Receiver<Error>,
+    /// Another lock: that it is to be kept alive wakes the keeper up.
+    alarm: LockGuard,
+}
+
+impl Kept {
+    fn begin(mount: Mount) -> Kept {
+        let scene = Scene::new(mount);
+        let guard = scene.lock_of(US).lock().unwrap();
+        let alarm = scene.lock_at(&scene.path().with_file_name("alarm"), NEIGHBOUR);
+        let alarm = alarm.lock().unwrap();
+        let (tell, lost) = mpsc::channel();
+        guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+        Kept { scene, guard, lost, alarm }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.scene.pass(time);
+        self.alarm.keep_alive(|_| ()).unwrap();
+    }
+
+    fn fail(&self, op: Op, errno: i32) {
+        let fault = Fault { op, errno, when: When::From(0), executed: false };
+        self.scene.fs.arm(Some(fault));
+    }
+
+    /// Waits for the keeper's thread.
+    fn until(&self, what: &str, mut is_so: impl FnMut(&Kept) -> bool) {
+        let begun = Instant::now();
+        while !is_so(self) {
+            assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for one more failed try.
+    fn tried_again(&self, before: usize) {
+        self.until("a try", |kept| kept.scene.fs.failures().len() > before);
+    }
+}
+
+/// Every case of an operation that fails for a while, on both kinds of file system.
+fn for_all(act: impl Fn(&Kept, Op, i32) + Sync) {
+    // Each waits for threads most of the time.
+    std::thread::scope(|scope| {
+        for (op, errno) in OPS.iter().flat_map(|op| PASSING.map(|errno| (*op, errno))) {
+            let act = &act;
+            scope.spawn(move || {
+                for mount in [Mount::Local, Mount::Nfs] {
+                    act(&Kept::begin(mount), op, errno);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn it_rides_out_what_passes() {
+    for_all(|kept, op, errno| {
+        kept.fail(op, errno);
+        kept.pass(LIFETIME / 3);
+        kept.tried_again(0);
+        for _ in 0..3 {
+            let tries = kept.scene.fs.failures().len();
+            kept.pass(RETRY);
+            kept.tried_again(tries);
+        }
+        kept.scene.fs.disarm();
+        kept.pass(RETRY);
+        kept.until(&format!("a refresh after {op:?} {errno}"), |kept| {
+            kept.guard.remaining() == LIFETIME
+        });
+        assert_eq!(kept.lost.try_recv().err(), Some(TryRecvError::Empty), "{op:?} {errno}");
+        kept.guard.verify().unwrap();
+    });
+}
+
+#[test]
+fn it_says_what_kept_it_from_being_refreshed() {
+    for_all(|kept, op, errno| {
+        kept.fail(op, errno);
+        kept.pass(LIFETIME / 3);
+        kept.tried_again(0);
+        assert_eq!(kept.lost.try_recv().err(), Some(TryRecvError::Empty), "{op:?} {errno}: early");
+        kept.pass(LIFETIME);
+        match kept.lost.recv_timeout(PATIENCE) {
+            Ok(Error::Expired { error: Some(error), .. }) => {
+                assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");
+            }
+            other => panic!("{op:?} {errno}: {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn it_says_that_a_lock_is_gone() {
+    let kept = Kept::begin(Mount::Local);
+    std::fs::remove_file(kept.scene.path()).unwrap();
+    kept.pass(LIFETIME / 3);
+    match kept.lost.recv_timeout(PATIENCE) {
+        Ok(Error::Lost { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}

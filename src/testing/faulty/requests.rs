@@ -1,0 +1,106 @@
+//! How much is asked for when nothing fails: a file server has others to answer, too.
+
+use super::fault::Op;
+use super::scene::{LIFETIME, PEER, POLL, SLOP, Scene, US};
+use crate::lock::Lock;
+use crate::sys::fs::Mount;
+
+const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
+
+/// A handle that has swept, and asks for no more than it needs from now on.
+fn used(scene: &Scene) -> Lock {
+    let lock = scene.lock_of(US);
+    lock.lock().unwrap().unlock().unwrap();
+    lock
+}
+
+#[track_caller]
+fn assert_asked(scene: &Scene, expected: &[(Op, usize)]) {
+    let asked = Op::ALL.into_iter().map(|op| (op, scene.fs.count(op)));
+    let asked: Vec<_> = asked.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(asked, expected);
+}
+
+#[test]
+fn to_lock() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = used(&scene);
+        scene.fs.arm(None);
+        let _guard = lock.lock().unwrap();
+        match mount {
+            Mount::Local | Mount::Exported | Mount::Nfs => {
+                assert_asked(&scene, &[(Op::Create, 1), (Op::Link, 1)]);
+            }
+            Mount::Other => {
+                assert_asked(&scene, &[(Op::Create, 1), (Op::Stat, 2), (Op::Link, 1)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn to_unlock() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let guard = used(&scene).lock().unwrap();
+        scene.fs.arm(None);
+        guard.unlock().unwrap();
+        match mount {
+            Mount::Local | Mount::Exported => {
+                assert_asked(&scene, &[(Op::Stat, 1), (Op::Unlink, 2)]);
+            }
+            Mount::Nfs | Mount::Other => {
+                assert_asked(&scene, &[(Op::Stat, 1), (Op::Rename, 1), (Op::Unlink, 2)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn to_refresh_and_to_verify() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let guard = used(&scene).lock().unwrap();
+        scene.fs.arm(None);
+        guard.refresh().unwrap();
+        assert_asked(&scene, &[(Op::Stat, 1), (Op::Touch, 1)]);
+        scene.fs.arm(None);
+        guard.verify().unwrap();
+        assert_asked(&scene, &[(Op::Stat, 1)]);
+    }
+}
+
+#[test]
+fn for_a_token() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = scene.fenced_lock_of(US);
+        lock.lock().unwrap().unlock().unwrap();
+        scene.fs.arm(None);
+        let _guard = lock.lock().unwrap();
+        assert_eq!([Op::List, Op::Rename, Op::Unlink].map(|op| scene.fs.count(op)), [1, 1, 0]);
+        let looks = if mount == Mount::Other { 3 } else { 1 };
+        assert_eq!(scene.fs.count(Op::Stat), looks, "{mount:?}");
+    }
+}
+
+/// One look a second, the content once, and the claim kept fresh.
+#[test]
+fn to_wait() {
+    for mount in ALL {
+        let scene = Scene::new(mount);
+        let lock = used(&scene);
+        scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
+        scene.fs.arm(None);
+        let begun = scene.server_time();
+        let _guard = lock.lock().unwrap();
+        let waited = scene.server_time().duration_since(begun).unwrap();
+        assert!(waited > LIFETIME + SLOP && waited < LIFETIME + SLOP + 2 * POLL, "{waited:?}");
+        let counts = [Op::Stat, Op::Read, Op::Touch].map(|op| scene.fs.count(op));
+        // To end a tenure takes some more.
+        assert!((20..50).contains(&counts[0]), "{mount:?}, looks: {counts:?}");
+        assert!((1..=4).contains(&counts[1]), "{mount:?}, reads: {counts:?}");
+        assert!((2..=4).contains(&counts[2]), "{mount:?}, touches: {counts:?}");
+    }
+}

@@ -1,0 +1,262 @@
+//! A directory, a lock, those who use it, and what is true of it all.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::fault::{FaultyFs, Quirk};
+use super::server::{ManualClock, ServerFs};
+use crate::clock::Clock;
+use crate::guard::LockGuard;
+use crate::lock::Lock;
+use crate::options::{Machine, Options};
+use crate::sys::fs::{Fs, Mount};
+use crate::sys::process::{Life, Process, Processes, Proof};
+
+pub(super) const LIFETIME: Duration = Duration::from_secs(15);
+pub(super) const SLOP: Duration = Duration::from_secs(10);
+/// The longest pause between two looks at a lock.
+pub(super) const POLL: Duration = Duration::from_secs(1);
+/// For how long anybody waits for a lock here: whoever ends well does so long before.
+const PATIENCE: Duration = Duration::from_secs(200);
+
+/// The process whose file system fails.
+pub(super) const US: u32 = 100;
+/// Another on our own host: we can tell whether it is alive.
+pub(super) const NEIGHBOUR: u32 = 101;
+/// Those on other hosts.
+pub(super) const PEER: u32 = 202;
+pub(super) const NEXT: u32 = 303;
+
+/// What is beside a lock but has nothing to do with it, however much it may look like it.
+const STRANGERS: [&str; 7] = [
+    "save me",
+    "loc",
+    "locker",
+    "lock|",
+    "lock|break|x0000000000000001|none",
+    "lock|host|12|x0000000000000001|4",
+    "lock2|host|12|x0000000000000001",
+];
+
+#[derive(Debug)]
+pub(super) struct Scene {
+    dir: TempDir,
+    strangers: BTreeMap<PathBuf, String>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) server: Arc<ServerFs>,
+    /// Our view of the server.
+    pub(super) fs: Arc<FaultyFs>,
+    mount: Mount,
+    dead: Arc<Mutex<HashSet<u32>>>,
+}
+
+impl Scene {
+    pub(super) fn new(mount: Mount) -> Scene {
+        Scene::on(mount, |fs| fs)
+    }
+
+    /// The same, where our view of the server is a strange one.
+    pub(super) fn quirky(mount: Mount, quirk: Quirk) -> Scene {
+        Scene::on(mount, |fs| fs.with(quirk))
+    }
+
+    fn on(mount: Mount, ours: impl FnOnce(FaultyFs) -> FaultyFs) -> Scene {
+        RANDOM.set(0);
+        let dir = tempfile::tempdir_in(fast_place()).unwrap();
+        for name in STRANGERS {
+            let path = dir.path().join(name);
+            fs::write(&path, path.as_os_str().as_encoded_bytes()).unwrap();
+        }
+        let clock = Arc::new(ManualClock::default());
+        let server = Arc::new(ServerFs::new(clock.clone()));
+        let fs = Arc::new(ours(FaultyFs::new(server.clone(), mount)));
+        let dead = Arc::default();
+        let mut scene = Scene { strangers: BTreeMap::new(), dir, clock, server, fs, mount, dead };
+        scene.strangers = scene.look_at_strangers();
+        scene
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("lock")
+    }
+
+    /// The lock, as a process has it. Only ours fails.
+    pub(super) fn lock_of(&self, pid: u32) -> Lock {
+        self.lock_at(&self.path(), pid)
+    }
+
+    /// The same, with fencing tokens.
+    pub(super) fn fenced_lock_of(&self, pid: u32) -> Lock {
+        let (options, machine) = self.options(&self.path(), pid);
+        options.fencing(true).build_on(machine).unwrap()
+    }
+
+    /// The same, where a waiter can be woken: time that is measured counts.
+    pub(super) fn hearing_lock_at(&self, path: &Path, pid: u32) -> Lock {
+        let (options, machine) = self.options(path, pid);
+        options.build_on(Machine { hears: true, ..machine }).unwrap()
+    }
+
+    pub(super) fn lock_at(&self, path: &Path, pid: u32) -> Lock {
+        let (options, machine) = self.options(path, pid);
+        options.build_on(machine).unwrap()
+    }
+
+    fn options(&self, path: &Path, pid: u32) -> (Options, Machine) {
+        let fs: Arc<dyn Fs> = match pid {
+            US => self.fs.clone(),
+            _ => Arc::new(FaultyFs::new(self.server.clone(), self.mount)),
+        };
+        let options = Lock::options(path)
+            .host_name(format!("host{}", pid / 100))
+            .lifetime(LIFETIME)
+            .clock_slop(SLOP)
+            .timeout(PATIENCE)
+            .polling(POLL / 4, POLL);
+        let machine = Machine {
+            fs,
+            clock: self.clock.clone(),
+            processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
+            random,
+            hears: false,
+        };
+        (options, machine)
+    }
+
+    pub(super) fn pass(&self, time: Duration) {
+        self.clock.sleep(time);
+    }
+
+    /// Lets a process die.
+    pub(super) fn kill(&self, pid: u32) {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+    }
+
+    /// Lets the process that has this guard die with it.
+    pub(super) fn die(&self, pid: u32, guard: LockGuard) {
+        self.kill(pid);
+        drop(guard); // as in a forked child: the memory goes, and nothing is released
+    }
+
+    pub(super) fn server_time(&self) -> SystemTime {
+        self.clock.wall()
+    }
+
+    /// When the lease of the lock file ends, if the lock file is this claim.
+    pub(super) fn lease_end(&self, claim: &Path) -> Option<SystemTime> {
+        let (lock, ends) = truth(&self.path())?;
+        // A claim that somebody has removed still names itself in the lock file.
+        let is_claim = match truth(claim) {
+            Some((inode, _)) => inode == lock,
+            None => fs::read(self.path()).unwrap() == claim.as_os_str().as_encoded_bytes(),
+        };
+        is_claim.then_some(ends)
+    }
+
+    /// The lock's own files, the lock file included; but not the directory that stays.
+    pub(super) fn files(&self) -> HashSet<PathBuf> {
+        let all = fs::read_dir(self.dir.path()).unwrap();
+        let paths = all.map(|entry| entry.unwrap().path());
+        let is_own = |path: &PathBuf| !self.strangers.contains_key(path) && *path != self.fence();
+        paths.filter(is_own).collect()
+    }
+
+    /// The directory of the fencing tokens' counter.
+    pub(super) fn fence(&self) -> PathBuf {
+        self.dir.path().join("lock.fence")
+    }
+
+    /// What of the strangers has changed.
+    pub(super) fn hurt_strangers(&self) -> Option<String> {
+        let now = self.look_at_strangers();
+        (now != self.strangers).then(|| format!("strangers: {now:?}, were {:?}", self.strangers))
+    }
+
+    fn look_at_strangers(&self) -> BTreeMap<PathBuf, String> {
+        let names = STRANGERS;
+        let paths = names.map(|name| self.dir.path().join(name));
+        let look = |path: PathBuf| {
+            let meta = fs::metadata(&path).ok();
+            let seen = meta.map(|meta| {
+                (meta.ino(), meta.nlink(), meta.mtime_nsec(), meta.ctime_nsec(), meta.len())
+            });
+            (path, format!("{seen:?}"))
+        };
+        paths.map(look).into()
+    }
+}
+
+/// The inode and the mtime of a file, in truth.
+pub(super) fn truth(path: &Path) -> Option<(u64, SystemTime)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.ino(), meta.modified().unwrap()))
+}
+
+/// Where no disk slows down tens of thousands of scenes.
+fn fast_place() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+/// The processes of a scene, as one of them sees them.
+#[derive(Debug)]
+struct Cast {
+    pid: u32,
+    dead: Arc<Mutex<HashSet<u32>>>,
+}
+
+impl Cast {
+    fn is_dead(&self, pid: u32) -> bool {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid)
+    }
+}
+
+impl Processes for Cast {
+    fn pid(&self) -> u32 {
+        if self.is_dead(self.pid) { 0 } else { self.pid }
+    }
+
+    fn this(&self) -> Process {
+        let world = u64::from(self.pid / 100);
+        Process { pid: self.pid, proof: Some(Proof { world, started: 1, boot: None }) }
+    }
+
+    fn find(&self, pid: u32) -> io::Result<Process> {
+        Ok(Process { pid, ..self.this() })
+    }
+
+    fn life(&self, process: &Process) -> Life {
+        if process.proof != self.this().proof {
+            Life::Unknown
+        } else if self.is_dead(process.pid) {
+            Life::Dead
+        } else {
+            Life::Alive
+        }
+    }
+
+    fn life_by_boot(&self, _process: &Process) -> Life {
+        Life::Unknown
+    }
+}
+
+thread_local! {
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The same numbers in every scene: `SplitMix64`.
+fn random() -> u64 {
+    let state = RANDOM.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+    RANDOM.set(state);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,113 @@
+//! The table: every use, with every errno at every call of every operation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use nix::errno::Errno;
+
+use super::checks::Check;
+use super::fault::{Fault, Op, When};
+use super::scene::Scene;
+use super::uses::{self, Use};
+use crate::sys::fs::Mount;
+
+const ERRNOS: [i32; 15] = [
+    libc::EINTR,
+    libc::EIO,
+    libc::ESTALE,
+    libc::ENOENT,
+    libc::EACCES,
+    libc::EPERM,
+    libc::EROFS,
+    libc::ENOSPC,
+    libc::EDQUOT,
+    libc::EMFILE,
+    libc::ENAMETOOLONG,
+    libc::ELOOP,
+    libc::EXDEV,
+    libc::EMLINK,
+    libc::ETIMEDOUT,
+];
+
+/// Runs one case, and says what was wrong with it.
+fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, [usize; Op::ALL.len()]) {
+    let scene = Scene::new(mount);
+    let mut check = Check::new(&scene, fault);
+    act(&scene, &mut check);
+    let counts = Op::ALL.map(|op| scene.fs.count(op));
+    (check.finish(), counts)
+}
+
+/// Every fault that can strike, where the operations are asked for so many times.
+fn faults(counts: [usize; Op::ALL.len()]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for op in Op::ALL {
+        let executions: &[bool] = if op.changes() { &[false, true] } else { &[false] };
+        for number in 0..counts[op as usize] {
+            for when in [When::At(number), When::From(number)] {
+                for &executed in executions {
+                    let fault = |errno| Fault { op, errno, when, executed };
+                    faults.extend(ERRNOS.map(fault));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Runs all cases of a use, and fails with a list of what was wrong, alike things together.
+#[track_caller]
+fn drive(act: Use) {
+    let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut cases = 0;
+    for mount in [Mount::Local, Mount::Nfs, Mount::Other] {
+        let (problems, counts) = run(act, mount, None);
+        assert!(problems.is_empty(), "undisturbed, {mount:?}: {problems:#?}");
+        for fault in faults(counts) {
+            cases += 1;
+            let Fault { op, errno, when, executed } = fault;
+            for problem in run(act, mount, Some(fault)).0 {
+                let case = format!("{mount:?} {op:?} {when:?} executed: {executed}: {problem}");
+                wrong.entry(case).or_default().push(format!("{:?}", Errno::from_raw(errno)));
+            }
+        }
+    }
+    let mut list = String::new();
+    for (case, errnos) in &wrong {
+        let _ = writeln!(list, "{case} [{}]", errnos.join(" "));
+    }
+    assert!(wrong.is_empty(), "of {cases} cases:\n{list}");
+    assert!(cases > 0);
+}
+
+macro_rules! table {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            drive(uses::$name);
+        }
+    )*};
+}
+
+table! {
+    uncontended
+    first_token
+    later_token
+    expired_holder
+    dead_holder
+    dead_breaker
+    contended
+    awaited
+    refresh_in_time
+    refresh_late
+    refresh_very_late
+    refresh_without_claim
+    verify
+    unlock_late
+    unlock_very_late
+    handed_over
+    asked_about
+    sweep
+    break_if
+    break_file_if
+}

@@ -1,0 +1,97 @@
+//! What a keep-alive on tokio makes of a file system that fails: the same as that of a thread's guard.
+
+use std::time::{Duration, Instant};
+
+use super::fault::{Fault, Op, When};
+use super::keep_alive::{OPS, PASSING, PATIENCE, RETRY};
+use super::scene::{LIFETIME, NEIGHBOUR, Scene, US};
+use crate::error::Error;
+use crate::sys::fs::Mount;
+use crate::tokio::{KeepAlive, Lock, LockGuard};
+
+/// A lock that is kept alive, while operations fail.
+struct Kept {
+    scene: Scene,
+    guard: LockGuard,
+    keeper: KeepAlive,
+    /// Another lock: that it is to be kept alive wakes the keeper up.
+    alarm: crate::LockGuard,
+}
+
+impl Kept {
+    async fn begin(mount: Mount) -> Kept {
+        let scene = Scene::new(mount);
+        let guard = Lock::from(scene.lock_of(US)).lock().await.unwrap();
+        let alarm = scene.lock_at(&scene.path().with_file_name("alarm"), NEIGHBOUR);
+        let alarm = alarm.lock().unwrap();
+        let keeper = guard.keep_alive();
+        Kept { scene, guard, keeper, alarm }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.scene.pass(time);
+        self.alarm.keep_alive(|_| ()).unwrap();
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
+        let begun = Instant::now();
+        while !is_so(self) {
+            assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Every case of an operation that fails until the fault is disarmed, on both kinds of file system.
+fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
+    // Each waits most of the time.
+    std::thread::scope(|scope| {
+        for (op, errno) in OPS.iter().flat_map(|op| PASSING.map(|errno| (*op, errno))) {
+            let act = &act;
+            scope.spawn(move || {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                // What is random in a scene each thread counts for itself.
+                let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+                runtime.block_on(async {
+                    for mount in [Mount::Local, Mount::Nfs] {
+                        let mut kept = Kept::begin(mount).await;
+                        let fault = Fault { op, errno, when: When::From(0), executed: false };
+                        kept.scene.fs.arm(Some(fault));
+                        kept.pass(LIFETIME / 3);
+                        kept.until("a try", |kept| !kept.scene.fs.failures().is_empty()).await;
+                        act(&mut kept, op, errno).await;
+                    }
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn it_rides_out_what_passes() {
+    for_all(async |kept, op, errno| {
+        let tries = kept.scene.fs.failures().len();
+        kept.pass(RETRY);
+        kept.until("another try", |kept| kept.scene.fs.failures().len() > tries).await;
+        kept.scene.fs.disarm();
+        kept.pass(RETRY);
+        let what = format!("a refresh after {op:?} {errno}");
+        kept.until(&what, |kept| kept.guard.remaining() == LIFETIME).await;
+        let lost = tokio::time::timeout(Duration::ZERO, kept.keeper.lost()).await;
+        assert!(lost.is_err(), "{op:?} {errno}: {lost:?}");
+        kept.guard.verify().await.unwrap();
+    });
+}
+
+#[test]
+fn it_says_what_kept_it_from_being_refreshed() {
+    for_all(async |kept, op, errno| {
+        kept.pass(2 * LIFETIME);
+        match tokio::time::timeout(PATIENCE, kept.keeper.lost()).await {
+            Ok(Some(Error::Expired { error: Some(error), .. })) => {
+                assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");
+            }
+            other => panic!("{op:?} {errno}: {other:?}"),
+        }
+    });
+}

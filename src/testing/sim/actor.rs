@@ -1,0 +1,240 @@
+//! A process, as its script sees it: what it does with the lock, and what must be true of what it
+//! is told.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::constants::{LIFETIME, PATH};
+use super::host::SimClock;
+use super::nfs_client::SimFs;
+use super::safety_checker::NOBODY;
+use super::world::{Process, Waiting};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::guard::LockGuard;
+use crate::holder::Owner;
+use crate::lock::Lock;
+
+pub(super) struct Actor {
+    pub(super) process: Process,
+    pub(super) lock: Lock,
+    pub(super) fs: SimFs,
+    pub(super) clock: SimClock,
+    /// See [`Rules`](super::safety_checker::Rules).
+    pub(super) may_be_caught: bool,
+    /// Whether requests fail in this run: there is no other reason for which the lock can't be had.
+    pub(super) may_fail: bool,
+}
+
+impl Actor {
+    pub(super) fn sleep(&self, seconds: u64) {
+        self.clock.sleep(Duration::from_secs(seconds));
+    }
+
+    /// Acquires the lock, for as long as it takes.
+    pub(super) fn lock(&self) -> Option<LockGuard> {
+        self.insist(|| self.lock.lock(), |_| false)
+    }
+
+    /// The same, for a lifetime of its own.
+    pub(super) fn lock_for(&self, lifetime: Duration) -> Option<LockGuard> {
+        let mut lock = self.lock.clone();
+        lock.set_lifetime(lifetime).expect("a lifetime");
+        self.insist(|| lock.lock(), |_| false)
+    }
+
+    /// Tries until it is done or hopeless. Nothing but a request that failed keeps the lock from
+    /// whoever waits for as long as it takes.
+    fn insist(
+        &self,
+        acquire: impl Fn() -> Result<LockGuard, Error>,
+        is_hopeless: impl Fn(&Error) -> bool,
+    ) -> Option<LockGuard> {
+        loop {
+            match acquire() {
+                Ok(guard) => {
+                    self.has_token(&guard);
+                    self.holds(guard.remaining());
+                    return Some(guard);
+                }
+                Err(error) if self.process.has_crashed() || is_hopeless(&error) => return None,
+                Err(error @ Error::Io { .. }) if self.may_fail => {
+                    self.process.note(|| format!("is told: {error}"));
+                }
+                Err(error) => {
+                    let id = self.process.id;
+                    self.process.is_wrong(format!("process {id} is told a falsehood: {error}"));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Says which token this process was given with the lock.
+    fn has_token(&self, guard: &LockGuard) {
+        if let Some(token) = guard.token() {
+            self.process.note(|| format!("has the fencing token {token}"));
+            let claim = guard.claim_path();
+            self.process.world().monitor.has_token(self.process.id, claim, token);
+        }
+    }
+
+    /// Says that this process was given the lock, or that its lease was prolonged.
+    pub(super) fn holds(&self, left: Duration) {
+        self.process.note(|| format!("HOLDS the lock for {left:?}"));
+        let mut world = self.process.world();
+        let now = world.now;
+        let file = world.lock_file(self.process.id);
+        world.monitor.holds(self.process.id, file, now, left);
+    }
+
+    /// Refreshes the lock, and says whether it is not lost.
+    pub(super) fn refresh(&self, guard: &LockGuard) -> bool {
+        self.was_refreshed(guard, &guard.refresh())
+    }
+
+    /// The same, for that long, now and later. Who asks for less believes in no more from then on.
+    pub(super) fn refresh_for(&self, guard: &LockGuard, lifetime: Duration) -> bool {
+        {
+            let mut world = self.process.world();
+            let at_most = world.now + lifetime;
+            world.monitor.shortens(self.process.id, at_most);
+        }
+        self.was_refreshed(guard, &guard.refresh_for(lifetime))
+    }
+
+    fn was_refreshed(&self, guard: &LockGuard, refreshed: &Result<(), Error>) -> bool {
+        match refreshed {
+            Ok(()) if !guard.remaining().is_zero() => {
+                self.assures(self.has_lock(guard));
+                self.holds(guard.remaining());
+                true
+            }
+            Err(Error::Lost { .. }) => self.loses(self.has_lock(guard)),
+            // The lease goes on, for as long as the guard says.
+            _ if !guard.remaining().is_zero() => {
+                self.holds(guard.remaining());
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Looks whether the lock is held, and says whether it is not lost.
+    pub(super) fn verify(&self, guard: &LockGuard) -> bool {
+        match guard.verify() {
+            Ok(()) if !guard.remaining().is_zero() => {
+                self.process.note(|| "is assured that it holds the lock".to_owned());
+                self.assures(self.has_lock(guard));
+                true
+            }
+            Err(Error::Lost { .. }) => self.loses(self.has_lock(guard)),
+            _ => true,
+        }
+    }
+
+    pub(super) fn unlock(&self, guard: LockGuard) {
+        self.process.note(|| "begins to unlock".to_owned());
+        self.process.world().monitor.ends(self.process.id);
+        let has_lock = self.has_lock(&guard);
+        if guard.unlock().is_ok() {
+            self.assures(has_lock);
+        }
+    }
+
+    /// Leaves the lock to another process: to whoever takes charge of it, or to its own lease.
+    pub(super) fn hand_over(&self, guard: LockGuard, owner: Owner) {
+        let began = self.process.world().now;
+        self.process.note(|| format!("hands the lock over to {owner:?}"));
+        self.process.world().monitor.ends(self.process.id);
+        let Ok(claim) = guard.detach(owner) else { return };
+        let mut world = self.process.world();
+        let holder = match owner {
+            Owner::Process(pid) => world.neighbour(self.process.id, pid),
+            Owner::Lease => None,
+        };
+        let (now, file) = (world.now, holder.and_then(|holder| world.lock_file(holder)));
+        // It has a lease since before it was asked for.
+        let left = (began + LIFETIME).saturating_sub(now);
+        // An owner that has died by now may have been succeeded, too.
+        if holder.is_none_or(|holder| world.runs(holder)) {
+            world.monitor.holds(holder.unwrap_or(NOBODY), file, now, left);
+        }
+        let holder = holder.unwrap_or(NOBODY);
+        world.handed_over = Some((holder, claim));
+    }
+
+    /// Takes charge of a lock that was handed over, once it is.
+    pub(super) fn adopt(&self) -> Option<LockGuard> {
+        self.adopt_what(|| self.process.world().handed_over.take())
+    }
+
+    /// The same, although others may do so too.
+    pub(super) fn adopt_too(&self) -> Option<LockGuard> {
+        self.adopt_what(|| self.process.world().handed_over.clone())
+    }
+
+    fn adopt_what(&self, handed_over: impl Fn() -> Option<(usize, PathBuf)>) -> Option<LockGuard> {
+        let mut patience = 10;
+        let (holder, claim) = loop {
+            match handed_over() {
+                Some(handed_over) => break handed_over,
+                None if patience == 0 || self.process.has_crashed() => return None,
+                None => {
+                    self.sleep(2);
+                    patience -= 1;
+                }
+            }
+        };
+        self.process.world().monitor.ends(holder);
+        // It may be held with that claim still, while others are in the seats.
+        let may_be = |error: &Error| error.is_lost() || matches!(error, Error::Held { .. });
+        self.insist(|| self.lock.adopt(&claim), may_be)
+    }
+
+    /// Removes what others have left, and nothing else.
+    pub(super) fn sweep(&self) {
+        if let Ok(swept) = self.lock.sweep() {
+            self.process.note(|| format!("has swept {} files", swept.len()));
+        }
+    }
+
+    /// Dies, whatever it holds.
+    pub(super) fn die(&self) {
+        let mut world = self.process.world();
+        world.processes[self.process.id].waiting = Waiting::Crashed;
+        let now = world.now;
+        world.monitor.dies(self.process.id, now);
+    }
+
+    /// Whether the lock file is this process's, in truth.
+    fn has_lock(&self, guard: &LockGuard) -> bool {
+        let claim = guard.claim_path().as_os_str().as_encoded_bytes();
+        match self.process.world().server.content(Path::new(PATH)) {
+            Some(content) => content == claim,
+            // A rename that is executed twice catches another's lock file, and puts it back.
+            None => self.may_be_caught,
+        }
+    }
+
+    /// Whoever is told that all is well with its lock must have it.
+    fn assures(&self, has_lock: bool) {
+        if !has_lock {
+            let id = self.process.id;
+            self.process.is_wrong(format!("process {id} was not told that it lost it"));
+        }
+    }
+
+    /// Whoever is told that it has lost the lock must not have it.
+    fn loses(&self, has_lock: bool) -> bool {
+        self.process.note(|| "is told that it LOST the lock".to_owned());
+        // Where a power cut has left no content, and the claim is gone, nobody can tell.
+        let can_be_told = self.process.world().server.tells_holder();
+        if has_lock && !self.may_be_caught && can_be_told {
+            let id = self.process.id;
+            self.process.is_wrong(format!("process {id} was told that it lost what it has"));
+        }
+        self.process.world().monitor.ends(self.process.id);
+        false
+    }
+}

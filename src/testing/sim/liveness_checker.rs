@@ -1,0 +1,114 @@
+//! What must be so when all have ended: the next comer has the lock, and nothing is left behind.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::constants::{FENCE, PATH, POLL, SLOP};
+use super::faults::Faults;
+use super::run::{Run, STRANGERS};
+use super::schedule::{Choice, Schedule};
+use crate::holder::StalePolicy;
+use crate::model::lease::SEAT_LEASE;
+
+impl Run<'_> {
+    /// Whoever comes next has the lock in its time, whatever the dead have left.
+    pub(super) fn next_comer(&mut self) -> Option<String> {
+        self.faults = Faults::default();
+        let mut world = self.world();
+        let held = world.server.find(Path::new(PATH));
+        if world.monitor.excuse.is_some()
+            || self.scenario.policy == StalePolicy::Never && held.is_some()
+        {
+            return None;
+        }
+        // The longer it took to ask what time it is on the server, the further ahead a lease may end:
+        // but for no longer than the run took, or by as much as the server's clock was set back.
+        let last = world.server.last_lease().unwrap_or_default().saturating_sub(world.now);
+        let longest = self.scenario.lifetime;
+        if last > longest + world.now + world.server.clock_error() {
+            return Some(format!("a lease runs for {last:?} to come"));
+        }
+        // Whatever the dates are: what is seen unchanged for as long as its lease is over.
+        let last = match world.server.longest_lease() {
+            // One that was changed after its end is taken to have been as long as the own lease.
+            Some(Duration::ZERO) if !world.server.clock_error().is_zero() => last.min(longest),
+            Some(observed) if !world.server.clock_error().is_zero() => last.min(observed),
+            _ => last,
+        };
+        let tells_holder = world.server.tells_holder();
+        let deathbed = held.and_then(|file| world.monitor.deathbed(file));
+        let by_death = |&(client, _): &(usize, u64)| {
+            self.scenario.policy_on(client) == StalePolicy::ExpiredOrDead
+        };
+        let is_now = |&(client, boot): &(usize, u64)| world.clients[client].boot == boot;
+        let deathbed = deathbed
+            .filter(|_| tells_holder)
+            .filter(by_death)
+            .filter(is_now)
+            .map(|(client, _)| client);
+        let bound = match deathbed {
+            _ if held.is_none() => Duration::from_secs(1),
+            // A breaker that died in its seat must be passed over by its lease.
+            Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
+            // What nobody knows is ended once it was seen unchanged for the slop.
+            _ if !tells_holder => last + SEAT_LEASE + 2 * SLOP + 2 * POLL,
+            // A sweep of a dead breaker's claim changes the inode that is in the seat.
+            // Where its date is yet to come the seat is watched after the lock file was.
+            _ if world.server.has_seats() && !world.server.clock_error().is_zero() => {
+                last + SLOP + SEAT_LEASE + SLOP + 2 * POLL
+            }
+            _ if world.server.has_seats() => last.max(SEAT_LEASE) + SLOP + 2 * POLL,
+            _ => last + SLOP + 2 * POLL,
+        };
+        let (began, tenures) = (world.now, world.monitor.tenures());
+        world.handed_over = None;
+        drop(world);
+        self.spawn(("next", deathbed.unwrap_or(self.scenario.clients.len()), |actor| {
+            if let Some(guard) = actor.lock() {
+                actor.unlock(guard);
+            }
+        }));
+        self.go_on(&mut Undisturbed).or_else(|| {
+            let world = self.world();
+            let took = world.now.saturating_sub(began);
+            if world.monitor.tenures() == tenures {
+                Some("nobody gets the lock any more".to_owned())
+            } else if took > bound {
+                Some(format!("the next comer has waited for {took:?}, not {bound:?}"))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// When all is over no file is left, and those that are nobody's business are as they were.
+    pub(super) fn clean_up(&mut self) -> Option<String> {
+        self.world().now += Duration::from_secs(100_000);
+        self.spawn(("sweeper", self.scenario.clients.len(), |actor| actor.sweep()));
+        self.go_on(&mut Undisturbed).or_else(|| {
+            let world = self.world();
+            if let Some(hurt) = STRANGERS.iter().find(|path| !world.server.is_untouched(path)) {
+                return Some(format!("somebody has touched {hurt}"));
+            }
+            let names = world.server.names().map(|name| name.display().to_string());
+            let left: Vec<String> =
+                names.filter(|name| !STRANGERS.contains(&name.as_str()) && !stays(name)).collect();
+            let is_kept = world.monitor.excuse.is_some();
+            (!left.is_empty() && !is_kept).then(|| format!("files are left: {}", left.join(", ")))
+        })
+    }
+}
+
+/// The counter of fencing tokens outlives its lock.
+fn stays(name: &str) -> bool {
+    Path::new(name).starts_with(FENCE)
+}
+
+/// The schedule in which nothing happens but what must.
+struct Undisturbed;
+
+impl Schedule for Undisturbed {
+    fn choose(&mut self, _options: &[Choice]) -> usize {
+        0
+    }
+}

@@ -1,0 +1,203 @@
+//! What must be found when a safeguard is missing: a checker that can't fail proves nothing.
+//!
+//! Each scenario here is one of those that are safe with all safeguards, see
+//! [`safety`](super::safety).
+
+use super::explore::{explore, sample, search};
+use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
+use super::scenario::{Act, Scenario};
+use super::scenarios::*;
+use crate::model::safeguard::Safeguard::{self, *};
+
+/// Two hold the lock, or one is told that it still does, or a live one is taken away.
+const UNSAFE: &[&str] =
+    &["while the lease of", "was not told that it lost it", "takes the lock away"];
+
+#[track_caller]
+fn assert_needed(removed: &'static [Safeguard], scenario: &Scenario, kinds: &[&str]) {
+    Safeguard::without(removed, || search(scenario)).assert_found(kinds);
+}
+
+/// It judges a lock, and then removes whatever has its name.
+#[test]
+fn flufl_locks_break() {
+    assert_needed(&[Seat, SecondLook, LookAtCatch], &succession(), UNSAFE);
+}
+
+/// It touches its claim before it waits and after it has linked it, and not in between. Either of
+/// ours makes up for it: whoever links a claim that has expired meanwhile is late from the first
+/// moment on, and keeps to the rule for those.
+#[test]
+fn flufl_locks_late_touch() {
+    assert_needed(&[FreshWhileWaiting, LateHolderTakesSeat], &long_tenures(), UNSAFE);
+}
+
+/// It takes EEXIST for another's lock, and then finds that it is its own.
+#[test]
+fn flufl_locks_trust_in_eexist() {
+    let faults = Faults { repeats: 1, ..NOTHING };
+    assert_needed(&[TruthIsInode], &Scenario { faults, ..two() }, &["is told a falsehood"]);
+}
+
+#[test]
+fn the_seat() {
+    assert_needed(&[Seat], &succession(), UNSAFE);
+}
+
+#[test]
+fn the_second_look() {
+    assert_needed(&[SecondLook], &succession(), UNSAFE);
+}
+
+/// The touch shows what time it is on the server: it may have been set back since.
+#[test]
+fn the_touch_before_the_seat() {
+    let faults = Faults { server_steps: 1, ..ACCIDENTS };
+    assert_needed(&[TouchBeforeSeat], &Scenario { faults, ..five() }, UNSAFE);
+}
+
+#[test]
+fn the_forfeited_seat() {
+    assert_needed(&[ForfeitedSeat], &forfeited_seat(), UNSAFE);
+}
+
+#[test]
+fn the_seats_of_the_dead() {
+    assert_needed(&[SeatsOfTheDead], &forfeited_seat(), UNSAFE);
+}
+
+#[test]
+fn the_late_holders_seat() {
+    let scenario = Scenario { faults: ACCIDENTS, ..five() };
+    assert_needed(&[LateHolderTakesSeat], &scenario, UNSAFE);
+}
+
+#[test]
+fn the_look_at_the_catch() {
+    let faults = Faults { restarts: 2, ..NOTHING };
+    assert_needed(&[LookAtCatch], &Scenario { faults, ..two_twice() }, UNSAFE);
+}
+
+#[test]
+fn the_servers_time() {
+    assert_needed(&[ServersTime], &Scenario { faults: ACCIDENTS, ..three() }, UNSAFE);
+}
+
+#[test]
+fn the_rest_for_the_dead() {
+    assert_needed(&[RestForTheDead], &Scenario { faults: ACCIDENTS, ..three() }, UNSAFE);
+}
+
+#[test]
+fn the_look_for_a_swept_claim() {
+    let scenario = Scenario { faults: ACCIDENTS, caching: Caching::Names, ..sweeping() };
+    assert_needed(&[SweptClaim], &scenario, &["was told that it lost what it has"]);
+}
+
+/// A sweeper that has found it expired may remove it once it is linked. Its owner notices if it looks what
+/// became of a swept claim.
+#[test]
+fn kept_claims_that_have_expired() {
+    let scenario = kept_claim_that_has_expired();
+    Safeguard::without(&[FreshFromShelf], || sample(&scenario)).assert_safe();
+    assert_needed(&[FreshFromShelf, SweptClaim], &scenario, &["was told that it lost what it has"]);
+}
+
+/// Whoever stalls between its link and its rename would have a token higher than its successor's.
+#[test]
+fn the_look_after_the_rename() {
+    let faults = Faults { stalls: 1, ..NOTHING };
+    let scenario = Scenario { faults, ..two_with_tokens() };
+    assert_needed(&[TokenIsVerified], &scenario, &["against the order of acquisition"]);
+}
+
+/// Nothing of this library is taken away here, but what every client of NFS has cached is believed.
+#[test]
+fn forced_attributes() {
+    let scenario = Scenario { faults: ACCIDENTS, caching: Caching::Everything, ..five() };
+    search(&scenario).assert_found(UNSAFE);
+}
+
+/// The limit that `guide::safety` tells of: a RENAME that is executed twice takes the next holder's
+/// lock file away for a moment, and in that moment a third gets in.
+#[test]
+fn a_rename_executed_twice_lets_a_third_in() {
+    let faults = Faults { restarts: 2, ..NOTHING };
+    search(&Scenario { faults, ..three() }).assert_found(UNSAFE);
+}
+
+/// Nothing of this library is taken away here either: a reader that comes between the removal of the
+/// claim and that of the lock file is given a delegation, and dies with it.
+#[test]
+fn a_reader_in_the_last_moment() {
+    let faults = Faults { delegations: 1, ..NOTHING };
+    search(&Scenario { faults, delegates_late: true, ..three() }).assert_found(UNSAFE);
+}
+
+#[test]
+fn the_claim_that_goes_first() {
+    let faults = Faults { delegations: 2, crashes: 1, stalls: 1, ..NOTHING };
+    let scenario = Scenario { faults, caching: Caching::Names, ..three() };
+    assert_needed(&[ClaimFirst], &scenario, UNSAFE);
+}
+
+#[test]
+fn the_lease_of_a_seat() {
+    assert_needed(&[SeatLease], &slow_in_its_seat(), UNSAFE);
+}
+
+#[test]
+fn kept_claims_that_were_late() {
+    assert_needed(&[NeverLateAgain], &kept_claim_that_was_late(), UNSAFE);
+}
+
+#[test]
+fn the_lesser_lease() {
+    let faults = Faults { errors: 1, ..NOTHING };
+    let scenario = Scenario { faults, ..shortened_lease() };
+    Safeguard::without(&[LesserLease], || explore(&scenario, 1)).assert_found(UNSAFE);
+}
+
+/// A lock file without a content is nobody's, then, and stays for ever.
+#[test]
+fn the_claim_beside_the_lock_file() {
+    let faults = Faults { power_cuts: 1, ..NOTHING };
+    let scenario = Scenario { faults, ..power_cuts() };
+    assert_needed(&[DirectoryTells], &scenario, &["never come to an end"]);
+}
+
+#[test]
+fn a_holder_that_is_seen_alive() {
+    let scenario = alive_after_a_jump();
+    Safeguard::without(&[ObservedAlive], || explore(&scenario, 1)).assert_found(UNSAFE);
+}
+
+#[test]
+fn what_was_observed_before_a_jump() {
+    let scenario = watchers_of_a_jump();
+    Safeguard::without(&[ObservedAfterJump], || explore(&scenario, 1)).assert_found(UNSAFE);
+}
+
+#[test]
+fn what_was_observed_unchanged() {
+    let scenario = dated_ahead();
+    Safeguard::without(&[ObservedUnchanged], || explore(&scenario, 1))
+        .assert_found(&["waited for"]);
+}
+
+#[test]
+fn the_adopters_seat() {
+    Safeguard::without(&[AdoptionTakesSeat], || explore(&two_adopters(), 2)).assert_found(UNSAFE);
+}
+
+/// A client remembers a seat that its owner has left.
+#[test]
+fn the_seats_before() {
+    let mut scenario = seat_in_a_cache();
+    scenario.beginning.extend([
+        Act::Before("bob", "renames", "L to"),
+        Act::After("alice", "removes", "|break|"), // renewed once more
+        Act::Pauses("alice"),
+    ]);
+    Safeguard::without(&[SeatsBefore], || explore(&scenario, 1)).assert_found(UNSAFE);
+}

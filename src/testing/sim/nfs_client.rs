@@ -1,0 +1,176 @@
+//! The [`Fs`] of the processes on one NFS client.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::server::{Answer, Handle, Request};
+use super::world::Process;
+use crate::sys::fs::{Attr, Fs, HeldOpen, Mount};
+
+/// The file system, as one process sees it.
+#[derive(Clone, Debug)]
+pub(super) struct SimFs {
+    pub(super) process: Process,
+    pub(super) local: bool,
+    /// Whether requests fail in this run: nothing else makes it matter that a file is closed.
+    pub(super) may_fail: bool,
+}
+
+impl SimFs {
+    fn ask(&self, request: Request) -> io::Result<Answer> {
+        self.process.ask(request).map_err(io::Error::from_raw_os_error)
+    }
+
+    /// Writes a file that was just made.
+    fn fill(
+        &self,
+        handle: Handle,
+        content: &[u8],
+        mtime: &mut dyn FnMut() -> SystemTime,
+    ) -> io::Result<()> {
+        self.ask(Request::Write(handle, content.to_owned()))?;
+        self.ask(Request::SetMtime(handle, mtime()))?;
+        if self.may_fail {
+            self.ask(Request::Close(handle))?;
+        }
+        Ok(())
+    }
+
+    /// What a name leads to, by the cache or by asking; ESTALE makes the kernel ask again.
+    fn walk(&self, path: &Path) -> io::Result<(Handle, Attr)> {
+        if let Some(cached) = self.process.cached(path) {
+            let handle = cached.ok_or(io::Error::from_raw_os_error(libc::ENOENT))?;
+            if let Some((attr, _)) = self.process.cached_inode(handle) {
+                return Ok((handle, attr));
+            }
+            match self.ask(Request::GetAttr(handle)) {
+                Ok(Answer::Attr(handle, attr)) => return Ok((handle, attr)),
+                Err(error) if error.raw_os_error() != Some(libc::ESTALE) => return Err(error),
+                _ => self.process.forget(path),
+            }
+        }
+        match self.ask(Request::Lookup(path.to_owned()))? {
+            Answer::Attr(handle, attr) => Ok((handle, attr)),
+            other => unreachable!("a look-up was answered with {other:?}"),
+        }
+    }
+
+    /// A name that led to something stale is looked up anew the next time.
+    fn known(&self, path: &Path, answer: io::Result<Answer>) -> io::Result<Answer> {
+        if matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::ESTALE)) {
+            self.process.forget(path);
+        }
+        answer
+    }
+
+    /// The handle of a name that is about to be used, for no request if it is cached.
+    fn handle(&self, path: &Path) -> io::Result<Handle> {
+        match self.process.cached(path) {
+            Some(Some(handle)) => Ok(handle),
+            Some(None) => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            None => self.walk(path).map(|(handle, _)| handle),
+        }
+    }
+}
+
+impl Fs for SimFs {
+    fn create(
+        &self,
+        path: &Path,
+        content: &[u8],
+        mtime: &mut dyn FnMut(&Attr) -> SystemTime,
+    ) -> io::Result<(Attr, HeldOpen)> {
+        match self.ask(Request::Create(path.to_owned()))? {
+            Answer::Attr(handle, attr) => {
+                let filled = self.fill(handle, content, &mut || mtime(&attr));
+                if filled.is_err() {
+                    let _ = self.ask(Request::Remove(path.to_owned()));
+                }
+                filled.map(|()| (attr, HeldOpen::default()))
+            }
+            other => unreachable!("a create was answered with {other:?}"),
+        }
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Attr> {
+        self.walk(path).map(|(_, attr)| attr)
+    }
+
+    fn read(&self, path: &Path, _limit: usize) -> io::Result<(Attr, Vec<u8>)> {
+        let handle = self.handle(path)?;
+        if let Some(cached) = self.process.cached_inode(handle) {
+            return Ok(cached);
+        }
+        match self.known(path, self.ask(Request::Read(handle)))? {
+            Answer::Content(attr, content) => {
+                self.process.learn_inode(handle, (attr, content.clone()));
+                Ok((attr, content))
+            }
+            other => unreachable!("a read was answered with {other:?}"),
+        }
+    }
+
+    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
+        let handle = self.handle(path)?;
+        self.known(path, self.ask(Request::SetMtime(handle, mtime))).map(|_| ())
+    }
+
+    fn touch_atime(&self, path: &Path) -> io::Result<()> {
+        let handle = self.handle(path)?;
+        self.known(path, self.ask(Request::SetAtime(handle))).map(|_| ())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let handle = self.handle(from)?;
+        if let Some(Some(_)) = self.process.cached(to) {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST)); // as the client believes
+        }
+        self.known(from, self.ask(Request::Link(handle, to.to_owned()))).map(|_| ())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.ask(Request::Rename(from.to_owned(), to.to_owned())).map(|_| ())
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.ask(Request::Remove(path.to_owned())).map(|_| ())
+    }
+
+    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.ask(Request::MakeDir(path.to_owned())) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.ask(Request::Create(path.join(entry))).map(|_| ()),
+        }
+    }
+
+    fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+        match self.unlink_in(path, entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.ask(Request::RemoveDir(path.to_owned())).map(|_| ()),
+        }
+    }
+
+    fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()> {
+        self.rename(&dir.join(from), &dir.join(to))
+    }
+
+    fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()> {
+        self.unlink(&dir.join(entry))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        if let Some(cached) = self.process.cached_list(dir) {
+            return Ok(cached);
+        }
+        match self.ask(Request::List(dir.to_owned()))? {
+            Answer::Names(names) => Ok(names),
+            other => unreachable!("a list was answered with {other:?}"),
+        }
+    }
+
+    fn mount(&self, _dir: &Path) -> io::Result<Mount> {
+        Ok(if self.local { Mount::Local } else { Mount::Nfs })
+    }
+}

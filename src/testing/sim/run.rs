@@ -1,0 +1,281 @@
+//! One run: processes that execute the real protocol, each on a stack of its own, moved on one
+//! step at a time by a [`Schedule`].
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use generator::{Generator, Gn};
+
+use super::actor::Actor;
+use super::constants::{LIFETIME, PATH, POLL, SLOP, STEPS};
+use super::faults::Faults;
+use super::host::{SimClock, SimProcesses, random, seed_random};
+use super::nfs_client::SimFs;
+use super::safety_checker::{Monitor, Rules};
+use super::scenario::{Part, Scenario};
+use super::schedule::{Choice, Schedule};
+use super::server::Server;
+use super::step::possible;
+use super::world::{Client, Process, ProcessState, Waiting, World};
+use crate::holder::StalePolicy;
+use crate::lock::Lock;
+use crate::options::Machine;
+
+/// Words of a stack: the protocol needs far less.
+const STACK: usize = 0x4000;
+
+type Stack = Generator<'static, (), ()>;
+
+thread_local! {
+    /// Stacks that are used again: to have one from the system takes as long as half a run.
+    static STACKS: RefCell<Vec<Stack>> = const { RefCell::new(Vec::new()) };
+}
+
+fn stack(code: impl FnOnce() + Send + 'static) -> Stack {
+    match STACKS.with_borrow_mut(Vec::pop) {
+        Some(mut used) => {
+            used.init_code(code);
+            used
+        }
+        None => Gn::new_opt(STACK, code),
+    }
+}
+
+/// What is beside the lock and nobody's business, however much it may look like the lock's.
+pub(super) const STRANGERS: [&str; 4] =
+    ["/sim/K", "/sim/L2|host0|100|x0000000000000001", "/sim/L|aside|none|x", "/sim/L|host0|1"];
+
+/// What a run has shown.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) violation: Option<String>,
+    pub(super) trace: Vec<String>,
+    pub(super) tenures: usize,
+    /// Whether a neighbour has kept to no rules, so that nothing was promised.
+    pub(super) excused: bool,
+}
+
+/// Runs a scenario by a schedule.
+pub(super) fn run(scenario: &Scenario, schedule: &mut dyn Schedule, trace: bool) -> Outcome {
+    seed_random();
+    let mut run = Run::new(scenario, trace);
+    for &part in &scenario.parts {
+        run.spawn(part);
+    }
+    let violation = run
+        .begin()
+        .or_else(|| run.go_on(schedule))
+        .or_else(|| run.next_comer())
+        .or_else(|| run.clean_up());
+    let mut world = run.world();
+    Outcome {
+        violation,
+        trace: world.trace.take().unwrap_or_default(),
+        tenures: world.monitor.tenures(),
+        excused: world.monitor.excuse.is_some(),
+    }
+}
+
+pub(super) struct Run<'a> {
+    pub(super) scenario: &'a Scenario,
+    world: Arc<Mutex<World>>,
+    stacks: Vec<Stack>,
+    pub(super) faults: Faults,
+    /// The process that has moved last.
+    pub(super) last: usize,
+    steps: usize,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, trace: bool) -> Run<'a> {
+        let client = |&(uptime, wall_error): &(u64, i64)| Client {
+            uptime: Duration::from_secs(uptime),
+            wall_error,
+            ..Client::default()
+        };
+        let mut clients: Vec<Client> = scenario.clients.iter().map(client).collect();
+        clients.push(Client::default()); // for whoever comes when all is over
+        let rules = Rules {
+            local: scenario.local,
+            dead_wait: if scenario.local { Duration::ZERO } else { SLOP },
+            never: scenario.policy == StalePolicy::Never,
+            fencing: scenario.fencing,
+            may_be_caught: scenario.faults.repeats
+                + scenario.faults.restarts
+                + scenario.faults.late_removals
+                > 0,
+        };
+        let mut server = Server::new(scenario.resolution);
+        server.add_strangers(&STRANGERS);
+        let has_journal = scenario.local && scenario.faults.power_cuts > 0;
+        let journal = has_journal.then(|| (Duration::ZERO, server.clone()));
+        let world = World {
+            now: Duration::ZERO,
+            server,
+            clients,
+            processes: Vec::new(),
+            running: 0,
+            inherited: None,
+            strays: Vec::new(),
+            monitor: Monitor::new(rules),
+            delay: scenario.delay,
+            delegations: Vec::new(),
+            revoked: Vec::new(),
+            may_delegate: scenario.faults.delegations > 0,
+            delegates_late: scenario.delegates_late,
+            caching: scenario.caching,
+            stale_lists: scenario.stale_lists,
+            partial_lists: scenario.faults.listings > 0,
+            journal,
+            handed_over: None,
+            trace: trace.then(Vec::new),
+        };
+        Run {
+            scenario,
+            world: Arc::new(Mutex::new(world)),
+            stacks: Vec::new(),
+            faults: scenario.faults,
+            last: 0,
+            steps: 0,
+        }
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn spawn(&mut self, (name, client, script): Part) {
+        let id = self.stacks.len();
+        let mut world = self.world();
+        let boot = world.clients[client].boot;
+        let there = world.processes.iter().filter(|it| (it.client, it.boot) == (client, boot));
+        let pid = 100 + u32::try_from(there.count()).unwrap_or_default();
+        world.processes.push(ProcessState {
+            name,
+            client,
+            boot,
+            pid,
+            waiting: Waiting::Time(Duration::ZERO),
+            changed: Default::default(),
+            stalled_until: Duration::ZERO,
+        });
+        world.monitor.joins(client, boot);
+        drop(world);
+        let actor = self.actor(Process { world: self.world.clone(), id }, client);
+        self.stacks.push(stack(move || {
+            if actor.process.has_crashed() {
+                return; // before it began
+            }
+            script(&actor);
+            let ended = actor.process.clone();
+            drop(actor);
+            if !ended.has_crashed() {
+                let mut world = ended.world();
+                world.processes[id].waiting = Waiting::Ended;
+                let now = world.now;
+                world.monitor.dies(id, now);
+            }
+        }));
+    }
+
+    /// A process with a handle of the lock, on that machine.
+    fn actor(&self, process: Process, client: usize) -> Actor {
+        let scenario = self.scenario;
+        let may_fail = scenario.faults.errors > 0;
+        let fs = SimFs { process: process.clone(), local: scenario.local, may_fail };
+        let clock = SimClock(process.clone());
+        let host = if scenario.one_name { "clone".into() } else { format!("host{client}") };
+        let lock = Lock::options(PATH)
+            .host_name(host)
+            .lifetime(LIFETIME)
+            .clock_slop(SLOP)
+            .stale(scenario.policy_on(client))
+            .keep_claim(scenario.keep_claim)
+            .fencing(scenario.fencing)
+            .polling(Duration::from_secs(1), POLL)
+            .build_on(Machine {
+                fs: Arc::new(fs.clone()),
+                clock: Arc::new(clock.clone()),
+                processes: Arc::new(SimProcesses(process.clone())),
+                random,
+                hears: false,
+            })
+            .expect("the options are right");
+        let may_be_caught = process.world().monitor.rules.may_be_caught;
+        Actor { process, lock, fs, clock, may_be_caught, may_fail }
+    }
+
+    pub(super) fn resume(&mut self, id: usize) {
+        self.world().running = id;
+        self.stacks[id].resume();
+    }
+
+    pub(super) fn crash(&mut self, id: usize, request_survives: bool) {
+        let mut world = self.world();
+        world.note(id, || "FAULT: crashes".into());
+        world.crash(id, request_survives);
+        drop(world);
+        self.resume(id); // it unwinds, while the world knows it as dead
+    }
+
+    /// All that ran on a machine is gone, and others come.
+    pub(super) fn reboot(&mut self, client: usize) {
+        for id in 0..self.stacks.len() {
+            let is_there = |world: &World| world.processes[id].client == client && world.runs(id);
+            if is_there(&self.world()) {
+                let is_local = self.scenario.local;
+                self.crash(id, !is_local);
+            }
+        }
+        let mut world = self.world();
+        let (now, boot) = (world.now, world.clients[client].boot);
+        world.monitor.reboots(client, boot, now);
+        let wall_error = world.clients[client].wall_error;
+        let boot = boot + 1;
+        world.clients[client] = Client { booted_at: now, wall_error, boot, ..Client::default() };
+        drop(world);
+        let parts = self.scenario.after_boot.iter().filter(|part| part.1 == client);
+        for &part in parts {
+            self.spawn(part);
+        }
+    }
+
+    /// Moves the processes on until all have ended, or until something is wrong.
+    pub(super) fn go_on(&mut self, schedule: &mut dyn Schedule) -> Option<String> {
+        let mut steps = Vec::new();
+        let mut choices: Vec<Choice> = Vec::new();
+        self.steps = 0;
+        loop {
+            let world = self.world();
+            possible(&world, &self.faults, self.last, &mut steps);
+            if steps.is_empty() {
+                return None;
+            }
+            choices.clear();
+            choices.extend(steps.iter().map(|step| step.choice(&world)));
+            drop(world);
+            self.take(steps[schedule.choose(&choices)]);
+            if let Some(violation) = self.world().monitor.violation() {
+                return Some(violation);
+            }
+            self.steps += 1;
+            if self.steps > STEPS {
+                return Some("the processes never come to an end".to_owned());
+            }
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        for id in 0..self.stacks.len() {
+            let runs = self.world().runs(id);
+            if runs {
+                self.crash(id, false);
+            }
+        }
+        let done = self.stacks.drain(..).filter(Stack::is_done);
+        STACKS.with_borrow_mut(|stacks| stacks.extend(done));
+    }
+}

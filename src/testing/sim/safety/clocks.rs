@@ -1,0 +1,121 @@
+//! The server's clock: set back, set forward, and with time stamps of whole seconds.
+
+use std::time::Duration;
+
+use super::NAMES;
+use crate::testing::sim::explore::{explore, sample};
+use crate::testing::sim::faults::{Faults, NOTHING};
+use crate::testing::sim::scenario::Scenario;
+use crate::testing::sim::scenarios::*;
+
+const SET: Faults = Faults { server_steps: 1, crashes: 1, stalls: 1, clock_steps: 1, ..NOTHING };
+const ACCIDENTS: Faults = Faults { server_steps: 0, ..SET };
+
+/// What is left of the slop for a request: D + 2 E < S.
+const fn delay(error: u64) -> Duration {
+    Duration::from_secs(9 - 2 * error)
+}
+
+#[track_caller]
+fn assert_safe_when_set(scenario: Scenario) {
+    sample(&Scenario { faults: SET, caching: NAMES, delay: delay(2), ..scenario }).assert_safe();
+}
+
+#[track_caller]
+fn assert_safe_when_coarse(scenario: &Scenario) {
+    for seconds in [1, 2] {
+        let (resolution, delay) = (Duration::from_secs(seconds), delay(seconds));
+        let scenario =
+            Scenario { faults: ACCIDENTS, caching: NAMES, resolution, delay, ..scenario.clone() };
+        sample(&scenario).assert_safe();
+    }
+}
+
+#[test]
+fn five_and_a_clock_that_is_set() {
+    assert_safe_when_set(five());
+}
+
+#[test]
+fn two_on_one_machine_whose_clock_is_set() {
+    let faults = Faults { server_steps: 1, crashes: 1, stalls: 1, ..NOTHING };
+    sample(&Scenario { faults, delay: delay(2), ..two_on_one_machine() }).assert_safe();
+    sample(&Scenario { faults, delay: delay(2), ..succession() }).assert_safe();
+}
+
+#[test]
+fn long_tenures_and_a_clock_that_is_set() {
+    assert_safe_when_set(long_tenures());
+}
+
+#[test]
+fn kept_claims_and_a_clock_that_is_set() {
+    assert_safe_when_set(kept_claims());
+}
+
+#[test]
+fn sweeping_and_a_clock_that_is_set() {
+    assert_safe_when_set(sweeping());
+}
+
+#[test]
+fn handing_over_and_a_clock_that_is_set() {
+    assert_safe_when_set(hand_over());
+    assert_safe_when_set(hand_over_to_a_process());
+}
+
+#[test]
+fn heirs_and_a_clock_that_is_set() {
+    assert_safe_when_set(succession_by_lease());
+}
+
+#[test]
+fn reboots_and_a_clock_that_is_set() {
+    assert_safe_when_set(reboots());
+}
+
+#[test]
+fn tokens_and_a_clock_that_is_set() {
+    assert_safe_when_set(five_with_tokens());
+}
+
+#[test]
+fn five_and_coarse_time_stamps() {
+    assert_safe_when_coarse(&five());
+}
+
+#[test]
+fn kept_claims_and_coarse_time_stamps() {
+    assert_safe_when_coarse(&kept_claims());
+}
+
+#[test]
+fn long_tenures_and_coarse_time_stamps() {
+    assert_safe_when_coarse(&long_tenures());
+}
+
+#[test]
+fn handing_over_and_coarse_time_stamps() {
+    assert_safe_when_coarse(&hand_over());
+}
+
+#[test]
+fn waiters_and_a_clock_that_jumps() {
+    let faults = Faults { server_jumps: 1, crashes: 1, ..NOTHING };
+    sample(&Scenario { faults, caching: NAMES, ..watchers() }).assert_safe();
+}
+
+#[test]
+fn waiters_that_see_the_clock_jump() {
+    explore(&watchers_of_a_jump(), 1).assert_safe();
+}
+
+#[test]
+fn locks_that_are_dated_ahead() {
+    explore(&dated_ahead(), 1).assert_safe();
+}
+
+#[test]
+fn a_holder_that_is_alive_after_a_jump() {
+    explore(&alive_after_a_jump(), 2).assert_safe();
+}

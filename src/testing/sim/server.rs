@@ -1,0 +1,438 @@
+//! The file server: inodes, names and its clock. Every request is executed in one step.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::constants::{DIR, PATH, WRITTEN_BACK, epoch};
+use crate::model::lease::SEAT_LEASE;
+use crate::sys::fs::{Attr, FileId};
+
+/// An inode as a client keeps hold of it: the number, and which of its uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Handle {
+    ino: u64,
+    generation: u64,
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "inode {}.{}", self.ino, self.generation)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Inode {
+    generation: u64,
+    nlink: u64,
+    is_dir: bool,
+    content: Vec<u8>,
+    /// When that was written, on the disk or not.
+    written: Duration,
+    /// What has become of it.
+    kept: Content,
+    mtime: SystemTime,
+    ctime: SystemTime,
+}
+
+/// What a power cut has made of a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Whole,
+    Empty,
+    /// As long as it was, but all zero.
+    Nuls,
+}
+
+impl Inode {
+    /// What can be read of it.
+    fn read(&self) -> Vec<u8> {
+        match self.kept {
+            Content::Whole => self.content.clone(),
+            Content::Empty => Vec::new(),
+            Content::Nuls => vec![0; self.content.len()],
+        }
+    }
+
+    fn size(&self) -> usize {
+        if self.kept == Content::Empty { 0 } else { self.content.len() }
+    }
+}
+
+/// What a client asks for. Names are the server's to look up; handles are not.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Lookup(PathBuf),
+    GetAttr(Handle),
+    Read(Handle),
+    Create(PathBuf),
+    Write(Handle, Vec<u8>),
+    SetMtime(Handle, SystemTime),
+    SetAtime(Handle),
+    /// Says whether all that was written could be kept.
+    Close(Handle),
+    Link(Handle, PathBuf),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+    MakeDir(PathBuf),
+    RemoveDir(PathBuf),
+    List(PathBuf),
+}
+
+/// What the server answers.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Done,
+    Attr(Handle, Attr),
+    Content(Attr, Vec<u8>),
+    Names(Vec<OsString>),
+}
+
+/// One directory of one server, and what directories there are in it.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    inodes: BTreeMap<u64, Inode>,
+    /// By all their bytes: [`Path`] compares one component after the other, which takes far longer.
+    names: BTreeMap<OsString, u64>,
+    generations: u64,
+    /// Counts the changes of the directory, as NFSv4's change attribute does.
+    pub(super) changes: u64,
+    /// The date when the run began, by its clock as it is set now.
+    epoch: SystemTime,
+    resolution: Duration,
+}
+
+/// How the names of seats begin.
+const SEATS: &[u8] = b"/sim/L|break|";
+/// How the names begin that lock files are given by those who take them away.
+const ASIDE: &[u8] = b"/sim/L|aside|";
+
+type Result<T> = std::result::Result<T, i32>;
+
+impl Server {
+    pub(super) fn new(resolution: Duration) -> Server {
+        Server {
+            inodes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            generations: 0,
+            changes: 0,
+            epoch: epoch(),
+            resolution,
+        }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &Path> {
+        self.names.keys().map(Path::new)
+    }
+
+    /// What a name leads to right now.
+    pub(super) fn find(&self, path: &Path) -> Option<Handle> {
+        let ino = *self.names.get(path.as_os_str())?;
+        Some(Handle { ino, generation: self.inodes[&ino].generation })
+    }
+
+    /// What was written to a file, whatever has become of it.
+    pub(super) fn content(&self, path: &Path) -> Option<&[u8]> {
+        Some(&self.inodes[self.names.get(path.as_os_str())?].content)
+    }
+
+    /// Whether it can be seen whose the lock file is: by what it says, or by its claim.
+    pub(super) fn tells_holder(&self) -> bool {
+        let Some(ino) = self.names.get(OsStr::new(PATH)) else { return false };
+        let is_claim = |path: &OsStr| {
+            let name = path.as_encoded_bytes();
+            name.len() > PATH.len() && !name.starts_with(SEATS) && !name.starts_with(ASIDE)
+        };
+        let mut names = self.names.iter().filter(|(_, other)| *other == ino);
+        self.inodes[ino].kept == Content::Whole || names.any(|(path, _)| is_claim(path))
+    }
+
+    /// When the last lease of those that stand in the way of the lock ends, of its holder and of
+    /// those in seats: since the run began.
+    pub(super) fn last_lease(&self) -> Option<Duration> {
+        let end = |(path, ino): (&OsString, &u64)| {
+            if path == PATH {
+                Some(self.inodes[ino].mtime)
+            } else if path.as_encoded_bytes().starts_with(SEATS) {
+                Some(self.inodes[ino].ctime + SEAT_LEASE)
+            } else {
+                None
+            }
+        };
+        let ends = self.names.iter().filter_map(end);
+        ends.filter_map(|end| end.duration_since(self.epoch).ok()).max()
+    }
+
+    /// How long the longest lease is of those that stand in the way, by its own dates.
+    pub(super) fn longest_lease(&self) -> Option<Duration> {
+        let inode = &self.inodes[self.names.get(OsStr::new(PATH))?];
+        let length = inode.mtime.duration_since(inode.ctime).unwrap_or_default();
+        Some(if self.has_seats() { length.max(SEAT_LEASE) } else { length })
+    }
+
+    /// Sets the clock, by so many seconds.
+    pub(super) fn set_clock(&mut self, seconds: i64) {
+        let by = Duration::from_secs(seconds.unsigned_abs());
+        self.epoch = if seconds < 0 { self.epoch - by } else { self.epoch + by };
+    }
+
+    /// How far the clock was set, forward or back.
+    pub(super) fn clock_error(&self) -> Duration {
+        let ahead = self.epoch.duration_since(epoch());
+        ahead.unwrap_or_else(|behind| behind.duration())
+    }
+
+    /// The power was cut: contents are lost that were written a short while ago.
+    pub(super) fn lose_contents(&mut self, to_nuls: bool, now: Duration) {
+        let lost = if to_nuls { Content::Nuls } else { Content::Empty };
+        for inode in self.inodes.values_mut() {
+            if !inode.is_dir && inode.written > Duration::ZERO && now < inode.written + WRITTEN_BACK
+            {
+                inode.kept = lost;
+            }
+        }
+    }
+
+    /// The inodes that a request would change.
+    pub(super) fn changed_by(&self, request: &Request) -> [Option<Handle>; 2] {
+        match request {
+            Request::Write(handle, _)
+            | Request::SetMtime(handle, _)
+            | Request::SetAtime(handle)
+            | Request::Link(handle, _) => [Some(*handle), None],
+            Request::Rename(from, to) => [self.find(from), self.find(to)],
+            Request::Remove(path) => [self.find(path), None],
+            _ => [None; 2],
+        }
+    }
+
+    /// What time it is, as a time stamp.
+    fn time(&self, now: Duration) -> SystemTime {
+        let time = self.epoch + now;
+        if self.resolution.is_zero() { time } else { self.rounded(time) }
+    }
+
+    fn rounded(&self, time: SystemTime) -> SystemTime {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) else { return time };
+        let too_much = nanos(since).checked_rem(nanos(self.resolution)).unwrap_or_default();
+        time - Duration::from_nanos(too_much)
+    }
+
+    /// Whether somebody sits, or has died, in a seat of some succession.
+    pub(super) fn has_seats(&self) -> bool {
+        self.names().any(|path| path.as_os_str().as_encoded_bytes().starts_with(SEATS))
+    }
+
+    /// Puts files here that are nobody's business.
+    pub(super) fn add_strangers(&mut self, paths: &[&str]) {
+        for path in paths {
+            let created = self.execute(&Request::Create(path.into()), Duration::ZERO);
+            if let Ok(Answer::Attr(handle, _)) = created {
+                let content = path.as_bytes().to_owned();
+                let _ = self.execute(&Request::Write(handle, content), Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whether this file was never touched since it was made.
+    pub(super) fn is_untouched(&self, path: &str) -> bool {
+        self.names.get(OsStr::new(path)).is_some_and(|ino| {
+            let inode = &self.inodes[ino];
+            let is_early = (inode.mtime, inode.ctime) == (epoch(), epoch());
+            is_early && inode.nlink == 1 && inode.content == path.as_bytes()
+        })
+    }
+
+    pub(super) fn execute(&mut self, request: &Request, now: Duration) -> Result<Answer> {
+        let time = self.time(now);
+        match request {
+            Request::Lookup(path) => {
+                let handle = self.find(path).ok_or(libc::ENOENT)?;
+                self.attr(handle)
+            }
+            Request::GetAttr(handle) => self.attr(*handle),
+            Request::Read(handle) => {
+                let content = self.inode(*handle)?.read();
+                match self.attr(*handle)? {
+                    Answer::Attr(_, attr) => Ok(Answer::Content(attr, content)),
+                    other => Ok(other),
+                }
+            }
+            Request::Create(path) => {
+                if let Some(handle) = self.find(path) {
+                    return self.attr(handle); // not asked for exclusively
+                }
+                let handle = self.make(path, false, time)?;
+                self.attr(handle)
+            }
+            Request::MakeDir(path) => {
+                if self.names.contains_key(path.as_os_str()) {
+                    return Err(libc::EEXIST);
+                }
+                self.make(path, true, time).map(|_| Answer::Done)
+            }
+            Request::Write(handle, content) => {
+                let inode = self.inode(*handle)?;
+                inode.content.clone_from(content);
+                (inode.written, inode.kept) = (now, Content::Whole);
+                (inode.mtime, inode.ctime) = (time, time);
+                Ok(Answer::Done)
+            }
+            Request::SetMtime(handle, mtime) => {
+                let mtime = self.rounded(*mtime);
+                let inode = self.inode(*handle)?;
+                (inode.mtime, inode.ctime) = (mtime, time);
+                Ok(Answer::Done)
+            }
+            Request::SetAtime(handle) => {
+                self.inode(*handle)?.ctime = time;
+                Ok(Answer::Done)
+            }
+            Request::Close(handle) => self.inode(*handle).map(|_| Answer::Done),
+            Request::Link(handle, to) => {
+                if self.names.contains_key(to.as_os_str()) {
+                    return Err(libc::EEXIST);
+                }
+                let inode = self.inode(*handle)?;
+                inode.nlink += 1;
+                inode.ctime = time;
+                self.names.insert(to.clone().into(), handle.ino);
+                self.changed(to, time);
+                Ok(Answer::Done)
+            }
+            Request::Rename(from, to) => {
+                let ino = *self.names.get(from.as_os_str()).ok_or(libc::ENOENT)?;
+                if self.names.get(to.as_os_str()) == Some(&ino) {
+                    return Ok(Answer::Done); // two names of one inode: rename(2) does nothing
+                }
+                match (
+                    self.is_dir(from),
+                    self.names.contains_key(to.as_os_str()).then(|| self.is_dir(to)),
+                ) {
+                    (true, Some(false)) => return Err(libc::ENOTDIR),
+                    (false, Some(true)) => return Err(libc::EISDIR),
+                    (true, Some(true)) if !self.is_empty(to) => return Err(libc::ENOTEMPTY),
+                    _ => {}
+                }
+                self.names.remove(from.as_os_str());
+                if let Some(replaced) = self.names.insert(to.clone().into(), ino) {
+                    self.unlink(replaced, time);
+                }
+                for inside in self.inside(from) {
+                    if let (Some(ino), Some(name)) =
+                        (self.names.remove(inside.as_os_str()), inside.file_name())
+                    {
+                        self.names.insert(to.join(name).into(), ino);
+                    }
+                }
+                self.changed(from, time);
+                self.changed(to, time);
+                Ok(Answer::Done)
+            }
+            Request::Remove(path) if self.is_dir(path) => Err(libc::EISDIR),
+            Request::RemoveDir(path) if !self.is_empty(path) => Err(libc::ENOTEMPTY),
+            Request::Remove(path) | Request::RemoveDir(path) => {
+                let ino = self.names.remove(path.as_os_str()).ok_or(libc::ENOENT)?;
+                self.unlink(ino, time);
+                self.changed(path, time);
+                Ok(Answer::Done)
+            }
+            Request::List(dir) if dir.as_os_str() != DIR && !self.is_dir(dir) => Err(libc::ENOENT),
+            Request::List(dir) => Ok(Answer::Names(self.list(dir))),
+        }
+    }
+
+    /// Makes an inode with that name.
+    fn make(&mut self, path: &Path, is_dir: bool, time: SystemTime) -> Result<Handle> {
+        if !path.parent().is_some_and(|dir| dir.as_os_str() == DIR || self.is_dir(dir)) {
+            return Err(libc::ENOENT);
+        }
+        // The lowest free number: file systems use them again at once.
+        let mut ino = 1;
+        while self.inodes.contains_key(&ino) {
+            ino += 1;
+        }
+        self.generations += 1;
+        let generation = self.generations;
+        let inode = Inode {
+            generation,
+            nlink: 1,
+            is_dir,
+            content: vec![],
+            written: Duration::ZERO,
+            kept: Content::Whole,
+            mtime: time,
+            ctime: time,
+        };
+        self.inodes.insert(ino, inode);
+        self.names.insert(path.into(), ino);
+        self.changed(path, time);
+        Ok(Handle { ino, generation })
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.names.get(path.as_os_str()).is_some_and(|ino| self.inodes[ino].is_dir)
+    }
+
+    pub(super) fn list(&self, dir: &Path) -> Vec<OsString> {
+        self.entries(dir).map(|(_, entry)| entry.to_owned()).collect()
+    }
+
+    /// What a directory has in it: each path, and the name in it.
+    fn entries(&self, dir: &Path) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let dir = dir.as_os_str().as_bytes().to_owned();
+        self.names.keys().filter_map(move |path| {
+            let entry = path.as_bytes().strip_prefix(dir.as_slice())?.strip_prefix(b"/")?;
+            (!entry.contains(&b'/')).then(|| (path.as_os_str(), OsStr::from_bytes(entry)))
+        })
+    }
+
+    fn inside(&self, dir: &Path) -> Vec<PathBuf> {
+        self.entries(dir).map(|(path, _)| path.into()).collect()
+    }
+
+    fn is_empty(&self, dir: &Path) -> bool {
+        self.entries(dir).next().is_none()
+    }
+
+    /// The directory that this name is in was changed.
+    fn changed(&mut self, path: &Path, time: SystemTime) {
+        match path.parent().and_then(|dir| self.names.get(dir.as_os_str())) {
+            Some(dir) => {
+                if let Some(inode) = self.inodes.get_mut(dir) {
+                    (inode.mtime, inode.ctime) = (time, time);
+                }
+            }
+            None => self.changes += 1,
+        }
+    }
+
+    fn inode(&mut self, handle: Handle) -> Result<&mut Inode> {
+        let inode = self.inodes.get_mut(&handle.ino).ok_or(libc::ESTALE)?;
+        if inode.generation == handle.generation { Ok(inode) } else { Err(libc::ESTALE) }
+    }
+
+    fn attr(&mut self, handle: Handle) -> Result<Answer> {
+        let inode = self.inode(handle)?;
+        let id = FileId { dev: 1, ino: handle.ino };
+        let size = inode.size() as u64;
+        let Inode { nlink, is_dir, mtime, ctime, .. } = *inode;
+        Ok(Answer::Attr(
+            handle,
+            Attr { id, nlink, is_file: !is_dir, permissions: 0o644, owner: 0, size, mtime, ctime },
+        ))
+    }
+
+    fn unlink(&mut self, ino: u64, time: SystemTime) {
+        let Some(inode) = self.inodes.get_mut(&ino) else { return };
+        inode.nlink -= 1;
+        inode.ctime = time;
+        if inode.nlink == 0 {
+            self.inodes.remove(&ino);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What processes do.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actor::Actor;
+use super::constants::{DIR, LIFETIME, LONG_LIFETIME};
+use crate::clock::Clock;
+use crate::holder::Owner;
+use crate::sys::fs::Fs;
+
+/// Takes the lock, works under it, refreshes it, works, and gives it back.
+pub(super) fn tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(2);
+    if actor.refresh(&guard) {
+        actor.sleep(2);
+    }
+    actor.unlock(guard);
+}
+
+/// Takes the lock and gives it back.
+pub(super) fn brief_tenure(actor: &Actor) {
+    if let Some(guard) = actor.lock() {
+        actor.unlock(guard);
+    }
+}
+
+pub(super) fn two_tenures(actor: &Actor) {
+    brief_tenure(actor);
+    tenure(actor);
+}
+
+/// Looks before each piece of its work whether the lock is still held, and stops if not.
+pub(super) fn careful_tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    for _ in 0..3 {
+        actor.sleep(3);
+        if !actor.verify(&guard) {
+            break;
+        }
+    }
+    actor.unlock(guard);
+}
+
+/// Takes the lock and keeps it for longer than its lifetime and the slop together.
+pub(super) fn long_tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    for _ in 0..6 {
+        actor.sleep(9);
+        if !actor.refresh(&guard) {
+            break;
+        }
+    }
+    actor.unlock(guard);
+}
+
+/// Takes the lock again and again: soon, and after its claim has expired.
+pub(super) fn three_tenures(actor: &Actor) {
+    tenure(actor);
+    actor.sleep(1);
+    brief_tenure(actor);
+    actor.sleep(27);
+    tenure(actor);
+}
+
+/// Takes the lock and dies.
+pub(super) fn last_tenure(actor: &Actor) {
+    if let Some(_guard) = actor.lock() {
+        actor.die();
+    }
+}
+
+/// Takes the lock and leaves it to its lease, or to whoever knows of it.
+pub(super) fn leave_to_the_lease(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(1);
+    actor.hand_over(guard, Owner::Lease);
+}
+
+/// Takes the lock and leaves it to the first process of its machine.
+pub(super) fn leave_to_the_first(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.hand_over(guard, Owner::Process(100));
+}
+
+/// Takes charge of a lock that is handed over.
+pub(super) fn adopt(actor: &Actor) {
+    let Some(guard) = actor.adopt() else { return };
+    if actor.refresh(&guard) {
+        actor.sleep(2);
+    }
+    actor.unlock(guard);
+}
+
+/// Sweeps, over and over.
+pub(super) fn janitor(actor: &Actor) {
+    for _ in 0..4 {
+        actor.sweep();
+        actor.sleep(9);
+    }
+}
+
+pub(super) fn sweep_once(actor: &Actor) {
+    actor.sweep();
+}
+
+/// Takes the lock for long, has its lease shortened, and works on until the lock is taken away or
+/// the work is done.
+pub(super) fn shortened_tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.refresh_for(&guard, LONG_LIFETIME);
+    actor.sleep(1);
+    actor.refresh_for(&guard, LIFETIME);
+    actor.sleep(60);
+    actor.unlock(guard);
+}
+
+/// Takes the lock, has its lease made longer and shorter by turns, and works meanwhile.
+pub(super) fn tenure_of_many_lengths(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    for seconds in [60, 5, 120, 15] {
+        if !actor.refresh_for(&guard, Duration::from_secs(seconds)) {
+            break;
+        }
+        actor.sleep(4);
+    }
+    actor.unlock(guard);
+}
+
+/// Has a lifetime of its own, longer than the others'.
+pub(super) fn long_lifetime(actor: &Actor) {
+    with_lifetime(actor, LONG_LIFETIME);
+}
+
+/// Has a lifetime of its own, shorter than the others'.
+pub(super) fn short_lifetime(actor: &Actor) {
+    with_lifetime(actor, Duration::from_secs(3));
+}
+
+fn with_lifetime(actor: &Actor, lifetime: Duration) {
+    let Some(guard) = actor.lock_for(lifetime) else { return };
+    actor.sleep(2);
+    if actor.refresh(&guard) {
+        actor.sleep(2);
+    }
+    actor.unlock(guard);
+}
+
+/// Is late, renews its lease, unlocks in time, takes the lock again and stands still under it.
+pub(super) fn late_and_again(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(1);
+    actor.refresh(&guard);
+    actor.unlock(guard);
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(500);
+    actor.unlock(guard);
+}
+
+/// Takes the lock a minute later at the latest, although a breaker has died or stands still.
+pub(super) fn impatient_tenure(actor: &Actor) {
+    let began = actor.clock.now();
+    let Some(guard) = actor.lock() else { return };
+    let waited = actor.clock.now().saturating_sub(began);
+    actor.unlock(guard);
+    if waited > Duration::from_secs(60) {
+        actor.process.is_wrong(format!("waited for {waited:?} in all"));
+    }
+}
+
+/// Lives for a while, and does nothing.
+pub(super) fn short_life(actor: &Actor) {
+    actor.sleep(3);
+}
+
+/// Takes charge of a lock that is handed over, though another may do so too, and keeps it.
+pub(super) fn adopt_too(actor: &Actor) {
+    let Some(guard) = actor.adopt_too() else { return };
+    for _ in 0..6 {
+        actor.sleep(5);
+        if !actor.refresh(&guard) {
+            break;
+        }
+    }
+    actor.unlock(guard);
+}
+
+/// Removes all claims, as a careless administrator might.
+pub(super) fn remove_claims(actor: &Actor) {
+    let Ok(names) = actor.fs.list(Path::new(DIR)) else { return };
+    let is_claim = |name: &&OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("L|host") && name.matches('|').count() == 3
+    };
+    for name in names.iter().filter(is_claim) {
+        let _ = actor.fs.unlink(&Path::new(DIR).join(name));
+    }
+}
+
+/// Takes the lock and forks; works, and gives it back once the child is gone.
+pub(super) fn fork(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    let guard = Arc::new(guard);
+    actor.process.world().inherited = Some(guard.clone());
+    for _ in 0..4 {
+        actor.sleep(4);
+        if !actor.refresh(&guard) {
+            break;
+        }
+    }
+    let unused = actor.process.world().inherited.take();
+    drop(unused);
+    while Arc::strong_count(&guard) > 1 && !actor.process.has_crashed() {
+        actor.sleep(1); // the memory is one here, and two processes must not both drop it
+    }
+    if let Ok(guard) = Arc::try_unwrap(guard) {
+        actor.unlock(guard);
+    }
+}
+
+/// What a process forks: it has a copy of the guard, and does with it what it may.
+pub(super) fn child(actor: &Actor) {
+    for _ in 0..10 {
+        actor.sleep(1);
+        let inherited = actor.process.world().inherited.take();
+        if let Some(guard) = inherited {
+            let told = [guard.verify(), guard.refresh()];
+            if told.iter().any(Result::is_ok) {
+                actor.process.is_wrong(format!("a forked child is told a falsehood: {told:?}"));
+            }
+            actor.sleep(2);
+            return;
+        }
+    }
+}
+
+/// Takes the lock for long, and works under it without a refresh.
+pub(super) fn long_work(actor: &Actor) {
+    let Some(guard) = actor.lock_for(LONG_LIFETIME) else { return };
+    actor.sleep(120);
+    actor.unlock(guard);
+}

@@ -1,0 +1,128 @@
+//! Contending: the protocol's future goes back and forth between a thread of the pool, which moves it
+//! on until it has to pause, and the task, which awaits that pause.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as Polling, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{sleep, timeout};
+
+use super::pool::{LeftToPool, on_pool};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::holder::Obstacle;
+use crate::lock::Lock;
+use crate::model::context::Context;
+use crate::protocol::tenure::Tenure;
+use crate::sys::wake_fd::Ear;
+use crate::wait::limit::Patience;
+use crate::wait::park::Pauses;
+
+/// Patience that can go from one thread to another.
+pub(super) type AsyncPatience = Patience<'static, dyn FnMut(&Obstacle) -> bool + Send>;
+
+/// Contends for the lock until it is ours or patience ends. Dropped, it leaves nothing behind.
+pub(super) async fn contend(lock: &Arc<Lock>, patience: AsyncPatience) -> Result<Tenure, Error> {
+    let yielding = Arc::<Yielding>::default();
+    let (contender, pauses) = (lock.clone(), yielding.clone());
+    let acquisition = lock.begin_acquisition();
+    let contention = async move { contender.contend(acquisition, patience, &*pauses).await };
+    let mut contention = LeftToPool::new(Box::pin(contention));
+    loop {
+        let (moved_on, polled) = on_pool(lock.path(), move || {
+            let mut contention = contention.into_inner();
+            let polled = contention.as_mut().poll(&mut Polling::from_waker(Waker::noop()));
+            (contention, polled)
+        })
+        .await?;
+        if let Poll::Ready(acquired) = polled {
+            return acquired;
+        }
+        contention = LeftToPool::new(moved_on);
+        yielding.spend(lock).await;
+    }
+}
+
+/// What a pause waits for.
+enum Pause {
+    /// Something to be heard, but no longer than this.
+    Ear(Ear, Duration),
+    Time(Duration),
+    /// Time by a clock that can only block.
+    TimeBy(Arc<dyn Clock>, Duration),
+}
+
+/// The state of the pause that the protocol is in, if it is.
+enum State {
+    Asked(Pause),
+    /// Whether there may be something to be heard.
+    Over(bool),
+}
+
+/// Pauses that are handed out to whoever polls.
+#[derive(Default)]
+struct Yielding(Mutex<Option<State>>);
+
+impl Pauses for Yielding {
+    async fn pause(&self, context: &Context, ear: Option<Ear>, time: Duration) -> bool {
+        self.set(State::Asked(match ear {
+            Some(ear) => Pause::Ear(ear, time),
+            None if context.hears => Pause::Time(time),
+            None => Pause::TimeBy(context.clock.clone(), time),
+        }));
+        poll_fn(|_| match self.take() {
+            Some(State::Over(heard)) => Poll::Ready(heard),
+            Some(asked) => {
+                self.set(asked);
+                Poll::Pending
+            }
+            None => unreachable!("a pause that was asked for is over when the protocol goes on"),
+        })
+        .await
+    }
+}
+
+impl Yielding {
+    /// Awaits the pause that was asked for.
+    async fn spend(&self, lock: &Lock) {
+        let heard = match self.take() {
+            Some(State::Asked(Pause::Ear(ear, time))) => listen(ear, time).await,
+            Some(State::Asked(Pause::Time(time))) => {
+                sleep(time).await;
+                false
+            }
+            Some(State::Asked(Pause::TimeBy(clock, time))) => {
+                // If the runtime shuts down, so will the next turn.
+                let _ = on_pool(lock.path(), move || clock.sleep(time)).await;
+                false
+            }
+            _ => unreachable!("the protocol waits for nothing but its pauses"),
+        };
+        self.set(State::Over(heard));
+    }
+
+    fn set(&self, state: State) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    fn take(&self) -> Option<State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A registration for each pause: it is told of what was there before, too, so that none can be
+/// missed, and none is left over.
+async fn listen(ear: Ear, time: Duration) -> bool {
+    // Its successor is the same with `unsafe` before it, lest the descriptor be closed or be
+    // another meanwhile, which an ear's is not; and tokio has it only since 1.53.3.
+    #[allow(deprecated)]
+    let registered = AsyncFd::with_interest(ear, Interest::READABLE);
+    let Ok(ear) = registered else {
+        sleep(time).await; // the system has no room for it: see then, without having heard
+        return true;
+    };
+    timeout(time, ear.readable()).await.is_ok()
+}

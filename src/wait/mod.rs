@@ -1,0 +1,6 @@
+//! Waiting for a lock: what a [`waiter`] does between two looks, for how long ([`limit`]), and how it
+//! blocks ([`park`]).
+
+pub(crate) mod limit;
+pub(crate) mod park;
+pub(crate) mod waiter;

@@ -1,0 +1,46 @@
+//! How a contender spends its pauses.
+//!
+//! The protocol is written once, as a future that waits for nothing but its pauses. For whoever
+//! calls it with a thread to spare they block that thread, and the future is done in one go. With
+//! the feature `tokio` nothing is blocked: see `tokio/contention.rs`.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{self, Poll, Waker};
+use std::time::Duration;
+
+use crate::model::context::Context;
+use crate::sys::wake_fd::Ear;
+
+/// A way of spending pauses.
+pub(crate) trait Pauses: Sync {
+    /// Waits until there may be something to be heard, or for `time`. Says whether there may be.
+    fn pause(
+        &self,
+        context: &Context,
+        ear: Option<Ear>,
+        time: Duration,
+    ) -> impl Future<Output = bool> + Send;
+}
+
+/// The calling thread blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocking;
+
+impl Pauses for Blocking {
+    async fn pause(&self, context: &Context, ear: Option<Ear>, time: Duration) -> bool {
+        if let Some(ear) = ear {
+            return ear.listen(time);
+        }
+        context.clock.sleep(time);
+        false
+    }
+}
+
+/// Does something whose pauses are all [`Blocking`].
+pub(crate) fn run<T>(something: impl Future<Output = T>) -> T {
+    match pin!(something).poll(&mut task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => unreachable!("whoever blocks while it waits is done in one go"),
+    }
+}

@@ -1,0 +1,202 @@
+//! How a contender waits: in its host's queue, watching the lock file from the head of it, and by
+//! polling all the same, since not everything can be heard.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::model::backoff::Backoff;
+use crate::model::context::{Context, is_gone};
+use crate::model::names::Neighbour;
+use crate::sys::handoff_queue::{Behind, Place, Turn, Word};
+use crate::sys::inotify::Watch;
+use crate::wait::park::Pauses;
+
+/// How many times longer than the longest pause of the head those behind it wait until they look
+/// for themselves. A look at a local file costs next to nothing.
+const BEHIND_LOCAL: u32 = 2;
+const BEHIND_REMOTE: u32 = 30;
+
+/// For how many turns in a row the lock may go from one waiter of a host to the next while other
+/// hosts wait, who only poll and are never as quick.
+const TURNS_IN_A_ROW: u64 = 32;
+
+/// One contender's way of waiting.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    backoff: Backoff,
+    place: Option<Place>,
+    watch: Option<Watch>,
+    /// The claim of whoever was last seen to hold the lock.
+    holder: Option<PathBuf>,
+    /// When to look at the lock file if nothing is heard until then.
+    look_at: Option<Duration>,
+}
+
+/// Why a pause has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// It is our turn: the lock was released to us.
+    Turn,
+    /// It is time to look at the lock file.
+    Look,
+    /// Neither: only the time that was given is over.
+    Early,
+}
+
+impl Waiter {
+    pub(crate) fn new(context: &Context) -> Waiter {
+        let backoff = context.backoff();
+        Waiter { backoff, place: None, watch: None, holder: None, look_at: None }
+    }
+
+    /// Queues up, unless that is done or can't be.
+    pub(crate) fn queue_up(&mut self, context: &Context) {
+        if self.place.is_none() {
+            self.place = context.queue().and_then(Place::join);
+            if self.place.is_some() {
+                self.look_at = None; // the pauses of another place
+            }
+        }
+    }
+
+    /// Whether others are in front: to them the lock goes first when it is free.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self.place, Some(Place::Behind(_)))
+    }
+
+    /// The place at the head, to be passed on when the lock is released.
+    pub(crate) fn into_turn(self) -> Option<Turn> {
+        match self.place {
+            Some(Place::Head(turn)) => Some(turn),
+            Some(Place::Behind(_)) | None => None,
+        }
+    }
+
+    /// Waits until it is worth while to look at the lock file, held by whoever has that claim, or for
+    /// `at_most`.
+    pub(crate) async fn pause(
+        &mut self,
+        context: &Context,
+        holder: Option<&Path>,
+        at_most: Duration,
+        pauses: &impl Pauses,
+    ) -> Woken {
+        self.queue_up(context);
+        match self.place.take() {
+            Some(Place::Behind(behind)) => self.stand(context, behind, at_most, pauses).await,
+            place => {
+                self.place = place;
+                self.poll(context, holder, at_most, pauses).await
+            }
+        }
+    }
+
+    /// Behind others.
+    async fn stand(
+        &mut self,
+        context: &Context,
+        mut behind: Behind,
+        at_most: Duration,
+        pauses: &impl Pauses,
+    ) -> Woken {
+        let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
+        let pause = self.pause_until_look(context, |_| context.polling.cap * times);
+        let heard = pauses.pause(context, Some(behind.ear()), pause.min(at_most)).await;
+        match if heard { behind.word() } else { Word::None } {
+            Word::Turn(mut turn) => {
+                if turn.row >= TURNS_IN_A_ROW {
+                    turn.row = 0;
+                    if others_wait(context) {
+                        pauses.pause(context, None, context.polling.cap).await;
+                    }
+                }
+                self.place = Some(Place::Head(turn));
+                self.look_at = None;
+                Woken::Turn
+            }
+            Word::Gone => {
+                self.queue_up(context);
+                Woken::Look
+            }
+            Word::None => {
+                self.place = Some(Place::Behind(behind));
+                self.look_if_it_is_time(context)
+            }
+        }
+    }
+
+    /// At the head, or where there is no queue.
+    async fn poll(
+        &mut self,
+        context: &Context,
+        holder: Option<&Path>,
+        at_most: Duration,
+        pauses: &impl Pauses,
+    ) -> Woken {
+        if holder.is_some() && self.holder.as_deref() != holder {
+            self.holder = holder.map(Path::to_owned);
+            // The pauses are a fraction of the hold, not of the wait: who sees the lock change hands
+            // must not come ever more rarely, or those on another host pass it on among themselves.
+            self.backoff = context.backoff();
+            if context.hears {
+                self.watch = self.watch.take().or_else(Watch::new);
+            }
+            match self.watch.as_ref().map(|watch| watch.on(context.lock())) {
+                None => {}
+                // What happened before was not seen.
+                Some(Ok(())) => return Woken::Look,
+                Some(Err(error)) if is_gone(&error) => {
+                    self.holder = None;
+                    return Woken::Look;
+                }
+                Some(Err(_)) => self.watch = None,
+            }
+        }
+        let pause =
+            self.pause_until_look(context, |waiter| waiter.backoff.pause((context.random)()));
+        let watch = self.watch.as_ref().filter(|_| holder.is_some());
+        if pauses.pause(context, watch.map(Watch::ear), pause.min(at_most)).await {
+            watch.inspect(|watch| watch.hear());
+            self.look_at = None;
+            return Woken::Look;
+        }
+        self.look_if_it_is_time(context)
+    }
+
+    /// What is left of a pause that has begun, or else of one that begins now.
+    fn pause_until_look(
+        &mut self,
+        context: &Context,
+        next: impl FnOnce(&mut Waiter) -> Duration,
+    ) -> Duration {
+        let now = context.now();
+        let look_at = match self.look_at {
+            Some(look_at) => look_at,
+            None => now.saturating_add(next(self)),
+        };
+        self.look_at = Some(look_at);
+        look_at.saturating_sub(now)
+    }
+
+    fn look_if_it_is_time(&mut self, context: &Context) -> Woken {
+        if self.look_at.is_some_and(|look_at| context.now() < look_at) {
+            return Woken::Early;
+        }
+        self.look_at = None;
+        Woken::Look
+    }
+}
+
+/// Whether other hosts want the lock, to whom it is to be left for as long as they may take to look.
+pub(crate) fn others_wait(context: &Context) -> bool {
+    if context.is_local() {
+        return false; // all who can be there are in the queue
+    }
+    let Ok(entries) = context.fs.list(context.names.dir()) else { return false };
+    let is_other = |entry: &OsString| match context.names.parse_neighbour(entry) {
+        Some(Neighbour::Claim(claim)) => *claim.host != *context.names.host(),
+        _ => false,
+    };
+    entries.iter().any(is_other)
+}
