@@ -13,10 +13,11 @@ use crate::model::context::Context;
 use crate::model::names::Neighbour;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{
-    Again, Evidence, Incarnation, Sight, holder_by, is_abandoned, look, look_again, look_at,
+    Evidence, Incarnation, Observation, Recheck, holder_by, is_abandoned, observe, observe_file,
+    recheck,
 };
 use crate::protocol::sweep::{orphans, sweep};
-use crate::protocol::takeover::{self, Ending};
+use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::sys::fs::Attr;
 
 impl Lock {
@@ -70,19 +71,19 @@ impl Lock {
         mut condition: impl FnMut(&Holder) -> bool,
     ) -> Result<Option<Holder>, Error> {
         let mut claim = Claim::make(&self.context, self.lifetime())?;
-        let (over, holder) = match look(&self.context)? {
-            Sight::Held(held, holder) if condition(&holder) => (held, holder),
+        let (stale, holder) = match observe(&self.context)? {
+            Observation::Held(held, holder) if condition(&holder) => (held, holder),
             _ => return self.holder().map(|_| None),
         };
         let mut still = |now: &_| condition(&unless_refreshed(&holder, now));
-        let still = |_: &Claim| look_again(&self.context, &over, &mut still);
-        match takeover::end(&mut claim, &over, still)? {
-            Ending::Ended => {
+        let still = |_: &Claim| recheck(&self.context, &stale, &mut still);
+        match takeover::take_over(&mut claim, &stale, still)? {
+            TakeoverOutcome::Ended => {
                 events::broken_on_request(&self.context, &holder);
                 Ok(Some(holder))
             }
-            Ending::Gone | Ending::NotNow | Ending::Swept => Ok(None),
-            Ending::Forbidden(error) => {
+            TakeoverOutcome::Gone | TakeoverOutcome::NotNow | TakeoverOutcome::Swept => Ok(None),
+            TakeoverOutcome::Forbidden(error) => {
                 let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
                 Err(Error::Held { path: self.path().into(), obstacle })
             }
@@ -126,28 +127,32 @@ impl Lock {
             Some(found) if condition(&found.file, found.holder.as_ref()) => found,
             _ => return Ok(None),
         };
-        let look_again = |_: &_| {
+        let recheck = |_: &_| {
             Ok(match find(context)? {
                 Some(now) if now.is(&found) => {
                     let (file, holder) = now.unless_changed(&found);
                     if condition(&file, holder.as_ref()) {
-                        Again::StillOver
+                        Recheck::StillStale
                     } else {
-                        Again::NotOver
+                        Recheck::NotStale
                     }
                 }
-                _ => Again::Gone,
+                _ => Recheck::Gone,
             })
         };
-        match (takeover::end(&mut claim, &found.incarnation, look_again)?, found.holder) {
-            (Ending::Ended, Some(holder)) => events::broken_on_request(context, &holder),
-            (Ending::Ended, None) => events::removed_on_request(context, found.is_readable),
-            (Ending::Gone | Ending::NotNow | Ending::Swept, _) => return Ok(None),
-            (Ending::Forbidden(error), Some(holder)) => {
+        match (takeover::take_over(&mut claim, &found.incarnation, recheck)?, found.holder) {
+            (TakeoverOutcome::Ended, Some(holder)) => events::broken_on_request(context, &holder),
+            (TakeoverOutcome::Ended, None) => {
+                events::removed_on_request(context, found.is_readable);
+            }
+            (TakeoverOutcome::Gone | TakeoverOutcome::NotNow | TakeoverOutcome::Swept, _) => {
+                return Ok(None);
+            }
+            (TakeoverOutcome::Forbidden(error), Some(holder)) => {
                 let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
                 return Err(Error::Held { path: self.path().into(), obstacle });
             }
-            (Ending::Forbidden(error), None) => {
+            (TakeoverOutcome::Forbidden(error), None) => {
                 return Err(Error::io(Operation::Rename, self.path())(error));
             }
         }
@@ -177,9 +182,9 @@ impl Lock {
     /// [`Error::Io`] if the directory can't be listed or a claim not be looked at.
     pub fn waiters(&self) -> Result<Vec<Holder>, Error> {
         let context = &self.context;
-        let holders = match look(context)? {
-            Sight::Held(held, _) => Some(held.id),
-            Sight::Free | Sight::NotALock | Sight::Unreadable(_) => None,
+        let holders = match observe(context)? {
+            Observation::Held(held, _) => Some(held.id),
+            Observation::Free | Observation::NotALock | Observation::Unreadable(_) => None,
         };
         let mut waiters = Vec::new();
         for entry in list(context)? {
@@ -244,7 +249,7 @@ struct Found {
 
 /// Looks at the plain file that has the lock's name.
 fn find(context: &Context) -> Result<Option<Found>, Error> {
-    let path = context.lock();
+    let path = context.lock_path();
     let Some(attr) = context.find(path)? else { return Ok(None) };
     let file = LockFile::of(&attr, context.server_time());
     let found = |incarnation, holder, is_readable| {
@@ -255,12 +260,12 @@ fn find(context: &Context) -> Result<Option<Found>, Error> {
         claim: context.names.nameless(attr.id.ino),
         evidence: Evidence::Nothing,
     };
-    match look_at(context, &attr)? {
-        Sight::Free => Ok(None),
-        Sight::Held(incarnation, holder) => found(incarnation, Some(holder), true),
-        Sight::Unreadable(_) => found(by_inode(), None, false),
-        Sight::NotALock if attr.is_file => found(by_inode(), None, true),
-        Sight::NotALock => {
+    match observe_file(context, &attr)? {
+        Observation::Free => Ok(None),
+        Observation::Held(incarnation, holder) => found(incarnation, Some(holder), true),
+        Observation::Unreadable(_) => found(by_inode(), None, false),
+        Observation::NotALock if attr.is_file => found(by_inode(), None, true),
+        Observation::NotALock => {
             Err(Error::Held { path: path.into(), obstacle: Box::new(Obstacle::NotALock) })
         }
     }

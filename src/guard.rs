@@ -51,7 +51,7 @@ impl LockGuard {
     /// The lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.tenure.context.lock()
+        self.tenure.context.lock_path()
     }
 
     /// The claim that the lock file is a hard link to. flufl.lock: `claimfile`.

@@ -15,14 +15,14 @@ use crate::holder::{Holder, Obstacle, State};
 use crate::model::context::Context;
 use crate::model::lease::check_lifetime;
 use crate::protocol::acquire::acquire;
-use crate::protocol::claim_cache::Shelf;
-use crate::protocol::current_tenure::LastTenure;
-use crate::protocol::observe::{Sight, look, unreadable};
+use crate::protocol::claim_cache::ClaimCache;
+use crate::protocol::current_tenure::CurrentTenure;
+use crate::protocol::observe::{Observation, observe, unreadable};
 use crate::protocol::tenure::Tenure;
 use crate::protocol::transfer::{adopt, attach};
 use crate::sys::process::Life;
-use crate::wait::limit::Patience;
-use crate::wait::park::{Blocking, Pauses, run};
+use crate::wait::limit::WaitLimit;
+use crate::wait::park::{Park, ThreadPark, run};
 
 /// A lock that any program on any machine with the same directory can take.
 ///
@@ -48,14 +48,14 @@ pub struct Lock {
     pub(crate) context: Arc<Context>,
     lifetime: Duration,
     timeout: Option<Duration>,
-    last: LastTenure,
-    shelf: Arc<Shelf>,
+    last: CurrentTenure,
+    claim_cache: Arc<ClaimCache>,
 }
 
 impl Lock {
     pub(crate) fn with(context: Context, lifetime: Duration, timeout: Option<Duration>) -> Lock {
-        let (last, shelf) = (LastTenure::default(), Arc::default());
-        Lock { context: Arc::new(context), lifetime, timeout, last, shelf }
+        let (last, claim_cache) = (CurrentTenure::default(), Arc::default());
+        Lock { context: Arc::new(context), lifetime, timeout, last, claim_cache }
     }
 
     /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
@@ -72,8 +72,8 @@ impl Lock {
     /// left behind.
     pub fn lock(&self) -> Result<LockGuard, Error> {
         self.acquire(match self.timeout {
-            Some(timeout) => Patience::For(timeout),
-            None => Patience::Endless,
+            Some(timeout) => WaitLimit::For(timeout),
+            None => WaitLimit::Endless,
         })
     }
 
@@ -83,7 +83,7 @@ impl Lock {
     ///
     /// [`Error::Held`] with whoever holds it; otherwise as for [`lock`](Self::lock).
     pub fn try_lock(&self) -> Result<LockGuard, Error> {
-        self.acquire(Patience::None)
+        self.acquire(WaitLimit::None)
     }
 
     /// Acquires the lock if it can be had within `time`. flufl.lock: `lock(timeout)`.
@@ -92,7 +92,7 @@ impl Lock {
     ///
     /// [`Error::TimedOut`] with whoever holds it; otherwise as for [`lock`](Self::lock).
     pub fn try_lock_for(&self, time: Duration) -> Result<LockGuard, Error> {
-        self.acquire(Patience::For(time))
+        self.acquire(WaitLimit::For(time))
     }
 
     /// Acquires the lock if it can be had before `deadline`.
@@ -138,12 +138,12 @@ impl Lock {
     ///
     /// [`Error::TimedOut`] when `go_on` says no; otherwise as for [`lock`](Self::lock).
     pub fn lock_while(&self, mut go_on: impl FnMut(&Obstacle) -> bool) -> Result<LockGuard, Error> {
-        self.acquire(Patience::While(&mut go_on))
+        self.acquire(WaitLimit::While(&mut go_on))
     }
 
-    fn acquire(&self, patience: Patience<'_>) -> Result<LockGuard, Error> {
+    fn acquire(&self, limit: WaitLimit<'_>) -> Result<LockGuard, Error> {
         let acquisition = self.begin_acquisition();
-        Ok(self.hold(run(self.contend(acquisition, patience, &Blocking))?))
+        Ok(self.hold(run(self.contend(acquisition, limit, &ThreadPark))?))
     }
 
     /// What is told of an acquisition that begins here.
@@ -154,11 +154,11 @@ impl Lock {
     pub(crate) async fn contend<W: FnMut(&Obstacle) -> bool + ?Sized>(
         &self,
         acquisition: events::Acquisition,
-        patience: Patience<'_, W>,
-        pauses: &impl Pauses,
+        limit: WaitLimit<'_, W>,
+        parker: &impl Park,
     ) -> Result<Tenure, Error> {
-        self.last.must_be_over(self.path())?;
-        let contention = acquire(&self.context, &self.shelf, self.lifetime, patience, pauses);
+        self.last.must_be_none(self.path())?;
+        let contention = acquire(&self.context, &self.claim_cache, self.lifetime, limit, parker);
         let mut contention = pin!(contention);
         // Between two polls it may go from one thread to another.
         let acquired = poll_fn(|task| acquisition.during(|| contention.as_mut().poll(task))).await;
@@ -188,7 +188,7 @@ impl Lock {
     /// adopt or to end it, and that is not decided in a minute or two; [`Error::Invalid`] for
     /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        self.last.must_be_over(self.path())?;
+        self.last.must_be_none(self.path())?;
         Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
@@ -217,14 +217,14 @@ impl Lock {
     ///
     /// As for [`adopt`](Self::adopt).
     pub fn attach(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        self.last.must_be_over(self.path())?;
+        self.last.must_be_none(self.path())?;
         Ok(self.hold(attach(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
     /// The lock file. flufl.lock: `lockfile`.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.context.lock()
+        self.context.lock_path()
     }
 
     /// What this host is called in claims. flufl.lock: `hostname`.
@@ -319,11 +319,11 @@ impl Lock {
     /// [`Error::Held`] if what has the lock file's name is no lock or can't be read;
     /// [`Error::Io`].
     pub fn holder(&self) -> Result<Option<Holder>, Error> {
-        let obstacle = match look(&self.context)? {
-            Sight::Free => return Ok(None),
-            Sight::Held(_, holder) => return Ok(Some(holder)),
-            Sight::NotALock => Obstacle::NotALock,
-            Sight::Unreadable(error) => {
+        let obstacle = match observe(&self.context)? {
+            Observation::Free => return Ok(None),
+            Observation::Held(_, holder) => return Ok(Some(holder)),
+            Observation::NotALock => Obstacle::NotALock,
+            Observation::Unreadable(error) => {
                 unreadable(&self.context, self.context.find(self.path())?.as_ref(), error)
             }
         };
@@ -351,10 +351,10 @@ impl Lock {
     ///
     /// [`Error::Io`].
     pub fn state(&self) -> Result<State, Error> {
-        let (held, holder) = match look(&self.context)? {
-            Sight::Free => return Ok(State::Unlocked),
-            Sight::NotALock | Sight::Unreadable(_) => return Ok(State::Unknown),
-            Sight::Held(held, holder) => (held, holder),
+        let (held, holder) = match observe(&self.context)? {
+            Observation::Free => return Ok(State::Unlocked),
+            Observation::NotALock | Observation::Unreadable(_) => return Ok(State::Unknown),
+            Observation::Held(held, holder) => (held, holder),
         };
         let this = self.context.processes.this();
         let same_host = holder.host() == self.host_name();
@@ -382,7 +382,8 @@ impl Lock {
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         let Lock { context, lifetime, timeout, .. } = self;
-        let (context, last, shelf) = (context.clone(), LastTenure::default(), Arc::default());
-        Lock { context, lifetime: *lifetime, timeout: *timeout, last, shelf }
+        let (context, last, claim_cache) =
+            (context.clone(), CurrentTenure::default(), Arc::default());
+        Lock { context, lifetime: *lifetime, timeout: *timeout, last, claim_cache }
     }
 }

@@ -12,7 +12,7 @@ use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
 use crate::model::context::Context;
-use crate::model::fairness::Courtesy;
+use crate::model::fairness::Fairness;
 use crate::model::lease::{ServerClock, check_lifetime};
 use crate::model::names::{BadName, Names};
 use crate::sys::fs::Fs;
@@ -201,11 +201,11 @@ impl Options {
     /// As for [`Lock::new`], and [`Error::Invalid`] for a lifetime that no lock can have.
     pub fn build(self) -> Result<Lock, Error> {
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
-        let hears = self.clock.is_none();
+        let can_wake = self.clock.is_none();
         let clock = self.clock.clone().unwrap_or_else(system_clock);
         let (fs, processes, random) =
             (Arc::new(PosixFs::default()), PROCESSES.clone(), unguessable);
-        self.build_on(Machine { fs, clock, processes, random, hears })
+        self.build_on(Machine { fs, clock, processes, random, can_wake })
     }
 
     /// Makes the lock, on another machine than this if it must be.
@@ -237,9 +237,9 @@ impl Options {
             clock: machine.clock,
             processes: machine.processes,
             random: machine.random,
-            hears: machine.hears,
+            can_wake: machine.can_wake,
             queue: OnceLock::new(),
-            courtesy: Courtesy::default(),
+            fairness: Fairness::default(),
             server: ServerClock::default(),
             has_swept: AtomicBool::new(false),
         };
@@ -254,7 +254,7 @@ pub(crate) struct Machine {
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) random: fn() -> u64,
     /// Whether its kernel can wake a waiter: not where time is only simulated.
-    pub(crate) hears: bool,
+    pub(crate) can_wake: bool,
 }
 
 /// A number that nobody can guess, and that comes up nowhere else: machines that were cloned while

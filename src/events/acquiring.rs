@@ -8,7 +8,7 @@ use tracing::field::Empty;
 
 use crate::error::Error;
 use crate::events::emit::{LONG, quietly};
-use crate::events::peer::Party;
+use crate::events::peer::Peer;
 use crate::events::text::{plain, secs, words};
 use crate::holder::Obstacle;
 use crate::model::context::Context;
@@ -55,22 +55,22 @@ impl Acquisition {
         let outcome = self.during(|| match ended {
             Ok((claim, token)) => {
                 self.record_acquired(claim, token);
-                tell_by_time!(waited => tell acquired "acquired a lock", path,
+                timed_event!(waited => event acquired "acquired a lock", path,
                     waited_secs = secs(waited), claim = claim.map(plain), token = token);
                 "acquired"
             }
             Err(Error::Held { obstacle, .. }) => {
-                tell_of!(DEBUG (&**obstacle).into() => held "a lock is held", path);
+                peer_event!(DEBUG (&**obstacle).into() => held "a lock is held", path);
                 "held"
             }
             Err(Error::TimedOut { obstacle, .. }) => {
-                let party = Party::from(&**obstacle);
-                tell_by_time!(waited => tell_of party => timed_out "gave up waiting for a lock",
+                let peer = Peer::from(&**obstacle);
+                timed_event!(waited => peer_event peer => timed_out "gave up waiting for a lock",
                     path, waited_secs = secs(waited));
                 "timed_out"
             }
             Err(error) => {
-                tell!(DEBUG failed "failed to acquire a lock", path,
+                event!(DEBUG failed "failed to acquire a lock", path,
                     waited_secs = secs(waited), error = words(error));
                 "failed"
             }
@@ -123,25 +123,25 @@ impl Waiting {
         waited: Duration,
         left: Duration,
     ) {
-        let party = Party::from(obstacle);
-        let before = self.obstacle.replace(party.identity());
+        let peer = Peer::from(obstacle);
+        let before = self.obstacle.replace(peer.identity());
         let is_new = before != self.obstacle;
         let cannot_break =
             matches!(obstacle, Obstacle::CannotBreak(..) | Obstacle::CannotBreakDotlock(..));
         if is_new && cannot_break {
-            tell_of!(WARN party => cannot_break "a stale lock may not be broken", path);
+            peer_event!(WARN peer => cannot_break "a stale lock may not be broken", path);
         }
         if left.is_zero() {
             return;
         }
         if before.is_none() {
-            tell_of!(DEBUG party => waiting "waiting for a lock", path);
+            peer_event!(DEBUG peer => waiting "waiting for a lock", path);
         } else if is_new {
-            tell_of!(DEBUG party => obstacle_changed "what is waited for has changed", path,
+            peer_event!(DEBUG peer => obstacle_changed "what is waited for has changed", path,
                 waited_secs = secs(waited));
         }
         if waited >= LONG && !std::mem::replace(&mut self.is_long, true) {
-            tell_of!(INFO party => still_waiting "still waiting for a lock", path,
+            peer_event!(INFO peer => still_waiting "still waiting for a lock", path,
                 waited_secs = secs(waited));
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn quietly<T>(tell: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// An event: its level, its name, its text, the lock's path, and what else is told.
-macro_rules! tell {
+macro_rules! event {
     ($level:ident $name:ident $text:literal, $path:expr $(, $($key:ident).+ = $value:expr)*) => {{
         let _ = $crate::events::emit::quietly(|| tracing::event!(
             name: concat!("linklock.", stringify!($name)),
@@ -39,31 +39,31 @@ macro_rules! tell {
 }
 
 /// An event with somebody else in it.
-macro_rules! tell_of {
-    ($level:ident $party:expr => $name:ident $text:literal, $path:expr $(, $key:ident = $value:expr)*) => {{
-        let party: $crate::events::peer::Party<'_> = $party;
-        tell!(
+macro_rules! peer_event {
+    ($level:ident $peer:expr => $name:ident $text:literal, $path:expr $(, $key:ident = $value:expr)*) => {{
+        let peer: $crate::events::peer::Peer<'_> = $peer;
+        event!(
             $level $name $text, $path $(, $key = $value)*,
-            holder.kind = party.kind,
-            holder.host = party.host.map($crate::events::text::plain),
-            holder.pid = party.pid,
-            holder.claim = party.claim.map($crate::events::text::plain),
-            holder.program = party.program(),
-            holder.life = party.life(),
-            holder.lease_secs = party.lease_secs,
-            holder.unchanged_secs = party.unchanged.map($crate::events::text::secs),
-            error = party.error.map($crate::events::text::words)
+            holder.kind = peer.kind,
+            holder.host = peer.host.map($crate::events::text::plain),
+            holder.pid = peer.pid,
+            holder.claim = peer.claim.map($crate::events::text::plain),
+            holder.program = peer.program(),
+            holder.life = peer.life(),
+            holder.lease_secs = peer.lease_secs,
+            holder.unchanged_secs = peer.unchanged.map($crate::events::text::secs),
+            error = peer.error.map($crate::events::text::words)
         );
     }};
 }
 
 /// Tells at INFO what took long, and at DEBUG what did not.
-macro_rules! tell_by_time {
-    ($time:expr => $tell:ident $($told:tt)*) => {
+macro_rules! timed_event {
+    ($time:expr => $emit:ident $($told:tt)*) => {
         if $time >= $crate::events::emit::LONG {
-            $tell!(INFO $($told)*);
+            $emit!(INFO $($told)*);
         } else {
-            $tell!(DEBUG $($told)*);
+            $emit!(DEBUG $($told)*);
         }
     };
 }

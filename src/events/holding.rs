@@ -37,9 +37,9 @@ impl Holding {
             Ok(ends) => {
                 let left = secs(ends.saturating_sub(now));
                 if overdue.is_zero() {
-                    tell!(TRACE refreshed "refreshed a lock", path, lease_secs = left);
+                    event!(TRACE refreshed "refreshed a lock", path, lease_secs = left);
                 } else {
-                    tell!(WARN refreshed_late "refreshed a lock after its lease was over", path,
+                    event!(WARN refreshed_late "refreshed a lock after its lease was over", path,
                         lease_secs = left, overdue_secs = secs(overdue));
                 }
             }
@@ -61,10 +61,10 @@ impl Holding {
         let held = secs(now.saturating_sub(begun));
         match released {
             Ok(()) if overdue.is_zero() => {
-                tell!(DEBUG released "released a lock", path, held_secs = held);
+                event!(DEBUG released "released a lock", path, held_secs = held);
             }
             Ok(()) => {
-                tell!(WARN released_late "released a lock after its lease was over", path,
+                event!(WARN released_late "released a lock after its lease was over", path,
                     held_secs = held, overdue_secs = secs(overdue));
             }
             Err(error) => self.tell_loss(path, error),
@@ -81,7 +81,7 @@ impl Holding {
     fn tell_loss(&self, path: &Path, error: &Error) {
         if let Error::Lost { now, .. } = error {
             if self.begun.is_some() && !self.is_lost.swap(true, Ordering::Relaxed) {
-                tell_of!(ERROR now.into() => lost "a lock was lost", path);
+                peer_event!(ERROR now.into() => lost "a lock was lost", path);
             }
         }
     }

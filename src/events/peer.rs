@@ -15,7 +15,7 @@ use crate::sys::process::Life;
 /// Whoever or whatever has a lock or is in its way. Borrowed: nothing is made of it before somebody
 /// listens.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Party<'a> {
+pub(super) struct Peer<'a> {
     pub(super) kind: &'static str,
     pub(super) host: Option<&'a OsStr>,
     pub(super) pid: Option<u32>,
@@ -29,13 +29,13 @@ pub(super) struct Party<'a> {
     pub(super) error: Option<&'a io::Error>,
 }
 
-impl<'a> Party<'a> {
-    pub(super) fn of_kind(kind: &'static str) -> Party<'a> {
-        Party { kind, ..Party::default() }
+impl<'a> Peer<'a> {
+    pub(super) fn of_kind(kind: &'static str) -> Peer<'a> {
+        Peer { kind, ..Peer::default() }
     }
 
-    fn because_of(self, error: &'a io::Error) -> Party<'a> {
-        Party { error: Some(error), ..self }
+    fn because_of(self, error: &'a io::Error) -> Peer<'a> {
+        Peer { error: Some(error), ..self }
     }
 
     pub(super) fn life(&self) -> Option<&'static str> {
@@ -65,57 +65,57 @@ impl<'a> Party<'a> {
     }
 }
 
-impl<'a> From<&'a Holder> for Party<'a> {
-    fn from(holder: &'a Holder) -> Party<'a> {
-        Party {
+impl<'a> From<&'a Holder> for Peer<'a> {
+    fn from(holder: &'a Holder) -> Peer<'a> {
+        Peer {
             host: Some(&holder.host),
             pid: Some(holder.pid),
             claim: Some(&holder.claim),
             life: Some(holder.life),
             format: Some(holder.format),
             lease_secs: Some(seconds_until(holder.expires_at, holder.server_time)),
-            ..Party::of_kind("lock")
+            ..Peer::of_kind("lock")
         }
     }
 }
 
-impl<'a> From<&'a Dotlock> for Party<'a> {
-    fn from(dotlock: &'a Dotlock) -> Party<'a> {
-        Party {
+impl<'a> From<&'a Dotlock> for Peer<'a> {
+    fn from(dotlock: &'a Dotlock) -> Peer<'a> {
+        Peer {
             host: dotlock.kind.host(),
             pid: dotlock.kind.pid(),
             life: Some(dotlock.life),
             dotlock: Some(&dotlock.kind),
             unchanged: Some(dotlock.unchanged_for),
-            ..Party::of_kind("dotlock")
+            ..Peer::of_kind("dotlock")
         }
     }
 }
 
-impl<'a> From<&'a Obstacle> for Party<'a> {
-    fn from(obstacle: &'a Obstacle) -> Party<'a> {
+impl<'a> From<&'a Obstacle> for Peer<'a> {
+    fn from(obstacle: &'a Obstacle) -> Peer<'a> {
         match obstacle {
             Obstacle::Holder(holder) => holder.into(),
-            Obstacle::CannotBreak(holder, error) => Party::from(holder).because_of(error),
+            Obstacle::CannotBreak(holder, error) => Peer::from(holder).because_of(error),
             Obstacle::Dotlock(dotlock) => dotlock.into(),
-            Obstacle::CannotBreakDotlock(dotlock, error) => Party::from(dotlock).because_of(error),
-            Obstacle::Fcntl(pid) => Party { pid: *pid, ..Party::of_kind("fcntl") },
-            Obstacle::NotALock => Party::of_kind("no_lock"),
+            Obstacle::CannotBreakDotlock(dotlock, error) => Peer::from(dotlock).because_of(error),
+            Obstacle::Fcntl(pid) => Peer { pid: *pid, ..Peer::of_kind("fcntl") },
+            Obstacle::NotALock => Peer::of_kind("no_lock"),
             Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) => {
-                Party::of_kind("unreadable").because_of(error)
+                Peer::of_kind("unreadable").because_of(error)
             }
-            Obstacle::Queue => Party::of_kind("queue"),
+            Obstacle::Queue => Peer::of_kind("queue"),
         }
     }
 }
 
-impl<'a> From<&'a Successor> for Party<'a> {
-    fn from(successor: &'a Successor) -> Party<'a> {
+impl<'a> From<&'a Successor> for Peer<'a> {
+    fn from(successor: &'a Successor) -> Peer<'a> {
         match successor {
-            Successor::Nobody => Party::of_kind("nobody"),
-            Successor::Holder(holder) => Party::from(&**holder),
-            Successor::Stranger => Party::of_kind("stranger"),
-            Successor::Dotlock(dotlock) => Party::from(&**dotlock),
+            Successor::Nobody => Peer::of_kind("nobody"),
+            Successor::Holder(holder) => Peer::from(&**holder),
+            Successor::Stranger => Peer::of_kind("stranger"),
+            Successor::Dotlock(dotlock) => Peer::from(&**dotlock),
         }
     }
 }

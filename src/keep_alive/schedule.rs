@@ -16,7 +16,7 @@ use crate::protocol::tenure::Tenure;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// A lock that can be kept alive.
-pub(crate) trait Leased: Send + Sync {
+pub(crate) trait Renewable: Send + Sync {
     /// Makes the lease a whole lifetime from now.
     fn refresh(&self) -> Result<(), Error>;
     /// How much of the lease is left.
@@ -30,7 +30,7 @@ pub(crate) trait Leased: Send + Sync {
     fn clock(&self) -> &Arc<dyn Clock>;
 }
 
-impl Leased for Tenure {
+impl Renewable for Tenure {
     fn refresh(&self) -> Result<(), Error> {
         self.refresh()
     }
@@ -48,7 +48,7 @@ impl Leased for Tenure {
     }
 
     fn path(&self) -> &Path {
-        self.context.lock()
+        self.context.lock_path()
     }
 
     fn is_held(&self) -> bool {
@@ -70,7 +70,7 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(crate) fn begin(leased: &dyn Leased) -> Upkeep {
+    pub(crate) fn begin(leased: &dyn Renewable) -> Upkeep {
         Upkeep { due: next_refresh(leased), trouble: None }
     }
 
@@ -79,7 +79,7 @@ impl Upkeep {
     pub(crate) fn after(
         &mut self,
         refreshed: Result<(), Error>,
-        leased: &dyn Leased,
+        leased: &dyn Renewable,
     ) -> Result<(), Error> {
         match refreshed {
             Ok(()) => *self = Upkeep::begin(leased),
@@ -95,7 +95,7 @@ impl Upkeep {
 
 /// Refreshes a lock that is kept alive. A panic (of a clock that is not ours, say) is one more thing
 /// that may pass.
-pub(crate) fn refresh(leased: &dyn Leased) -> Result<(), Error> {
+pub(crate) fn refresh(leased: &dyn Renewable) -> Result<(), Error> {
     let refreshed = catch_unwind(AssertUnwindSafe(|| leased.refresh())).unwrap_or_else(|_| {
         let panicked = io::Error::other("the refresh panicked");
         Err(Error::io(Operation::Touch, leased.path())(panicked))
@@ -109,12 +109,12 @@ pub(crate) fn refresh(leased: &dyn Leased) -> Result<(), Error> {
 }
 
 /// When a lock is to be refreshed that was refreshed just now.
-pub(crate) fn next_refresh(leased: &dyn Leased) -> Duration {
+pub(crate) fn next_refresh(leased: &dyn Renewable) -> Duration {
     leased.clock().now() + leased.lifetime() / 3
 }
 
 /// A lease that ended because it could not be refreshed is told with what kept it from that.
-fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Leased) -> Error {
+fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Renewable) -> Error {
     let path = leased.path().to_owned();
     let ago = leased.overdue();
     match error {

@@ -8,7 +8,7 @@ use crate::error::{Error, Operation};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::mailbox::fcntl::IS_OF_PROCESS;
-use crate::mailbox::pid_evidence::Proc;
+use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 use crate::model::context::{Context, is_gone};
 use crate::model::names::Nonce;
@@ -16,7 +16,7 @@ use crate::sys::fs::{Attr, cached_attributes};
 
 /// One mailbox, as one handle and the clones of it see it.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct MailboxContext {
     pub(crate) mailbox: PathBuf,
     pub(crate) dotlock: PathBuf,
     /// Who holds this has the right to end a dotlock of the mailbox that is not its own.
@@ -29,12 +29,12 @@ pub(crate) struct Site {
     /// Whether the mailbox itself is locked too.
     pub(crate) uses_fcntl: bool,
     pub(crate) polling: Polling,
-    pub(crate) proc: Proc,
+    pub(crate) proc: PidEvidence,
 }
 
-impl Site {
+impl MailboxContext {
     /// The clock, the file system and all else that is no different for a mailbox.
-    pub(crate) fn context(&self) -> &Arc<Context> {
+    pub(crate) fn core(&self) -> &Arc<Context> {
         &self.breaker.context
     }
 
@@ -42,7 +42,7 @@ impl Site {
     /// closing it would end a lock, with what the client has cached.
     pub(crate) fn find_mailbox(&self) -> Result<Option<Attr>, Error> {
         if !IS_OF_PROCESS {
-            return self.context().find(&self.mailbox);
+            return self.core().find(&self.mailbox);
         }
         match cached_attributes(&self.mailbox) {
             Ok(attr) => Ok(Some(attr)),
@@ -53,7 +53,7 @@ impl Site {
 
     /// A name beside the mailbox that nobody else uses, and that is swept if it is left behind.
     pub(crate) fn aside(&self) -> PathBuf {
-        let context = self.context();
-        context.names.aside(&Nonce::new((context.random)(), None), context.random_number())
+        let core = self.core();
+        core.names.aside(&Nonce::new((core.random)(), None), core.random_number())
     }
 }

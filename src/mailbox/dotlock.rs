@@ -9,7 +9,7 @@ use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
 use crate::error::{Error, Operation};
-use crate::mailbox::context::Site;
+use crate::mailbox::context::MailboxContext;
 use crate::mailbox::permission;
 use crate::model::context::is_gone;
 use crate::protocol::acquire::has_no_links;
@@ -40,24 +40,24 @@ pub(crate) enum Making {
 impl OwnDotlock {
     /// Makes the mailbox's dotlock, if there is none: under another name, which is then linked, as
     /// open(2) recommends for NFS (see `O_EXCL`). The truth is the inode.
-    pub(crate) fn make(site: &Site) -> Result<Making, Error> {
-        let context = site.context();
+    pub(crate) fn make(context: &MailboxContext) -> Result<Making, Error> {
+        let core = context.core();
         for _ in 0..ATTEMPTS {
-            if context.find(&site.dotlock)?.is_some() {
+            if core.find(&context.dotlock)?.is_some() {
                 return Ok(Making::Taken);
             }
-            let first_name = site.aside();
-            let file = match create(&first_name, context.is_local()) {
+            let first_name = context.aside();
+            let file = match create(&first_name, core.is_local()) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made.map_err(|error| {
                     let error = Error::io(Operation::Create, &first_name)(error);
-                    permission::in_directory(&site.mailbox, error)
+                    permission::in_directory(&context.mailbox, error)
                 })?,
             };
             let made = OwnDotlock { file };
-            let linked = context.fs.link(&first_name, &site.dotlock);
-            let is_ours = made.is_there(site);
-            let removed = context.remove(&first_name);
+            let linked = core.fs.link(&first_name, &context.dotlock);
+            let is_ours = made.is_there(context);
+            let removed = core.remove(&first_name);
             let is_ours = is_ours.and_then(|is_ours| {
                 removed.map_err(Error::io(Operation::Remove, &first_name)).map(|_| is_ours)
             });
@@ -69,15 +69,15 @@ impl OwnDotlock {
                 }
                 (Ok(false), Err(error)) if is_gone(&error) => {} // swept
                 (Ok(false), Err(error)) if !has_no_links(&error) => {
-                    return Err(Error::io(Operation::Link, &site.dotlock)(error));
+                    return Err(Error::io(Operation::Link, &context.dotlock)(error));
                 }
                 (Ok(false), Err(error)) => {
-                    let (path, claim) = (site.dotlock.clone(), first_name);
+                    let (path, claim) = (context.dotlock.clone(), first_name);
                     return Err(Error::NoHardLinks { path, claim, error: Some(error) });
                 }
                 (Err(error), linked) => {
                     if linked.is_ok() {
-                        let _ = context.remove(&site.dotlock); // the error worth telling is the first
+                        let _ = core.remove(&context.dotlock); // the error worth telling is the first
                     }
                     return Err(error);
                 }
@@ -87,38 +87,38 @@ impl OwnDotlock {
     }
 
     /// Whether it is the mailbox's dotlock still.
-    pub(crate) fn is_there(&self, site: &Site) -> Result<bool, Error> {
-        let Some(there) = site.context().find(&site.dotlock)? else { return Ok(false) };
+    pub(crate) fn is_there(&self, context: &MailboxContext) -> Result<bool, Error> {
+        let Some(there) = context.core().find(&context.dotlock)? else { return Ok(false) };
         match attributes(&self.file) {
             // An NFS client may go on showing the old attributes of a file that is gone and whose
             // number another has: but not that other's date.
             Ok(own) => Ok(own.nlink > 0 && is_same(&own, &there)),
             Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(false),
-            Err(error) => Err(Error::io(Operation::Stat, &site.dotlock)(error)),
+            Err(error) => Err(Error::io(Operation::Stat, &context.dotlock)(error)),
         }
     }
 
     /// Makes its date the present, on the server's clock. Nobody else's file is touched, whatever
     /// has its name.
-    pub(crate) fn touch(&self, site: &Site) -> Result<(), Error> {
+    pub(crate) fn touch(&self, context: &MailboxContext) -> Result<(), Error> {
         let touched = futimens(&self.file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
-        touched.map_err(|error| Error::io(Operation::Touch, &site.dotlock)(error.into()))
+        touched.map_err(|error| Error::io(Operation::Touch, &context.dotlock)(error.into()))
     }
 
     /// Removes it, if it is there still, and says whether it was.
-    pub(crate) fn remove(self, site: &Site) -> Result<bool, Error> {
-        let context = site.context();
-        if !self.is_there(site)? {
+    pub(crate) fn remove(self, context: &MailboxContext) -> Result<bool, Error> {
+        let core = context.core();
+        if !self.is_there(context)? {
             return Ok(false);
         }
-        if context.is_local() {
-            let removed = context.remove(&site.dotlock);
-            return removed.map_err(Error::io(Operation::Remove, &site.dotlock));
+        if core.is_local() {
+            let removed = core.remove(&context.dotlock);
+            return removed.map_err(Error::io(Operation::Remove, &context.dotlock));
         }
-        let own = attributes(&self.file).map_err(Error::io(Operation::Stat, &site.dotlock))?;
+        let own = attributes(&self.file).map_err(Error::io(Operation::Stat, &context.dotlock))?;
         drop(self); // an NFS client gives an open file another name instead of removing it
         let caught =
-            catch(context, &site.dotlock, site.aside(), |aside| is_same(&aside.attr, &own))?;
+            catch(core, &context.dotlock, context.aside(), |aside| is_same(&aside.attr, &own))?;
         Ok(caught == Caught::Expected)
     }
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
-use crate::keep_alive::schedule::Leased;
+use crate::keep_alive::schedule::Renewable;
 use crate::keep_alive::thread::KeepAlive;
-use crate::mailbox::tenure::Hold;
+use crate::mailbox::tenure::MailboxTenure;
 
 /// A mailbox that is locked, by fcntl(2) and by its dotlock. Dropping it releases both.
 ///
@@ -19,25 +19,25 @@ use crate::mailbox::tenure::Hold;
 /// nothing, it does nothing.
 #[must_use = "dropping a guard unlocks its mailbox at once: bind it to a name, even to `_guard`"]
 pub struct MailboxGuard {
-    hold: Arc<Hold>,
+    tenure: Arc<MailboxTenure>,
     kept_alive: Mutex<Option<KeepAlive>>,
 }
 
 impl MailboxGuard {
-    pub(crate) fn new(hold: Arc<Hold>) -> MailboxGuard {
-        MailboxGuard { hold, kept_alive: Mutex::default() }
+    pub(crate) fn new(tenure: Arc<MailboxTenure>) -> MailboxGuard {
+        MailboxGuard { tenure, kept_alive: Mutex::default() }
     }
 
     /// The mailbox.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.hold.site.mailbox
+        &self.tenure.context.mailbox
     }
 
     /// Its dotlock.
     #[must_use]
     pub fn dotlock_path(&self) -> &Path {
-        &self.hold.site.dotlock
+        &self.tenure.context.dotlock
     }
 
     /// The mailbox, open for reading and writing, at its start: the file that the fcntl(2) lock is
@@ -47,12 +47,12 @@ impl MailboxGuard {
     /// it anew and truncate it.
     #[must_use]
     pub fn file(&self) -> Option<&File> {
-        self.hold.mailbox()
+        self.tenure.mailbox()
     }
 
     /// Touches the dotlock, so that the lease is 30 s again, and sees that it is still ours.
     ///
-    /// Blocks for two file operations; once the lease is over, also for the right to act on a
+    /// Blocks for two file operations; once the lease is stale, also for the right to act on a
     /// dotlock that others may be ending, for 30 s at most.
     ///
     /// # Errors
@@ -60,24 +60,24 @@ impl MailboxGuard {
     /// [`Error::Lost`] if the dotlock is not ours any more: another may have written to the mailbox.
     /// [`Error::Io`] if a file operation failed.
     pub fn refresh(&self) -> Result<(), Error> {
-        self.hold.refresh()
+        self.tenure.refresh()
     }
 
     /// Makes sure, without touching anything, that the dotlock is ours and that its lease runs.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it is not ours any more; [`Error::Expired`] if its lease is over, so that
+    /// [`Error::Lost`] if it is not ours any more; [`Error::Expired`] if its lease is stale, so that
     /// others may break it at any time; [`Error::Io`] if that can't be told.
     pub fn verify(&self) -> Result<(), Error> {
-        self.hold.verify()
+        self.tenure.verify()
     }
 
     /// For how much longer others respect the dotlock, by this machine's clock. Zero once the lease
-    /// is over.
+    /// is stale.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.hold.remaining()
+        self.tenure.remaining()
     }
 
     /// Keeps the dotlock alive until the guard is dropped: from now on another thread touches it
@@ -97,7 +97,7 @@ impl MailboxGuard {
     ///
     /// [`Error::Io`] if there can't be another thread.
     pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
-        let kept = KeepAlive::start(&self.hold, Box::new(on_lost))
+        let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
         *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(())
@@ -112,11 +112,11 @@ impl MailboxGuard {
     /// mailbox while we did. [`Error::Io`] if a file operation failed.
     pub fn unlock(self) -> Result<(), Error> {
         self.stop_keep_alive();
-        self.hold.release()
+        self.tenure.release()
     }
 
     fn stop_keep_alive(&self) {
-        if !self.hold.is_ours() {
+        if !self.tenure.is_ours() {
             return; // there is no thread to stop in a forked child, which may hang on its locks
         }
         *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -134,9 +134,9 @@ impl fmt::Debug for MailboxGuard {
 
 impl Drop for MailboxGuard {
     fn drop(&mut self) {
-        if self.hold.is_held() {
+        if self.tenure.is_held() {
             self.stop_keep_alive();
-            self.hold.close();
+            self.tenure.close();
         }
     }
 }

@@ -8,11 +8,11 @@ use crate::error::Error;
 use crate::events;
 use crate::holder::Obstacle;
 use crate::mailbox::acquire::{acquire, obstacles};
-use crate::mailbox::context::Site;
+use crate::mailbox::context::MailboxContext;
 use crate::mailbox::guard::MailboxGuard;
-use crate::mailbox::observe::Watch;
-use crate::mailbox::tenure::{Hold, LEASE};
-use crate::wait::limit::Patience;
+use crate::mailbox::observe::MailboxObserver;
+use crate::mailbox::tenure::{LEASE, MailboxTenure};
+use crate::wait::limit::WaitLimit;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
@@ -33,15 +33,20 @@ use crate::wait::limit::Patience;
 /// ```
 #[derive(Debug)]
 pub struct MailboxLock {
-    site: Arc<Site>,
-    watch: Arc<Mutex<Watch>>,
+    context: Arc<MailboxContext>,
+    observer: Arc<Mutex<MailboxObserver>>,
     timeout: Option<Duration>,
-    held: Mutex<Weak<Hold>>,
+    held: Mutex<Weak<MailboxTenure>>,
 }
 
 impl MailboxLock {
-    pub(crate) fn with(site: Site, timeout: Option<Duration>) -> MailboxLock {
-        MailboxLock { site: Arc::new(site), watch: Arc::default(), timeout, held: Mutex::default() }
+    pub(crate) fn with(context: MailboxContext, timeout: Option<Duration>) -> MailboxLock {
+        MailboxLock {
+            context: Arc::new(context),
+            observer: Arc::default(),
+            timeout,
+            held: Mutex::default(),
+        }
     }
 
     /// Locks the mailbox, and blocks until that can be done, or for the timeout if the options have
@@ -56,8 +61,8 @@ impl MailboxLock {
     /// anything left behind.
     pub fn lock(&self) -> Result<MailboxGuard, Error> {
         self.acquire(match self.timeout {
-            Some(timeout) => Patience::For(timeout),
-            None => Patience::Endless,
+            Some(timeout) => WaitLimit::For(timeout),
+            None => WaitLimit::Endless,
         })
     }
 
@@ -67,7 +72,7 @@ impl MailboxLock {
     ///
     /// [`Error::Held`] with what is in the way; otherwise as for [`lock`](Self::lock).
     pub fn try_lock(&self) -> Result<MailboxGuard, Error> {
-        self.acquire(Patience::None)
+        self.acquire(WaitLimit::None)
     }
 
     /// Locks the mailbox if that can be done within `time`.
@@ -76,7 +81,7 @@ impl MailboxLock {
     ///
     /// [`Error::TimedOut`] with what is in the way; otherwise as for [`lock`](Self::lock).
     pub fn try_lock_for(&self, time: Duration) -> Result<MailboxGuard, Error> {
-        self.acquire(Patience::For(time))
+        self.acquire(WaitLimit::For(time))
     }
 
     /// Locks the mailbox if that can be done before `deadline`.
@@ -114,35 +119,35 @@ impl MailboxLock {
         &self,
         mut go_on: impl FnMut(&Obstacle) -> bool,
     ) -> Result<MailboxGuard, Error> {
-        self.acquire(Patience::While(&mut go_on))
+        self.acquire(WaitLimit::While(&mut go_on))
     }
 
-    fn acquire(&self, patience: Patience<'_>) -> Result<MailboxGuard, Error> {
+    fn acquire(&self, limit: WaitLimit<'_>) -> Result<MailboxGuard, Error> {
         let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held().upgrade().is_some_and(|hold| hold.is_held()) {
+        if held().upgrade().is_some_and(|tenure| tenure.is_held()) {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
-        let acquisition = events::Acquisition::begin(self.site.context(), self.path(), LEASE);
-        let acquired = acquisition.during(|| acquire(&self.site, &self.watch, patience));
+        let acquisition = events::Acquisition::begin(self.context.core(), self.path(), LEASE);
+        let acquired = acquisition.during(|| acquire(&self.context, &self.observer, limit));
         let told = acquired.as_ref().map(|_| (None, None));
-        acquisition.ended(self.site.context(), self.path(), told);
-        let mut hold = acquired?;
-        hold.told = events::Holding::begin(self.site.context());
-        let hold = Arc::new(hold);
-        *held() = Arc::downgrade(&hold);
-        Ok(MailboxGuard::new(hold))
+        acquisition.ended(self.context.core(), self.path(), told);
+        let mut tenure = acquired?;
+        tenure.told = events::Holding::begin(self.context.core());
+        let tenure = Arc::new(tenure);
+        *held() = Arc::downgrade(&tenure);
+        Ok(MailboxGuard::new(tenure))
     }
 
     /// The mailbox.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.site.mailbox
+        &self.context.mailbox
     }
 
     /// Its dotlock: the mailbox's name with `.lock` at its end.
     #[must_use]
     pub fn dotlock_path(&self) -> &Path {
-        &self.site.dotlock
+        &self.context.dotlock
     }
 
     /// For how long [`lock`](Self::lock) waits, unless it is for ever.
@@ -173,14 +178,14 @@ impl MailboxLock {
     ///
     /// [`Error::Io`] if that can't be told; [`Error::Invalid`] as for [`lock`](Self::lock).
     pub fn obstacles(&self) -> Result<Vec<Obstacle>, Error> {
-        obstacles(&self.site, &self.watch)
+        obstacles(&self.context, &self.observer)
     }
 }
 
 /// A handle of its own, that holds nothing.
 impl Clone for MailboxLock {
     fn clone(&self) -> MailboxLock {
-        let (site, watch) = (self.site.clone(), self.watch.clone());
-        MailboxLock { site, watch, timeout: self.timeout, held: Mutex::default() }
+        let (context, observer) = (self.context.clone(), self.observer.clone());
+        MailboxLock { context, observer, timeout: self.timeout, held: Mutex::default() }
     }
 }

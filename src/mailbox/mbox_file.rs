@@ -15,7 +15,7 @@ use crate::sys::fs::{FileId, process_id};
 
 /// An open mailbox. The fields go in this order: it is closed before another may open it.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct MboxFile {
     pub(crate) file: File,
     _alone: Option<Alone>,
 }
@@ -23,12 +23,12 @@ pub(crate) struct Opened {
 /// What came of opening a mailbox.
 #[derive(Debug)]
 pub(crate) enum Opening {
-    Opened(Opened),
+    MboxFile(MboxFile),
     /// This process has it open already.
     Busy,
 }
 
-impl Opened {
+impl MboxFile {
     /// Opens the mailbox, which was seen to be this file.
     pub(crate) fn open(path: &Path, id: FileId, for_writing: bool) -> io::Result<Opening> {
         let alone = if IS_OF_PROCESS {
@@ -41,7 +41,7 @@ impl Opened {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         let mut options = OpenOptions::new();
         let file = options.read(true).write(for_writing).custom_flags(flags).open(path)?;
-        Ok(Opening::Opened(Opened { file, _alone: alone }))
+        Ok(Opening::MboxFile(MboxFile { file, _alone: alone }))
     }
 }
 

@@ -6,19 +6,19 @@ use std::time::Duration;
 use crate::dotlock::{DOTLOCK_MAX, Dotlock, DotlockKind};
 use crate::error::{Error, Operation};
 use crate::holder::{Holder, Obstacle, StalePolicy};
-use crate::mailbox::context::Site;
+use crate::mailbox::context::MailboxContext;
 use crate::model::context::is_gone;
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
 /// A dotlock, as one look shows it.
 #[derive(Debug)]
-pub(crate) enum Sight {
+pub(crate) enum Observation {
     None,
     /// A mail program's.
     Dotlock(Attr, DotlockKind),
     /// One of [`Lock`](crate::Lock)'s kind.
-    Leased(Attr, Holder),
+    LockFile(Attr, Holder),
     NotALock,
     Unreadable(io::Error),
 }
@@ -32,7 +32,7 @@ pub(crate) struct Scene {
 
 /// Since when a handle has seen the same scene.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct MailboxObserver {
     seen: Option<(Scene, Duration)>,
 }
 
@@ -42,140 +42,142 @@ pub(crate) enum Verdict {
     /// Nothing: it is gone.
     Gone,
     /// End it.
-    Over(Over),
+    Stale(StaleDotlock),
     Wait(Obstacle),
 }
 
 /// A dotlock that may be ended.
 #[derive(Debug)]
-pub(crate) struct Over {
+pub(crate) struct StaleDotlock {
     pub(crate) scene: Scene,
-    pub(crate) what: Stale,
+    pub(crate) what: Occupant,
 }
 
 #[cfg(test)]
-impl Over {
+impl StaleDotlock {
     /// Whatever there is now, as if it had been judged.
-    pub(crate) fn now(site: &Site) -> Over {
-        let mut watch = Watch::default();
-        let Ok(Verdict::Wait(Obstacle::Dotlock(dotlock))) = watch.judge(site) else {
+    pub(crate) fn now(context: &MailboxContext) -> StaleDotlock {
+        let mut observer = MailboxObserver::default();
+        let Ok(Verdict::Wait(Obstacle::Dotlock(dotlock))) = observer.observe(context) else {
             panic!("no dotlock that would have to be waited for");
         };
-        let (scene, _) = watch.seen.expect("it was looked at");
-        Over { scene, what: Stale::Dotlock(dotlock) }
+        let (scene, _) = observer.seen.expect("it was looked at");
+        StaleDotlock { scene, what: Occupant::Dotlock(dotlock) }
     }
 }
 
 /// By whose rules it is to be ended.
 #[derive(Debug)]
-pub(crate) enum Stale {
+pub(crate) enum Occupant {
     Dotlock(Dotlock),
-    Leased(Holder),
+    LockFile(Holder),
 }
 
-impl Stale {
+impl Occupant {
     pub(crate) fn obstacle(self) -> Obstacle {
         match self {
-            Stale::Dotlock(dotlock) => Obstacle::Dotlock(dotlock),
-            Stale::Leased(holder) => Obstacle::Holder(holder),
+            Occupant::Dotlock(dotlock) => Obstacle::Dotlock(dotlock),
+            Occupant::LockFile(holder) => Obstacle::Holder(holder),
         }
     }
 
     pub(crate) fn forbidden(self, error: io::Error) -> Obstacle {
         match self {
-            Stale::Dotlock(dotlock) => Obstacle::CannotBreakDotlock(dotlock, error),
-            Stale::Leased(holder) => Obstacle::CannotBreak(holder, error),
+            Occupant::Dotlock(dotlock) => Obstacle::CannotBreakDotlock(dotlock, error),
+            Occupant::LockFile(holder) => Obstacle::CannotBreak(holder, error),
         }
     }
 }
 
 /// Looks at the mailbox's dotlock, by attributes forced from the server and by its content.
-pub(crate) fn look(site: &Site) -> Result<Sight, Error> {
-    let context = site.context();
-    let Some(attr) = context.find(&site.dotlock)? else { return Ok(Sight::None) };
+pub(crate) fn observe(context: &MailboxContext) -> Result<Observation, Error> {
+    let core = context.core();
+    let Some(attr) = core.find(&context.dotlock)? else { return Ok(Observation::None) };
     if !attr.is_file {
-        return Ok(Sight::NotALock);
+        return Ok(Observation::NotALock);
     }
     // An empty one need not be opened: mutt's may be by nobody but root.
     let content = if attr.size == 0 {
         Vec::new()
     } else {
-        match context.until_fresh(|| context.fs.read(&site.dotlock, DOTLOCK_MAX + 1)) {
+        match core.retry_estale(|| core.fs.read(&context.dotlock, DOTLOCK_MAX + 1)) {
             Ok((read, content)) if read == attr => content,
-            Ok(_) => return Ok(Sight::Unreadable(io::Error::from_raw_os_error(libc::EAGAIN))),
-            Err(error) if is_gone(&error) => return Ok(Sight::None),
+            Ok(_) => {
+                return Ok(Observation::Unreadable(io::Error::from_raw_os_error(libc::EAGAIN)));
+            }
+            Err(error) if is_gone(&error) => return Ok(Observation::None),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EACCES | libc::EPERM | libc::ESTALE | libc::EIO) => {
-                    return Ok(Sight::Unreadable(error));
+                    return Ok(Observation::Unreadable(error));
                 }
-                _ => return Err(Error::io(Operation::Read, &site.dotlock)(error)),
+                _ => return Err(Error::io(Operation::Read, &context.dotlock)(error)),
             },
         }
     };
     match DotlockKind::parse(&content, attr.permissions) {
-        Some(kind) => Ok(Sight::Dotlock(attr, kind)),
-        None => look_for_lease(site, attr),
+        Some(kind) => Ok(Observation::Dotlock(attr, kind)),
+        None => look_for_lease(context, attr),
     }
 }
 
-fn look_for_lease(site: &Site, attr: Attr) -> Result<Sight, Error> {
-    let holder = match &site.leased {
+fn look_for_lease(context: &MailboxContext, attr: Attr) -> Result<Observation, Error> {
+    let holder = match &context.leased {
         Some(lock) => lock.holder(),
-        None => return Ok(Sight::NotALock),
+        None => return Ok(Observation::NotALock),
     };
     match holder {
-        Ok(Some(holder)) => Ok(Sight::Leased(attr, holder)),
-        Ok(None) => Ok(Sight::None),
+        Ok(Some(holder)) => Ok(Observation::LockFile(attr, holder)),
+        Ok(None) => Ok(Observation::None),
         Err(Error::Held { obstacle, .. }) => Ok(match *obstacle {
             Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) => {
-                Sight::Unreadable(error)
+                Observation::Unreadable(error)
             }
-            _ => Sight::NotALock,
+            _ => Observation::NotALock,
         }),
         Err(error) => Err(error),
     }
 }
 
-impl Watch {
+impl MailboxObserver {
     /// Looks at the dotlock, and says what may be done.
-    pub(crate) fn judge(&mut self, site: &Site) -> Result<Verdict, Error> {
-        let sight = look(site)?;
-        let (Sight::Dotlock(attr, _) | Sight::Leased(attr, _)) = &sight else {
+    pub(crate) fn observe(&mut self, context: &MailboxContext) -> Result<Verdict, Error> {
+        let sight = observe(context)?;
+        let (Observation::Dotlock(attr, _) | Observation::LockFile(attr, _)) = &sight else {
             self.seen = None;
             return Ok(match sight {
-                Sight::None => Verdict::Gone,
-                Sight::Unreadable(error) => Verdict::Wait(Obstacle::Unreadable(error)),
+                Observation::None => Verdict::Gone,
+                Observation::Unreadable(error) => Verdict::Wait(Obstacle::Unreadable(error)),
                 _ => Verdict::Wait(Obstacle::NotALock),
             });
         };
-        let scene = Scene { dotlock: *attr, mailbox: site.find_mailbox()? };
-        let unchanged_for = self.unchanged_for(site, scene);
-        let has_rested = unchanged_for >= site.unchanged_for;
-        let (what, is_over) = match sight {
-            Sight::Dotlock(attr, kind) => {
-                let dotlock = describe(site, &attr, kind, unchanged_for);
-                let is_over = match dotlock.life {
+        let scene = Scene { dotlock: *attr, mailbox: context.find_mailbox()? };
+        let unchanged_for = self.unchanged_for(context, scene);
+        let has_rested = unchanged_for >= context.unchanged_for;
+        let (what, is_stale) = match sight {
+            Observation::Dotlock(attr, kind) => {
+                let dotlock = describe(context, &attr, kind, unchanged_for);
+                let is_stale = match dotlock.life {
                     Life::Alive => false,
-                    Life::Dead if site.stale == StalePolicy::ExpiredOrDead => true,
-                    _ => has_rested && site.stale != StalePolicy::Never,
+                    Life::Dead if context.stale == StalePolicy::ExpiredOrDead => true,
+                    _ => has_rested && context.stale != StalePolicy::Never,
                 };
-                (Stale::Dotlock(dotlock), is_over)
+                (Occupant::Dotlock(dotlock), is_stale)
             }
-            Sight::Leased(_, holder) => {
-                let is_over = has_rested && is_lease_over(site, &holder);
-                (Stale::Leased(holder), is_over && site.stale != StalePolicy::Never)
+            Observation::LockFile(_, holder) => {
+                let is_stale = has_rested && is_lease_over(context, &holder);
+                (Occupant::LockFile(holder), is_stale && context.stale != StalePolicy::Never)
             }
             _ => unreachable!("all others have been told already"),
         };
-        Ok(if is_over {
-            Verdict::Over(Over { scene, what })
+        Ok(if is_stale {
+            Verdict::Stale(StaleDotlock { scene, what })
         } else {
             Verdict::Wait(what.obstacle())
         })
     }
 
-    fn unchanged_for(&mut self, site: &Site, scene: Scene) -> Duration {
-        let now = site.context().now();
+    fn unchanged_for(&mut self, context: &MailboxContext, scene: Scene) -> Duration {
+        let now = context.core().now();
         match &self.seen {
             Some((seen, since)) if *seen == scene => now.saturating_sub(*since),
             _ => {
@@ -187,25 +189,25 @@ impl Watch {
 }
 
 /// Whether the scene is still what it was.
-pub(crate) fn is_still(site: &Site, scene: &Scene) -> Result<bool, Error> {
-    let context = site.context();
-    let (dotlock, mailbox) = (context.find(&site.dotlock)?, site.find_mailbox()?);
+pub(crate) fn is_still(context: &MailboxContext, scene: &Scene) -> Result<bool, Error> {
+    let core = context.core();
+    let (dotlock, mailbox) = (core.find(&context.dotlock)?, context.find_mailbox()?);
     Ok(dotlock == Some(scene.dotlock) && mailbox == scene.mailbox)
 }
 
 /// By the rule of such locks: its lease has been over for the clock slop.
-pub(crate) fn is_lease_over(site: &Site, holder: &Holder) -> bool {
-    let over = holder.expires_at.checked_add(site.context().clock_slop);
+pub(crate) fn is_lease_over(context: &MailboxContext, holder: &Holder) -> bool {
+    let over = holder.expires_at.checked_add(context.core().clock_slop);
     over.is_some_and(|over| over < holder.server_time)
 }
 
 pub(crate) fn describe(
-    site: &Site,
+    context: &MailboxContext,
     attr: &Attr,
     kind: DotlockKind,
     unchanged_for: Duration,
 ) -> Dotlock {
-    let context = site.context();
-    let life = site.proc.life(&kind, attr.ctime, context.names.host(), context.is_local());
+    let core = context.core();
+    let life = context.proc.life(&kind, attr.ctime, core.names.host(), core.is_local());
     Dotlock { kind, life, changed_at: attr.ctime, unchanged_for }
 }

@@ -9,9 +9,9 @@ use crate::clock::{Clock, system_clock};
 use crate::error::{Error, Operation};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
-use crate::mailbox::context::Site;
+use crate::mailbox::context::MailboxContext;
 use crate::mailbox::lock::MailboxLock;
-use crate::mailbox::pid_evidence::Proc;
+use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 
 /// Whoever keeps to 15 s between touches has missed three.
@@ -135,10 +135,10 @@ impl MailboxOptions {
     /// [unchanged](Self::unchanged_for).
     pub fn build(self) -> Result<MailboxLock, Error> {
         let timeout = self.timeout;
-        Ok(MailboxLock::with(self.site()?, timeout))
+        Ok(MailboxLock::with(self.context()?, timeout))
     }
 
-    pub(crate) fn site(self) -> Result<Site, Error> {
+    pub(crate) fn context(self) -> Result<MailboxContext, Error> {
         if self.unchanged_for < SHORTEST_REST {
             let reason = format!("{:?} unchanged are less than 60 s", self.unchanged_for);
             return Err(Error::Invalid { path: self.path, reason });
@@ -160,7 +160,7 @@ impl MailboxOptions {
         let breaker = breaker.map_err(|error| about(&path, error))?;
         let leased = self.lock_at(&dotlock).ok();
         let mailbox = dir.join(name); // without a slash at its end
-        Ok(Site {
+        Ok(MailboxContext {
             mailbox,
             dotlock,
             breaker,
@@ -169,7 +169,7 @@ impl MailboxOptions {
             unchanged_for: self.unchanged_for,
             uses_fcntl: self.uses_fcntl,
             polling: self.polling,
-            proc: Proc::default(),
+            proc: PidEvidence::default(),
         })
     }
 

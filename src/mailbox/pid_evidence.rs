@@ -22,17 +22,17 @@ const ROUNDING: Duration = Duration::from_secs(2);
 
 /// proc(5).
 #[derive(Debug)]
-pub(crate) struct Proc {
+pub(crate) struct PidEvidence {
     root: PathBuf,
 }
 
-impl Default for Proc {
-    fn default() -> Proc {
-        Proc { root: "/proc".into() }
+impl Default for PidEvidence {
+    fn default() -> PidEvidence {
+        PidEvidence { root: "/proc".into() }
     }
 }
 
-impl Proc {
+impl PidEvidence {
     /// Whether the process that a dotlock names runs, on this host if it can be proven to be its
     /// own. `is_local`: nobody but this machine executes what is asked of the file system.
     pub(crate) fn life(
@@ -141,7 +141,7 @@ mod tests {
     const BOOTED: u64 = 1_700_000_000;
 
     /// A machine with processes: each is a directory, its pids and its state.
-    fn machine(namespace: &str, processes: &[(u32, &str, char)]) -> (TempDir, Proc) {
+    fn machine(namespace: &str, processes: &[(u32, &str, char)]) -> (TempDir, PidEvidence) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         fs::create_dir_all(root.join("self/ns")).unwrap();
@@ -156,7 +156,7 @@ mod tests {
                 format!("{pid} (x) {state} 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 10000 1");
             fs::write(process.join("stat"), stat).unwrap();
         }
-        (dir, Proc { root })
+        (dir, PidEvidence { root })
     }
 
     fn dovecot(pid: u32, host: &str) -> DotlockKind {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_life(proc: &Proc, kind: &DotlockKind, is_local: bool, life: Life) {
+    fn assert_life(proc: &PidEvidence, kind: &DotlockKind, is_local: bool, life: Life) {
         assert_eq!(proc.life(kind, after_boot(500), OsStr::new("here"), is_local), life);
     }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_this_process() {
-        let (proc, pid) = (Proc::default(), std::process::id());
+        let (proc, pid) = (PidEvidence::default(), std::process::id());
         assert!(proc.may_be_at_work(pid, SystemTime::now()));
         assert_ne!(proc.find(pid), Some(false));
     }

@@ -1,7 +1,7 @@
 //! A mailbox while it is ours: refresh, verify and release.
 //!
 //! While the lease runs nobody who keeps to the rules touches the dotlock, so its holder acts
-//! directly. Once it is over, the holder takes the lock that breakers take, and only then acts.
+//! directly. Once it is stale, the holder takes the lock that breakers take, and only then acts.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::clock::Clock;
 use crate::error::{Error, Operation, Successor};
 use crate::events;
 use crate::guard::LockGuard;
-use crate::keep_alive::schedule::Leased;
-use crate::mailbox::context::Site;
+use crate::keep_alive::schedule::Renewable;
+use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::OwnDotlock;
 use crate::mailbox::fcntl;
-use crate::mailbox::mbox_file::Opened;
-use crate::mailbox::observe::{Sight, describe, look};
+use crate::mailbox::mbox_file::MboxFile;
+use crate::mailbox::observe::{Observation, describe, observe};
 
 /// For how long other programs respect a dotlock that is not touched: the least patient of them,
 /// Mail Avenger, breaks it after 30 s.
@@ -26,9 +26,9 @@ pub const LEASE: Duration = Duration::from_secs(30);
 
 /// Both locks on a mailbox, held by this process.
 #[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) site: Arc<Site>,
-    mailbox: Option<Opened>,
+pub(crate) struct MailboxTenure {
+    pub(crate) context: Arc<MailboxContext>,
+    mailbox: Option<MboxFile>,
     /// `None` once it is released.
     dotlock: Mutex<Option<OwnDotlock>>,
     /// Whoever began it: a forked child holds nothing.
@@ -40,19 +40,19 @@ pub(crate) struct Hold {
     pub(crate) told: events::Holding,
 }
 
-impl Hold {
+impl MailboxTenure {
     /// What begins with a dotlock that was made after `began`.
     pub(crate) fn begin(
-        site: &Arc<Site>,
-        mailbox: Option<Opened>,
+        context: &Arc<MailboxContext>,
+        mailbox: Option<MboxFile>,
         dotlock: OwnDotlock,
         began: Duration,
-    ) -> Hold {
-        Hold {
-            site: site.clone(),
+    ) -> MailboxTenure {
+        MailboxTenure {
+            context: context.clone(),
             mailbox,
             dotlock: Mutex::new(Some(dotlock)),
-            pid: site.context().processes.pid(),
+            pid: context.core().processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(began + LEASE)),
             held: AtomicBool::new(true),
             told: events::Holding::default(),
@@ -70,7 +70,7 @@ impl Hold {
 
     /// Asked before any lock is taken, which a fork may have left locked.
     pub(crate) fn is_ours(&self) -> bool {
-        self.pid == self.site.context().processes.pid()
+        self.pid == self.context.core().processes.pid()
     }
 
     fn lease_ends(&self) -> Duration {
@@ -79,11 +79,11 @@ impl Hold {
 
     /// Whether the dotlock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        if !self.with_dotlock(|dotlock| dotlock.is_there(&self.site))? {
-            return Err(self.told.lost(&self.site.mailbox, self.lost()));
+        if !self.with_dotlock(|dotlock| dotlock.is_there(&self.context))? {
+            return Err(self.told.lost(&self.context.mailbox, self.lost()));
         }
         if self.remaining().is_zero() {
-            let (path, ago) = (self.site.mailbox.clone(), self.overdue());
+            let (path, ago) = (self.context.mailbox.clone(), self.overdue());
             return Err(Error::Expired { path, ago, error: None });
         }
         Ok(())
@@ -96,15 +96,15 @@ impl Hold {
         }
         self.held.store(false, Ordering::Release);
         let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
-        let removed = self.in_turn(|| dotlock.remove(&self.site));
+        let removed = self.in_turn(|| dotlock.remove(&self.context));
         let unlocked = self.mailbox().map_or(Ok(()), fcntl::unlock);
         let released = match removed {
-            Ok(true) => unlocked.map_err(Error::io(Operation::FcntlLock, &self.site.mailbox)),
+            Ok(true) => unlocked.map_err(Error::io(Operation::FcntlLock, &self.context.mailbox)),
             Ok(false) => Err(self.lost()),
             Err(error) => Err(error),
         };
-        let (context, told) = (self.site.context(), released.as_ref().copied());
-        self.told.released(context, &self.site.mailbox, self.lease_ends(), told);
+        let (core, told) = (self.context.core(), released.as_ref().copied());
+        self.told.released(core, &self.context.mailbox, self.lease_ends(), told);
         released
     }
 
@@ -112,18 +112,18 @@ impl Hold {
     pub(crate) fn close(&self) {
         if self.is_held() {
             if let Err(error) = self.release() {
-                events::not_released(&self.site.mailbox, &error);
+                events::not_released(&self.context.mailbox, &error);
             }
         }
     }
 
-    /// Acts directly while the lease runs, and in turn with breakers once it is over.
+    /// Acts directly while the lease runs, and in turn with breakers once it is stale.
     fn in_turn<T>(&self, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let is_late = self.remaining().is_zero();
-        let turn = is_late.then(|| self.site.breaker.try_lock_for(LEASE)).transpose()?;
+        let turn = is_late.then(|| self.context.breaker.try_lock_for(LEASE)).transpose()?;
         let done = act();
         if let Some(Err(error)) = turn.map(LockGuard::unlock) {
-            events::right_not_given_back(&self.site.mailbox, &error);
+            events::right_not_given_back(&self.context.mailbox, &error);
         }
         done
     }
@@ -147,27 +147,27 @@ impl Hold {
 
     /// Says who has the mailbox instead.
     fn lost(&self) -> Error {
-        let now = match look(&self.site) {
-            Ok(Sight::None) => Successor::Nobody,
-            Ok(Sight::Leased(_, holder)) => Successor::Holder(Box::new(holder)),
-            Ok(Sight::Dotlock(attr, kind)) => {
-                Successor::Dotlock(Box::new(describe(&self.site, &attr, kind, Duration::ZERO)))
+        let now = match observe(&self.context) {
+            Ok(Observation::None) => Successor::Nobody,
+            Ok(Observation::LockFile(_, holder)) => Successor::Holder(Box::new(holder)),
+            Ok(Observation::Dotlock(attr, kind)) => {
+                Successor::Dotlock(Box::new(describe(&self.context, &attr, kind, Duration::ZERO)))
             }
-            Ok(Sight::NotALock | Sight::Unreadable(_)) => Successor::Stranger,
+            Ok(Observation::NotALock | Observation::Unreadable(_)) => Successor::Stranger,
             Err(error) => return error,
         };
-        Error::Lost { path: self.site.mailbox.clone(), now }
+        Error::Lost { path: self.context.mailbox.clone(), now }
     }
 }
 
-impl Leased for Hold {
+impl Renewable for MailboxTenure {
     /// Touches the dotlock and sees that it is still the mailbox's.
     fn refresh(&self) -> Result<(), Error> {
         let refreshed = self.in_turn(|| {
             self.with_dotlock(|dotlock| {
-                let began = self.site.context().now();
-                dotlock.touch(&self.site)?;
-                Ok(dotlock.is_there(&self.site)?.then_some(began + LEASE))
+                let began = self.context.core().now();
+                dotlock.touch(&self.context)?;
+                Ok(dotlock.is_there(&self.context)?.then_some(began + LEASE))
             })
         });
         let ended = self.lease_ends();
@@ -178,25 +178,25 @@ impl Leased for Hold {
             }
             Ok(None) => {
                 // Whatever was left of it, it is of no use.
-                let ends = ended.min(self.site.context().now());
+                let ends = ended.min(self.context.core().now());
                 self.lease_ends.store(nanoseconds(ends), Ordering::Release);
                 Err(self.lost())
             }
             Err(error) => Err(error),
         };
         if self.is_held() {
-            let (context, told) = (self.site.context(), refreshed.as_ref().copied());
-            self.told.refreshed(context, &self.site.mailbox, ended, told);
+            let (core, told) = (self.context.core(), refreshed.as_ref().copied());
+            self.told.refreshed(core, &self.context.mailbox, ended, told);
         }
         refreshed.map(|_| ())
     }
 
     fn remaining(&self) -> Duration {
-        self.lease_ends().saturating_sub(self.site.context().now())
+        self.lease_ends().saturating_sub(self.context.core().now())
     }
 
     fn overdue(&self) -> Duration {
-        self.site.context().now().saturating_sub(self.lease_ends())
+        self.context.core().now().saturating_sub(self.lease_ends())
     }
 
     fn lifetime(&self) -> Duration {
@@ -204,7 +204,7 @@ impl Leased for Hold {
     }
 
     fn path(&self) -> &Path {
-        &self.site.mailbox
+        &self.context.mailbox
     }
 
     fn is_held(&self) -> bool {
@@ -212,11 +212,11 @@ impl Leased for Hold {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        &self.site.context().clock
+        &self.context.core().clock
     }
 }
 
-impl Drop for Hold {
+impl Drop for MailboxTenure {
     fn drop(&mut self) {
         self.close();
     }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Operation};
 use crate::holder::StalePolicy;
 use crate::model::backoff::{Backoff, Polling};
-use crate::model::fairness::Courtesy;
+use crate::model::fairness::Fairness;
 use crate::model::lease::{SEAT_LEASE, ServerClock};
 use crate::model::names::Names;
 use crate::model::safeguard::Safeguard;
@@ -36,19 +36,19 @@ pub(crate) struct Context {
     /// Whether tenures are numbered.
     pub(crate) fencing: bool,
     /// Whether a waiter can be woken by this machine's kernel: not where time is only simulated.
-    pub(crate) hears: bool,
+    pub(crate) can_wake: bool,
     /// The queue of this host's waiters, once it is known.
     pub(crate) queue: OnceLock<Option<u64>>,
     /// Whether others are let go first.
-    pub(crate) courtesy: Courtesy,
+    pub(crate) fairness: Fairness,
     /// Whether what the dead have left was looked for.
     pub(crate) has_swept: AtomicBool,
 }
 
 impl Context {
     /// The lock file.
-    pub(crate) fn lock(&self) -> &Path {
-        self.names.lock()
+    pub(crate) fn lock_path(&self) -> &Path {
+        self.names.lock_path()
     }
 
     /// Now, on the clock that leases are counted on.
@@ -96,19 +96,19 @@ impl Context {
     /// What the queue of this host's waiters is known by: the lock's directory, whatever path leads
     /// there, and its name. Two locks that came to have the same would only wait in one line.
     pub(crate) fn queue(&self) -> Option<u64> {
-        if !self.hears {
+        if !self.can_wake {
             return None;
         }
         *self.queue.get_or_init(|| {
             let FileId { dev, ino } = self.fs.stat(self.names.dir()).ok()?.id;
-            let name = self.lock().file_name()?.as_bytes();
+            let name = self.lock_path().file_name()?.as_bytes();
             Some(hash([dev.to_le_bytes().as_slice(), &ino.to_le_bytes(), name]))
         })
     }
 
     /// Looks at a file, which may not be there.
     pub(crate) fn find(&self, path: &Path) -> Result<Option<Attr>, Error> {
-        match self.until_fresh(|| self.fs.stat(path)) {
+        match self.retry_estale(|| self.fs.stat(path)) {
             Ok(attr) => Ok(Some(attr)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(Error::io(Operation::Stat, path)(error)),
@@ -118,7 +118,7 @@ impl Context {
     /// Removes a file, and says whether it was there.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
         let mut asked = 0;
-        let removed = self.until_fresh(|| {
+        let removed = self.retry_estale(|| {
             asked += 1;
             self.fs.unlink(path)
         });
@@ -137,11 +137,11 @@ impl Context {
     /// ESTALE says that the client had hold of a file that has gone, not that its name leads
     /// nowhere: ask again. Where others come and go it can be said several times in a row (seen on
     /// NFSv4.2); in the end it is an error like any other.
-    pub(crate) fn until_fresh<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn retry_estale<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let mut answer = ask();
         for tries in 0..8 {
             match &answer {
-                Err(error) if is_stale(error) => {}
+                Err(error) if is_estale(error) => {}
                 _ => break,
             }
             if tries > 0 {
@@ -168,7 +168,7 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Whether the client had hold of a file that has gone.
-pub(crate) fn is_stale(error: &io::Error) -> bool {
+pub(crate) fn is_estale(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESTALE)
 }
 

@@ -16,13 +16,13 @@ const ASKS: Duration = Duration::from_millis(10);
 
 /// What one handle remembers of its last tenures; times in nanoseconds of its clock.
 #[derive(Debug, Default)]
-pub(crate) struct Courtesy {
+pub(crate) struct Fairness {
     has_waited: AtomicBool,
     released_at: AtomicU64,
     asked_at: AtomicU64,
 }
 
-impl Courtesy {
+impl Fairness {
     /// Whether to queue up before the first try.
     pub(crate) fn is_due(&self, now: Duration) -> bool {
         if self.has_waited.load(Ordering::Relaxed) {
@@ -57,25 +57,25 @@ mod tests {
 
     #[test]
     fn who_has_waited_lets_others_go_first_until_it_need_not_wait() {
-        let courtesy = Courtesy::default();
-        assert!(!courtesy.is_due(ms(1000)));
-        courtesy.acquired(true);
-        assert!(courtesy.is_due(ms(1000)));
-        courtesy.acquired(false);
-        assert!(!courtesy.is_due(ms(1000)));
+        let fairness = Fairness::default();
+        assert!(!fairness.is_due(ms(1000)));
+        fairness.acquired(true);
+        assert!(fairness.is_due(ms(1000)));
+        fairness.acquired(false);
+        assert!(!fairness.is_due(ms(1000)));
     }
 
     #[test]
     fn who_locks_again_at_once_asks_now_and_then() {
-        let courtesy = Courtesy::default();
+        let fairness = Fairness::default();
         let mut asked = 0;
         for tenth in 10_000..11_000 {
             let now = ms(1) / 10 * tenth; // 100 ms in all
-            asked += u32::from(courtesy.is_due(now));
-            courtesy.released(now);
+            asked += u32::from(fairness.is_due(now));
+            fairness.released(now);
         }
         assert_eq!(asked, 10);
-        courtesy.released(ms(2000));
-        assert!(!courtesy.is_due(ms(2001)), "a waiter has had the time to wake up");
+        fairness.released(ms(2000));
+        assert!(!fairness.is_due(ms(2001)), "a waiter has had the time to wake up");
     }
 }

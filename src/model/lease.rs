@@ -126,7 +126,7 @@ impl Sample {
 /// A file that bore the same date in one look after another, on our own clock: what a clock that is set
 /// has no part in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Observed {
+pub(crate) struct ObservedDate {
     id: FileId,
     date: SystemTime,
     /// After the first look.
@@ -135,9 +135,9 @@ pub(crate) struct Observed {
     pub(crate) until: Duration,
 }
 
-impl Observed {
-    pub(crate) fn begin(id: FileId, date: SystemTime, after: Duration) -> Observed {
-        Observed { id, date, since: after, until: after }
+impl ObservedDate {
+    pub(crate) fn begin(id: FileId, date: SystemTime, after: Duration) -> ObservedDate {
+        ObservedDate { id, date, since: after, until: after }
     }
 
     pub(crate) fn is(&self, id: FileId, date: SystemTime) -> bool {

@@ -183,7 +183,7 @@ impl Names {
         key.len() <= NONCE_MAX && name_length(&seat) <= NAME_MAX
     }
 
-    pub(crate) fn lock(&self) -> &Path {
+    pub(crate) fn lock_path(&self) -> &Path {
         &self.lock
     }
 
@@ -385,7 +385,7 @@ mod tests {
     fn check_claim(names: &Names, claim: &ClaimName) -> Result<(), TestCaseError> {
         let file_name = name_of(&claim.path);
         prop_assert_eq!(claim.path.parent(), Some(names.dir()));
-        prop_assert!(*claim.path != *names.lock());
+        prop_assert!(*claim.path != *names.lock_path());
         prop_assert!(!has(file_name, b"/") && !has(file_name, b"\0"));
         prop_assert!(file_name.len() <= NAME_MAX);
         let again = Some(Neighbour::Claim(claim.clone()));
@@ -506,7 +506,7 @@ mod tests {
         fn no_other_lock_has_the_same_files(
             names in names(), more in file_name(), random: u64, owner in process(),
         ) {
-            let base = [name_of(names.lock()).as_bytes(), &more].concat();
+            let base = [name_of(names.lock_path()).as_bytes(), &more].concat();
             let other = names.dir().join(OsStr::from_bytes(&base));
             let separator = names.separator.chars().next().unwrap();
             let Ok(other) = Names::new(&other, separator, names.host()) else { return Ok(()) };

@@ -4,7 +4,7 @@
 //! 2. Link it to the lock file. Success or error, the truth is the inode.
 //! 3. Held by another: judge it. Over: end it, and try again at once.
 //! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
-//!    is already over. Those who wait already go first.
+//!    is already stale. Those who wait already go first.
 //! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
 //!
 //! All that is asynchronous here are the pauses. Whoever drops the future in one of them has removed
@@ -21,16 +21,18 @@ use crate::holder::{Holder, Obstacle};
 use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, Kept};
-use crate::protocol::claim_cache::Shelf;
+use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::fencing;
-use crate::protocol::observe::{Sight, is_lock_file, linked, lock_file_like, look, names_claim};
+use crate::protocol::observe::observer::{Observer, Verdict};
+use crate::protocol::observe::{
+    Observation, is_lock_file, linked, lock_file_like, names_claim, observe,
+};
 use crate::protocol::sweep;
-use crate::protocol::takeover::{self, Ending};
+use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
-use crate::protocol::verdict::{Judge, Verdict};
 use crate::sys::fs::Mount;
-use crate::wait::limit::Patience;
-use crate::wait::park::Pauses;
+use crate::wait::limit::WaitLimit;
+use crate::wait::park::Park;
 use crate::wait::waiter::{Waiter, Woken};
 
 /// How often to try for a lock that looks free before a pause is due all the same.
@@ -39,13 +41,13 @@ const AT_ONCE: u64 = 4;
 /// Contends for the lock until it is ours or patience ends.
 pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     context: &Arc<Context>,
-    shelf: &Arc<Shelf>,
+    claim_cache: &Arc<ClaimCache>,
     lifetime: Duration,
-    patience: Patience<'_, W>,
-    pauses: &impl Pauses,
+    limit: WaitLimit<'_, W>,
+    parker: &impl Park,
 ) -> Result<Tenure, Error> {
-    let mut contender = Contender::new(context, patience, pauses);
-    if context.courtesy.is_due(context.now()) {
+    let mut contender = Contender::new(context, limit, parker);
+    if context.fairness.is_due(context.now()) {
         contender.queue_up(context);
     }
     for round in 1.. {
@@ -54,7 +56,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
             let gone = io::Error::from_raw_os_error(libc::ENOENT);
             contender.rest(context, Obstacle::Unreadable(gone)).await?;
         }
-        let mut claim = shelf.take(context, lifetime)?; // 1
+        let mut claim = claim_cache.take(context, lifetime)?; // 1
         let contended = match sweep_once(&mut claim)? {
             Kept::Yes => contender.contend(&mut claim).await,
             Kept::Swept => Ok(Outcome::Swept),
@@ -66,23 +68,23 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
                 continue; // 5
             }
             Err(error) => {
-                withdraw(claim, shelf, &error);
+                withdraw(claim, claim_cache, &error);
                 return Err(error);
             }
         }
-        let mut tenure = Tenure::begin(claim).giving_back_to(shelf);
+        let mut tenure = Tenure::begin(claim).giving_back_to(claim_cache);
         match settle(&mut tenure) {
             // It took so long that another has it, or somebody who keeps to no rules has ended it
             // already: contend again.
             Err(error) if error.is_lost() => events::begun_anew(context, "it took too long"),
             settled => {
                 settled?;
-                context.courtesy.acquired(contender.has_waited);
-                return Ok(tenure.with_turn(contender.waiter.into_turn()));
+                context.fairness.acquired(contender.has_waited);
+                return Ok(tenure.with_handoff_token(contender.waiter.into_token()));
             }
         }
     }
-    unreachable!("patience ends before numbers do")
+    unreachable!("limit ends before numbers do")
 }
 
 /// Removes what the dead have left, when a handle is first used: before it holds the lock, so that
@@ -120,9 +122,9 @@ pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
 
 /// Gives the claim back and, if it turns out to be linked although an error was reported, the lock,
 /// which nobody would ever release.
-fn withdraw(claim: Claim, shelf: &Shelf, because: &Error) {
+fn withdraw(claim: Claim, claim_cache: &ClaimCache, because: &Error) {
     if because.is_contention() {
-        shelf.put(claim);
+        claim_cache.put(claim);
     } else if matches!(is_lock_file(&claim), Ok(true)) {
         drop(Tenure::begin(claim));
     }
@@ -139,23 +141,23 @@ enum Outcome {
 
 /// What contending has shown so far, whatever claim it was done with.
 struct Contender<'a, W: ?Sized, P> {
-    patience: Patience<'a, W>,
-    pauses: &'a P,
+    limit: WaitLimit<'a, W>,
+    parker: &'a P,
     begun: Duration,
-    judge: Judge,
+    observer: Observer,
     waiter: Waiter,
     has_waited: bool,
     /// What was told of it.
     told: events::Waiting,
 }
 
-impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
-    fn new(context: &Context, patience: Patience<'a, W>, pauses: &'a P) -> Contender<'a, W, P> {
+impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
+    fn new(context: &Context, limit: WaitLimit<'a, W>, parker: &'a P) -> Contender<'a, W, P> {
         Contender {
-            patience,
-            pauses,
+            limit,
+            parker,
             begun: context.now(),
-            judge: Judge::default(),
+            observer: Observer::default(),
             waiter: Waiter::new(context),
             has_waited: false,
             told: events::Waiting::default(),
@@ -164,7 +166,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
 
     /// Stands in line before the first try, unless nothing is to be waited for.
     fn queue_up(&mut self, context: &Context) {
-        if !matches!(self.patience, Patience::None) {
+        if !matches!(self.limit, WaitLimit::None) {
             self.waiter.queue_up(context);
         }
     }
@@ -197,10 +199,10 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
     async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
         let mut defers = self.waiter.is_behind();
         loop {
-            let obstacle = match self.judge(claim, defers)? {
+            let obstacle = match self.observe(claim, defers)? {
                 Verdict::Free => return Ok(Release::Seen),
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
-                    return Err(Error::AlreadyLocked { path: claim.context.lock().into() });
+                    return Err(Error::AlreadyLocked { path: claim.context.lock_path().into() });
                 }
                 Verdict::Mine => match lock_file_like(claim)? {
                     // Somebody has taken it away meanwhile: a request was executed twice.
@@ -212,22 +214,26 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
                     Some(_) => return Err(no_hard_links(claim, None)),
                 },
                 Verdict::NotLinked => return Err(no_hard_links(claim, None)),
-                Verdict::Over(over, holder) => {
-                    let judge = &mut self.judge;
-                    match takeover::end(claim, &over, |claim| judge.look_again(claim, &over))? {
-                        Ending::Ended => {
+                Verdict::Stale(stale, holder) => {
+                    let observer = &mut self.observer;
+                    match takeover::take_over(claim, &stale, |claim| {
+                        observer.recheck(claim, &stale)
+                    })? {
+                        TakeoverOutcome::Ended => {
                             events::broken(&claim.context, &holder);
                             return Ok(Release::Seen);
                         }
-                        Ending::Gone => {
+                        TakeoverOutcome::Gone => {
                             events::ended_by_another(&claim.context, &holder);
                             return Ok(Release::Seen);
                         }
-                        Ending::Swept => return Ok(Release::Swept),
+                        TakeoverOutcome::Swept => return Ok(Release::Swept),
                         // The seat would look taken for as long as the claim in it is touched.
-                        Ending::NotNow if claim.forfeited.is_some() => return Ok(Release::Swept),
-                        Ending::NotNow => Obstacle::Holder(holder),
-                        Ending::Forbidden(error) => Obstacle::CannotBreak(holder, error),
+                        TakeoverOutcome::NotNow if claim.forfeited.is_some() => {
+                            return Ok(Release::Swept);
+                        }
+                        TakeoverOutcome::NotNow => Obstacle::Holder(holder),
+                        TakeoverOutcome::Forbidden(error) => Obstacle::CannotBreak(holder, error),
                     }
                 }
                 Verdict::Wait(obstacle) => obstacle,
@@ -241,11 +247,11 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
     }
 
     /// Judges the lock, unless that is for others to do, who are in front.
-    fn judge(&mut self, claim: &Claim, defers: bool) -> Result<Verdict, Error> {
-        if defers && !matches!(self.patience, Patience::While(_)) {
+    fn observe(&mut self, claim: &Claim, defers: bool) -> Result<Verdict, Error> {
+        if defers && !matches!(self.limit, WaitLimit::While(_)) {
             return Ok(Verdict::Wait(Obstacle::Queue));
         }
-        match self.judge.judge(claim)? {
+        match self.observer.observe(claim)? {
             Verdict::Free if defers => Ok(Verdict::Wait(Obstacle::Queue)),
             verdict => Ok(verdict),
         }
@@ -258,10 +264,10 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
             let Some(left) = self.time_left(&context, &obstacle) else {
                 return Err(self.give_up(&context, obstacle));
             };
-            let at_most = left.min(claim.needs_no_touch_for().max(context.polling.first));
+            let at_most = left.min(claim.touch_due_in().max(context.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
-            let woken = self.waiter.pause(&context, holder, at_most, self.pauses).await;
-            if Safeguard::FreshWhileWaiting.stands() && claim.freshen()? == Kept::Swept {
+            let woken = self.waiter.pause(&context, holder, at_most, self.parker).await;
+            if Safeguard::FreshWhileWaiting.stands() && claim.touch_if_due()? == Kept::Swept {
                 return Ok(Waited::Swept);
             }
             match woken {
@@ -277,7 +283,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
         let Some(left) = self.time_left(context, &obstacle) else {
             return Err(self.give_up(context, obstacle));
         };
-        self.waiter.pause(context, None, left, self.pauses).await;
+        self.waiter.pause(context, None, left, self.parker).await;
         Ok(())
     }
 
@@ -285,8 +291,8 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
     fn time_left(&mut self, context: &Context, obstacle: &Obstacle) -> Option<Duration> {
         self.has_waited = true;
         let waited = context.now().saturating_sub(self.begun);
-        let left = self.patience.left(waited, obstacle);
-        self.told.meets(context.lock(), obstacle, waited, left);
+        let left = self.limit.left(waited, obstacle);
+        self.told.meets(context.lock_path(), obstacle, waited, left);
         (!left.is_zero()).then_some(left)
     }
 
@@ -296,13 +302,13 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Pauses> Contender<'a, W, P> {
             Obstacle::Queue => who_holds(context).map_or(Obstacle::Queue, Obstacle::Holder),
             other => other,
         };
-        self.patience.ended(context.lock().to_owned(), waited, obstacle)
+        self.limit.ended(context.lock_path().to_owned(), waited, obstacle)
     }
 }
 
 fn who_holds(context: &Context) -> Option<Holder> {
-    match look(context) {
-        Ok(Sight::Held(_, holder)) => Some(holder),
+    match observe(context) {
+        Ok(Observation::Held(_, holder)) => Some(holder),
         _ => None,
     }
 }
@@ -339,7 +345,7 @@ enum Link {
 
 fn link(claim: &Claim) -> Result<Link, Error> {
     let context = &claim.context;
-    let error = match context.fs.link(&claim.path, context.lock()) {
+    let error = match context.fs.link(&claim.path, context.lock_path()) {
         // Who is told so by the kernel itself, or by the server through it, has the lock: however
         // often the request was executed, that was the answer to the last time.
         Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),
@@ -357,7 +363,7 @@ fn link(claim: &Claim) -> Result<Link, Error> {
         _ if is_linked => Ok(Link::Made),
         None => Ok(Link::Taken),
         Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
-        Some(error) => Err(Error::io(Operation::Link, context.lock())(error)),
+        Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error)),
     }
 }
 
@@ -368,5 +374,9 @@ pub(crate) fn has_no_links(error: &io::Error) -> bool {
 }
 
 fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {
-    Error::NoHardLinks { path: claim.context.lock().into(), claim: claim.path.to_path_buf(), error }
+    Error::NoHardLinks {
+        path: claim.context.lock_path().into(),
+        claim: claim.path.to_path_buf(),
+        error,
+    }
 }

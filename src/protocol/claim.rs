@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::holder::Holder;
-use crate::model::context::{Context, is_gone, is_stale};
-use crate::model::lease::{Lease, Observed};
+use crate::model::context::{Context, is_estale, is_gone};
+use crate::model::lease::{Lease, ObservedDate};
 use crate::model::names::{ClaimName, Nonce};
 use crate::sys::fs::{Attr, FileId, HeldOpen};
 use crate::sys::process::Process;
@@ -33,10 +33,10 @@ pub(crate) struct Claim {
     /// When it was forfeited.
     pub(crate) forfeited_at: Duration,
     /// The claim of another that was seen last in a seat that this one wanted.
-    pub(crate) seen_in_seat: Option<Observed>,
+    pub(crate) seen_in_seat: Option<ObservedDate>,
     /// The last seat that was seen to be forsaken.
     pub(crate) seats_passed: Option<(Nonce, u32)>,
-    /// Whether it was ever the lock file with a lease that was over: then somebody may have judged
+    /// Whether it was ever the lock file with a lease that was stale: then somebody may have judged
     /// it, and it is never linked again.
     pub(crate) was_late: bool,
     held_open: HeldOpen,
@@ -87,7 +87,7 @@ impl Claim {
             });
             match made {
                 // Somebody has removed it before it was filled.
-                Err(error) if is_stale(&error) && attempt < ATTEMPTS => {}
+                Err(error) if is_estale(&error) && attempt < ATTEMPTS => {}
                 Err(error) => return Err(Error::io(Operation::Create, &path)(error)),
                 Ok((Attr { id, .. }, held_open)) => {
                     return Ok(Claim {
@@ -146,7 +146,7 @@ impl Claim {
     /// hold the lock, this prolongs it.
     pub(crate) fn touch(&mut self) -> Result<Kept, Error> {
         let (lease, mtime) = begin_lease(&self.context, self.context.now(), self.lifetime);
-        match self.context.until_fresh(|| self.context.fs.touch(&self.path, mtime)) {
+        match self.context.retry_estale(|| self.context.fs.touch(&self.path, mtime)) {
             Ok(()) => {
                 (self.lease, self.mtime) = (lease, mtime);
                 Ok(Kept::Yes)
@@ -157,9 +157,9 @@ impl Claim {
     }
 
     /// Touches the claim if no more than a third of its lease is left, so that a lock file never
-    /// appears with a lease that is already over, however long the wait was.
-    pub(crate) fn freshen(&mut self) -> Result<Kept, Error> {
-        if self.needs_no_touch_for().is_zero() { self.renew() } else { Ok(Kept::Yes) }
+    /// appears with a lease that is already stale, however long the wait was.
+    pub(crate) fn touch_if_due(&mut self) -> Result<Kept, Error> {
+        if self.touch_due_in().is_zero() { self.renew() } else { Ok(Kept::Yes) }
     }
 
     /// Touches a claim that may have been used for long.
@@ -197,13 +197,13 @@ impl Claim {
     }
 
     /// For how long more than a third of its lease is left.
-    pub(crate) fn needs_no_touch_for(&self) -> Duration {
+    pub(crate) fn touch_due_in(&self) -> Duration {
         self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 3)
     }
 
     /// Whether what we claim is still ours to claim: a claim that expired may be swept, and a
-    /// seat that it is in be passed over.
-    pub(crate) fn is_fresh(&self) -> bool {
+    /// seat that it is in be passed stale.
+    pub(crate) fn has_lease(&self) -> bool {
         self.lease.runs(self.context.now())
     }
 
@@ -242,7 +242,7 @@ impl Claim {
     /// Gives the claim its name back, from another name of its inode, if that is still there.
     pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
         self.keeper = Some(self.context.processes.pid());
-        match self.context.until_fresh(|| self.context.fs.link(from, &self.path)) {
+        match self.context.retry_estale(|| self.context.fs.link(from, &self.path)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_gone(&error) => {
                 Err(Error::io(Operation::Link, &self.path)(error))
             }

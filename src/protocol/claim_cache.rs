@@ -16,11 +16,11 @@ use crate::protocol::claim::{Claim, Kept};
 
 /// Room for one claim, which is removed with it.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf {
+pub(crate) struct ClaimCache {
     claim: Mutex<Option<Claim>>,
 }
 
-impl Shelf {
+impl ClaimCache {
     /// A claim for a tenure to come: the one that is here, if it is good for that, or a new one.
     pub(crate) fn take(&self, context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
         let kept = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -47,5 +47,5 @@ impl Shelf {
 
 /// A forked child finds its parent's claim here.
 fn is_good(claim: &Claim) -> bool {
-    claim.is_ours() && (claim.is_fresh() || !Safeguard::FreshFromShelf.stands())
+    claim.is_ours() && (claim.has_lease() || !Safeguard::FreshFromShelf.stands())
 }

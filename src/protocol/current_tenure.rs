@@ -8,9 +8,9 @@ use crate::protocol::tenure::Tenure;
 
 /// The last tenure of a handle, while there is anything left of it.
 #[derive(Debug, Default)]
-pub(crate) struct LastTenure(Mutex<Weak<Tenure>>);
+pub(crate) struct CurrentTenure(Mutex<Weak<Tenure>>);
 
-impl LastTenure {
+impl CurrentTenure {
     pub(crate) fn begin(&self, tenure: Tenure) -> Arc<Tenure> {
         let tenure = Arc::new(tenure);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tenure);
@@ -27,7 +27,7 @@ impl LastTenure {
     }
 
     /// Makes sure that it has ended: waiting for the lock would be waiting for oneself.
-    pub(crate) fn must_be_over(&self, lock: &Path) -> Result<(), Error> {
+    pub(crate) fn must_be_none(&self, lock: &Path) -> Result<(), Error> {
         match self.get() {
             Some(tenure) if tenure.is_held() => Err(Error::AlreadyLocked { path: lock.into() }),
             Some(abandoned) => {

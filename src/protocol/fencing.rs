@@ -81,7 +81,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
             let last = io::Error::other("there is no higher number");
             return Err(Error::io(Operation::Rename, &from)(last));
         };
-        match context.until_fresh(|| context.fs.rename_in(&dir, &name, &next.to_string())) {
+        match context.retry_estale(|| context.fs.rename_in(&dir, &name, &next.to_string())) {
             Ok(()) => {
                 remove_lower(context, &dir, &counters, highest);
                 return Ok(next);
@@ -98,7 +98,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
 
 /// The numbers in the directory: one, unless somebody has put others there.
 fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
-    let names = context.until_fresh(|| context.fs.list(dir))?;
+    let names = context.retry_estale(|| context.fs.list(dir))?;
     Ok(names.iter().filter_map(|name| Names::parse_counter(name)).collect())
 }
 
@@ -115,7 +115,7 @@ fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
 fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
     let draft = context.names.fence_draft(tenure, context.random_number());
     let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
-    let made = match context.until_fresh(|| context.fs.make_dir(&draft, FIRST)) {
+    let made = match context.retry_estale(|| context.fs.make_dir(&draft, FIRST)) {
         Ok(()) => match context.fs.rename(&draft, dir) {
             Ok(()) => Ok(Put::Here),
             Err(error) if is_taken(&error) => Ok(Put::ByAnother),
@@ -147,7 +147,7 @@ enum Put {
 
 /// Removes a draft, and says whether it was there.
 pub(crate) fn discard(context: &Context, draft: &Path) -> io::Result<bool> {
-    match context.until_fresh(|| context.fs.remove_dir(draft, FIRST)) {
+    match context.retry_estale(|| context.fs.remove_dir(draft, FIRST)) {
         Ok(()) => Ok(true),
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(error),

@@ -15,4 +15,3 @@ pub(crate) mod sweep;
 pub(crate) mod takeover;
 pub(crate) mod tenure;
 pub(crate) mod transfer;
-pub(crate) mod verdict;

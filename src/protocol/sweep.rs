@@ -12,7 +12,7 @@ use crate::events;
 use crate::model::context::Context;
 use crate::model::names::{Names, Neighbour};
 use crate::protocol::fencing;
-use crate::protocol::observe::{Sight, has_expired, is_abandoned, life, look};
+use crate::protocol::observe::{Observation, has_expired, is_abandoned, life, observe};
 use crate::protocol::takeover::is_forsaken;
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
@@ -32,7 +32,7 @@ static RESTING: Mutex<BTreeMap<PathBuf, Duration>> = Mutex::new(BTreeMap::new())
 /// Whether a handle may sweep by itself. Each has to list the whole directory, so ten thousand locks
 /// in one would take a hundred million looks.
 pub(crate) fn is_affordable(context: &Context) -> bool {
-    if !context.hears {
+    if !context.can_wake {
         return true;
     }
     let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ pub(crate) fn is_affordable(context: &Context) -> bool {
 
 /// Takes note of how long it took. (Simulated time says nothing of that.)
 pub(crate) fn took(context: &Context, time: Duration) {
-    if context.hears && time > LONG {
+    if context.can_wake && time > LONG {
         let mut resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
         resting.retain(|_, until| *until > context.now());
         resting.insert(context.names.dir().to_owned(), context.now() + time * PART);
@@ -117,13 +117,13 @@ fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bo
         Neighbour::FenceDraft => Ok(false),
         // By the inode, whatever the content says: it may be all that says who holds the lock.
         Neighbour::Claim(_) | Neighbour::Aside => {
-            Ok(context.find(context.lock())?.is_some_and(|lock| lock.id == attr.id))
+            Ok(context.find(context.lock_path())?.is_some_and(|lock| lock.id == attr.id))
         }
         // A dead breaker's seat must be passed over for as long as the lock file is what it was.
-        Neighbour::Seat(key) => Ok(match look(context)? {
-            Sight::Free => false,
-            Sight::Held(held, _) => Names::is_key_of(key, &held.claim.nonce),
-            Sight::NotALock | Sight::Unreadable(_) => true, // for all that is known
+        Neighbour::Seat(key) => Ok(match observe(context)? {
+            Observation::Free => false,
+            Observation::Held(held, _) => Names::is_key_of(key, &held.claim.nonce),
+            Observation::NotALock | Observation::Unreadable(_) => true, // for all that is known
         }),
     }
 }

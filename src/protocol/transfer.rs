@@ -1,4 +1,4 @@
-//! Handing a lock over: detaching it from this process, and adopting one that was detached.
+//! Handing a lock stale: detaching it from this process, and adopting one that was detached.
 //!
 //! Who holds a lock is in its claim's name, and the lock file names the claim. So a lock changes
 //! hands by a new claim, which takes the old one's place at the lock file in one rename(2): there
@@ -12,12 +12,12 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::holder::{Holder, Obstacle, Owner};
-use crate::model::context::{Context, is_gone, is_stale};
+use crate::model::context::{Context, is_estale, is_gone};
 use crate::model::names::{ClaimName, Neighbour};
 use crate::protocol::acquire::settle;
 use crate::protocol::claim::Claim;
-use crate::protocol::observe::{Incarnation, Sight, is_lock_file, look};
-use crate::protocol::takeover::{self, Ending};
+use crate::protocol::observe::{Incarnation, Observation, is_lock_file, observe};
+use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
 use crate::sys::fs::Mount;
 use crate::sys::process::Process;
@@ -34,15 +34,15 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let context = &tenure.context;
     if tenure.is_shared() {
         let reason =
-            "it is not this process's to hand over: it was attached to, not adopted".into();
-        return Err(Error::Invalid { path: context.lock().into(), reason });
+            "it is not this process's to hand stale: it was attached to, not adopted".into();
+        return Err(Error::Invalid { path: context.lock_path().into(), reason });
     }
     let process = match owner {
         Owner::Lease => NOBODY,
         Owner::Process(pid) => context
             .processes
             .find(pid)
-            .map_err(|_| Error::NoSuchOwner { path: context.lock().into(), pid })?,
+            .map_err(|_| Error::NoSuchOwner { path: context.lock_path().into(), pid })?,
     };
     let mut new = Claim::make_for(&process, context, tenure.lifetime())?;
     let aside = put_aside(&new)?;
@@ -60,7 +60,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
 /// Puts the new claim's inode in the lock file's place, from its put-aside name.
 fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     let context = &new.context;
-    let renamed = context.fs.rename(aside, context.lock());
+    let renamed = context.fs.rename(aside, context.lock_path());
     // Where the kernel itself says so, or the server through it, it was done.
     if renamed.is_ok() && context.mount() != Mount::Other {
         return Ok(());
@@ -70,7 +70,7 @@ fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
         return Ok(());
     }
     match renamed {
-        Err(error) => Err(Error::io(Operation::Rename, context.lock())(error)),
+        Err(error) => Err(Error::io(Operation::Rename, context.lock_path())(error)),
         Ok(()) => Err(lost(context)?),
     }
 }
@@ -99,24 +99,24 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
         let (left, holder) = held_with(context, name)?;
         if context.now() > until {
             let obstacle = Box::new(Obstacle::Holder(holder));
-            let held = Error::Held { path: context.lock().into(), obstacle };
+            let held = Error::Held { path: context.lock_path().into(), obstacle };
             return Err(trouble.unwrap_or(held));
         }
         let mut new = Claim::make(context, lifetime)?;
         match put_in_place(&mut new, &left) {
-            Ok(Ending::Ended) => return Ok(new),
+            Ok(TakeoverOutcome::Ended) => return Ok(new),
             // It may be ours all the same, and nobody else would ever know.
             Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
             // A sweeper has removed it, while this process stood still.
             Err(error) if is_of_what_was_swept(&error) => trouble = Some(error),
-            Ok(Ending::Forbidden(error)) => {
-                return Err(Error::io(Operation::Rename, context.lock())(error));
+            Ok(TakeoverOutcome::Forbidden(error)) => {
+                return Err(Error::io(Operation::Rename, context.lock_path())(error));
             }
-            Ok(Ending::Swept) => {
+            Ok(TakeoverOutcome::Swept) => {
                 let gone = io::Error::from_raw_os_error(libc::ENOENT);
                 trouble = Some(Error::io(Operation::Touch, &new.path)(gone));
             }
-            Ok(Ending::Gone | Ending::NotNow) => {}
+            Ok(TakeoverOutcome::Gone | TakeoverOutcome::NotNow) => {}
             Err(error) => return Err(error),
         }
         context.pause(&mut backoff, Duration::MAX);
@@ -126,13 +126,13 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
 fn is_of_what_was_swept(error: &Error) -> bool {
     match error {
         Error::Io { operation: Operation::Rename | Operation::Link, error, .. } => {
-            is_gone(error) || is_stale(error)
+            is_gone(error) || is_estale(error)
         }
         _ => false,
     }
 }
 
-fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<Ending, Error> {
+fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<TakeoverOutcome, Error> {
     let context = new.context.clone();
     let aside = put_aside(new)?;
     let replaced = takeover::replace(new, left, |new| replace(new, &aside));
@@ -174,19 +174,21 @@ fn parse(context: &Context, claim: &Path) -> Result<ClaimName, Error> {
         return Ok(name);
     }
     let reason = format!("{} is no claim of it", claim.display());
-    Err(Error::Invalid { path: context.lock().into(), reason })
+    Err(Error::Invalid { path: context.lock_path().into(), reason })
 }
 
 /// The tenure that is held with this claim, by one look: another may find another's lock file, with an
 /// inode number that is used again.
 fn held_with(context: &Context, name: &ClaimName) -> Result<(Incarnation, Holder), Error> {
-    match look(context)? {
-        Sight::Held(held, holder) if held.claim == *name => Ok((held, holder)),
-        Sight::Unreadable(error) => Err(Error::io(Operation::Read, context.lock())(error)),
-        other => Err(Error::Lost { path: context.lock().into(), now: other.successor() }),
+    match observe(context)? {
+        Observation::Held(held, holder) if held.claim == *name => Ok((held, holder)),
+        Observation::Unreadable(error) => {
+            Err(Error::io(Operation::Read, context.lock_path())(error))
+        }
+        other => Err(Error::Lost { path: context.lock_path().into(), now: other.successor() }),
     }
 }
 
 fn lost(context: &Context) -> Result<Error, Error> {
-    Ok(Error::Lost { path: context.lock().into(), now: look(context)?.successor() })
+    Ok(Error::Lost { path: context.lock_path().into(), now: observe(context)?.successor() })
 }

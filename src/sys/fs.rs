@@ -124,9 +124,9 @@ pub(crate) fn process_id() -> u32 {
             let pid = std::process::id();
             // SAFETY: the handler lives as long as the program, and does nothing but store a number.
             #[allow(unsafe_code)]
-            let hears = *HEARS_OF_FORKS
+            let can_wake = *HEARS_OF_FORKS
                 .get_or_init(|| unsafe { libc::pthread_atfork(None, None, Some(forget)) } == 0);
-            if hears {
+            if can_wake {
                 KNOWN.store(pid, Ordering::Relaxed);
             }
             pid

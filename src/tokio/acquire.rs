@@ -17,19 +17,19 @@ use crate::holder::Obstacle;
 use crate::lock::Lock;
 use crate::model::context::Context;
 use crate::protocol::tenure::Tenure;
-use crate::sys::wake_fd::Ear;
-use crate::wait::limit::Patience;
-use crate::wait::park::Pauses;
+use crate::sys::wake_fd::WakeFd;
+use crate::wait::limit::WaitLimit;
+use crate::wait::park::Park;
 
-/// Patience that can go from one thread to another.
-pub(super) type AsyncPatience = Patience<'static, dyn FnMut(&Obstacle) -> bool + Send>;
+/// WaitLimit that can go from one thread to another.
+pub(super) type AsyncWaitLimit = WaitLimit<'static, dyn FnMut(&Obstacle) -> bool + Send>;
 
 /// Contends for the lock until it is ours or patience ends. Dropped, it leaves nothing behind.
-pub(super) async fn contend(lock: &Arc<Lock>, patience: AsyncPatience) -> Result<Tenure, Error> {
+pub(super) async fn contend(lock: &Arc<Lock>, limit: AsyncWaitLimit) -> Result<Tenure, Error> {
     let yielding = Arc::<Yielding>::default();
-    let (contender, pauses) = (lock.clone(), yielding.clone());
+    let (contender, parker) = (lock.clone(), yielding.clone());
     let acquisition = lock.begin_acquisition();
-    let contention = async move { contender.contend(acquisition, patience, &*pauses).await };
+    let contention = async move { contender.contend(acquisition, limit, &*parker).await };
     let mut contention = LeftToPool::new(Box::pin(contention));
     loop {
         let (moved_on, polled) = on_pool(lock.path(), move || {
@@ -49,7 +49,7 @@ pub(super) async fn contend(lock: &Arc<Lock>, patience: AsyncPatience) -> Result
 /// What a pause waits for.
 enum Pause {
     /// Something to be heard, but no longer than this.
-    Ear(Ear, Duration),
+    WakeFd(WakeFd, Duration),
     Time(Duration),
     /// Time by a clock that can only block.
     TimeBy(Arc<dyn Clock>, Duration),
@@ -62,15 +62,15 @@ enum State {
     Over(bool),
 }
 
-/// Pauses that are handed out to whoever polls.
+/// Park that are handed out to whoever polls.
 #[derive(Default)]
 struct Yielding(Mutex<Option<State>>);
 
-impl Pauses for Yielding {
-    async fn pause(&self, context: &Context, ear: Option<Ear>, time: Duration) -> bool {
-        self.set(State::Asked(match ear {
-            Some(ear) => Pause::Ear(ear, time),
-            None if context.hears => Pause::Time(time),
+impl Park for Yielding {
+    async fn park(&self, context: &Context, wake_fd: Option<WakeFd>, time: Duration) -> bool {
+        self.set(State::Asked(match wake_fd {
+            Some(wake_fd) => Pause::WakeFd(wake_fd, time),
+            None if context.can_wake => Pause::Time(time),
             None => Pause::TimeBy(context.clock.clone(), time),
         }));
         poll_fn(|_| match self.take() {
@@ -89,7 +89,7 @@ impl Yielding {
     /// Awaits the pause that was asked for.
     async fn spend(&self, lock: &Lock) {
         let heard = match self.take() {
-            Some(State::Asked(Pause::Ear(ear, time))) => listen(ear, time).await,
+            Some(State::Asked(Pause::WakeFd(wake_fd, time))) => listen(wake_fd, time).await,
             Some(State::Asked(Pause::Time(time))) => {
                 sleep(time).await;
                 false
@@ -99,7 +99,7 @@ impl Yielding {
                 let _ = on_pool(lock.path(), move || clock.sleep(time)).await;
                 false
             }
-            _ => unreachable!("the protocol waits for nothing but its pauses"),
+            _ => unreachable!("the protocol waits for nothing but its parker"),
         };
         self.set(State::Over(heard));
     }
@@ -115,14 +115,14 @@ impl Yielding {
 
 /// A registration for each pause: it is told of what was there before, too, so that none can be
 /// missed, and none is left over.
-async fn listen(ear: Ear, time: Duration) -> bool {
+async fn listen(wake_fd: WakeFd, time: Duration) -> bool {
     // Its successor is the same with `unsafe` before it, lest the descriptor be closed or be
     // another meanwhile, which an ear's is not; and tokio has it only since 1.53.3.
     #[allow(deprecated)]
-    let registered = AsyncFd::with_interest(ear, Interest::READABLE);
-    let Ok(ear) = registered else {
+    let registered = AsyncFd::with_interest(wake_fd, Interest::READABLE);
+    let Ok(wake_fd) = registered else {
         sleep(time).await; // the system has no room for it: see then, without having heard
         return true;
     };
-    timeout(time, ear.readable()).await.is_ok()
+    timeout(time, wake_fd.readable()).await.is_ok()
 }

@@ -216,7 +216,7 @@ impl LockGuard {
         // Whoever drops this may lock again by the same handle.
         let leaving = Leaving(self.tenure().clone());
         let guard = crate::LockGuard::from(self);
-        on_pool(leaving.0.context.lock(), move || guard.unlock()).await?
+        on_pool(leaving.0.context.lock_path(), move || guard.unlock()).await?
     }
 
     /// Releases the lock if it is still held, and says whether it was.

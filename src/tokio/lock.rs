@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::acquire::{AsyncPatience, contend};
+use super::acquire::{AsyncWaitLimit, contend};
 use super::guard::LockGuard;
 use super::pool::leave_to_pool;
 use crate::error::Error;
-use crate::wait::limit::Patience;
+use crate::wait::limit::WaitLimit;
 
 /// A lock that any program on any machine with the same directory can take:
 /// [`linklock::Lock`](crate::Lock), but its methods are futures. See [the module](crate::tokio) for
@@ -82,8 +82,8 @@ impl Lock {
     /// Outside a runtime, or if it has to wait in one without I/O or timers.
     pub async fn lock(&self) -> Result<LockGuard, Error> {
         self.acquire(match self.as_blocking().timeout() {
-            Some(timeout) => Patience::For(timeout),
-            None => Patience::Endless,
+            Some(timeout) => WaitLimit::For(timeout),
+            None => WaitLimit::Endless,
         })
         .await
     }
@@ -102,7 +102,7 @@ impl Lock {
     ///
     /// Outside a runtime.
     pub async fn try_lock(&self) -> Result<LockGuard, Error> {
-        self.acquire(Patience::None).await
+        self.acquire(WaitLimit::None).await
     }
 
     /// Acquires the lock if it can be had within `time`, counted from when a thread of the pool first
@@ -136,7 +136,7 @@ impl Lock {
     ///
     /// As for [`lock`](Self::lock).
     pub async fn try_lock_for(&self, time: Duration) -> Result<LockGuard, Error> {
-        self.acquire(Patience::For(time)).await
+        self.acquire(WaitLimit::For(time)).await
     }
 
     /// Acquires the lock if it can be had before `deadline`.
@@ -156,10 +156,10 @@ impl Lock {
         self.try_lock_for(deadline.saturating_duration_since(Instant::now())).await
     }
 
-    async fn acquire(&self, patience: AsyncPatience) -> Result<LockGuard, Error> {
+    async fn acquire(&self, limit: AsyncWaitLimit) -> Result<LockGuard, Error> {
         let lock = self.shared();
         // What nobody has been given is held by nobody: whoever drops this may lock again.
-        let tenure = contend(lock, patience).await?;
+        let tenure = contend(lock, limit).await?;
         Ok(LockGuard::from(lock.hold(tenure)))
     }
 

@@ -1,4 +1,4 @@
-//! Patience: for how long to contend.
+//! WaitLimit: for how long to contend.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::holder::Obstacle;
 
 /// For how long to contend for a lock that is held.
-pub(crate) enum Patience<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
+pub(crate) enum WaitLimit<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
     None,
     /// From the beginning on.
     For(Duration),
@@ -19,20 +19,20 @@ pub(crate) enum Patience<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
 /// After how long patience that depends on something else is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-impl<W: FnMut(&Obstacle) -> bool + ?Sized> Patience<'_, W> {
+impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
     /// For how long to wait before it is to be asked again; nothing once it has ended.
     pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
         match self {
-            Patience::None => Duration::ZERO,
-            Patience::For(limit) => limit.saturating_sub(waited),
-            Patience::While(go_on) => {
+            WaitLimit::None => Duration::ZERO,
+            WaitLimit::For(limit) => limit.saturating_sub(waited),
+            WaitLimit::While(go_on) => {
                 if go_on(obstacle) {
                     ASK_AGAIN
                 } else {
                     Duration::ZERO
                 }
             }
-            Patience::Endless => Duration::MAX,
+            WaitLimit::Endless => Duration::MAX,
         }
     }
 
@@ -40,7 +40,7 @@ impl<W: FnMut(&Obstacle) -> bool + ?Sized> Patience<'_, W> {
     pub(crate) fn ended(&self, path: PathBuf, waited: Duration, obstacle: Obstacle) -> Error {
         let obstacle = Box::new(obstacle);
         match self {
-            Patience::None => Error::Held { path, obstacle },
+            WaitLimit::None => Error::Held { path, obstacle },
             _ => Error::TimedOut { path, waited, obstacle },
         }
     }

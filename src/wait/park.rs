@@ -10,34 +10,34 @@ use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use crate::model::context::Context;
-use crate::sys::wake_fd::Ear;
+use crate::sys::wake_fd::WakeFd;
 
 /// A way of spending pauses.
-pub(crate) trait Pauses: Sync {
+pub(crate) trait Park: Sync {
     /// Waits until there may be something to be heard, or for `time`. Says whether there may be.
-    fn pause(
+    fn park(
         &self,
         context: &Context,
-        ear: Option<Ear>,
+        wake_fd: Option<WakeFd>,
         time: Duration,
     ) -> impl Future<Output = bool> + Send;
 }
 
 /// The calling thread blocks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Blocking;
+pub(crate) struct ThreadPark;
 
-impl Pauses for Blocking {
-    async fn pause(&self, context: &Context, ear: Option<Ear>, time: Duration) -> bool {
-        if let Some(ear) = ear {
-            return ear.listen(time);
+impl Park for ThreadPark {
+    async fn park(&self, context: &Context, wake_fd: Option<WakeFd>, time: Duration) -> bool {
+        if let Some(wake_fd) = wake_fd {
+            return wake_fd.wait(time);
         }
         context.clock.sleep(time);
         false
     }
 }
 
-/// Does something whose pauses are all [`Blocking`].
+/// Does something whose pauses are all [`ThreadPark`].
 pub(crate) fn run<T>(something: impl Future<Output = T>) -> T {
     match pin!(something).poll(&mut task::Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::model::backoff::Backoff;
 use crate::model::context::{Context, is_gone};
 use crate::model::names::Neighbour;
-use crate::sys::handoff_queue::{Behind, Place, Turn, Word};
+use crate::sys::handoff_queue::{HandoffToken, Place, QueueEvent, Queued};
 use crate::sys::inotify::Watch;
-use crate::wait::park::Pauses;
+use crate::wait::park::Park;
 
 /// How many times longer than the longest pause of the head those behind it wait until they look
 /// for themselves. A look at a local file costs next to nothing.
@@ -19,7 +19,7 @@ const BEHIND_REMOTE: u32 = 30;
 
 /// For how many turns in a row the lock may go from one waiter of a host to the next while other
 /// hosts wait, who only poll and are never as quick.
-const TURNS_IN_A_ROW: u64 = 32;
+const HANDOFFS_IN_A_ROW: u64 = 32;
 
 /// One contender's way of waiting.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Waiter {
     /// The claim of whoever was last seen to hold the lock.
     holder: Option<PathBuf>,
     /// When to look at the lock file if nothing is heard until then.
-    look_at: Option<Duration>,
+    observe_file: Option<Duration>,
 }
 
 /// Why a pause has ended.
@@ -47,7 +47,7 @@ pub(crate) enum Woken {
 impl Waiter {
     pub(crate) fn new(context: &Context) -> Waiter {
         let backoff = context.backoff();
-        Waiter { backoff, place: None, watch: None, holder: None, look_at: None }
+        Waiter { backoff, place: None, watch: None, holder: None, observe_file: None }
     }
 
     /// Queues up, unless that is done or can't be.
@@ -55,7 +55,7 @@ impl Waiter {
         if self.place.is_none() {
             self.place = context.queue().and_then(Place::join);
             if self.place.is_some() {
-                self.look_at = None; // the pauses of another place
+                self.observe_file = None; // the pauses of another place
             }
         }
     }
@@ -66,9 +66,9 @@ impl Waiter {
     }
 
     /// The place at the head, to be passed on when the lock is released.
-    pub(crate) fn into_turn(self) -> Option<Turn> {
+    pub(crate) fn into_token(self) -> Option<HandoffToken> {
         match self.place {
-            Some(Place::Head(turn)) => Some(turn),
+            Some(Place::Head(token)) => Some(token),
             Some(Place::Behind(_)) | None => None,
         }
     }
@@ -80,14 +80,14 @@ impl Waiter {
         context: &Context,
         holder: Option<&Path>,
         at_most: Duration,
-        pauses: &impl Pauses,
+        parker: &impl Park,
     ) -> Woken {
         self.queue_up(context);
         match self.place.take() {
-            Some(Place::Behind(behind)) => self.stand(context, behind, at_most, pauses).await,
+            Some(Place::Behind(behind)) => self.stand(context, behind, at_most, parker).await,
             place => {
                 self.place = place;
-                self.poll(context, holder, at_most, pauses).await
+                self.poll(context, holder, at_most, parker).await
             }
         }
     }
@@ -96,30 +96,30 @@ impl Waiter {
     async fn stand(
         &mut self,
         context: &Context,
-        mut behind: Behind,
+        mut behind: Queued,
         at_most: Duration,
-        pauses: &impl Pauses,
+        parker: &impl Park,
     ) -> Woken {
         let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
         let pause = self.pause_until_look(context, |_| context.polling.cap * times);
-        let heard = pauses.pause(context, Some(behind.ear()), pause.min(at_most)).await;
-        match if heard { behind.word() } else { Word::None } {
-            Word::Turn(mut turn) => {
-                if turn.row >= TURNS_IN_A_ROW {
-                    turn.row = 0;
+        let heard = parker.park(context, Some(behind.wake_fd()), pause.min(at_most)).await;
+        match if heard { behind.event() } else { QueueEvent::None } {
+            QueueEvent::Token(mut token) => {
+                if token.handoffs >= HANDOFFS_IN_A_ROW {
+                    token.handoffs = 0;
                     if others_wait(context) {
-                        pauses.pause(context, None, context.polling.cap).await;
+                        parker.park(context, None, context.polling.cap).await;
                     }
                 }
-                self.place = Some(Place::Head(turn));
-                self.look_at = None;
+                self.place = Some(Place::Head(token));
+                self.observe_file = None;
                 Woken::Turn
             }
-            Word::Gone => {
+            QueueEvent::Gone => {
                 self.queue_up(context);
                 Woken::Look
             }
-            Word::None => {
+            QueueEvent::None => {
                 self.place = Some(Place::Behind(behind));
                 self.look_if_it_is_time(context)
             }
@@ -132,17 +132,17 @@ impl Waiter {
         context: &Context,
         holder: Option<&Path>,
         at_most: Duration,
-        pauses: &impl Pauses,
+        parker: &impl Park,
     ) -> Woken {
         if holder.is_some() && self.holder.as_deref() != holder {
             self.holder = holder.map(Path::to_owned);
             // The pauses are a fraction of the hold, not of the wait: who sees the lock change hands
             // must not come ever more rarely, or those on another host pass it on among themselves.
             self.backoff = context.backoff();
-            if context.hears {
+            if context.can_wake {
                 self.watch = self.watch.take().or_else(Watch::new);
             }
-            match self.watch.as_ref().map(|watch| watch.on(context.lock())) {
+            match self.watch.as_ref().map(|watch| watch.on(context.lock_path())) {
                 None => {}
                 // What happened before was not seen.
                 Some(Ok(())) => return Woken::Look,
@@ -156,9 +156,9 @@ impl Waiter {
         let pause =
             self.pause_until_look(context, |waiter| waiter.backoff.pause((context.random)()));
         let watch = self.watch.as_ref().filter(|_| holder.is_some());
-        if pauses.pause(context, watch.map(Watch::ear), pause.min(at_most)).await {
+        if parker.park(context, watch.map(Watch::wake_fd), pause.min(at_most)).await {
             watch.inspect(|watch| watch.hear());
-            self.look_at = None;
+            self.observe_file = None;
             return Woken::Look;
         }
         self.look_if_it_is_time(context)
@@ -171,19 +171,19 @@ impl Waiter {
         next: impl FnOnce(&mut Waiter) -> Duration,
     ) -> Duration {
         let now = context.now();
-        let look_at = match self.look_at {
-            Some(look_at) => look_at,
+        let observe_file = match self.observe_file {
+            Some(observe_file) => observe_file,
             None => now.saturating_add(next(self)),
         };
-        self.look_at = Some(look_at);
-        look_at.saturating_sub(now)
+        self.observe_file = Some(observe_file);
+        observe_file.saturating_sub(now)
     }
 
     fn look_if_it_is_time(&mut self, context: &Context) -> Woken {
-        if self.look_at.is_some_and(|look_at| context.now() < look_at) {
+        if self.observe_file.is_some_and(|observe_file| context.now() < observe_file) {
             return Woken::Early;
         }
-        self.look_at = None;
+        self.observe_file = None;
         Woken::Look
     }
 }

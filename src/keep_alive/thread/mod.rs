@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::keep_alive::schedule::{Leased, Upkeep, next_refresh, refresh};
+use crate::keep_alive::schedule::{Renewable, Upkeep, next_refresh, refresh};
 use crate::sys::fs::process_id;
 
 /// How many threads stand ready at most. One could do; the second saves starting a thread for each
@@ -36,7 +36,7 @@ pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
 /// Keeps a lock alive until it is dropped.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
-    keeper: Arc<Keeper>,
+    keeper: Arc<Renewer>,
     number: u64,
 }
 
@@ -45,23 +45,23 @@ impl KeepAlive {
     /// is tried again for as long as the lease runs.
     pub(crate) fn start<L>(leased: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
     where
-        L: Leased + 'static,
+        L: Renewable + 'static,
     {
-        let keeper = Keeper::of(leased.clock());
+        let keeper = Renewer::of(leased.clock());
         let upkeep = Upkeep::begin(&**leased);
         let weak = Arc::downgrade(leased);
-        let ward = Ward { leased: weak, upkeep, on_lost };
-        let mut wards = lock(&keeper.wards);
-        keeper.make_ready(&mut wards)?;
-        let number = wards.add(ward);
-        drop(wards);
+        let renewal = Renewal { leased: weak, upkeep, on_lost };
+        let mut renewals = lock(&keeper.renewals);
+        keeper.make_ready(&mut renewals)?;
+        let number = renewals.add(renewal);
+        drop(renewals);
         keeper.changed.notify_all();
         Ok(KeepAlive { keeper, number })
     }
 
     /// The lease was changed: keep to the new one.
-    pub(crate) fn reschedule(&self, leased: &dyn Leased) {
-        lock(&self.keeper.wards).reschedule(self.number, next_refresh(leased));
+    pub(crate) fn reschedule(&self, leased: &dyn Renewable) {
+        lock(&self.keeper.renewals).reschedule(self.number, next_refresh(leased));
         self.keeper.changed.notify_all();
     }
 }
@@ -69,29 +69,29 @@ impl KeepAlive {
 impl Drop for KeepAlive {
     fn drop(&mut self) {
         if self.keeper.pid == process_id() {
-            let ward = lock(&self.keeper.wards).remove(self.number);
-            drop(ward); // with all that was to be called has hold of: maybe another lock's guard
+            let renewal = lock(&self.keeper.renewals).remove(self.number);
+            drop(renewal); // with all that was to be called has hold of: maybe another lock's guard
         }
     }
 }
 
 /// The keepers of this process: one, but for tests that bring clocks of their own.
-static KEEPERS: Mutex<Vec<Weak<Keeper>>> = Mutex::new(Vec::new());
+static RENEWERS: Mutex<Vec<Weak<Renewer>>> = Mutex::new(Vec::new());
 
 /// The locks that are kept alive, and what their threads share.
 #[derive(Debug)]
-struct Keeper {
+struct Renewer {
     /// The process that has the threads: a forked child inherits only the memory.
     pid: u32,
     clock: Arc<dyn Clock>,
-    wards: Mutex<Wards>,
+    renewals: Mutex<Renewals>,
     changed: Condvar,
-    start_thread: fn(Arc<Keeper>) -> io::Result<()>,
+    start_thread: fn(Arc<Renewer>) -> io::Result<()>,
 }
 
 #[derive(Debug, Default)]
-struct Wards {
-    all: HashMap<u64, Ward>,
+struct Renewals {
+    all: HashMap<u64, Renewal>,
     /// When each is to be refreshed, but for those that are being refreshed.
     due: BTreeSet<(Duration, u64)>,
     next_number: u64,
@@ -102,38 +102,38 @@ struct Wards {
 }
 
 /// A lock to be kept alive.
-struct Ward {
-    leased: Weak<dyn Leased>,
+struct Renewal {
+    leased: Weak<dyn Renewable>,
     upkeep: Upkeep,
     on_lost: OnLost,
 }
 
-impl fmt::Debug for Ward {
+impl fmt::Debug for Renewal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ward").field("upkeep", &self.upkeep).finish_non_exhaustive()
+        f.debug_struct("Renewal").field("upkeep", &self.upkeep).finish_non_exhaustive()
     }
 }
 
-impl Wards {
-    fn add(&mut self, ward: Ward) -> u64 {
+impl Renewals {
+    fn add(&mut self, renewal: Renewal) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.due.insert((ward.upkeep.due, number));
-        self.all.insert(number, ward);
+        self.due.insert((renewal.upkeep.due, number));
+        self.all.insert(number, renewal);
         number
     }
 
-    fn remove(&mut self, number: u64) -> Option<Ward> {
-        let ward = self.all.remove(&number)?;
-        self.due.remove(&(ward.upkeep.due, number));
-        Some(ward)
+    fn remove(&mut self, number: u64) -> Option<Renewal> {
+        let renewal = self.all.remove(&number)?;
+        self.due.remove(&(renewal.upkeep.due, number));
+        Some(renewal)
     }
 
     /// A lock that is being refreshed is left alone: its next refresh is not yet fixed.
     fn reschedule(&mut self, number: u64, due: Duration) {
-        let Some(ward) = self.all.get_mut(&number) else { return };
-        if self.due.remove(&(ward.upkeep.due, number)) {
-            ward.upkeep.due = due;
+        let Some(renewal) = self.all.get_mut(&number) else { return };
+        if self.due.remove(&(renewal.upkeep.due, number)) {
+            renewal.upkeep.due = due;
             self.due.insert((due, number));
         }
     }
@@ -146,7 +146,7 @@ impl Wards {
     }
 
     /// The lock that is due first. `None` if it is gone.
-    fn take(&mut self) -> Option<(u64, Arc<dyn Leased>)> {
+    fn take(&mut self) -> Option<(u64, Arc<dyn Renewable>)> {
         let (_, number) = self.due.pop_first()?;
         let leased = self.all.get(&number)?.leased.upgrade()?;
         self.latest = Some((number, Instant::now()));
@@ -154,41 +154,41 @@ impl Wards {
     }
 }
 
-impl Keeper {
-    fn of(clock: &Arc<dyn Clock>) -> Arc<Keeper> {
-        let mut keepers = lock(&KEEPERS);
+impl Renewer {
+    fn of(clock: &Arc<dyn Clock>) -> Arc<Renewer> {
+        let mut keepers = lock(&RENEWERS);
         keepers.retain(|keeper| keeper.strong_count() > 0);
         let pid = process_id();
-        let fits = |keeper: &Arc<Keeper>| keeper.pid == pid && Arc::ptr_eq(&keeper.clock, clock);
+        let fits = |keeper: &Arc<Renewer>| keeper.pid == pid && Arc::ptr_eq(&keeper.clock, clock);
         if let Some(keeper) = keepers.iter().filter_map(Weak::upgrade).find(fits) {
             return keeper;
         }
-        let keeper = Arc::new(Keeper::new(clock, start_thread));
+        let keeper = Arc::new(Renewer::new(clock, start_thread));
         keepers.push(Arc::downgrade(&keeper));
         keeper
     }
 
-    fn new(clock: &Arc<dyn Clock>, start_thread: fn(Arc<Keeper>) -> io::Result<()>) -> Keeper {
-        Keeper {
+    fn new(clock: &Arc<dyn Clock>, start_thread: fn(Arc<Renewer>) -> io::Result<()>) -> Renewer {
+        Renewer {
             pid: process_id(),
             clock: clock.clone(),
-            wards: Mutex::default(),
+            renewals: Mutex::default(),
             changed: Condvar::new(),
             start_thread,
         }
     }
 
     /// Makes sure that a thread stands ready.
-    fn make_ready(self: &Arc<Keeper>, wards: &mut Wards) -> io::Result<()> {
-        if wards.ready == 0 {
+    fn make_ready(self: &Arc<Renewer>, renewals: &mut Renewals) -> io::Result<()> {
+        if renewals.ready == 0 {
             (self.start_thread)(self.clone())?;
-            wards.ready = 1;
+            renewals.ready = 1;
         }
         Ok(())
     }
 
     /// What a thread does that is counted as ready.
-    fn run(self: Arc<Keeper>) {
+    fn run(self: Arc<Renewer>) {
         while let Some((number, leased)) = self.next_due() {
             self.refresh(number, &*leased);
             drop(leased); // its holder may have left it to this thread to release it
@@ -200,24 +200,24 @@ impl Keeper {
 
     /// Waits until a lock is due, and leaves the next to another thread; or until there has been none
     /// to keep alive for a while.
-    fn next_due(self: &Arc<Keeper>) -> Option<(u64, Arc<dyn Leased>)> {
-        let mut wards = lock(&self.wards);
+    fn next_due(self: &Arc<Renewer>) -> Option<(u64, Arc<dyn Renewable>)> {
+        let mut renewals = lock(&self.renewals);
         loop {
-            let pause = wards.pause(self.clock.now());
+            let pause = renewals.pause(self.clock.now());
             if pause == Some(Duration::ZERO) {
-                let Some(taken) = wards.take() else { continue };
-                wards.ready -= 1;
+                let Some(taken) = renewals.take() else { continue };
+                renewals.ready -= 1;
                 // If the system has no more threads, the next lock waits for this one.
-                let _ = self.make_ready(&mut wards);
-                drop(wards);
+                let _ = self.make_ready(&mut renewals);
+                drop(renewals);
                 self.changed.notify_all(); // it may be another that is due next
                 return Some(taken);
             }
-            let woken = self.changed.wait_timeout(wards, pause.unwrap_or(LINGER));
+            let woken = self.changed.wait_timeout(renewals, pause.unwrap_or(LINGER));
             let (still, waited) = woken.unwrap_or_else(PoisonError::into_inner);
-            wards = still;
-            if pause.is_none() && waited.timed_out() && wards.all.is_empty() {
-                wards.ready -= 1;
+            renewals = still;
+            if pause.is_none() && waited.timed_out() && renewals.all.is_empty() {
+                renewals.ready -= 1;
                 return None;
             }
         }
@@ -225,30 +225,30 @@ impl Keeper {
 
     /// Counts the calling thread as ready, unless there are enough.
     fn stand_ready(&self) -> bool {
-        let mut wards = lock(&self.wards);
-        let is_needed = wards.ready < READY;
+        let mut renewals = lock(&self.renewals);
+        let is_needed = renewals.ready < READY;
         if is_needed {
-            wards.ready += 1;
+            renewals.ready += 1;
         } else {
-            drop(wards);
+            drop(renewals);
             self.changed.notify_all(); // of when the lock that was refreshed is due again
         }
         is_needed
     }
 
-    fn refresh(&self, number: u64, leased: &dyn Leased) {
+    fn refresh(&self, number: u64, leased: &dyn Renewable) {
         let refreshed = refresh(leased);
-        let mut wards = lock(&self.wards);
-        wards.latest.take_if(|(latest, _)| *latest == number);
-        let Some(ward) = wards.all.get_mut(&number) else { return }; // no longer kept
-        let Err(why) = ward.upkeep.after(refreshed, leased) else {
-            let due = ward.upkeep.due;
-            wards.due.insert((due, number));
+        let mut renewals = lock(&self.renewals);
+        renewals.latest.take_if(|(latest, _)| *latest == number);
+        let Some(renewal) = renewals.all.get_mut(&number) else { return }; // no longer kept
+        let Err(why) = renewal.upkeep.after(refreshed, leased) else {
+            let due = renewal.upkeep.due;
+            renewals.due.insert((due, number));
             return;
         };
-        let ward = wards.remove(number);
-        drop(wards); // what is called may drop the guard
-        if let Some(Ward { on_lost, .. }) = ward {
+        let renewal = renewals.remove(number);
+        drop(renewals); // what is called may drop the guard
+        if let Some(Renewal { on_lost, .. }) = renewal {
             // A holder that has given the lock back since has not lost it.
             if leased.is_held() {
                 let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
@@ -257,7 +257,7 @@ impl Keeper {
     }
 }
 
-fn start_thread(keeper: Arc<Keeper>) -> io::Result<()> {
+fn start_thread(keeper: Arc<Renewer>) -> io::Result<()> {
     let thread = thread::Builder::new().name("linklock-keeper".into());
     thread.spawn(move || keeper.run()).map(drop)
 }

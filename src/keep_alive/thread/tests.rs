@@ -59,7 +59,7 @@ impl Fake {
     }
 }
 
-impl Leased for Fake {
+impl Renewable for Fake {
     fn refresh(&self) -> Result<(), Error> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let gate = lock(&self.gate).take();
@@ -217,19 +217,23 @@ fn a_lock_whose_refresh_hangs_is_not_taken_by_a_second_thread() {
 /// Those that are due together are taken one after the other, unless one takes long.
 #[test]
 fn many_locks_have_few_threads() {
-    let fake: Arc<dyn Leased> = Arc::new(Fake::new(&clock(), LONG, |_| Ok(())));
+    let fake: Arc<dyn Renewable> = Arc::new(Fake::new(&clock(), LONG, |_| Ok(())));
     let paced = || {
-        let mut wards = Wards::default();
+        let mut renewals = Renewals::default();
         for _ in 0..2 {
             let upkeep = Upkeep::begin(&*fake);
-            wards.add(Ward { leased: Arc::downgrade(&fake), upkeep, on_lost: Box::new(drop) });
+            renewals.add(Renewal {
+                leased: Arc::downgrade(&fake),
+                upkeep,
+                on_lost: Box::new(drop),
+            });
         }
-        assert_eq!(wards.pause(2 * LONG + SystemClock.now()), Some(Duration::ZERO));
-        assert!(wards.take().is_some());
-        let pause = wards.pause(2 * LONG + SystemClock.now());
-        let (_, begun) = wards.latest.take().unwrap();
+        assert_eq!(renewals.pause(2 * LONG + SystemClock.now()), Some(Duration::ZERO));
+        assert!(renewals.take().is_some());
+        let pause = renewals.pause(2 * LONG + SystemClock.now());
+        let (_, begun) = renewals.latest.take().unwrap();
         let is_quick = begun.elapsed() < PATIENCE; // or this thread had to wait for a processor
-        assert_eq!(wards.pause(2 * LONG + SystemClock.now()), Some(Duration::ZERO));
+        assert_eq!(renewals.pause(2 * LONG + SystemClock.now()), Some(Duration::ZERO));
         is_quick.then_some(pause)
     };
     let pause = std::iter::repeat_with(paced).take(10_000).flatten().next();
@@ -242,9 +246,9 @@ fn no_more_threads_than_these_stand_ready() {
     let many = sound(&clock, 100);
     go_on(&many);
     let keeper = &many[0].1.keeper;
-    wait_until("one does", || (1..=READY).contains(&lock(&keeper.wards).ready));
+    wait_until("one does", || (1..=READY).contains(&lock(&keeper.renewals).ready));
     go_on(&many);
-    assert!(lock(&keeper.wards).ready <= READY);
+    assert!(lock(&keeper.renewals).ready <= READY);
 }
 
 /// All threads of a keeper have hold of it, and nothing else has once no lock is kept alive.
@@ -267,8 +271,8 @@ fn where_there_are_no_more_threads_one_keeps_all() {
         0 => start_thread(keeper),
         _ => Err(libc_error(libc::EAGAIN)),
     };
-    let keeper = Arc::new(Keeper::new(&clock, only_one));
-    lock(&KEEPERS).push(Arc::downgrade(&keeper));
+    let keeper = Arc::new(Renewer::new(&clock, only_one));
+    lock(&RENEWERS).push(Arc::downgrade(&keeper));
     let all: Vec<_> = (0..5)
         .map(|_| keep(Fake::new(&clock, Duration::from_secs(1), |_| Ok(())), |why| panic!("{why}")))
         .collect();
@@ -276,8 +280,8 @@ fn where_there_are_no_more_threads_one_keeps_all() {
     assert!(STARTED.load(Ordering::SeqCst) > 1, "it has not asked for another");
     drop(all);
     // And where there is none at all, that is an error.
-    let none = Arc::new(Keeper::new(&self::clock(), |_| Err(libc_error(libc::EAGAIN))));
-    lock(&KEEPERS).push(Arc::downgrade(&none));
+    let none = Arc::new(Renewer::new(&self::clock(), |_| Err(libc_error(libc::EAGAIN))));
+    lock(&RENEWERS).push(Arc::downgrade(&none));
     let fake = Arc::new(Fake::new(&none.clock, SHORT, |_| Ok(())));
     let refused = KeepAlive::start(&fake, Box::new(|why| panic!("{why}"))).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::EAGAIN));
@@ -300,9 +304,9 @@ fn a_refresh_that_failed_is_tried_again_soon() {
         let pause = Duration::from_millis(pause);
         let (fake, kept) = keep(Fake::new(&clock, lifetime, trouble), |why| panic!("{why}"));
         let before = clock.now();
-        lock(&kept.keeper.wards).due.clear(); // it is taken
+        lock(&kept.keeper.renewals).due.clear(); // it is taken
         kept.keeper.refresh(kept.number, &*fake);
-        let due = lock(&kept.keeper.wards).all[&kept.number].upkeep.due;
+        let due = lock(&kept.keeper.renewals).all[&kept.number].upkeep.due;
         assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
     }
 }
@@ -313,12 +317,12 @@ fn a_keep_alive_that_is_dropped_may_end_another() {
     let clock = clock();
     let (_other, inner) = keep(Fake::new(&clock, LONG, |_| Ok(())), |why| panic!("{why}"));
     let (_fake, outer) = keep(Fake::new(&clock, LONG, |_| Ok(())), move |_| drop(inner));
-    let (says, hears) = mpsc::channel();
+    let (says, can_wake) = mpsc::channel();
     thread::spawn(move || {
         drop(outer);
         says.send(()).unwrap();
     });
-    hears.recv_timeout(LIMIT).expect("it waits for itself");
+    can_wake.recv_timeout(LIMIT).expect("it waits for itself");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(crate) fn take_away(
     let context = &claim.context;
     // A fresh name each time: a request that is repeated late must not find it in use.
     let path = context.names.aside(&claim.name.nonce, context.random_number());
-    catch(context, context.lock(), path, is_expected)
+    catch(context, context.lock_path(), path, is_expected)
 }
 
 /// Takes a file away by renaming it to `path`, and looks at what came.

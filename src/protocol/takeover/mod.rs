@@ -16,7 +16,7 @@
 //!
 //! A seat is good for [`SEAT_LEASE`](crate::model::lease::SEAT_LEASE), whatever the lifetime of the claim in it, counted from before the
 //! touch; others judge that by the time at which the claim's inode was last changed. A process that
-//! finds its time in the seat over, after a stall, has forfeited it: another may have passed it over
+//! finds its time in the seat stale, after a stall, has forfeited it: another may have passed it over
 //! and be in the next. It neither acts nor leaves nor comes back to that seat. A claim counts as in its
 //! seat until it has been seen to be out of it, whatever error comes in between.
 //!
@@ -36,11 +36,11 @@ use crate::events;
 use crate::model::context::{Context, is_forbidden, is_gone};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
-use crate::protocol::observe::{Again, Evidence, Incarnation, look_again};
+use crate::protocol::observe::{Evidence, Incarnation, Recheck, recheck};
 
 /// What came of ending an incarnation.
 #[derive(Debug)]
-pub(crate) enum Ending {
+pub(crate) enum TakeoverOutcome {
     /// We have ended it.
     Ended,
     /// It had ended already: the lock file is another's, or none.
@@ -54,29 +54,29 @@ pub(crate) enum Ending {
 }
 
 /// Ends an incarnation, if it is still over at the second look, for whoever has this claim.
-pub(crate) fn end(
+pub(crate) fn take_over(
     claim: &mut Claim,
-    over: &Incarnation,
-    look_again: impl FnMut(&Claim) -> Result<Again, Error>,
-) -> Result<Ending, Error> {
-    let seat = match sit_down(claim, over, clear_the_way(over, look_again))? {
+    stale: &Incarnation,
+    recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
+) -> Result<TakeoverOutcome, Error> {
+    let seat = match sit_down(claim, stale, clear_the_way(stale, recheck))? {
         Sitting::Seated(seat) => seat,
         other => return Ok(other.into()),
     };
-    match take_away(seat.claim, |caught| caught.is(over)) {
+    match take_away(seat.claim, |caught| caught.is(stale)) {
         Ok(Caught::Expected) => {
-            close(seat, over);
-            Ok(Ending::Ended)
+            close(seat, stale);
+            Ok(TakeoverOutcome::Ended)
         }
         Ok(Caught::Nothing | Caught::Another) => {
             seat.close();
-            Ok(Ending::Gone)
+            Ok(TakeoverOutcome::Gone)
         }
         Err(error) => {
             seat.leave();
             match error {
                 Error::Io { operation: Operation::Rename, error, .. } if is_forbidden(&error) => {
-                    Ok(Ending::Forbidden(error))
+                    Ok(TakeoverOutcome::Forbidden(error))
                 }
                 error => Err(error),
             }
@@ -90,11 +90,11 @@ pub(crate) fn replace(
     claim: &mut Claim,
     left: &Incarnation,
     put_in_place: impl FnOnce(&Claim) -> Result<(), Error>,
-) -> Result<Ending, Error> {
+) -> Result<TakeoverOutcome, Error> {
     if !Safeguard::AdoptionTakesSeat.stands() {
-        return put_in_place(claim).map(|()| Ending::Ended);
+        return put_in_place(claim).map(|()| TakeoverOutcome::Ended);
     }
-    let is_left = |claim: &Claim| look_again(&claim.context, left, |_| true);
+    let is_left = |claim: &Claim| recheck(&claim.context, left, |_| true);
     let seat = match sit_down(claim, left, clear_the_way(left, is_left))? {
         Sitting::Seated(seat) => seat,
         other => return Ok(other.into()),
@@ -102,7 +102,7 @@ pub(crate) fn replace(
     match put_in_place(seat.claim) {
         Ok(()) => {
             close(seat, left);
-            Ok(Ending::Ended)
+            Ok(TakeoverOutcome::Ended)
         }
         Err(error) => {
             seat.leave();
@@ -121,17 +121,17 @@ fn close(seat: Seat<'_>, ended: &Incarnation) {
     seat.close();
 }
 
-impl From<Sitting<'_>> for Ending {
+impl From<Sitting<'_>> for TakeoverOutcome {
     /// What it comes to where there is nothing more to do.
-    fn from(sitting: Sitting<'_>) -> Ending {
+    fn from(sitting: Sitting<'_>) -> TakeoverOutcome {
         match sitting {
             Sitting::Seated(seat) => {
                 seat.leave();
-                Ending::NotNow
+                TakeoverOutcome::NotNow
             }
-            Sitting::Gone => Ending::Gone,
-            Sitting::NotNow => Ending::NotNow,
-            Sitting::Swept => Ending::Swept,
+            Sitting::Gone => TakeoverOutcome::Gone,
+            Sitting::NotNow => TakeoverOutcome::NotNow,
+            Sitting::Swept => TakeoverOutcome::Swept,
         }
     }
 }
@@ -139,20 +139,20 @@ impl From<Sitting<'_>> for Ending {
 /// The second look, and a third after the server has done something else with the inode: whatever holds
 /// that back, for however long, does not hold back what follows.
 fn clear_the_way(
-    over: &Incarnation,
-    mut look_again: impl FnMut(&Claim) -> Result<Again, Error>,
-) -> impl FnOnce(&Claim) -> Result<Again, Error> {
+    stale: &Incarnation,
+    mut recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
+) -> impl FnOnce(&Claim) -> Result<Recheck, Error> {
     move |claim| {
-        let seen = look_again(claim)?;
-        if seen != Again::StillOver || !Safeguard::ClaimFirst.stands() {
+        let seen = recheck(claim)?;
+        if seen != Recheck::StillStale || !Safeguard::ClaimFirst.stands() {
             return Ok(seen);
         }
         // Where the content says nothing the claim is all that says who held the lock.
-        let goes = over.evidence != Evidence::Directory;
-        if !(goes && remove_claim(&claim.context, over)?) {
+        let goes = stale.evidence != Evidence::Directory;
+        if !(goes && remove_claim(&claim.context, stale)?) {
             touch_lock_file(&claim.context)?;
         }
-        look_again(claim)
+        recheck(claim)
     }
 }
 
@@ -160,8 +160,8 @@ fn clear_the_way(
 /// to set its atime hurts nobody, whatever the inode is by then. If that is not permitted, nothing is
 /// known.
 pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
-    let lock = context.lock();
-    match context.until_fresh(|| context.fs.touch_atime(lock)) {
+    let lock = context.lock_path();
+    match context.retry_estale(|| context.fs.touch_atime(lock)) {
         Err(error) if !is_gone(&error) && !is_forbidden(&error) => {
             Err(Error::io(Operation::Touch, lock)(error))
         }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::{Context, is_gone};
-use crate::model::lease::{Lease, Observed, SEAT_LEASE};
+use crate::model::lease::{Lease, ObservedDate, SEAT_LEASE};
 use crate::model::names::{ClaimName, Nonce};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, Kept};
-use crate::protocol::observe::{Again, Incarnation, claim_in, is_dated_over, life};
+use crate::protocol::observe::{Incarnation, Recheck, claim_in, is_dated_over, life};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
@@ -31,7 +31,7 @@ pub(crate) struct Seat<'a> {
 /// What came of trying for a seat and looking again.
 #[derive(Debug)]
 pub(crate) enum Sitting<'a> {
-    /// In the seat, with the lock file still the incarnation that is over.
+    /// In the seat, with the lock file still the incarnation that is stale.
     Seated(Seat<'a>),
     /// The lock file is another's, or none.
     Gone,
@@ -45,14 +45,14 @@ pub(crate) enum Sitting<'a> {
 /// time it is on the server, and by that both others' seats and the lock are judged.
 pub(crate) fn sit_down<'a>(
     claim: &'a mut Claim,
-    over: &'a Incarnation,
-    look_again: impl FnOnce(&Claim) -> Result<Again, Error>,
+    stale: &'a Incarnation,
+    recheck: impl FnOnce(&Claim) -> Result<Recheck, Error>,
 ) -> Result<Sitting<'a>, Error> {
     let lease = Lease { ends: claim.context.now().saturating_add(SEAT_LEASE) };
     if Safeguard::TouchBeforeSeat.stands() && claim.touch_by_server()? == Kept::Swept {
         return Ok(Sitting::Swept);
     }
-    let seat = match Seat::take(claim, &over.claim.nonce, lease)? {
+    let seat = match Seat::take(claim, &stale.claim.nonce, lease)? {
         Seating::Seated(seat) => seat,
         Seating::Occupied => return Ok(Sitting::NotNow),
         Seating::Swept => return Ok(Sitting::Swept),
@@ -60,13 +60,13 @@ pub(crate) fn sit_down<'a>(
     if !Safeguard::SecondLook.stands() {
         return Ok(Sitting::Seated(seat));
     }
-    match look_again(seat.claim) {
-        Ok(Again::StillOver) if seat.is_good() => Ok(Sitting::Seated(seat)),
-        Ok(Again::StillOver | Again::NotOver) => {
+    match recheck(seat.claim) {
+        Ok(Recheck::StillStale) if seat.is_good() => Ok(Sitting::Seated(seat)),
+        Ok(Recheck::StillStale | Recheck::NotStale) => {
             seat.leave();
             Ok(Sitting::NotNow)
         }
-        Ok(Again::Gone) => {
+        Ok(Recheck::Gone) => {
             seat.close();
             Ok(Sitting::Gone)
         }
@@ -100,7 +100,7 @@ impl<'a> Seat<'a> {
         loop {
             let path = context.names.seat(nonce, number);
             let before = context.now();
-            let linked = context.until_fresh(|| context.fs.link(&claim.path, &path));
+            let linked = context.retry_estale(|| context.fs.link(&claim.path, &path));
             was_linked |= linked.is_ok();
             // Whatever the reply was, or whether it was lost: the truth is the inode.
             let taken = match context.find(&path) {
@@ -183,9 +183,9 @@ impl<'a> Seat<'a> {
 
     /// Leaves the seat while the lock file is still the incarnation that it belongs to. The seats
     /// of those who died in theirs stay, and so does this one if it is forfeited: they must be
-    /// passed over, not taken.
+    /// passed stale, not taken.
     ///
-    /// The removal of the seat must not be held back until another has passed it over. So the claim is
+    /// The removal of the seat must not be held back until another has passed it stale. So the claim is
     /// touched first, which has to wait for the same and hurts nobody.
     pub(crate) fn leave(self) {
         if !Safeguard::SeatsOfTheDead.stands() {
@@ -271,7 +271,7 @@ impl Claim {
                 seen.unchanged_for() >= SEAT_LEASE.saturating_add(self.context.clock_slop)
             }
             seen => {
-                *seen = Some(Observed::begin(other.id, other.ctime, self.context.now()));
+                *seen = Some(ObservedDate::begin(other.id, other.ctime, self.context.now()));
                 false
             }
         }

@@ -17,9 +17,9 @@ use crate::model::context::Context;
 use crate::model::lease::{nanoseconds, since_epoch};
 use crate::model::names::ClaimName;
 use crate::protocol::claim::Claim;
-use crate::protocol::claim_cache::Shelf;
+use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::observe::{self, Evidence, Incarnation, has_lock_file};
-use crate::sys::handoff_queue::Turn;
+use crate::sys::handoff_queue::HandoffToken;
 
 /// The lock, held by a claim of this process.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ pub(crate) struct Tenure {
     /// For one release at a time: a second waits for what comes of the first.
     release: Mutex<()>,
     /// The place at the head of this host's queue, if it was won there: for the next in line.
-    turn: Mutex<Option<Turn>>,
+    turn: Mutex<Option<HandoffToken>>,
     /// Where the claim goes if the tenure ends within its lease.
-    shelf: Option<Arc<Shelf>>,
+    claim_cache: Option<Arc<ClaimCache>>,
     /// What was told of it: nothing before it is handed out.
     pub(crate) told: events::Holding,
 }
@@ -73,20 +73,20 @@ impl Tenure {
             shared: false,
             release: Mutex::default(),
             turn: Mutex::default(),
-            shelf: None,
+            claim_cache: None,
             told: events::Holding::default(),
         }
     }
 
     /// The same tenure, won at the head of the queue.
-    pub(crate) fn with_turn(mut self, turn: Option<Turn>) -> Tenure {
+    pub(crate) fn with_handoff_token(mut self, turn: Option<HandoffToken>) -> Tenure {
         self.turn = Mutex::new(turn);
         self
     }
 
     /// The same tenure, whose claim is to be linked again one day, if claims are kept.
-    pub(crate) fn giving_back_to(mut self, shelf: &Arc<Shelf>) -> Tenure {
-        self.shelf = self.context.keep_claim.then(|| shelf.clone());
+    pub(crate) fn giving_back_to(mut self, claim_cache: &Arc<ClaimCache>) -> Tenure {
+        self.claim_cache = self.context.keep_claim.then(|| claim_cache.clone());
         self
     }
 
@@ -124,7 +124,7 @@ impl Tenure {
         self.remaining() >= self.lifetime() * 7 / 8
     }
 
-    /// For how long the lease has been over.
+    /// For how long the lease has been stale.
     pub(crate) fn overdue(&self) -> Duration {
         self.context.now().saturating_sub(self.lease_ends())
     }
@@ -165,7 +165,7 @@ impl Tenure {
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         if !self.with_claim(|claim| has_lock_file(claim))? {
-            return Err(self.told.lost(self.context.lock(), self.lost()));
+            return Err(self.told.lost(self.context.lock_path(), self.lost()));
         }
         if !self.is_in_time() {
             return Err(self.expired());
@@ -215,13 +215,15 @@ impl Tenure {
     }
 
     fn expired(&self) -> Error {
-        Error::Expired { path: self.context.lock().into(), ago: self.overdue(), error: None }
+        Error::Expired { path: self.context.lock_path().into(), ago: self.overdue(), error: None }
     }
 
     /// Says who has the lock instead.
     pub(crate) fn lost(&self) -> Error {
-        match observe::look(&self.context) {
-            Ok(sight) => Error::Lost { path: self.context.lock().into(), now: sight.successor() },
+        match observe::observe(&self.context) {
+            Ok(sight) => {
+                Error::Lost { path: self.context.lock_path().into(), now: sight.successor() }
+            }
             Err(error) => error,
         }
     }
@@ -235,7 +237,7 @@ impl Tenure {
     pub(crate) fn close(&self) {
         if self.is_ours() {
             if let Err(error) = self.release() {
-                events::not_released(self.context.lock(), &error);
+                events::not_released(self.context.lock_path(), &error);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Refreshing: a whole lifetime from now, in time or late.
 //!
 //! While the lease runs a touch of the claim is enough, and a look whether it is still the lock file. Once
-//! it is over, or where others may act on the lock too, the holder wins a seat of its own tenure and looks
+//! it is stale, or where others may act on the lock too, the holder wins a seat of its own tenure and looks
 //! again: if the lock is still its own, the touch before that has renewed it.
 
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::model::lease::{nanoseconds, since_epoch};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, Kept};
-use crate::protocol::observe::{claim_in, linked, look_again_for_own, names_claim};
+use crate::protocol::observe::{claim_in, linked, names_claim, recheck_own};
 use crate::protocol::takeover::{Sitting, sit_down};
 
 /// How many seats, whose owners died in them one after the other, a late holder waits for.
@@ -42,7 +42,7 @@ impl Tenure {
         });
         if self.is_held() {
             let told = refreshed.as_ref().copied();
-            self.told.refreshed(&self.context, self.context.lock(), ended, told);
+            self.told.refreshed(&self.context, self.context.lock_path(), ended, told);
         }
         refreshed.map(|_| ())
     }
@@ -70,7 +70,7 @@ impl Tenure {
     }
 
     /// Touches the claim and sees that it is still the lock file. False if that took so long that
-    /// the lease which made it safe is over.
+    /// the lease which made it safe is stale.
     fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..2 {
             let before = self.context.now();
@@ -104,7 +104,7 @@ impl Tenure {
             if !names_claim(claim)? {
                 return Ok(false);
             }
-            claim.restore(self.context.lock())?;
+            claim.restore(self.context.lock_path())?;
             // The lock file may have become another's in between: its inode must not keep our name. Its
             // number may be the same, but what it says is not.
             let says = claim_in(&self.context, &claim.path);
@@ -116,7 +116,7 @@ impl Tenure {
         Ok(false)
     }
 
-    /// Renews a lease that is over, if nobody has ended it.
+    /// Renews a lease that is stale, if nobody has ended it.
     fn refresh_late(&self, claim: &mut Claim) -> Result<(), Error> {
         claim.was_late = true;
         if !Safeguard::LateHolderTakesSeat.stands() {
@@ -125,13 +125,13 @@ impl Tenure {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
         let mut swept = 0;
         while self.context.now() <= until {
-            match sit_down(claim, &self.incarnation, look_again_for_own)? {
+            match sit_down(claim, &self.incarnation, recheck_own)? {
                 Sitting::Seated(seat) => {
                     // What was written before the last look counts: leaving writes once more.
                     let renewed = seat.lease_of_claim();
                     seat.leave();
                     claim.lease = renewed;
-                    if claim.is_fresh() {
+                    if claim.has_lease() {
                         return Ok(());
                     }
                 }
@@ -160,10 +160,10 @@ impl Tenure {
                 return Err(self.lost());
             }
             let mut own = Claim::make(&self.context, claim.lifetime)?;
-            match sit_down(&mut own, &self.incarnation, |_| look_again_for_own(claim))? {
+            match sit_down(&mut own, &self.incarnation, |_| recheck_own(claim))? {
                 Sitting::Seated(seat) => {
                     seat.leave();
-                    if claim.is_fresh() {
+                    if claim.has_lease() {
                         return Ok(());
                     }
                 }

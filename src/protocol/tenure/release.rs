@@ -15,11 +15,13 @@ use std::time::Duration;
 
 use super::Tenure;
 use crate::error::{Error, Operation};
-use crate::model::context::{is_forbidden, is_gone, is_stale};
+use crate::model::context::{is_estale, is_forbidden, is_gone};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, Kept};
-use crate::protocol::observe::{has_lock_file, look_again_for_own};
-use crate::protocol::takeover::{Aside, Caught, Ending, end, take_away, touch_lock_file};
+use crate::protocol::observe::{has_lock_file, recheck_own};
+use crate::protocol::takeover::{
+    Aside, Caught, TakeoverOutcome, take_away, take_over, touch_lock_file,
+};
 
 /// How a tenure came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ const SEATS_TO_RELEASE: u32 = 64;
 const ATTEMPTS: u32 = 8;
 
 impl Tenure {
-    /// Gives the lock back. Whatever comes of it, this tenure is over.
+    /// Gives the lock back. Whatever comes of it, this tenure is stale.
     pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(self.lost());
@@ -54,14 +56,14 @@ impl Tenure {
         let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
         let Some(mut claim) = place.take() else { return Ok(()) }; // done before
         let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim)?)));
-        self.pass_turn();
-        self.context.courtesy.released(self.context.now());
+        self.hand_off();
+        self.context.fairness.released(self.context.now());
         if released.is_ok() {
             claim.remove_seats_left();
         }
-        let released = match (released, &self.shelf) {
-            (Ok((_, End::WithinLease)), Some(shelf)) => {
-                shelf.put(claim);
+        let released = match (released, &self.claim_cache) {
+            (Ok((_, End::WithinLease)), Some(claim_cache)) => {
+                claim_cache.put(claim);
                 Ok(())
             }
             (Ok((Cleared::Yes, _)), _) => {
@@ -72,13 +74,13 @@ impl Tenure {
         };
         drop(place);
         let (ends, told) = (self.lease_ends(), released.as_ref().copied());
-        self.told.released(&self.context, self.context.lock(), ends, told);
+        self.told.released(&self.context, self.context.lock_path(), ends, told);
         released
     }
 
     /// Does first what may be held back for long, where it can do no harm.
     fn clear_the_way(&self) -> Result<Cleared, Error> {
-        let looks = self.context.is_local() && self.shelf.is_none();
+        let looks = self.context.is_local() && self.claim_cache.is_none();
         let mut place = self.lock_claim();
         let Some(claim) = place.as_mut() else { return Ok(Cleared::No) }; // released before
         if looks && !has_lock_file(claim)? {
@@ -88,7 +90,7 @@ impl Tenure {
         if self.shared || !Safeguard::ClaimFirst.stands() {
             return Ok(Cleared::No);
         }
-        if self.shelf.is_some() {
+        if self.claim_cache.is_some() {
             // The claim stays, but a touch of it has to wait for the same. Where no server gives
             // delegations, nothing does.
             if !self.context.is_this_machines_alone() && !matches!(claim.touch(), Ok(Kept::Yes)) {
@@ -116,20 +118,20 @@ impl Tenure {
             return self.end_late(claim);
         }
         let ended = if self.context.is_local() { self.unlink(claim) } else { self.rename(claim) };
-        self.pass_turn();
+        self.hand_off();
         ended
     }
 
     /// Where nothing that is asked for is done twice, the lock file is simply removed.
     fn unlink(&self, claim: &Claim) -> Result<End, Error> {
-        let lock = self.context.lock();
+        let lock = self.context.lock_path();
         for attempt in 0..ATTEMPTS {
             match self.context.fs.unlink(lock) {
                 Ok(()) => return Ok(End::WithinLease),
                 // The first time may have done it.
                 Err(error) if is_gone(&error) && attempt > 0 => return Ok(End::WithinLease),
                 Err(error) if is_gone(&error) => return Err(self.lost()),
-                Err(error) if !is_stale(&error) || attempt + 1 == ATTEMPTS => {
+                Err(error) if !is_estale(&error) || attempt + 1 == ATTEMPTS => {
                     return Err(Error::io(Operation::Remove, lock)(error));
                 }
                 Err(_) if self.may_act_alone() => {}
@@ -154,17 +156,17 @@ impl Tenure {
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
         let mut swept = false;
         while self.context.now() <= until {
-            match end(&mut breaker, &self.incarnation, |_| look_again_for_own(own))? {
-                Ending::Ended => return Ok(End::Late),
-                Ending::Gone => return Err(self.lost()),
-                Ending::NotNow if breaker.forfeited.is_none() => {}
-                Ending::Swept if swept => return Err(self.lost()),
-                outcome @ (Ending::NotNow | Ending::Swept) => {
-                    swept = matches!(outcome, Ending::Swept);
+            match take_over(&mut breaker, &self.incarnation, |_| recheck_own(own))? {
+                TakeoverOutcome::Ended => return Ok(End::Late),
+                TakeoverOutcome::Gone => return Err(self.lost()),
+                TakeoverOutcome::NotNow if breaker.forfeited.is_none() => {}
+                TakeoverOutcome::Swept if swept => return Err(self.lost()),
+                outcome @ (TakeoverOutcome::NotNow | TakeoverOutcome::Swept) => {
+                    swept = matches!(outcome, TakeoverOutcome::Swept);
                     breaker = Claim::make(&self.context, self.lifetime())?;
                 }
-                Ending::Forbidden(error) => {
-                    return Err(Error::io(Operation::Rename, self.context.lock())(error));
+                TakeoverOutcome::Forbidden(error) => {
+                    return Err(Error::io(Operation::Rename, self.context.lock_path())(error));
                 }
             }
             self.context.pause(&mut backoff, Duration::MAX);
@@ -173,7 +175,7 @@ impl Tenure {
     }
 
     /// Wakes the next in line, if there is one.
-    fn pass_turn(&self) {
+    fn hand_off(&self) {
         drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -29,7 +29,7 @@ use nix::unistd::geteuid;
 
 use super::fd_passing::{pass_descriptor, receive_descriptor};
 use super::unshared::Unshared;
-use super::wake_fd::Ear;
+use super::wake_fd::WakeFd;
 use crate::sys::fs::process_id;
 
 /// How often to try for a place while others come and go.
@@ -38,23 +38,23 @@ const ATTEMPTS: u32 = 8;
 /// A place in the queue.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Head(Turn),
-    Behind(Behind),
+    Head(HandoffToken),
+    Behind(Queued),
 }
 
 /// The place at the head. Dropped, it is passed on to the next in line.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct HandoffToken {
     socket: Unshared<UnixListener>,
     /// A forked child has not the place.
     pid: u32,
-    /// For how many turns in a row the lock was passed on within this host.
-    pub(crate) row: u64,
+    /// For how many turns in a handoffs the lock was passed on within this host.
+    pub(crate) handoffs: u64,
 }
 
 /// A place in line. Whoever drops it when it has just become the first passes that on.
 #[derive(Debug)]
-pub(crate) struct Behind {
+pub(crate) struct Queued {
     stream: Arc<Unshared<UnixStream>>,
     /// A forked child has not the place.
     pid: u32,
@@ -64,9 +64,9 @@ pub(crate) struct Behind {
 
 /// What is heard in line.
 #[derive(Debug)]
-pub(crate) enum Word {
+pub(crate) enum QueueEvent {
     /// The place at the head is ours.
-    Turn(Turn),
+    Token(HandoffToken),
     /// Whoever was at the head has gone without passing it on.
     Gone,
     /// Nothing yet.
@@ -81,13 +81,13 @@ impl Place {
         for _ in 0..ATTEMPTS {
             let socket = unconnected().ok()?;
             match bind(socket.as_raw_fd(), &address) {
-                Ok(()) => return Turn::take(socket).ok().map(Place::Head),
+                Ok(()) => return HandoffToken::take(socket).ok().map(Place::Head),
                 Err(Errno::EADDRINUSE) => {}
                 Err(_) => return None,
             }
             match connect(socket.as_raw_fd(), &address) {
                 Ok(()) if !is_own(&socket) => return None,
-                Ok(()) => return Some(Place::Behind(Behind::on(socket))),
+                Ok(()) => return Some(Place::Behind(Queued::on(socket))),
                 Err(Errno::ECONNREFUSED) => {} // it is about to listen, or has just gone
                 Err(_) => return None,         // EAGAIN: so many are in line that there is no room
             }
@@ -96,18 +96,18 @@ impl Place {
     }
 }
 
-impl Turn {
-    fn take(socket: Unshared<OwnedFd>) -> nix::Result<Turn> {
+impl HandoffToken {
+    fn take(socket: Unshared<OwnedFd>) -> nix::Result<HandoffToken> {
         listen(&socket, Backlog::MAXCONN)?;
-        Ok(Turn::new(socket, 0))
+        Ok(HandoffToken::new(socket, 0))
     }
 
-    fn new(socket: Unshared<OwnedFd>, row: u64) -> Turn {
-        Turn { socket: socket.into(), pid: process_id(), row }
+    fn new(socket: Unshared<OwnedFd>, handoffs: u64) -> HandoffToken {
+        HandoffToken { socket: socket.into(), pid: process_id(), handoffs }
     }
 }
 
-impl Drop for Turn {
+impl Drop for HandoffToken {
     fn drop(&mut self) {
         if self.pid != process_id() {
             return;
@@ -115,7 +115,7 @@ impl Drop for Turn {
         // Some in line may have given up.
         while let Ok((next, _)) = self.socket.accept() {
             let passed = is_own(&next)
-                && pass_descriptor(next.as_fd(), self.socket.as_fd(), self.row + 1).is_ok();
+                && pass_descriptor(next.as_fd(), self.socket.as_fd(), self.handoffs + 1).is_ok();
             if passed {
                 return;
             }
@@ -127,32 +127,34 @@ impl Drop for Turn {
     }
 }
 
-impl Behind {
-    fn on(socket: Unshared<OwnedFd>) -> Behind {
-        Behind { stream: Arc::new(socket.into()), pid: process_id(), is_over: false }
+impl Queued {
+    fn on(socket: Unshared<OwnedFd>) -> Queued {
+        Queued { stream: Arc::new(socket.into()), pid: process_id(), is_over: false }
     }
 
     /// Where it can be heard that there is word from the one in front.
-    pub(crate) fn ear(&self) -> Ear {
-        Ear::new(self.stream.clone())
+    pub(crate) fn wake_fd(&self) -> WakeFd {
+        WakeFd::new(self.stream.clone())
     }
 
     /// The word that has come by now.
-    pub(crate) fn word(&mut self) -> Word {
+    pub(crate) fn event(&mut self) -> QueueEvent {
         let word = match receive_descriptor(self.stream.as_fd()) {
-            Ok(Some((socket, row))) => Word::Turn(Turn::new(Unshared::new(socket), row)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Word::None,
-            Ok(None) | Err(_) => Word::Gone,
+            Ok(Some((socket, handoffs))) => {
+                QueueEvent::Token(HandoffToken::new(Unshared::new(socket), handoffs))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return QueueEvent::None,
+            Ok(None) | Err(_) => QueueEvent::Gone,
         };
         self.is_over = true;
         word
     }
 }
 
-impl Drop for Behind {
+impl Drop for Queued {
     fn drop(&mut self) {
         if !self.is_over && self.pid == process_id() {
-            self.word();
+            self.event();
         }
     }
 }
@@ -185,12 +187,12 @@ mod tests {
             Some(Place::Behind(behind)) => behind,
             other => panic!("{other:?}"),
         });
-        for (row, mut next) in (1..).zip(behind) {
-            assert!(matches!(next.word(), Word::None));
+        for (handoffs, mut next) in (1..).zip(behind) {
+            assert!(matches!(next.event(), QueueEvent::None));
             drop(turn);
-            assert!(next.ear().listen(LIMIT), "nothing is to be heard");
-            let Word::Turn(passed) = next.word() else { panic!("it was not passed on") };
-            assert_eq!(passed.row, row);
+            assert!(next.wake_fd().wait(LIMIT), "nothing is to be heard");
+            let QueueEvent::Token(passed) = next.event() else { panic!("it was not passed on") };
+            assert_eq!(passed.handoffs, handoffs);
             turn = passed;
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::wake_fd::Ear;
+use super::wake_fd::WakeFd;
 
 /// What a machine's kernel reports of one file's inode.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl Watch {
     }
 
     /// Where it can be heard that something has happened.
-    pub(crate) fn ear(&self) -> Ear {
-        Ear::new(self.inotify.clone())
+    pub(crate) fn wake_fd(&self) -> WakeFd {
+        WakeFd::new(self.inotify.clone())
     }
 
     /// Takes note of what has happened.

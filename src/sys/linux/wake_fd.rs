@@ -9,27 +9,27 @@ use super::fd_passing::wait_readable;
 
 /// A descriptor, which stays open for as long as somebody listens.
 #[derive(Clone)]
-pub(crate) struct Ear(Arc<dyn AsFd + Send + Sync>);
+pub(crate) struct WakeFd(Arc<dyn AsFd + Send + Sync>);
 
-impl Ear {
-    pub(crate) fn new(descriptor: Arc<dyn AsFd + Send + Sync>) -> Ear {
-        Ear(descriptor)
+impl WakeFd {
+    pub(crate) fn new(descriptor: Arc<dyn AsFd + Send + Sync>) -> WakeFd {
+        WakeFd(descriptor)
     }
 
     /// Blocks until there may be something to be heard, or for `time`. Says whether there may be.
-    pub(crate) fn listen(&self, time: Duration) -> bool {
+    pub(crate) fn wait(&self, time: Duration) -> bool {
         wait_readable(self.0.as_fd(), time).unwrap_or(true)
     }
 }
 
-impl AsRawFd for Ear {
+impl AsRawFd for WakeFd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }
 }
 
-impl fmt::Debug for Ear {
+impl fmt::Debug for WakeFd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ear").field(&self.as_raw_fd()).finish()
+        f.debug_tuple("WakeFd").field(&self.as_raw_fd()).finish()
     }
 }

@@ -4,32 +4,32 @@
 
 use std::convert::Infallible;
 
-use super::wake_fd::Ear;
+use super::wake_fd::WakeFd;
 
 /// A place in the queue: nobody has one.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Head(Turn),
-    Behind(Behind),
+    Head(HandoffToken),
+    Behind(Queued),
 }
 
 /// The place at the head.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    pub(crate) row: u64,
+pub(crate) struct HandoffToken {
+    pub(crate) handoffs: u64,
     nobody: Infallible,
 }
 
 /// A place in line.
 #[derive(Debug)]
-pub(crate) struct Behind {
+pub(crate) struct Queued {
     nobody: Infallible,
 }
 
 /// What is heard in line.
 #[derive(Debug)]
-pub(crate) enum Word {
-    Turn(Turn),
+pub(crate) enum QueueEvent {
+    Token(HandoffToken),
     Gone,
     None,
 }
@@ -40,12 +40,12 @@ impl Place {
     }
 }
 
-impl Behind {
-    pub(crate) fn ear(&self) -> Ear {
+impl Queued {
+    pub(crate) fn wake_fd(&self) -> WakeFd {
         match self.nobody {}
     }
 
-    pub(crate) fn word(&mut self) -> Word {
+    pub(crate) fn event(&mut self) -> QueueEvent {
         match self.nobody {}
     }
 }

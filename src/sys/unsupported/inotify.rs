@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
-use super::wake_fd::Ear;
+use super::wake_fd::WakeFd;
 
 /// A watch on a file: there is none.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Watch {
         match self.nothing {}
     }
 
-    pub(crate) fn ear(&self) -> Ear {
+    pub(crate) fn wake_fd(&self) -> WakeFd {
         match self.nothing {}
     }
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 /// A descriptor to listen at: there is none.
 #[derive(Clone, Debug)]
-pub(crate) struct Ear {
+pub(crate) struct WakeFd {
     nothing: Infallible,
 }
 
-impl Ear {
-    pub(crate) fn listen(&self, _time: Duration) -> bool {
+impl WakeFd {
+    pub(crate) fn wait(&self, _time: Duration) -> bool {
         match self.nothing {}
     }
 }
 
-impl AsRawFd for Ear {
+impl AsRawFd for WakeFd {
     fn as_raw_fd(&self) -> RawFd {
         match self.nothing {}
     }

@@ -7,7 +7,7 @@ use super::fault::{Fault, Op, Quirk};
 use super::scene::{LIFETIME, NEIGHBOUR, PEER, SLOP, Scene, US, truth};
 use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
-use crate::keep_alive::schedule::Leased;
+use crate::keep_alive::schedule::Renewable;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::is_lock_file;
 use crate::protocol::sweep::{is_affordable, took};
@@ -151,7 +151,7 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
     }
 }
 
-/// In whole microseconds, which every server keeps, and never before the lease is over.
+/// In whole microseconds, which every server keeps, and never before the lease is stale.
 #[test]
 fn what_a_claim_says_is_never_less_than_its_lease() {
     let scene = Scene::new(Mount::Nfs);
@@ -202,7 +202,7 @@ fn a_keeper_is_told_what_it_must_know_of_a_tenure() {
     let scene = Scene::new(Mount::Local);
     let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     let tenure = Tenure::begin(claim);
-    let leased: &dyn Leased = &tenure;
+    let leased: &dyn Renewable = &tenure;
     assert_eq!((leased.path(), leased.is_held()), (&*scene.path(), true));
     assert_eq!((leased.remaining(), leased.overdue()), (LIFETIME, Duration::ZERO));
     scene.pass(LIFETIME + SECOND);

@@ -108,9 +108,9 @@ impl<'a> Check<'a> {
             let excused = *left == scene.path() || self.could_not_be_removed(left);
             self.expect(excused, || format!("LEFT BEHIND: {name}"));
         }
-        let patience = LIFETIME + SLOP + 2 * POLL;
+        let limit = LIFETIME + SLOP + 2 * POLL;
         let next = scene.lock_of(NEXT);
-        match next.try_lock_for(patience) {
+        match next.try_lock_for(limit) {
             Ok(guard) => {
                 self.holds("the next", &guard);
                 let released = guard.unlock();

@@ -102,7 +102,7 @@ impl Scene {
     /// The same, where a waiter can be woken: time that is measured counts.
     pub(super) fn hearing_lock_at(&self, path: &Path, pid: u32) -> Lock {
         let (options, machine) = self.options(path, pid);
-        options.build_on(Machine { hears: true, ..machine }).unwrap()
+        options.build_on(Machine { can_wake: true, ..machine }).unwrap()
     }
 
     pub(super) fn lock_at(&self, path: &Path, pid: u32) -> Lock {
@@ -126,7 +126,7 @@ impl Scene {
             clock: self.clock.clone(),
             processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
             random,
-            hears: false,
+            can_wake: false,
         };
         (options, machine)
     }

@@ -1,4 +1,4 @@
-//! Ending another's tenure where something fails in a way of its own.
+//! TakeoverOutcome another's tenure where something fails in a way of its own.
 
 use std::fs;
 use std::io;
@@ -85,7 +85,7 @@ fn what_cannot_be_given_back_is_kept() {
     holder.unlock().unwrap();
 }
 
-/// A seat that is said to be taken, and in which nobody is, over and over.
+/// A seat that is said to be taken, and in which nobody is, over and stale.
 #[test]
 fn whoever_never_finds_its_seat_gives_up() {
     let scene = Scene::new(Mount::Nfs);

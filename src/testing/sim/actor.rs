@@ -175,14 +175,14 @@ impl Actor {
     }
 
     fn adopt_what(&self, handed_over: impl Fn() -> Option<(usize, PathBuf)>) -> Option<LockGuard> {
-        let mut patience = 10;
+        let mut limit = 10;
         let (holder, claim) = loop {
             match handed_over() {
                 Some(handed_over) => break handed_over,
-                None if patience == 0 || self.process.has_crashed() => return None,
+                None if limit == 0 || self.process.has_crashed() => return None,
                 None => {
                     self.sleep(2);
-                    patience -= 1;
+                    limit -= 1;
                 }
             }
         };

@@ -197,7 +197,7 @@ fn the_seats_before() {
     scenario.beginning.extend([
         Act::Before("bob", "renames", "L to"),
         Act::After("alice", "removes", "|break|"), // renewed once more
-        Act::Pauses("alice"),
+        Act::Park("alice"),
     ]);
     Safeguard::without(&[SeatsBefore], || explore(&scenario, 1)).assert_found(UNSAFE);
 }

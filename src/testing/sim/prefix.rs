@@ -31,7 +31,7 @@ impl Run<'_> {
                         _ => false,
                     });
                 }
-                Act::Pauses(name) => {
+                Act::Park(name) => {
                     let now = self.world().now;
                     self.go_on_alone(name, |it| matches!(it, Waiting::Time(until) if *until > now));
                 }

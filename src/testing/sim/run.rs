@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
                 clock: Arc::new(clock.clone()),
                 processes: Arc::new(SimProcesses(process.clone())),
                 random,
-                hears: false,
+                can_wake: false,
             })
             .expect("the options are right");
         let may_be_caught = process.world().monitor.rules.may_be_caught;

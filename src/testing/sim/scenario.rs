@@ -70,7 +70,7 @@ pub(super) enum Act {
     /// This process goes on until that has been executed; it has not been told yet.
     After(&'static str, &'static str, &'static str),
     /// This process goes on until it pauses.
-    Pauses(&'static str),
+    Park(&'static str),
     /// This process goes on until it has ended.
     Ends(&'static str),
     /// What this process has asked for fails: EIO, and it was not executed.

@@ -165,7 +165,7 @@ pub(super) fn forfeited_seat() -> Scenario {
             Act::After("bob", "links", "|break|"),
             Act::Seconds(26),
             Act::Before("carol", "renames", "L to"),
-            Act::Pauses("bob"),
+            Act::Park("bob"),
             Act::Before("dave", "links", "|break|"),
         ],
         ..scenario(&[
@@ -218,7 +218,7 @@ pub(super) fn forfeited_seat_and_an_error() -> Scenario {
             Act::Before("carol", "renames", "L to"),
             Act::Before("bob", "asks", ""),
             Act::Fails("bob"),
-            Act::Pauses("bob"),
+            Act::Park("bob"),
             Act::Before("dave", "links", "|break|"),
         ],
         ..forfeited_seat()
@@ -237,7 +237,7 @@ pub(super) fn kept_claim_that_was_late() -> Scenario {
             Act::After("dave", "lists", ""),
             Act::After("frank", "lists", ""),
             Act::After("alice", "links", "to L"),
-            Act::Pauses("alice"),
+            Act::Park("alice"),
             Act::Seconds(26),
             Act::After("dave", "links", "|break|"),
             Act::Seconds(26),
@@ -245,7 +245,7 @@ pub(super) fn kept_claim_that_was_late() -> Scenario {
             Act::After("eve", "looks up", "|break|"),  // dave's seat, which has expired
             Act::After("eve", "looks up", "L"),        // nobody has the lock
             Act::After("alice", "links", "to L"),
-            Act::Pauses("alice"),
+            Act::Park("alice"),
             Act::Seconds(26),
             Act::Before("carol", "renames", "L to"), // past dave's seat, in the next
             Act::After("eve", "removes", "|break|"),
@@ -365,10 +365,10 @@ pub(super) fn watchers() -> Scenario {
     Scenario {
         beginning: vec![
             Act::After("alice", "links", "to L"),
-            Act::Pauses("alice"),
-            Act::Pauses("bob"),
-            Act::Pauses("carol"),
-            Act::Pauses("dave"),
+            Act::Park("alice"),
+            Act::Park("bob"),
+            Act::Park("carol"),
+            Act::Park("dave"),
         ],
         ..scenario(&[
             ("alice", 0, long_tenure),
@@ -391,13 +391,13 @@ pub(super) fn seat_in_a_cache() -> Scenario {
         caching: Caching::Names,
         beginning: vec![
             Act::After("alice", "links", "to L"),
-            Act::Pauses("alice"),
+            Act::Park("alice"),
             Act::Seconds(18), // her lease is over, and not yet for others
             Act::After("alice", "links", "|break|"),
             Act::After("bob", "looks up", "|break|"), // as one who sweeps
             Act::After("alice", "removes", "|break|"),
-            Act::Pauses("alice"),
-            Act::Pauses("bob"),
+            Act::Park("alice"),
+            Act::Park("bob"),
         ],
         ..scenario(&[("alice", 0, long_tenure), ("bob", 1, tenure)])
     }
@@ -443,7 +443,7 @@ pub(super) fn alive_after_a_jump() -> Scenario {
         local: true,
         beginning: vec![
             Act::After("alice", "links", "to L"),
-            Act::Pauses("alice"),
+            Act::Park("alice"),
             Act::SetsServer(3600),
         ],
         ..scenario(&[("alice", 0, long_tenure), ("bob", 0, tenure)])

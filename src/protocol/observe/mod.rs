@@ -5,6 +5,8 @@
 //! directory does: the claim is beside the lock file. Where neither does, because the content is lost
 //! and the claim is gone, the inode alone must do.
 
+pub(crate) mod observer;
+
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -42,7 +44,7 @@ pub(crate) enum Evidence {
 /// What a look at the lock file shows.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one at a time, and never for long
-pub(crate) enum Sight {
+pub(crate) enum Observation {
     /// Nobody holds it.
     Free,
     Held(Incarnation, Holder),
@@ -59,52 +61,54 @@ impl Incarnation {
     }
 }
 
-impl Sight {
+impl Observation {
     pub(crate) fn successor(self) -> Successor {
         match self {
-            Sight::Free => Successor::Nobody,
-            Sight::Held(_, holder) => Successor::Holder(Box::new(holder)),
-            Sight::NotALock | Sight::Unreadable(_) => Successor::Stranger,
+            Observation::Free => Successor::Nobody,
+            Observation::Held(_, holder) => Successor::Holder(Box::new(holder)),
+            Observation::NotALock | Observation::Unreadable(_) => Successor::Stranger,
         }
     }
 }
 
 /// Looks at the lock file, by attributes forced from the server and by its content.
-pub(crate) fn look(context: &Context) -> Result<Sight, Error> {
-    let path = context.lock();
+pub(crate) fn observe(context: &Context) -> Result<Observation, Error> {
+    let path = context.lock_path();
     match context.find(path)? {
-        None => Ok(Sight::Free),
-        Some(attr) => look_at(context, &attr),
+        None => Ok(Observation::Free),
+        Some(attr) => observe_file(context, &attr),
     }
 }
 
 /// Finds out who holds a lock file that has these attributes.
-pub(crate) fn look_at(context: &Context, attr: &Attr) -> Result<Sight, Error> {
+pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation, Error> {
     // Nothing but a plain file is opened: a device may do anything when it is.
     if !attr.is_file {
-        return Ok(Sight::NotALock);
+        return Ok(Observation::NotALock);
     }
-    match context.until_fresh(|| context.fs.read(context.lock(), CONTENT_MAX + 1)) {
+    match context.retry_estale(|| context.fs.read(context.lock_path(), CONTENT_MAX + 1)) {
         Ok((attr, content)) if attr.is_file && content.len() <= CONTENT_MAX => {
             match context.names.parse_content(&content) {
                 Some(claim) => Ok(held(context, &attr, claim, Evidence::Content)),
                 None => Ok(match claim_beside(context, &attr)? {
                     Some(claim) => held(context, &attr, claim, Evidence::Directory),
                     None if is_blank(&content) => nameless(context, &attr),
-                    None => Sight::NotALock,
+                    None => Observation::NotALock,
                 }),
             }
         }
-        Ok(_) => Ok(Sight::NotALock),
-        Err(error) if is_gone(&error) => Ok(Sight::Free),
+        Ok(_) => Ok(Observation::NotALock),
+        Err(error) if is_gone(&error) => Ok(Observation::Free),
         Err(error) => match error.raw_os_error() {
             Some(libc::EACCES | libc::EPERM) => Ok(match claim_beside(context, attr)? {
                 Some(claim) => held(context, attr, claim, Evidence::Directory),
-                None => Sight::Unreadable(error),
+                None => Observation::Unreadable(error),
             }),
-            Some(libc::ESTALE) => Ok(Sight::Unreadable(error)),
-            Some(errno) if context.retry_errnos.contains(&errno) => Ok(Sight::Unreadable(error)),
-            _ => Err(Error::io(Operation::Read, context.lock())(error)),
+            Some(libc::ESTALE) => Ok(Observation::Unreadable(error)),
+            Some(errno) if context.retry_errnos.contains(&errno) => {
+                Ok(Observation::Unreadable(error))
+            }
+            _ => Err(Error::io(Operation::Read, context.lock_path())(error)),
         },
     }
 }
@@ -130,16 +134,21 @@ fn is_blank(content: &[u8]) -> bool {
     content.iter().all(|byte| *byte == 0)
 }
 
-fn nameless(context: &Context, attr: &Attr) -> Sight {
+fn nameless(context: &Context, attr: &Attr) -> Observation {
     if !Safeguard::DirectoryTells.stands() {
-        return Sight::NotALock;
+        return Observation::NotALock;
     }
     held(context, attr, context.names.nameless(attr.id.ino), Evidence::Nothing)
 }
 
-pub(crate) fn held(context: &Context, attr: &Attr, claim: ClaimName, evidence: Evidence) -> Sight {
+pub(crate) fn held(
+    context: &Context,
+    attr: &Attr,
+    claim: ClaimName,
+    evidence: Evidence,
+) -> Observation {
     let holder = holder_by(context, attr, &claim);
-    Sight::Held(Incarnation { id: attr.id, claim, evidence }, holder)
+    Observation::Held(Incarnation { id: attr.id, claim, evidence }, holder)
 }
 
 /// What is in the way where the lock file, with these attributes if they are known, can't be read.
@@ -184,7 +193,7 @@ pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
 /// The lock file's attributes, if its inode number is the claim's. That means the same only if the
 /// claim is there *after* the look: an inode that has lost its last name is used again at once.
 pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
-    let lock = claim.context.lock();
+    let lock = claim.context.lock_path();
     let attr = claim.context.find(lock)?;
     Ok(attr.filter(|attr| attr.id == claim.id))
 }
@@ -204,10 +213,12 @@ pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
 /// Whether the lock file is this claim's inode and names it: for a claim that may not be there to
 /// be asked.
 pub(crate) fn names_claim(claim: &Claim) -> Result<bool, Error> {
-    match look(&claim.context)? {
-        Sight::Held(held, _) => Ok(held.id == claim.id && held.claim == claim.name),
-        Sight::Free | Sight::NotALock => Ok(false),
-        Sight::Unreadable(error) => Err(Error::io(Operation::Read, claim.context.lock())(error)),
+    match observe(&claim.context)? {
+        Observation::Held(held, _) => Ok(held.id == claim.id && held.claim == claim.name),
+        Observation::Free | Observation::NotALock => Ok(false),
+        Observation::Unreadable(error) => {
+            Err(Error::io(Operation::Read, claim.context.lock_path())(error))
+        }
     }
 }
 
@@ -222,37 +233,39 @@ pub(crate) fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
 
 /// What the second look shows, in the seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Again {
-    StillOver,
+pub(crate) enum Recheck {
+    StillStale,
     /// It is the same tenure, refreshed; or that can't be told.
-    NotOver,
+    NotStale,
     /// The lock file is another's, or none.
     Gone,
 }
 
 /// The second look of one who is to succeed another.
-pub(crate) fn look_again(
+pub(crate) fn recheck(
     context: &Context,
-    over: &Incarnation,
-    is_over: impl FnOnce(&Holder) -> bool,
-) -> Result<Again, Error> {
-    Ok(match look(context)? {
-        Sight::Held(held, holder) if held.is(over) => {
-            if is_over(&holder) {
-                Again::StillOver
+    stale: &Incarnation,
+    is_stale: impl FnOnce(&Holder) -> bool,
+) -> Result<Recheck, Error> {
+    Ok(match observe(context)? {
+        Observation::Held(held, holder) if held.is(stale) => {
+            if is_stale(&holder) {
+                Recheck::StillStale
             } else {
-                Again::NotOver
+                Recheck::NotStale
             }
         }
-        Sight::Free | Sight::Held(..) => Again::Gone,
-        Sight::NotALock => Again::NotOver,
-        Sight::Unreadable(error) => return Err(Error::io(Operation::Read, context.lock())(error)),
+        Observation::Free | Observation::Held(..) => Recheck::Gone,
+        Observation::NotALock => Recheck::NotStale,
+        Observation::Unreadable(error) => {
+            return Err(Error::io(Operation::Read, context.lock_path())(error));
+        }
     })
 }
 
 /// The second look of a holder that is late.
-pub(crate) fn look_again_for_own(claim: &Claim) -> Result<Again, Error> {
-    Ok(if is_lock_file(claim)? { Again::StillOver } else { Again::Gone })
+pub(crate) fn recheck_own(claim: &Claim) -> Result<Recheck, Error> {
+    Ok(if is_lock_file(claim)? { Recheck::StillStale } else { Recheck::Gone })
 }
 
 /// The claim that a seat or a put-aside file is a link to, if it can be read.
@@ -275,7 +288,7 @@ pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
     over.is_some_and(|over| over < context.server_time())
 }
 
-/// Whether a file that is not the lock's is no use to anyone, and may be swept: its lease is over, or
+/// Whether a file that is not the lock's is no use to anyone, and may be swept: its lease is stale, or
 /// the process of its claim is provably dead and nothing that it asked for is under way.
 pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {
     let dead = |claim| context.is_local() && life(context, claim) == Life::Dead;

@@ -11,12 +11,12 @@ use std::time::{Duration, SystemTime};
 use crate::error::{Error, Operation};
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::model::context::Context;
-use crate::model::lease::{Observed, SEAT_LEASE};
+use crate::model::lease::{ObservedDate, SEAT_LEASE};
 use crate::model::names::ClaimName;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{
-    Again, Evidence, Incarnation, Sight, has_expired, held, look_at, unreadable,
+    Evidence, Incarnation, Observation, Recheck, has_expired, held, observe_file, unreadable,
 };
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
@@ -26,7 +26,7 @@ const CLOCK_ERROR: u32 = 1000;
 
 /// A contender's judgement of the lock, from look to look.
 #[derive(Debug, Default)]
-pub(crate) struct Judge {
+pub(crate) struct Observer {
     /// What was seen last: a lock file that has not changed since need not be read again.
     last: Option<(Attr, Seen)>,
     /// Since when the lock file has been seen with the same date.
@@ -41,7 +41,7 @@ pub(crate) struct Judge {
 /// A lock file that bears the same date in one look after another.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
-    seen: Observed,
+    seen: ObservedDate,
     /// How long its lease was when it was first seen.
     length: Duration,
     /// The last jump of the server's clock that was known by then.
@@ -65,29 +65,29 @@ pub(crate) enum Verdict {
     Mine,
     /// Give up: the lock file has the content of our claim, but is another inode.
     NotLinked,
-    /// Take over: its incarnation is over.
-    Over(Incarnation, Holder),
+    /// Take stale: its incarnation is stale.
+    Stale(Incarnation, Holder),
     Wait(Obstacle),
 }
 
-impl Judge {
+impl Observer {
     /// Looks at the lock for the one who contends with `claim`, and judges it.
-    pub(crate) fn judge(&mut self, claim: &Claim) -> Result<Verdict, Error> {
-        Ok(match self.look(&claim.context)? {
-            Sight::Free => Verdict::Free,
-            Sight::Held(held, _) if held.claim == claim.name => {
+    pub(crate) fn observe(&mut self, claim: &Claim) -> Result<Verdict, Error> {
+        Ok(match self.latest(&claim.context)? {
+            Observation::Free => Verdict::Free,
+            Observation::Held(held, _) if held.claim == claim.name => {
                 if held.id == claim.id {
                     Verdict::Mine
                 } else {
                     Verdict::NotLinked
                 }
             }
-            Sight::Held(held, holder) if self.is_over(claim, &held, &holder) => {
-                Verdict::Over(held, holder)
+            Observation::Held(held, holder) if self.is_stale(claim, &held, &holder) => {
+                Verdict::Stale(held, holder)
             }
-            Sight::Held(_, holder) => Verdict::Wait(Obstacle::Holder(holder)),
-            Sight::NotALock => Verdict::Wait(Obstacle::NotALock),
-            Sight::Unreadable(error) => {
+            Observation::Held(_, holder) => Verdict::Wait(Obstacle::Holder(holder)),
+            Observation::NotALock => Verdict::Wait(Obstacle::NotALock),
+            Observation::Unreadable(error) => {
                 let attr = self.last.as_ref().map(|(attr, _)| attr);
                 Verdict::Wait(unreadable(&claim.context, attr, error))
             }
@@ -95,46 +95,46 @@ impl Judge {
     }
 
     /// The second look of a contender, in the seat.
-    pub(crate) fn look_again(&mut self, claim: &Claim, over: &Incarnation) -> Result<Again, Error> {
-        Ok(match self.look(&claim.context)? {
-            Sight::Held(held, holder) if held.is(over) => {
-                if self.is_over(claim, &held, &holder) {
-                    Again::StillOver
+    pub(crate) fn recheck(&mut self, claim: &Claim, stale: &Incarnation) -> Result<Recheck, Error> {
+        Ok(match self.latest(&claim.context)? {
+            Observation::Held(held, holder) if held.is(stale) => {
+                if self.is_stale(claim, &held, &holder) {
+                    Recheck::StillStale
                 } else {
-                    Again::NotOver
+                    Recheck::NotStale
                 }
             }
-            Sight::Free | Sight::Held(..) => Again::Gone,
-            Sight::NotALock => Again::NotOver,
-            Sight::Unreadable(error) => {
-                return Err(Error::io(Operation::Read, claim.context.lock())(error));
+            Observation::Free | Observation::Held(..) => Recheck::Gone,
+            Observation::NotALock => Recheck::NotStale,
+            Observation::Unreadable(error) => {
+                return Err(Error::io(Operation::Read, claim.context.lock_path())(error));
             }
         })
     }
 
     /// Looks at the lock file: by one request, if it has not changed since the last time.
-    fn look(&mut self, context: &Context) -> Result<Sight, Error> {
+    fn latest(&mut self, context: &Context) -> Result<Observation, Error> {
         let before = context.now();
-        let Some(attr) = context.find(context.lock())? else {
+        let Some(attr) = context.find(context.lock_path())? else {
             (self.last, self.observed, self.refreshed_after) = (None, None, None);
-            return Ok(Sight::Free);
+            return Ok(Observation::Free);
         };
-        self.observe(context, &attr, before);
+        self.note(context, &attr, before);
         if let Some((_, seen)) = self.last.as_ref().filter(|(last, _)| *last == attr) {
             return Ok(seen.sight(context, &attr));
         }
-        let sight = look_at(context, &attr)?;
+        let sight = observe_file(context, &attr)?;
         let seen = Seen::of(&sight).map(|seen| (attr, seen));
         // It rests from the moment at which nobody can tell any more who holds it.
         if is_nameless(seen.as_ref()) && !is_nameless(self.last.as_ref()) {
             self.observed = None;
-            self.observe(context, &attr, before);
+            self.note(context, &attr, before);
         }
         self.last = seen;
         Ok(sight)
     }
 
-    fn observe(&mut self, context: &Context, attr: &Attr, before: Duration) {
+    fn note(&mut self, context: &Context, attr: &Attr, before: Duration) {
         let jumped_to = context.server.jumped_to();
         match &mut self.observed {
             Some(watched) if watched.seen.is(attr.id, attr.mtime) => watched.seen.until = before,
@@ -143,14 +143,14 @@ impl Judge {
                     |it: &Watched| it.seen.is_of(attr.id) && it.jumped_to == jumped_to;
                 self.refreshed_after =
                     jumped_to.filter(|_| other.as_ref().is_some_and(is_refreshed));
-                let seen = Observed::begin(attr.id, attr.mtime, context.now());
+                let seen = ObservedDate::begin(attr.id, attr.mtime, context.now());
                 *other = Some(Watched { seen, length: attr.lease_length(), jumped_to });
             }
         }
     }
 
     /// Whether the policy lets this tenure be ended by the contender with that claim.
-    fn is_over(&mut self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
+    fn is_stale(&mut self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
         match claim.context.stale {
             StalePolicy::Never => false,
             StalePolicy::Expired => self.lease_is_over(claim, held, holder),
@@ -215,21 +215,23 @@ fn is_nameless(seen: Option<&(Attr, Seen)>) -> bool {
 }
 
 impl Seen {
-    fn of(sight: &Sight) -> Option<Seen> {
+    fn of(sight: &Observation) -> Option<Seen> {
         match sight {
-            Sight::Free => None,
-            Sight::Held(incarnation, _) => Some(Seen::Held(incarnation.clone())),
-            Sight::NotALock => Some(Seen::NotALock),
-            Sight::Unreadable(error) => error.raw_os_error().map(Seen::Unreadable),
+            Observation::Free => None,
+            Observation::Held(incarnation, _) => Some(Seen::Held(incarnation.clone())),
+            Observation::NotALock => Some(Seen::NotALock),
+            Observation::Unreadable(error) => error.raw_os_error().map(Seen::Unreadable),
         }
     }
 
     /// The same again: a lock file that has these attributes still.
-    fn sight(&self, context: &Context, attr: &Attr) -> Sight {
+    fn sight(&self, context: &Context, attr: &Attr) -> Observation {
         match self {
             Seen::Held(it) => held(context, attr, it.claim.clone(), it.evidence),
-            Seen::NotALock => Sight::NotALock,
-            Seen::Unreadable(errno) => Sight::Unreadable(io::Error::from_raw_os_error(*errno)),
+            Seen::NotALock => Observation::NotALock,
+            Seen::Unreadable(errno) => {
+                Observation::Unreadable(io::Error::from_raw_os_error(*errno))
+            }
         }
     }
 }
