@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use nix::time::{ClockId, clock_gettime};
+use crate::sys::clock;
 
 /// The clock that leases are measured on; replaceable through
 /// [`Options::clock`](crate::Options::clock).
@@ -52,19 +52,14 @@ pub(crate) fn system_clock() -> Arc<dyn Clock> {
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
-        #[cfg(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)))]
-        const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
-        // It goes on in a suspended machine on macOS and OpenBSD, but not everywhere.
-        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))))]
-        const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
-        Duration::from(clock_gettime(CLOCK).expect("a clock that every supported kernel has"))
+        clock::since_boot()
     }
 
     fn wall(&self) -> SystemTime {
-        SystemTime::now()
+        clock::date()
     }
 
     fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
+        clock::sleep(time);
     }
 }

@@ -9,9 +9,9 @@
 //! | mutt_dotlock, Postfix | nothing | 0000 |
 //! | Exim, Python's mailbox module | nothing | any other |
 
+use crate::sys::os_str::OsStrExt;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 use crate::sys::process::Life;

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use nix::unistd::{Uid, User};
-
 use crate::sys::fs::Attr;
+use crate::sys::users;
 
 /// The plain file that had a lock's name when it was looked at: a lock file, or another's that is in
 /// the lock's place. It shows as, for instance, `bob's, mode 0600, 120 bytes`.
@@ -47,7 +46,7 @@ impl LockFile {
     /// The name of that user, if this machine has one for it.
     #[must_use]
     pub fn owner_name(&self) -> Option<String> {
-        User::from_uid(Uid::from_raw(self.owner)).ok().flatten().map(|user| user.name)
+        users::user_name(self.owner)
     }
 
     /// Who may do what with it: the mode's last twelve bits, see inode(7).

@@ -54,8 +54,8 @@ pub mod safety {}
 /// What the chapters say of the code is held against it.
 #[cfg(test)]
 mod tests {
+    use crate::sys::os_str::OsStrExt;
     use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
     use crate::model::names::{ClaimName, Names, Neighbour};

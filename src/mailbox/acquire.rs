@@ -9,7 +9,6 @@
 //! stale: programs that take them in the other order must not wait for us while we wait for them.
 
 use std::fs::File;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Operation};
@@ -17,15 +16,15 @@ use crate::events;
 use crate::holder::Obstacle;
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::{Making, OwnDotlock};
-use crate::mailbox::fcntl::{self, Locker};
 use crate::mailbox::mbox_file::{MboxFile, Opening};
 use crate::mailbox::observe::{MailboxObserver, Verdict};
 use crate::mailbox::permission;
 use crate::mailbox::takeover::{TakeoverOutcome, take_over};
 use crate::mailbox::tenure::MailboxTenure;
 use crate::model::backoff::Backoff;
-use crate::model::context::is_gone;
+use crate::sys::errno::{self, is_gone};
 use crate::sys::fs::{attributes, process_id};
+use crate::sys::range_lock::{self, Locker};
 use crate::wait::limit::WaitLimit;
 
 /// How often to try again at once for what has just come free.
@@ -59,7 +58,7 @@ pub(crate) fn acquire(
                 continue;
             }
             // Others are quicker each time.
-            Attempt::Again => Obstacle::Unreadable(io::Error::from_raw_os_error(libc::EEXIST)),
+            Attempt::Again => Obstacle::Unreadable(errno::taken()),
             Attempt::Busy(obstacle) => obstacle,
         };
         at_once = 0;
@@ -85,7 +84,7 @@ fn attempt(
     };
     if let Some(MboxFile { file, .. }) = &mailbox {
         let locked =
-            fcntl::try_lock(file).map_err(Error::io(Operation::FcntlLock, &context.mailbox));
+            range_lock::try_lock(file).map_err(Error::io(Operation::FcntlLock, &context.mailbox));
         if !locked? {
             return Ok(Attempt::Busy(Obstacle::Fcntl(locker(file))));
         }
@@ -155,7 +154,7 @@ fn not_a_mailbox(context: &MailboxContext) -> Error {
 }
 
 fn locker(file: &File) -> Option<u32> {
-    match fcntl::locker(file) {
+    match range_lock::locker(file) {
         Ok(Locker::Somebody(pid)) => pid,
         Ok(Locker::Nobody) | Err(_) => None,
     }
@@ -201,9 +200,8 @@ fn fcntl_locked_by(context: &MailboxContext) -> Result<Locker, Error> {
         None => return Ok(Locker::Nobody),
     };
     match MboxFile::open(&context.mailbox, id, false) {
-        Ok(Opening::MboxFile(mailbox)) => {
-            fcntl::locker(&mailbox.file).map_err(Error::io(Operation::FcntlLock, &context.mailbox))
-        }
+        Ok(Opening::MboxFile(mailbox)) => range_lock::locker(&mailbox.file)
+            .map_err(Error::io(Operation::FcntlLock, &context.mailbox)),
         Ok(Opening::Busy) => Ok(Locker::Somebody(Some(process_id()))),
         Err(error) if is_gone(&error) => Ok(Locker::Nobody),
         Err(error) => Err(Error::io(Operation::Open, &context.mailbox)(error)),

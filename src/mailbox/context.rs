@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
-use crate::mailbox::fcntl::IS_OF_PROCESS;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
-use crate::model::context::{Context, is_gone};
+use crate::model::context::Context;
 use crate::model::names::Nonce;
+use crate::sys::errno::is_gone;
 use crate::sys::fs::{Attr, cached_attributes};
+use crate::sys::range_lock::IS_OF_PROCESS;
 
 /// One mailbox, as one handle and the clones of it see it.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use nix::sys::time::TimeSpec;
 use crate::error::{Error, Operation};
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::permission;
-use crate::model::context::is_gone;
-use crate::protocol::acquire::has_no_links;
 use crate::protocol::takeover::{Caught, catch};
+use crate::sys::errno::is_gone;
+use crate::sys::errno::{has_no_links, is_estale};
 use crate::sys::fs::{Attr, attributes};
 
 /// What nobody takes for a pid, nor for a lease.
@@ -93,7 +93,7 @@ impl OwnDotlock {
             // An NFS client may go on showing the old attributes of a file that is gone and whose
             // number another has: but not that other's date.
             Ok(own) => Ok(own.nlink > 0 && is_same(&own, &there)),
-            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(false),
+            Err(error) if is_estale(&error) => Ok(false),
             Err(error) => Err(Error::io(Operation::Stat, &context.dotlock)(error)),
         }
     }

@@ -10,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::mailbox::fcntl::IS_OF_PROCESS;
 use crate::sys::fs::{FileId, process_id};
+use crate::sys::range_lock::IS_OF_PROCESS;
 
 /// An open mailbox. The fields go in this order: it is closed before another may open it.
 #[derive(Debug)]

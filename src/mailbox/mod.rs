@@ -116,7 +116,6 @@
 mod acquire;
 mod context;
 mod dotlock;
-mod fcntl;
 mod guard;
 mod lock;
 mod mbox_file;

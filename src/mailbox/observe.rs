@@ -7,7 +7,7 @@ use crate::dotlock::{DOTLOCK_MAX, Dotlock, DotlockKind};
 use crate::error::{Error, Operation};
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::mailbox::context::MailboxContext;
-use crate::model::context::is_gone;
+use crate::sys::errno::{self, is_gone, is_unreadable};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
@@ -103,15 +103,11 @@ pub(crate) fn observe(context: &MailboxContext) -> Result<Observation, Error> {
         match core.retry_estale(|| core.fs.read(&context.dotlock, DOTLOCK_MAX + 1)) {
             Ok((read, content)) if read == attr => content,
             Ok(_) => {
-                return Ok(Observation::Unreadable(io::Error::from_raw_os_error(libc::EAGAIN)));
+                return Ok(Observation::Unreadable(errno::try_again()));
             }
             Err(error) if is_gone(&error) => return Ok(Observation::None),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EACCES | libc::EPERM | libc::ESTALE | libc::EIO) => {
-                    return Ok(Observation::Unreadable(error));
-                }
-                _ => return Err(Error::io(Operation::Read, &context.dotlock)(error)),
-            },
+            Err(error) if is_unreadable(&error) => return Ok(Observation::Unreadable(error)),
+            Err(error) => return Err(Error::io(Operation::Read, &context.dotlock)(error)),
         }
     };
     match DotlockKind::parse(&content, attr.permissions) {

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::{Gid, Group, Uid, User, geteuid};
-
 use crate::error::{Error, Operation};
-use crate::model::context::is_forbidden;
+use crate::sys::errno::is_forbidden;
+use crate::sys::errno::is_read_only;
+use crate::sys::users;
 
 /// Names what is missing if the system did not permit it: to make or remove files in the mailbox's
 /// directory.
@@ -54,7 +54,7 @@ fn whose(file: &Path, error: &io::Error) -> String {
     let mode = meta.mode() & 0o7777;
     let (owner, group) = (user(meta.uid()), group(meta.gid()));
     let mut text = format!("{} ({owner}, group {group}, mode {mode:04o})", file.display());
-    if error.raw_os_error() == Some(libc::EROFS) {
+    if is_read_only(error) {
         return text;
     }
     let writers = match (mode & 0o020 != 0, mode & 0o200 != 0) {
@@ -63,16 +63,14 @@ fn whose(file: &Path, error: &io::Error) -> String {
         (false, true) => owner,
         (false, false) => "root".into(),
     };
-    let _ = write!(text, ", which {writers} may; this is {}", user(geteuid().as_raw()));
+    let _ = write!(text, ", which {writers} may; this is {}", user(users::effective_user()));
     text
 }
 
 fn user(uid: u32) -> String {
-    let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    known.map_or_else(|| format!("user {uid}"), |user| user.name)
+    users::user_name(uid).unwrap_or_else(|| format!("user {uid}"))
 }
 
 fn group(gid: u32) -> String {
-    let known = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
-    known.map_or_else(|| gid.to_string(), |group| group.name)
+    users::group_name(gid).unwrap_or_else(|| gid.to_string())
 }

@@ -12,8 +12,8 @@ use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::is_same;
 use crate::mailbox::observe::{Occupant, StaleDotlock, is_lease_over, is_still};
 use crate::mailbox::permission;
-use crate::model::context::is_forbidden;
 use crate::protocol::takeover::{Caught, catch};
+use crate::sys::errno::is_forbidden;
 
 /// What came of ending a dotlock.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use crate::guard::LockGuard;
 use crate::keep_alive::schedule::Renewable;
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::OwnDotlock;
-use crate::mailbox::fcntl;
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::observe::{Observation, describe, observe};
+use crate::sys::range_lock;
 
 /// For how long other programs respect a dotlock that is not touched: the least patient of them,
 /// Mail Avenger, breaks it after 30 s.
@@ -97,7 +97,7 @@ impl MailboxTenure {
         self.held.store(false, Ordering::Release);
         let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
         let removed = self.in_turn(|| dotlock.remove(&self.context));
-        let unlocked = self.mailbox().map_or(Ok(()), fcntl::unlock);
+        let unlocked = self.mailbox().map_or(Ok(()), range_lock::unlock);
         let released = match removed {
             Ok(true) => unlocked.map_err(Error::io(Operation::FcntlLock, &self.context.mailbox)),
             Ok(false) => Err(self.lost()),

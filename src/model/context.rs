@@ -1,7 +1,6 @@
 //! What every step of the protocol needs to know of its lock.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +14,9 @@ use crate::model::fairness::Fairness;
 use crate::model::lease::{SEAT_LEASE, ServerClock};
 use crate::model::names::Names;
 use crate::model::safeguard::Safeguard;
+use crate::sys::errno::{is_estale, is_gone};
 use crate::sys::fs::{Attr, FileId, Fs, Mount};
+use crate::sys::os_str::OsStrExt;
 use crate::sys::process::{Processes, hash};
 
 /// One lock, as one handle and the clones of it see it.
@@ -152,6 +153,11 @@ impl Context {
         answer
     }
 
+    /// Whether the options say that this error of reading a lock file is waited out.
+    pub(crate) fn is_to_be_retried(&self, error: &io::Error) -> bool {
+        error.raw_os_error().is_some_and(|errno| self.retry_errnos.contains(&errno))
+    }
+
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.polling)
     }
@@ -160,20 +166,4 @@ impl Context {
     pub(crate) fn pause(&self, backoff: &mut Backoff, at_most: Duration) {
         self.clock.sleep(backoff.pause((self.random)()).min(at_most));
     }
-}
-
-/// Whether a name leads nowhere (any more).
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ENOENT)
-}
-
-/// Whether the client had hold of a file that has gone.
-pub(crate) fn is_estale(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ESTALE)
-}
-
-/// Whether the system said that this is not permitted.
-pub(crate) fn is_forbidden(error: &io::Error) -> bool {
-    let refusals = [libc::EPERM, libc::EACCES, libc::EROFS];
-    error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
 }

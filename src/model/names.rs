@@ -11,9 +11,9 @@
 //!
 //! KEY begins with a letter, where a claim has a decimal pid. Names are bytes, not text.
 
+use crate::sys::os_str::{OsStrExt, OsStringExt};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

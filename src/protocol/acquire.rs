@@ -30,6 +30,7 @@ use crate::protocol::observe::{
 use crate::protocol::sweep;
 use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
+use crate::sys::errno::{self, has_no_links};
 use crate::sys::fs::Mount;
 use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
@@ -53,7 +54,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     for round in 1.. {
         if round > AT_ONCE {
             // Claims are removed as fast as they are made.
-            let gone = io::Error::from_raw_os_error(libc::ENOENT);
+            let gone = errno::gone();
             contender.rest(context, Obstacle::Unreadable(gone)).await?;
         }
         let mut claim = claim_cache.take(context, lifetime)?; // 1
@@ -178,7 +179,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             if tries == AT_ONCE {
                 tries = 0;
                 // Others are quicker each time, or a client's cache shows what is no longer there.
-                let taken = io::Error::from_raw_os_error(libc::EEXIST);
+                let taken = errno::taken();
                 self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
             }
             tries += 1;
@@ -365,12 +366,6 @@ fn link(claim: &Claim) -> Result<Link, Error> {
         Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
         Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error)),
     }
-}
-
-/// What link(2) says where there are no hard links, or no more of them.
-pub(crate) fn has_no_links(error: &io::Error) -> bool {
-    let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
-    error.raw_os_error().is_some_and(|errno| refusals.contains(&errno))
 }
 
 fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {

@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::holder::Holder;
-use crate::model::context::{Context, is_estale, is_gone};
+use crate::model::context::Context;
 use crate::model::lease::{Lease, ObservedDate};
 use crate::model::names::{ClaimName, Nonce};
+use crate::sys::errno::{is_estale, is_gone};
 use crate::sys::fs::{Attr, FileId, HeldOpen};
+use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
 
 /// How often a claim is made that somebody has, or that somebody removes at once.
@@ -293,5 +295,5 @@ fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, 
 
 /// The content of a claim is its own path, without a newline.
 fn path_bytes(path: &Path) -> &[u8] {
-    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
+    path.as_os_str().as_bytes()
 }

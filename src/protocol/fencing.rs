@@ -38,8 +38,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Operation};
 use crate::events;
-use crate::model::context::{Context, is_gone};
+use crate::model::context::Context;
 use crate::model::names::{Names, Nonce};
+use crate::sys::errno::{is_gone, is_taken};
 
 /// How often to try for the next number, in a second altogether. Only those who have lost the lock
 /// are ever in the way, each for once.
@@ -152,9 +153,4 @@ pub(crate) fn discard(context: &Context, draft: &Path) -> io::Result<bool> {
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// What rename(2) and mkdir(2) say of a directory's name that is taken.
-fn is_taken(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EEXIST | libc::ENOTEMPTY))
 }

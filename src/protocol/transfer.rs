@@ -4,7 +4,6 @@
 //! hands by a new claim, which takes the old one's place at the lock file in one rename(2): there
 //! is no moment at which the lock is nobody's.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +11,14 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::holder::{Holder, Obstacle, Owner};
-use crate::model::context::{Context, is_estale, is_gone};
+use crate::model::context::Context;
 use crate::model::names::{ClaimName, Neighbour};
 use crate::protocol::acquire::settle;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{Incarnation, Observation, is_lock_file, observe};
 use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
+use crate::sys::errno::{self, is_estale, is_gone};
 use crate::sys::fs::Mount;
 use crate::sys::process::Process;
 
@@ -113,7 +113,7 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
                 return Err(Error::io(Operation::Rename, context.lock_path())(error));
             }
             Ok(TakeoverOutcome::Swept) => {
-                let gone = io::Error::from_raw_os_error(libc::ENOENT);
+                let gone = errno::gone();
                 trouble = Some(Error::io(Operation::Touch, &new.path)(gone));
             }
             Ok(TakeoverOutcome::Gone | TakeoverOutcome::NotNow) => {}

@@ -5,12 +5,28 @@
 //! taken is decided here, once.
 
 mod attributes;
+pub(crate) mod clock;
+pub(crate) mod errno;
 pub(crate) mod fs;
+pub(crate) mod os_str;
 pub(crate) mod posix;
 pub(crate) mod process;
+pub(crate) mod range_lock;
+pub(crate) mod users;
 
 #[cfg_attr(all(target_os = "linux", not(linklock_elsewhere)), path = "linux/mod.rs")]
 #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "unsupported/mod.rs")]
 mod os;
+
+// Of the kernel alone, which is Android's too.
+#[cfg_attr(
+    all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)),
+    path = "linux/kernel.rs"
+)]
+#[cfg_attr(
+    not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))),
+    path = "unsupported/kernel.rs"
+)]
+mod kernel;
 
 pub(crate) use os::{handoff_queue, inotify, wake_fd};

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::backoff::Backoff;
-use crate::model::context::{Context, is_gone};
+use crate::model::context::Context;
 use crate::model::names::Neighbour;
+use crate::sys::errno::is_gone;
 use crate::sys::handoff_queue::{HandoffToken, Place, QueueEvent, Queued};
 use crate::sys::inotify::Watch;
 use crate::wait::park::Park;

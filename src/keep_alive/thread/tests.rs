@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use super::*;
 use crate::clock::SystemClock;
 use crate::error::Operation;
+use crate::sys::errno;
 
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -100,7 +101,7 @@ fn libc_error(errno: i32) -> io::Error {
 }
 
 fn trouble(fake: &Fake) -> Result<(), Error> {
-    Err(Error::io(Operation::Touch, fake.path())(libc_error(libc::EIO)))
+    Err(Error::io(Operation::Touch, fake.path())(libc_error(errno::EIO)))
 }
 
 fn lost(fake: &Fake) -> Result<(), Error> {
@@ -269,7 +270,7 @@ fn where_there_are_no_more_threads_one_keeps_all() {
     let clock = clock();
     let only_one = |keeper| match STARTED.fetch_add(1, Ordering::SeqCst) {
         0 => start_thread(keeper),
-        _ => Err(libc_error(libc::EAGAIN)),
+        _ => Err(libc_error(errno::EAGAIN)),
     };
     let keeper = Arc::new(Renewer::new(&clock, only_one));
     lock(&RENEWERS).push(Arc::downgrade(&keeper));
@@ -280,11 +281,11 @@ fn where_there_are_no_more_threads_one_keeps_all() {
     assert!(STARTED.load(Ordering::SeqCst) > 1, "it has not asked for another");
     drop(all);
     // And where there is none at all, that is an error.
-    let none = Arc::new(Renewer::new(&self::clock(), |_| Err(libc_error(libc::EAGAIN))));
+    let none = Arc::new(Renewer::new(&self::clock(), |_| Err(libc_error(errno::EAGAIN))));
     lock(&RENEWERS).push(Arc::downgrade(&none));
     let fake = Arc::new(Fake::new(&none.clock, SHORT, |_| Ok(())));
     let refused = KeepAlive::start(&fake, Box::new(|why| panic!("{why}"))).unwrap_err();
-    assert_eq!(refused.raw_os_error(), Some(libc::EAGAIN));
+    assert_eq!(refused.raw_os_error(), Some(errno::EAGAIN));
 }
 
 #[test]

@@ -14,10 +14,11 @@ use std::time::SystemTime;
 use crate::error::{Error, Operation, Successor};
 use crate::holder::{Format, Holder, Obstacle};
 use crate::lock_file::LockFile;
-use crate::model::context::{Context, is_forbidden, is_gone};
+use crate::model::context::Context;
 use crate::model::names::{CONTENT_MAX, ClaimName, Neighbour};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
+use crate::sys::errno::{is_estale, is_forbidden, is_gone, is_read_denied};
 use crate::sys::fs::{Attr, FileId};
 use crate::sys::process::Life;
 
@@ -99,17 +100,14 @@ pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation
         }
         Ok(_) => Ok(Observation::NotALock),
         Err(error) if is_gone(&error) => Ok(Observation::Free),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM) => Ok(match claim_beside(context, attr)? {
-                Some(claim) => held(context, attr, claim, Evidence::Directory),
-                None => Observation::Unreadable(error),
-            }),
-            Some(libc::ESTALE) => Ok(Observation::Unreadable(error)),
-            Some(errno) if context.retry_errnos.contains(&errno) => {
-                Ok(Observation::Unreadable(error))
-            }
-            _ => Err(Error::io(Operation::Read, context.lock_path())(error)),
-        },
+        Err(error) if is_read_denied(&error) => Ok(match claim_beside(context, attr)? {
+            Some(claim) => held(context, attr, claim, Evidence::Directory),
+            None => Observation::Unreadable(error),
+        }),
+        Err(error) if is_estale(&error) || context.is_to_be_retried(&error) => {
+            Ok(Observation::Unreadable(error))
+        }
+        Err(error) => Err(Error::io(Operation::Read, context.lock_path())(error)),
     }
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Operation};
 use crate::events;
-use crate::model::context::{Context, is_gone};
+use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{Incarnation, claim_in};
+use crate::sys::errno::is_gone;
 use crate::sys::fs::Attr;
 
 /// What was found to have been taken away.

@@ -33,10 +33,11 @@ pub(crate) use self::aside::{Aside, Caught, catch, take_away};
 pub(crate) use self::seat::{Seat, Sitting, is_forsaken, sit_down};
 use crate::error::{Error, Operation};
 use crate::events;
-use crate::model::context::{Context, is_forbidden, is_gone};
+use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{Evidence, Incarnation, Recheck, recheck};
+use crate::sys::errno::{is_forbidden, is_gone};
 
 /// What came of ending an incarnation.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::error::{Error, Operation};
 use crate::events;
-use crate::model::context::{Context, is_gone};
+use crate::model::context::Context;
 use crate::model::lease::{Lease, ObservedDate, SEAT_LEASE};
 use crate::model::names::{ClaimName, Nonce};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, Kept};
 use crate::protocol::observe::{Incarnation, Recheck, claim_in, is_dated_over, life};
+use crate::sys::errno::{self, is_gone};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
@@ -132,7 +133,7 @@ impl<'a> Seat<'a> {
                 // It was left in this very moment: try for it again, but not for ever.
                 (_, None) if attempts > 0 => attempts -= 1,
                 (_, None) => {
-                    let gone = io::Error::from_raw_os_error(libc::ENOENT);
+                    let gone = errno::gone();
                     Seat { claim, nonce, number, lease }.give_up(was_linked);
                     return Err(Error::io(Operation::Stat, &path)(gone));
                 }

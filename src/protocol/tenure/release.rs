@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use super::Tenure;
 use crate::error::{Error, Operation};
-use crate::model::context::{is_estale, is_forbidden, is_gone};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, Kept};
 use crate::protocol::observe::{has_lock_file, recheck_own};
 use crate::protocol::takeover::{
     Aside, Caught, TakeoverOutcome, take_away, take_over, touch_lock_file,
 };
+use crate::sys::errno::{is_estale, is_forbidden, is_gone};
 
 /// How a tenure came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

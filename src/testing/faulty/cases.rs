@@ -12,6 +12,7 @@ use crate::protocol::claim::Claim;
 use crate::protocol::observe::is_lock_file;
 use crate::protocol::sweep::{is_affordable, took};
 use crate::protocol::tenure::Tenure;
+use crate::sys::errno;
 use crate::sys::fs::Mount;
 use crate::wait::waiter::others_wait;
 
@@ -22,7 +23,8 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn where_there_are_no_hard_links_that_is_said() {
     for mount in ALL {
-        for errno in [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK] {
+        for errno in [errno::EPERM, errno::ENOTSUP, errno::EOPNOTSUPP, errno::ENOSYS, errno::EMLINK]
+        {
             let scene = Scene::new(mount);
             let lock = scene.lock_of(US);
             scene.fs.arm(Some(Fault::once(Op::Link, errno)));
@@ -38,7 +40,7 @@ fn whoever_has_the_lock_has_it_though_an_error_was_reported() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let lock = scene.lock_of(US);
-        scene.fs.arm(Some(Fault { executed: true, ..Fault::once(Op::Link, libc::EIO) }));
+        scene.fs.arm(Some(Fault { executed: true, ..Fault::once(Op::Link, errno::EIO) }));
         lock.lock().unwrap().unlock().unwrap();
     }
 }
@@ -115,13 +117,13 @@ fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
 fn a_claim_that_went_while_it_was_made_is_made_anew() {
     let scene = Scene::new(Mount::Nfs);
     let lock = scene.lock_of(US);
-    scene.fs.arm(Some(Fault::once(Op::Create, libc::ESTALE)));
+    scene.fs.arm(Some(Fault::once(Op::Create, errno::ESTALE)));
     lock.lock().unwrap().unlock().unwrap();
 }
 
 #[test]
 fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
-    for errno in [libc::EACCES, libc::EPERM, libc::ESTALE] {
+    for errno in [errno::EACCES, errno::EPERM, errno::ESTALE] {
         let scene = Scene::new(Mount::Nfs);
         let holder = scene.lock_of(PEER).lock().unwrap();
         let lock = scene.lock_of(US);
@@ -130,7 +132,7 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
             Error::Held { obstacle, .. } => *obstacle,
             other => panic!("{errno}: {other:?}"),
         };
-        if errno != libc::ESTALE {
+        if errno != errno::ESTALE {
             // The claim beside it says whose it is.
             let seen = obstacle();
             let claim = seen.holder().map(|seen| seen.claim_path().to_owned());
@@ -139,13 +141,13 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
         std::fs::remove_file(holder.claim_path()).unwrap();
         let seen = obstacle();
         let is_told = match &seen {
-            Obstacle::ReadDenied(..) => errno != libc::ESTALE,
-            Obstacle::Unreadable(_) => errno == libc::ESTALE,
+            Obstacle::ReadDenied(..) => errno != errno::ESTALE,
+            Obstacle::Unreadable(_) => errno == errno::ESTALE,
             _ => false,
         };
         assert!(is_told, "{seen:?}");
         // Other trouble is not waited out, unless it is to be.
-        scene.fs.arm(Some(Fault::always(Op::Read, libc::EIO)));
+        scene.fs.arm(Some(Fault::always(Op::Read, errno::EIO)));
         let error = lock.try_lock().unwrap_err();
         assert!(matches!(error, Error::Io { operation: Operation::Read, .. }), "{error:?}");
     }
@@ -185,10 +187,10 @@ fn what_is_stale_is_asked_for_again() {
     let scene = Scene::new(Mount::Nfs);
     let guard = scene.lock_of(US).lock().unwrap();
     for op in [Op::Stat, Op::Touch] {
-        scene.fs.arm(Some(Fault::once(op, libc::ESTALE)));
+        scene.fs.arm(Some(Fault::once(op, errno::ESTALE)));
         guard.refresh().unwrap();
     }
-    scene.fs.arm(Some(Fault::always(Op::Stat, libc::ESTALE)));
+    scene.fs.arm(Some(Fault::always(Op::Stat, errno::ESTALE)));
     let begun = scene.server_time();
     let error = guard.verify().unwrap_err();
     assert!(matches!(error, Error::Io { operation: Operation::Stat, .. }), "{error:?}");

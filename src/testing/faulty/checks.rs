@@ -9,6 +9,7 @@ use super::scene::{LIFETIME, NEXT, POLL, SLOP, Scene, truth};
 use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::holder::Obstacle;
+use crate::sys::errno;
 
 /// One case: what fails in it, and what of it was not as it must be.
 #[derive(Debug)]
@@ -75,10 +76,10 @@ impl<'a> Check<'a> {
                 self.is_contended || is_explained(obstacle, fault)
             }
             Error::NoHardLinks { .. } => {
-                fault.op == Op::Link && [libc::EPERM, libc::EMLINK].contains(&fault.errno)
+                fault.op == Op::Link && [errno::EPERM, errno::EMLINK].contains(&fault.errno)
             }
             // The file system itself says that the lock file, or the claim, is not there.
-            Error::Lost { .. } => !was_ours || fault.errno == libc::ENOENT,
+            Error::Lost { .. } => !was_ours || fault.errno == errno::ENOENT,
             _ => false,
         };
         let dir = self.scene.path().with_file_name("");
@@ -89,7 +90,7 @@ impl<'a> Check<'a> {
     /// Whether what is said of a lock that another holds is true: `None` says that nobody does.
     pub(super) fn says(&mut self, doing: &str, said: Result<Option<bool>, Error>) {
         // The file system itself may say that there is no lock file.
-        let may_be_gone = self.fault.is_some_and(|fault| fault.errno == libc::ENOENT);
+        let may_be_gone = self.fault.is_some_and(|fault| fault.errno == errno::ENOENT);
         match said {
             Ok(Some(is_true)) => self.expect(is_true, || format!("{doing}: A FALSEHOOD")),
             Ok(None) => self.expect(may_be_gone, || format!("{doing}: NOBODY holds it")),
@@ -140,7 +141,7 @@ impl<'a> Check<'a> {
             // What was put aside, or has the name of an ended tenure's claim, may be another's. Only a
             // look would tell, and looks go on failing, or say that there is nothing.
             Op::Stat => {
-                let is_hidden = !self.is_passing() || fault.errno == libc::ENOENT;
+                let is_hidden = !self.is_passing() || fault.errno == errno::ENOENT;
                 let is_seat = path.to_string_lossy().contains("|break|");
                 let is_aside = path.to_string_lossy().contains("|aside|");
                 is_hidden && (is_aside || !is_seat && concerned.next().is_some())
@@ -163,10 +164,10 @@ fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
         | Obstacle::ReadDenied(_, error) => {
             // EEXIST: the lock file is there, and the file system says that it is not.
             error.raw_os_error() == Some(fault.errno)
-                || error.raw_os_error() == Some(libc::EEXIST)
+                || error.raw_os_error() == Some(errno::EEXIST)
                     && matches!(fault.op, Op::Stat | Op::Read | Op::Rename)
         }
-        Obstacle::NotALock => fault.op == Op::Read && fault.errno == libc::ELOOP,
+        Obstacle::NotALock => fault.op == Op::Read && fault.errno == errno::ELOOP,
         _ => false,
     }
 }

@@ -8,10 +8,11 @@ use super::fault::{Fault, Op, When};
 use super::scene::{LIFETIME, NEIGHBOUR, Scene, US};
 use crate::error::Error;
 use crate::guard::LockGuard;
+use crate::sys::errno;
 use crate::sys::fs::Mount;
 
 /// What comes and goes with a server or a network.
-pub(super) const PASSING: [i32; 4] = [libc::EIO, libc::ESTALE, libc::ETIMEDOUT, libc::EINTR];
+pub(super) const PASSING: [i32; 4] = [errno::EIO, errno::ESTALE, errno::ETIMEDOUT, errno::EINTR];
 /// What a refresh is made of.
 pub(super) const OPS: [Op; 2] = [Op::Touch, Op::Stat];
 /// Between two tries.

@@ -2,31 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-use nix::errno::Errno;
+use std::io;
 
 use super::checks::Check;
 use super::fault::{Fault, Op, When};
 use super::scene::Scene;
 use super::uses::{self, Use};
+use crate::sys::errno;
 use crate::sys::fs::Mount;
 
 const ERRNOS: [i32; 15] = [
-    libc::EINTR,
-    libc::EIO,
-    libc::ESTALE,
-    libc::ENOENT,
-    libc::EACCES,
-    libc::EPERM,
-    libc::EROFS,
-    libc::ENOSPC,
-    libc::EDQUOT,
-    libc::EMFILE,
-    libc::ENAMETOOLONG,
-    libc::ELOOP,
-    libc::EXDEV,
-    libc::EMLINK,
-    libc::ETIMEDOUT,
+    errno::EINTR,
+    errno::EIO,
+    errno::ESTALE,
+    errno::ENOENT,
+    errno::EACCES,
+    errno::EPERM,
+    errno::EROFS,
+    errno::ENOSPC,
+    errno::EDQUOT,
+    errno::EMFILE,
+    errno::ENAMETOOLONG,
+    errno::ELOOP,
+    errno::EXDEV,
+    errno::EMLINK,
+    errno::ETIMEDOUT,
 ];
 
 /// Runs one case, and says what was wrong with it.
@@ -68,7 +68,10 @@ fn drive(act: Use) {
             let Fault { op, errno, when, executed } = fault;
             for problem in run(act, mount, Some(fault)).0 {
                 let case = format!("{mount:?} {op:?} {when:?} executed: {executed}: {problem}");
-                wrong.entry(case).or_default().push(format!("{:?}", Errno::from_raw(errno)));
+                wrong
+                    .entry(case)
+                    .or_default()
+                    .push(format!("{:?}", io::Error::from_raw_os_error(errno)));
             }
         }
     }

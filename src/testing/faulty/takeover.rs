@@ -11,6 +11,7 @@ use crate::error::{Error, Operation};
 use crate::holder::Obstacle;
 use crate::protocol::claim::Claim;
 use crate::protocol::takeover::{Caught, catch};
+use crate::sys::errno;
 use crate::sys::fs::Mount;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,11 +20,11 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn only_what_is_forbidden_is_said_to_be() {
     for (errno, is_forbidden) in [
-        (libc::EPERM, true),
-        (libc::EACCES, true),
-        (libc::EROFS, true),
-        (libc::EIO, false),
-        (libc::ENOSPC, false),
+        (errno::EPERM, true),
+        (errno::EACCES, true),
+        (errno::EROFS, true),
+        (errno::EIO, false),
+        (errno::ENOSPC, false),
     ] {
         let scene = Scene::new(Mount::Nfs);
         scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
@@ -77,7 +78,7 @@ fn what_cannot_be_given_back_is_kept() {
     let holder = scene.lock_of(PEER).lock().unwrap();
     let lock = scene.lock_of(US);
     let aside = scene.path().with_file_name("lock|aside|x0000000000000001|1");
-    scene.fs.arm(Some(Fault::once(Op::Link, libc::EIO)));
+    scene.fs.arm(Some(Fault::once(Op::Link, errno::EIO)));
     let error = catch(&lock.context, &scene.path(), aside.clone(), |_| false).unwrap_err();
     assert!(matches!(error, Error::Io { operation: Operation::Link, .. }), "{error:?}");
     assert_eq!(truth(&aside), truth(holder.claim_path()));
@@ -93,12 +94,12 @@ fn whoever_never_finds_its_seat_gives_up() {
     scene.pass(LIFETIME + SLOP + SECOND);
     let lock = scene.lock_of(US);
     lock.context.has_swept.store(true, Ordering::Relaxed);
-    scene.fs.arm(Some(Fault::always(Op::Link, libc::EEXIST)));
+    scene.fs.arm(Some(Fault::always(Op::Link, errno::EEXIST)));
     let error = lock.try_lock().unwrap_err();
     assert!(!scene.fs.gave_up());
     assert!(matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound));
     // Once means only that somebody has left it in that moment. (First it is tried for the lock.)
-    scene.fs.arm(Some(Fault { when: When::At(1), ..Fault::once(Op::Link, libc::EEXIST) }));
+    scene.fs.arm(Some(Fault { when: When::At(1), ..Fault::once(Op::Link, errno::EEXIST) }));
     lock.try_lock().unwrap().unlock().unwrap();
 }
 

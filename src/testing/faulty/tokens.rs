@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fault::{Fault, Op};
 use super::scene::{Scene, US};
 use crate::error::{Error, Operation};
+use crate::sys::errno;
 use crate::sys::fs::Mount;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,7 +16,7 @@ fn a_number_that_is_gone_is_looked_for_anew() {
     let scene = Scene::new(Mount::Nfs);
     let lock = scene.fenced_lock_of(US);
     lock.lock().unwrap().unlock().unwrap();
-    scene.fs.arm(Some(Fault { executed: true, ..Fault::once(Op::Rename, libc::ENOENT) }));
+    scene.fs.arm(Some(Fault { executed: true, ..Fault::once(Op::Rename, errno::ENOENT) }));
     let guard = lock.lock().unwrap();
     assert_eq!(guard.token(), Some(3));
     assert_eq!([Op::List, Op::Stat].map(|op| scene.fs.count(op)), [2, 2]);
@@ -26,7 +27,7 @@ fn the_first_number_is_drawn_though_its_draft_is_gone() {
     for (op, executed) in [(Op::Rename, true), (Op::Rename, false), (Op::MakeDir, false)] {
         let scene = Scene::new(Mount::Nfs);
         let lock = scene.fenced_lock_of(US);
-        scene.fs.arm(Some(Fault { executed, ..Fault::once(op, libc::ENOENT) }));
+        scene.fs.arm(Some(Fault { executed, ..Fault::once(op, errno::ENOENT) }));
         assert_eq!(lock.lock().unwrap().token(), Some(1), "{op:?}");
     }
 }
@@ -37,7 +38,7 @@ fn whoever_may_not_draft_the_first_number_is_told_at_once() {
         let scene = Scene::new(Mount::Local);
         let lock = scene.fenced_lock_of(US);
         let begun = scene.server_time();
-        scene.fs.arm(Some(Fault::always(op, libc::EACCES)));
+        scene.fs.arm(Some(Fault::always(op, errno::EACCES)));
         let error = lock.lock().unwrap_err();
         assert!(matches!(&error, Error::Io { operation, .. } if *operation == op.operation()));
         assert_eq!(scene.server_time(), begun, "{op:?}");
@@ -46,7 +47,7 @@ fn whoever_may_not_draft_the_first_number_is_told_at_once() {
 
 #[test]
 fn a_number_that_is_always_gone_is_looked_for_in_a_second_and_no_more() {
-    for (errno, is_tried_again) in [(libc::ENOENT, true), (libc::EIO, false)] {
+    for (errno, is_tried_again) in [(errno::ENOENT, true), (errno::EIO, false)] {
         let scene = Scene::new(Mount::Local);
         let lock = scene.fenced_lock_of(US);
         lock.lock().unwrap().unlock().unwrap();

@@ -13,6 +13,7 @@ use super::actor::Actor;
 use super::constants::{LIFETIME, PATH, SLOP};
 use super::host::random;
 use crate::clock::Clock;
+use crate::sys::errno;
 use crate::sys::fs::Fs;
 
 /// flufl.lock in one process.
@@ -63,14 +64,14 @@ impl<'a> Flufl<'a> {
                     this.holds();
                     return Some(this);
                 }
-                Err(Some(libc::EEXIST)) if this.holds_the_lock_file() => {
+                Err(Some(errno::EEXIST)) if this.holds_the_lock_file() => {
                     let id = actor.process.id;
                     let falsehood =
                         format!("process {id} (flufl.lock) is told a falsehood: already locked");
                     actor.process.is_wrong(falsehood);
                     return None;
                 }
-                Err(Some(libc::EEXIST | libc::ENOENT | libc::ESTALE)) => {}
+                Err(Some(errno::EEXIST | errno::ENOENT | errno::ESTALE)) => {}
                 Err(_) => {
                     let _ = actor.fs.unlink(&this.claim);
                     return None;

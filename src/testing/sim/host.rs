@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::constants::epoch;
 use super::world::{Process, Waiting};
 use crate::clock::Clock;
+use crate::sys::errno;
 use crate::sys::process::{Life, Process as ProcessId, Processes, Proof};
 
 /// A process's clocks.
@@ -73,7 +74,7 @@ impl Processes for SimProcesses {
     fn find(&self, pid: u32) -> io::Result<ProcessId> {
         match self.local(pid) {
             Some((id, true)) => Ok(self.id_of(id)),
-            _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            _ => Err(io::Error::from_raw_os_error(errno::ESRCH)),
         }
     }
 

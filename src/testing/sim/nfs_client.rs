@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::server::{Answer, Handle, Request};
 use super::world::Process;
+use crate::sys::errno;
 use crate::sys::fs::{Attr, Fs, HeldOpen, Mount};
 
 /// The file system, as one process sees it.
@@ -41,13 +42,13 @@ impl SimFs {
     /// What a name leads to, by the cache or by asking; ESTALE makes the kernel ask again.
     fn walk(&self, path: &Path) -> io::Result<(Handle, Attr)> {
         if let Some(cached) = self.process.cached(path) {
-            let handle = cached.ok_or(io::Error::from_raw_os_error(libc::ENOENT))?;
+            let handle = cached.ok_or(io::Error::from_raw_os_error(errno::ENOENT))?;
             if let Some((attr, _)) = self.process.cached_inode(handle) {
                 return Ok((handle, attr));
             }
             match self.ask(Request::GetAttr(handle)) {
                 Ok(Answer::Attr(handle, attr)) => return Ok((handle, attr)),
-                Err(error) if error.raw_os_error() != Some(libc::ESTALE) => return Err(error),
+                Err(error) if error.raw_os_error() != Some(errno::ESTALE) => return Err(error),
                 _ => self.process.forget(path),
             }
         }
@@ -59,7 +60,7 @@ impl SimFs {
 
     /// A name that led to something stale is looked up anew the next time.
     fn known(&self, path: &Path, answer: io::Result<Answer>) -> io::Result<Answer> {
-        if matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::ESTALE)) {
+        if matches!(&answer, Err(error) if error.raw_os_error() == Some(errno::ESTALE)) {
             self.process.forget(path);
         }
         answer
@@ -69,7 +70,7 @@ impl SimFs {
     fn handle(&self, path: &Path) -> io::Result<Handle> {
         match self.process.cached(path) {
             Some(Some(handle)) => Ok(handle),
-            Some(None) => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            Some(None) => Err(io::Error::from_raw_os_error(errno::ENOENT)),
             None => self.walk(path).map(|(handle, _)| handle),
         }
     }
@@ -125,7 +126,7 @@ impl Fs for SimFs {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let handle = self.handle(from)?;
         if let Some(Some(_)) = self.process.cached(to) {
-            return Err(io::Error::from_raw_os_error(libc::EEXIST)); // as the client believes
+            return Err(io::Error::from_raw_os_error(errno::EEXIST)); // as the client believes
         }
         self.known(from, self.ask(Request::Link(handle, to.to_owned()))).map(|_| ())
     }

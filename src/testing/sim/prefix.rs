@@ -1,5 +1,6 @@
 //! How a run begins that is told, before a schedule decides.
 
+use crate::sys::errno;
 use std::time::Duration;
 
 use super::constants::STEPS;
@@ -38,7 +39,7 @@ impl Run<'_> {
                 Act::Ends(name) => self.go_on_alone(name, |waiting| {
                     matches!(waiting, Waiting::Ended | Waiting::Crashed)
                 }),
-                Act::Fails(name) => self.fail(self.named(name), libc::EIO, false),
+                Act::Fails(name) => self.fail(self.named(name), errno::EIO, false),
                 Act::LosesContents => {
                     let now = self.world().now;
                     self.world().server.lose_contents(false, now);

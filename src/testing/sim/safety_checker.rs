@@ -1,7 +1,7 @@
 //! What must hold in every run, whatever the scheduler does.
 
+use crate::sys::os_str::OsStrExt;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! The file server: inodes, names and its clock. Every request is executed in one step.
 
+use crate::sys::errno;
+use crate::sys::os_str::OsStrExt;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -251,7 +252,7 @@ impl Server {
         let time = self.time(now);
         match request {
             Request::Lookup(path) => {
-                let handle = self.find(path).ok_or(libc::ENOENT)?;
+                let handle = self.find(path).ok_or(errno::ENOENT)?;
                 self.attr(handle)
             }
             Request::GetAttr(handle) => self.attr(*handle),
@@ -271,7 +272,7 @@ impl Server {
             }
             Request::MakeDir(path) => {
                 if self.names.contains_key(path.as_os_str()) {
-                    return Err(libc::EEXIST);
+                    return Err(errno::EEXIST);
                 }
                 self.make(path, true, time).map(|_| Answer::Done)
             }
@@ -295,7 +296,7 @@ impl Server {
             Request::Close(handle) => self.inode(*handle).map(|_| Answer::Done),
             Request::Link(handle, to) => {
                 if self.names.contains_key(to.as_os_str()) {
-                    return Err(libc::EEXIST);
+                    return Err(errno::EEXIST);
                 }
                 let inode = self.inode(*handle)?;
                 inode.nlink += 1;
@@ -305,7 +306,7 @@ impl Server {
                 Ok(Answer::Done)
             }
             Request::Rename(from, to) => {
-                let ino = *self.names.get(from.as_os_str()).ok_or(libc::ENOENT)?;
+                let ino = *self.names.get(from.as_os_str()).ok_or(errno::ENOENT)?;
                 if self.names.get(to.as_os_str()) == Some(&ino) {
                     return Ok(Answer::Done); // two names of one inode: rename(2) does nothing
                 }
@@ -313,9 +314,9 @@ impl Server {
                     self.is_dir(from),
                     self.names.contains_key(to.as_os_str()).then(|| self.is_dir(to)),
                 ) {
-                    (true, Some(false)) => return Err(libc::ENOTDIR),
-                    (false, Some(true)) => return Err(libc::EISDIR),
-                    (true, Some(true)) if !self.is_empty(to) => return Err(libc::ENOTEMPTY),
+                    (true, Some(false)) => return Err(errno::ENOTDIR),
+                    (false, Some(true)) => return Err(errno::EISDIR),
+                    (true, Some(true)) if !self.is_empty(to) => return Err(errno::ENOTEMPTY),
                     _ => {}
                 }
                 self.names.remove(from.as_os_str());
@@ -333,15 +334,15 @@ impl Server {
                 self.changed(to, time);
                 Ok(Answer::Done)
             }
-            Request::Remove(path) if self.is_dir(path) => Err(libc::EISDIR),
-            Request::RemoveDir(path) if !self.is_empty(path) => Err(libc::ENOTEMPTY),
+            Request::Remove(path) if self.is_dir(path) => Err(errno::EISDIR),
+            Request::RemoveDir(path) if !self.is_empty(path) => Err(errno::ENOTEMPTY),
             Request::Remove(path) | Request::RemoveDir(path) => {
-                let ino = self.names.remove(path.as_os_str()).ok_or(libc::ENOENT)?;
+                let ino = self.names.remove(path.as_os_str()).ok_or(errno::ENOENT)?;
                 self.unlink(ino, time);
                 self.changed(path, time);
                 Ok(Answer::Done)
             }
-            Request::List(dir) if dir.as_os_str() != DIR && !self.is_dir(dir) => Err(libc::ENOENT),
+            Request::List(dir) if dir.as_os_str() != DIR && !self.is_dir(dir) => Err(errno::ENOENT),
             Request::List(dir) => Ok(Answer::Names(self.list(dir))),
         }
     }
@@ -349,7 +350,7 @@ impl Server {
     /// Makes an inode with that name.
     fn make(&mut self, path: &Path, is_dir: bool, time: SystemTime) -> Result<Handle> {
         if !path.parent().is_some_and(|dir| dir.as_os_str() == DIR || self.is_dir(dir)) {
-            return Err(libc::ENOENT);
+            return Err(errno::ENOENT);
         }
         // The lowest free number: file systems use them again at once.
         let mut ino = 1;
@@ -412,8 +413,8 @@ impl Server {
     }
 
     fn inode(&mut self, handle: Handle) -> Result<&mut Inode> {
-        let inode = self.inodes.get_mut(&handle.ino).ok_or(libc::ESTALE)?;
-        if inode.generation == handle.generation { Ok(inode) } else { Err(libc::ESTALE) }
+        let inode = self.inodes.get_mut(&handle.ino).ok_or(errno::ESTALE)?;
+        if inode.generation == handle.generation { Ok(inode) } else { Err(errno::ESTALE) }
     }
 
     fn attr(&mut self, handle: Handle) -> Result<Answer> {

@@ -1,5 +1,6 @@
 //! What may happen next in a run.
 
+use crate::sys::errno;
 use std::time::Duration;
 
 use super::faults::{Faults, SERVER_STEP};
@@ -176,7 +177,7 @@ fn add_faults_to(
     }
     if faults.errors > 0 && !world.is_held_back(request) {
         let fail = |errno, executed| Step::Fail(id, errno, executed);
-        steps.extend([fail(libc::EIO, false), fail(libc::EIO, true), fail(libc::ESTALE, false)]);
+        steps.extend([fail(errno::EIO, false), fail(errno::EIO, true), fail(errno::ESTALE, false)]);
     }
     if faults.delegations > 0 && world.can_be_delegated(id, request).is_some() {
         steps.push(Step::HoldBack(id));

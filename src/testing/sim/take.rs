@@ -122,7 +122,7 @@ impl Run<'_> {
     pub(super) fn fail(&mut self, id: usize, errno: i32, executed: bool) {
         let mut world = self.world();
         let Some(request) = asked_by(&world, id) else { return };
-        let errno_name = nix::errno::Errno::from_raw(errno);
+        let errno_name = std::io::Error::from_raw_os_error(errno);
         world.note(id, || format!("FAULT: {errno_name}, executed: {executed}"));
         if executed {
             let _ = world.execute(id, &request);

@@ -31,6 +31,6 @@ pub(super) fn executed(request: &Request, answer: &Result<Answer, i32>) -> Strin
     match answer {
         Ok(Answer::Attr(handle, attr)) => format!("{asked}: {handle}, {} links", attr.nlink),
         Ok(_) => asked,
-        Err(errno) => format!("{asked}: {}", nix::errno::Errno::from_raw(*errno)),
+        Err(errno) => format!("{asked}: {}", std::io::Error::from_raw_os_error(*errno)),
     }
 }

@@ -13,6 +13,7 @@ use super::safety_checker::{LockFile, Monitor};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
 use crate::guard::LockGuard;
+use crate::sys::errno;
 use crate::sys::fs::Attr;
 
 /// A request, and when it was issued. It is executed within the scenario's delay of that, unless a
@@ -185,7 +186,7 @@ impl World {
             (Request::Lookup(path) | Request::Create(path), Ok(Answer::Attr(handle, _))) => {
                 cache.learn(path, Some(*handle), self.now);
             }
-            (Request::Lookup(path), Err(libc::ENOENT)) => cache.learn(path, None, self.now),
+            (Request::Lookup(path), Err(errno::ENOENT)) => cache.learn(path, None, self.now),
             (Request::Link(handle, to), Ok(_)) => cache.learn(to, Some(*handle), self.now),
             (Request::Link(_, path) | Request::Remove(path), _) => cache.forget(path),
             (Request::Rename(from, to), _) => {
@@ -316,7 +317,7 @@ impl Process {
     /// Issues a request and waits for its answer. The dead ask for nothing.
     pub(super) fn ask(&self, request: Request) -> Result<Answer, i32> {
         if self.has_crashed() {
-            return Err(libc::EIO);
+            return Err(errno::EIO);
         }
         let world = self.world();
         let listed = match &request {

@@ -1,20 +1,13 @@
-//! The lock on the mailbox itself, by fcntl(2): on Linux by open file description.
+//! Locks on whole files by fcntl(2): on Linux by open file description.
 
 use std::fs::File;
 use std::io;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::fcntl;
 
-#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))))]
-use FcntlArg::{F_GETLK as GET, F_SETLK as SET};
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)))]
-use FcntlArg::{F_OFD_GETLK as GET, F_OFD_SETLK as SET};
-
-/// Whether a lock is the process's rather than that of the file it has opened: then all of them on
-/// one file go as soon as the process closes it once, by whatever descriptor.
-pub(crate) const IS_OF_PROCESS: bool =
-    cfg!(not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))));
+pub(crate) use super::kernel::IS_OF_PROCESS;
+use super::kernel::{GET, SET};
 
 // C's int on some systems and short on others.
 #[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]

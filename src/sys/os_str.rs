@@ -1,0 +1,3 @@
+//! Names as the bytes that the system knows them by.
+
+pub(crate) use std::os::unix::ffi::{OsStrExt, OsStringExt};
