@@ -133,7 +133,6 @@ mod admin;
 mod clock;
 mod dotlock;
 mod error;
-#[cfg_attr(not(feature = "tracing"), path = "events/silence.rs")]
 mod events;
 mod guard;
 pub mod guide;

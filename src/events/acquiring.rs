@@ -1,14 +1,12 @@
-//! What is told of an acquisition, from its first step to its end.
+//! An acquisition, from its first step to its end.
 
 use std::path::Path;
 use std::time::Duration;
 
-use tracing::Span;
-use tracing::field::Empty;
-
 use crate::error::Error;
-use crate::events::emit::{LONG, quietly};
+use crate::events::emit::LONG;
 use crate::events::peer::Peer;
+use crate::events::span::Span;
 use crate::events::text::{plain, secs, words};
 use crate::holder::Obstacle;
 use crate::model::context::Context;
@@ -23,25 +21,12 @@ pub(crate) struct Acquisition {
 
 impl Acquisition {
     pub(crate) fn begin(context: &Context, path: &Path, lifetime: Duration) -> Acquisition {
-        let span = quietly(|| {
-            tracing::debug_span!(
-                target: "linklock",
-                "linklock.acquire",
-                path = plain(path),
-                lifetime_secs = secs(lifetime),
-                outcome = Empty,
-                waited_secs = Empty,
-                claim = Empty,
-                token = Empty,
-            )
-        });
-        Acquisition { span: span.unwrap_or_else(Span::none), begun: context.now() }
+        Acquisition { span: Span::of_acquisition(path, lifetime), begun: context.now() }
     }
 
     /// Does a piece of the work, within one thread.
     pub(crate) fn during<T>(&self, act: impl FnOnce() -> T) -> T {
-        let _entered = Entered(quietly(|| self.span.enter()));
-        act()
+        self.span.during(act)
     }
 
     /// The lock was acquired, with that claim and that token if it has them, or it was not.
@@ -54,7 +39,7 @@ impl Acquisition {
         let waited = context.now().saturating_sub(self.begun);
         let outcome = self.during(|| match ended {
             Ok((claim, token)) => {
-                self.record_acquired(claim, token);
+                self.span.record_acquired(claim, token);
                 timed_event!(waited => event acquired "acquired a lock", path,
                     waited_secs = secs(waited), claim = claim.map(plain), token = token);
                 "acquired"
@@ -75,35 +60,7 @@ impl Acquisition {
                 "failed"
             }
         });
-        quietly(|| {
-            self.span.record("outcome", outcome);
-            self.span.record("waited_secs", secs(waited));
-        });
-    }
-
-    fn record_acquired(&self, claim: Option<&Path>, token: Option<u64>) {
-        quietly(|| {
-            if self.span.is_disabled() {
-                return;
-            }
-            self.span.record("claim", claim.map(plain));
-            self.span.record("token", token);
-        });
-    }
-}
-
-impl Drop for Acquisition {
-    fn drop(&mut self) {
-        quietly(|| self.span = Span::none());
-    }
-}
-
-/// Within a span.
-struct Entered<'a>(Option<tracing::span::Entered<'a>>);
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        quietly(|| self.0 = None);
+        self.span.record_outcome(outcome, waited);
     }
 }
 
@@ -123,6 +80,9 @@ impl Waiting {
         waited: Duration,
         left: Duration,
     ) {
+        if cfg!(not(feature = "tracing")) {
+            return;
+        }
         let peer = Peer::from(obstacle);
         let before = self.obstacle.replace(peer.identity());
         let is_new = before != self.obstacle;
@@ -145,4 +105,9 @@ impl Waiting {
                 waited_secs = secs(waited));
         }
     }
+}
+
+/// A contender has lost what it had got so far.
+pub(crate) fn begun_anew(context: &Context, because: &'static str) {
+    event!(WARN begun_anew "an acquisition had to begin anew", context.lock_path(), because = because);
 }

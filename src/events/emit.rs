@@ -1,44 +1,57 @@
-//! How something is told: without harm to the lock, whatever the subscriber does, and without
-//! harm to the log, whatever others have written into names.
+//! How an event is emitted: without harm to the lock, whatever the subscriber does.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// Who waits for longer is told of to those, too, who don't follow each step.
+/// A wait of this length is of interest to those, too, who don't follow each step.
 pub(super) const LONG: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// Whether this thread is telling something already.
-    static TELLS: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is inside the subscriber.
+    static EMITS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls the subscriber. If it panics, it is as if it had not been called: the lock is in the middle
-/// of something, or in a destructor, or the thread keeps other locks alive. A subscriber that uses
-/// a lock itself, say for its file, is told nothing of that: it would never end.
-pub(super) fn quietly<T>(tell: impl FnOnce() -> T) -> Option<T> {
-    if TELLS.replace(true) {
+/// of something, or in a destructor, or the thread keeps other locks alive. The locks that a
+/// subscriber uses itself, say for its file, emit nothing: it would never end.
+pub(super) fn quietly<T>(emit: impl FnOnce() -> T) -> Option<T> {
+    if EMITS.replace(true) {
         return None;
     }
-    let told = catch_unwind(AssertUnwindSafe(tell));
-    TELLS.set(false);
-    told.ok()
+    let emitted = catch_unwind(AssertUnwindSafe(emit));
+    EMITS.set(false);
+    emitted.ok()
 }
 
-/// An event: its level, its name, its text, the lock's path, and what else is told.
+/// What there is only with the feature.
+#[cfg(feature = "tracing")]
+macro_rules! with_tracing {
+    ($($code:tt)*) => { $($code)* };
+}
+
+/// Vanishes without the feature.
+#[cfg(not(feature = "tracing"))]
+macro_rules! with_tracing {
+    ($($code:tt)*) => {};
+}
+
+/// An event: its level, its name, its text, the lock's path, and its other fields.
 macro_rules! event {
     ($level:ident $name:ident $text:literal, $path:expr $(, $($key:ident).+ = $value:expr)*) => {{
-        let _ = $crate::events::emit::quietly(|| tracing::event!(
-            name: concat!("linklock.", stringify!($name)),
-            target: "linklock",
-            tracing::Level::$level,
-            { path = $crate::events::text::plain($path), $($($key).+ = $value,)* },
-            $text
-        ));
+        with_tracing! {
+            let _ = $crate::events::emit::quietly(|| tracing::event!(
+                name: concat!("linklock.", stringify!($name)),
+                target: "linklock",
+                tracing::Level::$level,
+                { path = $crate::events::text::plain($path), $($($key).+ = $value,)* },
+                $text
+            ));
+        }
     }};
 }
 
-/// An event with somebody else in it.
+/// An event in which another process or program has a part.
 macro_rules! peer_event {
     ($level:ident $peer:expr => $name:ident $text:literal, $path:expr $(, $key:ident = $value:expr)*) => {{
         let peer: $crate::events::peer::Peer<'_> = $peer;
@@ -57,13 +70,13 @@ macro_rules! peer_event {
     }};
 }
 
-/// Tells at INFO what took long, and at DEBUG what did not.
+/// INFO for what took long, and DEBUG for what did not.
 macro_rules! timed_event {
-    ($time:expr => $emit:ident $($told:tt)*) => {
+    ($time:expr => $emit:ident $($event:tt)*) => {
         if $time >= $crate::events::emit::LONG {
-            $emit!(INFO $($told)*);
+            $emit!(INFO $($event)*);
         } else {
-            $emit!(DEBUG $($told)*);
+            $emit!(DEBUG $($event)*);
         }
     };
 }
@@ -73,13 +86,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_told_while_something_is_told() {
+    fn a_subscriber_is_not_called_from_itself() {
         assert_eq!(quietly(|| quietly(|| 1)), Some(None));
         assert_eq!(quietly(|| 2), Some(2));
     }
 
     #[test]
-    fn a_panic_is_as_if_nothing_had_been_told() {
+    fn a_panic_is_as_if_nothing_had_been_emitted() {
         assert_eq!(quietly(|| panic!("a subscriber's")), None::<()>);
         assert_eq!(quietly(|| 3), Some(3));
     }

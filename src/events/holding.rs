@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::events::text::secs;
+use crate::events::text::{plain, secs, words};
+use crate::holder::Owner;
 use crate::model::context::Context;
 
 /// What was told of one tenure. Nothing is, as long as nobody was given the lock.
@@ -85,4 +86,42 @@ impl Holding {
             }
         }
     }
+}
+
+/// A lock could not be released, and nobody else is told. That it is lost is told already.
+pub(crate) fn not_released(path: &Path, error: &Error) {
+    if !error.is_lost() {
+        event!(ERROR not_released "a lock was not released as it should be", path,
+            error = words(error));
+    }
+}
+
+/// A lock that is kept alive could not be refreshed: it is tried again while its lease runs. That
+/// it is lost is told already.
+pub(crate) fn not_kept_alive(path: &Path, left: Duration, error: &Error) {
+    if error.is_lost() {
+        return;
+    }
+    if left.is_zero() {
+        event!(ERROR expired "the lease of a lock that is kept alive is over", path,
+            error = words(error));
+    } else {
+        event!(WARN refresh_failed "a lock could not be refreshed: it is tried again", path,
+            lease_secs = secs(left), error = words(error));
+    }
+}
+
+/// The lock is held by a new claim, which is its owner's.
+pub(crate) fn detached(context: &Context, claim: &Path, owner: Owner) {
+    let pid = match owner {
+        Owner::Process(pid) => Some(pid),
+        Owner::Lease => None,
+    };
+    event!(DEBUG detached "detached a lock", context.lock_path(),
+        claim = plain(claim), owner.pid = pid);
+}
+
+/// We are in charge of a lock that was detached.
+pub(crate) fn adopted(context: &Context, claim: &Path, token: Option<u64>) {
+    event!(DEBUG adopted "adopted a lock", context.lock_path(), claim = plain(claim), token = token);
 }
