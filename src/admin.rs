@@ -11,7 +11,7 @@ use crate::lock::Lock;
 use crate::lock_file::LockFile;
 use crate::model::context::Context;
 use crate::model::names::Neighbour;
-use crate::protocol::claim::Claim;
+use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{
     Evidence, Incarnation, Observation, Recheck, holder_by, is_abandoned, observe, observe_file,
     recheck,
@@ -77,13 +77,13 @@ impl Lock {
         };
         let mut still = |now: &_| condition(&unless_refreshed(&holder, now));
         let still = |_: &Claim| recheck(&self.context, &stale, &mut still);
-        match takeover::take_over(&mut claim, &stale, still)? {
-            TakeoverOutcome::Ended => {
+        match unless_swept(takeover::take_over(&mut claim, &stale, still))? {
+            Some(TakeoverOutcome::Ended) => {
                 events::broken_on_request(&self.context, &holder);
                 Ok(Some(holder))
             }
-            TakeoverOutcome::Gone | TakeoverOutcome::NotNow | TakeoverOutcome::Swept => Ok(None),
-            TakeoverOutcome::Forbidden(error) => {
+            Some(TakeoverOutcome::Gone | TakeoverOutcome::NotNow) | None => Ok(None),
+            Some(TakeoverOutcome::Forbidden(error)) => {
                 let obstacle = Box::new(Obstacle::CannotBreak(holder, error));
                 Err(Error::Held { path: self.path().into(), obstacle })
             }
@@ -140,12 +140,14 @@ impl Lock {
                 _ => Recheck::Gone,
             })
         };
-        match (takeover::take_over(&mut claim, &found.incarnation, recheck)?, found.holder) {
+        let outcome = unless_swept(takeover::take_over(&mut claim, &found.incarnation, recheck))?;
+        let Some(outcome) = outcome else { return Ok(None) };
+        match (outcome, found.holder) {
             (TakeoverOutcome::Ended, Some(holder)) => events::broken_on_request(context, &holder),
             (TakeoverOutcome::Ended, None) => {
                 events::removed_on_request(context, found.is_readable);
             }
-            (TakeoverOutcome::Gone | TakeoverOutcome::NotNow | TakeoverOutcome::Swept, _) => {
+            (TakeoverOutcome::Gone | TakeoverOutcome::NotNow, _) => {
                 return Ok(None);
             }
             (TakeoverOutcome::Forbidden(error), Some(holder)) => {

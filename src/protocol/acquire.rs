@@ -20,7 +20,7 @@ use crate::events;
 use crate::holder::{Holder, Obstacle};
 use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
-use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::fencing;
 use crate::protocol::observe::observer::{Observer, Verdict};
@@ -54,21 +54,16 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     for round in 1.. {
         if round > AT_ONCE {
             // Claims are removed as fast as they are made.
-            let gone = errno::gone();
-            contender.rest(context, Obstacle::Unreadable(gone)).await?;
+            contender.rest(context, Obstacle::Unreadable(errno::gone())).await?;
         }
         let mut claim = claim_cache.take(context, lifetime)?; // 1
-        let contended = match sweep_once(&mut claim)? {
-            Kept::Yes => contender.contend(&mut claim).await,
-            Kept::Swept => Ok(Outcome::Swept),
-        };
-        match contended {
-            Ok(Outcome::Linked) => {}
-            Ok(Outcome::Swept) => {
+        match contender.contend(&mut claim).await {
+            Ok(()) => {}
+            Err(ClaimError::Swept) => {
                 events::begun_anew(context, "its claim was removed");
                 continue; // 5
             }
-            Err(error) => {
+            Err(ClaimError::Other(error)) => {
                 withdraw(claim, claim_cache, &error);
                 return Err(error);
             }
@@ -90,10 +85,10 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
 
 /// Removes what the dead have left, when a handle is first used: before it holds the lock, so that
 /// nobody waits for that.
-fn sweep_once(claim: &mut Claim) -> Result<Kept, Error> {
+fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = &claim.context;
     if context.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
-        return Ok(Kept::Yes);
+        return Ok(());
     }
     context.has_swept.store(true, Ordering::Relaxed);
     let begun = context.now();
@@ -131,15 +126,6 @@ fn withdraw(claim: Claim, claim_cache: &ClaimCache, because: &Error) {
     }
 }
 
-/// What came of contending with one claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It is linked to the lock file: the lock is ours.
-    Linked,
-    /// It was removed by somebody, as a claim may be that has expired.
-    Swept,
-}
-
 /// What contending has shown so far, whatever claim it was done with.
 struct Contender<'a, W: ?Sized, P> {
     limit: WaitLimit<'a, W>,
@@ -172,7 +158,9 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    async fn contend(&mut self, claim: &mut Claim) -> Result<Outcome, Error> {
+    /// Contends with one claim until it is linked to the lock file: then the lock is ours.
+    async fn contend(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
+        sweep_once(claim)?;
         let mut tries = 0;
         let mut defers = self.waiter.is_behind();
         loop {
@@ -184,26 +172,25 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             }
             tries += 1;
             match if defers { Link::Taken } else { link(claim)? } {
-                Link::Made => return Ok(Outcome::Linked),
-                Link::Swept => return Ok(Outcome::Swept),
+                Link::Made => return Ok(()),
                 Link::Taken => {}
             }
             match self.await_release(claim).await? {
                 Release::Seen => defers = false,
-                Release::NotNeeded => return Ok(Outcome::Linked),
-                Release::Swept => return Ok(Outcome::Swept),
+                Release::NotNeeded => return Ok(()),
             }
         }
     }
 
     /// Looks on until the lock can be had.
-    async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, Error> {
+    async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, ClaimError> {
         let mut defers = self.waiter.is_behind();
         loop {
             let obstacle = match self.observe(claim, defers)? {
                 Verdict::Free => return Ok(Release::Seen),
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
-                    return Err(Error::AlreadyLocked { path: claim.context.lock_path().into() });
+                    let path = claim.context.lock_path().into();
+                    return Err(Error::AlreadyLocked { path }.into());
                 }
                 Verdict::Mine => match lock_file_like(claim)? {
                     // Somebody has taken it away meanwhile: a request was executed twice.
@@ -212,9 +199,9 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
                     Some(attr) if attr.nlink >= 2 || !claim.is_there()? => {
                         return Ok(Release::NotNeeded);
                     }
-                    Some(_) => return Err(no_hard_links(claim, None)),
+                    Some(_) => return Err(no_hard_links(claim, None).into()),
                 },
-                Verdict::NotLinked => return Err(no_hard_links(claim, None)),
+                Verdict::NotLinked => return Err(no_hard_links(claim, None).into()),
                 Verdict::Stale(stale, holder) => {
                     let observer = &mut self.observer;
                     match takeover::take_over(claim, &stale, |claim| {
@@ -228,10 +215,9 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
                             events::ended_by_another(&claim.context, &holder);
                             return Ok(Release::Seen);
                         }
-                        TakeoverOutcome::Swept => return Ok(Release::Swept),
                         // The seat would look taken for as long as the claim in it is touched.
                         TakeoverOutcome::NotNow if claim.forfeited.is_some() => {
-                            return Ok(Release::Swept);
+                            return Err(ClaimError::Swept);
                         }
                         TakeoverOutcome::NotNow => Obstacle::Holder(holder),
                         TakeoverOutcome::Forbidden(error) => Obstacle::CannotBreak(holder, error),
@@ -242,7 +228,6 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             match self.wait(claim, obstacle).await? {
                 Waited::Turn => return Ok(Release::Seen),
                 Waited::Look => defers = false,
-                Waited::Swept => return Ok(Release::Swept),
             }
         }
     }
@@ -259,17 +244,17 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
     }
 
     /// Waits until it is worth while to try or to look again, and keeps the claim fresh meanwhile.
-    async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, Error> {
+    async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, ClaimError> {
         let context = claim.context.clone();
         loop {
             let Some(left) = self.time_left(&context, &obstacle) else {
-                return Err(self.give_up(&context, obstacle));
+                return Err(self.give_up(&context, obstacle).into());
             };
             let at_most = left.min(claim.touch_due_in().max(context.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
             let woken = self.waiter.pause(&context, holder, at_most, self.parker).await;
-            if Safeguard::FreshWhileWaiting.stands() && claim.touch_if_due()? == Kept::Swept {
-                return Ok(Waited::Swept);
+            if Safeguard::FreshWhileWaiting.stands() {
+                claim.touch_if_due()?;
             }
             match woken {
                 Woken::Turn => return Ok(Waited::Turn),
@@ -321,8 +306,6 @@ enum Waited {
     Turn,
     /// It is time to look again.
     Look,
-    /// Our claim was removed by somebody.
-    Swept,
 }
 
 /// What was seen of a lock that another held.
@@ -332,8 +315,6 @@ enum Release {
     Seen,
     /// It is ours: the first of two replies to our LINK was lost.
     NotNeeded,
-    /// Our claim was removed by somebody.
-    Swept,
 }
 
 /// What came of linking the claim to the lock file.
@@ -341,10 +322,9 @@ enum Release {
 enum Link {
     Made,
     Taken,
-    Swept,
 }
 
-fn link(claim: &Claim) -> Result<Link, Error> {
+fn link(claim: &Claim) -> Result<Link, ClaimError> {
     let context = &claim.context;
     let error = match context.fs.link(&claim.path, context.lock_path()) {
         // Who is told so by the kernel itself, or by the server through it, has the lock: however
@@ -358,13 +338,13 @@ fn link(claim: &Claim) -> Result<Link, Error> {
     if !claim.is_there()? {
         // A sweeper that had found it expired may have been late, and have removed it after it was
         // linked: the lock file is ours without it, and nobody else will ever know.
-        return Ok(if names_claim(claim)? { Link::Made } else { Link::Swept });
+        return if names_claim(claim)? { Ok(Link::Made) } else { Err(ClaimError::Swept) };
     }
     match error {
         _ if is_linked => Ok(Link::Made),
         None => Ok(Link::Taken),
-        Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error))),
-        Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error)),
+        Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error)).into()),
+        Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error).into()),
     }
 }
 

@@ -46,12 +46,27 @@ pub(crate) struct Claim {
     keeper: Option<u32>,
 }
 
-/// What became of an operation on our own claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    Yes,
-    /// Somebody has removed the file, as a sweeper may once it has expired.
+/// Why a step with a claim of ours went no further.
+#[derive(Debug)]
+pub(crate) enum ClaimError {
+    /// Somebody has removed the claim, as a sweeper may once it has expired.
     Swept,
+    Other(Error),
+}
+
+impl From<Error> for ClaimError {
+    fn from(error: Error) -> ClaimError {
+        ClaimError::Other(error)
+    }
+}
+
+/// `None` if the claim was swept.
+pub(crate) fn unless_swept<T>(step: Result<T, ClaimError>) -> Result<Option<T>, Error> {
+    match step {
+        Ok(done) => Ok(Some(done)),
+        Err(ClaimError::Swept) => Ok(None),
+        Err(ClaimError::Other(error)) => Err(error),
+    }
 }
 
 impl Claim {
@@ -146,48 +161,46 @@ impl Claim {
 
     /// Puts the end of the lease a lifetime ahead. The lock file has the same inode: while we
     /// hold the lock, this prolongs it.
-    pub(crate) fn touch(&mut self) -> Result<Kept, Error> {
+    pub(crate) fn touch(&mut self) -> Result<(), ClaimError> {
         let (lease, mtime) = begin_lease(&self.context, self.context.now(), self.lifetime);
         match self.context.retry_estale(|| self.context.fs.touch(&self.path, mtime)) {
             Ok(()) => {
                 (self.lease, self.mtime) = (lease, mtime);
-                Ok(Kept::Yes)
+                Ok(())
             }
-            Err(error) if is_gone(&error) => Ok(Kept::Swept),
-            Err(error) => Err(Error::io(Operation::Touch, &self.path)(error)),
+            Err(error) if is_gone(&error) => Err(ClaimError::Swept),
+            Err(error) => Err(Error::io(Operation::Touch, &self.path)(error).into()),
         }
     }
 
     /// Touches the claim if no more than a third of its lease is left, so that a lock file never
     /// appears with a lease that is already stale, however long the wait was.
-    pub(crate) fn touch_if_due(&mut self) -> Result<Kept, Error> {
-        if self.touch_due_in().is_zero() { self.renew() } else { Ok(Kept::Yes) }
+    pub(crate) fn touch_if_due(&mut self) -> Result<(), ClaimError> {
+        if self.touch_due_in().is_zero() { self.renew() } else { Ok(()) }
     }
 
     /// Touches a claim that may have been used for long.
-    pub(crate) fn renew(&mut self) -> Result<Kept, Error> {
+    pub(crate) fn renew(&mut self) -> Result<(), ClaimError> {
         let is_old = self.context.server.is_old(self.context.now());
         if is_old { self.touch_by_server() } else { self.touch() }
     }
 
     /// Touches the claim, and so learns what time it is on the server: what was known of it is worth
     /// less and less, since two clocks are never alike.
-    pub(crate) fn touch_by_server(&mut self) -> Result<Kept, Error> {
+    pub(crate) fn touch_by_server(&mut self) -> Result<(), ClaimError> {
         for _ in 0..2 {
             let before = self.context.now();
-            if self.touch()? == Kept::Swept {
-                return Ok(Kept::Swept);
-            }
+            self.touch()?;
             match self.context.find(&self.path)? {
                 Some(attr) if attr.id == self.id => {
                     if self.learn_time(&attr, before) {
                         break;
                     }
                 }
-                _ => return Ok(Kept::Swept),
+                _ => return Err(ClaimError::Swept),
             }
         }
-        Ok(Kept::Yes)
+        Ok(())
     }
 
     /// A touch after that moment has shown what time it is on the server now. Says whether the end

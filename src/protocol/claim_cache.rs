@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
-use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::claim::{Claim, unless_swept};
 
 /// Room for one claim, which is removed with it.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl ClaimCache {
         let kept = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut claim) = kept.filter(is_good) {
             claim.lifetime = lifetime;
-            if claim.renew()? == Kept::Yes {
+            if unless_swept(claim.renew())?.is_some() {
                 return Ok(claim);
             }
         }

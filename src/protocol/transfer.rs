@@ -14,7 +14,7 @@ use crate::holder::{Holder, Obstacle, Owner};
 use crate::model::context::Context;
 use crate::model::names::{ClaimName, Neighbour};
 use crate::protocol::acquire::settle;
-use crate::protocol::claim::Claim;
+use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Incarnation, Observation, is_lock_file, observe};
 use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
@@ -105,19 +105,18 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
         let mut new = Claim::make(context, lifetime)?;
         match put_in_place(&mut new, &left) {
             Ok(TakeoverOutcome::Ended) => return Ok(new),
+            Err(ClaimError::Swept) => {
+                trouble = Some(Error::io(Operation::Touch, &new.path)(errno::gone()));
+            }
             // It may be ours all the same, and nobody else would ever know.
             Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
             // A sweeper has removed it, while this process stood still.
-            Err(error) if is_of_what_was_swept(&error) => trouble = Some(error),
+            Err(ClaimError::Other(error)) if is_of_what_was_swept(&error) => trouble = Some(error),
             Ok(TakeoverOutcome::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock_path())(error));
             }
-            Ok(TakeoverOutcome::Swept) => {
-                let gone = errno::gone();
-                trouble = Some(Error::io(Operation::Touch, &new.path)(gone));
-            }
             Ok(TakeoverOutcome::Gone | TakeoverOutcome::NotNow) => {}
-            Err(error) => return Err(error),
+            Err(ClaimError::Other(error)) => return Err(error),
         }
         context.pause(&mut backoff, Duration::MAX);
     }
@@ -132,13 +131,13 @@ fn is_of_what_was_swept(error: &Error) -> bool {
     }
 }
 
-fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<TakeoverOutcome, Error> {
+fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<TakeoverOutcome, ClaimError> {
     let context = new.context.clone();
     let aside = put_aside(new)?;
     let replaced = takeover::replace(new, left, |new| replace(new, &aside));
     // Already gone, if all went well.
     let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
-    replaced.and_then(|ending| tidied.map(|_| ending))
+    replaced.and_then(|outcome| tidied.map(|_| outcome).map_err(ClaimError::from))
 }
 
 /// Gives the claim a second name, which is to become the lock file's.

@@ -35,7 +35,7 @@ use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
-use crate::protocol::claim::Claim;
+use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Evidence, Incarnation, Recheck, recheck};
 use crate::sys::errno::{is_forbidden, is_gone};
 
@@ -50,8 +50,6 @@ pub(crate) enum TakeoverOutcome {
     NotNow,
     /// The file system does not permit it.
     Forbidden(io::Error),
-    /// Our own claim was swept.
-    Swept,
 }
 
 /// Ends an incarnation, if it is still over at the second look, for whoever has this claim.
@@ -59,7 +57,7 @@ pub(crate) fn take_over(
     claim: &mut Claim,
     stale: &Incarnation,
     recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
-) -> Result<TakeoverOutcome, Error> {
+) -> Result<TakeoverOutcome, ClaimError> {
     let seat = match sit_down(claim, stale, clear_the_way(stale, recheck))? {
         Sitting::Seated(seat) => seat,
         other => return Ok(other.into()),
@@ -79,7 +77,7 @@ pub(crate) fn take_over(
                 Error::Io { operation: Operation::Rename, error, .. } if is_forbidden(&error) => {
                     Ok(TakeoverOutcome::Forbidden(error))
                 }
-                error => Err(error),
+                error => Err(error.into()),
             }
         }
     }
@@ -91,9 +89,10 @@ pub(crate) fn replace(
     claim: &mut Claim,
     left: &Incarnation,
     put_in_place: impl FnOnce(&Claim) -> Result<(), Error>,
-) -> Result<TakeoverOutcome, Error> {
+) -> Result<TakeoverOutcome, ClaimError> {
     if !Safeguard::AdoptionTakesSeat.stands() {
-        return put_in_place(claim).map(|()| TakeoverOutcome::Ended);
+        put_in_place(claim)?;
+        return Ok(TakeoverOutcome::Ended);
     }
     let is_left = |claim: &Claim| recheck(&claim.context, left, |_| true);
     let seat = match sit_down(claim, left, clear_the_way(left, is_left))? {
@@ -107,7 +106,7 @@ pub(crate) fn replace(
         }
         Err(error) => {
             seat.leave();
-            Err(error)
+            Err(error.into())
         }
     }
 }
@@ -132,7 +131,6 @@ impl From<Sitting<'_>> for TakeoverOutcome {
             }
             Sitting::Gone => TakeoverOutcome::Gone,
             Sitting::NotNow => TakeoverOutcome::NotNow,
-            Sitting::Swept => TakeoverOutcome::Swept,
         }
     }
 }

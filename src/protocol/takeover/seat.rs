@@ -10,7 +10,7 @@ use crate::model::context::Context;
 use crate::model::lease::{Lease, ObservedDate, SEAT_LEASE};
 use crate::model::names::{ClaimName, Nonce};
 use crate::model::safeguard::Safeguard;
-use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Incarnation, Recheck, claim_in, is_dated_over, life};
 use crate::sys::errno::{self, is_gone};
 use crate::sys::fs::Attr;
@@ -38,8 +38,6 @@ pub(crate) enum Sitting<'a> {
     Gone,
     /// Another is in the seat, or the incarnation is not over after all.
     NotNow,
-    /// Our own claim was swept.
-    Swept,
 }
 
 /// Touches the claim, takes the first seat that is free, and looks again. The touch shows what
@@ -48,15 +46,13 @@ pub(crate) fn sit_down<'a>(
     claim: &'a mut Claim,
     stale: &'a Incarnation,
     recheck: impl FnOnce(&Claim) -> Result<Recheck, Error>,
-) -> Result<Sitting<'a>, Error> {
+) -> Result<Sitting<'a>, ClaimError> {
     let lease = Lease { ends: claim.context.now().saturating_add(SEAT_LEASE) };
-    if Safeguard::TouchBeforeSeat.stands() && claim.touch_by_server()? == Kept::Swept {
-        return Ok(Sitting::Swept);
+    if Safeguard::TouchBeforeSeat.stands() {
+        claim.touch_by_server()?;
     }
-    let seat = match Seat::take(claim, &stale.claim.nonce, lease)? {
-        Seating::Seated(seat) => seat,
-        Seating::Occupied => return Ok(Sitting::NotNow),
-        Seating::Swept => return Ok(Sitting::Swept),
+    let Some(seat) = Seat::take(claim, &stale.claim.nonce, lease)? else {
+        return Ok(Sitting::NotNow);
     };
     if !Safeguard::SecondLook.stands() {
         return Ok(Sitting::Seated(seat));
@@ -73,30 +69,24 @@ pub(crate) fn sit_down<'a>(
         }
         Err(error) => {
             seat.leave();
-            Err(error)
+            Err(error.into())
         }
     }
 }
 
-/// What came of trying for a seat.
-#[derive(Debug)]
-enum Seating<'a> {
-    Seated(Seat<'a>),
-    /// Another is in the seat, and in time.
-    Occupied,
-    /// Our own claim was swept.
-    Swept,
-}
-
 impl<'a> Seat<'a> {
-    /// Takes the first seat that nobody is in who may still act. The claim must have been touched
-    /// just now.
-    fn take(claim: &'a mut Claim, nonce: &'a Nonce, lease: Lease) -> Result<Seating<'a>, Error> {
+    /// Takes the first seat that nobody is in who may still act; `None` if somebody is. The claim must
+    /// have been touched just now.
+    fn take(
+        claim: &'a mut Claim,
+        nonce: &'a Nonce,
+        lease: Lease,
+    ) -> Result<Option<Seat<'a>>, ClaimError> {
         let context = claim.context.clone();
         let mut number = claim.first_seat(nonce);
         let (mut attempts, mut was_linked) = (4, false);
         if !Safeguard::Seat.stands() {
-            return Ok(Seating::Seated(Seat { claim, nonce, number, lease }));
+            return Ok(Some(Seat { claim, nonce, number, lease }));
         }
         loop {
             let path = context.names.seat(nonce, number);
@@ -110,32 +100,32 @@ impl<'a> Seat<'a> {
                     // It may be ours all the same.
                     let seat = Seat { claim, nonce, number, lease };
                     seat.give_up(was_linked);
-                    return Err(error);
+                    return Err(error.into());
                 }
             };
             match (linked, taken) {
                 (_, Some(attr)) if attr.id == claim.id => {
-                    return Seat { claim, nonce, number, lease }.if_those_before_are_there();
+                    let seat = Seat { claim, nonce, number, lease };
+                    return Ok(seat.if_those_before_are_there()?);
                 }
-                (_, Some(_)) if number >= MOST => return Ok(Seating::Occupied),
+                (_, Some(_)) if number >= MOST => return Ok(None),
                 (_, Some(attr)) => {
                     if !is_forsaken(&context, &path, &attr) && !claim.sees_forsaken(&attr, before) {
-                        return Ok(Seating::Occupied);
+                        return Ok(None);
                     }
                     claim.seats_passed = Some((nonce.clone(), number));
                     (number, was_linked) = (number + 1, false);
                 }
-                (Err(error), None) if is_gone(&error) => return Ok(Seating::Swept),
+                (Err(error), None) if is_gone(&error) => return Err(ClaimError::Swept),
                 (Err(error), None) if error.kind() != io::ErrorKind::AlreadyExists => {
                     Seat { claim, nonce, number, lease }.forfeit(); // it may be made yet
-                    return Err(Error::io(Operation::Link, &path)(error));
+                    return Err(Error::io(Operation::Link, &path)(error).into());
                 }
                 // It was left in this very moment: try for it again, but not for ever.
                 (_, None) if attempts > 0 => attempts -= 1,
                 (_, None) => {
-                    let gone = errno::gone();
                     Seat { claim, nonce, number, lease }.give_up(was_linked);
-                    return Err(Error::io(Operation::Stat, &path)(gone));
+                    return Err(Error::io(Operation::Stat, &path)(errno::gone()).into());
                 }
             }
         }
@@ -143,7 +133,7 @@ impl<'a> Seat<'a> {
 
     /// A client may have shown a seat that is there no more, and that another may take. But the link
     /// to this one has told it that the directory has changed, so that it asks again.
-    fn if_those_before_are_there(self) -> Result<Seating<'a>, Error> {
+    fn if_those_before_are_there(self) -> Result<Option<Seat<'a>>, Error> {
         for number in 0..self.number {
             let path = self.claim.context.names.seat(self.nonce, number);
             let is_there = match self.claim.context.find(&path) {
@@ -157,10 +147,10 @@ impl<'a> Seat<'a> {
                 self.claim.seats_passed = None;
                 self.claim.is_out_of(number);
                 self.leave();
-                return Ok(Seating::Occupied);
+                return Ok(None);
             }
         }
-        Ok(Seating::Seated(self))
+        Ok(Some(self))
     }
 
     /// It can't be looked at: it is ours if the link was made, and may be ours or another's if not.
@@ -192,7 +182,7 @@ impl<'a> Seat<'a> {
         if !Safeguard::SeatsOfTheDead.stands() {
             return self.close();
         }
-        let mut touch = || matches!(self.claim.touch(), Ok(Kept::Yes));
+        let mut touch = || self.claim.touch().is_ok();
         let in_time = (touch() || touch()) && self.is_good();
         let may_leave = in_time || !Safeguard::ForfeitedSeat.stands();
         if !may_leave || !self.remove(self.number) {

@@ -11,7 +11,7 @@ use super::Tenure;
 use crate::error::Error;
 use crate::model::lease::{nanoseconds, since_epoch};
 use crate::model::safeguard::Safeguard;
-use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{claim_in, linked, names_claim, recheck_own};
 use crate::protocol::takeover::{Sitting, sit_down};
 
@@ -74,7 +74,7 @@ impl Tenure {
     fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..2 {
             let before = self.context.now();
-            let kept = claim.touch()? == Kept::Yes;
+            let kept = unless_swept(claim.touch())?.is_some();
             // Where it was swept an NFS client may touch it all the same: one name is not enough.
             let Some(attr) = kept.then(|| linked(claim)).transpose()?.flatten() else {
                 if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
@@ -91,8 +91,9 @@ impl Tenure {
 
     /// While the claim is being removed the lease goes on for as long as the claim is there.
     fn refresh_until_released(&self, claim: &mut Claim) -> Result<Duration, Error> {
-        let is_there =
-            self.may_act_alone() && claim.touch()? == Kept::Yes && linked(claim)?.is_some();
+        let is_there = self.may_act_alone()
+            && unless_swept(claim.touch())?.is_some()
+            && linked(claim)?.is_some();
         Ok(if is_there { claim.lease.ends } else { self.lease_ends() })
     }
 
@@ -125,8 +126,8 @@ impl Tenure {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
         let mut swept = 0;
         while self.context.now() <= until {
-            match sit_down(claim, &self.incarnation, recheck_own)? {
-                Sitting::Seated(seat) => {
+            match unless_swept(sit_down(claim, &self.incarnation, recheck_own))? {
+                Some(Sitting::Seated(seat)) => {
                     // What was written before the last look counts: leaving writes once more.
                     let renewed = seat.lease_of_claim();
                     seat.leave();
@@ -135,16 +136,16 @@ impl Tenure {
                         return Ok(());
                     }
                 }
-                Sitting::Gone => return Err(self.lost()),
+                Some(Sitting::Gone) => return Err(self.lost()),
                 // A breaker removes the claim before it looks for the last time.
-                Sitting::Swept => {
+                None => {
                     swept += 1;
                     if swept > SEATS_TO_REFRESH || !self.restore(claim)? {
                         return Err(self.lost());
                     }
                 }
                 // Somebody may be ending it right now: it is over in a moment, one way or another.
-                Sitting::NotNow => {}
+                Some(Sitting::NotNow) => {}
             }
             self.context.pause(&mut backoff, Duration::MAX);
         }
@@ -156,19 +157,19 @@ impl Tenure {
     fn refresh_shared(&self, claim: &mut Claim) -> Result<(), Error> {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
         while self.context.now() <= until {
-            if claim.touch()? == Kept::Swept && !self.restore(claim)? {
+            if unless_swept(claim.touch())?.is_none() && !self.restore(claim)? {
                 return Err(self.lost());
             }
             let mut own = Claim::make(&self.context, claim.lifetime)?;
-            match sit_down(&mut own, &self.incarnation, |_| recheck_own(claim))? {
-                Sitting::Seated(seat) => {
+            match unless_swept(sit_down(&mut own, &self.incarnation, |_| recheck_own(claim)))? {
+                Some(Sitting::Seated(seat)) => {
                     seat.leave();
                     if claim.has_lease() {
                         return Ok(());
                     }
                 }
-                Sitting::Gone => return Err(self.lost()),
-                Sitting::NotNow | Sitting::Swept => {}
+                Some(Sitting::Gone) => return Err(self.lost()),
+                Some(Sitting::NotNow) | None => {}
             }
             self.context.pause(&mut backoff, Duration::MAX);
         }

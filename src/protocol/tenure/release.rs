@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Tenure;
 use crate::error::{Error, Operation};
 use crate::model::safeguard::Safeguard;
-use crate::protocol::claim::{Claim, Kept};
+use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{has_lock_file, recheck_own};
 use crate::protocol::takeover::{
     Aside, Caught, TakeoverOutcome, take_away, take_over, touch_lock_file,
@@ -93,7 +93,7 @@ impl Tenure {
         if self.claim_cache.is_some() {
             // The claim stays, but a touch of it has to wait for the same. Where no server gives
             // delegations, nothing does.
-            if !self.context.is_this_machines_alone() && !matches!(claim.touch(), Ok(Kept::Yes)) {
+            if !self.context.is_this_machines_alone() && claim.touch().is_err() {
                 touch_lock_file(&self.context)?;
             }
             return Ok(Cleared::No);
@@ -156,16 +156,17 @@ impl Tenure {
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
         let mut swept = false;
         while self.context.now() <= until {
-            match take_over(&mut breaker, &self.incarnation, |_| recheck_own(own))? {
-                TakeoverOutcome::Ended => return Ok(End::Late),
-                TakeoverOutcome::Gone => return Err(self.lost()),
-                TakeoverOutcome::NotNow if breaker.forfeited.is_none() => {}
-                TakeoverOutcome::Swept if swept => return Err(self.lost()),
-                outcome @ (TakeoverOutcome::NotNow | TakeoverOutcome::Swept) => {
-                    swept = matches!(outcome, TakeoverOutcome::Swept);
+            let outcome = take_over(&mut breaker, &self.incarnation, |_| recheck_own(own));
+            match unless_swept(outcome)? {
+                Some(TakeoverOutcome::Ended) => return Ok(End::Late),
+                Some(TakeoverOutcome::Gone) => return Err(self.lost()),
+                Some(TakeoverOutcome::NotNow) if breaker.forfeited.is_none() => {}
+                None if swept => return Err(self.lost()),
+                outcome @ (Some(TakeoverOutcome::NotNow) | None) => {
+                    swept = outcome.is_none();
                     breaker = Claim::make(&self.context, self.lifetime())?;
                 }
-                TakeoverOutcome::Forbidden(error) => {
+                Some(TakeoverOutcome::Forbidden(error)) => {
                     return Err(Error::io(Operation::Rename, self.context.lock_path())(error));
                 }
             }
