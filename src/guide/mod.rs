@@ -1,25 +1,29 @@
-//! The guide: what the reference of single items does not tell.
+//! The guide: what the reference of single items does not say.
 //!
-//! For those who use a lock:
+//! For programmers:
 //!
-//! - [`lifetimes`]: how long a lease is to be, and who is taken for dead;
-//! - [`leases`]: what a lease does not do, and fencing tokens, which do;
+//! - [`lifetimes`]: choosing a lifetime and a clock slop, and when a holder counts as dead;
+//! - [`leases`]: what a lease does not do, and fencing tokens, which do it;
 //! - [`waiting`]: the queue, the polling, and what they cost;
-//! - [`flufl_lock`]: names there and here.
+//! - [`flufl_lock`]: what flufl.lock's names are called here.
 //!
-//! For those who run the machines:
+//! For administrators:
 //!
 //! - [`nfs`]: mount and export options, and what breaks what;
-//! - [`tracing`]: what befalls locks, as events;
+//! - [`tracing`]: what happens to locks, as events;
 //! - [`containers`]: host names, process ids and boots;
 //! - [`security`]: who can do what to a lock.
 //!
-//! For those who want to know, or to write another implementation:
+//! For implementers:
 //!
 //! - [`format`](mod@format): the files, as a specification;
-//! - [`safety`]: why at most one holds the lock.
+//! - [`safety`]: why at most one process holds the lock.
 //!
-//! There is nothing in these modules but text.
+//! These modules have no items: they are text.
+//!
+//! # The protocol in one picture
+#![doc = ""]
+#![doc = include_str!("../../docs/protocol.svg")]
 
 #[doc = include_str!("lifetimes.md")]
 pub mod lifetimes {}
