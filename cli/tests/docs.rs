@@ -94,6 +94,30 @@ impl Machine {
         self.assert_shows(script, &self.sh(script), shown);
     }
 
+    /// Each line, as cron would run it.
+    #[track_caller]
+    fn assert_crontab_runs(&self, table: &str) {
+        for line in table.lines() {
+            let command: Vec<_> = line.split_whitespace().skip(5).collect();
+            assert!(command.len() > 3, "{line}");
+            self.assert_runs(&line[line.find(command[0]).unwrap()..], None);
+        }
+    }
+
+    /// A held lock's `status` prints all that is shown, in this order, and perhaps more: values differ.
+    #[track_caller]
+    fn assert_status_shows(&self, shown: &str) {
+        let (command, shown) = shown.split_once('\n').unwrap();
+        let command = command.strip_prefix("$ ").unwrap();
+        let output = self.sh(&format!("linklock run /shared/report.lock -- {command}"));
+        let printed = self.displace(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        let mut lines = printed.lines().map(label);
+        for line in shown.lines() {
+            assert!(lines.any(|printed| printed == label(line)), "{line:?} is not in\n{printed}");
+        }
+    }
+
     #[track_caller]
     fn assert_shows(&self, example: &str, output: &Output, shown: Option<&str>) {
         let (text, told) = (self.displace(&output.stdout), self.displace(&output.stderr));
@@ -102,6 +126,14 @@ impl Machine {
         if let Some(shown) = shown {
             assert!(is_like(&text, shown), "{example}\nprints\n{text}\nand not\n{shown}");
         }
+    }
+}
+
+/// What a line of `status` begins with: its path and state, or what its value is.
+fn label(line: &str) -> &str {
+    match line.trim_start().split_once(':') {
+        Some((label, _)) if line.starts_with("  ") => label,
+        _ => line,
     }
 }
 
@@ -137,13 +169,7 @@ fn run_page(machine: &Machine, page: &str, mut other: impl FnMut(&Block, Option<
         match block.language.as_str() {
             "sh" => machine.assert_runs(&block.text, shown),
             "text" => {}
-            "crontab" => {
-                for line in block.text.lines() {
-                    let command: Vec<_> = line.split_whitespace().skip(5).collect();
-                    assert!(command.len() > 3, "{line}");
-                    machine.assert_runs(&line[line.find(command[0]).unwrap()..], None);
-                }
-            }
+            "crontab" => machine.assert_crontab_runs(&block.text),
             _ => other(block, shown),
         }
     }
@@ -158,8 +184,24 @@ fn none(block: &Block, _: Option<&str>) {
 }
 
 #[test]
-fn readme() {
+fn readme_of_the_command() {
     run_page(&Machine::new(), "../cli/README.md", none);
+}
+
+/// The commands under "Try it" build: CI runs them. `rust` is a doc test of the library.
+#[test]
+fn readme() {
+    let machine = Machine::new();
+    let mut ran = 0;
+    for block in blocks("../README.md") {
+        match block.language.as_str() {
+            "crontab" => machine.assert_crontab_runs(&block.text),
+            "console" => machine.assert_status_shows(&block.text),
+            _ => continue,
+        }
+        ran += 1;
+    }
+    assert_eq!(ran, 2);
 }
 
 #[test]
@@ -243,8 +285,9 @@ fn all_pages_are_tried() {
     let dir = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")).unwrap();
     let mut pages: Vec<_> = dir.map(|entry| entry.unwrap().file_name()).collect();
     // Plots, figures and tables, not examples.
-    let untried = ["bench", "portability.md", "protocol.svg", "relukko.md"].map(OsString::from);
-    pages.retain(|name| !untried.contains(name));
+    let untried =
+        ["bench", "evidence.md", "performance.md", "portability.md", "protocol.svg", "relukko.md"];
+    pages.retain(|name| !untried.map(OsString::from).contains(name));
     pages.sort();
     let tried = ["containers.md", "cron.md", "migrating.md", "scripts.md", "systemd.md"];
     assert_eq!(pages, tried, "a page needs a test here");
