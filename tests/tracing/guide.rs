@@ -28,7 +28,7 @@ static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
 });
 
 static HOLDER: LazyLock<Vec<String>> = LazyLock::new(|| {
-    section("# Somebody else").iter().flat_map(|cells| quoted(&cells[0])).collect()
+    section("# The `holder.*` fields").iter().flat_map(|cells| quoted(&cells[0])).collect()
 });
 
 /// The rows of the table of a section, but for its head.
