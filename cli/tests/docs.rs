@@ -294,3 +294,93 @@ fn all_pages_are_tried() {
     let tried = ["containers.md", "cron.md", "migrating.md", "scripts.md", "systemd.md"];
     assert_eq!(pages, tried, "a page needs a test here");
 }
+
+/// What people read, with its path from the repository's root: README.md, docs/, the guide, ...
+fn prose() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = Vec::new();
+    for dir in ["", "cli", "relukko", "docs", "src/guide", "tests/nfs"] {
+        for entry in fs::read_dir(root.join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let page = format!("{dir}/{name}").trim_start_matches('/').to_owned();
+                pages.push((page, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(pages.len() > 20, "{pages:?}");
+    pages
+}
+
+#[test]
+fn prose_has_no_retired_words() {
+    const MARKER: &str = "A test (`prose`, of `linklock-cli`) rejects:";
+    let pages = prose();
+    let rules = &pages.iter().find(|(page, _)| page == "CONTRIBUTING.md").unwrap().1;
+    let (_, list) = rules.split_once(MARKER).unwrap();
+    let (list, _) = list.split_once("\n\n").unwrap();
+    let retired: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    assert!(retired.len() > 10, "{retired:?}");
+    for (page, text) in &pages {
+        // The rules themselves name them, and an event's text is the code's.
+        let text = text.replace(list, "").replace("an acquisition had to begin anew", "");
+        let lines = text.lines().filter(|line| page != "CONTRIBUTING.md" || !line.starts_with('|'));
+        let words: String = lines.map(|line| format!("{line} ")).collect();
+        let is_end = |at: char| !at.is_alphanumeric() && at != '_';
+        let words = words.to_lowercase().split(is_end).collect::<Vec<_>>().join(" ");
+        for word in &retired {
+            assert!(!format!(" {words} ").contains(&format!(" {word} ")), "{page}: {word}");
+        }
+    }
+}
+
+/// What rustdoc and a forge make of a heading.
+fn anchor(heading: &str) -> String {
+    let is_kept = |c: &char| c.is_alphanumeric() || ['-', '_', ' '].contains(c);
+    heading.trim().to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-")
+}
+
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+#[test]
+fn prose_links_to_pages_and_headings_that_exist() {
+    let pages = prose();
+    let mut links = 0;
+    for (page, text) in &pages {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.replace("https://github.com/linklock/linklock/blob/main/", "/");
+            let (path, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let path = match path.strip_prefix("crate::guide::") {
+                Some(chapter) => format!("/src/guide/{chapter}.md"),
+                None if path.is_empty() => format!("/{page}"),
+                None => path.to_owned(),
+            };
+            if path.contains("::") || path.contains("//") || !path.ends_with(".md") {
+                continue;
+            }
+            let mut full: Vec<_> = match path.strip_prefix('/') {
+                Some(_) => Vec::new(),
+                None => {
+                    page.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev().collect()
+                }
+            };
+            for part in path.trim_start_matches('/').split('/') {
+                match part {
+                    ".." => drop(full.pop()),
+                    part => full.push(part),
+                }
+            }
+            let full = full.join("/");
+            let found = pages.iter().find(|(page, _)| *page == full);
+            let (_, text) = found.unwrap_or_else(|| panic!("{page}: there is no {full}"));
+            let is_there = heading.is_empty() || anchors(text).iter().any(|it| it == heading);
+            assert!(is_there, "{page}: {full} has no heading {heading}");
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
