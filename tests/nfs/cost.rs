@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     flufl::flufl,
+    kit::python::python,
     lab::{Lab, Options, Work},
-    python::python,
     scene::{lab_for, say},
     terms::Terms,
 };

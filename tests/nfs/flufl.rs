@@ -3,8 +3,8 @@
 use std::{path::Path, thread};
 
 use crate::{
+    kit::python::python,
     lab::{Lab, Options, Work},
-    python::python,
     scene::{self, killed, lab_for, left_behind, say, the_tenure, while_held},
     succession::succeeded_in_time,
     terms::Terms,

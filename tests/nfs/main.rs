@@ -4,6 +4,9 @@
 //!     LINKLOCK_NFS=1 cargo test --test nfs
 #![cfg(unix)]
 
+#[path = "../kit/mod.rs"]
+mod kit;
+
 mod contention;
 mod cost;
 mod delegations;
@@ -15,8 +18,6 @@ mod heirs;
 mod jobs;
 mod lab;
 mod late;
-#[path = "../peers/python.rs"]
-mod python;
 mod replies;
 mod scene;
 mod seats;

@@ -23,14 +23,14 @@ const SOME_TIME: usize = 100;
 pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<Lab> {
     static NOT_ASKED: Once = Once::new();
     if !["1", "all"].contains(&asked().as_str()) {
-        NOT_ASKED.call_once(|| say("SKIPPED: nfs lab: LINKLOCK_NFS=1 is not set"));
+        NOT_ASKED.call_once(|| say("skipped: nfs lab: LINKLOCK_NFS=1 is not set"));
         return None;
     }
     match Lab::up(name, version, options) {
         Ok(lab) => Some(lab),
         Err(why) if env::var("CI").as_deref() == Ok("true") => panic!("nfs lab: {why}"),
         Err(why) => {
-            say(&format!("SKIPPED: nfs lab: {why}"));
+            say(&format!("skipped: nfs lab: {why}"));
             None
         }
     }

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::common::{HOUR, beside, names};
+use crate::kit::{HOUR, beside, names};
 use crate::{alone, by_ear, in_time, lock, threads, until};
 
 const WAITERS: usize = 500;

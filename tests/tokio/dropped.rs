@@ -12,7 +12,7 @@ use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::common::{HOUR, beside, names, wait_until};
+use crate::kit::{HOUR, beside, names, wait_until};
 use crate::{alone, by_ear, descriptors, in_company, in_time, lock, runtimes, until};
 
 /// Polls a future so many times, and then drops it when it wants to be polled again, or when it has

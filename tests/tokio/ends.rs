@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::tempdir;
 
-use crate::common::{beside, names, wait_until};
+use crate::kit::{beside, names, wait_until};
 use crate::{
     alone, by_ear, descriptors, in_company, lock, many_threads, one_thread, runtimes, until,
 };

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::tempdir;
 
-use crate::common::names;
 use crate::in_company;
+use crate::kit::names;
 
 /// Built as the tests are, next to them.
 fn example() -> Command {

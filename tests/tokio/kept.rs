@@ -7,7 +7,7 @@ use linklock::Error;
 use linklock::tokio::{Lock, LockGuard};
 use tempfile::tempdir;
 
-use crate::common::{HOUR, names, wait_until};
+use crate::kit::{HOUR, names, wait_until};
 use crate::{alone, in_company, in_time, lock, one_thread, runtimes, threads, until};
 
 const LIFETIME: Duration = Duration::from_secs(1);

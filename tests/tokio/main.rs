@@ -1,8 +1,8 @@
 //! The lock on tokio: `cargo test --features tokio --test tokio`.
 #![cfg(target_os = "linux")]
 
-#[path = "../common/mod.rs"]
-mod common;
+#[path = "../kit/mod.rs"]
+mod kit;
 
 mod crowd;
 mod dropped;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use linklock::tokio::Lock;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::common::HOUR;
+use crate::kit::HOUR;
 
 /// Longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -95,5 +95,5 @@ pub(crate) fn threads() -> usize {
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
-    common::worker::work();
+    crate::kit::worker::work();
 }

@@ -7,8 +7,8 @@ use linklock::tokio::{Lock, LockGuard};
 use linklock::{Error, Owner};
 use tempfile::tempdir;
 
-use crate::common::clock::ManualClock;
-use crate::common::{HOUR, beside, names, set_lease_end};
+use crate::kit::clock::ManualClock;
+use crate::kit::{HOUR, beside, names, set_lease_end};
 use crate::{in_company, in_time, lock, many_threads, one_thread, runtimes, until};
 
 const SOON: Duration = Duration::from_millis(50);
@@ -147,7 +147,7 @@ fn a_stale_lock_is_succeeded() {
     let _company = in_company();
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
-    crate::common::lock_like_flufl(&path, crate::common::long_ago());
+    crate::kit::lock_like_flufl(&path, crate::kit::long_ago());
     many_threads().block_on(async {
         in_time("it is taken over", lock(&path).lock()).await.unwrap().unlock().await.unwrap();
     });
@@ -246,7 +246,7 @@ fn a_clock_of_ones_own_is_slept_by() {
         let held = lock(&path);
         runtime.block_on(async {
             let guard = held.lock().await.unwrap();
-            set_lease_end(&path, crate::common::far_off());
+            set_lease_end(&path, crate::kit::far_off());
             let waits = Lock::from(options.timeout(HOUR / 2).build().unwrap());
             let error = in_time("half an hour passes", waits.lock()).await.unwrap_err();
             assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");

@@ -3,11 +3,12 @@
 use std::env;
 use std::fs::{File, remove_file};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use tempfile::tempdir;
 
-use crate::common::names;
+use crate::kit::again::this_program;
+use crate::kit::names;
 use crate::{alone, in_time, lock, many_threads};
 
 const TURNS: usize = 40;
@@ -32,9 +33,8 @@ fn take_turns(path: &Path) {
 }
 
 fn process(path: &Path) -> Child {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["mixed::takes_turns", "--exact", "--ignored"]).env(LOCK, path);
-    command.stdout(Stdio::null()).spawn().unwrap()
+    let mut command = this_program("mixed::takes_turns");
+    command.env(LOCK, path).stdout(Stdio::null()).spawn().unwrap()
 }
 
 /// Not a test: the other process.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
-use crate::common::line::in_line;
-use crate::common::worker::{Job, Worker, command};
-use crate::common::{beside, names, wait_until};
+use crate::kit::line::in_line;
+use crate::kit::worker::{Job, Worker, command};
+use crate::kit::{beside, names, wait_until};
 use crate::{alone, by_ear, in_company, in_time, lock, many_threads, runtimes, until};
 
 /// Tasks wait by ear alone: what they notice, they have heard. Says how long that takes, and how long

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use linklock::Lock;
 
 use crate::capture::{self, Value};
-use crate::common::worker::Worker;
-use crate::common::{HOUR, beside, claim_like_flufl, lock_like_flufl};
+use crate::kit::worker::Worker;
+use crate::kit::{HOUR, beside, claim_like_flufl, lock_like_flufl};
 use crate::stage::{ActingClock, Stage};
 
 #[test]

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 use linklock::{Clock, Holder, Lock, SystemClock};
 
 use crate::capture::{self, Value};
-use crate::common::elsewhere::{arrived, go_as_ordinary_user, open_to_all};
-use crate::common::worker::Worker;
-use crate::common::{HOUR, beside, claim_like_flufl, lock_like_flufl, long_ago};
+use crate::kit::elsewhere::{arrived, go_as_ordinary_user, open_to_all};
+use crate::kit::this_test;
+use crate::kit::worker::Worker;
+use crate::kit::{HOUR, beside, claim_like_flufl, lock_like_flufl, long_ago};
 use crate::stage::{ActingClock, Stage};
 
 #[test]
@@ -111,7 +112,7 @@ fn that_another_was_first() {
 
 #[test]
 fn that_a_stale_lock_may_not_be_broken() {
-    let test = "breaking::that_a_stale_lock_may_not_be_broken";
+    let test = this_test!();
     let Some(dir) = arrived() else {
         let stage = Stage::new();
         lock_like_flufl(&stage.path, long_ago());

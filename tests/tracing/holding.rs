@@ -8,7 +8,7 @@ use std::time::Duration;
 use linklock::{Error, Lock, LockGuard, Owner};
 
 use crate::capture::Value;
-use crate::common::{beside, wait_until};
+use crate::kit::{beside, wait_until};
 use crate::stage::{ActingClock, Stage};
 
 #[test]

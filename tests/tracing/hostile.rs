@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::capture;
-use crate::common::{HOUR, claim_like_flufl, lock_like_flufl, long_ago};
+use crate::kit::{HOUR, claim_like_flufl, lock_like_flufl, long_ago};
 use crate::stage::Stage;
 
 const HOST: &str = "evil\n2026-11-26T00:00:00Z ERROR linklock: forged\u{1b}[2J\u{202e}\r\u{9b}1m";

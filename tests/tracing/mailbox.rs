@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use linklock::mailbox::{MailboxLock, MailboxOptions};
 
 use crate::capture::{self, Value};
-use crate::common::{HOUR, lock_like_flufl};
+use crate::kit::{HOUR, lock_like_flufl};
 use crate::stage::{ActingClock, Stage};
 
 fn mailbox(stage: &Stage, clock: &std::sync::Arc<ActingClock>) -> MailboxOptions {

@@ -1,7 +1,7 @@
 //! The feature `tracing`: what subscribers are told of locks, and what they can't do to them.
 
-#[path = "../common/mod.rs"]
-mod common;
+#[path = "../kit/mod.rs"]
+mod kit;
 
 mod acquiring;
 mod breaking;
@@ -17,5 +17,5 @@ mod subscribers;
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
-    common::worker::work();
+    crate::kit::worker::work();
 }

@@ -1,7 +1,6 @@
 //! What a subscriber does is no danger to the lock; and whoever has none is told nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,8 +11,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::capture::{self, REENTRANT};
-use crate::common::child::Child;
-use crate::common::{lock_like_flufl, long_ago, names};
+use crate::kit::again::this_program;
+use crate::kit::child::Child;
+use crate::kit::{lock_like_flufl, long_ago, names};
 use crate::stage::Stage;
 
 /// Panics whatever it is told.
@@ -132,8 +132,7 @@ fn quiet() {
 
 #[test]
 fn without_one_nothing_is_printed() {
-    let mut quiet = Command::new(std::env::current_exe().unwrap());
-    quiet.args(["subscribers::quiet", "--exact", "--ignored", "--nocapture"]);
+    let mut quiet = this_program("subscribers::quiet");
     let output = quiet.env("RUST_LOG", "trace").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

@@ -1,6 +1,8 @@
 //! What the tests share: the built command, run in a directory of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+#[path = "../kit/mod.rs"]
+pub(crate) mod kit;
 pub mod terminal;
 
 use std::ffi::OsStr;
@@ -13,17 +15,17 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+pub(crate) use kit::wait::{LIMIT, wait_until as until};
+pub(crate) use kit::skip;
+
 /// Says `ready`, and ends when nobody can write to its stdin any more.
 pub const CAT: &str = "echo ready; exec cat";
-
-/// Long enough for a machine that is busy with other things.
-pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn linklock() -> Command {
     default_signals();
@@ -49,16 +51,6 @@ pub fn default_signals() {
         }
     });
     SigSet::all().thread_unblock().unwrap();
-}
-
-/// Waits for something that must happen.
-#[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < LIMIT, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A lock in a directory that has nothing else in it.
@@ -245,7 +237,7 @@ impl OrdinaryUser {
     /// One who may use the place; `None` where this is not root, who alone can be another.
     pub fn of(place: &Place) -> Option<OrdinaryUser> {
         if !nix::unistd::geteuid().is_root() {
-            skip("only root can act as another user");
+            skip("acting as another user", "only root can");
             return None;
         }
         let dir = TempDir::new().unwrap();
@@ -262,13 +254,6 @@ impl OrdinaryUser {
         command.uid(ORDINARY).gid(ORDINARY);
         command
     }
-}
-
-/// Says that this machine can't run a test. In CI it must.
-#[track_caller]
-pub fn skip(why: &str) {
-    println!("SKIPPED: {why}");
-    assert!(std::env::var_os("CI").is_none(), "{why}");
 }
 
 /// What a command that ended in time wrote to its stderr.

@@ -1,0 +1,19 @@
+//! What the command promises, one promise a test.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod admin;
+mod cron;
+mod doctor;
+mod errno;
+mod generated;
+mod jobs;
+mod limits;
+mod log;
+mod mailbox;
+mod run;
+mod script;
+mod signals;
+mod status;
+mod usage;

@@ -1,0 +1,238 @@
+//! `linklock run`: a command under a lock.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use crate::common::{Place, Running, outcome, stderr, until};
+
+#[test]
+fn the_exit_status_is_passed_through() {
+    let place = Place::new();
+    for code in [0, 1, 7, 75, 255] {
+        let run = &mut place.run_sh(&[], &format!("exit {code}"));
+        assert_eq!(outcome(run), (code, String::new()));
+    }
+    assert_eq!(outcome(&mut place.run_sh(&[], "kill -USR1 $$")).0, 128 + 10);
+    assert_eq!(outcome(&mut place.run_sh(&[], "kill -KILL $$")).0, 128 + 9);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn the_command_gets_its_arguments_and_the_lock_in_its_environment() {
+    let place = Place::new();
+    let script =
+        r#"printf '%s\n' "$@"; cat "$LINKLOCK_PATH"; [ "$LINKLOCK_PATH" -ef "$LINKLOCK_CLAIM" ]"#;
+    let output = place.run(&[], &["sh", "-c", script, "sh", "--", "-v", "a b"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let claim = place.lock.to_str().unwrap().to_owned() + "|";
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(output.starts_with(&format!("--\n-v\na b\n{claim}")), "{output}");
+}
+
+#[test]
+fn the_command_finds_its_token_in_its_environment() {
+    let place = Place::new();
+    let script = r#"echo "${LINKLOCK_TOKEN-none}""#;
+    let token = |options: &[&str]| {
+        let output = place.run_sh(options, script).env("LINKLOCK_TOKEN", "7").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(token(&["--fence"]), "1\n");
+    assert_eq!(token(&["--fence"]), "2\n");
+    assert_eq!(token(&[]), "none\n", "another lock's token is not this one's");
+    assert_eq!(place.files(), [place.dir().join("the.lock.fence")]);
+}
+
+#[test]
+fn without_its_counter_nothing_is_run() {
+    let place = Place::new();
+    let counter = place.dir().join("the.lock.fence");
+    fs::write(&counter, "a file").unwrap();
+    let (code, message) = outcome(&mut place.run(&["--fence"], &["echo", "run"]));
+    assert_ne!(code, 0);
+    assert!(message.contains(&format!("failed to list {}", counter.display())), "{message}");
+    assert_eq!(place.files(), [counter]);
+}
+
+#[test]
+fn a_command_that_can_not_be_run_is_told_as_shells_do() {
+    let place = Place::new();
+    let (code, message) = outcome(&mut place.run(&[], &["no-such-command"]));
+    assert_eq!(code, 127);
+    assert!(message.starts_with("linklock: failed to run no-such-command: "), "{message}");
+
+    // Nor is it there for execvp(3) to say EACCES, as it does where it may not look or finds a
+    // directory.
+    let path = format!("{}:/usr/bin:/bin", place.dir().display());
+    fs::create_dir(place.dir().join("no-such-command")).unwrap();
+    let (code, message) = outcome(place.run(&[], &["no-such-command"]).env("PATH", path));
+    assert_eq!(code, 127, "{message}");
+    fs::remove_dir(place.dir().join("no-such-command")).unwrap();
+
+    let data = place.dir().join("data");
+    fs::write(&data, "no program").unwrap();
+    let (code, message) = outcome(&mut place.run(&[], &[&data]));
+    assert_eq!(code, 126, "{message}");
+    assert_eq!(place.files(), [data]);
+}
+
+#[test]
+fn a_script_needs_no_interpreter_line() {
+    let place = Place::new();
+    let script = place.dir().join("script");
+    fs::write(&script, "exit 5\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(outcome(&mut place.run(&[], &[&script])).0, 5);
+}
+
+#[test]
+fn without_its_directory_a_lock_can_not_be_created() {
+    let mut place = Place::new();
+    place.lock = place.dir().join("none/the.lock");
+    let (code, message) = outcome(&mut place.run(&[], &["true"]));
+    assert_eq!(code, 73);
+    assert!(message.contains("failed to create"), "{message}");
+}
+
+#[test]
+fn runs_exclude_each_other() {
+    let place = Place::new();
+    let witness = place.dir().join("witness");
+    let script = format!("mkdir {0} && sleep 0.02 && rmdir {0}", witness.display());
+    let runs: Vec<_> = (0..8).map(|_| Running::start(&mut place.run_sh(&[], &script))).collect();
+    for run in runs {
+        let (code, output) = run.ended();
+        assert_eq!((code, stderr(&output)), (0, String::new()));
+    }
+    place.assert_nothing_left();
+}
+
+#[test]
+fn no_wait_gives_up_at_once_and_names_the_holder() {
+    let place = Place::new();
+    let holder = place.hold(&[]);
+    let files = place.files();
+    let (code, message) = outcome(&mut place.run(&["--no-wait"], &["true"]));
+    assert_eq!(code, 75);
+    let expected = format!(
+        "linklock: lock {} is taken: held by process {} on ",
+        place.lock.display(),
+        holder.pid()
+    );
+    assert!(message.starts_with(&expected), "{message}");
+    assert_eq!(place.files(), files);
+
+    assert_eq!(holder.end().0, 0);
+    assert_eq!(outcome(&mut place.run(&["--no-wait"], &["true"])), (0, String::new()));
+}
+
+#[test]
+fn a_timeout_gives_up_in_time_and_names_the_holder() {
+    let place = Place::new();
+    let holder = place.hold(&[]);
+    let files = place.files();
+    let begun = Instant::now();
+    let (code, message) = outcome(&mut place.run(&["--timeout", "1500ms"], &["true"]));
+    assert_eq!(code, 75);
+    assert!(begun.elapsed() >= Duration::from_millis(1500));
+    assert!(message.starts_with("linklock: waited "), "{message}");
+    assert!(message.contains(&format!("held by process {} on ", holder.pid())), "{message}");
+    assert_eq!(place.files(), files);
+}
+
+#[test]
+fn what_to_exit_with_if_held_is_for_the_user_to_say() {
+    let place = Place::new();
+    let _holder = place.hold(&[]);
+    for give_up in [["--no-wait", "-q"], ["--timeout=0", "-q"]] {
+        let options = [&give_up[..], &["-E", "0"]].concat();
+        assert_eq!(outcome(&mut place.run(&options, &["false"])), (0, String::new()));
+    }
+}
+
+#[test]
+fn quiet_is_not_silent_about_what_is_wrong() {
+    let mut place = Place::new();
+    place.lock = place.dir().join("none/the.lock");
+    let (code, message) = outcome(&mut place.run(&["-q"], &["true"]));
+    assert_eq!(code, 73);
+    assert!(message.contains("failed to create"), "{message}");
+}
+
+#[test]
+fn verbose_tells_what_happens_to_the_lock() {
+    let place = Place::new();
+    let holder = place.hold(&[]);
+    let mut waiter = Running::start(&mut place.run(&["-v"], &["true"]));
+    let lock = place.lock.display();
+    let waiting =
+        format!("linklock: waiting for lock {lock}: held by process {} on ", holder.pid());
+    let told = waiter.error_line();
+    assert!(told.starts_with(&waiting), "{told}");
+    holder.end();
+    let (code, output) = waiter.ended();
+    assert_eq!(code, 0);
+    let rest = ["acquired", "released"].map(|what| format!("linklock: {what} lock {lock}"));
+    assert_eq!(stderr(&output).lines().collect::<Vec<_>>(), rest);
+}
+
+#[test]
+fn the_lease_is_kept_alive_while_the_command_runs() {
+    let place = Place::new();
+    let lifetime = Duration::from_secs(1);
+    let holder = place.hold(&["--lifetime", "1s"]);
+    let (end, content) = (place.lease_end(), fs::read(&place.lock).unwrap());
+    until("refreshes", || place.lease_end() > end + 2 * lifetime);
+    assert_eq!(fs::read(&place.lock).unwrap(), content, "another holder");
+    assert_eq!(outcome(&mut place.run(&["--no-wait"], &["true"])).0, 75);
+    assert_eq!(holder.end().0, 0);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_lock_that_was_lost_is_not_a_success() {
+    let place = Place::new();
+    let (code, message) = outcome(&mut place.run_sh(&[], r#"rm "$LINKLOCK_PATH""#));
+    assert_eq!(code, 79);
+    assert!(message.contains("was lost: the lock file is gone"), "{message}");
+    place.assert_nothing_left();
+}
+
+#[test]
+fn the_command_is_stopped_when_the_lock_is_lost() {
+    let place = Place::new();
+    let holder = place.hold(&["--lifetime", "600ms"]);
+    fs::remove_file(&place.lock).unwrap();
+    let (code, output) = holder.ended();
+    assert_eq!(code, 79);
+    let message = stderr(&output);
+    assert!(
+        message.ends_with("was lost: the lock file is gone: stopping the command\n"),
+        "{message}"
+    );
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_command_that_does_not_stop_is_killed() {
+    let place = Place::new();
+    let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
+    let mut holder = Running::start(&mut place.run_sh(&["--lifetime", "600ms"], script));
+    assert_eq!(holder.line(), "ready");
+    fs::remove_file(&place.lock).unwrap();
+    let (code, _) = holder.ended();
+    assert_eq!(code, 79);
+}
+
+#[test]
+fn a_policy_of_never_leaves_a_dead_holders_lock() {
+    let place = Place::new();
+    let holder = place.hold(&[]);
+    drop(holder); // by SIGKILL
+    let options = |policy| ["--no-wait", "--stale", policy];
+    assert_eq!(outcome(&mut place.run(&options("never"), &["true"])).0, 75);
+    assert_eq!(outcome(&mut place.run(&options("expired"), &["true"])).0, 75);
+    assert_eq!(outcome(&mut place.run(&options("expired-or-dead"), &["true"])).0, 0);
+}

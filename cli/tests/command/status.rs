@@ -1,0 +1,218 @@
+//! `linklock status`: who holds a lock.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use crate::common::{Place, Running, linklock, outcome, until};
+use linklock::Lock;
+use serde_json::Value;
+
+/// What it prints, for people.
+fn text(place: &Place) -> String {
+    let output = linklock().arg("status").arg(&place.lock).output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it prints, for programs.
+fn json(place: &Place) -> Value {
+    let output = linklock().args(["status", "--json"]).arg(&place.lock).output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_lock_that_nobody_holds_is_free() {
+    let place = Place::new();
+    assert_eq!(text(&place), format!("{}: free\n", place.lock.display()));
+    let mut json = json(&place);
+    let offset = json["clock_offset_seconds"].take().as_f64().unwrap();
+    assert!(offset.abs() < 5.0, "{offset}");
+    let expected = serde_json::json!({
+        "lock": place.lock.to_str(), "state": "free", "format": null, "holder": null, "error": null,
+        "file": null,
+        "clock_offset_seconds": null, "waiting": [], "breakers": [],
+    });
+    assert_eq!(json, expected);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_held_lock_is_told_with_its_holder() {
+    let place = Place::new();
+    let holder = place.hold(&["--lifetime", "2h"]);
+    let files = place.files();
+
+    let text = text(&place);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], format!("{}: held", place.lock.display()));
+    assert_eq!(lines[1], "  format:     linklock");
+    assert!(lines[2].starts_with(&format!("  holder:     process {} on ", holder.pid())), "{text}");
+    assert!(lines[2].ends_with(" (alive)"), "{text}");
+    assert!(
+        lines[3].starts_with("  lease ends: 2") && lines[3].contains("Z, in 1h 59m "),
+        "{text}"
+    );
+    assert!(lines[4].starts_with("  refreshed:  ") && lines[4].ends_with("s ago"), "{text}");
+    let claim = fs::read_to_string(&place.lock).unwrap();
+    assert_eq!(lines[5], format!("  claim:      {claim}"));
+    assert!(lines[6].starts_with("  breakers:   dovecot     in 1m "), "{text}");
+    let rest = "dotlockfile postfix exim linklock flufl.lock".split(' ');
+    for peer in rest {
+        assert!(lines[7..].iter().any(|line| line.trim().starts_with(peer)), "{peer}: {text}");
+    }
+
+    let json = json(&place);
+    assert_eq!(json["state"], "held");
+    let told = &json["holder"];
+    assert_eq!(told["pid"], holder.pid());
+    assert_eq!(told["alive"], true);
+    assert_eq!(told["claim"], claim);
+    assert!(told["host"].is_string());
+    let left = told["expires_in_seconds"].as_f64().unwrap();
+    assert!(7000.0 < left && left <= 7200.0, "{left}");
+    assert!(told["idle_seconds"].as_f64().unwrap() < 200.0);
+    for date in ["expires_at", "refreshed_at"] {
+        let date = told[date].as_str().unwrap();
+        assert!(date.len() == 20 && date.ends_with('Z'), "{date}");
+    }
+    assert_eq!(place.files(), files, "only looked at");
+}
+
+#[test]
+fn a_lease_that_is_over_is_told() {
+    let place = Place::new();
+    let lock = Lock::options(&place.lock).lifetime(Duration::from_millis(300)).build().unwrap();
+    let _guard = lock.lock().unwrap();
+    until("the lease's end", || text(&place).contains("the.lock: expired: "));
+    let text = text(&place);
+    assert!(text.contains("\n  lease ended: 2") && text.contains("s ago\n"), "{text}");
+    let json = json(&place);
+    assert_eq!(json["state"], "expired");
+    assert_eq!(json["holder"]["pid"], std::process::id());
+    assert!(json["holder"]["expires_in_seconds"].as_f64().unwrap() < 0.0);
+}
+
+#[test]
+fn a_dead_holder_is_told() {
+    let place = Place::new();
+    drop(place.hold(&[])); // by SIGKILL
+    let text = text(&place);
+    assert!(text.contains("the.lock: dead: ") && text.contains(" (dead)\n"), "{text}");
+    let json = json(&place);
+    assert_eq!((&json["state"], &json["holder"]["alive"]), (&"dead".into(), &false.into()));
+}
+
+#[test]
+fn a_holder_elsewhere_may_be_alive_or_not() {
+    let place = Place::new();
+    let lock = Lock::options(&place.lock).host_name("elsewhere.example").build().unwrap();
+    let _guard = lock.lock().unwrap();
+    assert!(text(&place).contains(" on elsewhere.example\n"));
+    assert_eq!(json(&place)["holder"]["alive"], Value::Null);
+}
+
+#[test]
+fn what_is_no_lock_is_told() {
+    let place = Place::new();
+    fs::write(&place.lock, "save me").unwrap();
+    assert!(text(&place).contains("the.lock: not a lock: "));
+    let json = json(&place);
+    assert_eq!((&json["state"], &json["holder"]), (&"not-a-lock".into(), &Value::Null));
+    assert_eq!((&json["format"], &json["breakers"]), (&Value::Null, &serde_json::json!([])));
+    assert_eq!(fs::read(&place.lock).unwrap(), b"save me");
+}
+
+#[test]
+fn another_programs_lock_is_told_by_its_content() {
+    let place = Place::new();
+    let known = [("0\n", "dotlockfile"), ("0", "procmail"), ("17:mars", "dovecot")];
+    for (content, format) in known {
+        fs::write(&place.lock, content).unwrap();
+        let json = json(&place);
+        assert_eq!((&json["state"], &json["format"]), (&"not-a-lock".into(), &format.into()));
+        assert!(!json["breakers"].as_array().unwrap().is_empty());
+    }
+    fs::write(&place.lock, "17:mars").unwrap();
+    let told = text(&place);
+    assert!(told.contains("a dotlock, as Dovecot makes it\n  holder:     process 17 on mars\n"));
+}
+
+/// It may be a lock that has lost its content in a power cut, or another program's.
+#[test]
+fn what_is_empty_and_has_no_claim_is_an_unknown_holders() {
+    let place = Place::new();
+    let file = fs::File::create(&place.lock).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(3600)).unwrap();
+    for (mode, format) in [(0o644, "empty"), (0, "mutt_dotlock")] {
+        fs::set_permissions(&place.lock, fs::Permissions::from_mode(mode)).unwrap();
+        let json = json(&place);
+        if json["state"] == "unreadable" {
+            continue; // this is not root
+        }
+        assert_eq!((&json["state"], &json["format"]), (&"expired".into(), &format.into()));
+        assert_eq!(
+            (&json["holder"]["pid"], &json["holder"]["claim"]),
+            (&Value::Null, &Value::Null)
+        );
+        let text = text(&place);
+        assert!(text.contains("\n  holder:     unknown: its content is lost, and "), "{text}");
+    }
+}
+
+/// Which claim it was held by is found beside it.
+#[test]
+fn a_lock_that_has_lost_its_content_is_told_with_its_holder() {
+    let place = Place::new();
+    let holder = place.hold(&["--lifetime", "2h"]);
+    let lease_end = place.lease_end();
+    fs::write(&place.lock, "").unwrap();
+    fs::File::options().write(true).open(&place.lock).unwrap().set_modified(lease_end).unwrap();
+    let json = json(&place);
+    assert_eq!((&json["state"], &json["holder"]["pid"]), (&"held".into(), &holder.pid().into()));
+}
+
+#[test]
+fn flufl_locks_are_told_from_ours() {
+    let place = Place::new();
+    let claim = place.dir().join("the.lock|mars|17|815");
+    fs::write(&claim, claim.to_str().unwrap()).unwrap();
+    fs::hard_link(&claim, &place.lock).unwrap();
+    let json = json(&place);
+    assert_eq!((&json["format"], &json["holder"]["host"]), (&"flufl.lock".into(), &"mars".into()));
+}
+
+#[test]
+fn whoever_waits_is_told() {
+    let place = Place::new();
+    let _holder = place.hold(&[]);
+    let waiter = Running::start(&mut place.run(&[], &["true"]));
+    let waiting = || json(&place)["waiting"].as_array().unwrap().clone();
+    until("the waiter's claim", || !waiting().is_empty());
+    let told = waiting();
+    assert_eq!((told.len(), &told[0]["pid"]), (1, &waiter.pid().into()));
+    assert_eq!(told[0]["alive"], true);
+    let line = format!("  waiting:    process {} on ", waiter.pid());
+    assert!(text(&place).contains(&line));
+}
+
+#[test]
+fn a_time_that_is_no_date_is_shown_nevertheless() {
+    let place = Place::new();
+    let guard = Lock::new(&place.lock).unwrap().lock().unwrap();
+    let ages_ago = std::time::UNIX_EPOCH - Duration::from_secs(100_000);
+    fs::File::options().write(true).open(guard.path()).unwrap().set_modified(ages_ago).unwrap();
+    assert!(text(&place).contains("lease ended: (no date), "));
+    assert_eq!(json(&place)["holder"]["expires_at"], Value::Null);
+}
+
+#[test]
+fn a_state_that_can_not_be_told_is_an_error() {
+    let mut place = Place::new();
+    fs::write(&place.lock, "no directory").unwrap();
+    place.lock.push("the.lock");
+    let (code, message) = outcome(linklock().arg("status").arg(&place.lock));
+    assert_eq!(code, 71);
+    assert!(message.starts_with("linklock: failed to look at "), "{message}");
+}

@@ -1,0 +1,69 @@
+//! The command line.
+
+use crate::common::{Place, linklock, outcome};
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    let wrong: [&[&str]; 9] = [
+        &[],
+        &["walk"],
+        &["run"],
+        &["run", "a.lock"],
+        &["run", "a.lock", "true"],
+        &["run", "a.lock", "--"],
+        &["run", "--no-wait", "--timeout", "5", "a.lock", "--", "true"],
+        &["run", "--stale", "maybe", "a.lock", "--", "true"],
+        &["status"],
+    ];
+    for arguments in wrong {
+        let (code, message) = outcome(linklock().args(arguments));
+        assert_eq!(code, 64, "{arguments:?}");
+        assert!(message.contains("--help"), "{message}");
+    }
+}
+
+#[test]
+fn a_lock_that_can_not_be_is_a_usage_error() {
+    let (code, message) = outcome(linklock().args(["run", "/", "--", "true"]));
+    assert_eq!(code, 64, "{message}");
+    let (code, message) = outcome(&mut Place::new().run(&["--lifetime", "0"], &["true"]));
+    assert_eq!(code, 64, "{message}");
+    assert!(message.contains("lifetime"), "{message}");
+}
+
+#[test]
+fn durations_are_as_people_write_them() {
+    let place = Place::new();
+    for duration in ["90", "90s", "5m", "1h30m", "1h 30m", "500ms"] {
+        let options = ["--timeout", duration, "--lifetime", duration];
+        assert_eq!(outcome(&mut place.run(&options, &["true"])), (0, String::new()));
+    }
+    for duration in ["", "soon", "1h30", "-5s", "5 parsecs"] {
+        let (code, message) =
+            outcome(&mut place.run(&[&format!("--timeout={duration}")], &["true"]));
+        assert_eq!(code, 64, "{duration:?}");
+        assert!(message.contains("--timeout"), "{message}");
+    }
+    place.assert_nothing_left();
+}
+
+#[test]
+fn help_tells_the_exit_codes() {
+    for help in [["run", "--help"], ["run", "-h"], ["help", "run"]] {
+        let output = linklock().args(help).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let help = String::from_utf8(output.stdout).unwrap();
+        for code in ["64", "71", "73", "75", "79", "124", "126", "127", "128+N"] {
+            assert!(help.contains(&format!("\n  {code:5}  ")), "{code} is not in:\n{help}");
+        }
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+}
+
+#[test]
+fn what_is_for_internal_use_is_not_shown() {
+    let output = linklock().arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.contains("\n  run "), "{help}");
+    assert!(!help.contains("__exec"), "{help}");
+}

@@ -1,0 +1,30 @@
+//! One holder at a time, whatever becomes of the processes: they are killed, stopped, given wrong clocks,
+//! meet other programs, and lose their power.
+#![cfg(target_os = "linux")]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod deliveries;
+mod peers;
+mod power_cuts;
+mod queues;
+mod races;
+mod support;
+
+/// Not a test: what the other processes do, each as its environment says.
+#[test]
+#[ignore = "started by tests as another process"]
+fn worker() {
+    support::worker::run(&[
+        &races::stale::DEAD,
+        &races::stale::EXPIRED,
+        &races::stale::FLUFL,
+        &queues::long::LINKLOCK,
+        &queues::long::FLUFL,
+    ]);
+    races::wrong_date::contend();
+    peers::crowd::worker::work();
+    peers::ours::hold();
+    power_cuts::users::work();
+}

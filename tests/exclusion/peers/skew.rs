@@ -1,0 +1,118 @@
+//! Clocks that are wrong.
+//!
+//! We measure everything by the file server's clock, so that our own does not matter. flufl.lock
+//! writes the ends of its leases by its own clock, and those we must take as they are. A contender
+//! with flufl.lock and a clock that is fast breaks live locks, and nobody can keep it from that.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use linklock::{Clock, SystemClock};
+
+use super::scene::{SLOP, Scene};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The machine's clocks, with a wrong date.
+#[derive(Debug)]
+struct WrongDate {
+    fast: bool,
+}
+
+impl Clock for WrongDate {
+    fn now(&self) -> Duration {
+        SystemClock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        let right = SystemClock.wall();
+        if self.fast { right + HOUR } else { right - HOUR }
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}
+
+#[test]
+fn our_own_date_does_not_matter_for_the_locks_of_flufl() {
+    let Some(scene) = Scene::new() else { return };
+    for fast in [false, true] {
+        let ours = scene.ours().clock(Arc::new(WrongDate { fast }));
+        let mut flufl = scene.flufl(&["--lifetime=1"]);
+        flufl.ask("lock").unwrap();
+        let refused = ours.clone().build().unwrap().try_lock();
+        assert!(refused.unwrap_err().is_contention(), "fast: {fast}");
+        let ends = scene.mtime();
+        flufl.kill();
+        let guard = ours.clock_slop(SLOP).build().unwrap().lock().unwrap(); // not an hour late
+        assert!(SystemTime::now() >= ends + SLOP, "fast: {fast}");
+        guard.unlock().unwrap();
+    }
+}
+
+#[test]
+fn our_own_date_does_not_matter_for_our_locks_either() {
+    let Some(scene) = Scene::new() else { return };
+    for fast in [false, true] {
+        let lock = scene.ours().clock(Arc::new(WrongDate { fast })).build().unwrap();
+        let guard = lock.lock().unwrap();
+        let left = scene.mtime().duration_since(SystemTime::now()).unwrap();
+        let tag = Duration::from_millis(2); // microseconds that tell one touch from another
+        assert!(left <= lock.lifetime() + tag, "{left:?}");
+        let mut flufl = scene.flufl(&[]);
+        flufl.begin_to_wait();
+        guard.unlock().unwrap();
+        flufl.answer().unwrap();
+        flufl.ask("unlock").unwrap();
+    }
+}
+
+/// Its lease ends when the server's clock gets there: we are late by as much as it is fast.
+#[test]
+fn a_flufl_that_is_fast_keeps_its_lock_for_longer_than_its_lifetime() {
+    let Some(scene) = Scene::new() else { return };
+    let mut flufl = scene.flufl(&["--lifetime=1", "--skew=2"]);
+    flufl.ask("lock").unwrap();
+    flufl.kill();
+    let ends = scene.mtime();
+    assert!(ends > SystemTime::now() + Duration::from_secs(1));
+    let guard = scene.ours().clock_slop(SLOP).build().unwrap().lock().unwrap();
+    assert!(SystemTime::now() >= ends + SLOP);
+    guard.unlock().unwrap();
+
+    let mut flufl = scene.flufl(&["--skew=3600"]);
+    flufl.ask("lock").unwrap();
+    flufl.kill();
+    let in_vain = scene.ours().build().unwrap().try_lock_for(Duration::from_millis(100));
+    let left =
+        in_vain.unwrap_err().holder().unwrap().expires_at().duration_since(SystemTime::now());
+    assert!(left.unwrap() > HOUR);
+}
+
+/// That is what the slop is for.
+#[test]
+fn a_flufl_that_is_slow_by_less_than_the_slop_is_respected() {
+    let Some(scene) = Scene::new() else { return };
+    let mut flufl = scene.flufl(&["--lifetime=1", "--skew=-5"]);
+    flufl.ask("lock").unwrap();
+    assert!(scene.mtime() < SystemTime::now());
+    assert!(scene.ours().build().unwrap().try_lock().unwrap_err().is_contention());
+    flufl.ask("unlock").unwrap();
+}
+
+/// By all that it writes its lease was over before it began: flufl.lock on another host would
+/// break such a lock as well. It learns so.
+#[test]
+fn a_flufl_that_is_slow_by_an_hour_loses_its_lock_at_once() {
+    let Some(scene) = Scene::new() else { return };
+    let mut flufl = scene.flufl(&["--skew=-3600"]);
+    flufl.ask("lock").unwrap();
+    let guard = scene.ours().build().unwrap().try_lock().unwrap();
+    assert_eq!(flufl.ask("unlock"), Err("NotLockedError".into()));
+    guard.verify().unwrap();
+    // As it does to others: ours is live, and its slow clock can only make it wait.
+    assert_eq!(flufl.ask("lock 1"), Err("TimeOutError".into()));
+    guard.unlock().unwrap();
+    scene.assert_nothing_is_left();
+}

@@ -1,0 +1,99 @@
+//! Power cuts: a disk is cut while its locks are in use, at many moments. After the next mount every
+//! lock must be acquired by the next comer within lease and clock slop.
+//!
+//! A file system's journal has names and dates first, contents much later: ext4, XFS and btrfs all
+//! bring back lock files that are empty, or have NULs for content. Each test therefore counts what
+//! it has found, and fails if there was no such file: then it has tried nothing.
+//!
+//! A disk is an image on an XFS of the test's own, which can copy a file at once and as of one
+//! moment (FICLONE, see ioctl_ficlonerange(2)), whatever is being written to it. All mounts are in a
+//! mount namespace of the test's own, and end with it.
+
+mod aftermath;
+mod disk;
+pub(crate) mod users;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rand::RngExt;
+use tempfile::tempdir;
+
+use crate::kit::elsewhere::{arrived, go_with_mount};
+use crate::kit::{say, this_test};
+use aftermath::Tally;
+use disk::{BTRFS, Disk, EXT4, Kind, XFS};
+use users::Users;
+
+/// So short that a lease that was written just before the cut can be waited for.
+const LIFETIME: Duration = Duration::from_secs(2);
+const SLOP: Duration = Duration::from_secs(1);
+
+/// How many cuts there are of one disk, which gets a new file system then.
+const CUTS_OF_ONE: usize = 12;
+
+#[test]
+fn after_a_power_cut_every_lock_on_ext4_is_acquired() {
+    try_cuts(&EXT4, this_test!());
+}
+
+#[test]
+fn after_a_power_cut_every_lock_on_xfs_is_acquired() {
+    try_cuts(&XFS, this_test!());
+}
+
+#[test]
+fn after_a_power_cut_every_lock_on_btrfs_is_acquired() {
+    try_cuts(&BTRFS, this_test!());
+}
+
+fn try_cuts(kind: &Kind, test: &str) {
+    let Some(dir) = arrived() else {
+        let dir = tempdir().unwrap();
+        go_with_mount(test, dir.path(), &disk::preparation(kind));
+        // What it has counted: not there if the test was skipped.
+        if let Ok(report) = fs::read_to_string(dir.path().join(REPORT)) {
+            say::say(report.trim_end());
+        }
+        return;
+    };
+    let mut tally = Tally::default();
+    let cuts = say::scale("LINKLOCK_CUTS", 2 * CUTS_OF_ONE);
+    let disks = (0..cuts).step_by(CUTS_OF_ONE).zip(kind.mount_options.iter().cycle());
+    for (done, options) in disks {
+        try_disk(&Disk::new(&dir, kind, options), CUTS_OF_ONE.min(cuts - done), &mut tally);
+    }
+    let report = format!("{}: {tally}", kind.name);
+    fs::write(dir.join(REPORT), &report).unwrap();
+    let some: Vec<_> = tally.failures.iter().take(10).map(String::as_str).collect();
+    assert!(some.is_empty(), "{report}; among them:\n{}", some.join("\n"));
+    assert!(tally.without_content() > 0, "nothing was tried: {report}");
+}
+
+const REPORT: &str = "report";
+
+/// Has a disk used, cuts it, and looks at what every cut has left. The power cut has killed all
+/// users of the locks, too.
+fn try_disk(disk: &Disk, cuts: usize, tally: &mut Tally) {
+    disk.make();
+    let mut users = Users::of(&disk.mounted());
+    for cut in 0..cuts {
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(200..700)));
+        disk.cut(cut);
+        if cut == cuts / 3 {
+            disk.sync(); // so that there are contents that have reached the disk, too
+        }
+    }
+    users.kill();
+    disk.unmount();
+    // The last one first: its leases run, or have not been over for long.
+    for cut in (0..cuts).rev() {
+        disk.come_back(cut, |dir: &Path| {
+            let found = tally.count(dir);
+            if tally.failures.is_empty() {
+                tally.acquire(dir, &found); // each lock that is stuck takes its time
+            }
+        });
+    }
+}

@@ -1,0 +1,63 @@
+//! Waits well past lifetime and slop, in which nobody dies and no lease ends: nobody may lose the
+//! lock, or share it.
+//!
+//! flufl.lock's claim is touched before the wait and after the link only. Who has waited for longer
+//! than lifetime and slop publishes a lock that is over already, and is broken in that instant.
+
+use std::time::Duration;
+
+use linklock::StalePolicy;
+
+use crate::kit::say::{say, scale};
+use crate::support::crew;
+use crate::support::ledger::Figures;
+use crate::support::setup::{Mishaps, Protocol, Setup};
+use crate::support::yard::{self, Yard};
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// 24 processes, for 2 locks that are held for 20 ms at a time: a turn comes after half a second
+/// if all is fair, which polling is not.
+pub(crate) const LINKLOCK: Setup = Setup {
+    name: "linklock",
+    protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
+    processes: 24,
+    locks: 2,
+    hosts_of_their_own: true,
+    lifetime: ms(200),
+    slop: ms(100),
+    polling: (ms(1), ms(5)),
+    hold: (ms(15), ms(25)),
+    rest: ms(20),
+    mishaps: Mishaps { killed_holding: 0.0, stalled: 0.0, killed_breaking: 0.0, life: None },
+};
+
+pub(crate) const FLUFL: Setup = Setup { name: "flufl", protocol: Protocol::Flufl, ..LINKLOCK };
+
+#[test]
+fn nobody_is_robbed_who_waited_long() {
+    let turns = scale("LINKLOCK_TURNS", 500);
+    let figures = queue(&LINKLOCK, |so_far| so_far.tenures >= turns || !so_far.faults.is_empty());
+    assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
+    let long = 2 * (LINKLOCK.lifetime + LINKLOCK.slop);
+    assert!(figures.longest_wait > long, "nobody waited for long: {:?}", figures.longest_wait);
+}
+
+/// A harness that finds nothing anywhere proves nothing.
+#[test]
+fn the_same_queue_by_flufl_locks_protocol_is_robbed() {
+    let turns = scale("LINKLOCK_TURNS", 500);
+    let enough = |so_far: &Figures| so_far.tenures >= turns && so_far.robbed > 0;
+    let patience = 40 * turns; // it is seldom more than a few hundred
+    let figures = queue(&FLUFL, |so_far| enough(so_far) || so_far.tenures > patience);
+    assert!(figures.overlaps + figures.robbed > 0, "{figures}");
+}
+
+fn queue(setup: &Setup, done: impl Fn(&Figures) -> bool) -> Figures {
+    let dir = yard::temporary();
+    let figures = crew::run(setup, &Yard::at(dir.path()), done);
+    say(&format!("queues, {}: {figures}", setup.name));
+    figures
+}

@@ -1,0 +1,115 @@
+//! A contender whose clock is an hour off breaks no live lock, and takes a dead one on time: leases
+//! are judged by the file server's clock, and counted on one that nobody sets.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use linklock::{Clock, Error, Lock, Options, StalePolicy, SystemClock};
+
+use crate::kit::clock::now;
+use crate::kit::wait::LIMIT;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const LIFETIME: Duration = Duration::from_millis(600);
+const SLOP: Duration = Duration::from_millis(400);
+/// How coarse the times are that a kernel stamps on files: by so much a lease may seem to end early.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The clock of a machine with another idea of the date, that was booted at another time.
+#[derive(Clone, Copy, Debug)]
+struct OtherClock {
+    wrong: Wrong,
+    /// What its count began with: it must not matter either.
+    count: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    Right,
+    Fast(Duration),
+    Slow(Duration),
+}
+
+impl Clock for OtherClock {
+    fn now(&self) -> Duration {
+        SystemClock.now() + self.count
+    }
+
+    fn wall(&self) -> SystemTime {
+        match self.wrong {
+            Wrong::Right => SystemClock.wall(),
+            Wrong::Fast(by) => SystemClock.wall() + by,
+            Wrong::Slow(by) => SystemClock.wall() - by,
+        }
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}
+
+const RIGHT: OtherClock = OtherClock { wrong: Wrong::Right, count: Duration::ZERO };
+
+/// Every clock that is wrong, beside one that is right, as holder's and as contender's.
+fn pairs() -> impl Iterator<Item = (OtherClock, OtherClock)> {
+    [Wrong::Fast(HOUR), Wrong::Slow(HOUR)].into_iter().flat_map(|wrong| {
+        [Duration::ZERO, Duration::from_nanos(987_654_321_987_654_321)].into_iter().flat_map(
+            move |count| {
+                let other = OtherClock { wrong, count };
+                [(RIGHT, other), (other, RIGHT)]
+            },
+        )
+    })
+}
+
+/// Options for two hosts, of which neither can prove the other's processes dead.
+fn on(host: &str, lock: &std::path::Path, clock: OtherClock) -> Options {
+    Lock::options(lock)
+        .host_name(host)
+        .stale(StalePolicy::ExpiredOrDead)
+        .lifetime(LIFETIME)
+        .clock_slop(SLOP)
+        .polling(Duration::from_millis(1), Duration::from_millis(5))
+        .clock(Arc::new(clock))
+}
+
+#[test]
+fn a_live_lock_is_not_broken_by_a_wrong_clock() {
+    at_once(|lock, holders, contenders| {
+        let guard = on("holder", lock, holders).build().unwrap().lock().unwrap();
+        guard.keep_alive(|why| panic!("{why}")).unwrap();
+        let contender = on("contender", lock, contenders).build().unwrap();
+        assert!(matches!(contender.try_lock(), Err(Error::Held { .. })));
+        let waited = contender.try_lock_for(3 * (LIFETIME + SLOP));
+        assert!(matches!(waited, Err(Error::TimedOut { .. })), "{waited:?}");
+        guard.unlock().unwrap();
+    });
+}
+
+#[test]
+fn a_dead_lock_is_taken_on_time_whatever_the_clock_says() {
+    at_once(|lock, holders, contenders| {
+        let guard = on("holder", lock, holders).build().unwrap().lock().unwrap();
+        let asked = now();
+        let lease_ends = asked + guard.remaining();
+        std::mem::forget(guard); // as dead as can be, for all that another host knows
+        let contender = on("contender", lock, contenders).build().unwrap();
+        let taken = contender.try_lock_for(LIMIT).unwrap();
+        let late = (now() + TICK).checked_sub(lease_ends + SLOP);
+        // Not before the slop has passed; and a minute after it is far from an hour.
+        assert!(late.is_some_and(|late| late < LIMIT), "{late:?}");
+        taken.unlock().unwrap();
+    });
+}
+
+/// Runs a test for every pair of clocks, each with a lock of its own, all at the same time.
+fn at_once(test: fn(&std::path::Path, OtherClock, OtherClock)) {
+    let dir = tempfile::tempdir().unwrap();
+    thread::scope(|scope| {
+        for (number, (holders, contenders)) in pairs().enumerate() {
+            let lock = dir.path().join(format!("{number}.lock"));
+            scope.spawn(move || test(&lock, holders, contenders));
+        }
+    });
+}

@@ -1,0 +1,115 @@
+//! Many processes race for locks whose holders were killed or stall: never two of them hold one.
+
+use std::time::Duration;
+
+use linklock::{Lock, StalePolicy};
+
+use crate::kit::say::{say, scale};
+use crate::kit::wait::{LIMIT, wait_until};
+use crate::support::crew;
+use crate::support::ledger::Figures;
+use crate::support::setup::{Mishaps, Protocol, Setup};
+use crate::support::witness::Rule;
+use crate::support::yard::{self, Yard};
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Pauses between polls, for all: 1 to 5 ms.
+const POLLING: (Duration, Duration) = (ms(1), ms(5));
+
+/// Holders are proven dead, at once. Nothing ever expires.
+pub(crate) const DEAD: Setup = Setup {
+    name: "dead",
+    protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
+    processes: 16,
+    locks: 6,
+    hosts_of_their_own: false,
+    lifetime: Duration::from_secs(600),
+    slop: Duration::from_secs(10),
+    polling: POLLING,
+    hold: (ms(0), ms(4)),
+    rest: ms(5),
+    mishaps: Mishaps {
+        killed_holding: 0.15,
+        stalled: 0.0,
+        killed_breaking: 0.006,
+        life: Some(Duration::from_secs(5)),
+    },
+};
+
+/// Nobody can be proven dead: leases end instead, and take their time, so there are more locks.
+pub(crate) const EXPIRED: Setup = Setup {
+    name: "expired",
+    protocol: Protocol::Linklock(StalePolicy::Expired),
+    locks: 12,
+    hosts_of_their_own: true,
+    lifetime: ms(60),
+    slop: ms(150),
+    mishaps: Mishaps {
+        killed_holding: 0.25,
+        stalled: 0.6,
+        killed_breaking: 0.006,
+        life: Some(Duration::from_secs(5)),
+    },
+    ..DEAD
+};
+
+/// The same by flufl.lock's protocol, with no slop: no lease comes near its end but by a mishap.
+pub(crate) const FLUFL: Setup =
+    Setup { name: "flufl", protocol: Protocol::Flufl, locks: 6, slop: ms(0), ..EXPIRED };
+
+#[test]
+fn nobody_shares_a_lock_whose_holder_died() {
+    race_soundly(&DEAD);
+}
+
+#[test]
+fn nobody_shares_a_lock_that_expired() {
+    race_soundly(&EXPIRED);
+}
+
+/// A harness that finds nothing anywhere proves nothing.
+#[test]
+fn the_same_race_by_flufl_locks_protocol_has_overlaps() {
+    let dir = yard::temporary();
+    let breaks = scale("LINKLOCK_BREAKS", 1000) / 2;
+    let breaks = breaks.min(1000); // they are found in the first few hundred
+    let figures = crew::run(&FLUFL, &Yard::at(dir.path()), |so_far| so_far.breaks >= breaks);
+    say(&format!("races, {}: {figures}", FLUFL.name));
+    assert!(figures.overlaps > 0, "no overlaps in {} breaks", figures.breaks);
+    assert!(figures.shared > 0, "no witness met another in {} breaks", figures.breaks);
+}
+
+fn race_soundly(setup: &Setup) {
+    let dir = yard::temporary();
+    let yard = Yard::at(dir.path());
+    let breaks = scale("LINKLOCK_BREAKS", 1000).div_ceil(2); // half by each policy
+    let done = |so_far: &Figures| so_far.breaks >= breaks || !so_far.faults.is_empty();
+    let figures = crew::run(setup, &yard, done);
+    say(&format!("races, {}: {figures}", setup.name));
+    assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
+    assert!(figures.breaks >= breaks, "only {} breaks", figures.breaks);
+    assert_nothing_is_left(setup, &yard);
+}
+
+/// The last locks can be had, and whatever the dead have left can be swept.
+fn assert_nothing_is_left(setup: &Setup, yard: &Yard) {
+    for number in 0..setup.locks {
+        let options = Lock::options(yard.lock(number)).lifetime(setup.lifetime);
+        let lock = options.clock_slop(setup.slop).build().unwrap();
+        lock.try_lock_for(LIMIT).unwrap().unlock().unwrap();
+        wait_until("all is swept", || {
+            lock.sweep().unwrap();
+            let mut left = yard.files_of(number);
+            if setup.rule() == Rule::LeaseOrLife {
+                // What a dead breaker leaves does not say whose it is, and goes by its lease: not
+                // in this test's time.
+                let names = ["|break|", "|aside|"];
+                left.retain(|file| !names.iter().any(|it| file.display().to_string().contains(it)));
+            }
+            left.is_empty()
+        });
+    }
+}

@@ -1,0 +1,102 @@
+//! One contender for one lock, by either protocol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use linklock::{Clock, Error, Lock, LockGuard};
+
+use crate::kit::clock::now;
+use crate::kit::process::Process;
+use crate::support::flufl::{FluflError, FluflLock};
+use crate::support::setup::{Protocol, Setup};
+use crate::support::yard::Yard;
+
+/// Who waits that long is wedged: all others are done with the lock in seconds.
+const WEDGED: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) enum Contender {
+    Linklock { lock: Box<Lock>, guard: Option<LockGuard> },
+    Flufl(FluflLock),
+}
+
+impl Contender {
+    pub(crate) fn new(setup: &Setup, yard: &Yard, lock: usize, clock: Arc<dyn Clock>) -> Contender {
+        let path = yard.lock(lock);
+        let policy = match setup.protocol {
+            Protocol::Linklock(policy) => policy,
+            Protocol::Flufl => {
+                let (lifetime, slop) = (setup.lifetime, setup.slop);
+                return Contender::Flufl(FluflLock::new(&path, lifetime, slop, setup.polling));
+            }
+        };
+        let mut options = Lock::options(path)
+            .stale(policy)
+            .lifetime(setup.lifetime)
+            .clock_slop(setup.slop)
+            .polling(setup.polling.0, setup.polling.1)
+            .timeout(WEDGED)
+            .clock(clock);
+        if setup.hosts_of_their_own {
+            options = options.host_name(Process::this().to_string());
+        }
+        let lock = Box::new(options.build().expect("a lock that can be"));
+        Contender::Linklock { lock, guard: None }
+    }
+
+    /// Waits for the lock. Says when the lease ends.
+    pub(crate) fn acquire(&mut self) -> Result<Duration, String> {
+        match self {
+            Contender::Linklock { lock, guard } => {
+                let held = guard.insert(lock.lock().map_err(|error| error.to_string())?);
+                Ok(lease_end(held))
+            }
+            Contender::Flufl(lock) => loop {
+                match lock.lock(WEDGED) {
+                    Ok(()) => return Ok(lock.lease_ends()),
+                    // It had lost the lock, as it thought, and finds it again.
+                    Err(FluflError::AlreadyLocked) => drop(lock.unlock()),
+                    Err(error) => return Err(error.to_string()),
+                }
+            },
+        }
+    }
+
+    /// Makes a lease whole that is over; `None` if the lock is another's now.
+    pub(crate) fn renew(&mut self) -> Result<Option<Duration>, String> {
+        match self {
+            Contender::Linklock { guard, .. } => {
+                let held = guard.as_ref().expect("it has the lock");
+                match held.refresh() {
+                    Ok(()) => Ok(Some(lease_end(held))),
+                    Err(Error::Lost { .. }) => Ok(None),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Contender::Flufl(lock) => {
+                let held = lock.is_locked().map_err(|error| error.to_string())?;
+                Ok(held.then(|| lock.lease_ends()))
+            }
+        }
+    }
+
+    /// Releases the lock; false if it was another's by then.
+    pub(crate) fn release(&mut self) -> Result<bool, String> {
+        match self {
+            Contender::Linklock { guard, .. } => {
+                let guard = guard.take().expect("it has the lock");
+                guard.unlock_if_held().map_err(|error| error.to_string())
+            }
+            Contender::Flufl(lock) => match lock.unlock() {
+                Err(FluflError::NotLocked) => Ok(false),
+                unlocked => unlocked.map(|()| true).map_err(|error| error.to_string()),
+            },
+        }
+    }
+}
+
+/// Read in this order, it is never later than the lease's end.
+fn lease_end(guard: &LockGuard) -> Duration {
+    let asked = now();
+    asked + guard.remaining()
+}

@@ -1,0 +1,123 @@
+//! Dying in the middle of breaking a lock.
+//!
+//! Who looks at a live lock asks the clock a few times and sleeps. Who breaks one asks it on and on:
+//! when it touches its claim, when it looks again, when it makes sure that it is fresh. So the clock
+//! knows when its caller has got that far, and can end it there: inside its seat, often enough.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use linklock::{Clock, SystemClock};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::kit::clock::now;
+use crate::support::journal::{Journal, Record};
+use crate::support::setup::{Protocol, Setup};
+use crate::support::yard::Yard;
+
+/// How often a look at a live lock asks the clock, at most. If it does more often, waiters die too.
+const A_LOOK: u32 = 5;
+
+/// The process that all threads are in, which any of them can end.
+#[derive(Debug)]
+pub(crate) struct Mortality {
+    pub(crate) yard: Yard,
+    pub(crate) journal: Journal,
+}
+
+impl Mortality {
+    /// Ends this process, as `kill -9` does.
+    pub(crate) fn die(&self) -> ! {
+        self.journal
+            .write(&Record::Killed { at: now(), seated: self.yard.has_seated(std::process::id()) });
+        kill(Pid::this(), Signal::SIGKILL).expect("a process may kill itself");
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// The clock of one contender: it also notices when that is kept from its next step for too long.
+#[derive(Debug)]
+pub(crate) struct MortalClock {
+    mortality: Arc<Mortality>,
+    lock: usize,
+    risk: f64,
+    slop: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When it was asked last by a contender that is at work.
+    last: Option<Duration>,
+    /// How often it was asked since its contender slept, if it has.
+    asked: Option<u32>,
+}
+
+impl MortalClock {
+    pub(crate) fn new(mortality: Arc<Mortality>, setup: &Setup, lock: usize) -> MortalClock {
+        let risk = setup.mishaps.killed_breaking;
+        // By flufl.lock's protocol nobody asks this clock, nor sleeps by it.
+        let slop = match setup.protocol {
+            Protocol::Linklock(_) => setup.slop,
+            Protocol::Flufl => Duration::MAX,
+        };
+        MortalClock { mortality, lock, risk, slop, state: Mutex::default() }
+    }
+
+    /// Watches what its contender does to the lock.
+    pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.step(Some(now()));
+        let done = work();
+        self.step(Some(now()));
+        *self.state() = State::default();
+        done
+    }
+
+    /// The time between two questions is that of a step, or of a few.
+    fn step(&self, at: Option<Duration>) {
+        let last = std::mem::replace(&mut self.state().last, at);
+        if let (Some(from), Some(to)) = (last, at) {
+            if to.saturating_sub(from) > self.slop {
+                self.mortality.journal.write(&Record::Stalled { lock: self.lock, from, to });
+            }
+        }
+    }
+
+    /// Whether its contender has done more since it slept than look at a lock that is held.
+    fn is_breaking(&self) -> bool {
+        self.state().asked.as_mut().is_some_and(|asked| {
+            *asked += 1;
+            *asked > A_LOOK
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for MortalClock {
+    fn now(&self) -> Duration {
+        if self.is_breaking() && rand::random_bool(self.risk) {
+            self.mortality.die();
+        }
+        let time = SystemClock.now();
+        if self.state().last.is_some() {
+            self.step(Some(time));
+        }
+        time
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.step(None);
+        SystemClock.sleep(time);
+        *self.state() = State { last: Some(now()), asked: Some(0) };
+    }
+}

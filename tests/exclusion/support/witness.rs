@@ -1,0 +1,110 @@
+//! The witness: a name that only one holder of a lock can have, whoever it is.
+//!
+//! It is made exclusively, as `O_EXCL` would make it, but by symlink(2): that is one step, so a
+//! holder that is killed at any moment leaves a witness that says whose it was, or none. `O_EXCL`
+//! and a write are two, and leave an empty file in between that nobody can judge.
+//!
+//! Who dies leaves its witness behind. The next holder may take it down only if that is proven: the
+//! process is gone (by pid and start time), or its lease was over before the next one began.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::kit::clock::now;
+use crate::kit::process::Process;
+
+/// When a holder that did not release the lock may be succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Once its lease is over, alive or dead.
+    Lease,
+    /// Once its lease is over or it is dead.
+    LeaseOrLife,
+}
+
+/// The witness of a holder.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    path: PathBuf,
+    testimony: String,
+    lease_ends: Duration,
+}
+
+impl Witness {
+    /// Stands witness for whoever has had the lock since `since`. Says what is wrong if another
+    /// holds it too; that one's witness is taken down then, so that each fault counts once.
+    pub(crate) fn stand(
+        path: &Path,
+        rule: Rule,
+        token: &str,
+        since: Duration,
+        lease_ends: Duration,
+    ) -> (Witness, Result<(), String>) {
+        let testimony = format!("{} {token} {}", Process::this(), lease_ends.as_nanos());
+        let mut verdict = Ok(());
+        // Who stalled until its lease was over holds nothing, and may meet its successor.
+        while now() < lease_ends {
+            match symlink(&testimony, path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => {
+                    made.expect("a witness can be made");
+                    break;
+                }
+            }
+            let Some(other) = read(path) else { continue };
+            // It was there while our lease ran: else it is our successor's, and we are late.
+            if now() < lease_ends && holds(&other, rule, since) {
+                verdict = Err(format!("{testimony} found the witness of {other}"));
+            }
+            if now() >= lease_ends {
+                break;
+            }
+            let taken = take_down(path, token).filter(|taken| *taken != other);
+            if let Some(taken) = taken.filter(|_| now() < lease_ends) {
+                verdict = Err(format!("{testimony} and {taken} both succeed {other}"));
+            }
+        }
+        (Witness { path: path.to_owned(), testimony, lease_ends }, verdict)
+    }
+
+    /// Takes our own witness down, before the lock is released. It must still be there, unless the
+    /// lease has ended: then it is left to whoever comes next.
+    pub(crate) fn leave(self) -> Result<(), String> {
+        let found = read(&self.path);
+        if now() >= self.lease_ends {
+            return Ok(());
+        }
+        if found.as_ref() != Some(&self.testimony) {
+            return Err(format!("{} found {found:?} in its place", self.testimony));
+        }
+        fs::remove_file(&self.path).map_err(|error| format!("{}: {error}", self.testimony))
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    let target = fs::read_link(path).ok()?;
+    Some(target.into_os_string().into_string().expect("what a witness says is text"))
+}
+
+/// Whether this witness's process holds the lock while another has had it since `since`.
+fn holds(testimony: &str, rule: Rule, since: Duration) -> bool {
+    let mut words = testimony.split(' ');
+    let mut next = || words.next().expect("a witness says three words");
+    let process: Process = next().parse().expect("the first is a process");
+    let _token = next();
+    let lease_ends = Duration::from_nanos(next().parse().expect("the last is a number"));
+    // Asked after `since`: whoever is alive now was alive then.
+    since < lease_ends && (rule == Rule::Lease || process.is_alive())
+}
+
+/// Takes a witness down, by a rename: of two who do so at once each learns which one it took.
+fn take_down(path: &Path, token: &str) -> Option<String> {
+    let aside = path.with_extension(token);
+    fs::rename(path, &aside).ok()?;
+    let taken = read(&aside);
+    fs::remove_file(&aside).expect("it is ours alone");
+    taken
+}

@@ -1,0 +1,178 @@
+//! What a process of a crew does: contend for every lock, hold it, and come to grief as its setup
+//! says.
+
+use std::env;
+use std::io;
+use std::path::Path;
+use std::process::exit;
+use std::sync::Arc;
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use crate::kit::clock::now;
+use crate::kit::process::Process;
+use crate::support::contender::Contender;
+use crate::support::crew::{PLACE, SETUP, YARD};
+use crate::support::journal::{Journal, Outcome, Record};
+use crate::support::mortal::{MortalClock, Mortality};
+use crate::support::setup::Setup;
+use crate::support::witness::Witness;
+use crate::support::yard::Yard;
+
+/// Does what the environment says; nothing if it says nothing, as when a person runs all tests that
+/// are marked to be ignored.
+pub(crate) fn run(setups: &[&Setup]) {
+    let Ok(name) = env::var(SETUP) else { return };
+    let setup = setups.iter().find(|setup| setup.name == name).expect("a setup of this name");
+    let yard = Yard::at(Path::new(&env::var_os(YARD).expect("a yard")));
+    let place = env::var(PLACE).ok().and_then(|place| place.parse().ok()).expect("a place");
+    let journal = Journal::open(&yard.journal(place));
+    journal.write(&Record::Begun);
+    let mortality = Arc::new(Mortality { yard, journal });
+    thread::spawn(end_with_parent);
+    thread::scope(|scope| {
+        for lock in 0..setup.locks {
+            let worker = Worker::new(setup, lock, mortality.clone());
+            scope.spawn(move || worker.contend());
+        }
+    });
+}
+
+/// A test that is broken off must leave no processes: stdin ends when it does.
+fn end_with_parent() {
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    exit(1);
+}
+
+/// One thread, which contends for one lock.
+struct Worker<'a> {
+    setup: &'a Setup,
+    lock: usize,
+    mortality: Arc<Mortality>,
+    clock: Arc<MortalClock>,
+    contender: Contender,
+    tenures: usize,
+}
+
+/// A tenure that goes on.
+struct Tenure {
+    token: String,
+    lease_ends: Duration,
+    witness: Witness,
+}
+
+/// What becomes of a tenure.
+enum Fate {
+    Killed,
+    Stalled,
+    Released,
+}
+
+impl<'a> Worker<'a> {
+    fn new(setup: &'a Setup, lock: usize, mortality: Arc<Mortality>) -> Worker<'a> {
+        let clock = Arc::new(MortalClock::new(mortality.clone(), setup, lock));
+        let contender = Contender::new(setup, &mortality.yard, lock, clock.clone());
+        Worker { setup, lock, mortality, clock, contender, tenures: 0 }
+    }
+
+    fn contend(mut self) {
+        while !self.mortality.yard.is_closed() {
+            if let Err(why) = self.take_a_turn() {
+                self.record(&Record::Failed { why });
+                return;
+            }
+            if rand::random() {
+                sleep(self.setup.rest.mul_f64(rand::random()));
+            }
+        }
+    }
+
+    fn take_a_turn(&mut self) -> Result<(), String> {
+        let began = now();
+        let lease_ends = self.clock.watch(|| self.contender.acquire());
+        let since = now();
+        let mut tenure = self.begin(since, lease_ends?, since.saturating_sub(began));
+        loop {
+            let (least, most) = self.setup.hold;
+            sleep(rand::random_range(least..=most));
+            match self.fate() {
+                Fate::Killed => self.mortality.die(),
+                Fate::Released => return self.release(tenure),
+                Fate::Stalled => self.stall(tenure.lease_ends),
+            }
+            if rand::random() {
+                return self.release(tenure);
+            }
+            match self.renew(tenure)? {
+                Some(renewed) => tenure = renewed,
+                None => return self.contender.release().map(drop),
+            }
+        }
+    }
+
+    fn begin(&mut self, since: Duration, lease_ends: Duration, waited: Duration) -> Tenure {
+        self.tenures += 1;
+        let token = format!("{}/{}/{}", Process::this(), self.lock, self.tenures).replace('/', "-");
+        let (lock, held) = (self.lock, token.clone());
+        self.record(&Record::Held { lock, token: held, since, lease_ends, waited });
+        let path = self.mortality.yard.witness(self.lock);
+        let rule = self.setup.rule();
+        let stand = || Witness::stand(&path, rule, &token, since, lease_ends);
+        let (witness, verdict) = self.clock.watch(stand);
+        self.report(verdict);
+        Tenure { token, lease_ends, witness }
+    }
+
+    fn fate(&self) -> Fate {
+        let (killed, stalled) = (self.setup.mishaps.killed_holding, self.setup.mishaps.stalled);
+        let drawn: f64 = rand::random();
+        if self.mortality.yard.is_closed() || drawn >= killed + stalled {
+            Fate::Released
+        } else if drawn < killed {
+            Fate::Killed
+        } else {
+            Fate::Stalled
+        }
+    }
+
+    /// Until the lease is over and the lock may be, or just has been, another's.
+    fn stall(&self, lease_ends: Duration) {
+        let awake = lease_ends + self.setup.slop.mul_f64(2.0 * rand::random::<f64>());
+        sleep(awake.saturating_sub(now()));
+    }
+
+    fn release(&mut self, tenure: Tenure) -> Result<(), String> {
+        self.record(&Record::Ending { token: tenure.token.clone(), at: now() });
+        let verdict = self.clock.watch(|| tenure.witness.leave());
+        self.report(verdict);
+        let outcome = match self.clock.watch(|| self.contender.release())? {
+            true => Outcome::Released,
+            // Asked when all is over: the lock was gone while the lease ran.
+            false if now() < tenure.lease_ends => Outcome::Robbed,
+            false => Outcome::Succeeded,
+        };
+        self.record(&Record::Ended { token: tenure.token, outcome });
+        Ok(())
+    }
+
+    fn renew(&mut self, tenure: Tenure) -> Result<Option<Tenure>, String> {
+        let began = now();
+        self.record(&Record::Ending { token: tenure.token.clone(), at: began });
+        let renewed = self.clock.watch(|| self.contender.renew())?;
+        let since = now();
+        let outcome = if renewed.is_some() { Outcome::Renewed } else { Outcome::Succeeded };
+        self.record(&Record::Ended { token: tenure.token, outcome });
+        let waited = since.saturating_sub(began);
+        Ok(renewed.map(|lease_ends| self.begin(since, lease_ends, waited)))
+    }
+
+    fn report(&self, verdict: Result<(), String>) {
+        if let Err(how) = verdict {
+            self.record(&Record::Shared { lock: self.lock, at: now(), how });
+        }
+    }
+
+    fn record(&self, record: &Record) {
+        self.mortality.journal.write(record);
+    }
+}

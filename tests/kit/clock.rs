@@ -1,0 +1,72 @@
+//! Clocks: the one that all processes share, and those that tests set, by which an hour takes no time.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use linklock::{Clock, SystemClock};
+use nix::time::{ClockId, clock_gettime};
+
+/// Time since boot: the same in every process, and nobody can set it.
+pub(crate) fn now() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::CLOCK_MONOTONIC;
+    clock_gettime(clock).expect("every system has such a clock").into()
+}
+
+/// Goes on only when somebody sleeps by it, or when it is told to.
+#[derive(Debug, Default)]
+pub(crate) struct ManualClock {
+    now: Mutex<Duration>,
+}
+
+impl ManualClock {
+    pub(crate) fn new() -> Arc<ManualClock> {
+        Arc::default()
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        *self.now.lock().unwrap() += time;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        *self.now.lock().unwrap()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.advance(time);
+    }
+}
+
+/// The machine's own clock, until it is set forward.
+#[derive(Debug, Default)]
+pub(crate) struct JumpingClock {
+    ahead: Mutex<Duration>,
+}
+
+impl JumpingClock {
+    pub(crate) fn jump(&self, time: Duration) {
+        *self.ahead.lock().unwrap() += time;
+    }
+}
+
+impl Clock for JumpingClock {
+    fn now(&self) -> Duration {
+        SystemClock.now() + *self.ahead.lock().unwrap()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}

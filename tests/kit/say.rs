@@ -1,0 +1,24 @@
+//! Telling people what was measured.
+
+use std::env;
+use std::io::{self, Write};
+
+/// Says a line even where the test passes, whose output nobody would see.
+pub(crate) fn say(line: &str) {
+    writeln!(io::stderr(), "{line}").expect("there is a stderr");
+}
+
+/// How much of something to do: what this environment variable says, or a number that is quick.
+pub(crate) fn scale(variable: &str, quick: usize) -> usize {
+    match env::var(variable) {
+        Ok(number) => number.parse().unwrap_or_else(|_| panic!("{variable} is no number")),
+        Err(_) => quick,
+    }
+}
+
+/// Says, past the test harness, that this machine can't run a test. In CI it must.
+#[track_caller]
+pub(crate) fn skip(test: &str, why: &str) {
+    assert!(env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
+    let _ = io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes());
+}

@@ -1,0 +1,27 @@
+//! What each public method promises.
+
+mod acquiring;
+mod breaking;
+mod clocks;
+mod errors;
+mod evidence;
+mod handover;
+mod holding;
+mod keep_alive;
+mod kept;
+mod surveying;
+mod sweeping;
+
+use linklock::{Error, Holder, Lock, LockGuard, Obstacle, Options, Successor};
+
+#[test]
+fn everything_can_cross_threads_and_outlive_its_scope() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Lock>();
+    crosses::<LockGuard>();
+    crosses::<Options>();
+    crosses::<Holder>();
+    crosses::<Obstacle>();
+    crosses::<Successor>();
+    crosses::<Error>();
+}

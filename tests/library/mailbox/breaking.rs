@@ -1,0 +1,91 @@
+//! Ending a stale dotlock: one breaker at a time, and never another's dotlock.
+
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use linklock::Lock;
+use linklock::mailbox::MailboxLock;
+
+use super::scene::{REST, Scene};
+use crate::kit::clock::JumpingClock;
+use crate::kit::{lock_like_flufl, long_ago};
+
+const BREAKERS: usize = 6;
+
+/// How many stale dotlocks are broken.
+fn rounds() -> u32 {
+    std::env::var("LINKLOCK_BREAKS").map_or(100, |rounds| rounds.parse().unwrap())
+}
+
+/// All of them have seen the same dotlock unchanged for long enough. One of them ends it; what the
+/// others have judged is yesterday's, and must not end the dotlock of the one who is in.
+#[test]
+fn of_many_who_break_at_once_one_is_in() {
+    let scene = Scene::new();
+    let (inside, turns) = (AtomicU32::new(0), AtomicU32::new(0));
+    for _ in 0..rounds() {
+        scene.dotlock_of("0\n", 0o644);
+        let start = Barrier::new(BREAKERS);
+        thread::scope(|threads| {
+            for _ in 0..BREAKERS {
+                threads.spawn(|| {
+                    let clock = Arc::new(JumpingClock::default());
+                    let lock = MailboxLock::options(&scene.mbox)
+                        .fcntl(false) // which would exclude the others all by itself
+                        .polling(Duration::from_micros(50), Duration::from_millis(2))
+                        .clock(clock.clone())
+                        .build()
+                        .unwrap();
+                    lock.try_lock().unwrap_err();
+                    clock.jump(REST);
+                    start.wait();
+                    let guard = lock.lock().unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two are in");
+                    guard.verify().unwrap();
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1, "two are in");
+                    guard.unlock().unwrap();
+                });
+            }
+        });
+        assert!(scene.beside().is_empty(), "{:?}", scene.beside());
+    }
+    assert_eq!(turns.into_inner(), rounds() * u32::try_from(BREAKERS).unwrap());
+}
+
+#[test]
+fn while_another_has_the_right_to_break_nobody_else_does() {
+    let scene = Scene::new();
+    scene.dotlock_of("0\n", 0o644);
+    let breaker = Lock::new(scene.dir.path().join(".joe.break")).unwrap().lock().unwrap();
+    let lock = scene.lock();
+    lock.try_lock_for(REST * 2).unwrap_err();
+    assert_eq!(fs::read(&scene.dotlock).unwrap(), b"0\n");
+    breaker.unlock().unwrap();
+    lock.try_lock().unwrap().unlock().unwrap();
+}
+
+#[test]
+fn a_breaker_that_died_is_succeeded() {
+    let scene = Scene::new();
+    scene.dotlock_of("0\n", 0o644);
+    lock_like_flufl(&scene.dir.path().join(".joe.break"), long_ago());
+    scene.lock().try_lock_for(REST * 2).unwrap().unlock().unwrap();
+    assert!(scene.beside().is_empty(), "{:?}", scene.beside());
+}
+
+#[test]
+fn what_a_process_that_died_left_beside_the_mailbox_is_swept_by_the_next_breaker() {
+    let scene = Scene::new();
+    let first_name = scene.dir.path().join(".joe.break|aside|x0123456789abcdef|7");
+    super::scene::make_file(&first_name, "0\n", 0o644);
+    fs::hard_link(&first_name, &scene.dotlock).unwrap();
+    crate::kit::set_lease_end(&first_name, long_ago());
+    // Which changes the dotlock that is the same file: it is watched for another 300 s.
+    let guard = scene.lock().try_lock_for(REST * 3).unwrap();
+    assert!(!first_name.exists());
+    guard.unlock().unwrap();
+}
