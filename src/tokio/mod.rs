@@ -32,7 +32,7 @@
 //! number of tasks can wait in one runtime, by a pool of one thread if it must be, though each has a
 //! claim, a small file, and one or two descriptors. A server that hangs does hold a thread for each
 //! operation under way, and a refresh or an unlock that comes after the lease's end holds one until
-//! the [succession](crate#succession) is decided. Once that fills the pool, other operations wait,
+//! the [takeover](crate#how-it-works) is decided. Once that fills the pool, other operations wait,
 //! an unlock included; [keep-alive](LockGuard::keep_alive) does not, which has threads of its own.
 //!
 //! A lock with a [clock](crate::Options::clock) of its own waits by that alone, whose `sleep` blocks:
@@ -59,7 +59,7 @@
 //! the runtime shuts down, they are done before the drop returns, and a runtime that is dropped with
 //! guards and waiters in it waits for them all. Only `Runtime::shutdown_background` and
 //! `shutdown_timeout` do not, and where the process ends before it is done the lock is taken over
-//! as a [dead one's](crate#when-a-holder-counts-as-dead).
+//! as a [dead one's](crate::guide::lifetimes#when-a-holder-counts-as-dead).
 //!
 //! Each method says what becomes of its future if it is dropped.
 

@@ -77,12 +77,12 @@ fn uses(text: &str, retired: &[String]) -> Vec<(usize, String)> {
 #[test]
 fn there_are_retired_words_to_look_for() {
     let retired = retired();
-    assert!(retired.iter().any(|word| word == "whoever"), "{retired:?}");
+    assert!(retired.len() >= 9, "{retired:?}");
 }
 
 #[test]
 fn a_retired_word_is_found_whole_in_names_and_across_lines() {
-    let retired = ["anew".to_owned(), "is told".to_owned()];
-    let text = "renewed\nfn made_anew()\n/// It is\n/// told.\n";
-    assert_eq!(uses(text, &retired), [(2, "anew".to_owned()), (3, "is told".to_owned())]);
+    let retired = ["hence".to_owned(), "in vain".to_owned()];
+    let text = "whence\nfn goes_hence()\n/// It is in\n/// vain.\n";
+    assert_eq!(uses(text, &retired), [(2, "hence".to_owned()), (3, "in vain".to_owned())]);
 }

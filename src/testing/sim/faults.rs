@@ -47,7 +47,7 @@ pub(super) struct Faults {
 }
 
 /// How far the server's clock may be set forward while locks are in use: see
-/// [the assumptions](crate::guide::safety#the-assumptions).
+/// [the assumptions](crate::guide::safety#the-assumptions-one-by-one).
 pub(super) const SERVER_STEP: i64 = 2;
 
 /// Nothing goes wrong.
