@@ -15,7 +15,7 @@ pub(crate) fn now() -> Duration {
     clock_gettime(clock).expect("every system has such a clock").into()
 }
 
-/// Goes on only when somebody sleeps by it, or when it is told to.
+/// Goes on only when somebody sleeps by it or advances it.
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock {
     now: Mutex<Duration>,

@@ -11,7 +11,7 @@ use super::skip;
 
 const VERSION: &str = "10.0.0";
 
-/// The Python. Where none can be had, says so; tests that need it have nothing to do then, except
+/// The Python. Where none is available, says so; tests that need it have nothing to do then, except
 /// that in CI they fail.
 pub(crate) fn python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();

@@ -99,7 +99,7 @@ impl Worker {
     pub(crate) fn freeze(&self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
-        // One thread is told; the others stop when that has told them.
+        // One thread gets the signal; the others stop once that has passed it on.
         super::wait_until("all its threads have stopped", || {
             let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
             let mut stats = threads.map(|thread| thread.unwrap().path().join("stat"));

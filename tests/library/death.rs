@@ -43,7 +43,7 @@ fn a_killed_holder_is_succeeded_at_once() {
 }
 
 #[test]
-fn whoever_waits_for_a_holder_that_is_killed_succeeds_it() {
+fn a_waiter_takes_over_from_a_holder_that_is_killed() {
     let (_dir, lock) = fresh();
     let mut holder = Worker::holding(lock.path());
     thread::scope(|scope| {

@@ -84,7 +84,7 @@ fn a_late_write_is_refused_by_its_token() {
     late.signal(Signal::SIGCONT);
     late.press_enter();
     assert_eq!(late.line(), format!("refused: {heirs_token} was here"));
-    assert!(!late.child.wait().unwrap().success(), "it is told at last");
+    assert!(!late.child.wait().unwrap().success(), "it learns so at last");
     assert_eq!(resource.line(), "accepted: heir");
     assert_eq!(names(dir.path().into()), ["report.lock.fence"]);
 }

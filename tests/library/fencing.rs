@@ -219,7 +219,7 @@ fn a_draft_of_the_directory_is_swept_once_nobody_is_at_it() {
     assert!(names(dir.path()).is_empty());
 }
 
-/// Whoever can write beside the lock must not make a holder with more rights rename or remove files
+/// A user who can write beside the lock must not make a holder with more rights rename or remove files
 /// elsewhere, whose names may well be numbers.
 #[test]
 fn symbolic_links_lead_nowhere() {

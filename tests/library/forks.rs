@@ -54,7 +54,7 @@ fn a_child_that_unwinds_releases_nothing() {
 }
 
 #[test]
-fn a_child_is_told_that_it_does_not_hold_its_parents_lock() {
+fn a_child_learns_that_it_does_not_hold_its_parents_lock() {
     alone!();
     releases_nothing(|lock, guard| {
         let parent = std::os::unix::process::parent_id();

@@ -327,7 +327,7 @@ fn a_holder_removes_nothing_that_took_its_lock_files_place() {
     assert_eq!(names(scene.lock.parent().unwrap()), ["lock"]);
 }
 
-/// The content can be spoilt by whoever may write the file; whose inode it is cannot.
+/// The content can be spoilt by a user who may write the file; whose inode it is cannot.
 #[test]
 fn a_holder_whose_lock_files_content_is_spoilt_still_holds_and_releases() {
     let scene = Scene::new();

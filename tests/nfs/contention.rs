@@ -56,7 +56,7 @@ fn while_clocks_are_disturbed(lab: &Lab, what: &str) {
     assert_eq!(left_behind(lab), [""; 0]);
 }
 
-/// Whoever takes the lock again does so with the same inode.
+/// A process that takes the lock again does so with the same inode.
 fn with_kept_claims(lab: &Lab) {
     one_at_a_time(contention(lab, "contend-kept", &Terms::patient("kept"), crowd(lab, 3), || ()));
     assert_eq!(left_behind(lab), [""; 0]);

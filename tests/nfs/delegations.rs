@@ -1,6 +1,6 @@
 //! Machines that wait, or read, and are gone, where the server's lease is the kernel's own.
 //!
-//! A client that opens a file for reading may be given a delegation of it. Whoever changes the file
+//! A client that opens a file for reading may be given a delegation of it. A client that changes the file
 //! or one of its names then has to wait until that client has given it back, or the server has
 //! revoked it: 90 s, and up to 15 s more until the request is repeated.
 

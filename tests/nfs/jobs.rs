@@ -160,7 +160,7 @@ fn wait(terms: &Terms, waiters: u64) {
     process::exit(0);
 }
 
-/// Holds the lock until it is told to release it.
+/// Holds the lock until the cue to release it.
 fn hold(terms: &Terms) {
     let guard = terms.lock().lock().unwrap();
     let mut tenure = Running::begin(&guard);
@@ -176,7 +176,7 @@ fn hold(terms: &Terms) {
     guard.unlock().unwrap();
 }
 
-/// Takes the lock as soon as it can be had, and gives it back.
+/// Takes the lock as soon as it is free, and gives it back.
 fn take(terms: &Terms) {
     let guard = terms.lock().lock().unwrap();
     report(Running::begin(&guard).end(&guard));

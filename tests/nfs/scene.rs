@@ -18,7 +18,7 @@ use crate::{
 /// In tickets, of which each tenure draws three.
 const SOME_TIME: usize = 100;
 
-/// The lab, if it was asked for and this machine can host it. Else the scenario is skipped aloud,
+/// The lab, if it was asked for and this machine can host it. Else the scenario is skipped,
 /// or fails in CI.
 pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<Lab> {
     static NOT_ASKED: Once = Once::new();

@@ -36,7 +36,7 @@ impl Shared {
         number
     }
 
-    /// When a ticket was drawn, by the host's clock. To be asked on the host: guests are told whole
+    /// When a ticket was drawn, by the host's clock. To be asked on the host: guests see whole
     /// seconds.
     pub(crate) fn time_of(&self, ticket: u64) -> SystemTime {
         let drawn = fs::metadata(self.dir.join(ticket.to_string()));

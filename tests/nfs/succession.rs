@@ -44,7 +44,7 @@ fn succession(name: &str, version: &str) {
     ));
 }
 
-/// Whoever sees that the holder is dead needs not wait for its lease, only for the slop, in which
+/// A process that sees that the holder is dead need not wait for its lease, only for the slop, in which
 /// the dead one's last request may arrive.
 fn a_neighbour_succeeds_the_dead(lab: &Lab) -> Duration {
     let terms = Terms::seconds("neighbour", 100);

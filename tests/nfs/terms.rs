@@ -20,7 +20,7 @@ pub(crate) struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// Leases that no scenario outlasts: whoever takes the lock was given it.
+    /// Leases that no scenario outlasts: a process that takes the lock was given it.
     pub(crate) fn patient(name: &'a str) -> Terms<'a> {
         Terms { name, lifetime: LIMIT, slop: LIMIT }
     }

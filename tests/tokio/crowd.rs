@@ -34,7 +34,7 @@ fn crowd(runtime: &Runtime, lock_of: impl Fn(&std::path::Path) -> Lock) {
             });
         }
         until("all have come", || beside(&path).len() == WAITERS + 1).await;
-        // However long they wait, whoever needs the pool has it.
+        // However long they wait, the pool is free for others.
         for _ in 0..100 {
             in_time("a thread of the pool is free", tokio::task::spawn_blocking(|| ()))
                 .await

@@ -101,9 +101,9 @@ fn while_it_waits() {
     });
 }
 
-/// Whoever is in line behind one that is dropped gets the lock, and has heard of it.
+/// A waiter in line behind one that is dropped gets the lock, and has heard of it.
 #[test]
-fn whoever_stands_behind_it_is_served() {
+fn the_waiter_behind_it_is_served() {
     on_runtimes(|scene, before| async move {
         for round in 0..40 {
             let held = lock(&scene.path).lock().await.unwrap();

@@ -44,7 +44,7 @@ fn a_short_lease_lasts_for_several_lifetimes() {
 }
 
 #[test]
-fn a_loss_is_told_once_with_its_reason() {
+fn a_loss_is_reported_once_with_its_reason() {
     let _company = in_company();
     for runtime in runtimes() {
         let dir = tempdir().unwrap();
@@ -54,7 +54,7 @@ fn a_loss_is_told_once_with_its_reason() {
             let mut kept = guard.keep_alive();
             assert!(linklock::Lock::new(&path).unwrap().break_if(|_| true).unwrap().is_some());
             let heir = lock(&path).lock().await.unwrap();
-            let why = in_time("it is told", kept.lost()).await.expect("it is lost");
+            let why = in_time("the loss is reported", kept.lost()).await.expect("it is lost");
             assert!(matches!(why, Error::Lost { .. }), "{why:?}");
             assert_eq!(why.holder().unwrap().claim_path(), heir.claim_path());
             assert!(kept.lost().await.is_none());
@@ -65,7 +65,7 @@ fn a_loss_is_told_once_with_its_reason() {
     }
 }
 
-/// Whoever gives it back, or asks for it anew, has not lost it: at whatever moment.
+/// A holder that gives it back, or asks for it again, has not lost it: at whatever moment.
 #[test]
 fn what_is_given_back_is_not_lost() {
     let _company = in_company();

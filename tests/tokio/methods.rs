@@ -34,7 +34,7 @@ fn a_lock_is_taken_and_given_back() {
 }
 
 #[test]
-fn who_does_not_wait_is_told_who_holds_it() {
+fn a_task_that_does_not_wait_learns_who_holds_it() {
     let _company = in_company();
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
@@ -118,7 +118,7 @@ fn leases_are_prolonged() {
 }
 
 #[test]
-fn who_has_lost_the_lock_is_told() {
+fn a_holder_learns_that_it_has_lost_the_lock() {
     let _company = in_company();
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
@@ -251,7 +251,7 @@ fn a_clock_of_ones_own_is_slept_by() {
             let error = in_time("half an hour passes", waits.lock()).await.unwrap_err();
             assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
             assert!(linklock::Clock::now(&*clock) >= HOUR / 2);
-            // Whoever is dropped while it sleeps is gone.
+            // A waiter that is dropped while it sleeps is gone.
             let waits = Lock::from(linklock::Lock::options(&path).clock(clock).build().unwrap());
             for polls in 0..10 {
                 assert!(crate::dropped::polled(polls, waits.lock()).await.is_none());

@@ -1,4 +1,4 @@
-//! Whoever came first is served first, be it a task, a thread or a process, and has heard of it.
+//! The first to come is served first, be it a task, a thread or a process, and has heard of it.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -40,7 +40,7 @@ fn no_wake_up_is_lost() {
                 if comes_first {
                     until("there are two claims", || beside(&path).len() == 2).await;
                     tokio::time::sleep(Duration::from_millis(1)).await;
-                } // otherwise just as it comes, or before it has come
+                } // otherwise just when it comes, or before it has come
                 let begun = Instant::now();
                 held.unlock().await.unwrap();
                 let had = in_time("the waiter is served", waiter).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is told of an acquisition.
+//! The events of an acquisition.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -95,7 +95,7 @@ fn of_a_short_wait_nothing_that_asks_for_attention() {
 }
 
 #[test]
-fn whom_one_waits_for_is_told_whenever_it_is_another() {
+fn a_waiter_reports_each_new_holder() {
     let stage = Stage::new();
     let (path, lease) = (stage.path.clone(), SystemTime::now() + HOUR);
     let first = lock_like_flufl(&path, lease);
@@ -131,7 +131,7 @@ fn whom_one_waits_for_is_told_whenever_it_is_another() {
 }
 
 #[test]
-fn a_claim_that_somebody_removes_is_made_anew_which_is_told() {
+fn a_claim_that_somebody_removes_is_made_again_which_is_reported() {
     let stage = Stage::new();
     let path = stage.path.clone();
     let theirs = lock_like_flufl(&path, SystemTime::now() + HOUR);
@@ -148,9 +148,9 @@ fn a_claim_that_somebody_removes_is_made_anew_which_is_told() {
         _ => {}
     });
     drop(stage.options(&clock).build().unwrap().lock().unwrap());
-    let anew = stage.one("begun_anew");
-    assert_eq!(anew.string("because"), "its claim was removed");
-    assert_eq!(anew.level, tracing::Level::WARN);
+    let again = stage.one("begun_anew");
+    assert_eq!(again.string("because"), "its claim was removed");
+    assert_eq!(again.level, tracing::Level::WARN);
     assert_eq!(stage.all("waiting").len(), 1, "it is one wait nevertheless");
     assert_eq!(capture::spans(stage.dir()).len(), 1);
 }

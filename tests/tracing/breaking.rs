@@ -1,4 +1,4 @@
-//! What is told of stale locks, and of what the dead have left.
+//! The events of stale locks, and of what the dead have left.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -130,7 +130,7 @@ fn that_a_stale_lock_may_not_be_broken() {
     assert!(events[0].string("error").contains("not permitted"), "{:?}", events[0]);
     lock.try_lock().unwrap_err();
     let told = capture::names(&capture::events(&dir)[3..]);
-    assert_eq!(told, ["WARN cannot_break", "DEBUG held"], "to whoever comes once more, too");
+    assert_eq!(told, ["WARN cannot_break", "DEBUG held"], "to a contender that comes once more, too");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_was_swept() {
     assert_eq!(stage.one("swept").fields["files"], Value::Number(1.0));
     assert!(!orphan.exists());
     assert_eq!(stage.lock().sweep().unwrap().len(), 0);
-    assert_eq!(stage.all("swept").len(), 1, "nothing is told of nothing");
+    assert_eq!(stage.all("swept").len(), 1, "no event for nothing");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_could_not_be_removed() {
     let clock = ActingClock::new(move |sleeps| {
         if sleeps == 3 {
             fs::rename(&moved, &away).unwrap();
-            symlink(&moved, &moved).unwrap(); // whoever looks goes round in circles
+            symlink(&moved, &moved).unwrap(); // a look goes round in circles
         }
     });
     Lock::options(&path).clock(clock).build().unwrap().lock().unwrap_err();

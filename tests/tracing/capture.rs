@@ -1,4 +1,4 @@
-//! A subscriber that keeps all that it is told.
+//! A subscriber that keeps all that it gets.
 //!
 //! There is one for the whole process, since locks are kept alive on another thread; the tests, which
 //! run at once, tell their own by the path.
@@ -17,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::guide;
 
-/// A lock with this name is acquired by a subscriber that locks another one each time it is told
+/// A lock with this name is acquired by a subscriber that locks another one each time it hears
 /// something of it.
 pub(crate) const REENTRANT: &str = "reentrant.lock";
 
@@ -69,7 +69,7 @@ pub(crate) fn listen() {
     LISTENS.get_or_init(|| tracing::subscriber::set_global_default(Capture).unwrap());
 }
 
-/// The events of the locks in a directory. Whatever anybody is told, it is as the guide says.
+/// The events of the locks in a directory. Each of them is as the guide says.
 pub(crate) fn events(dir: &Path) -> Vec<Told> {
     let events: Vec<_> = all().events.iter().filter(|told| told.is_in(dir)).cloned().collect();
     for event in &events {

@@ -1,4 +1,4 @@
-//! The table of events that operators build their alerts on says what is told, and all of it.
+//! The table of events that operators build their alerts on says what is reported, and all of it.
 
 use std::collections::BTreeMap;
 use std::fs;

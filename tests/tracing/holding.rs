@@ -1,4 +1,4 @@
-//! What is told of a lock that is held: refreshes, its end, and its loss.
+//! The events of a lock that is held: refreshes, its end, and its loss.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -65,7 +65,7 @@ fn that_it_was_lost_and_to_whom() {
         |guard| drop(guard.verify().unwrap_err()),
         |guard| drop(guard.refresh().unwrap_err()),
         |guard| drop(guard.unlock().unwrap_err()),
-        drop, // of which nobody else is told
+        drop, // of which there is no event
     ];
     for finds_out in ways {
         let stage = Stage::new();
@@ -106,7 +106,7 @@ fn that_a_refresh_has_failed_and_that_the_lease_is_over() {
     let guard = options.build().unwrap().lock().unwrap();
     let (tell, told) = mpsc::channel();
     guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
-    // Whoever looks goes round in circles.
+    // A look goes round in circles.
     fs::rename(&dir, &away).unwrap();
     symlink(&dir, &dir).unwrap();
     let why = told.recv_timeout(Duration::from_secs(20)).unwrap();

@@ -1,4 +1,4 @@
-//! Whoever may write to the directory chooses names and contents: they forge no line of a log, and
+//! A user who may write to the directory chooses names and contents: they forge no line of a log, and
 //! send no terminal a command. (`capture::events` looks at all fields of all events.)
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is told of mailboxes: the same, in the same words.
+//! The events of mailboxes: the same, in the same words.
 
 use std::fs;
 use std::time::{Duration, SystemTime};

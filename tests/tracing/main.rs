@@ -1,4 +1,4 @@
-//! The feature `tracing`: what subscribers are told of locks, and what they can't do to them.
+//! The feature `tracing`: what subscribers learn of locks, and what they can't do to them.
 
 #[path = "../kit/mod.rs"]
 mod kit;

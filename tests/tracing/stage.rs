@@ -59,7 +59,7 @@ impl Stage {
 
 type Act = Box<dyn FnMut(u32) + Send>;
 
-/// Goes on only when somebody sleeps by it, or when it is told to; then something is done, which is
+/// Goes on only when somebody sleeps by it, or advances it; then something is done, which is
 /// told how often it was slept.
 pub(crate) struct ActingClock {
     now: Mutex<Duration>,

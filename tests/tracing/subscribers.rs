@@ -1,4 +1,4 @@
-//! What a subscriber does is no danger to the lock; and whoever has none is told nothing.
+//! What a subscriber does is no danger to the lock; and without one nothing is reported.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::kit::child::Child;
 use crate::kit::{lock_like_flufl, long_ago, names};
 use crate::stage::Stage;
 
-/// Panics whatever it is told.
+/// Panics at every event.
 struct Panics(Arc<AtomicU32>);
 
 impl Panics {
@@ -96,7 +96,7 @@ fn one_that_uses_locks_itself_is_not_told_of_those() {
 
 /// In a forked child a subscriber may hang: its parent may have been at it, in another thread.
 #[test]
-fn in_a_forked_child_nothing_is_told_of_its_parents_locks() {
+fn in_a_forked_child_there_are_no_events_of_its_parents_locks() {
     let stage = Stage::new();
     let guard = stage.lock().lock().unwrap();
     let mut inherited = Some(stage.lock());

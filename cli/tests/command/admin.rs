@@ -128,7 +128,7 @@ fn what_others_wait_for_in_vain_is_listed() {
 }
 
 #[test]
-fn what_can_not_be_listed_is_told() {
+fn what_can_not_be_listed_is_reported() {
     let place = Place::new();
     let (code, message) = outcome(linklock().arg("list").arg(place.dir().join("none")));
     assert_eq!(code, 71);
@@ -158,7 +158,7 @@ fn only_a_lock_that_anybody_would_take_over_is_broken() {
 }
 
 #[test]
-fn what_was_broken_is_told() {
+fn what_was_broken_is_reported() {
     let place = Place::new();
     lease(&place.lock, SHORT);
     let claim = fs::read_to_string(&place.lock).unwrap();
@@ -298,7 +298,7 @@ fn what_is_no_plain_file_is_not_broken_even_by_force() {
 
 /// Its owner and its mode are said, and what to do about it, wherever it is in the way.
 #[test]
-fn a_lock_that_can_not_be_read_is_told_with_its_owner_and_broken_by_force() {
+fn a_lock_that_can_not_be_read_is_shown_with_its_owner_and_broken_by_force() {
     let place = Place::new();
     let Some(user) = OrdinaryUser::of(&place) else { return };
     let run = |args: &[&str]| {

@@ -211,7 +211,7 @@ fn judge(mode: Mode, place: &Place, call: &str, errno: i32, output: &Output) -> 
     if left.is_empty() {
         return None;
     }
-    // Whoever comes next has the lock, at once since the dead are known to be dead, and leaves
+    // The next process has the lock, at once since the dead are known to be dead, and leaves
     // nothing: the second, if there was a seat that had to stay as long as the lock.
     for _ in 0..2 {
         let next = place.run(Mode::Run);

@@ -80,7 +80,7 @@ fn the_pages_can_be_formatted() {
 }
 
 #[test]
-fn a_directory_that_can_not_be_made_is_told() {
+fn a_directory_that_can_not_be_made_is_reported() {
     let (code, message) = outcome(linklock().args(["man", "/dev/null/man1"]));
     assert_eq!(code, 73);
     assert!(message.contains("/dev/null/man1"), "{message}");

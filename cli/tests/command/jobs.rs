@@ -220,7 +220,7 @@ fn in_a_pipeline_the_others_keep_the_terminal() {
 }
 
 #[test]
-fn whoever_waits_sees_for_whom_and_can_stop() {
+fn a_waiter_sees_the_holder_and_can_be_stopped() {
     let place = Place::new();
     let holder = place.hold(&[]);
     let mut terminal = Terminal::bash();
@@ -241,7 +241,7 @@ fn whoever_waits_sees_for_whom_and_can_stop() {
 }
 
 #[test]
-fn colour_and_the_line_itself_can_be_had_without() {
+fn colour_and_the_line_itself_can_be_switched_off() {
     let place = Place::new();
     let holder = place.hold(&[]);
     let mut terminal = Terminal::bash();

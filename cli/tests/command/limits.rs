@@ -13,7 +13,7 @@ use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGTS
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-/// In a session of its own, where it has no terminal whoever runs this test.
+/// In a session of its own, where it has no terminal, however this test is run.
 fn without_terminal(command: &Command) -> Command {
     let mut setsid = Command::new("setsid");
     setsid.arg(command.get_program()).args(command.get_args());

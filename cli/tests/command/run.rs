@@ -57,7 +57,7 @@ fn without_its_counter_nothing_is_run() {
 }
 
 #[test]
-fn a_command_that_can_not_be_run_is_told_as_shells_do() {
+fn a_command_that_can_not_be_run_is_reported_as_shells_do() {
     let place = Place::new();
     let (code, message) = outcome(&mut place.run(&[], &["no-such-command"]));
     assert_eq!(code, 127);

@@ -116,7 +116,7 @@ fn a_script_that_dies_is_noticed() {
 }
 
 #[test]
-fn a_lock_that_was_lost_is_told() {
+fn a_lost_lock_is_reported() {
     let place = Place::new();
     let claim = assert_runs(&place, r#"linklock acquire --owner none "$L""#);
     fs::remove_file(&place.lock).unwrap();
@@ -171,7 +171,7 @@ fn what_is_no_claim_or_no_owner_is_a_mistake() {
 }
 
 #[test]
-fn a_lock_that_nobody_is_told_of_is_not_left() {
+fn a_lock_that_could_not_be_reported_is_not_left() {
     let place = Place::new();
     let output = sh(&place, r#"linklock acquire "$L" >/dev/full"#);
     assert_eq!(output.status.code(), Some(71));
@@ -227,13 +227,13 @@ fn a_keeper_holds_nothing_that_its_script_has_open() {
 
 /// The processes that have been told of this claim.
 fn keepers_of(claim: &str) -> Vec<i32> {
-    let is_told = |pid: &i32| {
+    let is_named = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("__keep") && line.contains(claim)
     };
     let pids = fs::read_dir("/proc").unwrap();
     let pids = pids.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    pids.filter(is_told).filter(|pid| is_alive(*pid)).collect()
+    pids.filter(is_named).filter(|pid| is_alive(*pid)).collect()
 }
 
 #[test]

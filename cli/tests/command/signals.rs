@@ -11,7 +11,7 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-/// The same command in a session of its own, where it has no terminal whoever runs this test.
+/// The same command in a session of its own, where it has no terminal, however this test is run.
 fn without_terminal(command: &Command) -> Command {
     in_session(&[], command)
 }
@@ -40,7 +40,7 @@ fn signals_are_passed_on_and_the_lock_is_released() {
 }
 
 #[test]
-fn a_command_that_a_signal_ends_is_told_as_shells_do() {
+fn a_command_that_a_signal_ends_is_reported_as_shells_do() {
     let place = Place::new();
     let holder = place.hold(&[]);
     holder.signal(SIGTERM);

@@ -39,7 +39,7 @@ fn a_lock_that_nobody_holds_is_free() {
 }
 
 #[test]
-fn a_held_lock_is_told_with_its_holder() {
+fn a_held_lock_is_shown_with_its_holder() {
     let place = Place::new();
     let holder = place.hold(&["--lifetime", "2h"]);
     let files = place.files();
@@ -81,7 +81,7 @@ fn a_held_lock_is_told_with_its_holder() {
 }
 
 #[test]
-fn a_lease_that_is_over_is_told() {
+fn a_lease_that_is_over_is_shown() {
     let place = Place::new();
     let lock = Lock::options(&place.lock).lifetime(Duration::from_millis(300)).build().unwrap();
     let _guard = lock.lock().unwrap();
@@ -95,7 +95,7 @@ fn a_lease_that_is_over_is_told() {
 }
 
 #[test]
-fn a_dead_holder_is_told() {
+fn a_dead_holder_is_shown() {
     let place = Place::new();
     drop(place.hold(&[])); // by SIGKILL
     let text = text(&place);
@@ -114,7 +114,7 @@ fn a_holder_elsewhere_may_be_alive_or_not() {
 }
 
 #[test]
-fn what_is_no_lock_is_told() {
+fn what_is_no_lock_is_reported() {
     let place = Place::new();
     fs::write(&place.lock, "save me").unwrap();
     assert!(text(&place).contains("the.lock: not a lock: "));
@@ -125,7 +125,7 @@ fn what_is_no_lock_is_told() {
 }
 
 #[test]
-fn another_programs_lock_is_told_by_its_content() {
+fn another_programs_lock_is_known_by_its_content() {
     let place = Place::new();
     let known = [("0\n", "dotlockfile"), ("0", "procmail"), ("17:mars", "dovecot")];
     for (content, format) in known {
@@ -163,7 +163,7 @@ fn what_is_empty_and_has_no_claim_is_an_unknown_holders() {
 
 /// Which claim it was held by is found beside it.
 #[test]
-fn a_lock_that_has_lost_its_content_is_told_with_its_holder() {
+fn a_lock_that_has_lost_its_content_is_shown_with_its_holder() {
     let place = Place::new();
     let holder = place.hold(&["--lifetime", "2h"]);
     let lease_end = place.lease_end();
@@ -174,7 +174,7 @@ fn a_lock_that_has_lost_its_content_is_told_with_its_holder() {
 }
 
 #[test]
-fn flufl_locks_are_told_from_ours() {
+fn flufl_locks_are_distinguished_from_ours() {
     let place = Place::new();
     let claim = place.dir().join("the.lock|mars|17|815");
     fs::write(&claim, claim.to_str().unwrap()).unwrap();
@@ -184,7 +184,7 @@ fn flufl_locks_are_told_from_ours() {
 }
 
 #[test]
-fn whoever_waits_is_told() {
+fn waiters_are_shown() {
     let place = Place::new();
     let _holder = place.hold(&[]);
     let waiter = Running::start(&mut place.run(&[], &["true"]));

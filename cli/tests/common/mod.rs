@@ -83,7 +83,7 @@ impl Place {
         self.run(options, &["sh", "-c", script])
     }
 
-    /// A run that holds the lock until it is told to end.
+    /// A run that holds the lock until its stdin is closed.
     pub fn hold(&self, options: &[&str]) -> Running {
         let mut holder = Running::start(&mut self.run_sh(options, CAT));
         assert_eq!(holder.line(), "ready");

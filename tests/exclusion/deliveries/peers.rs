@@ -98,7 +98,7 @@ fn make_dotlockfile_polite(dir: &Path) {
     }
 }
 
-/// What they need in the directory: done by whoever may read where the tests were built.
+/// What they need in the directory: done by a user who may read where the tests were built.
 pub(crate) fn prepare(dir: &Path) {
     let queue = dir.join("queue");
     fs::create_dir(&queue).unwrap();

@@ -1,7 +1,7 @@
 /* dotlockfile without its race, for the program that this is preloaded into.
  *
  * liblockfile 1.17 takes a dotlock that is released between two of its looks for a stale one, and
- * removes what has the name by then: the live dotlock of whoever was quicker. No dotlock in the test
+ * removes what has the name by then: the live dotlock of a quicker program. No dotlock in the test
  * is old enough to be stale, so whatever it would remove while it locks is another's. It is kept
  * from that, and each time is noted in the file SHIM_NOTES. */
 #define _GNU_SOURCE

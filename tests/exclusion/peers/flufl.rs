@@ -1,4 +1,4 @@
-//! A process with a flufl.lock, which does what it is told: see peer.py.
+//! A process with a flufl.lock, driven by commands: see peer.py.
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -1,4 +1,4 @@
-"""A flufl.lock that does what it is told: a command a line, an answer a line.
+"""A flufl.lock driven by commands: a command a line, an answer a line.
 
 It is the real one, but that it polls every 10 ms instead of every 0.01 to
 2.01 s, says so when it has waited for a while, and that its clock can be wrong.

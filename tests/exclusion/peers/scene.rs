@@ -14,7 +14,7 @@ use super::dialogue::LIMIT;
 use super::flufl::Flufl;
 use crate::kit::python::python;
 
-/// For how long a lease is respected after its end, by whoever is told so to save time.
+/// For how long a lease is respected after its end, by those that are set so to save time.
 pub(crate) const SLOP: Duration = Duration::from_millis(500);
 /// The same, for [`Flufl`].
 pub(crate) const FLUFL_SLOP: &str = "--slop=0.5";
@@ -27,7 +27,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// `None` where there is no flufl.lock to be had.
+    /// `None` where no flufl.lock is available.
     pub(crate) fn new() -> Option<Scene> {
         Scene::with_lock("shared.lock")
     }
@@ -71,7 +71,7 @@ impl Scene {
         fs::metadata(&self.lock).unwrap().modified().unwrap()
     }
 
-    /// Makes the lease of whoever holds the lock one that ended long ago.
+    /// Makes the lease of the holder one that ended long ago.
     pub(crate) fn age(&self) {
         age(&self.lock).unwrap();
     }

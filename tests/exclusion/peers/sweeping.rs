@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::scene::{SLOP, Scene, until};
 
 /// A waiting flufl.lock never touches its claim, which therefore expires while it waits. Nor does
-/// it make a claim anew that is gone: it would wait for ever.
+/// it make a claim again that is gone: it would wait for ever.
 #[test]
 fn the_claim_of_a_flufl_that_waits_is_spared_although_it_has_expired() {
     let Some(scene) = Scene::new() else { return };

@@ -31,7 +31,7 @@ fn flufl_takes_over_from_us_once_our_lease_is_over() {
     flufl.ask("lock").unwrap();
     assert!(SystemTime::now() >= ends + SLOP);
 
-    // We are told at every turn, and take nothing away.
+    // Each of our calls reports it, and take nothing away.
     assert_lost_to(flufl.pid(), guard.verify());
     assert_lost_to(flufl.pid(), guard.refresh());
     assert_lost_to(flufl.pid(), guard.unlock());
@@ -48,7 +48,7 @@ fn assert_lost_to(pid: u32, result: Result<(), Error>) {
 }
 
 #[test]
-fn a_late_flufl_is_told_and_takes_nothing_away() {
+fn a_late_flufl_notices_and_takes_nothing_away() {
     let Some(scene) = Scene::new() else { return };
     let mut flufl = scene.flufl(&[]);
     flufl.ask("lock").unwrap();
@@ -105,7 +105,7 @@ fn a_late_refresh_of_ours_holds_against_a_flufl_that_waits() {
     scene.assert_nothing_is_left();
 }
 
-/// flufl.lock removes a lock and its claim whoever's they are, and ext4 gives the next claim the
+/// flufl.lock removes a lock and its claim without asking whose they are, and ext4 gives the next claim the
 /// same inode number: by that alone the next holder's lock looks like ours.
 #[test]
 fn a_lock_on_an_inode_used_again_is_not_taken_for_our_own() {

@@ -9,7 +9,7 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// The command that makes it.
     make: &'static str,
-    /// What it is mounted with, from disk to disk. A second's commits, where they can be had, let
+    /// What it is mounted with, from disk to disk. A second's commits, where the file system has them, let
     /// more happen in a short time.
     pub(crate) mount_options: &'static [&'static str],
 }

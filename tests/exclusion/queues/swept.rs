@@ -1,4 +1,4 @@
-//! A claim that somebody removes under its waiter is made anew: the waiter is not wedged.
+//! A claim that somebody removes under its waiter is made again: the waiter is not wedged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const POLLING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_
 
 /// The waiter notices while it waits, when it touches its claim: again and again.
 #[test]
-fn a_claim_that_is_removed_during_the_wait_is_made_anew() {
+fn a_claim_that_is_removed_during_the_wait_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let yard = Yard::at(dir.path());
     let lifetime = Duration::from_millis(200); // a claim is touched in every half of it
@@ -39,7 +39,7 @@ fn a_claim_that_is_removed_during_the_wait_is_made_anew() {
 
 /// The waiter notices at the last moment, when it links what is not there.
 #[test]
-fn a_claim_that_is_removed_just_before_the_release_is_made_anew() {
+fn a_claim_that_is_removed_just_before_the_release_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let yard = Yard::at(dir.path());
     let holder = Lock::new(yard.lock(0)).unwrap().lock().unwrap();

@@ -94,7 +94,7 @@ fn race_soundly(setup: &Setup) {
     assert_nothing_is_left(setup, &yard);
 }
 
-/// The last locks can be had, and whatever the dead have left can be swept.
+/// The last locks can be acquired, and whatever the dead have left can be swept.
 fn assert_nothing_is_left(setup: &Setup, yard: &Yard) {
     for number in 0..setup.locks {
         let options = Lock::options(yard.lock(number)).lifetime(setup.lifetime);

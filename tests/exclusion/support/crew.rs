@@ -16,7 +16,7 @@ use crate::support::ledger::{Figures, Ledger};
 use crate::support::setup::Setup;
 use crate::support::yard::Yard;
 
-/// What a process is told by.
+/// What tells a process its part.
 pub(crate) const SETUP: &str = "LINKLOCK_TEST_SETUP";
 pub(crate) const YARD: &str = "LINKLOCK_TEST_YARD";
 pub(crate) const PLACE: &str = "LINKLOCK_TEST_PLACE";

@@ -1,4 +1,4 @@
-//! The witness: a name that only one holder of a lock can have, whoever it is.
+//! The witness: a name that only one holder of a lock can have at a time.
 //!
 //! It is made exclusively, as `O_EXCL` would make it, but by symlink(2): that is one step, so a
 //! holder that is killed at any moment leaves a witness that says whose it was, or none. `O_EXCL`
@@ -34,7 +34,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Stands witness for whoever has had the lock since `since`. Says what is wrong if another
+    /// Stands witness for the process that has had the lock since `since`. Says what is wrong if another
     /// holds it too; that one's witness is taken down then, so that each fault counts once.
     pub(crate) fn stand(
         path: &Path,
@@ -71,7 +71,7 @@ impl Witness {
     }
 
     /// Takes our own witness down, before the lock is released. It must still be there, unless the
-    /// lease has ended: then it is left to whoever comes next.
+    /// lease has ended: then it is left to the next holder.
     pub(crate) fn leave(self) -> Result<(), String> {
         let found = read(&self.path);
         if now() >= self.lease_ends {
@@ -96,7 +96,7 @@ fn holds(testimony: &str, rule: Rule, since: Duration) -> bool {
     let process: Process = next().parse().expect("the first is a process");
     let _token = next();
     let lease_ends = Duration::from_nanos(next().parse().expect("the last is a number"));
-    // Asked after `since`: whoever is alive now was alive then.
+    // Asked after `since`: a process that is alive now was alive then.
     since < lease_ends && (rule == Rule::Lease || process.is_alive())
 }
 

@@ -153,7 +153,7 @@ fn waiters_get_the_lock_when_it_is_released() {
 }
 
 #[test]
-fn lock_while_waits_for_as_long_as_it_is_told_to() {
+fn lock_while_waits_for_as_long_as_the_caller_wants() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let claim = lock_like_flufl(&path, far_off());
@@ -310,7 +310,7 @@ fn a_waiters_claim_never_expires_and_the_lock_comes_with_a_whole_lease() {
 }
 
 #[test]
-fn a_claim_that_is_removed_under_its_waiter_is_made_anew() {
+fn a_claim_that_is_removed_under_its_waiter_is_made_again() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let other = lock_like_flufl(&path, far_off());

@@ -292,13 +292,13 @@ fn the_other_policies_take_over_what_has_been_over_for_the_slop() {
         lock_like_flufl(&path, far_off());
         let slop = Duration::from_secs(60);
         let lock = Lock::options(&path).stale(policy).clock_slop(slop).build().unwrap();
-        for (lease_end, can_be_had) in [
+        for (lease_end, is_available) in [
             (far_off(), false),
             (SystemTime::now() - slop / 2, false),
             (SystemTime::now() - slop * 2, true),
         ] {
             set_lease_end(&path, lease_end);
-            assert_eq!(lock.try_lock().is_ok(), can_be_had, "{policy:?}, {lease_end:?}");
+            assert_eq!(lock.try_lock().is_ok(), is_available, "{policy:?}, {lease_end:?}");
         }
     }
 }

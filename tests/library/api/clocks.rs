@@ -1,5 +1,5 @@
 //! A clock that does not go as the server's does: what is known of the server's time is asked for
-//! anew before it matters. The clock here takes an hour's wait for an hour, which the disk does not.
+//! again before it matters. The clock here takes an hour's wait for an hour, which the disk does not.
 
 use std::fs;
 use std::time::{Duration, SystemTime};

@@ -128,6 +128,6 @@ fn an_io_error_keeps_the_kind_and_the_words() {
         let error = io::Error::from(error);
         assert_eq!((error.kind(), error.to_string()), (kind, words));
         let inner = error.into_inner().unwrap().downcast::<Error>();
-        assert!(inner.is_ok(), "the error itself can be had again");
+        assert!(inner.is_ok(), "the error itself can be taken out again");
     }
 }

@@ -82,7 +82,7 @@ fn expires_at_is_what_the_lock_file_says() {
     let apart = |time: SystemTime| {
         time.duration_since(on_disk).unwrap_or_else(|earlier| earlier.duration())
     };
-    // The refresh has learned the server's time anew.
+    // The refresh has learned the server's time again.
     assert!(apart(guard.expires_at()) < LATE);
     assert!(on_disk > SystemTime::now() + HOUR / 2);
 }

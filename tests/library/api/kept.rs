@@ -74,7 +74,7 @@ fn a_tenure_that_ended_late_gives_its_claim_up() {
 }
 
 #[test]
-fn a_claim_that_somebody_removed_is_made_anew() {
+fn a_claim_that_somebody_removed_is_made_again() {
     let (_dir, path, options) = keeping();
     let lock = options.build().unwrap();
     lock.lock().unwrap().unlock().unwrap();

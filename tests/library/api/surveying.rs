@@ -11,7 +11,7 @@ use crate::kit::{
 };
 
 #[test]
-fn whoever_waits_is_told_and_the_holder_is_not() {
+fn waiters_are_listed_and_the_holder_is_not() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let lock = Lock::new(&path).unwrap();
@@ -30,7 +30,7 @@ fn whoever_waits_is_told_and_the_holder_is_not() {
 }
 
 #[test]
-fn a_thread_that_waits_is_told() {
+fn a_thread_that_waits_is_listed() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let lock = Lock::new(&path).unwrap();
@@ -61,7 +61,7 @@ fn what_the_dead_have_left_does_not_wait() {
 }
 
 #[test]
-fn whose_format_it_is_is_told() {
+fn the_format_is_named() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     lock_like_flufl(&path, far_off());
@@ -75,7 +75,7 @@ fn whose_format_it_is_is_told() {
 }
 
 #[test]
-fn orphans_are_told_and_left() {
+fn orphans_are_listed_and_left() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let orphan = claim_like_flufl(&path, "mars|1|1", long_ago());

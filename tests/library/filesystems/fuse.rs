@@ -1,5 +1,5 @@
-//! A file system in memory that knows no hard links, as vfat doesn't, and that refuses what it is
-//! told to refuse: one flat directory, served over the protocol of fuse(4), linux/fuse.h.
+//! A file system in memory that knows no hard links, as vfat doesn't, and that refuses what a
+//! test wants refused: one flat directory, served over the protocol of fuse(4), linux/fuse.h.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -38,7 +38,7 @@ impl Awkward {
             let mut buffer = vec![0; 1 << 17];
             while let Ok(length) = device.read(&mut buffer) {
                 if let Some(reply) = server.reply(&buffer[..length]) {
-                    // ENOENT: whoever asked was interrupted.
+                    // ENOENT: the process that asked was interrupted.
                     let _ = device.write_all(&reply);
                 }
             }

@@ -1,4 +1,4 @@
-//! Places where a lock can't be had, or not by everybody: a clear error, and no trace.
+//! Places where a lock can't be taken, or not by everybody: a clear error, and no trace.
 
 mod fuse;
 
@@ -103,7 +103,7 @@ fn a_directory_that_others_may_only_read() {
         assert_failed(&lock.lock().unwrap_err(), Operation::Create, libc::EACCES, lock.path());
     }
     let lock = Lock::new(dir.join("held")).unwrap();
-    assert_eq!(lock.state().unwrap(), State::TheirsExpired, "whoever may look is told");
+    assert_eq!(lock.state().unwrap(), State::TheirsExpired, "all who may look see it");
     assert_eq!(lock.holder().unwrap().unwrap().pid(), 4711);
 }
 
@@ -276,7 +276,7 @@ fn a_file_system_without_room_for_another_claims_content() {
     let error = lock.clone().try_lock().unwrap_err();
     assert_failed(&error, Operation::Create, libc::ENOSPC, lock.path());
     assert_eq!(beside(lock.path()), [guard.claim_path()]);
-    // Whoever has the lock needs no more room to keep and to release it.
+    // The holder needs no more room to keep and to release it.
     guard.refresh().unwrap();
     guard.verify().unwrap();
     guard.unlock().unwrap();

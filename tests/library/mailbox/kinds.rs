@@ -96,7 +96,7 @@ fn a_handle_remembers_what_it_has_seen_and_another_knows_nothing_of_it() {
 }
 
 #[test]
-fn whoever_touches_the_dotlock_or_the_mailbox_is_at_work() {
+fn a_program_that_touches_the_dotlock_or_the_mailbox_is_at_work() {
     let touch = |scene: &Scene| set_lease_end(&scene.dotlock, SystemTime::now());
     let write = |scene: &Scene| {
         File::options().append(true).open(&scene.mbox).unwrap().write_all(b"x").unwrap();

@@ -16,7 +16,7 @@ use super::scene::Scene;
 use crate::kit::this_test;
 use crate::kit::{skip, wait_until};
 
-/// What fcntl(2) is told of a POSIX lock on a whole file, as other mail programs take it.
+/// What fcntl(2) gets of a POSIX lock on a whole file, as other mail programs take it.
 fn whole(kind: i32) -> libc::flock {
     let l_type = libc::c_short::try_from(kind).unwrap();
     libc::flock { l_type, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 }

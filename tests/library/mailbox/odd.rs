@@ -68,7 +68,7 @@ fn what_is_no_mailbox_is_refused() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_told() {
+fn a_directory_that_is_gone_is_an_error() {
     let scene = Scene::new();
     let lock = scene.lock();
     fs::remove_dir_all(scene.dir.path()).unwrap();
@@ -94,7 +94,7 @@ fn on_a_full_file_system_nothing_is_left() {
 }
 
 #[test]
-fn a_file_system_that_is_read_only_is_told() {
+fn a_file_system_that_is_read_only_is_an_error() {
     let Some(dir) = arrived() else {
         let dir = tempdir().unwrap();
         let test = this_test!();

@@ -1,4 +1,4 @@
-//! Whoever came first is served first, as soon as the lock is released.
+//! The first to come is served first, as soon as the lock is released.
 
 use std::sync::mpsc;
 use std::thread;
@@ -24,7 +24,7 @@ fn no_wake_up_is_lost() {
             scope.spawn(move || says.send(waiter.lock().unwrap().unlock()));
             if round % 2 == 0 {
                 wait_until("there are two claims", || claims(&path, 2));
-            } // otherwise just as it comes, or before it has come
+            } // otherwise just when it comes, or before it has come
             held.unlock().unwrap();
             let served = hears.recv_timeout(std::time::Duration::from_secs(30));
             served.expect("the waiter sleeps on").unwrap();
@@ -116,7 +116,7 @@ fn who_had_to_wait_does_not_push_in_the_next_time() {
     assert!(one[25] > other[0] && other[25] > one[0], "{one:?}\n{other:?}");
 }
 
-/// A waiter that has its place in line, and does nothing else until it is told to.
+/// A waiter that has its place in line, and does nothing else until the test lets it.
 fn at_the_head(path: &std::path::Path, run: impl FnOnce()) {
     let (in_line, stands) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
@@ -167,13 +167,13 @@ fn who_had_to_wait_stands_in_line_before_it_tries() {
         });
         assert!(matches!(refused.unwrap_err(), Error::TimedOut { .. }));
         assert_eq!(obstacles, [Obstacle::Queue.to_string()]);
-        // Whoever does not wait has nothing to stand in line for.
+        // A process that does not wait has nothing to stand in line for.
         lock.try_lock().unwrap().unlock().unwrap();
     });
 }
 
 #[test]
-fn who_stands_in_line_is_told_who_holds_the_lock() {
+fn a_waiter_in_line_learns_who_holds_the_lock() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let lock = who_has_waited(&path);
@@ -186,7 +186,7 @@ fn who_stands_in_line_is_told_who_holds_the_lock() {
         });
         assert!(refused.is_err());
         assert_eq!(told.as_deref(), Some(held.claim_path()));
-        // So is whoever never looked, since others do that for it.
+        // So is a waiter that never looked, since others do that for it.
         let error = lock.try_lock_for(std::time::Duration::from_nanos(1)).unwrap_err();
         assert_eq!(error.holder().unwrap().claim_path(), held.claim_path());
         held.unlock().unwrap();

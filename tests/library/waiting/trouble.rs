@@ -29,7 +29,7 @@ pub(crate) struct Scene {
     pub(crate) held: LockGuard,
 }
 
-/// A lock that is held, and so has whoever comes wait.
+/// A lock that is held, and so has others wait.
 pub(crate) fn scene() -> Scene {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
@@ -52,7 +52,7 @@ impl Scene {
         head
     }
 
-    /// Waits in a thread, behind whoever is there, and says when it has the lock.
+    /// Waits in a thread, behind those that are there, and says when it has the lock.
     pub(crate) fn behind(
         &self,
         options: linklock::Options,
@@ -73,7 +73,7 @@ fn if_the_head_dies_the_next_takes_its_place() {
     let mut head = scene.head();
     let behind = scene.behind(by_ear(&scene.path));
     head.kill_and_reap();
-    // The line has formed anew when the release is heard; if not yet, it is not missed.
+    // The line has formed again when the release is heard; if not yet, it is not missed.
     scene.held.unlock().unwrap();
     behind.recv_timeout(LIMIT).expect("nobody has woken it").unwrap().unlock().unwrap();
     Lock::new(&scene.path).unwrap().sweep().unwrap(); // the dead one's claim
@@ -158,8 +158,8 @@ fn a_strangers_socket_under_the_queues_name_holds_nobody_up() {
     behind.recv_timeout(LIMIT).expect("it does not look for itself").unwrap().unlock().unwrap();
 }
 
-/// Whoever stood in line behind another user would be at his mercy: he could pass on a socket that
-/// blocks whoever accepts on it.
+/// A waiter in line behind another user would be at their mercy: they could pass on a socket that
+/// blocks the waiter that accepts on it.
 #[test]
 fn nobody_stands_in_line_behind_another_user() {
     let test = this_test!();

@@ -5,7 +5,7 @@
     rangelock.py [3|4.0|4.1|4.2]...      all four, unless told
 
 Each version has a lab of its own, one after the other. A holder on c2 and a waiter on c1 lock a companion file, by
-F_OFD_SETLKW or by flock(2). What happens in the guests is told by directories on the host, whose modification times
+F_OFD_SETLKW or by flock(2). What happens in the guests shows in directories on the host, whose modification times
 are on one clock.
 """
 
@@ -113,7 +113,7 @@ class Lab:
     def held_and_awaited(self, kind):
         tag = self.tag()
         holder = self.start("c2", "hold", kind, tag)
-        assert self.await_event(f"{tag}.held"), "no lock to be had"
+        assert self.await_event(f"{tag}.held"), "no lock was granted"
         waiter = self.start("c1", "wait", kind, tag)
         assert self.await_event(f"{tag}.waits")
         return tag, holder, waiter

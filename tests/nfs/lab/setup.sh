@@ -31,7 +31,7 @@ for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$work/root/$dir"; done
 for deb in *.deb; do
   dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" --keep-directory-symlink --no-same-owner
 done
-chmod -R u-s,g-s "$work/root"                  # mount.nfs is setuid, and its owner is now whoever unpacked it
+chmod -R u-s,g-s "$work/root"                  # mount.nfs is setuid, and its owner is now the user that unpacked it
 ln -s uml/modules "$work/root/usr/lib/modules" # where modprobe looks,
 ln -sf ../bin/busybox "$work/root/usr/sbin/modprobe"  # and the modprobe that the kernel calls
 mv "$work/root" "$target"

@@ -109,7 +109,7 @@ impl Journal {
                 _ => panic!("{line}"),
             }
         }
-        // Whoever was killed held the lock until then, and left its witness behind.
+        // A process that was killed held the lock until then, and left its witness behind.
         for (claim, from) in begun {
             let until = *journal.killed.get(&pid(&claim)).expect("who does not end was killed");
             journal.tenures.push(Tenure { claim, from, until });

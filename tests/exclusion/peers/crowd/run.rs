@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `shared/lock` | the lock |
 //! | `journal` | see `journal.rs` |
-//! | `witness` | made by whoever holds the lock, for as long as it does |
+//! | `witness` | made by the holder of the lock, for as long as it holds it |
 //! | `stop` | tells everybody to end |
 //! | `taken.PID` | a lock file that flufl.lock has just removed |
 
@@ -104,7 +104,7 @@ impl Run {
         fs::read_to_string(self.places().journal()).unwrap()
     }
 
-    /// Saves the journal from being removed with the rest, for whoever has to look into it.
+    /// Saves the journal from being removed with the rest, for a person to look into it.
     pub(crate) fn keep(&self) -> String {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crowd.journal");
         fs::copy(self.places().journal(), &kept).unwrap();

@@ -102,7 +102,7 @@ fn robbed(journal: &Journal) -> HashMap<&str, u64> {
 /// unlock it, and take it away just after: it takes away the successor's, for flufl.lock leaves it
 /// no way to know. A breaker sees what it has caught and puts it back, but for a moment it was gone.
 fn in_the_wake(journal: &Journal) -> HashMap<&str, u64> {
-    // The victim, whoever came in its place, and one more who was quicker than they to note it.
+    // The victim, the one that came in its place, and one more who was quicker than they to note it.
     const NEXT: usize = 3;
     let mut victims = HashMap::new();
     let tenures: HashMap<_, _> =

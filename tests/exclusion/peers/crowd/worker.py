@@ -6,7 +6,7 @@ flufl.lock is the real one. What differs from stock use:
 - It polls every 0 to 10 ms instead of every 0.01 to 2.01 s.
 - It locks with a timeout that is shorter than its lifetime, and tries again.
   It touches its claim before it waits and not again before it has linked it,
-  so that whoever waits for longer publishes a lock that is expired already.
+  so that a waiter that waits for longer publishes a lock that is expired already.
   That is another fault than the one that is looked for here.
 - Each tenure has a Lock of its own, so that the claims' names tell them apart.
 - Wherever it would remove the lock file, the file is renamed out of the

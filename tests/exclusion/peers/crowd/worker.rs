@@ -34,7 +34,7 @@ pub(crate) fn work() {
         thread::sleep(DOOM.mul_f64(rand::random()));
         die(&journal);
     });
-    // All is as it comes, but that it looks more often.
+    // The defaults, but that it looks more often.
     let polling = Duration::from_millis(1)..Duration::from_millis(10);
     let lock = Lock::options(places.lock()).polling(polling.start, polling.end).build().unwrap();
     while !places.stop().exists() {
