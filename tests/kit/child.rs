@@ -5,12 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::wait::LIMIT;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
-
-/// Far longer than a child takes.
-pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// A forked child, killed with the test if it must be.
 pub(crate) struct Child(Pid);

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::kit::again::alone;
-use crate::kit::child::{Child, LIMIT};
+use crate::kit::child::Child;
+use crate::kit::wait::LIMIT;
 use crate::kit::{names, snapshot, wait_until};
 use linklock::mailbox::MailboxLock;
 use linklock::{Clock, Error, Lock, LockGuard, State, SystemClock};

@@ -24,7 +24,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::kit::HOUR;
 
 /// Longer than anything here takes.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = crate::kit::wait::LIMIT;
 
 /// The two kinds of runtime, with few threads for what blocks.
 pub(crate) fn runtimes() -> [Runtime; 2] {

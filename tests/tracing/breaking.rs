@@ -130,7 +130,11 @@ fn that_a_stale_lock_may_not_be_broken() {
     assert!(events[0].string("error").contains("not permitted"), "{:?}", events[0]);
     lock.try_lock().unwrap_err();
     let told = capture::names(&capture::events(&dir)[3..]);
-    assert_eq!(told, ["WARN cannot_break", "DEBUG held"], "to a contender that comes once more, too");
+    assert_eq!(
+        told,
+        ["WARN cannot_break", "DEBUG held"],
+        "to a contender that comes once more, too"
+    );
 }
 
 #[test]

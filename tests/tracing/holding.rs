@@ -8,6 +8,7 @@ use std::time::Duration;
 use linklock::{Error, Lock, LockGuard, Owner};
 
 use crate::capture::Value;
+use crate::kit::wait::LIMIT;
 use crate::kit::{beside, wait_until};
 use crate::stage::{ActingClock, Stage};
 
@@ -91,7 +92,7 @@ fn that_it_was_lost_while_it_was_kept_alive() {
     guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
     wait_until("it was kept alive", || !stage.all("refreshed").is_empty());
     stage.lock().break_if(|_| true).unwrap().unwrap();
-    assert!(told.recv_timeout(Duration::from_secs(20)).unwrap().is_lost());
+    assert!(told.recv_timeout(LIMIT).unwrap().is_lost());
     stage.one("lost");
     drop(guard);
     stage.one("lost");
@@ -109,7 +110,7 @@ fn that_a_refresh_has_failed_and_that_the_lease_is_over() {
     // A look goes round in circles.
     fs::rename(&dir, &away).unwrap();
     symlink(&dir, &dir).unwrap();
-    let why = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let why = told.recv_timeout(LIMIT).unwrap();
     assert!(matches!(why, Error::Expired { .. }), "{why:?}");
     fs::remove_file(&dir).unwrap();
     fs::rename(&away, &dir).unwrap();

@@ -21,8 +21,8 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-pub(crate) use kit::wait::{LIMIT, wait_until as until};
 pub(crate) use kit::skip;
+pub(crate) use kit::wait::{LIMIT, wait_until as until};
 
 /// Says `ready`, and ends when nobody can write to its stdin any more.
 pub const CAT: &str = "echo ready; exec cat";

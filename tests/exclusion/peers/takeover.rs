@@ -31,7 +31,7 @@ fn flufl_takes_over_from_us_once_our_lease_is_over() {
     flufl.ask("lock").unwrap();
     assert!(SystemTime::now() >= ends + SLOP);
 
-    // Each of our calls reports it, and take nothing away.
+    // Each of our calls reports it, and takes nothing away.
     assert_lost_to(flufl.pid(), guard.verify());
     assert_lost_to(flufl.pid(), guard.refresh());
     assert_lost_to(flufl.pid(), guard.unlock());

@@ -20,7 +20,7 @@ fn a_claim_that_is_removed_during_the_wait_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let yard = Yard::at(dir.path());
     let lifetime = Duration::from_millis(200); // a claim is touched in every half of it
-    let holder = Lock::new(yard.lock(0)).unwrap().lock().unwrap();
+    let holder = Lock::options(yard.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
     let waiter = polling(&yard.lock(0)).lifetime(lifetime).build().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| waiter.try_lock_for(LIMIT));
@@ -42,8 +42,8 @@ fn a_claim_that_is_removed_during_the_wait_is_made_again() {
 fn a_claim_that_is_removed_just_before_the_release_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let yard = Yard::at(dir.path());
-    let holder = Lock::new(yard.lock(0)).unwrap().lock().unwrap();
-    let waiter = polling(&yard.lock(0)).build().unwrap();
+    let holder = Lock::options(yard.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
+    let waiter = polling(&yard.lock(0)).lifetime(10 * LIMIT).build().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| waiter.try_lock_for(LIMIT));
         fs::remove_file(await_claim(&yard, holder.claim_path(), &[])).unwrap();
@@ -65,7 +65,7 @@ fn by_flufl_locks_protocol_it_is_wedged() {
     let mut holder = flufl_lock();
     holder.lock(LIMIT).unwrap();
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| flufl_lock().lock(Duration::from_secs(1)));
+        let waiting = scope.spawn(|| flufl_lock().lock(Duration::from_secs(3)));
         let held_by = PathBuf::from(fs::read_to_string(yard.lock(0)).unwrap());
         fs::remove_file(await_claim(&yard, &held_by, &[])).unwrap();
         holder.unlock().unwrap();

@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use linklock::{Clock, Error, Lock, LockGuard, Successor, SystemClock};
 use tempfile::{TempDir, tempdir};
 
+use crate::kit::wait::LIMIT;
 use crate::kit::{names, wait_until};
 
 /// Long enough that a busy machine refreshes in time, short enough to wait for a few of them.
-const LIFETIME: Duration = Duration::from_millis(1500);
-const LIMIT: Duration = Duration::from_secs(20);
+const LIFETIME: Duration = Duration::from_millis(2500);
 
 fn held(lifetime: Duration) -> (TempDir, LockGuard) {
     let dir = tempdir().unwrap();

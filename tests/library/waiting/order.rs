@@ -26,7 +26,7 @@ fn no_wake_up_is_lost() {
                 wait_until("there are two claims", || claims(&path, 2));
             } // otherwise just when it comes, or before it has come
             held.unlock().unwrap();
-            let served = hears.recv_timeout(std::time::Duration::from_secs(30));
+            let served = hears.recv_timeout(crate::kit::wait::LIMIT);
             served.expect("the waiter sleeps on").unwrap();
         });
     }

@@ -21,7 +21,7 @@ use crate::kit::this_test;
 use crate::kit::worker::{Job, Worker, command};
 use crate::kit::{beside, names, wait_until};
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = crate::kit::wait::LIMIT;
 
 pub(crate) struct Scene {
     pub(crate) dir: TempDir,
@@ -33,7 +33,7 @@ pub(crate) struct Scene {
 pub(crate) fn scene() -> Scene {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
-    let held = Lock::new(&path).unwrap().lock().unwrap();
+    let held = Lock::options(&path).lifetime(HOUR).build().unwrap().lock().unwrap();
     Scene { dir, path, held }
 }
 
