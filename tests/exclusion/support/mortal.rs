@@ -16,8 +16,9 @@ use crate::support::journal::{Journal, Record};
 use crate::support::setup::{Protocol, Setup};
 use crate::support::yard::Yard;
 
-/// How often a look at a live lock asks the clock, at most. If it does more often, waiters die too.
-const A_LOOK: u32 = 5;
+/// How often a look at a live lock, or at one in its slop, asks the clock, at most. If it does more often,
+/// waiters die at every turn: then most of the time goes into starting others, and nobody waits for long.
+const A_LOOK: u32 = 14;
 
 /// The process that all threads are in, which any of them can end.
 #[derive(Debug)]
