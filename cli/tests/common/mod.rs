@@ -241,7 +241,10 @@ impl OrdinaryUser {
             return None;
         }
         let dir = TempDir::new().unwrap();
-        fs::copy(linklock().get_program(), dir.path().join("linklock")).unwrap();
+        // By another process: a thread that forks while this one writes the copy would keep it from being
+        // run (ETXTBSY).
+        let copy = Command::new("cp").arg(linklock().get_program()).arg(dir.path()).status();
+        assert!(copy.unwrap().success());
         for dir in [dir.path(), place.dir()] {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
         }

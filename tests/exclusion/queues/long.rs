@@ -21,7 +21,7 @@ const fn ms(count: u64) -> Duration {
 /// 24 processes, for 2 locks that are held for 20 ms at a time: a turn comes after half a second
 /// if all is fair, which polling is not.
 pub(crate) const LINKLOCK: Setup = Setup {
-    name: "linklock",
+    name: "queue",
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 24,
     locks: 2,
@@ -34,7 +34,7 @@ pub(crate) const LINKLOCK: Setup = Setup {
     mishaps: Mishaps { killed_holding: 0.0, stalled: 0.0, killed_breaking: 0.0, life: None },
 };
 
-pub(crate) const FLUFL: Setup = Setup { name: "flufl", protocol: Protocol::Flufl, ..LINKLOCK };
+pub(crate) const FLUFL: Setup = Setup { name: "queue by flufl.lock", protocol: Protocol::Flufl, ..LINKLOCK };
 
 #[test]
 fn nobody_is_robbed_who_waited_long() {

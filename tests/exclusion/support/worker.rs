@@ -23,7 +23,9 @@ use crate::support::yard::Yard;
 /// are marked to be ignored.
 pub(crate) fn run(setups: &[&Setup]) {
     let Ok(name) = env::var(SETUP) else { return };
-    let setup = setups.iter().find(|setup| setup.name == name).expect("a setup of this name");
+    let mut named = setups.iter().filter(|setup| setup.name == name);
+    let setup = named.next().expect("a setup of this name");
+    assert!(named.next().is_none(), "two setups are called {name}");
     let yard = Yard::at(Path::new(&env::var_os(YARD).expect("a yard")));
     let place = env::var(PLACE).ok().and_then(|place| place.parse().ok()).expect("a place");
     let journal = Journal::open(&yard.journal(place));
