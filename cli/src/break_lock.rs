@@ -6,8 +6,8 @@ use std::time::Duration;
 use linklock::{Clock, Error, Holder, Life, Lock, SystemClock};
 
 use crate::exit::{self, Failure};
-use crate::message;
 use crate::options::LockOptions;
+use crate::output;
 use crate::status::foreign::Foreign;
 use crate::status::format_explained;
 use crate::time;
@@ -110,7 +110,7 @@ fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
 fn broke(lock: &Lock, what: &str, claim: Option<&Path>) -> Result<u8, Failure> {
     let path = lock.path().display();
     let claim = claim.map_or_else(String::new, |it| format!("removed {}\n", it.display()));
-    message::show(&format!("broke lock {path}: {what}\nremoved {path}\n{claim}")).map(|()| 0)
+    output::show(&format!("broke lock {path}: {what}\nremoved {path}\n{claim}")).map(|()| 0)
 }
 
 fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
@@ -119,7 +119,7 @@ fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
 }
 
 fn is_free(lock: &Lock) -> Result<u8, Failure> {
-    message::show(&format!("lock {} is free\n", lock.path().display())).map(|()| 0)
+    output::show(&format!("lock {} is free\n", lock.path().display())).map(|()| 0)
 }
 
 /// What a file is that is no lock of ours.
@@ -159,7 +159,7 @@ fn watch_if_dated_ahead(lock: &Lock, time: Duration) -> Result<Option<Holder>, E
         return Ok(None);
     }
     let (path, ahead, long) = (lock.path().display(), time::show(ahead), time::show(time));
-    message::say(format_args!(
+    output::say(format_args!(
         "lock {path} was last changed {ahead} in the future, by its date: watching it for {long}"
     ));
     let begun = SystemClock.now();

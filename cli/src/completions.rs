@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::exit::Failure;
-use crate::message;
+use crate::output;
 
 /// Print a shell's completions for linklock
 ///
@@ -24,6 +24,6 @@ pub(crate) struct Args {
 pub(crate) fn completions(args: &Args) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "linklock", &mut script);
-    message::show(&String::from_utf8_lossy(&script))?;
+    output::show(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
-use crate::message::say;
-use crate::options::Patience;
+use crate::options::WaitLimit;
+use crate::output::say;
 use crate::progress::{Progress, explain};
 
 /// Acquires all of the locks, or none.
@@ -19,11 +19,11 @@ use crate::progress::{Progress, explain};
 /// order others take them and by whatever names they know them.
 pub(crate) fn acquire(
     locks: &[Lock],
-    patience: &Patience,
+    limit: &WaitLimit,
     events: &Events,
 ) -> Result<Vec<LockGuard>, Failure> {
-    let guards = contend(patience, events, |contender| acquire_all(locks, contender))?;
-    for guard in guards.iter().filter(|_| patience.verbose) {
+    let guards = contend(limit, events, |contender| acquire_all(locks, contender))?;
+    for guard in guards.iter().filter(|_| limit.verbose) {
         say(format_args!("acquired lock {}", guard.path().display()));
     }
     Ok(guards)
@@ -32,28 +32,27 @@ pub(crate) fn acquire(
 /// Locks a mailbox.
 pub(crate) fn acquire_mailbox(
     lock: &MailboxLock,
-    patience: &Patience,
+    limit: &WaitLimit,
     events: &Events,
 ) -> Result<MailboxGuard, Failure> {
-    let guard = contend(patience, events, |contender| {
-        if patience.no_wait {
+    let guard = contend(limit, events, |contender| {
+        if limit.no_wait {
             return lock.try_lock();
         }
         lock.lock_while(|obstacle| contender.lasts(lock.path(), || obstacle.to_string()))
     })?;
-    if patience.verbose {
+    if limit.verbose {
         say(format_args!("acquired mailbox {}", guard.path().display()));
     }
     Ok(guard)
 }
 
 fn contend<T>(
-    patience: &Patience,
+    limit: &WaitLimit,
     events: &Events,
     acquire: impl FnOnce(&mut Contender<'_>) -> Result<T, Error>,
 ) -> Result<T, Failure> {
-    let mut contender =
-        Contender { patience, events, ended: None, progress: Progress::new(patience) };
+    let mut contender = Contender { limit, events, ended: None, progress: Progress::new(limit) };
     let acquired = acquire(&mut contender);
     contender.progress.clear();
 
@@ -63,14 +62,14 @@ fn contend<T>(
     }
     acquired.map_err(
         |error| {
-            if error.is_contention() { patience.failure(error) } else { error.into() }
+            if error.is_contention() { limit.failure(error) } else { error.into() }
         },
     )
 }
 
 /// Whoever waits.
 struct Contender<'a> {
-    patience: &'a Patience,
+    limit: &'a WaitLimit,
     events: &'a Events,
     /// The signal that has ended it.
     ended: Option<Signal>,
@@ -80,7 +79,7 @@ struct Contender<'a> {
 impl Contender<'_> {
     /// Waits for one lock, if there is to be any waiting.
     fn acquire(&mut self, lock: &Lock) -> Result<LockGuard, Error> {
-        if self.patience.no_wait {
+        if self.limit.no_wait {
             return lock.try_lock();
         }
         lock.lock_while(|obstacle| self.lasts(lock.path(), || explain(lock, obstacle)))
@@ -89,7 +88,7 @@ impl Contender<'_> {
     fn lasts(&mut self, lock: &Path, why: impl Fn() -> String) -> bool {
         self.progress.show(lock, why);
         self.ended = self.events.ended_by();
-        self.ended.is_none() && self.patience.lasts(self.progress.waited())
+        self.ended.is_none() && self.limit.lasts(self.progress.waited())
     }
 }
 
@@ -103,7 +102,7 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
         };
         // The guards are dropped by now. Whichever is held is the next to be waited for.
         match &error {
-            Error::Held { obstacle, .. } if !contender.patience.no_wait => {
+            Error::Held { obstacle, .. } if !contender.limit.no_wait => {
                 let lock = &locks[index];
                 if !contender.lasts(lock.path(), || explain(lock, obstacle)) {
                     return Err(error);

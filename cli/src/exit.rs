@@ -5,7 +5,7 @@ use std::io;
 
 use linklock::{Error, Operation};
 
-use crate::message::say;
+use crate::output::say;
 
 /// `EX_USAGE`, as all of these up to 78 from sysexits.
 pub(crate) const USAGE: u8 = 64;

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
-use crate::message::{self, json, printable};
 use crate::options::LockOptions;
+use crate::output::{self, json, printable};
 use crate::status::{STATES, State, Status};
 use crate::time::show_seconds;
 use crate::walk::{Walk, lock_of, start_of};
@@ -58,7 +58,7 @@ pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
         }
     }
     found.sort_by(|one, other| one.lock.cmp(&other.lock));
-    message::show(&if args.json { json(&found)? } else { table(&found) })?;
+    output::show(&if args.json { json(&found)? } else { table(&found) })?;
     Ok(walk.end())
 }
 

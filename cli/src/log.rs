@@ -7,7 +7,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::SubscriberBuilder;
 use tracing_subscriber::fmt::format::{DefaultFields, Format};
 
-use crate::message::{say, without_stop};
+use crate::output::{say, without_stop};
 
 /// What asks for it.
 pub(crate) const LEVEL: &str = "LINKLOCK_LOG";

@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
 use crate::exit::{self, Failure};
-use crate::message;
+use crate::output;
 
 /// Write linklock's man pages
 ///
@@ -48,7 +48,7 @@ pub(crate) fn man(args: &Args) -> Result<u8, Failure> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     match &args.dir {
-        None => message::show(&page(&root).map_err(Failure::to("make the page"))?)?,
+        None => output::show(&page(&root).map_err(Failure::to("make the page"))?)?,
         Some(dir) => write_all(&root, dir).map_err(|error| {
             Failure::new(exit::CANNOT_CREATE, format!("{}: {error}", dir.display()))
         })?,

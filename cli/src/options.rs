@@ -47,7 +47,7 @@ impl LockOptions {
 #[derive(Args, Debug)]
 pub(crate) struct Contention {
     #[command(flatten)]
-    pub(crate) patience: Patience,
+    pub(crate) limit: WaitLimit,
 
     /// When a lock that another holds may be taken over
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
@@ -60,7 +60,7 @@ impl Contention {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
         let lock = lock.stale(self.stale.into());
-        match self.patience.timeout {
+        match self.limit.timeout {
             Some(timeout) => lock.polling(SHORTEST, (timeout / 20).clamp(SHORTEST, LONGEST)),
             None => lock,
         }
@@ -69,7 +69,7 @@ impl Contention {
 
 /// For how long to wait, and what to say
 #[derive(Args, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct WaitLimit {
     /// Give up at once if the lock is held
     #[arg(short, long, conflicts_with = "timeout")]
     pub(crate) no_wait: bool,
@@ -91,13 +91,13 @@ pub(crate) struct Patience {
     pub(crate) verbose: bool,
 }
 
-impl Patience {
+impl WaitLimit {
     /// Whether it has not been too long yet.
     pub(crate) fn lasts(&self, waited: Duration) -> bool {
         !self.no_wait && self.timeout.is_none_or(|timeout| waited < timeout)
     }
 
-    /// Patience has ended, for this reason.
+    /// WaitLimit has ended, for this reason.
     pub(crate) fn failure(&self, why: impl Display) -> Failure {
         if self.quiet {
             Failure::silent(self.conflict_exit_code)

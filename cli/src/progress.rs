@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use linklock::{Lock, Obstacle};
 
 use crate::log;
-use crate::message::say;
-use crate::options::Patience;
+use crate::options::WaitLimit;
+use crate::output::say;
 
 /// Who gets the lock sooner is not bothered.
 const AT_FIRST: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(args: &Patience) -> Progress {
+    pub(crate) fn new(args: &WaitLimit) -> Progress {
         let term = env::var_os("TERM");
         let is_dumb = term.is_none_or(|term| term.is_empty() || term == "dumb");
         Progress {

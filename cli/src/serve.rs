@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
 use crate::log;
-use crate::message::say;
+use crate::output::say;
 
 const PORT: u16 = 3000;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::exit::Failure;
-use crate::message;
 use crate::options::LockOptions;
+use crate::output;
 use crate::walk::{Walk, lock_of};
 
 /// Remove what dead processes have left beside locks
@@ -40,7 +40,7 @@ pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
         match if args.dry_run { lock.orphans() } else { lock.sweep() } {
             Ok(swept) => {
                 for path in swept {
-                    message::show(&format!("{}\n", path.display()))?;
+                    output::show(&format!("{}\n", path.display()))?;
                 }
             }
             Err(error) => walk.failed(&error),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{IntoIter, WalkDir};
 
 use crate::exit::{self, Failure};
-use crate::message::say;
+use crate::output::say;
 
 /// The plain files below a directory. What can't be read is told, and passed over.
 pub(crate) struct Walk {

@@ -10,7 +10,7 @@ use linklock::{Error, Life, Lock};
 #[cfg(target_os = "linux")]
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::bench::Bench;
+use super::scratch::Scratch;
 use super::{Finding, Grade};
 use crate::time;
 
@@ -23,9 +23,9 @@ const ROUNDS: usize = 20;
 /// What a check has found, or the error that kept it from finding anything.
 pub(super) type Found = Result<(Grade, String), String>;
 
-type Check = (&'static str, fn(&Bench) -> Found);
+type Check = (&'static str, fn(&Scratch) -> Found);
 
-pub(super) fn all(bench: &Bench) -> Vec<Finding> {
+pub(super) fn all(scratch: &Scratch) -> Vec<Finding> {
     let checks: [Check; 9] = [
         ("exclusive create", exclusive_create),
         ("hard links", hard_links),
@@ -37,7 +37,7 @@ pub(super) fn all(bench: &Bench) -> Vec<Finding> {
         ("dead holders", dead_holders),
         ("speed", speed),
     ];
-    checks.map(|(name, check)| finding(name, check(bench))).into()
+    checks.map(|(name, check)| finding(name, check(scratch))).into()
 }
 
 pub(super) fn finding(check: &'static str, found: Found) -> Finding {
@@ -64,8 +64,8 @@ fn look(path: &Path) -> Result<Metadata, String> {
     path.symlink_metadata().map_err(to("look at a file"))
 }
 
-fn exclusive_create(bench: &Bench) -> Found {
-    let path = bench.path("file");
+fn exclusive_create(scratch: &Scratch) -> Found {
+    let path = scratch.path("file");
     create(&path).map_err(to("create a file"))?;
     match create(&path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -76,8 +76,8 @@ fn exclusive_create(bench: &Bench) -> Found {
     }
 }
 
-fn hard_links(bench: &Bench) -> Found {
-    let (file, link, other) = (bench.path("linked"), bench.path("link"), bench.path("other"));
+fn hard_links(scratch: &Scratch) -> Found {
+    let (file, link, other) = (scratch.path("linked"), scratch.path("link"), scratch.path("other"));
     create(&file).and_then(|_| create(&other)).map_err(to("create a file"))?;
     fs::hard_link(&file, &link).map_err(to("make a hard link"))?;
     match fs::hard_link(&other, &link) {
@@ -100,8 +100,8 @@ fn hard_links(bench: &Bench) -> Found {
 }
 
 /// To whole seconds is what flufl.lock makes do with.
-fn time_stamps(bench: &Bench) -> Found {
-    let path = bench.path("stamped");
+fn time_stamps(scratch: &Scratch) -> Found {
+    let path = scratch.path("stamped");
     let file = create(&path).map_err(to("create a file"))?;
     let wanted = SystemTime::UNIX_EPOCH + Duration::new(4_000_000_000, 123_456_789);
     file.set_modified(wanted).map_err(to("set a time stamp"))?;
@@ -119,8 +119,8 @@ fn time_stamps(bench: &Bench) -> Found {
     }
 }
 
-fn rename(bench: &Bench) -> Found {
-    let (from, to_path) = (bench.path("from"), bench.path("to"));
+fn rename(scratch: &Scratch) -> Found {
+    let (from, to_path) = (scratch.path("from"), scratch.path("to"));
     create(&from).and_then(|_| create(&to_path)).map_err(to("create a file"))?;
     let before = look(&from)?;
     fs::rename(&from, &to_path).map_err(to("rename a file"))?;
@@ -133,8 +133,8 @@ fn rename(bench: &Bench) -> Found {
 
 /// Only for speed: whoever is not told polls.
 #[cfg(target_os = "linux")]
-fn notification(bench: &Bench) -> Found {
-    let path = bench.path("watched");
+fn notification(scratch: &Scratch) -> Found {
+    let path = scratch.path("watched");
     create(&path).map_err(to("create a file"))?;
     let watched = || -> nix::Result<bool> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
@@ -151,12 +151,12 @@ fn notification(bench: &Bench) -> Found {
 
 #[cfg(not(target_os = "linux"))]
 #[allow(clippy::unnecessary_wraps)] // as all checks are
-fn notification(_: &Bench) -> Found {
+fn notification(_: &Scratch) -> Found {
     Ok((Grade::Note, "this system has no inotify: whoever waits polls".to_owned()))
 }
 
-fn lock(bench: &Bench) -> Found {
-    let path = bench.path("lock");
+fn lock(scratch: &Scratch) -> Found {
+    let path = scratch.path("lock");
     let tried = || -> Result<(), Error> {
         let guard = Lock::new(&path)?.try_lock()?;
         guard.refresh()?;
@@ -169,15 +169,15 @@ fn lock(bench: &Bench) -> Found {
     };
     tried().map_err(|error| error.to_string())?;
     let is_ours = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"lock");
-    let entries = fs::read_dir(bench.dir()).map_err(to("list the directory"))?;
+    let entries = fs::read_dir(scratch.dir()).map_err(to("list the directory"))?;
     match entries.flatten().find(is_ours) {
         None => Ok(good("acquired, refreshed, refused to another and released")),
         Some(left) => Err(format!("{} was left behind", left.path().display())),
     }
 }
 
-fn clock(bench: &Bench) -> Found {
-    let lock = Lock::new(bench.path("timed")).map_err(|error| error.to_string())?;
+fn clock(scratch: &Scratch) -> Found {
+    let lock = Lock::new(scratch.path("timed")).map_err(|error| error.to_string())?;
     let server = lock.server_time().map_err(|error| error.to_string())?;
     let offset = time::signed_seconds(server, SystemTime::now());
     let text = format!("the server's is {offset:+.1} s from this machine's");
@@ -188,10 +188,10 @@ fn clock(bench: &Bench) -> Found {
     }
 }
 
-fn dead_holders(bench: &Bench) -> Found {
+fn dead_holders(scratch: &Scratch) -> Found {
     let tried = || -> Result<Option<Life>, Error> {
-        let _guard = Lock::new(bench.path("alive"))?.try_lock()?;
-        let holder = Lock::new(bench.path("alive"))?.holder()?;
+        let _guard = Lock::new(scratch.path("alive"))?.try_lock()?;
+        let holder = Lock::new(scratch.path("alive"))?.holder()?;
         Ok(holder.map(|holder| holder.life()))
     };
     match tried().map_err(|error| error.to_string())? {
@@ -205,8 +205,8 @@ fn dead_holders(bench: &Bench) -> Found {
     }
 }
 
-fn speed(bench: &Bench) -> Found {
-    let lock = Lock::new(bench.path("timed")).map_err(|error| error.to_string())?;
+fn speed(scratch: &Scratch) -> Found {
+    let lock = Lock::new(scratch.path("timed")).map_err(|error| error.to_string())?;
     let mut times = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let begun = Instant::now();

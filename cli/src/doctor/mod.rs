@@ -1,18 +1,18 @@
 //! `linklock doctor`: whether a directory can be trusted with locks.
 
-mod bench;
 mod checks;
-mod meeting;
 mod mount;
-mod second;
+mod scratch;
+mod second_mount;
+mod two_hosts;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use self::bench::Bench;
+use self::scratch::Scratch;
 use crate::exit::{self, Failure};
-use crate::message::{self, json, printable};
+use crate::output::{self, json, printable};
 
 /// Examine whether a directory can be trusted with locks
 ///
@@ -72,14 +72,14 @@ struct Report {
 
 pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     let mut findings = vec![mount::check(&args.dir)];
-    match Bench::in_dir(&args.dir) {
-        Ok(bench) => {
-            findings.extend(checks::all(&bench));
+    match Scratch::in_dir(&args.dir) {
+        Ok(scratch) => {
+            findings.extend(checks::all(&scratch));
             if let Some(other) = &args.second {
-                findings.extend(second::all(&bench, other));
+                findings.extend(second_mount::all(&scratch, other));
             }
             if args.meet {
-                findings.extend(meeting::all(&args.dir));
+                findings.extend(two_hosts::all(&args.dir));
             }
         }
         Err(error) => {
@@ -89,7 +89,7 @@ pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     }
     let verdict = findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Bad);
     let report = Report { dir: args.dir.to_string_lossy().into_owned(), verdict, findings };
-    message::show(&if args.json { json(&report)? } else { report.to_text() })?;
+    output::show(&if args.json { json(&report)? } else { report.to_text() })?;
     Ok(if verdict == Grade::Bad { exit::UNFIT } else { 0 })
 }
 

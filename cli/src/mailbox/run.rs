@@ -7,7 +7,7 @@ use super::Mailbox;
 use crate::contend;
 use crate::events::Events;
 use crate::exit::{self, Failure};
-use crate::options::Patience;
+use crate::options::WaitLimit;
 use crate::run::{Limits, run_under};
 
 /// Run a command while a mailbox is locked
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 
     #[command(flatten)]
-    patience: Patience,
+    limit: WaitLimit,
 
     #[command(flatten)]
     limits: Limits,
@@ -45,12 +45,12 @@ const RESPECT: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let lock = args.mailbox.lock()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let guard = contend::acquire_mailbox(&lock, &args.patience, &events)?;
+    let guard = contend::acquire_mailbox(&lock, &args.limit, &events)?;
     let variables = [
         ("LINKLOCK_MAILBOX", lock.path().as_os_str().to_owned()),
         ("LINKLOCK_PATH", lock.dotlock_path().as_os_str().to_owned()),
     ];
-    let verbose = args.patience.verbose;
+    let verbose = args.limit.verbose;
     let (guards, limits) = (vec![guard], &args.limits);
     run_under(guards, &args.command, variables, &events, limits, RESPECT, verbose)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Mailbox;
 use crate::exit::Failure;
-use crate::message::{self, json, printable};
+use crate::output::{self, json, printable};
 use crate::status::foreign::dotlock_format;
 use crate::status::{alive, text};
 use crate::time;
@@ -38,7 +38,7 @@ pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
         is_locked: !obstacles.is_empty(),
         locks: obstacles.iter().map(Locked::by).collect(),
     };
-    message::show(&if args.json { json(&status)? } else { status.to_string() })?;
+    output::show(&if args.json { json(&status)? } else { status.to_string() })?;
     Ok(0)
 }
 

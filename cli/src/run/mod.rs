@@ -1,11 +1,11 @@
 //! `linklock run`: a command under a lock.
 
-mod attend;
 mod child;
 mod held;
 #[cfg(feature = "relukko")]
 mod remote;
 pub(crate) mod shim;
+mod supervise;
 mod terminal;
 pub(crate) mod warden;
 
@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use linklock::{Lock, LockGuard};
 
-use self::attend::{Outcome, attend};
 use self::child::Child;
 use self::held::Held;
+use self::supervise::{Outcome, supervise};
 use crate::contend;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
-use crate::message::say;
 use crate::options::{Contention, LockOptions};
+use crate::output::say;
 use crate::time;
 
 /// Run a command while holding a lock
@@ -131,9 +131,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     }
     let locks = build_all(args)?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let guards = contend::acquire(&locks, &args.contention.patience, &events)?;
+    let guards = contend::acquire(&locks, &args.contention.limit, &events)?;
     let variables = environment(&guards);
-    let (slop, verbose) = (args.lock.clock_slop, args.contention.patience.verbose);
+    let (slop, verbose) = (args.lock.clock_slop, args.contention.limit.verbose);
     run_under(guards, &args.command, variables, &events, &args.limits, slop, verbose)
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn run_under<G: Held>(
     }
     events.watch_job_control().map_err(Failure::to("watch for signals"))?;
     let child = Child::start(command, variables).map_err(Failure::to("start the command"))?;
-    let mut outcome = attend(child, &guards, events, limits, clock_slop)
+    let mut outcome = supervise(child, &guards, events, limits, clock_slop)
         .map_err(Failure::to("wait for the command"))?;
     if let Some(least) = limits.min_hold {
         hold_on(acquired, least, events, &mut outcome);

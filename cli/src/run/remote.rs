@@ -9,7 +9,7 @@ use super::held::{Held, Trouble};
 use super::{Args, run_under};
 use crate::events::Events;
 use crate::exit::{self, Failure, by_signal};
-use crate::message::say;
+use crate::output::say;
 
 /// How long one request to a server may take.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ pub(crate) fn run(url: &str, args: &Args) -> Result<u8, Failure> {
         ("LINKLOCK_NAME", OsString::from(lock.name())),
         ("LINKLOCK_RELUKKO_ID", OsString::from(lock.guard.id().to_string())),
     ];
-    let (slop, verbose) = (args.lock.clock_slop, args.contention.patience.verbose);
+    let (slop, verbose) = (args.lock.clock_slop, args.contention.limit.verbose);
     run_under(vec![lock], &args.command, variables, &events, &args.limits, slop, verbose)
 }
 
@@ -39,22 +39,21 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
         _ => Err(usage("there can be one lock only with --relukko")),
     }?;
     let key = std::env::var("RELUKKO_API_KEY").map_err(|_| usage("RELUKKO_API_KEY has no key"))?;
-    let patience = &args.contention.patience;
-    let client = Client::options(url, key).request_timeout(
-        patience.timeout.unwrap_or(REQUEST).clamp(Duration::from_secs(1), REQUEST),
-    );
+    let limit = &args.contention.limit;
+    let client = Client::options(url, key)
+        .request_timeout(limit.timeout.unwrap_or(REQUEST).clamp(Duration::from_secs(1), REQUEST));
     let client = client.build().map_err(failure)?;
     let creator = format!("linklock, process {}", std::process::id());
-    if patience.verbose {
+    if limit.verbose {
         say(format_args!("asking {url} for lock {name}"));
     }
     let (begun, mut ended) = (Instant::now(), None);
-    let acquired = if patience.no_wait {
+    let acquired = if limit.no_wait {
         client.try_acquire(name, Some(&creator))
     } else {
         client.acquire_while(name, Some(&creator), || {
             ended = events.ended_by();
-            ended.is_none() && patience.lasts(begun.elapsed())
+            ended.is_none() && limit.lasts(begun.elapsed())
         })
     };
     // What comes before there is a command is not meant for it, even if the lock is ours by now.
@@ -62,10 +61,10 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
     let guard = match acquired {
-        Err(error) if error.is_contention() => return Err(patience.failure(error)),
+        Err(error) if error.is_contention() => return Err(limit.failure(error)),
         acquired => acquired.map_err(failure)?,
     };
-    if patience.verbose {
+    if limit.verbose {
         say(format_args!("acquired lock {name}"));
     }
     Ok(Remote { guard, lifetime: args.lifetime.max(Duration::from_secs(1)) })

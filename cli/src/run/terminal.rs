@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, tcgetpgrp, tcsetpgrp};
 
-use crate::message::without_stop;
+use crate::output::without_stop;
 
 #[derive(Debug)]
 pub(crate) enum Stand {

@@ -11,8 +11,8 @@ use super::caller::caller;
 use super::keep;
 use crate::events::Events;
 use crate::exit::{self, Failure};
-use crate::message::print;
 use crate::options::{Contention, LockOptions};
+use crate::output::print;
 use crate::{contend, time};
 
 /// Acquire a lock, and leave it held for a script
@@ -69,8 +69,8 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     let lock = args.contention.apply_to(args.options.lock(&args.lock));
     let lock = lock.lifetime(args.lifetime).build()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let patience = &args.contention.patience;
-    let mut guards = contend::acquire(std::slice::from_ref(&lock), patience, &events)?;
+    let limit = &args.contention.limit;
+    let mut guards = contend::acquire(std::slice::from_ref(&lock), limit, &events)?;
     let guard = guards.pop().expect("as many guards as locks");
     let claim = guard.detach(owner)?;
     let keep = || keep::start(&args.lock, &claim, args.lifetime, &args.options);

@@ -7,7 +7,7 @@ use linklock::{Error, Life, Lock, Obstacle};
 
 use crate::events::Events;
 use crate::exit::{self, Failure, by_signal};
-use crate::options::{LockOptions, Patience};
+use crate::options::{LockOptions, WaitLimit};
 use crate::progress::{Progress, explain};
 
 /// The longest pause between two looks, as for those who want the lock.
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     lock: PathBuf,
 
     #[command(flatten)]
-    patience: Patience,
+    limit: WaitLimit,
 
     #[command(flatten)]
     options: LockOptions,
@@ -35,7 +35,7 @@ pub(crate) fn wait(args: &Args) -> Result<u8, Failure> {
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     // By the server's time, if it can be had: whoever may only read here goes by this machine's.
     let _ = lock.server_time();
-    let mut progress = Progress::new(&args.patience);
+    let mut progress = Progress::new(&args.limit);
     let waited = watch(&lock, args, &events, &mut progress);
     progress.clear();
     waited
@@ -49,9 +49,9 @@ fn watch(
 ) -> Result<u8, Failure> {
     let mut pause = Duration::from_millis(1);
     while let Some(obstacle) = obstacle(lock, args)? {
-        if !args.patience.lasts(progress.waited()) {
+        if !args.limit.lasts(progress.waited()) {
             let why = format!("lock {} is {obstacle}", lock.path().display());
-            return Err(args.patience.failure(why));
+            return Err(args.limit.failure(why));
         }
         progress.show(lock.path(), || explain(lock, &obstacle));
         std::thread::sleep(pause);

@@ -1,7 +1,7 @@
 //! `linklock status`: who holds a lock.
 
+mod breakers;
 pub(crate) mod foreign;
-mod peers;
 mod show;
 
 pub(crate) use self::show::format_explained;
@@ -13,11 +13,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use linklock::{Error, Format, Holder, Life, Lock, LockFile, Obstacle};
 use serde::Serialize;
 
+use self::breakers::{Breaker, Facts, breakers};
 use self::foreign::Foreign;
-use self::peers::{Breaker, Facts, breakers};
 use crate::exit::Failure;
-use crate::message::{self, json};
 use crate::options::LockOptions;
+use crate::output::{self, json};
 use crate::time;
 
 /// Show who holds a lock
@@ -57,7 +57,7 @@ With --json, dates are in RFC 3339 and UTC; what is not known is null.";
 
 pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     let status = Status::of(&args.options.lock(&args.lock).build()?, args.options.clock_slop)?;
-    message::show(&if args.json { json(&status)? } else { status.to_string() })?;
+    output::show(&if args.json { json(&status)? } else { status.to_string() })?;
     Ok(0)
 }
 

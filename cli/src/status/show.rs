@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::peers::Breaker;
+use super::breakers::Breaker;
 use super::{Details, FileDetails, State, Status, Waiter};
-use crate::message::printable;
+use crate::output::printable;
 use crate::time::show_seconds as seconds;
 
 /// Less than this is as good as no difference.

@@ -1,4 +1,4 @@
-//! Attending to the command while it runs: signals, its time limit, and the lock.
+//! Supervising the command while it runs: signals, its time limit, and the lock.
 
 use std::fmt::Display;
 use std::io;
@@ -10,7 +10,7 @@ use super::child::{Change, Child};
 use super::held::Held;
 use super::{Limits, OnLost};
 use crate::events::{Event, Events};
-use crate::message::say;
+use crate::output::say;
 use crate::time;
 
 /// How long a command that has lost its lock has at most, from TERM to KILL. Even with the time that
@@ -36,8 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) hangs: bool,
 }
 
-/// Attends to the command until it has ended.
-pub(crate) fn attend(
+/// Supervises the command until it has ended.
+pub(crate) fn supervise(
     child: Child,
     guards: &[impl Held],
     events: &Events,
@@ -45,7 +45,7 @@ pub(crate) fn attend(
     clock_slop: Duration,
 ) -> io::Result<Outcome> {
     let begun = Instant::now();
-    let mut watch = Watch {
+    let mut supervisor = Supervisor {
         child,
         guards,
         on_lost: limits.on_lost,
@@ -58,23 +58,23 @@ pub(crate) fn attend(
         overdue_since: None,
         outcome: Outcome::default(),
     };
-    watch.begin();
+    supervisor.begin();
     loop {
-        let event = events.next(watch.next_look());
+        let event = events.next(supervisor.next_look());
         // Whatever has happened, what to do about it depends on whether the command is stopped.
-        if let Some(code) = watch.changes()? {
+        if let Some(code) = supervisor.changes()? {
             if let Some(Event::Lost(error)) = event {
-                watch.lost_in_the_end(&error);
+                supervisor.lost_in_the_end(&error);
             }
-            return Ok(watch.end(code));
+            return Ok(supervisor.end(code));
         }
         match event {
-            Some(Event::Signal(Signal::SIGCONT)) => watch.go_on(),
-            Some(Event::Signal(signal)) => watch.child.pass_on(signal),
-            Some(Event::Lost(error)) => watch.lost(&error),
+            Some(Event::Signal(Signal::SIGCONT)) => supervisor.go_on(),
+            Some(Event::Signal(signal)) => supervisor.child.pass_on(signal),
+            Some(Event::Lost(error)) => supervisor.lost(&error),
             Some(Event::Child) | None => {}
         }
-        watch.look_at_the_clock();
+        supervisor.look_at_the_clock();
     }
 }
 
@@ -83,7 +83,7 @@ fn remaining(guards: &[impl Held]) -> Duration {
     guards.iter().map(Held::remaining).min().unwrap_or_default()
 }
 
-struct Watch<'a, G> {
+struct Supervisor<'a, G> {
     child: Child,
     guards: &'a [G],
     on_lost: OnLost,
@@ -99,7 +99,7 @@ struct Watch<'a, G> {
     outcome: Outcome,
 }
 
-impl<G: Held> Watch<'_, G> {
+impl<G: Held> Supervisor<'_, G> {
     /// For how long nothing needs to be done unless something happens.
     fn next_look(&self) -> Duration {
         let now = Instant::now();

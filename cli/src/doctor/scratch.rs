@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
-pub(crate) struct Bench {
+pub(crate) struct Scratch {
     dir: PathBuf,
 }
 
-impl Bench {
-    pub(crate) fn in_dir(dir: &Path) -> io::Result<Bench> {
+impl Scratch {
+    pub(crate) fn in_dir(dir: &Path) -> io::Result<Scratch> {
         let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let name = format!(
             ".linklock-doctor-{}-{:x}",
@@ -19,7 +19,7 @@ impl Bench {
         );
         let dir = dir.join(name);
         fs::create_dir(&dir)?;
-        Ok(Bench { dir })
+        Ok(Scratch { dir })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -36,7 +36,7 @@ impl Bench {
 }
 
 /// Only what is in it, which is the checks' own: files and no directories.
-impl Drop for Bench {
+impl Drop for Scratch {
     fn drop(&mut self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let _ = fs::remove_file(entry.path());

@@ -10,31 +10,31 @@ use std::time::{Duration, Instant};
 
 use linklock::{Error, Lock};
 
-use super::bench::Bench;
 use super::checks::{Found, finding, to};
+use super::scratch::Scratch;
 use super::{Finding, Grade};
 
 /// For how long a cache may show what was before.
 const LONGEST: Duration = Duration::from_secs(60);
 const RACES: usize = 50;
 
-pub(super) fn all(bench: &Bench, other: &Path) -> Vec<Finding> {
-    let there = other.join(bench.name());
-    let visible = finding("visibility", visibility(bench, &there));
+pub(super) fn all(scratch: &Scratch, other: &Path) -> Vec<Finding> {
+    let there = other.join(scratch.name());
+    let visible = finding("visibility", visibility(scratch, &there));
     if visible.grade == Grade::Bad {
         return vec![visible];
     }
-    let held = finding("lock seen", lock_seen(bench, &there));
-    vec![visible, held, finding("race", race(bench, &there))]
+    let held = finding("lock seen", lock_seen(scratch, &there));
+    vec![visible, held, finding("race", race(scratch, &there))]
 }
 
 /// How long it takes until a new file, and its end, can be seen through the other mount.
-fn visibility(bench: &Bench, there: &Path) -> Found {
+fn visibility(scratch: &Scratch, there: &Path) -> Found {
     until("the new directory", || there.is_dir())?;
-    let (one, two) = (dev(bench.dir())?, dev(there)?);
-    fs::write(bench.path("seen"), "").map_err(to("create a file"))?;
+    let (one, two) = (dev(scratch.dir())?, dev(there)?);
+    fs::write(scratch.path("seen"), "").map_err(to("create a file"))?;
     let appeared = until("a new file", || there.join("seen").exists())?;
-    fs::remove_file(bench.path("seen")).map_err(to("remove a file"))?;
+    fs::remove_file(scratch.path("seen")).map_err(to("remove a file"))?;
     let gone = until("the end of a file", || !there.join("seen").exists())?;
     let slowest = appeared.max(gone);
     let text = format!("a change is seen after {:.3} s", slowest.as_secs_f64());
@@ -61,11 +61,11 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<Duration, String
 }
 
 /// A lock must be seen without any delay, whatever a cache shows of plain files.
-fn lock_seen(bench: &Bench, there: &Path) -> Found {
+fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
     let tried = || -> Result<bool, Error> {
         let other = Lock::new(there.join("both"))?;
         for _ in 0..RACES {
-            let guard = Lock::new(bench.path("both"))?.lock()?;
+            let guard = Lock::new(scratch.path("both"))?.lock()?;
             match other.try_lock() {
                 Err(error) if error.is_contention() => {}
                 _ => return Ok(false),
@@ -87,7 +87,7 @@ fn lock_seen(bench: &Bench, there: &Path) -> Found {
 }
 
 /// Two who want a lock at the same moment: never both.
-fn race(bench: &Bench, there: &Path) -> Found {
+fn race(scratch: &Scratch, there: &Path) -> Found {
     let start = Barrier::new(2);
     let contend = |path: PathBuf| {
         let mut wins = Vec::with_capacity(RACES);
@@ -101,7 +101,7 @@ fn race(bench: &Bench, there: &Path) -> Found {
     };
     let (one, two) = thread::scope(|scope| {
         let two = scope.spawn(|| contend(there.join("raced")));
-        let one = contend(bench.path("raced"));
+        let one = contend(scratch.path("raced"));
         (one, two.join().unwrap_or_default())
     });
     let both = one.iter().zip(&two).filter(|pair| matches!(pair, (Ok(()), Ok(())))).count();

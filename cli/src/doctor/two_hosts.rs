@@ -15,7 +15,7 @@ use super::{Finding, Grade};
 /// Where they meet. Whoever comes first makes it; whoever leaves last removes it.
 const PLACE: &str = ".linklock-doctor-meeting";
 /// For how long to wait for the other one, and for whatever it does.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 const TURNS: usize = 50;
 
 /// Who has been here for longer has died here.
@@ -23,7 +23,7 @@ const STALE: Duration = Duration::from_secs(600);
 const DONE: &str = ".done";
 
 /// One of the two.
-struct Meeting {
+struct TwoHosts {
     place: PathBuf,
     own: String,
     /// By the server's clock.
@@ -31,19 +31,19 @@ struct Meeting {
 }
 
 pub(super) fn all(dir: &Path) -> Vec<Finding> {
-    let meeting = match Meeting::join(dir) {
-        Ok(meeting) => meeting,
+    let two_hosts = match TwoHosts::join(dir) {
+        Ok(two_hosts) => two_hosts,
         Err(text) => return vec![finding("meeting", Err(text))],
     };
-    let met = finding("meeting", meeting.await_other());
+    let met = finding("meeting", two_hosts.await_other());
     if met.grade == Grade::Bad {
         return vec![met];
     }
-    vec![met, finding("turns", meeting.take_turns())]
+    vec![met, finding("turns", two_hosts.take_turns())]
 }
 
-impl Meeting {
-    fn join(dir: &Path) -> Result<Meeting, String> {
+impl TwoHosts {
+    fn join(dir: &Path) -> Result<TwoHosts, String> {
         let place = dir.join(PLACE);
         match fs::create_dir(&place) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -56,7 +56,7 @@ impl Meeting {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let own = format!("{host}+{}+{:x}", std::process::id(), time.as_nanos());
         let arrived = create(&place.join(&own)).and_then(|file| file.metadata()?.modified());
-        Ok(Meeting { place, own, arrived: arrived.map_err(to("create a file"))? })
+        Ok(TwoHosts { place, own, arrived: arrived.map_err(to("create a file"))? })
     }
 
     /// The names of the other's files that end so, and of no dead one's.
@@ -82,7 +82,7 @@ impl Meeting {
             if let Some(other) = self.others(end)?.pop() {
                 return Ok(other);
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > LIMIT {
                 let told = "nobody else was seen within a minute: run this on another machine, too";
                 return Err(told.to_owned());
             }
@@ -102,7 +102,7 @@ impl Meeting {
         let inside = self.place.join("inside");
         let mut overlaps = 0;
         for _ in 0..TURNS {
-            let guard = lock.try_lock_for(PATIENCE).map_err(|error| error.to_string())?;
+            let guard = lock.try_lock_for(LIMIT).map_err(|error| error.to_string())?;
             match create(&inside) {
                 Ok(_) => {
                     thread::sleep(Duration::from_millis(2));
@@ -123,7 +123,7 @@ impl Meeting {
 }
 
 /// Whoever leaves last tidies up: until then the other one may look for our files.
-impl Drop for Meeting {
+impl Drop for TwoHosts {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.place.join(&self.own));
         if self.others("").is_ok_and(|others| others.is_empty()) {
