@@ -110,7 +110,8 @@ fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
 fn broke(lock: &Lock, what: &str, claim: Option<&Path>) -> Result<u8, Failure> {
     let path = lock.path().display();
     let claim = claim.map_or_else(String::new, |it| format!("removed {}\n", it.display()));
-    output::show(&format!("broke lock {path}: {what}\nremoved {path}\n{claim}")).map(|()| 0)
+    output::show(&format!("broke lock {path}: {what}\nremoved {path}\n{claim}"))?;
+    Ok(0)
 }
 
 fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
@@ -119,7 +120,8 @@ fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
 }
 
 fn is_free(lock: &Lock) -> Result<u8, Failure> {
-    output::show(&format!("lock {} is free\n", lock.path().display())).map(|()| 0)
+    output::show(&format!("lock {} is free\n", lock.path().display()))?;
+    Ok(0)
 }
 
 /// What a file is that is no lock of ours.

@@ -5,7 +5,7 @@ use std::io;
 
 use linklock::{Error, Operation};
 
-use crate::output::say;
+use crate::output::{NotShown, say};
 
 /// `EX_USAGE`, as all of these up to 78 from sysexits.
 pub(crate) const USAGE: u8 = 64;
@@ -105,6 +105,12 @@ impl From<Error> for Failure {
             _ => SYSTEM,
         };
         Failure::new(code, error)
+    }
+}
+
+impl From<NotShown> for Failure {
+    fn from(NotShown(error): NotShown) -> Failure {
+        Failure::to("write to stdout")(error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the command itself has to say.
+//! What the command prints: messages on stderr, and on stdout what was asked for.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -6,8 +6,6 @@ use std::io::{self, Write};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
-
-use crate::exit::Failure;
 
 /// Writes a line to stderr, or does not if nobody is there to read it: `eprintln!` would panic,
 /// and the lock would be dropped from under the command that it guards. Nor are we stopped for
@@ -33,15 +31,19 @@ pub(crate) fn print(text: &[u8]) -> io::Result<()> {
     stdout.write_all(text).and_then(|()| stdout.flush())
 }
 
-/// The same, for a reader who may close the pipe when he has read enough.
-pub(crate) fn show(text: &str) -> Result<(), Failure> {
+/// Why nothing was printed.
+#[derive(Debug)]
+pub(crate) struct NotShown(pub(crate) io::Error);
+
+/// The same, for a reader that may close the pipe when it has read enough.
+pub(crate) fn show(text: &str) -> Result<(), NotShown> {
     match print(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(Failure::to("write to stdout")),
+        printed => printed.map_err(NotShown),
     }
 }
 
-/// A name without what a terminal would act on: whoever may make a file chooses what it is called.
+/// A name without what a terminal would act on: a user who may create files chooses their names.
 pub(crate) fn printable(name: &str) -> Cow<'_, str> {
     if !name.contains(char::is_control) {
         return name.into();
@@ -51,7 +53,7 @@ pub(crate) fn printable(name: &str) -> Cow<'_, str> {
 }
 
 /// What --json shows.
-pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
+pub(crate) fn json(value: &impl Serialize) -> Result<String, NotShown> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
-    Ok(text.map_err(Failure::to("show it"))? + "\n")
+    Ok(text.map_err(NotShown)? + "\n")
 }
