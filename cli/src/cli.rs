@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use crate::exit::Failure;
 use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
+#[cfg(not(feature = "relukko"))]
+use crate::no_serve as serve;
 #[cfg(feature = "relukko")]
 use crate::serve;
 use crate::{break_lock, completions, doctor, exit, list, log, mailbox, man, status, sweep};
@@ -38,7 +40,6 @@ pub(crate) enum Command {
     Sweep(sweep::Args),
     Mailbox(mailbox::Args),
     Doctor(doctor::Args),
-    #[cfg(feature = "relukko")]
     Serve(serve::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -63,7 +64,6 @@ impl Command {
             Command::Sweep(args) => sweep::sweep(args),
             Command::Mailbox(args) => mailbox::mailbox(args),
             Command::Doctor(args) => doctor::doctor(args),
-            #[cfg(feature = "relukko")]
             Command::Serve(args) => serve::serve(args),
             Command::Completions(args) => completions::completions(args),
             Command::Man(args) => man::man(args),
@@ -71,11 +71,7 @@ impl Command {
     }
 
     fn has_its_own_log(&self) -> bool {
-        match self {
-            #[cfg(feature = "relukko")]
-            Command::Serve(_) => true,
-            _ => false,
-        }
+        cfg!(feature = "relukko") && matches!(self, Command::Serve(_))
     }
 }
 

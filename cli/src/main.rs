@@ -1,46 +1,7 @@
-//! The `linklock` command: runs commands under a lock in a shared directory.
-//!
-//! `cli` has the list of subcommands; each has a module of its own, with its arguments and what it
-//! does.
-
-mod break_lock;
-mod cli;
-mod completions;
-mod contend;
-mod doctor;
-mod events;
-mod exit;
-mod list;
-mod log;
-mod mailbox;
-mod man;
-mod options;
-mod output;
-mod progress;
-mod run;
-mod script;
-#[cfg(feature = "relukko")]
-mod serve;
-mod status;
-mod sweep;
-mod time;
-mod walk;
+//! The `linklock` command: see the library beside it, which has no interface but this.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Internal};
-use crate::exit::Failure;
-
 fn main() -> ExitCode {
-    let ended = if Internal::is_asked_for() {
-        Internal::try_parse().map(|internal| internal.execute())
-    } else {
-        Cli::try_parse().map(|cli| cli.command.execute())
-    };
-    ended
-        .unwrap_or_else(|answer| Ok(exit::unparsed(&answer)))
-        .unwrap_or_else(Failure::report)
-        .into()
+    linklock_cli::main()
 }

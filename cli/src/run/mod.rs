@@ -89,7 +89,6 @@ pub(crate) struct Args {
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[cfg(feature = "relukko")]
     #[arg(long, value_name = "URL", conflicts_with = "fence")]
     relukko: Option<String>,
 }
@@ -128,6 +127,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     #[cfg(feature = "relukko")]
     if let Some(url) = &args.relukko {
         return remote::run(url, args);
+    }
+    #[cfg(not(feature = "relukko"))]
+    if args.relukko.is_some() {
+        return Err(crate::no_serve::missing("run --relukko"));
     }
     let locks = build_all(args)?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;

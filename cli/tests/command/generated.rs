@@ -32,7 +32,6 @@ const SUBCOMMANDS: &[&str] = &[
     "sweep",
     "mailbox",
     "doctor",
-    #[cfg(feature = "relukko")]
     "serve",
     "completions",
     "man",

@@ -60,6 +60,22 @@ fn help_tells_the_exit_codes() {
     }
 }
 
+#[cfg(not(feature = "relukko"))]
+#[test]
+fn without_network_code_it_says_how_to_get_it() {
+    let serve: [&[&str]; 4] = [
+        &["serve"],
+        &["serve", "--dir", "/", "--bind", "0.0.0.0:3000"],
+        &["serve", "--help"],
+        &["run", "--relukko", "http://localhost:3000", "report", "--", "true"],
+    ];
+    for arguments in serve {
+        let (code, message) = outcome(linklock().args(arguments));
+        assert_eq!(code, 64, "{arguments:?}");
+        assert!(message.contains("--features relukko"), "{message}");
+    }
+}
+
 #[test]
 fn what_is_for_internal_use_is_not_shown() {
     let output = linklock().arg("--help").output().unwrap();

@@ -1,0 +1,50 @@
+//! The `linklock` command: runs commands under a lock in a shared directory.
+//!
+//! `cli` has the list of subcommands; each has a module of its own, with its arguments and what it
+//! does.
+
+mod break_lock;
+mod cli;
+mod completions;
+mod contend;
+mod doctor;
+mod events;
+mod exit;
+mod list;
+mod log;
+mod mailbox;
+mod man;
+#[cfg(not(feature = "relukko"))]
+mod no_serve;
+mod options;
+mod output;
+mod progress;
+mod run;
+mod script;
+#[cfg(feature = "relukko")]
+mod serve;
+mod status;
+mod sweep;
+mod time;
+mod walk;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Internal};
+use crate::exit::Failure;
+
+/// What the program does.
+#[must_use]
+pub fn main() -> ExitCode {
+    let ended = if Internal::is_asked_for() {
+        Internal::try_parse().map(|internal| internal.execute())
+    } else {
+        Cli::try_parse().map(|cli| cli.command.execute())
+    };
+    ended
+        .unwrap_or_else(|answer| Ok(exit::unparsed(&answer)))
+        .unwrap_or_else(Failure::report)
+        .into()
+}
