@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use linklock::{Clock, Error, Holder, Life, Lock, SystemClock};
 
+use crate::errors::require_directory;
 use crate::exit::{self, Failure};
+use crate::foreign::Foreign;
 use crate::options::LockOptions;
 use crate::output;
-use crate::status::foreign::Foreign;
 use crate::status::format_explained;
 use crate::time;
 use crate::walk::start_of;
@@ -68,6 +69,7 @@ impl Args {
 
 pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
+    require_directory(lock.path())?;
     if args.force {
         return break_by_force(&lock);
     }

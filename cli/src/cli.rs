@@ -4,10 +4,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
-use crate::run::{self, shim, warden};
-use crate::script::{acquire, check, keep, refresh, release, wait};
 #[cfg(not(feature = "relukko"))]
 use crate::no_serve as serve;
+use crate::run::{self, shim, warden};
+use crate::script::{acquire, check, keep, refresh, release, wait};
 #[cfg(feature = "relukko")]
 use crate::serve;
 use crate::{break_lock, completions, doctor, exit, list, log, mailbox, man, status, sweep};

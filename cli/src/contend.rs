@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
+use crate::occupied;
 use crate::options::WaitLimit;
 use crate::output::say;
 use crate::progress::{Progress, explain};
@@ -39,7 +40,11 @@ pub(crate) fn acquire_mailbox(
         if limit.no_wait {
             return lock.try_lock();
         }
-        lock.lock_while(|obstacle| contender.lasts(lock.path(), || obstacle.to_string()))
+        let dotlock = lock.dotlock_path();
+        lock.lock_while(|obstacle| {
+            let is_in_vain = occupied::is_in_vain(dotlock, obstacle);
+            !is_in_vain && contender.lasts(lock.path(), || obstacle.to_string())
+        })
     })?;
     if limit.verbose {
         say(format_args!("acquired mailbox {}", guard.path().display()));
@@ -60,11 +65,11 @@ fn contend<T>(
     if let Some(signal) = contender.ended.or_else(|| events.ended_by()) {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
-    acquired.map_err(
-        |error| {
-            if error.is_contention() { limit.failure(error) } else { error.into() }
-        },
-    )
+    acquired.map_err(|error| match occupied::failure(&error) {
+        Some(failure) => failure,
+        None if error.is_contention() => limit.failure(error),
+        None => error.into(),
+    })
 }
 
 /// Whoever waits.
@@ -82,7 +87,10 @@ impl Contender<'_> {
         if self.limit.no_wait {
             return lock.try_lock();
         }
-        lock.lock_while(|obstacle| self.lasts(lock.path(), || explain(lock, obstacle)))
+        lock.lock_while(|obstacle| {
+            let is_in_vain = occupied::is_in_vain(lock.path(), obstacle);
+            !is_in_vain && self.lasts(lock.path(), || explain(lock, obstacle))
+        })
     }
 
     fn lasts(&mut self, lock: &Path, why: impl Fn() -> String) -> bool {
@@ -104,7 +112,8 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
         match &error {
             Error::Held { obstacle, .. } if !contender.limit.no_wait => {
                 let lock = &locks[index];
-                if !contender.lasts(lock.path(), || explain(lock, obstacle)) {
+                let is_in_vain = occupied::is_in_vain(lock.path(), obstacle);
+                if is_in_vain || !contender.lasts(lock.path(), || explain(lock, obstacle)) {
                     return Err(error);
                 }
             }

@@ -3,8 +3,6 @@
 use std::fmt::{Display, Write};
 use std::io;
 
-use linklock::{Error, Operation};
-
 use crate::output::{NotShown, say};
 
 /// `EX_USAGE`, as all of these up to 78 from sysexits.
@@ -90,21 +88,6 @@ impl Failure {
             say(message);
         }
         self.code
-    }
-}
-
-/// Contention is not among these: what to exit with then is for the user to say.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        let code = match &error {
-            Error::Invalid { .. } | Error::NoSuchOwner { .. } => USAGE,
-            Error::Io { operation: Operation::Create, .. }
-            | Error::NoHardLinks { .. }
-            | Error::Denied { .. } => CANNOT_CREATE,
-            Error::Lost { .. } | Error::Expired { .. } => LOST,
-            _ => SYSTEM,
-        };
-        Failure::new(code, error)
     }
 }
 

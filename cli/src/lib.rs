@@ -8,14 +8,17 @@ mod cli;
 mod completions;
 mod contend;
 mod doctor;
+mod errors;
 mod events;
 mod exit;
+mod foreign;
 mod list;
 mod log;
 mod mailbox;
 mod man;
 #[cfg(not(feature = "relukko"))]
 mod no_serve;
+mod occupied;
 mod options;
 mod output;
 mod progress;

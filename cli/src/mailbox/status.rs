@@ -6,9 +6,10 @@ use linklock::Obstacle;
 use serde::Serialize;
 
 use super::Mailbox;
+use crate::errors::require_directory;
 use crate::exit::Failure;
+use crate::foreign::dotlock_format;
 use crate::output::{self, json, printable};
-use crate::status::foreign::dotlock_format;
 use crate::status::{alive, text};
 use crate::time;
 
@@ -32,6 +33,7 @@ pub(crate) struct Args {
 
 pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     let lock = args.mailbox.lock()?;
+    require_directory(lock.path())?;
     let obstacles = lock.obstacles()?;
     let status = Status {
         mailbox: text(lock.path()),

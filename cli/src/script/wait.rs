@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use linklock::{Error, Life, Lock, Obstacle};
 
+use crate::errors::require_directory;
 use crate::events::Events;
 use crate::exit::{self, Failure, by_signal};
+use crate::occupied;
 use crate::options::{LockOptions, WaitLimit};
 use crate::progress::{Progress, explain};
 
@@ -66,10 +68,13 @@ fn watch(
 /// What is in the way of whoever wants the lock.
 fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
     match lock.holder() {
-        Ok(None) => Ok(None),
+        Ok(None) => require_directory(lock.path()).map(|()| None),
         Ok(Some(holder)) if holder.life() == Life::Dead => Ok(None),
         Ok(Some(holder)) if holder.overdue() > args.options.clock_slop => Ok(None),
         Ok(Some(holder)) => Ok(Some(Obstacle::Holder(holder))),
+        Err(Error::Held { obstacle, .. }) if occupied::is_in_vain(lock.path(), &obstacle) => {
+            Err(occupied::by(lock.path()))
+        }
         Err(Error::Held { obstacle, .. }) => Ok(Some(*obstacle)),
         Err(error) => Err(error.into()),
     }

@@ -1,7 +1,6 @@
 //! `linklock status`: who holds a lock.
 
 mod breakers;
-pub(crate) mod foreign;
 mod show;
 
 pub(crate) use self::show::format_explained;
@@ -14,8 +13,9 @@ use linklock::{Error, Format, Holder, Life, Lock, LockFile, Obstacle};
 use serde::Serialize;
 
 use self::breakers::{Breaker, Facts, breakers};
-use self::foreign::Foreign;
+use crate::errors::require_directory;
 use crate::exit::Failure;
+use crate::foreign::Foreign;
 use crate::options::LockOptions;
 use crate::output::{self, json};
 use crate::time;
@@ -143,7 +143,7 @@ impl Status {
         };
         let now = server_time.unwrap_or_else(SystemTime::now);
         match lock.holder() {
-            Ok(None) => {}
+            Ok(None) => require_directory(lock.path())?,
             Ok(Some(holder)) => {
                 status.state = State::of(&holder);
                 status.format = format(lock.path(), &holder);

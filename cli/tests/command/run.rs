@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use crate::common::{Place, Running, outcome, stderr, until};
+use crate::common::{OrdinaryUser, Place, Running, linklock, outcome, stderr, until};
 
 #[test]
 fn the_exit_status_is_passed_through() {
@@ -92,8 +92,60 @@ fn without_its_directory_a_lock_can_not_be_created() {
     let mut place = Place::new();
     place.lock = place.dir().join("none/the.lock");
     let (code, message) = outcome(&mut place.run(&[], &["true"]));
-    assert_eq!(code, 73);
-    assert!(message.contains("failed to create"), "{message}");
+    let (lock, dir) = (place.lock.display(), place.dir().join("none"));
+    let dir = dir.display();
+    let expected = format!("linklock: cannot lock {lock}: the directory {dir} does not exist\n");
+    assert_eq!((code, message), (73, expected));
+}
+
+#[test]
+fn without_permission_the_directory_and_the_user_are_named() {
+    let place = Place::new();
+    let Some(user) = OrdinaryUser::of(&place) else { return };
+    fs::set_permissions(place.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, message) = outcome(user.linklock().arg("run").arg(&place.lock).args(["--", "true"]));
+    assert_eq!(code, 73, "{message}");
+    let expected = format!("linklock: cannot lock {}: the directory ", place.lock.display());
+    assert!(message.starts_with(&expected) && message.contains("uid 65534"), "{message}");
+    assert!(!message.contains('|'), "a claim's name: {message}");
+}
+
+/// It would be waited for in vain: linklock never removes it.
+#[test]
+fn what_is_no_lock_is_not_waited_for() {
+    let place = Place::new();
+    let file = place.dir().join("data");
+    fs::write(&file, "save me").unwrap();
+    let link = place.dir().join("link");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for (path, what) in
+        [(place.dir(), "directory"), (&file, "not a lock"), (&link, "symbolic link")]
+    {
+        for (command, end) in [("run", &["--", "true"][..]), ("acquire", &[]), ("wait", &[])] {
+            for options in [&[][..], &["-n"], &["-q"]] {
+                let (code, message) =
+                    outcome(linklock().arg(command).args(options).arg(path).args(end));
+                assert_eq!(code, 73, "{command} {message}");
+                let start = format!("linklock: cannot lock {}: it is a ", path.display());
+                assert!(message.starts_with(&start) && message.contains(what), "{message}");
+            }
+        }
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"save me");
+    assert_eq!(place.files(), [file, link]);
+}
+
+/// Another program's lock ends some time, and is a lock that is held.
+#[test]
+fn another_programs_lock_is_waited_for() {
+    let place = Place::new();
+    fs::write(&place.lock, "17:mars").unwrap();
+    let (code, message) = outcome(&mut place.run(&["-n"], &["true"]));
+    assert_eq!(code, 75, "{message}");
+    let waiter = Running::start(&mut place.run(&[], &["true"]));
+    until("the waiter's claim", || place.files().len() > 1);
+    fs::remove_file(&place.lock).unwrap();
+    assert_eq!(waiter.ended().0, 0);
 }
 
 #[test]
@@ -158,7 +210,7 @@ fn quiet_is_not_silent_about_what_is_wrong() {
     place.lock = place.dir().join("none/the.lock");
     let (code, message) = outcome(&mut place.run(&["-q"], &["true"]));
     assert_eq!(code, 73);
-    assert!(message.contains("failed to create"), "{message}");
+    assert!(message.contains("does not exist"), "{message}");
 }
 
 #[test]

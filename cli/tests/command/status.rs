@@ -208,11 +208,20 @@ fn a_time_that_is_no_date_is_shown_nevertheless() {
 }
 
 #[test]
-fn a_state_that_can_not_be_told_is_an_error() {
+fn a_lock_whose_directory_is_not_there_is_not_free() {
     let mut place = Place::new();
-    fs::write(&place.lock, "no directory").unwrap();
-    place.lock.push("the.lock");
-    let (code, message) = outcome(linklock().arg("status").arg(&place.lock));
-    assert_eq!(code, 71);
-    assert!(message.starts_with("linklock: failed to look at "), "{message}");
+    fs::write(place.dir().join("file"), "no directory").unwrap();
+    for (dir, why) in [("none", " does not exist\n"), ("file", " is not a directory\n")] {
+        let dir = place.dir().join(dir);
+        place.lock = dir.join("the.lock");
+        for command in [&["status"][..], &["wait"], &["break"], &["break", "--force"]] {
+            let (code, message) = outcome(linklock().args(command).arg(&place.lock));
+            assert_eq!(code, 73, "{command:?} {message}");
+            let start = format!("linklock: no access to lock {}: ", place.lock.display());
+            assert!(message.starts_with(&start) || dir.ends_with("file"), "{message}");
+            assert!(message.ends_with(why), "{message}");
+        }
+        let mailbox = &["mailbox", "status"];
+        assert_eq!(outcome(linklock().args(mailbox).arg(&place.lock)).0, 73);
+    }
 }
