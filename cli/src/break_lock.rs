@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
     /// Break it if its holder has not refreshed it for this long. A lock that is dated in the future,
     /// since a clock was set back, is watched for this long first
-    #[arg(long, value_name = "DURATION", value_parser = time::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     if_unchanged_for: Option<Duration>,
 
     /// Break it if its holder ran on this host and is dead
@@ -117,7 +117,11 @@ fn broke(lock: &Lock, what: &str, claim: Option<&Path>) -> Result<u8, Failure> {
 }
 
 fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
-    let why = format!("lock {} is held by {holder}: not broken", lock.path().display());
+    let why = format!(
+        "lock {} is held by {holder}: not broken; if its holder hangs, end that process, or break the \
+         lock with --force",
+        lock.path().display()
+    );
     Err(Failure::new(exit::HELD, why))
 }
 

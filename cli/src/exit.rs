@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write};
 use std::io;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
 use crate::output::{NotShown, say};
 
 /// `EX_USAGE`, as all of these up to 78 from sysexits.
@@ -97,8 +99,27 @@ impl From<NotShown> for Failure {
     }
 }
 
+const WITHOUT_COMMAND: &str = "\
+there is no COMMAND: write -- before it, for example: linklock run a.lock -- echo hello
+
+For more information, try '--help'.";
+
+/// Whether what comes after `--` is missing, which most often means that `--` itself is.
+fn is_without_command(answer: &clap::Error) -> bool {
+    let Some(ContextValue::Strings(missing)) = answer.get(ContextKind::InvalidArg) else {
+        return false;
+    };
+    answer.kind() == ErrorKind::MissingRequiredArgument
+        && missing.iter().any(|name| name.starts_with("<COMMAND>"))
+        && !missing.iter().any(|name| name.starts_with("<LOCK>"))
+}
+
 /// Prints why a command line was not parsed: it is wrong, or it asks for help or the version.
 pub(crate) fn unparsed(answer: &clap::Error) -> u8 {
+    if is_without_command(answer) {
+        say(WITHOUT_COMMAND);
+        return USAGE;
+    }
     let _ = answer.print();
     if answer.use_stderr() { USAGE } else { 0 }
 }

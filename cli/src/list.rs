@@ -37,6 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
+    args.options.check(&args.dir)?;
     let separator = args.options.separator();
     let mut walk = Walk::below(&args.dir);
     let mut locks = BTreeSet::new();

@@ -23,7 +23,7 @@ pub(crate) struct LockOptions {
     pub(crate) separator: char,
 
     /// For how long after its end a lease is still respected; the same for all who use the lock
-    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) clock_slop: Duration,
 }
 
@@ -31,6 +31,19 @@ impl LockOptions {
     /// What no lock's own name has in it, but the name of everything beside it has.
     pub(crate) fn separator(&self) -> Vec<u8> {
         self.separator.to_string().into_bytes()
+    }
+
+    /// Whether there can be locks with these options below a directory, and it is one: where none can be,
+    /// none would be found.
+    pub(crate) fn check(&self, dir: &Path) -> Result<(), Failure> {
+        if dir.metadata().is_ok_and(|meta| !meta.is_dir()) {
+            let name = dir.display();
+            let why =
+                format!("{name} is not a directory; of one lock there is `linklock status {name}`");
+            return Err(Failure::new(exit::USAGE, why));
+        }
+        self.lock(&dir.join("any.lock")).build()?;
+        Ok(())
     }
 
     /// The lock, still to be built.
@@ -60,7 +73,7 @@ impl Contention {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
         let lock = lock.stale(self.stale.into());
-        match self.limit.timeout {
+        match self.limit.timeout() {
             Some(timeout) => lock.polling(SHORTEST, (timeout / 20).clamp(SHORTEST, LONGEST)),
             None => lock,
         }
@@ -74,9 +87,13 @@ pub(crate) struct WaitLimit {
     #[arg(short, long, conflicts_with = "timeout")]
     pub(crate) no_wait: bool,
 
-    /// Give up after this time: 90, 90s, 5m, 1h30m, 500ms
-    #[arg(short, long, value_name = "DURATION", value_parser = time::parse)]
-    pub(crate) timeout: Option<Duration>,
+    /// Give up after this time: 90, 90s, 5m, 1h30m, 500ms [default: LINKLOCK_TIMEOUT in the environment,
+    /// or wait for as long as it takes]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
+    timeout: Option<Duration>,
+
+    #[arg(long, value_name = "LINKLOCK_TIMEOUT", value_parser = time::parse, env = "LINKLOCK_TIMEOUT", hide = true)]
+    default_timeout: Option<Duration>,
 
     /// What to exit with if the lock is held, or still is after the timeout
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = exit::HELD)]
@@ -92,9 +109,14 @@ pub(crate) struct WaitLimit {
 }
 
 impl WaitLimit {
+    /// After how long to give up.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout.or(self.default_timeout.filter(|_| !self.no_wait))
+    }
+
     /// Whether it has not been too long yet.
     pub(crate) fn lasts(&self, waited: Duration) -> bool {
-        !self.no_wait && self.timeout.is_none_or(|timeout| waited < timeout)
+        !self.no_wait && self.timeout().is_none_or(|timeout| waited < timeout)
     }
 
     /// WaitLimit has ended, for this reason.

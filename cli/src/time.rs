@@ -7,6 +7,9 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
+    if text.starts_with('-') {
+        return Err("a duration starts with a digit (write 90, 90s, 5m or 1h30m)".to_owned());
+    }
     humantime::parse_duration(text).map_err(|error| format!("{error} (write 90, 90s, 5m or 1h30m)"))
 }
 

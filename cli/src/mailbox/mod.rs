@@ -52,7 +52,7 @@ struct Mailbox {
 
     /// For how long a dotlock and the mailbox must be seen unchanged before the dotlock is taken for
     /// a dead program's; 60s or more
-    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "5m")]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "5m")]
     unchanged_for: Duration,
 }
 

@@ -41,7 +41,7 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     let key = std::env::var("RELUKKO_API_KEY").map_err(|_| usage("RELUKKO_API_KEY has no key"))?;
     let limit = &args.contention.limit;
     let client = Client::options(url, key)
-        .request_timeout(limit.timeout.unwrap_or(REQUEST).clamp(Duration::from_secs(1), REQUEST));
+        .request_timeout(limit.timeout().unwrap_or(REQUEST).clamp(Duration::from_secs(1), REQUEST));
     let client = client.build().map_err(failure)?;
     let creator = format!("linklock, process {}", std::process::id());
     if limit.verbose {

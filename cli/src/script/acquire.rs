@@ -36,7 +36,7 @@ pub(crate) struct Args {
     contention: Contention,
 
     /// How long the lease is
-    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "5m")]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "5m")]
     lifetime: Duration,
 
     /// Whose lock it is to be: a process, or `none` for a lock that answers to its lease alone

@@ -27,7 +27,7 @@ pub(crate) const NAME: &str = "__keep";
 pub(crate) struct Args {
     lock: PathBuf,
     claim: PathBuf,
-    #[arg(long, value_parser = time::parse)]
+    #[arg(long, value_parser = time::parse, allow_hyphen_values = true)]
     lifetime: Duration,
     #[command(flatten)]
     options: LockOptions,

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     held: Held,
 
     /// How long the lease is to be [default: as long as it was before]
-    #[arg(short, long, value_name = "DURATION", value_parser = time::parse)]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     lifetime: Option<Duration>,
 }
 

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{OrdinaryUser, Place, Running, linklock, outcome, skip, until};
+use crate::common::{OrdinaryUser, Place, linklock, outcome, skip, until};
 use linklock::{Lock, Owner};
 use serde_json::Value;
 
@@ -116,15 +118,22 @@ fn a_lock_that_can_not_be_read_is_listed() {
     assert_eq!(listed(&mut user.linklock(), &place), [expected]);
 }
 
-/// Somebody's file that has a lock's name keeps everybody from the lock.
+/// Somebody's file that has a lock's name keeps programs from the lock that use the library; the command
+/// does not wait for it.
 #[test]
 fn what_others_wait_for_in_vain_is_listed() {
     let place = Place::new();
     fs::write(&place.lock, "save me").unwrap();
     assert!(listed(&mut linklock(), &place).is_empty());
-    let _waiter = Running::start(&mut place.run(&[], &["true"]));
+    let lock = Lock::new(&place.lock).unwrap();
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let may_go_on = goes_on.clone();
+    let waiter =
+        std::thread::spawn(move || lock.lock_while(|_| may_go_on.load(Ordering::Relaxed)).is_err());
     let expected = ("not-a-lock".to_owned(), "the.lock".to_owned());
     until("it is listed", || listed(&mut linklock(), &place) == [expected.clone()]);
+    goes_on.store(false, Ordering::Relaxed);
+    assert!(waiter.join().unwrap());
 }
 
 #[test]
@@ -230,7 +239,7 @@ fn a_lock_that_is_dated_ahead_is_watched_before_it_is_broken() {
     assert!(said.contains("watching it for 2.0s"), "{said}");
     assert!(lines[4].contains("refreshed was last changed 23h ") && lines.len() == 6, "{told}");
     assert!(
-        lines[4].ends_with("watching it for 1h") && lines[5].ends_with(": not broken"),
+        lines[4].ends_with("watching it for 1h") && lines[5].contains(": not broken; "),
         "{told}"
     );
 }
@@ -359,4 +368,30 @@ fn what_the_dead_have_left_is_swept_everywhere() {
     assert_eq!(told(&[]), swept);
     assert!(swept.iter().all(|path| !path.exists()) && kept.iter().all(|path| path.exists()));
     assert!(told(&[]).is_empty());
+}
+
+/// Nothing found would look like no locks.
+#[test]
+fn where_no_lock_can_be_found_it_is_an_error() {
+    let place = Place::new();
+    let holder = place.hold(&[]);
+    for command in ["list", "sweep"] {
+        let (code, message) = outcome(linklock().arg(command).arg(&place.lock));
+        assert_eq!(code, 64, "{message}");
+        assert!(message.contains("is not a directory; of one lock there is"), "{message}");
+        let (code, message) =
+            outcome(linklock().arg(command).arg(place.dir()).args(["--host-name", ""]));
+        assert_eq!(code, 64, "{message}");
+        assert!(message.contains("host name"), "{message}");
+    }
+    assert_eq!(holder.end().0, 0);
+}
+
+#[test]
+fn how_to_break_a_lock_all_the_same_is_said() {
+    let place = Place::new();
+    let _holder = place.hold(&[]);
+    let (code, message) = outcome(linklock().arg("break").arg(&place.lock));
+    assert_eq!(code, 75);
+    assert!(message.contains("not broken; ") && message.contains("--force"), "{message}");
 }

@@ -48,6 +48,29 @@ fn durations_are_as_people_write_them() {
 }
 
 #[test]
+fn a_forgotten_separator_is_explained() {
+    for arguments in
+        [&["run", "a.lock", "true"][..], &["run", "a.lock"], &["mailbox", "run", "mbox"]]
+    {
+        let (code, message) = outcome(linklock().args(arguments));
+        assert_eq!(code, 64);
+        assert!(
+            message.starts_with("linklock: there is no COMMAND: write -- before it"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_negative_duration_is_no_other_option() {
+    for option in ["-t", "-l", "-k", "--max-runtime", "--min-hold", "--clock-slop"] {
+        let (code, message) = outcome(&mut Place::new().run(&[option, "-5"], &["true"]));
+        assert_eq!(code, 64);
+        assert!(message.contains("invalid value '-5'") && !message.contains("tip:"), "{message}");
+    }
+}
+
+#[test]
 fn help_tells_the_exit_codes() {
     for help in [["run", "--help"], ["run", "-h"], ["help", "run"]] {
         let output = linklock().args(help).output().unwrap();
