@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use linklock::mailbox::{MailboxGuard, MailboxLock};
-use linklock::{Error, Lock, LockGuard};
+use linklock::{Error, Lock, LockGuard, Obstacle};
 use nix::sys::signal::Signal;
 
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::occupied;
 use crate::options::WaitLimit;
+use crate::outer;
 use crate::output::say;
 use crate::progress::{Progress, explain};
 
@@ -23,6 +24,18 @@ pub(crate) fn acquire(
     limit: &WaitLimit,
     events: &Events,
 ) -> Result<Vec<LockGuard>, Failure> {
+    if locks.is_empty() {
+        return Ok(Vec::new());
+    }
+    for lock in locks {
+        if let Some(holder) = outer::holder(lock) {
+            let (path, pid) = (lock.path().display(), holder.pid());
+            return Err(limit.failure(format_args!(
+                "lock {path} is already held by the linklock that started this command, process \
+                 {pid}: waiting would never end; run --reentrant runs COMMAND under that lock"
+            )));
+        }
+    }
     let guards = contend(limit, events, |contender| acquire_all(locks, contender))?;
     for guard in guards.iter().filter(|_| limit.verbose) {
         say(format_args!("acquired lock {}", guard.path().display()));
@@ -36,6 +49,13 @@ pub(crate) fn acquire_mailbox(
     limit: &WaitLimit,
     events: &Events,
 ) -> Result<MailboxGuard, Failure> {
+    if outer::has_locked(lock.path()) {
+        return Err(limit.failure(format_args!(
+            "mailbox {} is already locked by the linklock that started this command: waiting would \
+             never end",
+            lock.path().display()
+        )));
+    }
     let guard = contend(limit, events, |contender| {
         if limit.no_wait {
             return lock.try_lock();
@@ -57,7 +77,8 @@ fn contend<T>(
     events: &Events,
     acquire: impl FnOnce(&mut Contender<'_>) -> Result<T, Error>,
 ) -> Result<T, Failure> {
-    let mut contender = Contender { limit, events, ended: None, progress: Progress::new(limit) };
+    let mut contender =
+        Contender { limit, events, ended: None, has_looked: false, progress: Progress::new(limit) };
     let acquired = acquire(&mut contender);
     contender.progress.clear();
 
@@ -78,6 +99,8 @@ struct Contender<'a> {
     events: &'a Events,
     /// The signal that has ended it.
     ended: Option<Signal>,
+    /// Whether it is known whose child we are not.
+    has_looked: bool,
     progress: Progress,
 }
 
@@ -88,9 +111,24 @@ impl Contender<'_> {
             return lock.try_lock();
         }
         lock.lock_while(|obstacle| {
+            self.warn_of_ancestor(lock.path(), obstacle);
             let is_in_vain = occupied::is_in_vain(lock.path(), obstacle);
             !is_in_vain && self.lasts(lock.path(), || explain(lock, obstacle))
         })
+    }
+
+    /// Once: a script that has acquired the lock, say, and forgotten about it.
+    fn warn_of_ancestor(&mut self, lock: &Path, obstacle: &Obstacle) {
+        let Some(holder) = obstacle.holder().filter(|_| !self.has_looked) else { return };
+        self.has_looked = true;
+        if !self.limit.quiet && outer::is_ancestor(holder) {
+            say(format_args!(
+                "lock {} is held by process {}, which started this command: if it waits for the \
+                 command to end, neither ever goes on",
+                lock.display(),
+                holder.pid()
+            ));
+        }
     }
 
     fn lasts(&mut self, lock: &Path, why: impl Fn() -> String) -> bool {

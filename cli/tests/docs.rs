@@ -215,6 +215,23 @@ fn scripts() {
     run_page(&Machine::new(), "scripts.md", none);
 }
 
+/// The script that runs itself again under its lock looks whether it is this lock that is held.
+#[test]
+fn under_another_lock_a_script_takes_its_own() {
+    let machine = Machine::new();
+    let blocks = blocks("scripts.md");
+    let recipe = blocks.iter().find(|block| block.text.contains("LINKLOCK_PATH-")).unwrap();
+    let (script, _) = recipe.text.split_once("./nightly").unwrap();
+    let run = "sed -i 's/^echo/linklock status --json $LINKLOCK_PATH | grep state; echo/' nightly
+        linklock run /shared/backup.lock -- ./nightly coffee";
+    let shown = "  \"state\": \"held\",\nalone, with coffee\n";
+    machine.assert_runs(&format!("{script}{run}"), Some(shown));
+    // Its own lock's path, that is.
+    let run = "sed -i 's/^linklock.*; echo/echo $LINKLOCK_PATH; echo/' nightly
+        linklock run /shared/backup.lock -- ./nightly coffee";
+    machine.assert_runs(run, Some("/shared/report.lock\nalone, with coffee\n"));
+}
+
 #[test]
 fn systemd() {
     let machine = Machine::new();

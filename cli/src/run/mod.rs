@@ -11,8 +11,7 @@ pub(crate) mod warden;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -25,6 +24,7 @@ use crate::contend;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
 use crate::options::{Contention, LockOptions};
+use crate::outer;
 use crate::output::say;
 use crate::time;
 
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     contention: Contention,
 
     /// For how long linklock may be out of touch before others may take the lock
-    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "15s")]
     lifetime: Duration,
 
     /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
@@ -78,6 +78,12 @@ pub(crate) struct Args {
     /// the lock should do so. The counter is kept in the directory LOCK.fence.
     #[arg(long)]
     fence: bool,
+
+    /// If the linklock that started this command holds LOCK, run COMMAND under that lock
+    ///
+    /// Without this option such a command fails as if another held the lock, since waiting would never end.
+    #[arg(long)]
+    reentrant: bool,
 
     #[command(flatten)]
     limits: Limits,
@@ -97,15 +103,15 @@ pub(crate) struct Args {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Limits {
     /// Stop COMMAND if it runs for longer than this
-    #[arg(long, value_name = "DURATION", value_parser = time::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     max_runtime: Option<Duration>,
 
     /// How long a COMMAND that is to stop after --max-runtime has, from TERM to KILL
-    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, default_value = "10s")]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "10s")]
     kill_after: Duration,
 
     /// Hold the lock for at least this long, however soon COMMAND ends
-    #[arg(long, value_name = "DURATION", value_parser = time::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     min_hold: Option<Duration>,
 
     /// What to do if the lock is lost while COMMAND runs
@@ -132,10 +138,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     if args.relukko.is_some() {
         return Err(crate::no_serve::missing("run --relukko"));
     }
-    let locks = build_all(args)?;
+    let mut locks = build_all(args)?;
+    let outer = if args.reentrant { take_outer(&mut locks) } else { Vec::new() };
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let guards = contend::acquire(&locks, &args.contention.limit, &events)?;
-    let variables = environment(&guards);
+    let variables = environment(&outer, &guards);
     let (slop, verbose) = (args.lock.clock_slop, args.contention.limit.verbose);
     run_under(guards, &args.command, variables, &events, &args.limits, slop, verbose)
 }
@@ -176,7 +183,7 @@ pub(crate) fn run_under<G: Held>(
 fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
     let mut seen = Vec::new();
     for path in &args.locks {
-        let identity = identity(path);
+        let identity = outer::identity(path);
         if seen.contains(&identity) {
             let why = format!("lock {} is named twice", path.display());
             return Err(Failure::new(exit::USAGE, why));
@@ -190,21 +197,26 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
     args.locks.iter().map(build).collect()
 }
 
-/// What is the same for two names of one lock: its directory's inode, if there is one, and its name.
-fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let dir = absolute.parent().and_then(|dir| dir.metadata().ok());
-    match (dir, absolute.file_name()) {
-        (Some(dir), Some(name)) => (Some((dir.dev(), dir.ino())), name.into()),
-        _ => (None, absolute),
-    }
+/// Those that the linklock around this one holds, with their claims; the others are left.
+fn take_outer(locks: &mut Vec<Lock>) -> Vec<(PathBuf, PathBuf)> {
+    let mut outer = Vec::new();
+    locks.retain(|lock| {
+        let holder = outer::holder(lock);
+        let held = holder.map(|holder| (lock.path().to_owned(), holder.claim_path().to_owned()));
+        held.map(|held| outer.push(held)).is_none()
+    });
+    outer
 }
 
-/// What the command is told of its locks.
-fn environment(guards: &[LockGuard]) -> Vec<(&'static str, OsString)> {
+/// What the command finds in its environment of its locks: of those that were held before, and its own.
+fn environment(
+    outer: &[(PathBuf, PathBuf)],
+    guards: &[LockGuard],
+) -> Vec<(&'static str, OsString)> {
+    let (paths, claims) = (outer.iter().map(|held| &*held.0), outer.iter().map(|held| &*held.1));
     let mut variables = vec![
-        ("LINKLOCK_PATH", lines(guards.iter().map(LockGuard::path))),
-        ("LINKLOCK_CLAIM", lines(guards.iter().map(LockGuard::claim_path))),
+        ("LINKLOCK_PATH", lines(paths.chain(guards.iter().map(LockGuard::path)))),
+        ("LINKLOCK_CLAIM", lines(claims.chain(guards.iter().map(LockGuard::claim_path)))),
     ];
     let tokens: Vec<_> = guards.iter().filter_map(LockGuard::token).collect();
     if !tokens.is_empty() {

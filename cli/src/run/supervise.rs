@@ -78,9 +78,9 @@ pub(crate) fn supervise(
     }
 }
 
-/// For how much longer all of the leases run.
+/// For how much longer all of the leases run. There are none where the linklock around this one has them.
 fn remaining(guards: &[impl Held]) -> Duration {
-    guards.iter().map(Held::remaining).min().unwrap_or_default()
+    guards.iter().map(Held::remaining).min().unwrap_or(Duration::MAX)
 }
 
 struct Supervisor<'a, G> {

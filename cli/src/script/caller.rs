@@ -4,18 +4,17 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::getppid;
+use crate::process::{ancestors, parent};
 
 /// The process that called us: our parent, but for one case. In `claim=$(linklock acquire ... ||
 /// exit)` the parent is a subshell that ends at once. Whoever reads what we print, from a pipe, is
 /// who will use it, if it is among our ancestors.
 pub(crate) fn caller() -> u32 {
-    let parent = u32::try_from(getppid().as_raw()).unwrap_or_default();
     let reader = || {
         let pipe = pipe(Path::new("/proc/self/fd/1"))?;
-        std::iter::successors(Some(parent), |pid| parent_of(*pid)).find(|pid| reads(*pid, pipe))
+        ancestors().find(|pid| reads(*pid, pipe))
     };
-    reader().unwrap_or(parent)
+    reader().unwrap_or_else(parent)
 }
 
 /// The identity of a pipe, if this is one.
@@ -34,10 +33,4 @@ fn reads(pid: u32, wanted: (u64, u64)) -> bool {
         let is_readable = entry.metadata().is_ok_and(|meta| meta.mode() & READABLE != 0);
         is_readable && pipe(&entry.path()) == Some(wanted)
     })
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-    parent.trim().parse().ok().filter(|pid| *pid > 0)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{OrdinaryUser, Place, linklock, outcome, skip, until};
+use crate::common::{OrdinaryUser, Place, Running, linklock, outcome, skip, until};
 use linklock::{Lock, Owner};
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{CAT, Running, linklock, outcome};
+use crate::common::{CAT, Place, Running, linklock, outcome};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -128,4 +128,21 @@ fn what_is_wrong_has_its_own_code() {
     assert!(said.contains("guard it with a lock beside it"), "{said}");
     let (code, said) = run(&dir.path().join("no-such-directory/joe"));
     assert_eq!(code, 73, "{said}");
+}
+
+#[test]
+fn a_mailbox_that_is_locked_around_a_run_is_refused() {
+    let place = Place::new();
+    let mbox = place.dir().join("mbox");
+    std::fs::write(&mbox, "").unwrap();
+    let run = |command: &[&std::ffi::OsStr]| {
+        let mut run = linklock();
+        run.args(["mailbox", "run"]).arg(&mbox).arg("--").args(command);
+        run
+    };
+    let inner = run(&["true".as_ref()]);
+    let command: Vec<_> = std::iter::once(inner.get_program()).chain(inner.get_args()).collect();
+    let (code, message) = outcome(&mut run(&command));
+    assert_eq!(code, 75);
+    assert!(message.contains("already locked by the linklock that started"), "{message}");
 }

@@ -148,6 +148,90 @@ fn another_programs_lock_is_waited_for() {
     assert_eq!(waiter.ended().0, 0);
 }
 
+/// It would wait for itself.
+#[test]
+fn a_lock_that_is_held_around_a_run_is_refused() {
+    let place = Place::new();
+    let program = linklock().get_program().to_str().unwrap().to_owned();
+    let lock = place.lock.to_str().unwrap();
+    let other = place.dir().join("other.lock");
+    let nested: [&[&str]; 4] = [
+        &["run", lock, "--", "true"],
+        &["run", "-t", "1h", other.to_str().unwrap(), lock, "--", "true"],
+        &["run", "./the.lock", "--", "true"],
+        &["acquire", lock],
+    ];
+    for nested in nested {
+        let command: Vec<_> = std::iter::once(&*program).chain(nested.iter().copied()).collect();
+        let (code, message) = outcome(place.run(&[], &command).current_dir(place.dir()));
+        assert_eq!(code, 75, "{nested:?} {message}");
+        assert!(message.contains("already held by the linklock that started"), "{message}");
+    }
+    // Another lock's is none of its business.
+    let command = [&program, "run", other.to_str().unwrap(), "--", "true"];
+    assert_eq!(outcome(&mut place.run(&[], &command)), (0, String::new()));
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_run_may_go_on_under_the_lock_around_it() {
+    let place = Place::new();
+    let program = linklock().get_program().to_str().unwrap().to_owned();
+    let other = place.dir().join("other.lock");
+    let script = format!(
+        r#"printf '%s\n' "$LINKLOCK_CLAIM" >outer
+        {program} run --reentrant the.lock other.lock -- sh -c '
+            printf "%s\n" "$LINKLOCK_PATH" >paths
+            printf "%s\n" "$LINKLOCK_CLAIM" | head -n 1 | cmp - outer && test -e other.lock && exit 7'
+        code=$?; test -e the.lock && ! test -e other.lock && exit $code"#
+    );
+    let (code, message) = outcome(place.run_sh(&[], &script).current_dir(place.dir()));
+    assert_eq!((code, &*message), (7, ""));
+    let paths = fs::read_to_string(place.dir().join("paths")).unwrap();
+    assert_eq!(paths, format!("{}\n{}\n", place.lock.display(), other.display()));
+    // Where nobody holds it, it is taken as ever.
+    let held = place.run_sh(&["--reentrant"], r#"test -e "$LINKLOCK_PATH""#).status().unwrap();
+    assert!(held.success() && !place.lock.exists());
+}
+
+#[test]
+fn a_lock_that_a_parent_holds_is_waited_for_with_a_warning() {
+    let place = Place::new();
+    let program = linklock().get_program().to_str().unwrap().to_owned();
+    let lock = place.lock.display();
+    let script = format!(
+        "claim=$({program} acquire {lock}); {program} run -t 300ms {lock} -- true; code=$?
+        {program} release {lock} $claim; exit $code"
+    );
+    let mut sh = std::process::Command::new("sh");
+    let (code, message) = outcome(sh.args(["-c", &script]));
+    assert_eq!(code, 75);
+    let first = message.lines().next().unwrap();
+    assert!(first.contains("which started this command: if it waits"), "{message}");
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_timeout_may_come_from_the_environment() {
+    let place = Place::new();
+    let _holder = place.hold(&[]);
+    let run = |options: &[&str]| {
+        let mut run = place.run(options, &["true"]);
+        outcome(run.env("LINKLOCK_TIMEOUT", "300ms"))
+    };
+    let (code, message) = run(&[]);
+    assert_eq!(code, 75);
+    assert!(message.starts_with("linklock: waited 0."), "{message}");
+    assert!(run(&["-n"]).1.contains(" is taken: "));
+    assert!(run(&["--timeout", "1100ms"]).1.starts_with("linklock: waited 1."));
+    let mut wait = linklock();
+    wait.arg("wait").arg(&place.lock).env("LINKLOCK_TIMEOUT", "0");
+    assert_eq!(outcome(&mut wait).0, 75);
+    let (code, message) = outcome(wait.env("LINKLOCK_TIMEOUT", "soon"));
+    assert_eq!(code, 64);
+    assert!(message.contains("LINKLOCK_TIMEOUT"), "{message}");
+}
+
 #[test]
 fn runs_exclude_each_other() {
     let place = Place::new();
