@@ -18,10 +18,10 @@ const LONGEST: u64 = 4096 + 255;
 
 /// List all locks below a directory
 ///
-/// Shows each lock of linklock's or flufl.lock's that is held or was left by a dead holder, locks that
-/// have lost their content or can't be read among them, and each other file that a process waits for
-/// as if it were a lock. A small file that can't be read is taken for a lock. Only plain files are
-/// read, if they are small enough; symbolic links are not followed.
+/// Shows each lock of linklock's or flufl.lock's that is held or was left by a dead holder, even if it has
+/// lost its content or can't be read, and each other file that a process waits for as if it were a
+/// lock. A small file that can't be read counts as a lock. Only small plain files are read; symbolic
+/// links are not followed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
 pub(crate) struct Args {
@@ -100,8 +100,11 @@ fn table(found: &[Status]) -> String {
 
 fn row(status: &Status) -> [String; 5] {
     let holder = status.holder.as_ref();
-    let process =
-        holder.and_then(|holder| Some(format!("{}@{}", holder.pid?, holder.host.as_ref()?)));
+    let process = holder.and_then(|holder| {
+        let nobody = holder.is_nobodys.then(|| "nobody".to_owned());
+        let who = holder.pid.map(|pid| pid.to_string()).or(nobody)?;
+        Some(format!("{who}@{}", holder.host.as_ref()?))
+    });
     let lease = holder.and_then(|holder| holder.expires_in_seconds).map(|left| {
         if left < 0.0 { format!("ended {} ago", show_seconds(-left)) } else { show_seconds(left) }
     });

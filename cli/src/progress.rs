@@ -1,4 +1,4 @@
-//! What is shown to somebody who waits at a terminal.
+//! What a terminal shows while a lock is waited for.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use linklock::{Lock, Obstacle};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::log;
 use crate::options::WaitLimit;
 use crate::output::say;
 
-/// Who gets the lock sooner is not bothered.
+/// A user who gets the lock sooner sees nothing.
 const AT_FIRST: Duration = Duration::from_millis(500);
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -22,7 +23,7 @@ pub(crate) struct Progress {
     drawn: Option<Instant>,
     is_live: bool,
     in_colour: bool,
-    /// Somebody who wants to be told, and has no terminal, is told once.
+    /// Where there is no terminal, --verbose writes one line.
     to_tell: bool,
 }
 
@@ -55,7 +56,7 @@ impl Progress {
             self.drawn = Some(Instant::now());
             let waited = Duration::from_secs(self.waited().as_secs().max(1));
             let waited = humantime::format_duration(waited);
-            draw(&format!("waiting for {waited}: {path} is {}", why()), self.in_colour);
+            draw(&format!("waiting {waited}: {}", why()), &path.to_string(), self.in_colour);
         }
     }
 
@@ -67,7 +68,7 @@ impl Progress {
     }
 }
 
-/// Who is in the way, also of those who wait behind others.
+/// Who holds the lock, also where other waiters of this host come first.
 pub(crate) fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
     match (obstacle, lock.holder()) {
         (Obstacle::Queue, Ok(Some(holder))) => format!("held by {holder}; {obstacle}"),
@@ -76,10 +77,64 @@ pub(crate) fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
 }
 
 /// In one line, however narrow the terminal: what wraps can't be taken away again.
-fn draw(line: &str, in_colour: bool) {
+fn draw(why: &str, path: &str, in_colour: bool) {
     let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
-    let line: String =
-        line.chars().filter(|c| !c.is_control()).take(usize::from(width) - 1).collect();
+    let line = fit(why, path, usize::from(width).saturating_sub(1));
     let (on, off) = if in_colour { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
     let _ = write!(io::stderr(), "\r{on}{line}{off}\x1b[K");
+}
+
+/// The holder comes first, since a narrow terminal has no room for all; of the path, the end matters most.
+fn fit(why: &str, path: &str, width: usize) -> String {
+    const LEAST: usize = 8; // less of a path says nothing
+    let is_shown = |c: &char| !c.is_control();
+    let why = start_of(why.chars().filter(is_shown), width);
+    let left = width.saturating_sub(columns(&why) + ": ".len());
+    let path: String = path.chars().filter(is_shown).collect();
+    if columns(&path) <= left {
+        format!("{why}: {path}")
+    } else if left >= LEAST {
+        let end = start_of(path.chars().rev(), left - 1);
+        format!("{why}: …{}", end.chars().rev().collect::<String>())
+    } else {
+        why
+    }
+}
+
+/// As many characters as fit into the columns.
+fn start_of(chars: impl Iterator<Item = char>, width: usize) -> String {
+    let mut left = width;
+    chars
+        .map_while(|c| left.checked_sub(c.width().unwrap_or(0)).map(|less| (left = less, c).1))
+        .collect()
+}
+
+fn columns(text: &str) -> usize {
+    text.width()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_is_shown_before_the_path() {
+        let (why, path) = ("waiting 3s: held by process 17 on mars", "/shared/reports/daily.lock");
+        assert_eq!(fit(why, path, 80), format!("{why}: {path}"));
+        assert_eq!(fit(why, path, 52), format!("{why}: …daily.lock").replace("…", "…/"));
+        assert_eq!(fit(why, path, 45), why);
+        assert_eq!(fit(why, path, 19), "waiting 3s: held by");
+        assert_eq!(fit(why, path, 0), "");
+    }
+
+    #[test]
+    fn a_line_never_wraps() {
+        let (why, path) =
+            ("waiting 3s: held by process 17 on 東京", "/共有/日報/ｄａｉｌｙ\u{301}.lock");
+        for width in 0..100 {
+            let line = fit(why, path, width);
+            assert!(line.width() <= width, "{width}: {line}");
+        }
+        assert_eq!(fit("a\nb\x1b[31m", "c\t", 80), "ab[31m: c");
+    }
 }

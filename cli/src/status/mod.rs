@@ -1,6 +1,7 @@
 //! `linklock status`: who holds a lock.
 
 mod breakers;
+mod origin;
 mod show;
 
 pub(crate) use self::show::format_explained;
@@ -22,13 +23,14 @@ use crate::time;
 
 /// Show who holds a lock
 ///
-/// Says whether the lock is held, by whom, whether that process is alive, when its lease ends, who
-/// waits, and which programs would break the lock if its holder left it as it is now.
+/// Shows whether the lock is held, by which process, user and command, since when, whether that process is
+/// alive, when its lease ends, and who waits. With --breakers, also which programs would treat the lock as
+/// stale, and when, if its holder stopped refreshing it.
 ///
-/// What time it is on the file server, by which leases are judged, is asked by a file that is made
-/// and removed at once. Who may not make one gets this machine's time.
+/// Leases are judged by the file server's time, which is read from a file that is created and removed at
+/// once. Without write access this machine's time is used.
 ///
-/// The exit status is 0 if the state could be told, whatever it is: a script reads it from --json.
+/// The exit status is 0 if the state is known, whatever it is: a script reads it from --json.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
 pub(crate) struct Args {
@@ -39,6 +41,10 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Show which programs would break the lock, as is always shown of a mail program's lock
+    #[arg(long)]
+    breakers: bool,
+
     #[command(flatten)]
     options: LockOptions,
 }
@@ -46,22 +52,29 @@ pub(crate) struct Args {
 pub(crate) const STATES: &str = "\
 States:
   free        nobody holds the lock
-  held        its holder's lease runs
-  expired     its holder's lease is over: another may take the lock, after 10 s of grace
-  dead        its holder ran on this host and is dead: the next comer takes the lock over
-  unreadable  there is a file that may not be read, and is taken for a lock that is held
-  not-a-lock  what has this name is no lock of this kind, and stays in the way until somebody
-              removes it; the format says whose it is, if it is known
+  held        the holder's lease runs
+  expired     the holder's lease is over: the lock may be taken over 10 s later
+  dead        the holder ran on this host and is dead: the next to want the lock takes it over
+  unreadable  there is a file that this user may not read: it counts as a lock that is held
+  not-a-lock  what has this name is not a lock of this kind, and stays until somebody removes it;
+              its format is shown where it is known
 
-With --json, dates are in RFC 3339 and UTC; what is not known is null.";
+With --json, dates are in RFC 3339 and UTC; what is not known is null. The fields are described in
+schema.json, which is installed beside linklock's documentation.
+
+Examples:
+  linklock status /shared/report.lock
+  linklock list /shared
+  linklock status --json /shared/report.lock | jq -r .state";
 
 pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     let status = Status::of(&args.options.lock(&args.lock).build()?, args.options.clock_slop)?;
-    output::show(&if args.json { json(&status)? } else { status.to_string() })?;
+    let with_breakers = args.breakers || status.is_mail_programs();
+    output::show(&if args.json { json(&status)? } else { status.to_text(with_breakers) })?;
     Ok(0)
 }
 
-/// What --json shows, field by field. What is not UTF-8 is made so.
+/// What --json shows, as schema.json describes it. What is not UTF-8 is made so.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
     pub(crate) lock: String,
@@ -94,7 +107,19 @@ pub(crate) enum State {
 #[derive(Debug, Serialize)]
 pub(crate) struct Details {
     pub(crate) host: Option<String>,
+    /// `None` where it is not known, and of a lock that is held by its lease alone.
     pub(crate) pid: Option<u32>,
+    /// Who owns the lock file.
+    user: Option<String>,
+    /// The command line of a process that runs on this host.
+    command: Option<String>,
+    /// Since when the lock has been held, as far as that is known: when linklock's command was started, or
+    /// else when the claim was made, which may be before the lock was acquired.
+    since: Option<String>,
+    held_seconds: Option<f64>,
+    /// Whether no process answers for the lock.
+    #[serde(skip)]
+    pub(crate) is_nobodys: bool,
     /// Whether it is alive; `None` where that can't be told from here.
     alive: Option<bool>,
     claim: Option<String>,
@@ -122,6 +147,10 @@ struct FileDetails {
 pub(crate) struct Waiter {
     host: String,
     pid: u32,
+    /// Who owns the claim.
+    user: Option<String>,
+    /// The command line of a process that runs on this host.
+    command: Option<String>,
     alive: Option<bool>,
     claim: String,
 }
@@ -147,7 +176,7 @@ impl Status {
             Ok(Some(holder)) => {
                 status.state = State::of(&holder);
                 status.format = format(lock.path(), &holder);
-                status.holder = Some(Details::of(&holder));
+                status.holder = Some(Details::of(lock.path(), &holder, now));
                 status.breakers = facts(lock.path(), Some(&holder), clock_slop, now);
             }
             Err(Error::Held { obstacle, .. }) => status.obstructed_by(lock, &obstacle, now),
@@ -158,6 +187,11 @@ impl Status {
         waiters.sort_by(|one, other| one.claim_path().cmp(other.claim_path()));
         status.waiting = waiters.iter().map(Waiter::of).collect();
         Ok(status)
+    }
+
+    /// Whether it is a dotlock, as mail programs make them.
+    fn is_mail_programs(&self) -> bool {
+        self.format.is_some_and(|format| !matches!(format, "linklock" | "flufl.lock" | "filelock"))
     }
 
     /// By something that is no lock of ours.
@@ -175,7 +209,7 @@ impl Status {
             self.format = Some(foreign.format);
             self.breakers = facts(lock.path(), None, Duration::ZERO, now);
             if foreign.pid.is_some() {
-                self.holder = Some(Details::of_foreign(foreign));
+                self.holder = Some(Details::of_foreign(lock.path(), foreign));
             }
         }
     }
@@ -236,11 +270,18 @@ impl State {
 }
 
 impl Details {
-    fn of(holder: &Holder) -> Details {
+    fn of(path: &Path, holder: &Holder, now: SystemTime) -> Details {
         let left = holder.remaining().as_secs_f64() - holder.overdue().as_secs_f64();
+        let is_nobodys = origin::is_nobodys(holder);
+        let begun = origin::begun(path, holder, now);
         Details {
             host: holder.is_known().then(|| holder.host().to_string_lossy().into_owned()),
-            pid: holder.is_known().then(|| holder.pid()),
+            pid: (holder.is_known() && !is_nobodys).then(|| holder.pid()),
+            user: origin::user(path),
+            command: origin::command(holder),
+            since: begun.and_then(time::date),
+            held_seconds: begun.map(|begun| time::signed_seconds(now, begun).max(0.0)),
+            is_nobodys,
             alive: alive(holder.life()),
             claim: holder.is_known().then(|| text(holder.claim_path())),
             expires_at: time::date(holder.expires_at()),
@@ -250,10 +291,15 @@ impl Details {
         }
     }
 
-    fn of_foreign(foreign: Foreign) -> Details {
+    fn of_foreign(path: &Path, foreign: Foreign) -> Details {
         Details {
             host: foreign.host,
             pid: foreign.pid,
+            user: origin::user(path),
+            command: None,
+            since: None,
+            held_seconds: None,
+            is_nobodys: false,
             alive: None,
             claim: None,
             expires_at: None,
@@ -273,7 +319,7 @@ impl FileDetails {
             size: file.size(),
             unchanged_seconds: file.unchanged_for().as_secs_f64(),
             advice: [
-                "its owner and root can see who holds the lock; after chmod a+r everybody can",
+                "its owner and root can see who holds the lock; after chmod a+r every user can",
                 "linklock break --force removes it, whatever it is",
             ],
         }
@@ -285,6 +331,8 @@ impl Waiter {
         Waiter {
             host: waiter.host().to_string_lossy().into_owned(),
             pid: waiter.pid(),
+            user: origin::user(waiter.claim_path()),
+            command: origin::command(waiter),
             alive: alive(waiter.life()),
             claim: text(waiter.claim_path()),
         }

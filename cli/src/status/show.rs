@@ -1,6 +1,6 @@
 //! A status as people read it.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use super::breakers::Breaker;
 use super::{Details, FileDetails, State, Status, Waiter};
@@ -16,15 +16,26 @@ impl State {
             State::Free => "free",
             State::Held => "held",
             State::Expired => "expired: held, but its lease is over",
-            State::Dead => "dead: its holder is gone, and the next comer takes it over",
-            State::Unreadable => "unreadable: taken for a lock that is held",
+            State::Dead => "dead: its holder is gone, and the next to want the lock takes it over",
+            State::Unreadable => "unreadable: it counts as a lock that is held",
             State::NotALock => "not a lock: something else has this name",
         }
     }
 }
 
-/// Names are shown with their odd characters escaped: whoever may write in the directory has chosen
-/// them.
+impl Status {
+    pub(super) fn to_text(&self, with_breakers: bool) -> String {
+        let mut text = self.to_string();
+        let mut title = "breakers:";
+        for breaker in self.breakers.iter().filter(|_| with_breakers) {
+            let _ = writeln!(text, "  {title:11} {breaker}"); // a String takes whatever is written
+            title = "";
+        }
+        text
+    }
+}
+
+/// Names are shown with their odd characters escaped: users who may write in the directory choose them.
 impl Display for Status {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", printable(&self.lock), self.state.explained())?;
@@ -47,20 +58,17 @@ impl Display for Status {
         }
         match self.clock_offset_seconds {
             Some(offset) if offset >= SAME_TIME => {
-                writeln!(f, "  clock:      the server's is {} ahead", seconds(offset))?;
+                writeln!(f, "  clock:      the file server's is {} ahead", seconds(offset))
             }
             Some(offset) if offset <= -SAME_TIME => {
-                writeln!(f, "  clock:      the server's is {} behind", seconds(-offset))?;
+                writeln!(f, "  clock:      the file server's is {} behind", seconds(-offset))
             }
-            Some(_) => {}
-            None => writeln!(f, "  clock:      this machine's: the server's can't be asked")?,
+            Some(_) => Ok(()),
+            None => writeln!(
+                f,
+                "  clock:      local (no write access here, so the file server's could not be read)"
+            ),
         }
-        let mut title = "breakers:";
-        for breaker in &self.breakers {
-            writeln!(f, "  {title:11} {breaker}")?;
-            title = "";
-        }
-        Ok(())
     }
 }
 
@@ -94,9 +102,21 @@ impl Display for Details {
             Some(pid) => {
                 writeln!(f, "  holder:     {}", process(pid, self.host.as_deref(), self.alive))?;
             }
+            None if self.is_nobodys => {
+                writeln!(f, "  holder:     no process: the lock is held by its lease alone")?;
+            }
             None => {
                 writeln!(f, "  holder:     unknown: its content is lost, and there is no claim")?;
             }
+        }
+        if let Some(user) = &self.user {
+            writeln!(f, "  user:       {}", printable(user))?;
+        }
+        if let Some(command) = &self.command {
+            writeln!(f, "  command:    {}", printable(command))?;
+        }
+        if let (Some(since), Some(held)) = (&self.since, self.held_seconds) {
+            writeln!(f, "  since:      {since}, {} ago", seconds(held))?;
         }
         if let Some(left) = self.expires_in_seconds {
             let date = self.expires_at.as_deref().unwrap_or("(no date)");
@@ -118,7 +138,11 @@ impl Display for Details {
 
 impl Display for Waiter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&process(self.pid, Some(&self.host), self.alive))
+        f.write_str(&process(self.pid, Some(&self.host), self.alive))?;
+        match &self.command {
+            Some(command) => write!(f, ": {}", printable(command)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -225,15 +225,15 @@ fn a_waiter_sees_the_holder_and_can_be_stopped() {
     let holder = place.hold(&[]);
     let mut terminal = Terminal::bash();
     terminal.type_in(&line(&place, "", "echo do''ne"));
-    let told = format!("{} is held by process {} on ", place.lock.display(), holder.pid());
-    terminal.expect("\x1b[33mwaiting for ");
-    terminal.expect(&told);
+    terminal.expect("\x1b[33mwaiting ");
+    terminal.expect(&format!("s: held by process {} on ", holder.pid()));
     terminal.expect(", its lease ends in ");
-    terminal.expect("waiting for "); // and so on
+    terminal.expect(&format!(" s: {}", place.lock.display()));
+    terminal.expect("waiting "); // and so on
     terminal.type_in("\x1a");
     terminal.expect("Stopped");
     terminal.type_in("fg\n");
-    terminal.expect("waiting for ");
+    terminal.expect("waiting ");
     assert_eq!(holder.end().0, 0);
     terminal.expect("\r\x1b[K"); // the line is taken away
     terminal.expect("done");
@@ -247,7 +247,7 @@ fn colour_and_the_line_itself_can_be_switched_off() {
     let mut terminal = Terminal::bash();
     let run = line(&place, "--timeout 2s", "true");
     terminal.type_in(&format!("NO_COLOR=1 {run}"));
-    terminal.expect("\rwaiting for ");
+    terminal.expect("\rwaiting ");
     terminal.expect("\r\x1b[Klinklock: waited ");
     terminal.expect("$ ");
     for quiet in [format!("TERM=dumb {run}"), run.replace("run ", "run -q ")] {

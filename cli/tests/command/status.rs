@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::common::{Place, Running, linklock, outcome, until};
 use linklock::Lock;
+use nix::unistd::User;
 use serde_json::Value;
 
 /// What it prints, for people.
@@ -50,17 +51,29 @@ fn a_held_lock_is_shown_with_its_holder() {
     assert_eq!(lines[1], "  format:     linklock");
     assert!(lines[2].starts_with(&format!("  holder:     process {} on ", holder.pid())), "{text}");
     assert!(lines[2].ends_with(" (alive)"), "{text}");
+    let user = User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+    assert_eq!(lines[3], format!("  user:       {user}"));
+    let command =
+        format!("  command:    {} run --lifetime 2h ", linklock().get_program().display());
+    assert!(lines[4].starts_with(&command) && lines[4].ends_with("exec cat"), "{text}");
+    assert!(lines[5].starts_with("  since:      2") && lines[5].ends_with("s ago"), "{text}");
     assert!(
-        lines[3].starts_with("  lease ends: 2") && lines[3].contains("Z, in 1h 59m "),
+        lines[6].starts_with("  lease ends: 2") && lines[6].contains("Z, in 1h 59m "),
         "{text}"
     );
-    assert!(lines[4].starts_with("  refreshed:  ") && lines[4].ends_with("s ago"), "{text}");
+    assert!(lines[7].starts_with("  refreshed:  ") && lines[7].ends_with("s ago"), "{text}");
     let claim = fs::read_to_string(&place.lock).unwrap();
-    assert_eq!(lines[5], format!("  claim:      {claim}"));
-    assert!(lines[6].starts_with("  breakers:   dovecot     in 1m "), "{text}");
+    assert_eq!(lines[8], format!("  claim:      {claim}"));
+    assert_eq!(lines.len(), 9, "{text}");
+
+    // Which mail programs would break it is of interest to few.
+    let output = linklock().args(["status", "--breakers"]).arg(&place.lock).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[9].starts_with("  breakers:   dovecot     in 1m "), "{text}");
     let rest = "dotlockfile postfix exim linklock flufl.lock".split(' ');
     for peer in rest {
-        assert!(lines[7..].iter().any(|line| line.trim().starts_with(peer)), "{peer}: {text}");
+        assert!(lines[10..].iter().any(|line| line.trim().starts_with(peer)), "{peer}: {text}");
     }
 
     let json = json(&place);
@@ -70,6 +83,8 @@ fn a_held_lock_is_shown_with_its_holder() {
     assert_eq!(told["alive"], true);
     assert_eq!(told["claim"], claim);
     assert!(told["host"].is_string());
+    assert!(told["held_seconds"].as_f64().unwrap() >= 0.0 && told["since"].is_string(), "{told}");
+    assert!(told["command"].as_str().unwrap().contains(" run --lifetime 2h "), "{told}");
     let left = told["expires_in_seconds"].as_f64().unwrap();
     assert!(7000.0 < left && left <= 7200.0, "{left}");
     assert!(told["idle_seconds"].as_f64().unwrap() < 200.0);
@@ -137,6 +152,7 @@ fn another_programs_lock_is_known_by_its_content() {
     fs::write(&place.lock, "17:mars").unwrap();
     let told = text(&place);
     assert!(told.contains("a dotlock, as Dovecot makes it\n  holder:     process 17 on mars\n"));
+    assert!(told.contains("\n  breakers:   dovecot "), "{told}");
 }
 
 /// It may be a lock that has lost its content in a power cut, or another program's.
@@ -194,7 +210,46 @@ fn waiters_are_shown() {
     assert_eq!((told.len(), &told[0]["pid"]), (1, &waiter.pid().into()));
     assert_eq!(told[0]["alive"], true);
     let line = format!("  waiting:    process {} on ", waiter.pid());
-    assert!(text(&place).contains(&line));
+    let text = text(&place);
+    let line = text.lines().find(|it| it.starts_with(&line)).expect("the waiter");
+    assert!(line.ends_with("the.lock -- true"), "{text}");
+}
+
+/// Process 1, which its claim names, is not at fault.
+#[test]
+fn a_lock_that_no_process_owns_is_nobodys() {
+    let place = Place::new();
+    let mut acquire = linklock();
+    acquire.args(["acquire", "--owner", "none"]).arg(&place.lock);
+    assert!(acquire.output().unwrap().status.success());
+    let text = text(&place);
+    assert!(text.contains("\n  holder:     no process: the lock is held by its lease alone\n"));
+    assert!(!text.contains("command:"), "{text}");
+    assert_eq!(
+        (&json(&place)["holder"]["pid"], &json(&place)["state"]),
+        (&Value::Null, &"held".into())
+    );
+    let list = linklock().arg("list").arg(place.dir()).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("  nobody@"), "{list}");
+}
+
+/// Its claim may have been made long before, when it began to wait.
+#[test]
+fn a_lock_is_held_since_its_command_was_started() {
+    let place = Place::new();
+    let first = place.hold(&[]);
+    let mut second = Running::start(&mut place.run_sh(&[], common::CAT));
+    until("the second claim", || json(&place)["waiting"].as_array().unwrap().len() == 1);
+    let waited = || json(&place)["holder"]["held_seconds"].as_f64().unwrap() > 2.0;
+    until("two seconds", waited);
+    assert_eq!(first.end().0, 0);
+    assert_eq!(second.line(), "ready");
+    let told = json(&place);
+    assert_eq!(told["holder"]["pid"], second.pid());
+    let claim = fs::metadata(&place.lock).unwrap().created().unwrap();
+    let held = told["holder"]["held_seconds"].as_f64().unwrap();
+    assert!(held + 1.0 < claim.elapsed().unwrap().as_secs_f64(), "{told}");
 }
 
 #[test]
