@@ -16,22 +16,22 @@ use crate::walk::start_of;
 
 /// Break a lock whose holder is gone
 ///
-/// Ends the hold of whoever holds the lock, and says what was removed. Without options only a lock
-/// that the next comer would take over anyway is broken: its lease is over, or its holder ran on
-/// this host and is dead. With several options all must be so. It is done as a takeover is: never is
-/// the lock of a successor broken by mistake.
+/// Removes the lock file and its holder's claim, and prints their names. Without options, only a lock that
+/// may be taken over anyway is broken: its lease is over, or its holder ran on this host and is dead.
+/// With several options, all conditions must be met. A lock that another holder has acquired in the
+/// meantime is never broken by mistake.
 ///
-/// A holder that is alive is not told, but finds out at its next refresh, and `linklock run` then
-/// stops its command. Of what is no lock, or can't be read, --force removes any plain file; nothing
-/// else is ever removed.
+/// A holder that is alive finds out at its next refresh, and `linklock run` then stops its command.
+/// --force also removes a plain file that is not a lock or can't be read; nothing else is ever removed.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The lock file
     lock: PathBuf,
 
-    /// Break it if its holder has not refreshed it for this long. A lock that is dated in the future,
-    /// since a clock was set back, is watched for this long first
+    /// Break it if its holder has not refreshed it for this long
+    ///
+    /// A lock whose date is in the future, since a clock was set back, is watched for this long first.
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     if_unchanged_for: Option<Duration>,
 
@@ -39,8 +39,8 @@ pub(crate) struct Args {
     #[arg(long)]
     if_dead: bool,
 
-    /// Break it although its holder may be at work; or remove a plain file that is no lock, or that
-    /// can't be read
+    /// Break it even if its holder is at work; also remove a plain file that is not a lock, or that can't be
+    /// read
     #[arg(long, conflicts_with_all = ["if_unchanged_for", "if_dead"])]
     force: bool,
 
@@ -53,6 +53,14 @@ pub(crate) struct Args {
 const AHEAD: Duration = Duration::from_secs(1);
 /// How often a lock is looked at that is watched.
 const EVERY: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock break /shared/report.lock
+  linklock break --if-unchanged-for 10m /shared/report.lock
+  linklock break --force /shared/report.lock
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 impl Args {
     /// Whether the conditions are met; or all but for the date of a lock that was watched instead.
@@ -136,7 +144,7 @@ fn kind(path: &Path) -> &'static str {
     match foreign {
         Some(foreign) => format_explained(foreign.format),
         None if start_of(path, 0).is_err() => "a file that can't be read",
-        None => "a file that is no lock",
+        None => "a file that is not a lock",
     }
 }
 
@@ -150,7 +158,7 @@ fn failure(lock: &Lock, error: Error) -> Failure {
     let is_plain = lock.path().symlink_metadata().is_ok_and(|meta| meta.is_file());
     match error {
         Error::Held { .. } if error.holder().is_none() && is_plain => {
-            Failure::new(exit::HELD, format_args!("{error}; --force ends it all the same"))
+            Failure::new(exit::HELD, format_args!("{error}; --force removes it"))
         }
         error => failure_by_force(error),
     }

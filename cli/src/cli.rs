@@ -14,11 +14,11 @@ use crate::{break_lock, completions, doctor, exit, list, log, mailbox, man, stat
 
 /// Run commands under a lock in a shared directory
 ///
-/// The lock excludes all who use the same LOCK file, on this machine or on others that share its
-/// directory, over NFS too. It is a lease that is kept alive while the command runs, so that a
-/// lock whose holder died is not in the way for ever.
+/// The lock excludes all commands that use the same LOCK file, on this machine or on others that share its
+/// directory, over NFS too. It is a lease that is kept alive while the command runs, so that a dead
+/// holder's lock can be taken over.
 #[derive(Debug, Parser)]
-#[command(name = "linklock", version, max_term_width = 100, after_help = exit::table())]
+#[command(name = "linklock", version, max_term_width = 100, after_help = exit::table(), after_long_help = exit::table_and_examples())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

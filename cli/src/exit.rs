@@ -28,20 +28,20 @@ pub(crate) const NOT_FOUND: u8 = 127;
 
 /// What each exit code means, for the help and the man page.
 const MEANINGS: [(u8, &str); 9] = [
-    (USAGE, "the command line is wrong, or there can't be such a lock"),
-    (UNFIT, "doctor has found that locks can't be trusted there, or a server does not serve"),
-    (SYSTEM, "a system call failed: no process to be had, an I/O error, ..."),
-    (CANNOT_CREATE, "the lock can't be made: no such directory, no permission, no hard links"),
-    (HELD, "the lock is held by another, or still was after the timeout (see -E)"),
-    (LOST, "the lock was lost, and COMMAND was stopped if it still ran"),
+    (USAGE, "usage error, or invalid lock name"),
+    (UNFIT, "doctor found that locks can't be trusted there, or a server is unavailable"),
+    (SYSTEM, "system error (cannot fork, I/O error, ...)"),
+    (CANNOT_CREATE, "cannot lock: no such directory, no permission, no hard links, not a lock"),
+    (HELD, "the lock is held, or still was after the timeout (see -E)"),
+    (LOST, "the lock was lost, and COMMAND was stopped if it was still running"),
     (OVERLONG, "COMMAND ran for longer than --max-runtime, and was stopped"),
-    (NOT_EXECUTABLE, "COMMAND was found but can't be executed"),
+    (NOT_EXECUTABLE, "COMMAND was found but could not be executed"),
     (NOT_FOUND, "COMMAND was not found"),
 ];
 
 /// All exit codes with what they mean.
 pub(crate) fn codes() -> impl Iterator<Item = (String, String)> {
-    let own = ("0", "done; from run, what COMMAND exits with, whatever that is");
+    let own = ("0", "success; run exits with the exit status of COMMAND, whatever that is");
     let signal = ("128+N", "signal N ended COMMAND, or linklock while it waited for the lock");
     let owned = |(code, meaning): (&str, &str)| (code.to_owned(), meaning.to_owned());
     let fixed = MEANINGS.map(|(code, meaning)| (code.to_string(), meaning.to_owned()));
@@ -56,6 +56,18 @@ pub(crate) fn table() -> String {
     }
     table
 }
+
+/// The table, and how to begin.
+pub(crate) fn table_and_examples() -> String {
+    format!("{}\n\n{EXAMPLES}", table())
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock run /shared/report.lock -- /usr/local/bin/report
+  linklock status /shared/report.lock
+  linklock doctor /shared
+  linklock help run";
 
 /// The exit code for an end by a signal, as shells say it.
 pub(crate) fn by_signal(number: i32) -> u8 {

@@ -4,6 +4,7 @@
 //! does.
 
 mod break_lock;
+mod cleaned;
 mod cli;
 mod completions;
 mod contend;

@@ -26,22 +26,32 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-const ENVIRONMENT: [(&str, &str); 8] = [
+const ENVIRONMENT: [(&str, &str); 12] = [
     (
         "LINKLOCK_PATH",
-        "The lock file, for the command that run(1) runs: one a line if there are several.",
+        "The lock file, for the command that linklock-run(1) runs: one per line if there are several.",
     ),
-    ("LINKLOCK_MAILBOX", "The mailbox, for the command that `mailbox run` runs."),
-    ("LINKLOCK_CLAIM", "Its claim, the holder's file beside it: one a line if there are several."),
-    ("LINKLOCK_TOKEN", "With --fence, the lock's fencing token: one a line if there are several."),
-    ("LINKLOCK_HOST_NAME", "What this host is called in locks, as --host-name sets it."),
+    ("LINKLOCK_MAILBOX", "The mailbox, for the command that linklock-mailbox-run(1) runs."),
+    (
+        "LINKLOCK_CLAIM",
+        "The lock's claim, the holder's file beside it: one per line if there are several.",
+    ),
+    (
+        "LINKLOCK_TOKEN",
+        "With --fence, the lock's fencing token: one per line if there are several.",
+    ),
+    ("LINKLOCK_NAME", "With --relukko, the lock's name on the server, for the command that runs."),
+    ("LINKLOCK_RELUKKO_ID", "With --relukko, the lock's id, for the command that runs."),
+    ("RELUKKO_API_KEY", "The server's API key, for run --relukko and for serve."),
+    ("LINKLOCK_TIMEOUT", "When to give up waiting for a lock, without --timeout or --no-wait."),
+    ("LINKLOCK_HOST_NAME", "Name of this host in locks, as --host-name sets it."),
     (
         "LINKLOCK_LOG",
-        "What to write to stderr of what happens to locks: error, warn, info, debug or trace. \
-         From warn on it says whose stale lock was broken, and why; from debug on who waits for whom.",
+        "Log level on stderr: error, warn, info, debug or trace. From warn on, it reports whose \
+         stale lock was taken over, and why; from debug on, who waits for whom.",
     ),
-    ("NO_COLOR", "If set, nothing is coloured."),
-    ("TERM", "If it is dumb, whoever waits is shown nothing meanwhile."),
+    ("NO_COLOR", "If set, no colours are used."),
+    ("TERM", "If it is dumb, nothing is shown while waiting."),
 ];
 
 pub(crate) fn man(args: &Args) -> Result<u8, Failure> {
@@ -74,8 +84,8 @@ fn name(command: &Command) -> &str {
 
 fn page(command: &Command) -> io::Result<String> {
     let is_root = command.get_version().is_some();
-    let help = command.get_after_help().map(ToString::to_string);
-    let states = command.get_after_long_help().map(ToString::to_string);
+    let more = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let (notes, examples) = more.split_once("Examples:\n").unwrap_or((&more, ""));
     let man = Man::new(command.clone());
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -91,10 +101,10 @@ fn page(command: &Command) -> io::Result<String> {
     }
 
     let mut more = Roff::new();
-    if let Some(states) = states {
-        section_of_lines(&mut more, "NOTES", &states);
+    if !notes.is_empty() && !is_root {
+        section_of_lines(&mut more, "NOTES", notes.trim_end());
     }
-    if is_root || help.is_some() {
+    if is_root || command.get_name() == "run" {
         more.control("SH", ["EXIT STATUS"]);
         for (code, meaning) in exit::codes() {
             entry(&mut more, &code, &meaning);
@@ -105,6 +115,10 @@ fn page(command: &Command) -> io::Result<String> {
         for (variable, meaning) in ENVIRONMENT {
             entry(&mut more, variable, meaning);
         }
+    }
+    let examples = examples.split("\n\n").next().unwrap_or_default();
+    if !examples.is_empty() {
+        section_of_lines(&mut more, "EXAMPLES", examples);
     }
     more.control("SH", ["SEE ALSO"]);
     let others = ["flock(1)", "timeout(1)", "link(2)", "nfs(5)"];

@@ -1,4 +1,4 @@
-//! What several subcommands can be told.
+//! The options of several subcommands.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -11,24 +11,24 @@ use linklock::{Lock, Options, StalePolicy};
 use crate::exit::{self, Failure};
 use crate::time;
 
-/// What all who use a lock have to agree on, or are called
+/// What all who use a lock have to agree on
 #[derive(Args, Debug)]
 pub(crate) struct LockOptions {
-    /// What this host is called in the lock, in place of its host name
+    /// Name of this host in the lock, instead of its host name
     #[arg(long, value_name = "NAME", env = "LINKLOCK_HOST_NAME", hide_env_values = true)]
     pub(crate) host_name: Option<OsString>,
 
-    /// What stands between the parts of a claim's name; the same for all who use the lock
+    /// Character between the parts of a claim's name; the same for all who use the lock
     #[arg(long, value_name = "CHARACTER", default_value_t = '|')]
     pub(crate) separator: char,
 
-    /// For how long after its end a lease is still respected; the same for all who use the lock
+    /// How long a lease is still respected after its end; the same for all who use the lock
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) clock_slop: Duration,
 }
 
 impl LockOptions {
-    /// What no lock's own name has in it, but the name of everything beside it has.
+    /// It is in no lock's own name, but in the name of every file beside it.
     pub(crate) fn separator(&self) -> Vec<u8> {
         self.separator.to_string().into_bytes()
     }
@@ -62,7 +62,7 @@ pub(crate) struct Contention {
     #[command(flatten)]
     pub(crate) limit: WaitLimit,
 
-    /// When a lock that another holds may be taken over
+    /// When a lock that another process holds may be taken over
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub(crate) stale: Stale,
 }
@@ -95,15 +95,15 @@ pub(crate) struct WaitLimit {
     #[arg(long, value_name = "LINKLOCK_TIMEOUT", value_parser = time::parse, env = "LINKLOCK_TIMEOUT", hide = true)]
     default_timeout: Option<Duration>,
 
-    /// What to exit with if the lock is held, or still is after the timeout
+    /// Exit status if the lock is held, or still is after the timeout
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = exit::HELD)]
     pub(crate) conflict_exit_code: u8,
 
-    /// Don't say so if the lock is held, and show nothing while waiting
+    /// Print nothing if the lock is held, nor while waiting
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    /// Say when the lock is waited for, acquired and released
+    /// Print when the lock is waited for, acquired and released
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

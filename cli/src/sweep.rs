@@ -1,4 +1,4 @@
-//! `linklock sweep`: what the dead have left.
+//! `linklock sweep`: files that dead processes have left.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,13 +8,14 @@ use crate::options::LockOptions;
 use crate::output;
 use crate::walk::{Walk, lock_of};
 
-/// Remove what dead processes have left beside locks
+/// Remove files that dead processes have left beside locks
 ///
-/// Below a directory, removes the claims and the like that have expired and that no lock file is a
-/// link to, and prints their names. Lock files themselves are left: the next who wants the lock
-/// takes it over, and `linklock break` breaks it. Every run sweeps for its own lock; this is for
-/// locks that nobody uses any more.
+/// Below a directory, removes expired claims and similar files that no lock file is a link to, and prints
+/// their names. Lock files themselves stay: the next process to want the lock takes it over, and
+/// `linklock break` breaks it. Every run sweeps for its own lock; this command is for locks that
+/// nothing uses any more.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The directory
     dir: PathBuf,
@@ -26,6 +27,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     options: LockOptions,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock sweep --dry-run /shared";
 
 pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
     args.options.check(&args.dir)?;

@@ -18,8 +18,8 @@ use crate::time;
 /// so that mail programs which deliver to it are kept out: Exim, Postfix, procmail, Dovecot, mutt
 /// and others.
 ///
-/// A Maildir needs no lock to be delivered to. To keep your own programs apart that work on a whole
-/// directory of messages, use `linklock run` with a LOCK beside it.
+/// Delivering to a Maildir takes no lock. To keep your own programs apart that work on a whole directory
+/// of messages, use `linklock run` with a LOCK beside it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -50,8 +50,8 @@ struct Mailbox {
     #[arg(long)]
     no_fcntl: bool,
 
-    /// For how long a dotlock and the mailbox must be seen unchanged before the dotlock is taken for
-    /// a dead program's; 60s or more
+    /// How long a dotlock and the mailbox must stay unchanged before the dotlock counts as left by a dead
+    /// program; 60s or more
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "5m")]
     unchanged_for: Duration,
 }

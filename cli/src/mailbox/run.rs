@@ -6,23 +6,23 @@ use std::time::Duration;
 use super::Mailbox;
 use crate::contend;
 use crate::events::Events;
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::options::WaitLimit;
 use crate::run::{Limits, run_under};
 
 /// Run a command while a mailbox is locked
 ///
-/// Waits for the mailbox, unless told otherwise, runs COMMAND, unlocks the mailbox when it ends, and
-/// exits with its exit status. The dotlock is touched every 10 seconds, since other programs break
-/// one that does not change. Signals, and a lock that is lost, are dealt with as by `linklock run`.
+/// Waits for the mailbox, runs COMMAND, unlocks the mailbox when COMMAND ends, and exits with its exit
+/// status. The dotlock is touched every 10 seconds, since other programs break one that does not change.
+/// Signals, and a lock that is lost, are handled as by `linklock run`.
 ///
-/// COMMAND must not lock the mailbox itself: it would wait for us while we wait for it. (If it takes
-/// nothing but the fcntl(2) lock, use --no-fcntl.) It should write to the mailbox as it is, rather
-/// than put another file in its place.
+/// COMMAND must not lock the mailbox itself: it would wait for linklock, which waits for it. (If it takes
+/// only the fcntl(2) lock, use --no-fcntl.) It should write to the mailbox file itself rather than replace
+/// it by another file.
 ///
 /// COMMAND finds the mailbox's path in `LINKLOCK_MAILBOX` and the dotlock's in `LINKLOCK_PATH`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     mailbox: Mailbox,
@@ -37,6 +37,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock mailbox run -t 1m /var/mail/anna -- sh -c 'cat new >>/var/mail/anna'
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 /// For how long a dotlock whose lease has ended is respected by all but the least patient program,
 /// which the lease is made for. The next breaks it after two minutes: this is well below that.

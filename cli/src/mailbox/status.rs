@@ -15,11 +15,11 @@ use crate::time;
 
 /// Show who has locked a mailbox
 ///
-/// Says whether the mailbox is locked by fcntl(2), and by which process; and whether it has a
-/// dotlock, by which program, whether the process that it names runs, and when it was last touched.
-/// Nothing is changed.
+/// Shows whether the mailbox is locked by fcntl(2), and by which process; and whether it has a dotlock, of
+/// which program, whether the process that it names runs, and when it was last touched. Nothing is
+/// changed.
 ///
-/// The exit status is 0 if that could be told, whatever it is: a script reads it from --json, where
+/// The exit status is 0 if that is known, whatever it is: a script reads it from --json, where
 /// dates are in RFC 3339 and UTC, and what is not known is null.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {

@@ -11,6 +11,8 @@ use super::shim;
 use super::terminal::Stand;
 use super::warden::Warden;
 use crate::exit::by_signal;
+use crate::output::say;
+use crate::process;
 
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -22,6 +24,8 @@ pub(crate) struct Child {
     warden: Option<Warden>,
     /// By its last change.
     is_stopped: bool,
+    /// It has been waited for: its pid may be another's.
+    has_ended: bool,
 }
 
 /// What became of the child.
@@ -60,7 +64,8 @@ impl Child {
         // One that a linklock around this one has set is another lock's.
         let process = process.env_remove("LINKLOCK_TOKEN").envs(variables).spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
-        let mut child = Child { pid, stand, failed: None, warden: None, is_stopped: false };
+        let mut child =
+            Child { pid, stand, failed: None, warden: None, is_stopped: false, has_ended: false };
         if child.stand.has_own_group() {
             child.failed = child.await_stop()?;
         }
@@ -87,6 +92,7 @@ impl Child {
         let change = Change::of(waitpid(self.pid, Some(news))?);
         if change.is_some() {
             self.is_stopped = matches!(change, Some(Change::Stopped(_)));
+            self.has_ended = matches!(change, Some(Change::Ended(_)));
         }
         Ok(change)
     }
@@ -159,15 +165,60 @@ impl Child {
         }
     }
 
-    /// The child has not been waited for, or nobody would call this: its pid is its own. What
-    /// may not be signalled, since it runs as another user, is left alone.
+    /// What may not be signalled, since it runs as another user, is left alone.
     fn signal(&self, signal: Signal) {
         if self.failed.is_some() {
             return;
         }
+        if self.has_ended {
+            for pid in self.left() {
+                let _ = kill(pid, signal);
+            }
+            return;
+        }
         let _ = match self.stand {
+            Stand::Confined => return self.end_by_ending(signal),
             Stand::Shared(_) => kill(self.pid, signal),
             Stand::Apart | Stand::Job(_) => killpg(self.pid, signal),
         };
     }
+
+    /// Where no process may be signalled, only the kernel can end the child: when we have ended. The lock is
+    /// left for the next to take over from the dead.
+    fn end_by_ending(&self, signal: Signal) {
+        let ends =
+            [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGKILL];
+        if ends.contains(&signal) {
+            say(
+                "signals may not be sent here (kill(2) is denied): ending, which kills the command",
+            );
+            std::process::exit(by_signal(signal as i32).into());
+        }
+    }
+
+    /// Whether anything that the child has started still runs, once the child has ended.
+    pub(crate) fn has_left_any(&self) -> bool {
+        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|news| news.pid().is_some()) {}
+        self.left().next().is_some()
+    }
+
+    /// What the child has started, and the kernel has made ours.
+    fn left(&self) -> impl Iterator<Item = Pid> {
+        let warden = self.warden.as_ref().map(Warden::pid);
+        let children = process::children(std::process::id()).into_iter();
+        let others = children.filter(move |pid| Some(*pid) != warden);
+        others.filter_map(|pid| Some(Pid::from_raw(i32::try_from(pid).ok()?)))
+    }
+}
+
+/// Has the kernel make us the parent of all processes whose parents end, among those that we start.
+#[cfg(target_os = "linux")]
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// Elsewhere there is no such thing.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

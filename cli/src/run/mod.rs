@@ -1,7 +1,9 @@
 //! `linklock run`: a command under a lock.
 
+mod auto;
 mod child;
 mod held;
+mod marker;
 #[cfg(feature = "relukko")]
 mod remote;
 pub(crate) mod shim;
@@ -19,46 +21,49 @@ use linklock::{Lock, LockGuard};
 
 use self::child::Child;
 use self::held::Held;
+use self::marker::Marker;
 use self::supervise::{Outcome, supervise};
+use crate::cleaned::cleaned;
 use crate::contend;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
-use crate::options::{Contention, LockOptions};
+use crate::options::{Contention, LockOptions, WaitLimit};
 use crate::outer;
 use crate::output::say;
 use crate::time;
 
 /// Run a command while holding a lock
 ///
-/// Waits for the lock, unless told otherwise, runs COMMAND, releases the lock when it ends, and
-/// exits with its exit status. Given several locks, it holds all of them or none, and waits for one
-/// only while it holds no other, so that nobody can deadlock.
+/// Waits for the lock, runs COMMAND, releases the lock when COMMAND ends, and exits with its exit status.
+/// Given several locks, it holds all of them or none, and waits for one only while it holds no other, so
+/// that no two commands can deadlock.
 ///
-/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, which has a process
-/// group of its own. Only where it shares the terminal with a pipeline or a script it shares their
-/// group too, and the terminal itself sends it what is typed there. The lock is held until COMMAND
-/// has ended, whatever it has started and left running. A COMMAND that is stopped keeps its lock,
-/// except by what is typed at the terminal: then linklock stops too, as the shell expects, and the
-/// lease runs out. Before a COMMAND that is stopped goes on, the lock is made sure of.
+/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, which runs in a process
+/// group of its own. Where it shares the terminal with a pipeline or a script, it stays in their group,
+/// and the terminal itself sends it what is typed there. The lock is held until COMMAND has ended, even if
+/// processes that it started still run; --wait-all waits for those too. A COMMAND stopped by a signal keeps
+/// its lock. After Ctrl-Z, however, linklock stops too, as the shell expects, and the lease may run out;
+/// when the job is resumed, linklock checks that it still holds the lock before COMMAND continues.
 ///
-/// If the lock is lost all the same, because the file server was out of reach for the whole
-/// lifetime or somebody broke the lock, COMMAND gets TERM, and KILL 5 seconds later; if it is
-/// stopped, KILL at once. If linklock itself is killed with KILL, COMMAND is killed too (on Linux),
-/// and all that is in its process group. Out of reach are processes that have left the group, as
-/// daemons do; what COMMAND has started where it shares its group; and programs of another user's,
-/// such as sudo(8) starts, unless linklock is root's.
+/// The lock can be lost all the same: the file server was out of reach for the whole lifetime, or somebody
+/// broke the lock. COMMAND then gets TERM, and KILL 5 seconds later; if it is stopped, KILL at once. If
+/// linklock itself is killed with KILL, COMMAND is killed too (on Linux), with its whole process group.
+/// Processes that have left the group, as daemons do, are out of reach; so are other users' processes, such
+/// as those of sudo(8), unless linklock runs as root: write `sudo linklock run ...`, not
+/// `linklock run ... sudo`.
 ///
 /// Signals that are ignored when linklock starts, as by nohup(1) or in the background of a script,
-/// stay ignored, for COMMAND too (but for PIPE, which it finds at its default).
+/// stay ignored, for COMMAND too (except PIPE, which is reset to its default).
 ///
 /// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
-/// `LINKLOCK_CLAIM`: one a line if there are several. With --fence it finds the lock's fencing token in
-/// `LINKLOCK_TOKEN`, in the same way.
+/// `LINKLOCK_CLAIM`: one per line if there are several. With --fence it finds the fencing token in
+/// `LINKLOCK_TOKEN`, in the same way; with --relukko, the lock's name and id in `LINKLOCK_NAME` and
+/// `LINKLOCK_RELUKKO_ID`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The lock file, which exists while the lock is held
-    #[arg(value_name = "LOCK", required = true)]
+    #[arg(value_name = "LOCK", required_unless_present = "auto")]
     locks: Vec<PathBuf>,
 
     /// What to run, and its arguments
@@ -68,14 +73,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     contention: Contention,
 
-    /// For how long linklock may be out of touch before others may take the lock
+    /// Lease: how long linklock may be out of touch before others may take over the lock
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "15s")]
     lifetime: Duration,
 
-    /// Number the acquisitions, for what COMMAND writes to to refuse those who have lost the lock
+    /// Give each acquisition a number (a fencing token), so that whatever COMMAND writes to can reject a
+    /// holder that has lost the lock
     ///
-    /// COMMAND finds its number in `LINKLOCK_TOKEN`: higher than those of all before it. All who use
-    /// the lock should do so. The counter is kept in the directory LOCK.fence.
+    /// COMMAND finds the number in `LINKLOCK_TOKEN`; it is higher than all earlier ones. All commands that
+    /// use the lock should have this option. The counter is kept in the directory LOCK.fence.
     #[arg(long)]
     fence: bool,
 
@@ -85,32 +91,48 @@ pub(crate) struct Args {
     #[arg(long)]
     reentrant: bool,
 
+    /// Use a lock that is named after COMMAND and its arguments, in DIR or else in ~/.cache/linklock
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, conflicts_with = "locks")]
+    auto: Option<Option<PathBuf>>,
+
+    /// Don't run COMMAND if it last succeeded less than this time ago, on any host
+    ///
+    /// That counts as if the lock was held, for the exit status too. The time is counted from when that run
+    /// began, so give somewhat less than the interval of a cron job: 50m for an hourly one. The date is kept
+    /// in the file LOCK.success.
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
+    at_most_every: Option<Duration>,
+
     #[command(flatten)]
     limits: Limits,
 
     #[command(flatten)]
     lock: LockOptions,
 
-    /// Use the lock named LOCK of the Relukko server at this URL, with the key in RELUKKO_API_KEY.
+    /// Use the lock named LOCK of the Relukko server at this URL, with the key in RELUKKO_API_KEY
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[arg(long, value_name = "URL", conflicts_with = "fence")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant"])]
     relukko: Option<String>,
 }
 
 /// How long COMMAND may run, and what becomes of it
 #[derive(clap::Args, Debug)]
 pub(crate) struct Limits {
+    /// Hold the lock until all processes that COMMAND has started have ended, daemons too (on Linux)
+    #[arg(long)]
+    wait_all: bool,
+
     /// Stop COMMAND if it runs for longer than this
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     max_runtime: Option<Duration>,
 
-    /// How long a COMMAND that is to stop after --max-runtime has, from TERM to KILL
+    /// After --max-runtime, how long COMMAND has from TERM to KILL
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "10s")]
     kill_after: Duration,
 
-    /// Hold the lock for at least this long, however soon COMMAND ends
+    /// Hold the lock for at least this long, even if COMMAND ends sooner
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     min_hold: Option<Duration>,
 
@@ -125,9 +147,22 @@ pub(crate) enum OnLost {
     /// Stop it
     #[default]
     Kill,
-    /// Say so, and let it go on
+    /// Print a warning, and let it go on
     Warn,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  # wait for the lock, then run a backup
+  linklock run /shared/backup.lock -- /usr/local/bin/backup
+  # from cron: skip this time if the last run goes on, on any host
+  linklock run -nq -E 0 /shared/report.lock -- /usr/local/bin/report
+  # wait for 10 minutes at most, and stop a job that hangs
+  linklock run -t 10m --max-runtime 2h /shared/backup.lock -- /usr/local/bin/backup
+  # one run of this very command at a time, without a name
+  linklock run -n --auto -- rsync -a /home/ /mnt/backup/
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     #[cfg(feature = "relukko")]
@@ -139,16 +174,53 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         return Err(crate::no_serve::missing("run --relukko"));
     }
     let mut locks = build_all(args)?;
+    warn_of_cleaning(args, &locks);
     let outer = if args.reentrant { take_outer(&mut locks) } else { Vec::new() };
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let guards = contend::acquire(&locks, &args.contention.limit, &events)?;
+    let limit = &args.contention.limit;
+    let guards = contend::acquire(&locks, limit, &events)?;
+    let marker = match (args.at_most_every, locks.first()) {
+        (Some(period), Some(lock)) => Some(due(lock, period, limit)?),
+        _ => None,
+    };
     let variables = environment(&outer, &guards);
-    let (slop, verbose) = (args.lock.clock_slop, args.contention.limit.verbose);
-    run_under(guards, &args.command, variables, &events, &args.limits, slop, verbose)
+    let slop = args.lock.clock_slop;
+    let outcome = hold(&guards, &args.command, variables, &events, &args.limits, slop)?;
+    if let Some(marker) = marker.filter(|_| outcome.exit_code() == 0) {
+        marker.set();
+    }
+    Ok(release(guards, limit.verbose, outcome))
 }
 
-/// Runs a command while these are held, and kept alive. Others respect them for the clock slop after
-/// their leases have ended.
+/// The marker of a command that may run again by now.
+fn due(lock: &Lock, period: Duration, limit: &WaitLimit) -> Result<Marker, Failure> {
+    let marker = Marker::of(lock)?;
+    match marker.age()?.filter(|age| *age < period) {
+        Some(age) => Err(limit.failure(marker::too_soon(age, period))),
+        None => Ok(marker),
+    }
+}
+
+/// What must stay between two runs would be removed.
+fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
+    if args.contention.limit.quiet {
+        return;
+    }
+    let what = match (args.fence, args.at_most_every) {
+        (true, _) => "the counter of --fence, after which tokens begin at 1 again",
+        (_, Some(_)) => "the date of the last success",
+        _ => return,
+    };
+    let dirs = locks.iter().filter_map(|lock| lock.path().parent());
+    if let Some(dir) = dirs.filter_map(cleaned).next() {
+        say(format_args!(
+            "warning: what is in {dir} is removed by age or at boot, so may be {what}"
+        ));
+    }
+}
+
+/// Runs a command while these are held, and kept alive, and releases them. Others respect them for the clock
+/// slop after their leases have ended.
 pub(crate) fn run_under<G: Held>(
     guards: Vec<G>,
     command: &[OsString],
@@ -158,31 +230,45 @@ pub(crate) fn run_under<G: Held>(
     clock_slop: Duration,
     verbose: bool,
 ) -> Result<u8, Failure> {
+    let outcome = hold(&guards, command, variables, events, limits, clock_slop)?;
+    Ok(release(guards, verbose, outcome))
+}
+
+/// Runs a command while these are held.
+fn hold(
+    guards: &[impl Held],
+    command: &[OsString],
+    variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    events: &Events,
+    limits: &Limits,
+    clock_slop: Duration,
+) -> Result<Outcome, Failure> {
     let acquired = Instant::now();
-    for guard in &guards {
+    for guard in guards {
         guard.keep_alive(events).map_err(|trouble| {
             Failure::new(if trouble.is_lost { exit::LOST } else { exit::SYSTEM }, trouble)
         })?;
     }
     events.watch_job_control().map_err(Failure::to("watch for signals"))?;
+    if limits.wait_all {
+        child::adopt_orphans().map_err(Failure::to("wait for all processes"))?;
+    }
     let child = Child::start(command, variables).map_err(Failure::to("start the command"))?;
-    let mut outcome = supervise(child, &guards, events, limits, clock_slop)
+    let mut outcome = supervise(child, guards, events, limits, clock_slop)
         .map_err(Failure::to("wait for the command"))?;
     if let Some(least) = limits.min_hold {
         hold_on(acquired, least, events, &mut outcome);
     }
-    release(guards, verbose, &mut outcome);
-    Ok(match outcome {
-        Outcome { is_lost: true, .. } => exit::LOST,
-        Outcome { is_overlong: true, .. } => exit::OVERLONG,
-        Outcome { code, .. } => code,
-    })
+    Ok(outcome)
 }
 
 /// The locks. One that is named twice would be waited for by the one who holds it.
 fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
+    let auto =
+        args.auto.as_ref().map(|dir| auto::lock(dir.as_deref(), &args.command)).transpose()?;
+    let paths: Vec<_> = args.locks.iter().chain(&auto).collect();
     let mut seen = Vec::new();
-    for path in &args.locks {
+    for path in &paths {
         let identity = outer::identity(path);
         if seen.contains(&identity) {
             let why = format!("lock {} is named twice", path.display());
@@ -190,11 +276,11 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
         }
         seen.push(identity);
     }
-    let build = |path: &PathBuf| {
+    let build = |path: &&PathBuf| {
         let options = args.contention.apply_to(args.lock.lock(path));
         Ok(options.lifetime(args.lifetime).fencing(args.fence).build()?)
     };
-    args.locks.iter().map(build).collect()
+    paths.iter().map(build).collect()
 }
 
 /// Those that the linklock around this one holds, with their claims; the others are left.
@@ -248,7 +334,7 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
 /// what it has done; a lock that just now can't be removed ends with its lease.
-fn release<G: Held>(guards: Vec<G>, verbose: bool, outcome: &mut Outcome) {
+fn release<G: Held>(guards: Vec<G>, verbose: bool, mut outcome: Outcome) -> u8 {
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
             // The release would hang as the refresh does, and the lease is over anyway.
@@ -267,4 +353,5 @@ fn release<G: Held>(guards: Vec<G>, verbose: bool, outcome: &mut Outcome) {
             Err(error) => say(error),
         }
     }
+    outcome.exit_code()
 }

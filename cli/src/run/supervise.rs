@@ -10,6 +10,7 @@ use super::child::{Change, Child};
 use super::held::Held;
 use super::{Limits, OnLost};
 use crate::events::{Event, Events};
+use crate::exit;
 use crate::output::say;
 use crate::time;
 
@@ -36,6 +37,17 @@ pub(crate) struct Outcome {
     pub(crate) hangs: bool,
 }
 
+impl Outcome {
+    /// What linklock exits with.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Outcome { is_lost: true, .. } => exit::LOST,
+            Outcome { is_overlong: true, .. } => exit::OVERLONG,
+            Outcome { code, .. } => code,
+        }
+    }
+}
+
 /// Supervises the command until it has ended.
 pub(crate) fn supervise(
     child: Child,
@@ -49,6 +61,8 @@ pub(crate) fn supervise(
         child,
         guards,
         on_lost: limits.on_lost,
+        waits_for_all: limits.wait_all,
+        ended: None,
         begun,
         limit: limits.max_runtime.and_then(|limit| begun.checked_add(limit)),
         kill_after: limits.kill_after,
@@ -62,7 +76,7 @@ pub(crate) fn supervise(
     loop {
         let event = events.next(supervisor.next_look());
         // Whatever has happened, what to do about it depends on whether the command is stopped.
-        if let Some(code) = supervisor.changes()? {
+        if let Some(code) = supervisor.end_of_all()? {
             if let Some(Event::Lost(error)) = event {
                 supervisor.lost_in_the_end(&error);
             }
@@ -87,6 +101,10 @@ struct Supervisor<'a, G> {
     child: Child,
     guards: &'a [G],
     on_lost: OnLost,
+    /// Whether the lock is held until what the command has started has ended, too.
+    waits_for_all: bool,
+    /// What the command has exited with.
+    ended: Option<u8>,
     begun: Instant,
     limit: Option<Instant>,
     kill_after: Duration,
@@ -132,6 +150,15 @@ impl<G: Held> Supervisor<'_, G> {
             }
             _ => self.overdue_since = None,
         }
+    }
+
+    /// The command's exit code, once nothing is left that the lock is held for.
+    fn end_of_all(&mut self) -> io::Result<Option<u8>> {
+        if self.ended.is_none() {
+            self.ended = self.changes()?;
+        }
+        let goes_on = self.ended.is_some() && self.waits_for_all && self.child.has_left_any();
+        Ok(self.ended.filter(|_| !goes_on))
     }
 
     /// What the child has done since the last time; its exit code, if it has ended.

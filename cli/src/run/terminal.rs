@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, getpid, getppid, getsid, tcgetpgrp, tcsetpgrp};
 
 use crate::output::without_stop;
@@ -22,10 +22,16 @@ pub(crate) enum Stand {
     Job(File),
     /// We share a job at the terminal with others, and the command with us.
     Shared(File),
+    /// No process may be signalled, not even by itself, as in some sandboxes: the command shares our group, since
+    /// it could not be stopped and continued.
+    Confined,
 }
 
 impl Stand {
     pub(crate) fn find() -> Stand {
+        if kill(getpid(), None).is_err() {
+            return Stand::Confined;
+        }
         let Ok(terminal) = File::open("/dev/tty") else { return Stand::Apart };
         let all_at_terminal =
             io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
@@ -37,7 +43,7 @@ impl Stand {
     }
 
     pub(crate) fn has_own_group(&self) -> bool {
-        !matches!(self, Stand::Shared(_))
+        matches!(self, Stand::Apart | Stand::Job(_))
     }
 
     pub(crate) fn is_job(&self) -> bool {
@@ -80,7 +86,7 @@ impl Stand {
     /// Whether the command or we are what the terminal is used by.
     pub(crate) fn is_at_work(&self, command: Pid) -> bool {
         match self {
-            Stand::Apart => false,
+            Stand::Apart | Stand::Confined => false,
             Stand::Job(terminal) | Stand::Shared(terminal) => {
                 has_terminal(terminal, getpgrp()) || has_terminal(terminal, command)
             }
@@ -89,7 +95,7 @@ impl Stand {
 
     /// Whether a shell looks after us, which sees it when we stop and can have us go on.
     pub(crate) fn has_shell(&self) -> bool {
-        let is_at_terminal = !matches!(self, Stand::Apart);
+        let is_at_terminal = matches!(self, Stand::Job(_) | Stand::Shared(_));
         is_at_terminal && getsid(Some(getppid())).is_ok_and(|theirs| getsid(None) == Ok(theirs))
     }
 }

@@ -38,6 +38,10 @@ impl Warden {
         started.map(Warden)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// What is left of the group may stay.
     pub(crate) fn dismiss(mut self) {
         let _ = self.0.kill();

@@ -10,24 +10,24 @@ use linklock::Owner;
 use super::caller::caller;
 use super::keep;
 use crate::events::Events;
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::options::{Contention, LockOptions};
 use crate::output::print;
 use crate::{contend, time};
 
 /// Acquire a lock, and leave it held for a script
 ///
-/// Prints the lock's claim, by which `linklock refresh`, `check` and `release` know it again:
+/// Prints the lock's claim, which `linklock refresh`, `check` and `release` take:
 ///
 ///   claim=$(linklock acquire LOCK) || exit
 ///   ...
 ///   linklock release LOCK "$claim"
 ///
-/// The lock is the calling shell's: should that die, the next comer on the same host takes the lock
-/// over at once, and others when its lease ends. The lease ends all the same for a shell that lives:
-/// refresh it in time, or have --keep-alive do so.
+/// The lock belongs to the calling shell: if that dies, other processes on the same host can take over the
+/// lock at once, and other hosts when its lease ends. The lease also ends while the shell lives: refresh
+/// it in time, or use --keep-alive.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table(), verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The lock file, which exists while the lock is held
     lock: PathBuf,
@@ -35,22 +35,30 @@ pub(crate) struct Args {
     #[command(flatten)]
     contention: Contention,
 
-    /// How long the lease is
+    /// Length of the lease
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "5m")]
     lifetime: Duration,
 
-    /// Whose lock it is to be: a process, or `none` for a lock that answers to its lease alone
+    /// The process that the lock belongs to, or `none` for a lock that only its lease ends
     /// [default: the calling process]
     #[arg(long, value_name = "PID", value_parser = parse_owner)]
     owner: Option<Owner>,
 
-    /// Leave a process behind that keeps the lock alive until it is released or its owner has ended
+    /// Start a background process that keeps the lock alive until it is released or its owner has ended
     #[arg(short, long)]
     keep_alive: bool,
 
     #[command(flatten)]
     options: LockOptions,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  claim=$(linklock acquire -t 1m /shared/report.lock) || exit
+  claim=$(linklock acquire --keep-alive --lifetime 15s /shared/report.lock) || exit
+  claim=$(ssh host linklock acquire --owner none -l 1h /shared/report.lock)
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 fn parse_owner(text: &str) -> Result<Owner, String> {
     match text.parse() {

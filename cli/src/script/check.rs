@@ -1,18 +1,24 @@
 //! `linklock check`
 
 use super::{Held, leave};
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 
 /// Check that a lock is still held
 ///
-/// Succeeds if the lock is held with this claim and its lease runs. Nothing is prolonged: do what
-/// is to be done before the lease ends, or refresh it.
+/// Succeeds if the lock is held with this claim and its lease runs. The lease is not extended: finish
+/// before it ends, or refresh it. If the lock was lost, the exit status is 79.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     held: Held,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock check /shared/report.lock \"$claim\" && send-the-report
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 pub(crate) fn check(args: &Args) -> Result<u8, Failure> {
     let guard = args.held.attach()?;

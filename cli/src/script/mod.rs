@@ -24,7 +24,7 @@ struct Held {
     /// The lock file
     lock: PathBuf,
 
-    /// Its claim, as `linklock acquire` has printed it
+    /// The lock's claim, as `linklock acquire` printed it
     claim: PathBuf,
 
     #[command(flatten)]

@@ -5,22 +5,29 @@ use std::time::Duration;
 use linklock::{Holder, Lock};
 
 use super::{Held, leave};
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::time;
 
-/// Prolong the lease of a lock that is held
+/// Extend the lease of a lock that is held
 ///
-/// The lease then is a whole lifetime long from now. If the lock was lost, the exit status is 79.
+/// The lease is then a whole lifetime long from now. If the lock was lost, the exit status is 79.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     held: Held,
 
-    /// How long the lease is to be [default: as long as it was before]
+    /// The new length of the lease [default: as long as it was before]
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     lifetime: Option<Duration>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock refresh /shared/report.lock \"$claim\" || exit
+  linklock refresh --lifetime 1h /shared/report.lock \"$claim\"
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 pub(crate) fn refresh(args: &Args) -> Result<u8, Failure> {
     let lifetime = match args.lifetime {

@@ -1,18 +1,25 @@
 //! `linklock release`
 
 use super::Held;
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 
 /// Release a lock that `linklock acquire` acquired
 ///
-/// If the lock was lost meanwhile, because its lease ended or somebody broke it, what it guards may
-/// have been changed by another: the exit status is 79 then.
+/// If the lock was lost in the meantime, because its lease ended or somebody broke it, another process
+/// may have changed what it guards: the exit status is then 79.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     held: Held,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  claim=$(linklock acquire /shared/report.lock) || exit
+  trap 'linklock release /shared/report.lock \"$claim\"' EXIT
+
+linklock(1), or linklock --help, has the exit statuses.";
 
 pub(crate) fn release(args: &Args) -> Result<u8, Failure> {
     args.held.attach()?.unlock()?;

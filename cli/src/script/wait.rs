@@ -7,7 +7,7 @@ use linklock::{Error, Life, Lock, Obstacle};
 
 use crate::errors::require_directory;
 use crate::events::Events;
-use crate::exit::{self, Failure, by_signal};
+use crate::exit::{Failure, by_signal};
 use crate::occupied;
 use crate::options::{LockOptions, WaitLimit};
 use crate::progress::{Progress, explain};
@@ -17,10 +17,10 @@ const LONGEST: Duration = Duration::from_millis(500);
 
 /// Wait until a lock is free, without taking it
 ///
-/// A lock that may be taken over, because its lease is over or its holder is dead, is free too.
-/// Somebody may take it before this command has ended.
+/// A lock that may be taken over, because its lease is over or its holder is dead, counts as free.
+/// Another process may take it before this command has ended.
 #[derive(clap::Args, Debug)]
-#[command(after_help = exit::table())]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The lock file
     lock: PathBuf,
@@ -32,10 +32,16 @@ pub(crate) struct Args {
     options: LockOptions,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  linklock wait -t 10m /shared/report.lock && echo free
+
+linklock(1), or linklock --help, has the exit statuses.";
+
 pub(crate) fn wait(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    // By the server's time, if it can be had: whoever may only read here goes by this machine's.
+    // By the server's time, if it can be read: without write access this machine's must do.
     let _ = lock.server_time();
     let mut progress = Progress::new(&args.limit);
     let waited = watch(&lock, args, &events, &mut progress);
@@ -65,7 +71,7 @@ fn watch(
     Ok(0)
 }
 
-/// What is in the way of whoever wants the lock.
+/// What is in the way of the lock.
 fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
     match lock.holder() {
         Ok(None) => require_directory(lock.path()).map(|()| None),

@@ -57,8 +57,16 @@ fn there_is_a_page_for_each_subcommand() {
 
     let stdout = linklock().arg("man").output().unwrap().stdout;
     assert_eq!(stdout, fs::read(pages.join("linklock.1")).unwrap());
+    let main = fs::read_to_string(pages.join("linklock.1")).unwrap();
+    let variables =
+        ["PATH", "CLAIM", "TOKEN", "MAILBOX", "NAME", "RELUKKO_ID", "TIMEOUT", "HOST_NAME", "LOG"];
+    for variable in variables.map(|name| format!("LINKLOCK_{name}")) {
+        assert!(main.contains(&format!("\\fB{variable}\\fR")), "{variable}: {main}");
+    }
+    assert!(main.contains("RELUKKO_API_KEY"), "{main}");
     for page in ["linklock.1", "linklock-run.1"] {
         let page = fs::read_to_string(pages.join(page)).unwrap();
+        assert!(page.contains("\n.SH EXAMPLES\n"), "{page}");
         for code in ["64", "69", "71", "73", "75", "79", "124", "126", "127", "128+N"] {
             assert!(page.contains(&format!("\n\\fB{code}\\fR\n")), "{code} is not in:\n{page}");
         }

@@ -106,6 +106,148 @@ fn the_least_time_can_be_cut_short() {
 }
 
 #[test]
+fn a_lock_may_be_held_until_all_that_was_started_has_ended() {
+    let place = Place::new();
+    let fifo = place.dir().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // In the background, and in a session of its own.
+    for start in ["", "setsid"] {
+        let script =
+            format!("{start} sh -c 'cat {}' >/dev/null 2>&1 & echo $$; exit 3", fifo.display());
+        for (options, is_held) in [(&["--wait-all"][..], true), (&[], false)] {
+            let mut run = Running::start(&mut place.run_sh(options, &script));
+            let command = run.line().parse().unwrap();
+            until("the command's end", || !is_alive(command));
+            if is_held {
+                assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 75);
+                fs::write(&fifo, "go").unwrap(); // once somebody reads
+                assert_eq!(run.ended().0, 3);
+            } else {
+                assert_eq!(run.ended().0, 3);
+                assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 0);
+                fs::write(&fifo, "go").unwrap();
+            }
+        }
+    }
+    assert_eq!(place.files(), [fifo]);
+}
+
+/// Also if that is a daemon, which has left the process group.
+#[test]
+fn what_is_waited_for_is_stopped_when_its_time_is_up() {
+    let place = Place::new();
+    let script = "setsid sleep 1000 >/dev/null 2>&1 & echo $!";
+    let options = ["--wait-all", "--max-runtime", "2s", "--kill-after", "100ms"];
+    let mut run = Running::start(&mut place.run_sh(&options, script));
+    let daemon = run.line().parse().unwrap();
+    assert_eq!(run.ended().0, 124);
+    assert!(!is_alive(daemon));
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_command_is_run_once_in_a_while() {
+    let place = Place::new();
+    let ran = place.dir().join("ran");
+    let script = format!("echo run >>{0}; test -e {0}.well", ran.display());
+    let run = |period: &str, options: &[&str]| {
+        let options = [&["--at-most-every", period], options].concat();
+        outcome(&mut place.run_sh(&options, &script))
+    };
+    let runs = || fs::read_to_string(&ran).unwrap().lines().count();
+    // What failed is tried again.
+    assert_eq!((run("1h", &[]).0, run("1h", &[]).0, runs()), (1, 1, 2));
+    fs::write(ran.with_extension("well"), "").unwrap();
+    assert_eq!((run("1h", &[]).0, runs()), (0, 3));
+    let (code, message) = run("1h", &[]);
+    assert_eq!((code, runs()), (75, 3));
+    assert!(message.contains("last succeeded 0."), "{message}");
+    assert_eq!((run("1h", &["-nq", "-E", "0"]), runs()), ((0, String::new()), 3));
+    assert_eq!((run("0", &[]).0, runs()), (0, 4));
+
+    // Once the hour has passed; and a date in the future is none.
+    let marker =
+        fs::File::options().write(true).open(place.dir().join("the.lock.success")).unwrap();
+    marker.set_modified(SystemTime::now() - Duration::from_secs(3700)).unwrap();
+    assert_eq!((run("1h", &[]).0, run("1h", &[]).0, runs()), (0, 75, 5));
+    marker.set_modified(SystemTime::now() + Duration::from_secs(86400)).unwrap();
+    assert_eq!((run("1h", &[]).0, run("1h", &[]).0, runs()), (0, 75, 6));
+    assert!(!place.lock.exists());
+}
+
+#[test]
+fn a_lock_may_be_named_after_the_command() {
+    let place = Place::new();
+    let auto = |home: &str, option: &str, command: &[&str]| {
+        let mut run = linklock();
+        run.args(["run", "-n", option, "--"]).args(command).env_remove("XDG_CACHE_HOME");
+        run.env("HOME", place.dir().join(home));
+        run
+    };
+    let path = ["sh", "-c", r#"echo "$LINKLOCK_PATH""#];
+    let told = auto("home", "--auto", &path).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let dir = place.dir().join("home/.cache/linklock/sh-");
+    assert!(told.starts_with(dir.to_str().unwrap()) && told.ends_with(".lock\n"), "{told}");
+
+    let holder = Running::start(&mut auto("home", "--auto", &["cat"]));
+    let dir = place.dir().join("home/.cache/linklock");
+    until("a lock", || fs::read_dir(&dir).is_ok_and(|files| files.count() > 1));
+    assert_eq!(outcome(&mut auto("home", "--auto", &["cat"])).0, 75);
+    assert_eq!(outcome(&mut auto("home", "--auto", &["cat", "/dev/null"])).0, 0);
+    assert_eq!(outcome(&mut auto("other", "--auto", &["cat"])).0, 0);
+    let elsewhere = format!("--auto={}", place.dir().display());
+    assert_eq!(outcome(&mut auto("home", &elsewhere, &["cat"])).0, 0);
+    assert_eq!(holder.end().0, 0);
+
+    let (code, message) = outcome(linklock().args(["run", "--auto", "a.lock", "--", "true"]));
+    assert_eq!(code, 64, "{message}");
+    let (code, message) = outcome(auto("", "--auto", &["true"]).env_remove("HOME"));
+    assert_eq!(code, 64, "{message}");
+}
+
+/// systemd-tmpfiles would have tokens begin at 1 again.
+#[test]
+fn what_must_stay_is_not_for_a_directory_that_is_cleaned() {
+    let place = Place::new();
+    let in_tmp = place.dir().canonicalize().unwrap().starts_with("/tmp");
+    for options in [&["--fence"][..], &["--at-most-every", "0"], &[]] {
+        let (code, message) = outcome(&mut place.run(options, &["true"]));
+        assert_eq!(code, 0);
+        let is_warned = message.starts_with("linklock: warning: what is in /tmp is removed by age");
+        assert_eq!(is_warned, in_tmp && !options.is_empty(), "{message}");
+    }
+}
+
+/// A run under strace, where no process may be signalled, as in some sandboxes.
+fn without_kill(place: &Place, script: &str) -> Command {
+    let run = place.run_sh(&[], script);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=kill:error=EPERM"]);
+    strace.arg(run.get_program()).args(run.get_args());
+    strace
+}
+
+#[test]
+fn where_no_process_may_be_signalled_commands_run_and_end() {
+    let place = Place::new();
+    let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if !traced.is_ok_and(|status| status.success()) {
+        return common::skip("strace can't trace");
+    }
+    assert_eq!(outcome(&mut without_kill(&place, "exit 3")), (3, String::new()));
+    place.assert_nothing_left();
+
+    let mut run = Running::start(&mut without_kill(&place, "echo $PPID; echo $$; sleep 1000"));
+    let (linklock, command): (i32, i32) =
+        (run.line().parse().unwrap(), run.line().parse().unwrap());
+    kill(Pid::from_raw(linklock), SIGTERM).unwrap();
+    until("the command's end", || !is_alive(command) && !is_alive(linklock));
+    assert_eq!(outcome(&mut place.run(&["-t", "60"], &["true"])).0, 0, "taken over from the dead");
+    place.assert_nothing_left();
+}
+
+#[test]
 fn a_lock_that_is_lost_in_its_least_time_is_lost() {
     let place = Place::new();
     let holder = hold_on(&place, &["--lifetime", "300ms"]);

@@ -70,12 +70,34 @@ fn a_negative_duration_is_no_other_option() {
     }
 }
 
+fn help_of(arguments: &[&str]) -> String {
+    let output = linklock().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The exit statuses are in the main help alone, where they are looked for; and each command has examples.
+#[test]
+fn each_commands_help_is_about_the_command() {
+    let commands = "run acquire refresh check release wait status list break sweep doctor";
+    for command in commands.split(' ') {
+        assert!(!help_of(&[command, "-h"]).contains("126"), "{command}");
+        let help = help_of(&[command, "--help"]);
+        assert!(help.contains(&format!("linklock {command} ")), "{help}");
+        assert!(help.contains("\nExamples:\n"), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+    let run = help_of(&["run", "--help"]);
+    for variable in ["PATH", "CLAIM", "TOKEN", "NAME", "RELUKKO_ID", "TIMEOUT"] {
+        assert!(run.contains(&format!("LINKLOCK_{variable}")), "{variable}: {run}");
+    }
+    assert!(run.contains("RELUKKO_API_KEY"), "{run}");
+}
+
 #[test]
 fn help_tells_the_exit_codes() {
-    for help in [["run", "--help"], ["run", "-h"], ["help", "run"]] {
-        let output = linklock().args(help).output().unwrap();
-        assert_eq!(output.status.code(), Some(0));
-        let help = String::from_utf8(output.stdout).unwrap();
+    for help in [&["--help"][..], &["-h"], &["help"]] {
+        let help = help_of(help);
         for code in ["64", "71", "73", "75", "79", "124", "126", "127", "128+N"] {
             assert!(help.contains(&format!("\n  {code:5}  ")), "{code} is not in:\n{help}");
         }
