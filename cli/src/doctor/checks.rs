@@ -12,8 +12,11 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::scratch::Scratch;
 use super::{Finding, Grade};
+use crate::cleaned::cleaned;
 use crate::time;
 
+/// What it takes to ask the server.
+const SAME: f64 = 0.05;
 /// A difference of the clocks that somebody should look into. Locks don't mind.
 const ODD_OFFSET: f64 = 5.0;
 /// More than this for a lock and its release is slow, for anything.
@@ -26,7 +29,10 @@ pub(super) type Found = Result<(Grade, String), String>;
 type Check = (&'static str, fn(&Scratch) -> Found);
 
 pub(super) fn all(scratch: &Scratch) -> Vec<Finding> {
-    let checks: [Check; 9] = [
+    let checks: [Check; 12] = [
+        ("cleaning", cleaning),
+        ("removal", removal),
+        ("readable", readable),
         ("exclusive create", exclusive_create),
         ("hard links", hard_links),
         ("time stamps", time_stamps),
@@ -62,6 +68,43 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 
 fn look(path: &Path) -> Result<Metadata, String> {
     path.symlink_metadata().map_err(to("look at a file"))
+}
+
+/// systemd-tmpfiles, say.
+fn cleaning(scratch: &Scratch) -> Found {
+    let note = |dir| {
+        let text = format!(
+            "what is in {dir} is removed by age or at boot: the counter of --fence too, after which \
+             tokens begin at 1 again"
+        );
+        (Grade::Note, text)
+    };
+    Ok(cleaned(scratch.dir()).map_or_else(|| good("nothing is known to remove old files"), note))
+}
+
+/// In the directory itself: a new one in it is not append-only.
+fn removal(scratch: &Scratch) -> Found {
+    let mut path = scratch.dir().as_os_str().to_owned();
+    path.push(".file");
+    create(Path::new(&path)).map_err(to("create a file"))?;
+    fs::remove_file(&path).map_err(to("remove a file (is the directory append-only?)"))?;
+    Ok(good("files can be removed"))
+}
+
+/// Who may not read a lock file sees that it is held, but not by which process.
+fn readable(scratch: &Scratch) -> Found {
+    let path = scratch.path("readable");
+    create(&path).map_err(to("create a file"))?;
+    let mode = look(&path)?.mode() & 0o777;
+    Ok(if mode & 0o044 == 0o044 {
+        good("by every user")
+    } else {
+        let text = format!(
+            "lock files get mode {mode:04o} here, by this umask or a default ACL: other users cannot see \
+             which process holds a lock"
+        );
+        (Grade::Note, text)
+    })
 }
 
 fn exclusive_create(scratch: &Scratch) -> Found {
@@ -131,7 +174,7 @@ fn rename(scratch: &Scratch) -> Found {
     }
 }
 
-/// Only for speed: whoever is not told polls.
+/// Only for speed: without it, waiters poll.
 #[cfg(target_os = "linux")]
 fn notification(scratch: &Scratch) -> Found {
     let path = scratch.path("watched");
@@ -143,16 +186,16 @@ fn notification(scratch: &Scratch) -> Found {
         Ok(inotify.read_events().is_ok_and(|events| !events.is_empty()))
     };
     match watched() {
-        Ok(true) => Ok(good("inotify tells of what this machine does")),
-        Ok(false) => Ok((Grade::Note, "inotify tells nothing: whoever waits polls".to_owned())),
-        Err(errno) => Ok((Grade::Note, format!("no inotify ({errno}): whoever waits polls"))),
+        Ok(true) => Ok(good("inotify reports what this machine does")),
+        Ok(false) => Ok((Grade::Note, "inotify reports nothing: waiters poll".to_owned())),
+        Err(errno) => Ok((Grade::Note, format!("no inotify ({errno}): waiters poll"))),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 #[allow(clippy::unnecessary_wraps)] // as all checks are
 fn notification(_: &Scratch) -> Found {
-    Ok((Grade::Note, "this system has no inotify: whoever waits polls".to_owned()))
+    Ok((Grade::Note, "this system has no inotify: waiters poll".to_owned()))
 }
 
 fn lock(scratch: &Scratch) -> Found {
@@ -180,11 +223,15 @@ fn clock(scratch: &Scratch) -> Found {
     let lock = Lock::new(scratch.path("timed")).map_err(|error| error.to_string())?;
     let server = lock.server_time().map_err(|error| error.to_string())?;
     let offset = time::signed_seconds(server, SystemTime::now());
-    let text = format!("the server's is {offset:+.1} s from this machine's");
+    let text = if offset.abs() < SAME {
+        format!("agrees with this machine's (within {} ms)", SAME * 1000.0)
+    } else {
+        format!("the file server's is {offset:+.1} s from this machine's")
+    };
     if offset.abs() < ODD_OFFSET {
         Ok((Grade::Good, text))
     } else {
-        Ok((Grade::Note, format!("{text}: linklock does not mind, flufl.lock and dotlocks do")))
+        Ok((Grade::Note, format!("{text}: this affects flufl.lock and dotlocks, but not linklock")))
     }
 }
 
@@ -196,11 +243,11 @@ fn dead_holders(scratch: &Scratch) -> Found {
     };
     match tried().map_err(|error| error.to_string())? {
         Some(Life::Alive) => {
-            Ok(good("noticed at once on this host, without waiting for the lease"))
+            Ok(good("detected at once on this host, without waiting for the lease"))
         }
         _ => Ok((
             Grade::Note,
-            "can't be noticed here, for want of /proc: the lease tells".to_owned(),
+            "cannot be detected here (no /proc): their leases must end first".to_owned(),
         )),
     }
 }

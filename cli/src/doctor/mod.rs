@@ -16,18 +16,18 @@ use crate::output::{self, json, printable};
 
 /// Examine whether a directory can be trusted with locks
 ///
-/// Tries in the directory what locks are made of: exclusive creation, hard links and their count,
-/// time stamps, rename, and a lock itself. Tells the file system's type and options, how far the
-/// server's clock is from this machine's, and how long it takes to acquire and release a lock.
-/// Everything happens in new directories in it, which are removed at the end.
+/// Tries what locks are made of: exclusive creation, hard links and their count, time stamps, rename, and a
+/// lock itself. Shows the file system's type and options, how far the file server's clock is from this
+/// machine's, and how long it takes to acquire and release a lock. It works in a new directory inside DIR,
+/// and with one file beside it; both are removed at the end.
 ///
-/// With --second, the same directory by another mount, also whether each sees at once what is done
-/// through the other, and that two who race for a lock never both get it. With --meet, on two
-/// machines within a minute, the same of the two machines.
+/// With --second, the same directory through another mount, it also checks that each mount shows at once
+/// what is done through the other, and that of two processes that race for a lock only one gets it. With
+/// --meet, started on two machines within a minute, it checks the same between the machines.
 ///
-/// The exit status is 0 if locks can be used there, perhaps with what it says in mind, and 69 if
-/// they can't.
+/// The exit status is 0 if locks can be trusted there, perhaps with notes, and 69 if they can't.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The directory
     dir: PathBuf,
@@ -69,6 +69,11 @@ struct Report {
     verdict: Grade,
     findings: Vec<Finding>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  linklock doctor /shared
+  linklock doctor --meet /shared    # on two machines at once";
 
 pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     let mut findings = vec![mount::check(&args.dir)];

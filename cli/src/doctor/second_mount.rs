@@ -80,7 +80,7 @@ fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
             Ok((Grade::Good, "held through one path, refused through the other".to_owned()))
         }
         Ok(false) => {
-            Err("a lock that is held through one path can be had through the other".to_owned())
+            Err("a lock that is held through one path can be acquired through the other".to_owned())
         }
         Err(error) => Err(error.to_string()),
     }

@@ -83,7 +83,8 @@ impl TwoHosts {
                 return Ok(other);
             }
             if begun.elapsed() > LIMIT {
-                let told = "nobody else was seen within a minute: run this on another machine, too";
+                let told =
+                    "no other machine was seen within a minute: run the same command there, too";
                 return Err(told.to_owned());
             }
             thread::sleep(Duration::from_millis(10));
@@ -116,7 +117,9 @@ impl TwoHosts {
         create(&self.place.join(self.own.clone() + DONE)).map_err(to("create a file"))?;
         self.await_others(DONE)?;
         if overlaps > 0 {
-            return Err(format!("the other one had the lock, too, in {overlaps} of {TURNS} turns"));
+            return Err(format!(
+                "the other machine had the lock, too, in {overlaps} of {TURNS} turns"
+            ));
         }
         Ok((Grade::Good, format!("{TURNS} turns each, never two at once")))
     }

@@ -79,6 +79,36 @@ fn a_directory_that_is_not_there_can_not_be_trusted() {
     assert_eq!(grade(&report, "access"), "bad");
 }
 
+#[test]
+fn what_others_can_not_read_is_noted() {
+    let place = Place::new();
+    for (umask, wanted) in [("022", "good"), ("077", "note")] {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &format!("umask {umask}; exec \"$0\" doctor --json \"$1\"")]);
+        sh.arg(linklock().get_program()).arg(place.dir());
+        let report = serde_json::from_slice(&sh.output().unwrap().stdout).unwrap();
+        assert_eq!(grade(&report, "readable"), wanted, "{report}");
+        let is_in_tmp = place.dir().canonicalize().unwrap().starts_with("/tmp");
+        assert_eq!(grade(&report, "cleaning") == "note", is_in_tmp, "{report}");
+    }
+}
+
+/// A lock there would stay for good.
+#[test]
+fn a_directory_that_only_grows_can_not_be_trusted() {
+    let place = Place::new();
+    let chattr = |flag: &str| {
+        let mut chattr = Command::new("chattr");
+        chattr.arg(flag).arg(place.dir()).output().is_ok_and(|output| output.status.success())
+    };
+    if !chattr("+a") {
+        return common::skip("no append-only directory");
+    }
+    let (code, report) = examine(&[], place.dir());
+    assert!(chattr("-a"));
+    assert_eq!((code, &*grade(&report, "removal")), (69, "bad"), "{report}");
+}
+
 /// A kernel whose link(2) refuses, as on FAT, by strace's fault injection.
 #[test]
 fn a_file_system_without_hard_links_can_not_be_trusted() {
