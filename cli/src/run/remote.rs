@@ -1,6 +1,8 @@
 //! A lock that a Relukko server keeps.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use linklock_relukko::{Client, ClientError, RelukkoGuard};
@@ -13,6 +15,9 @@ use crate::output::say;
 
 /// How long one request to a server may take.
 const REQUEST: Duration = Duration::from_secs(30);
+
+/// How long to wait without a word.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// The lock, and for how long it is to be out of touch at most.
 struct Remote {
@@ -35,18 +40,22 @@ pub(crate) fn run(url: &str, args: &Args) -> Result<u8, Failure> {
 /// Waits for the lock as for a file.
 fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     let name = match args.locks.as_slice() {
-        [name] => name.to_str().ok_or_else(|| usage("the lock's name is no UTF-8")),
-        _ => Err(usage("there can be one lock only with --relukko")),
+        [name] => name.to_str().ok_or_else(|| usage("the lock's name is not UTF-8")),
+        _ => Err(usage("--relukko takes one lock")),
     }?;
-    let key = std::env::var("RELUKKO_API_KEY").map_err(|_| usage("RELUKKO_API_KEY has no key"))?;
+    let key =
+        std::env::var("RELUKKO_API_KEY").map_err(|_| usage("no API key: set RELUKKO_API_KEY"))?;
     let limit = &args.contention.limit;
     let client = Client::options(url, key)
         .request_timeout(limit.timeout().unwrap_or(REQUEST).clamp(Duration::from_secs(1), REQUEST));
     let client = client.build().map_err(failure)?;
-    let creator = format!("linklock, process {}", std::process::id());
+    let host =
+        args.lock.lock(Path::new("any.lock")).build()?.host_name().to_string_lossy().into_owned();
+    let creator = format!("linklock on {host}, process {}", std::process::id());
     if limit.verbose {
         say(format_args!("asking {url} for lock {name}"));
     }
+    let _acquired = (!limit.quiet).then(|| explain_later(url, name, limit.verbose));
     let (begun, mut ended) = (Instant::now(), None);
     let acquired = if limit.no_wait {
         client.try_acquire(name, Some(&creator))
@@ -61,13 +70,49 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
     let guard = match acquired {
-        Err(error) if error.is_contention() => return Err(limit.failure(error)),
+        Err(error) if error.is_contention() => {
+            // Some servers say so themselves.
+            let error = error.to_string();
+            let holder = holder(&client, name).ok().flatten().filter(|it| !error.contains(it));
+            let holder = holder.map_or_else(String::new, |holder| format!(", held by {holder}"));
+            return Err(limit.failure(error + &holder));
+        }
         acquired => acquired.map_err(failure)?,
     };
     if limit.verbose {
         say(format_args!("acquired lock {name}"));
     }
     Ok(Remote { guard, lifetime: args.lifetime.max(Duration::from_secs(1)) })
+}
+
+/// Unless what is returned is dropped before, says after a while why the lock is waited for: that a server
+/// can't be reached, or on request who holds the lock.
+fn explain_later(url: &str, name: &str, tells_holder: bool) -> Sender<()> {
+    let (acquired, is_acquired) = channel();
+    let (url, name) = (url.to_owned(), name.to_owned());
+    let explain = move || {
+        if is_acquired.recv_timeout(SILENCE) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        let Ok(key) = std::env::var("RELUKKO_API_KEY") else { return };
+        let client = Client::options(&url, key).request_timeout(SILENCE).build();
+        match client.and_then(|client| holder(&client, &name)) {
+            Err(error) => say(format_args!("waiting for lock {name}: {error}")),
+            Ok(Some(holder)) if tells_holder => {
+                say(format_args!("waiting for lock {name}: held by {holder}"));
+            }
+            Ok(_) => {}
+        }
+    };
+    // Without a thread nothing is explained.
+    let _ = std::thread::Builder::new().name("explain".into()).spawn(explain);
+    acquired
+}
+
+/// Who holds the lock, as the server has it.
+fn holder(client: &Client, name: &str) -> Result<Option<String>, ClientError> {
+    let lock = client.list()?.into_iter().find(|lock| lock.lock_name == name);
+    Ok(lock.map(|lock| lock.creator.unwrap_or_else(|| "a holder that gave no name".to_owned())))
 }
 
 fn usage(why: &str) -> Failure {

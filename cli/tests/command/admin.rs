@@ -63,7 +63,7 @@ fn all_locks_below_a_directory_are_listed() {
     let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["STATE", "HOLDER", "LEASE", "WAITING", "LOCK"]);
     assert_eq!(rows.len(), 3, "{table}");
-    assert_eq!((rows[1][0], rows[1][1]), ("held", "1@mars"));
+    assert_eq!((rows[1][0], rows[1][1]), ("held", "nobody@mars"));
     assert!(rows[1].last().unwrap().ends_with("/a/b/x.lock"), "{table}");
     assert!(rows[2][1].starts_with(&format!("{}@", holder.pid())), "{table}");
 
@@ -248,7 +248,7 @@ fn a_lock_that_is_dated_ahead_is_watched_before_it_is_broken() {
 fn what_is_no_lock_is_broken_by_force_alone() {
     let place = Place::new();
     let known = [
-        (&b"save me"[..], "a file that is no lock"),
+        (&b"save me"[..], "a file that is not a lock"),
         (b"17:mars", "a dotlock, as Dovecot makes it"),
         (&[0; 50], "an unknown process"),
     ];

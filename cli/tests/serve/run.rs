@@ -28,8 +28,12 @@ fn a_command_runs_under_a_lock_of_a_server() {
     let file = dir.path().join("report");
     assert!(Lock::new(&file).unwrap().try_lock().is_err());
     assert!(matches!(client.try_acquire("report", None), Err(ClientError::Held { .. })));
-    let (code, why) = outcome(&mut run(&url, &["--no-wait"], "exit 1"));
-    assert_eq!((code, why.contains("report")), (75, true), "{why}");
+    for wait in [&["--no-wait"][..], &["--timeout", "1s"]] {
+        let (code, why) = outcome(&mut run(&url, wait, "exit 1"));
+        assert_eq!((code, why.contains("report")), (75, true), "{why}");
+        let creator = format!(", process {} ", holder.pid());
+        assert!(why.contains("held by linklock on ") && why.contains(&creator), "{why}");
+    }
     let (code, _) = outcome(&mut run(&url, &["--timeout", "1s", "-E", "9", "--quiet"], "exit 1"));
     assert_eq!(code, 9);
     // A waiter gets it, and the command's exit code is the run's.
@@ -73,6 +77,17 @@ fn a_server_that_restarts_is_no_loss() {
     until("it is released", || client.list().unwrap().is_empty());
 }
 
+/// A host that drops what is sent to it, rather than refuse it.
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for_in_silence() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let mut run = Running::start(&mut run(&url, &[], "exit 1"));
+    let told = run.error_line();
+    assert!(told.starts_with("linklock: waiting for lock report: "), "{told}");
+    assert!(told.contains(&url), "{told}");
+}
+
 #[test]
 fn what_can_not_be_done_is_said() {
     let nowhere = format!("http://{}", free_address());
@@ -83,7 +98,7 @@ fn what_can_not_be_done_is_said() {
     let (code, why) = outcome(run(&nowhere, &[], "exit 1").env_remove("RELUKKO_API_KEY"));
     assert_eq!((code, why.contains("RELUKKO_API_KEY")), (64, true), "{why}");
     let (code, why) = outcome(&mut run(&nowhere, &["another"], "exit 1"));
-    assert_eq!((code, why.contains("one lock")), (64, true), "{why}");
+    assert_eq!((code, why.contains("takes one lock")), (64, true), "{why}");
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let (code, why) = outcome(run(&server.url(), &[], "exit 1").env("RELUKKO_API_KEY", "wrong"));
