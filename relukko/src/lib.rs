@@ -8,7 +8,7 @@
 //!
 //! let server = Server::options(dir.path()).bind("127.0.0.1:0".parse()?).api_key("secret").start()?;
 //! let client = Client::new(format!("http://{}", server.address()), "secret")?;
-//! let guard = client.acquire_for("report", Some("nightly"), Duration::from_secs(60))?;
+//! let guard = client.try_lock_for("report", Some("nightly"), Duration::from_secs(60))?;
 //! guard.keep_alive(Duration::from_secs(300), |why| eprintln!("stop the work: {why}"))?;
 //! // It is a lock file, too:
 //! assert!(linklock::Lock::new(dir.path().join("report"))?.try_lock().is_err());
@@ -56,7 +56,7 @@
 //! # Features
 //!
 //! - `client` (default): [`Client`].
-//! - `async`: `AsyncClient`, the same on tokio.
+//! - `tokio`: `linklock_relukko::tokio`, the same client for programs on tokio.
 //! - `server` (default): [`Server`].
 //!
 //! [linklock says]: linklock#what-is-guaranteed
@@ -71,10 +71,10 @@ mod info;
 mod server;
 mod timestamp;
 
-#[cfg(feature = "async")]
-pub use client::{AsyncClient, AsyncRelukkoGuard};
+#[cfg(feature = "tokio")]
+pub use client::tokio;
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError, ClientOptions, RelukkoGuard};
+pub use client::{Client, ClientError, ClientOptions, LockGuard};
 pub use info::{InvalidId, LockId, LockInfo};
 #[cfg(feature = "server")]
 pub use server::{Server, ServerError, ServerOptions};

@@ -209,13 +209,10 @@ fn any_text_is_a_name_of_its_own() {
         "\"",
         "<script>",
     ];
-    let guards: Vec<_> = names.iter().map(|name| client.try_acquire(name, None).unwrap()).collect();
+    let guards: Vec<_> = names.iter().map(|name| client.try_lock(name, None).unwrap()).collect();
     for (name, guard) in names.iter().zip(&guards) {
         assert_eq!(guard.info().lock_name, *name);
-        assert!(
-            matches!(client.try_acquire(name, None), Err(ClientError::Held { .. })),
-            "{name:?}"
-        );
+        assert!(matches!(client.try_lock(name, None), Err(ClientError::Held { .. })), "{name:?}");
     }
     let mut listed: Vec<_> =
         client.list().unwrap().into_iter().map(|lock| lock.lock_name).collect();
@@ -239,11 +236,11 @@ fn an_expired_lock_goes_after_its_grace_period_and_a_waiter_is_told() {
     let options = options(dir.path()).grace(grace).sweep_interval(Duration::from_millis(100));
     let server = options.start().unwrap();
     let client = client(&server);
-    let first = client.try_acquire("x", None).unwrap();
+    let first = client.try_lock("x", None).unwrap();
     let now = SystemTime::now();
     let updated = client.update(first.id(), None, Some(now)).unwrap();
     let waiting = client.to_options().polling(Duration::from_secs(600)).build().unwrap();
-    let second = waiting.acquire_for("x", None, common::PATIENCE).unwrap();
+    let second = waiting.try_lock_for("x", None, common::PATIENCE).unwrap();
     assert!(now.elapsed().unwrap() >= grace, "held for its grace period: {:?}", now.elapsed());
     assert!(updated.expires_at <= now);
     assert!(matches!(first.unlock(), Err(ClientError::Lost { .. })));
@@ -256,7 +253,7 @@ fn a_guard_keeps_its_lock_alive_and_never_shortens_it() {
     let options = options(dir.path()).lifetime(Duration::from_secs(2)).grace(Duration::ZERO);
     let server = options.sweep_interval(Duration::from_millis(100)).start().unwrap();
     let client = client(&server);
-    let guard = client.try_acquire("x", None).unwrap();
+    let guard = client.try_lock("x", None).unwrap();
     guard.keep_alive(Duration::from_secs(2), |why| panic!("{why}")).unwrap();
     let id = guard.id();
     let created = guard.info().created_at;
@@ -275,7 +272,7 @@ fn a_guard_is_told_when_its_lock_is_gone() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let client = client(&server);
-    let guard = client.try_acquire("x", None).unwrap();
+    let guard = client.try_lock("x", None).unwrap();
     let (told, why) = std::sync::mpsc::channel();
     guard.keep_alive(Duration::from_secs(1), move |why| told.send(why).unwrap()).unwrap();
     client.delete(guard.id()).unwrap();

@@ -130,7 +130,7 @@ fn there_are_only_so_many_websockets_and_silent_ones_hold_nobody_up() {
     let client = client(&server);
     for number in 0..300 {
         let name = format!("{number} {}", "x".repeat(15_000));
-        client.try_acquire(&name, None).unwrap().unlock().unwrap();
+        client.try_lock(&name, None).unwrap().unlock().unwrap();
     }
     drop(silent);
     wait_until("there is a place again", || first_line(&mut handshake(address)).contains("101"));

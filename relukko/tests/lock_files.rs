@@ -17,7 +17,7 @@ fn a_lock_held_through_http_is_a_lock_file() {
     let server = serve(dir.path());
     let client = client(&server);
     let lock = Lock::new(dir.path().join("report")).unwrap();
-    let guard = client.try_acquire("report", None).unwrap();
+    let guard = client.try_lock("report", None).unwrap();
     let error = lock.try_lock().unwrap_err();
     assert!(error.is_contention(), "{error}");
     // Its lease lasts until the grace period is over.
@@ -38,7 +38,7 @@ fn a_lock_file_is_a_lock_through_http() {
     let client = client(&server);
     let lock = Lock::options(dir.path().join("report")).lifetime(Duration::from_secs(600));
     let held = lock.build().unwrap().try_lock().unwrap();
-    assert!(matches!(client.try_acquire("report", None), Err(ClientError::Held { .. })));
+    assert!(matches!(client.try_lock("report", None), Err(ClientError::Held { .. })));
     let listed = client.list().unwrap();
     let [seen] = listed.as_slice() else { panic!("{listed:?}") };
     assert_eq!(seen.lock_name, "report");
@@ -84,7 +84,7 @@ fn ask_in_vain(server: &Server, name: &str) {
 }
 
 fn file_of(server: &Server, dir: &Path, name: &str) -> String {
-    let guard = client(server).try_acquire(name, None).unwrap();
+    let guard = client(server).try_lock(name, None).unwrap();
     let mut files =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let file = files.find(|file| !file.contains('|') && !file.starts_with('.')).unwrap();
@@ -103,7 +103,7 @@ fn a_waiter_gets_the_lock_of_one_who_died() {
     fs::hard_link(&claim, &file).unwrap();
     let over = SystemTime::now() - Duration::from_secs(8);
     fs::File::options().write(true).open(&claim).unwrap().set_modified(over).unwrap();
-    let guard = waiter(&server).acquire_for("report", None, PATIENCE).unwrap();
+    let guard = waiter(&server).try_lock_for("report", None, PATIENCE).unwrap();
     assert!(over.elapsed().unwrap() >= Duration::from_secs(10), "not within the clock slop");
     guard.unlock().unwrap();
 }
@@ -113,8 +113,8 @@ fn servers_of_one_directory_know_each_others_locks() {
     let dir = tempdir().unwrap();
     let (one, two) = (serve(dir.path()), serve(dir.path()));
     let (here, there) = (client(&one), client(&two));
-    let guard = here.try_acquire("x", None).unwrap();
-    assert!(matches!(there.try_acquire("x", None), Err(ClientError::Held { .. })));
+    let guard = here.try_lock("x", None).unwrap();
+    assert!(matches!(there.try_lock("x", None), Err(ClientError::Held { .. })));
     assert_eq!(there.get(guard.id()).unwrap(), guard.info());
     // Changed there, and seen here.
     let changed = there.update(guard.id(), Some("you"), None).unwrap();
@@ -144,7 +144,7 @@ fn servers_of_one_directory_know_each_others_locks() {
 fn a_lock_outlives_its_server() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
-    let guard = client(&server).try_acquire("x", Some("me")).unwrap();
+    let guard = client(&server).try_lock("x", Some("me")).unwrap();
     let info = guard.info();
     std::mem::forget(guard); // its server goes first
     server.stop();
@@ -167,7 +167,7 @@ fn what_is_no_lock_is_left_alone() {
     fs::create_dir(dir.path().join("folder")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
     for name in ["notes", "folder", "link"] {
-        let error = client.try_acquire(name, None).unwrap_err();
+        let error = client.try_lock(name, None).unwrap_err();
         assert!(matches!(error, ClientError::Held { .. }), "{error}");
     }
     assert!(client.list().unwrap().is_empty());
@@ -180,19 +180,19 @@ fn what_interrupted_servers_leave_is_made_sense_of() {
     let quick = || options(dir.path()).sweep_interval(Duration::from_millis(50));
     let server = quick().start().unwrap();
     let client = client(&server);
-    let guard = client.try_acquire("x", Some("me")).unwrap();
+    let guard = client.try_lock("x", Some("me")).unwrap();
     let record = dir.path().join(".relukko").join(guard.id().to_string());
     // The record is gone, or is no record: the lock is held all the same, and can be deleted.
     fs::remove_file(&record).unwrap();
     assert_eq!(client.get(guard.id()).unwrap().lock_name, "x");
     fs::write(&record, "{").unwrap();
     assert_eq!(client.get(guard.id()).unwrap().lock_name, "x");
-    assert!(matches!(client.try_acquire("x", None), Err(ClientError::Held { .. })));
+    assert!(matches!(client.try_lock("x", None), Err(ClientError::Held { .. })));
     client.delete(guard.id()).unwrap();
     assert!(guard.unlock().unwrap_err().is_lost());
 
     // A record that says more than the lease that was to follow it.
-    let guard = client.try_acquire("y", None).unwrap();
+    let guard = client.try_lock("y", None).unwrap();
     let record = dir.path().join(".relukko").join(guard.id().to_string());
     let text = fs::read_to_string(&record).unwrap();
     let later = text.replace("\"expires_at\":\"20", "\"expires_at\":\"21"); // in a hundred years
@@ -218,7 +218,7 @@ fn age(path: &Path) {
 fn records_without_a_lock_are_removed_in_time_and_no_others() {
     let dir = tempdir().unwrap();
     let server = options(dir.path()).sweep_interval(Duration::from_millis(50)).start().unwrap();
-    let guard = client(&server).try_acquire("held", None).unwrap();
+    let guard = client(&server).try_lock("held", None).unwrap();
     let records = dir.path().join(".relukko");
     let kept = records.join(guard.id().to_string());
     let text = fs::read_to_string(&kept).unwrap();
@@ -246,7 +246,7 @@ fn records_without_a_lock_are_removed_in_time_and_no_others() {
 fn claims_of_the_dead_are_removed() {
     let dir = tempdir().unwrap();
     let server = options(dir.path()).sweep_interval(Duration::from_millis(50)).start().unwrap();
-    let guard = client(&server).try_acquire("held", None).unwrap();
+    let guard = client(&server).try_lock("held", None).unwrap();
     let leave = |name: &str, nonce: &str| {
         let claim = dir.path().join(format!("{name}|elsewhere|4711|{nonce}"));
         fs::write(&claim, claim.to_str().unwrap()).unwrap();
@@ -269,8 +269,8 @@ fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
     let server = serve(dir.path());
     let client = client(&server);
     let others: Vec<_> =
-        (0..20).map(|n| client.try_acquire(&format!("other {n}"), None).unwrap()).collect();
-    let guard = client.try_acquire("x", None).unwrap();
+        (0..20).map(|n| client.try_lock(&format!("other {n}"), None).unwrap()).collect();
+    let guard = client.try_lock("x", None).unwrap();
     fs::remove_file(dir.path().join(".relukko").join(guard.id().to_string())).unwrap();
     assert_eq!(client.get(guard.id()).unwrap().lock_name, "x", "by its claim's name");
     let held = Lock::new(dir.path().join("y")).unwrap();

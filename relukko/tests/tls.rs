@@ -38,9 +38,9 @@ fn requests_and_the_websocket_trust_the_same() {
         [options().ca_file(&ca), options().ca_dir(keys.path()), options().ca_pem(bundle)]
     {
         let client = trusting.polling(10 * PATIENCE).build().unwrap();
-        let first = client.try_acquire("x", None).unwrap();
+        let first = client.try_lock("x", None).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| client.acquire_for("x", None, PATIENCE));
+            let waiting = scope.spawn(|| client.try_lock_for("x", None, PATIENCE));
             // Until the first polls are over, which are there for those without a WebSocket.
             std::thread::sleep(Duration::from_secs(2));
             first.unlock().unwrap();
@@ -48,7 +48,7 @@ fn requests_and_the_websocket_trust_the_same() {
         });
     }
     // Nobody who does not trust it talks to it, and nobody talks to it without TLS.
-    let error = options().build().unwrap().try_acquire("x", None).unwrap_err();
+    let error = options().build().unwrap().try_lock("x", None).unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
     let plain = Client::options(format!("http://{}", server.address()), KEY);
     assert!(plain.retries(1, Duration::ZERO, 1.0).build().unwrap().list().is_err());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use linklock_relukko::{Client, ClientError, RelukkoGuard};
+use linklock_relukko::{Client, ClientError, LockGuard};
 
 use super::held::{Held, Trouble};
 use super::{Args, run_under};
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// The lock, and for how long it is to be out of touch at most.
 struct Remote {
-    guard: RelukkoGuard,
+    guard: LockGuard,
     lifetime: Duration,
 }
 
@@ -58,9 +58,9 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     let _acquired = (!limit.quiet).then(|| explain_later(url, name, limit.verbose));
     let (begun, mut ended) = (Instant::now(), None);
     let acquired = if limit.no_wait {
-        client.try_acquire(name, Some(&creator))
+        client.try_lock(name, Some(&creator))
     } else {
-        client.acquire_while(name, Some(&creator), || {
+        client.lock_while(name, Some(&creator), || {
             ended = events.ended_by();
             ended.is_none() && limit.lasts(begun.elapsed())
         })

@@ -176,7 +176,7 @@ fn contend(options: &ClientOptions, who: &str, place: &Path, stop: &AtomicBool) 
     let client = options.clone().polling(Duration::from_millis(50)).build().unwrap();
     let goes_on = || !stop.load(Ordering::Relaxed);
     while goes_on() {
-        if let Ok(guard) = client.acquire_while(NAME, Some(who), goes_on) {
+        if let Ok(guard) = client.lock_while(NAME, Some(who), goes_on) {
             critical(place, who);
             guard.unlock().unwrap();
         }

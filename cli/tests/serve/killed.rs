@@ -40,7 +40,7 @@ fn what_was_answered_is_true_after_a_kill() {
                             return;
                         }
                         let name = format!("{round}/{worker}/{number}");
-                        let Ok(guard) = client.try_acquire(&name, Some("worker")) else { continue };
+                        let Ok(guard) = client.try_lock(&name, Some("worker")) else { continue };
                         let mut info = guard.info();
                         std::mem::forget(guard); // what becomes of it is told below
                         known.lock().unwrap().insert(info.id, Some(info.clone()));
@@ -100,7 +100,7 @@ fn check(server: &Server, known: &HashMap<LockId, Option<LockInfo>>, deleted: &[
 fn a_lock_outlives_its_server_for_other_programs_too() {
     let dir = tempdir().unwrap();
     let mut server = Server::start(dir.path());
-    let guard = server.client().try_acquire("report", Some("me")).unwrap();
+    let guard = server.client().try_lock("report", Some("me")).unwrap();
     server.kill();
     let lock = Lock::new(dir.path().join("report")).unwrap();
     assert!(lock.try_lock().unwrap_err().is_contention(), "its process is dead, and it is held");

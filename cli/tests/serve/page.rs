@@ -127,7 +127,7 @@ fn the_page_shows_the_locks_live() {
     };
     let client = server.client();
     let hostile = "<img src=x onerror=\"document.title='owned'\">";
-    let held = client.try_acquire(hostile, Some("</td><script>alert(1)</script>")).unwrap();
+    let held = client.try_lock(hostile, Some("</td><script>alert(1)</script>")).unwrap();
     browser.open(&server.url());
 
     // Nothing without a key.
@@ -154,7 +154,7 @@ fn the_page_shows_the_locks_live() {
     // Created, prolonged and deleted from the page.
     browser.run("document.getElementById('name').value = 'from the page'; document.getElementById('create').requestSubmit()");
     browser.wait_for("document.getElementById('count').textContent === '1'");
-    assert!(matches!(client.try_acquire("from the page", None), Err(ClientError::Held { .. })));
+    assert!(matches!(client.try_lock("from the page", None), Err(ClientError::Held { .. })));
     let lock = client.list().unwrap().remove(0);
     assert!(dir.path().join("from the page").exists());
     browser.run("document.querySelector('#rows button').click()");

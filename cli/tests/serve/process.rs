@@ -28,7 +28,7 @@ fn it_stops_when_it_is_told_to_and_its_locks_stay() {
         let client = client(address, KEY);
         until("it answers", || client.check_health().is_ok());
         let name = signal.as_str();
-        std::mem::forget(client.try_acquire(name, None).unwrap());
+        std::mem::forget(client.try_lock(name, None).unwrap());
         // An idle connection does not keep it, nor one that has begun to ask.
         let idle = TcpStream::connect(address).unwrap();
         let mut half = TcpStream::connect(address).unwrap();
@@ -54,7 +54,7 @@ fn keys_come_from_the_environment_and_from_files_and_are_never_told() {
     let server = Running::start(&mut serve);
     until("it answers", || client(address, KEY).check_health().is_ok());
     for key in [KEY, "secret-one", "secret-two"] {
-        client(address, key).try_acquire("x", None).unwrap().unlock().unwrap();
+        client(address, key).try_lock("x", None).unwrap().unlock().unwrap();
     }
     assert!(client(address, "secret-wrong").list().is_err());
     assert!(!format!("{:?}", client(address, KEY)).contains(KEY));
@@ -116,10 +116,10 @@ fn a_directory_that_goes_away_is_an_error_and_not_the_end() {
     until("it answers", || client(address, KEY).check_health().is_ok());
     let aside = dir.path().join("aside");
     fs::rename(&locks, &aside).unwrap();
-    let error = client(address, KEY).try_acquire("x", None).unwrap_err();
+    let error = client(address, KEY).try_lock("x", None).unwrap_err();
     assert!(error.to_string().contains("500"), "{error}");
     fs::rename(&aside, &locks).unwrap();
-    client(address, KEY).try_acquire("x", None).unwrap().unlock().unwrap();
+    client(address, KEY).try_lock("x", None).unwrap().unlock().unwrap();
     fs::set_permissions(&locks, fs::Permissions::from_mode(0o700)).unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"nonsense\r\n\r\n").unwrap();

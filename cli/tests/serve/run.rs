@@ -27,7 +27,7 @@ fn a_command_runs_under_a_lock_of_a_server() {
     // It holds the lock for everybody.
     let file = dir.path().join("report");
     assert!(Lock::new(&file).unwrap().try_lock().is_err());
-    assert!(matches!(client.try_acquire("report", None), Err(ClientError::Held { .. })));
+    assert!(matches!(client.try_lock("report", None), Err(ClientError::Held { .. })));
     for wait in [&["--no-wait"][..], &["--timeout", "1s"]] {
         let (code, why) = outcome(&mut run(&url, wait, "exit 1"));
         assert_eq!((code, why.contains("report")), (75, true), "{why}");

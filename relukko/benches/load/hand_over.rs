@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use linklock_relukko::{Client, RelukkoGuard};
+use linklock_relukko::{Client, LockGuard};
 
 use crate::child::figure;
 use crate::wire::{Connection, KEY};
@@ -52,7 +52,7 @@ impl Relay {
         let client = client.expect("a client");
         loop {
             let go_on = || self.count() < self.wanted;
-            let guard = match client.acquire_while(NAME, None, go_on) {
+            let guard = match client.lock_while(NAME, None, go_on) {
                 Ok(guard) => guard,
                 Err(error) if error.is_contention() => return,
                 Err(error) => panic!("{error}"),
@@ -85,7 +85,7 @@ impl Relay {
         state.times.len()
     }
 
-    fn release(&self, guard: RelukkoGuard) {
+    fn release(&self, guard: LockGuard) {
         self.is_held.store(false, Ordering::SeqCst);
         self.state.lock().expect("no panic").released = Some(Instant::now());
         guard.unlock().expect("a lock that was not lost");

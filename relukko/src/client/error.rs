@@ -4,35 +4,35 @@ use std::time::Duration;
 
 use crate::info::LockId;
 
-/// What went wrong between us and the server.
+/// Why a request to a server failed, or a lock was not acquired.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The lock is held, and there was to be no waiting.
-    #[error("lock {lock_name:?} is taken: {message}")]
+    /// The lock is held, and the client was not to wait.
+    #[error("lock {lock_name:?} is held: {message}")]
     #[non_exhaustive]
     Held {
         /// The lock's name.
         lock_name: String,
-        /// What the server says of it.
+        /// What the server says about its holder.
         message: String,
     },
 
-    /// The lock could not be had before the time was up, or before waiting was called off.
-    #[error("waited {:.1} s for lock {lock_name:?}{}", waited.as_secs_f64(), because(last.as_deref()))]
+    /// The lock was not acquired before the deadline, or before the wait was called off.
+    #[error("gave up on lock {lock_name:?} after {:.1} s: {}", waited.as_secs_f64(), brief(last))]
     #[non_exhaustive]
     TimedOut {
         /// The lock's name.
         lock_name: String,
-        /// For how long.
+        /// How long the client waited.
         waited: Duration,
-        /// What came of the last attempt, unless the lock was held.
-        last: Option<Box<ClientError>>,
+        /// What came of the last attempt: [`Held`](ClientError::Held) if it was answered.
+        last: Box<ClientError>,
     },
 
-    /// The lock is gone: it has expired or somebody has deleted it. What it guards may have changed
-    /// under us.
-    #[error("lock {lock_name:?} with the id {id} was lost")]
+    /// The lock is gone: it has expired, or another client has deleted it. What it guards may have
+    /// changed since.
+    #[error("lock {lock_name:?} was lost: the server has no lock with the id {id} any more")]
     #[non_exhaustive]
     Lost {
         /// The lock's name.
@@ -41,8 +41,8 @@ pub enum ClientError {
         id: LockId,
     },
 
-    /// The lease is over, and the server could not be told to prolong it in time.
-    #[error("lock {lock_name:?} with the id {id} has expired{}", because(last.as_deref()))]
+    /// The lease has expired: the server could not be reached in time to renew it.
+    #[error("lock {lock_name:?} with the id {id} has expired: {last}")]
     #[non_exhaustive]
     Expired {
         /// The lock's name.
@@ -50,14 +50,14 @@ pub enum ClientError {
         /// Its id.
         id: LockId,
         /// What came of the last attempt.
-        last: Option<Box<ClientError>>,
+        last: Box<ClientError>,
     },
 
     /// There is no lock with this id (HTTP 404).
     #[error("there is no lock with the id {0}")]
     NotFound(LockId),
 
-    /// The server does not take the key (HTTP 403).
+    /// The server does not accept the API key (HTTP 403).
     #[error("the server denies access: {message}")]
     #[non_exhaustive]
     Denied {
@@ -65,8 +65,8 @@ pub enum ClientError {
         message: String,
     },
 
-    /// The server will not do this, however often it is asked (any other HTTP 4xx).
-    #[error("the server refuses with {status}: {message}")]
+    /// The server rejects the request, and would again (any other HTTP 4xx).
+    #[error("the server rejected the request: {message} (HTTP {status})")]
     #[non_exhaustive]
     Refused {
         /// The HTTP status.
@@ -75,8 +75,8 @@ pub enum ClientError {
         message: String,
     },
 
-    /// The server can't do this for now (HTTP 5xx). It may have been done.
-    #[error("the server fails with {status}: {message}")]
+    /// The server failed (HTTP 5xx). The request may have been executed.
+    #[error("the server failed: {message} (HTTP {status})")]
     #[non_exhaustive]
     Unavailable {
         /// The HTTP status.
@@ -85,8 +85,8 @@ pub enum ClientError {
         message: String,
     },
 
-    /// The server could not be connected to: nothing was asked of it.
-    #[error("failed to reach {url}: {reason}")]
+    /// There was no connection to the server: the request was not executed.
+    #[error("cannot reach {url}: {reason}")]
     #[non_exhaustive]
     Unreachable {
         /// The server.
@@ -95,7 +95,7 @@ pub enum ClientError {
         reason: String,
     },
 
-    /// No answer came: what was asked for may have been done.
+    /// No answer came: the request may have been executed.
     #[error("no answer from {url}: {reason}")]
     #[non_exhaustive]
     NoAnswer {
@@ -105,8 +105,8 @@ pub enum ClientError {
         reason: String,
     },
 
-    /// What answered is no Relukko.
-    #[error("{url} does not answer as Relukko does: {reason}")]
+    /// The answer is not a Relukko server's.
+    #[error("{url} is not a Relukko server: {reason}")]
     #[non_exhaustive]
     NotRelukko {
         /// The server.
@@ -115,7 +115,7 @@ pub enum ClientError {
         reason: String,
     },
 
-    /// There can't be a client with these options.
+    /// An option or an argument is invalid.
     #[error("{reason}")]
     #[non_exhaustive]
     Invalid {
@@ -125,10 +125,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether somebody else's holding the lock is all that is wrong: try again later.
+    /// Whether the lock is merely held by another client: try again later.
     #[must_use]
     pub fn is_contention(&self) -> bool {
-        matches!(self, ClientError::Held { .. } | ClientError::TimedOut { last: None, .. })
+        match self {
+            ClientError::Held { .. } => true,
+            ClientError::TimedOut { last, .. } => last.is_contention(),
+            _ => false,
+        }
     }
 
     /// Whether the lock is lost, or as good as lost.
@@ -137,17 +141,26 @@ impl ClientError {
         matches!(self, ClientError::Lost { .. } | ClientError::Expired { .. })
     }
 
-    /// Whether the same may go well in a while.
+    /// Whether the lock is held, in the words of HTTP.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, ClientError::Refused { status: 409, .. })
+    }
+
+    /// Whether the same request may succeed in a while.
     pub(super) fn is_passing(&self) -> bool {
         self.is_uncertain() || matches!(self, ClientError::Unreachable { .. })
     }
 
-    /// Whether what was asked for may have been done all the same.
+    /// Whether the request may have been executed all the same.
     pub(super) fn is_uncertain(&self) -> bool {
         matches!(self, ClientError::Unavailable { .. } | ClientError::NoAnswer { .. })
     }
 }
 
-fn because(last: Option<&ClientError>) -> String {
-    last.map_or_else(String::new, |last| format!(": {last}"))
+/// Without what the message around it says already.
+fn brief(error: &ClientError) -> String {
+    match error {
+        ClientError::Held { message, .. } => message.clone(),
+        error => error.to_string(),
+    }
 }

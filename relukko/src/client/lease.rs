@@ -1,4 +1,4 @@
-//! What a holder knows of its lease, by its own clock.
+//! A holder's lease, by its own clock.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::info::LockInfo;
 
 pub(super) struct Lease {
     pub(super) info: LockInfo,
-    /// When the server created the lock was no earlier than this, by our clock.
+    /// The server created the lock no earlier than this, by our clock.
     asked: Instant,
     /// By our clock, and never later than by the server's.
     pub(super) expires: Instant,
@@ -22,19 +22,19 @@ impl Lease {
 
     /// When the lock expires by our clock, from the distance to when it was created.
     pub(super) fn on_our_clock(&self, info: &LockInfo) -> Instant {
-        self.asked + info.expires_at.duration_since(info.created_at).unwrap_or_default()
+        later(self.asked, info.expires_at.duration_since(info.created_at).unwrap_or_default())
     }
 
     pub(super) fn remaining(&self) -> Duration {
         self.expires.saturating_duration_since(Instant::now())
     }
 
-    /// Until when a refresh may take: the server's grace is not for us to use.
+    /// When a refresh must be done: the server's grace period is not ours to use.
     pub(super) fn limit(&self) -> Instant {
         Instant::now() + self.remaining().max(Duration::from_secs(1))
     }
 
-    /// That there is no such lock means, of one's own, that it is lost.
+    /// A lock of one's own that does not exist is lost.
     pub(super) fn explain(&self, error: ClientError) -> ClientError {
         match error {
             ClientError::NotFound(id) => {
@@ -44,7 +44,7 @@ impl Lease {
         }
     }
 
-    /// When to refresh it again, which was to have been done before `expired`, or why it is lost.
+    /// When to refresh again after a refresh that was due before `expired`, or why the lock is lost.
     pub(super) fn after(
         &self,
         refreshed: Result<(), ClientError>,
@@ -58,11 +58,17 @@ impl Lease {
             }
             Err(error) if error.is_passing() => {
                 let (lock_name, id) = (self.info.lock_name.clone(), self.info.id);
-                Err(ClientError::Expired { lock_name, id, last: Some(Box::new(error)) })
+                Err(ClientError::Expired { lock_name, id, last: Box::new(error) })
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// As late as this clock goes at most.
+pub(super) fn later(from: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+    from.checked_add(by).unwrap_or_else(|| from + FAR)
 }
 
 /// When to refresh for the first time.
@@ -73,7 +79,8 @@ pub(super) fn first_pause(lifetime: Duration) -> Duration {
 /// A lease that is kept alive lasts for a second at least.
 pub(super) fn check_lifetime(lifetime: Duration) -> Result<(), ClientError> {
     if lifetime < Duration::from_secs(1) {
-        return Err(ClientError::Invalid { reason: "less than a second of lifetime".into() });
+        let reason = format!("invalid lifetime {lifetime:?}: it must be at least one second");
+        return Err(ClientError::Invalid { reason });
     }
     Ok(())
 }

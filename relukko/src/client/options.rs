@@ -7,14 +7,13 @@ use std::time::Duration;
 use ureq::Proxy;
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
-#[cfg(feature = "async")]
-use super::AsyncClient;
-use super::Client;
+use super::endpoint::Endpoint;
 use super::error::ClientError;
-use super::http::Http;
+use super::retry::Retry;
+use super::subscription::Pings;
 use super::tls::TlsOptions;
 
-/// How to make a [`Client`]: see [`Client::options`].
+/// How to make a client: see [`Client::options`](crate::Client::options).
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,28 +41,11 @@ pub struct ClientOptions {
     pub(super) poll: Duration,
 }
 
-/// How often to try what fails for now.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Retry {
-    pub(super) tries: u32,
-    pub(super) delay: Duration,
-    pub(super) backoff: f64,
-    pub(super) max_delay: Duration,
-}
-
-/// How a WebSocket is found to be dead.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pings {
-    pub(super) interval: Duration,
-    pub(super) timeout: Duration,
-}
-
-impl Client {
-    /// A client with options.
-    pub fn options(base_url: impl Into<String>, api_key: impl Into<String>) -> ClientOptions {
+impl ClientOptions {
+    pub(super) fn new(base_url: String, api_key: String) -> ClientOptions {
         ClientOptions {
-            base_url: base_url.into(),
-            api_key: api_key.into(),
+            base_url,
+            api_key,
             headers: Vec::new(),
             tls: TlsOptions::default(),
             proxy: None,
@@ -72,7 +54,7 @@ impl Client {
                 tries: 4,
                 delay: Duration::from_secs(1),
                 backoff: 2.0,
-                max_delay: Duration::from_secs(30),
+                max_delay: Duration::from_secs(10),
             },
             websocket: Some(Pings {
                 interval: Duration::from_secs(60),
@@ -81,10 +63,9 @@ impl Client {
             poll: Duration::from_secs(5),
         }
     }
-}
 
-impl ClientOptions {
-    /// Another server. A slash at its end, and a path before the interface's own, are taken.
+    /// Another server. The URL may have a path, to which the interface's own are appended, and slashes
+    /// at its end.
     pub fn base_url(mut self, base_url: impl Into<String>) -> ClientOptions {
         self.base_url = base_url.into();
         self
@@ -131,36 +112,40 @@ impl ClientOptions {
         self
     }
 
-    /// Goes through this proxy, instead of those that the environment names (`HTTPS_PROXY` and so
-    /// on). Behind a proxy there is no WebSocket: a waiter polls.
+    /// Uses this proxy, instead of those that the environment names (`HTTPS_PROXY` and so on). Behind
+    /// a proxy there is no WebSocket: a waiter polls.
     pub fn proxy(mut self, url: impl Into<String>) -> ClientOptions {
         self.proxy = Some(url.into());
         self
     }
 
-    /// How long one request may take, connecting included: 30 s unless it is set. Never longer than
-    /// what is left until a deadline.
+    /// How long one request may take, connecting included: 30 s unless it is set, and never longer
+    /// than until the deadline, if there is one.
     pub fn request_timeout(mut self, timeout: Duration) -> ClientOptions {
         self.request_timeout = timeout;
         self
     }
 
-    /// What fails for now, because the server is out of reach or says 5xx, is tried so many times
-    /// in all, with `delay` before the second, `backoff` times that before the third, and so on: 4
-    /// times, 1 s and 2.0 unless they are set. A deadline may end this sooner.
+    /// A request that fails because the server is out of reach or answers 5xx is tried `tries` times
+    /// in all, with `delay` before the second try, `backoff` times that before the third, and so on:
+    /// 4 times, 1 s and 2.0 unless they are set.
+    ///
+    /// A client that waits for a lock until a deadline goes on until then, and one that waits without
+    /// a deadline goes on for good once the server has told it that the lock is held. The delays
+    /// then grow up to [`max_delay`](Self::max_delay).
     pub fn retries(mut self, tries: u32, delay: Duration, backoff: f64) -> ClientOptions {
         self.retry = Retry { tries: tries.max(1), delay, backoff: backoff.max(0.0), ..self.retry };
         self
     }
 
-    /// The longest delay before another try: 30 s unless it is set.
+    /// The longest delay before another try: 10 s unless it is set.
     pub fn max_delay(mut self, delay: Duration) -> ClientOptions {
         self.retry.max_delay = delay;
         self
     }
 
-    /// How a WebSocket on which nothing is heard is found to be dead: by a ping after `interval`,
-    /// 60 s unless it is set, that is not answered within `timeout`, 20 s unless it is set.
+    /// A WebSocket that has been silent for `interval`, 60 s unless it is set, is pinged; if no answer
+    /// comes within `timeout`, 20 s unless it is set, it counts as dead.
     pub fn pings(mut self, interval: Duration, timeout: Duration) -> ClientOptions {
         self.websocket = Some(Pings { interval, timeout });
         self
@@ -172,49 +157,33 @@ impl ClientOptions {
         self
     }
 
-    /// How often a waiter asks without having been woken, at most: every 5 s unless it is set, and
-    /// at random around that.
+    /// How often a waiter polls without having been woken: about every 5 s unless it is set.
     pub fn polling(mut self, interval: Duration) -> ClientOptions {
         self.poll = interval;
         self
     }
 
-    /// Makes the client. Nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Invalid`] if the URL, a header, the proxy or a certificate can't be used.
-    pub fn build(self) -> Result<Client, ClientError> {
-        Ok(Client::with(self.http()?, self))
-    }
-
-    /// Makes the client that does not block. Nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// As for [`build`](Self::build).
-    #[cfg(feature = "async")]
-    pub fn build_async(self) -> Result<AsyncClient, ClientError> {
-        AsyncClient::with(self.http()?, self)
-    }
-
-    fn http(&self) -> Result<Http, ClientError> {
+    /// What the options make of the server.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, ClientError> {
         let (base, uri) = self.parse_url()?;
         let headers = self.parse_headers()?;
         let proxy = self.proxy.as_deref().map(Proxy::new).transpose();
-        let proxy = proxy.map_err(|error| invalid(format!("the proxy can't be used: {error}")))?;
+        let proxy = proxy.map_err(|error| invalid(format!("invalid proxy: {error}")))?;
         let proxy = proxy.or_else(Proxy::try_from_env).filter(|proxy| !proxy.is_no_proxy(&uri));
-        Ok(Http::new(base, headers, self.tls.load()?, proxy))
+        Ok(Endpoint { base, headers, tls: self.tls.load()?, proxy })
     }
 
     fn parse_url(&self) -> Result<(String, Uri), ClientError> {
         let base = self.base_url.trim_end_matches('/');
         let parsed = base.parse::<Uri>().map_err(|error| error.to_string());
-        let uri = parsed.and_then(|uri| match (uri.scheme_str(), uri.host()) {
-            (Some("http" | "https"), Some(_)) if uri.query().is_none() => Ok(uri),
-            _ => Err("it must be http://HOST or https://HOST, with a path or without".into()),
-        });
-        let uri = uri.map_err(|reason| invalid(format!("{base:?} is no server: {reason}")))?;
+        let uri =
+            parsed.and_then(|uri| match (uri.scheme_str(), uri.host()) {
+                (Some("http" | "https"), Some(_)) if uri.query().is_none() => Ok(uri),
+                _ => Err("expected http://HOST or https://HOST, optionally with a port and a path"
+                    .into()),
+            });
+        let uri =
+            uri.map_err(|reason| invalid(format!("invalid server URL {base:?}: {reason}")))?;
         Ok((base.to_owned(), uri))
     }
 
@@ -224,7 +193,7 @@ impl ClientOptions {
             let parsed: Result<HeaderName, _> = name.parse();
             let header = parsed.ok().zip(value.parse::<HeaderValue>().ok());
             let (name, mut value) = header.ok_or_else(|| {
-                invalid(format!("the header {name:?} can't be sent")) // its value may be secret
+                invalid(format!("invalid header {name:?}")) // its value may be secret
             })?;
             value.set_sensitive(true);
             Ok((name, value))
@@ -237,7 +206,7 @@ fn invalid(reason: String) -> ClientError {
     ClientError::Invalid { reason }
 }
 
-/// Tells no secrets.
+/// Shows no secrets.
 impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientOptions")

@@ -1,5 +1,4 @@
-//! What is asked of a server, and when it is asked again: for whoever blocks meanwhile and whoever
-//! does not.
+//! The requests.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +6,6 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::error::ClientError;
-use super::options::Retry;
 use crate::info::{LockId, LockInfo};
 use crate::timestamp;
 
@@ -18,7 +16,7 @@ pub(super) fn is_trusted() -> bool {
     std::env::var_os(TRUST_ME).is_some_and(|value| !value.is_empty())
 }
 
-/// The lock that everything is when nobody is asked.
+/// The lock that every request returns when no server is asked.
 pub(super) fn nil_lock(lock_name: &str, creator: Option<&str>) -> LockInfo {
     let now = timestamp::whole_microseconds(SystemTime::now());
     LockInfo {
@@ -92,7 +90,7 @@ impl Request {
     ) -> Result<Request, ClientError> {
         let expires_at = match expires_at.map(timestamp::format) {
             Some(None) => {
-                let reason = "expires_at is no date between 1970 and 9999".to_owned();
+                let reason = "expires_at must be a date between 1970 and 9999".to_owned();
                 return Err(ClientError::Invalid { reason });
             }
             date => date.flatten(),
@@ -121,8 +119,14 @@ impl Request {
         Request::about(Method::PUT, id, "/add_to_expire_at").with(seconds(time)).once()
     }
 
+    /// Whether the same request may succeed after this error, and does no harm if it has already been
+    /// executed.
+    pub(super) fn may_repeat_after(&self, error: &ClientError) -> bool {
+        error.is_passing() && (self.repeats == Repeats::Harmlessly || !error.is_uncertain())
+    }
+
     /// 404 means that there is no such lock, if it was about one.
-    fn explain(&self, error: ClientError) -> ClientError {
+    pub(super) fn explain(&self, error: ClientError) -> ClientError {
         match (error, self.id) {
             (ClientError::Refused { status: 404, .. }, Some(id)) => ClientError::NotFound(id),
             (error, _) => error,
@@ -132,65 +136,4 @@ impl Request {
 
 fn seconds(time: Duration) -> Value {
     json!({ "seconds": time.as_secs_f64() })
-}
-
-/// The delays before further tries.
-#[derive(Clone, Debug)]
-pub(super) struct Retries {
-    options: Retry,
-    left: u32,
-    delay: f64,
-    /// A try may have been executed though it failed.
-    is_uncertain: bool,
-}
-
-impl Retries {
-    pub(super) fn new(options: Retry) -> Retries {
-        let (left, delay) = (options.tries - 1, options.delay.as_secs_f64());
-        Retries { options, left, delay, is_uncertain: false }
-    }
-
-    /// How long to wait until that request is tried again after this error, with so much time left,
-    /// or what to say of it.
-    pub(super) fn after(
-        &mut self,
-        request: &Request,
-        error: ClientError,
-        left: Option<Duration>,
-    ) -> Result<Duration, ClientError> {
-        self.is_uncertain |= error.is_uncertain();
-        if !error.is_passing() || (request.repeats == Repeats::Never && error.is_uncertain()) {
-            return Err(request.explain(error));
-        }
-        let delay = self.next().filter(|delay| left.is_none_or(|left| *delay < left));
-        delay.ok_or(error)
-    }
-
-    /// What came of deleting one's own lock: that it is gone may be the work of a first try whose
-    /// answer was lost.
-    pub(super) fn deleted(
-        &self,
-        lock: &LockInfo,
-        answer: Result<Value, ClientError>,
-    ) -> Result<(), ClientError> {
-        match answer {
-            Err(ClientError::NotFound(_)) if self.is_uncertain => Ok(()),
-            Err(ClientError::NotFound(id)) => {
-                Err(ClientError::Lost { lock_name: lock.lock_name.clone(), id })
-            }
-            answer => answer.map(|_| ()),
-        }
-    }
-}
-
-impl Iterator for Retries {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.left = self.left.checked_sub(1)?;
-        let most = self.options.max_delay;
-        let delay = Duration::try_from_secs_f64(self.delay).unwrap_or(most).min(most);
-        self.delay *= self.options.backoff;
-        Some(delay)
-    }
 }

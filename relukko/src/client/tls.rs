@@ -1,4 +1,4 @@
-//! Whom to trust, and who we are: read once, for HTTP and the WebSocket alike.
+//! The certificates to trust and to show: read once, for HTTP and the WebSocket alike.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use super::error::ClientError;
 
-/// As PyRelukko has it, the first of them that is set: a file, or a directory of files.
+/// As in PyRelukko, the first of them that is set counts: a file, or a directory of files.
 const BUNDLES: [&str; 2] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 #[derive(Clone, Debug, Default)]
@@ -25,11 +25,11 @@ pub(super) struct TlsOptions {
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// The same certificates for both.
+/// The same certificates for the blocking client's HTTP and for everything else.
 #[derive(Debug)]
 pub(super) struct Tls {
-    pub(super) http: TlsConfig,
-    pub(super) websocket: Arc<ClientConfig>,
+    pub(super) ureq: TlsConfig,
+    pub(super) rustls: Arc<ClientConfig>,
 }
 
 impl TlsOptions {
@@ -37,16 +37,16 @@ impl TlsOptions {
         let roots = self.roots()?;
         let identity = self.identity.as_ref().map(Identity::load).transpose()?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let websocket = websocket(&roots, identity.as_ref(), provider.clone())
-            .map_err(|error| invalid(format!("TLS can't be used like this: {error}")))?;
+        let rustls = rustls_config(&roots, identity.as_ref(), provider.clone())
+            .map_err(|error| invalid(format!("invalid TLS options: {error}")))?;
         let roots: Vec<_> =
             roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-        let http = TlsConfig::builder()
+        let ureq = TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(roots)))
             .client_cert(identity.map(|identity| identity.http))
             .unversioned_rustls_crypto_provider(provider)
             .build();
-        Ok(Tls { http, websocket: Arc::new(websocket) })
+        Ok(Tls { ureq, rustls: Arc::new(rustls) })
     }
 
     /// What was given, else what the environment names, else the system's.
@@ -61,7 +61,8 @@ impl TlsOptions {
         for pem in &self.ca_pem {
             let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
             roots.extend(
-                certificates.map_err(|error| invalid(format!("a CA certificate: {error}")))?,
+                certificates
+                    .map_err(|error| invalid(format!("invalid CA certificate: {error}")))?,
             );
         }
         if roots.is_empty() {
@@ -80,7 +81,7 @@ fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let certificates: Vec<_> = certificates.map_err(|error| unusable(path, &error))?;
     if certificates.is_empty() {
-        return Err(unusable(path, &"there is no certificate in it"));
+        return Err(unusable(path, &"it contains no certificate"));
     }
     Ok(certificates)
 }
@@ -92,7 +93,7 @@ fn load_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let files = entries.iter().map(fs::DirEntry::path).filter(|path| path.is_file());
     let certificates: Vec<_> = files.filter_map(|file| load_file(&file).ok()).flatten().collect();
     if certificates.is_empty() {
-        return Err(unusable(dir, &"there is no certificate in it"));
+        return Err(unusable(dir, &"it contains no certificate"));
     }
     Ok(certificates)
 }
@@ -117,7 +118,7 @@ impl Identity {
     }
 }
 
-fn websocket(
+fn rustls_config(
     roots: &[CertificateDer<'static>],
     identity: Option<&Identity>,
     provider: Arc<CryptoProvider>,
@@ -134,7 +135,7 @@ fn websocket(
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> ClientError {
-    invalid(format!("failed to use {}: {error}", path.display()))
+    invalid(format!("cannot use {}: {error}", path.display()))
 }
 
 fn invalid(reason: String) -> ClientError {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file is a crate of its own, and uses what it needs
 
+pub(crate) mod face;
 pub(crate) mod scripted;
 
 use std::io::{Read, Write};

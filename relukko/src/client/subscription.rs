@@ -1,4 +1,4 @@
-//! What a waiter listens to, and when it connects again.
+//! What a waiter subscribes to on the WebSocket, and when it connects again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,7 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
 use tungstenite::protocol::WebSocketConfig;
 
-use super::contest::random;
-use super::http::Http;
-use super::options::Pings;
+use super::endpoint::Endpoint;
 
 /// The pauses before it is connected again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -20,15 +18,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
 
-/// Where to listen, and for what.
-pub(super) struct Target {
+/// How a dead WebSocket is noticed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pings {
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+}
+
+/// Where to listen, and for which lock.
+pub(super) struct Subscription {
     pub(super) url: String,
     pub(super) request: Request,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Option<Arc<ClientConfig>>,
-    pub(super) lock_name: String,
     pub(super) pings: Pings,
+    lock_name: String,
 }
 
 /// `{"deleted": [...]}`, of which only the names matter here, or that something was missed.
@@ -44,22 +49,22 @@ struct Deleted {
     lock_name: String,
 }
 
-impl Target {
-    pub(super) fn new(
-        http: &Http,
-        lock_name: &str,
-        pings: Pings,
-    ) -> Result<Target, tungstenite::Error> {
-        let url = http.url("/ws/broadcast");
+impl Subscription {
+    /// `None` if the server can't be reached by a WebSocket.
+    pub(super) fn new(endpoint: &Endpoint, lock_name: &str, pings: Pings) -> Option<Subscription> {
+        if endpoint.proxy.is_some() {
+            return None;
+        }
+        let url = endpoint.url("/ws/broadcast");
         let url = format!("ws{}", url.strip_prefix("http").unwrap_or(&url)); // https: wss
-        let mut request = url.as_str().into_client_request()?;
-        request.headers_mut().extend(http.headers.iter().cloned());
+        let mut request = url.as_str().into_client_request().ok()?;
+        request.headers_mut().extend(endpoint.headers.iter().cloned());
         let uri = request.uri();
         let is_tls = uri.scheme_str() == Some("wss");
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let tls = is_tls.then(|| http.tls.websocket.clone());
-        Ok(Target { url, request, host, port, tls, lock_name: lock_name.to_owned(), pings })
+        let tls = is_tls.then(|| endpoint.tls.rustls.clone());
+        Some(Subscription { url, request, host, port, tls, pings, lock_name: lock_name.to_owned() })
     }
 
     pub(super) fn config() -> WebSocketConfig {
@@ -68,8 +73,8 @@ impl Target {
             .max_frame_size(Some(LARGEST_MESSAGE))
     }
 
-    /// What can't be read may have been about our lock.
-    pub(super) fn concerns_us(&self, text: &str) -> bool {
+    /// Whether a message concerns the lock. One that can't be read may.
+    pub(super) fn concerns(&self, text: &str) -> bool {
         serde_json::from_str::<News>(text).map_or(true, |news| {
             news.missed.is_some() || news.deleted.iter().any(|it| it.lock_name == self.lock_name)
         })
@@ -77,11 +82,11 @@ impl Target {
 }
 
 /// The pauses between connections, longer each time.
-pub(super) struct Pauses(Duration);
+pub(super) struct Backoff(Duration);
 
-impl Pauses {
-    pub(super) fn new() -> Pauses {
-        Pauses(FIRST_PAUSE)
+impl Backoff {
+    pub(super) fn new() -> Backoff {
+        Backoff(FIRST_PAUSE)
     }
 
     /// The pause after a connection that was up, or tried, for so long.
@@ -93,4 +98,10 @@ impl Pauses {
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);
         pause
     }
+}
+
+/// From 0 to 1.
+pub(super) fn random() -> f64 {
+    let (bits, _, _, _) = uuid::Uuid::new_v4().as_fields(); // all of these 32 are random
+    f64::from(bits) / f64::from(u32::MAX)
 }

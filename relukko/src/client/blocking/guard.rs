@@ -1,0 +1,107 @@
+//! The guard: it holds the lock.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::transport::Blocking;
+use super::wake::run;
+use crate::client::error::ClientError;
+use crate::client::holding::Holding;
+use crate::info::{LockId, LockInfo};
+
+/// A lock that is held. Dropping it deletes the lock, which takes a request whose failure goes
+/// unreported: call [`unlock`](Self::unlock) to see it.
+///
+/// It is a lease, not a fence: a holder that can't reach the server before its lease ends can lose
+/// the lock to another client. It finds out at its next request, or from
+/// [`keep_alive`](Self::keep_alive).
+#[must_use = "dropping a guard deletes its lock at once: bind it to a name, even to `_guard`"]
+pub struct LockGuard {
+    holding: Holding<Blocking>,
+    is_done: bool,
+}
+
+impl LockGuard {
+    pub(super) fn new(holding: Holding<Blocking>) -> LockGuard {
+        LockGuard { holding, is_done: false }
+    }
+
+    /// The lock, as the server last described it.
+    #[must_use]
+    pub fn info(&self) -> LockInfo {
+        self.holding.info()
+    }
+
+    /// The lock's id.
+    #[must_use]
+    pub fn id(&self) -> LockId {
+        self.holding.id()
+    }
+
+    /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
+    /// time is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.holding.remaining()
+    }
+
+    /// Renews the lease, so that the lock does not expire within this time. It never expires sooner
+    /// than it would have.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Lost`] if the lock is gone; otherwise it may still be held, and you may try
+    /// again while the lease runs.
+    pub fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
+        run(self.holding.refresh(lifetime))
+    }
+
+    /// Keeps the lock alive until the guard is dropped: a thread renews the lease, so that the lock
+    /// never expires within two thirds of this time, and never sooner than it would have.
+    ///
+    /// If the lock is lost nevertheless, `on_lost` is called once, on that thread, with the reason:
+    /// [`ClientError::Lost`], or [`ClientError::Expired`] if the server was out of reach until the
+    /// lease ended. It should stop the work at once.
+    ///
+    /// A second call replaces the first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh), and [`ClientError::Invalid`] if no thread can be started or
+    /// the time is less than a second.
+    pub fn keep_alive(
+        &self,
+        lifetime: Duration,
+        on_lost: impl FnOnce(ClientError) + Send + 'static,
+    ) -> Result<(), ClientError> {
+        run(self.holding.keep_alive(lifetime, on_lost))
+    }
+
+    /// Deletes the lock, this one and no other of its name.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Lost`] if it was gone already: what it guards may have changed in the
+    /// meantime. Others if the server could not be reached: then the lock ends when it expires.
+    pub fn unlock(mut self) -> Result<(), ClientError> {
+        self.is_done = true;
+        run(self.holding.release())
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let _ = run(self.holding.release()); // or it expires
+        }
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard")
+            .field("info", &self.info())
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}

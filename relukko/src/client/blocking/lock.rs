@@ -1,0 +1,94 @@
+//! Acquiring a lock, blocking.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Client;
+use super::guard::LockGuard;
+use super::wake::run;
+use crate::client::acquisition::acquire;
+use crate::client::error::ClientError;
+use crate::client::transport::Bell;
+use crate::client::wait_limit::WaitLimit;
+
+impl Client {
+    /// Acquires a lock, and blocks until it is free.
+    ///
+    /// The server shows `creator`, with a number after it by which the client recognizes its own
+    /// lock.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; in no case is the lock left held, as far as the server can be reached.
+    pub fn lock(&self, lock_name: &str, creator: Option<&str>) -> Result<LockGuard, ClientError> {
+        self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Endless)
+    }
+
+    /// Acquires a lock if it is free. Blocks for one request, and for retries if that fails.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Held`], and otherwise as for [`lock`](Self::lock).
+    pub fn try_lock(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+    ) -> Result<LockGuard, ClientError> {
+        self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::None)
+    }
+
+    /// Acquires a lock if it becomes free within `time`, which includes connecting, requests and
+    /// retries. The lock is asked for at least once, even if that takes a second longer.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TimedOut`], and otherwise as for [`lock`](Self::lock).
+    pub fn try_lock_for(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+        time: Duration,
+    ) -> Result<LockGuard, ClientError> {
+        self.acquire(lock_name, creator, WaitLimit::within(time))
+    }
+
+    /// [`try_lock_for`](Self::try_lock_for), until a deadline.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_lock_for`](Self::try_lock_for).
+    pub fn try_lock_until(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+        deadline: Instant,
+    ) -> Result<LockGuard, ClientError> {
+        self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Until(deadline))
+    }
+
+    /// Acquires a lock, and waits while `go_on` returns true, which is called about every 100 ms
+    /// unless a request is under way.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TimedOut`] once `go_on` returns false, and otherwise as for
+    /// [`lock`](Self::lock).
+    pub fn lock_while(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<LockGuard, ClientError> {
+        self.acquire(lock_name, creator, WaitLimit::While(go_on))
+    }
+
+    fn acquire(
+        &self,
+        lock_name: &str,
+        creator: Option<&str>,
+        limit: WaitLimit<impl FnMut() -> bool>,
+    ) -> Result<LockGuard, ClientError> {
+        let (session, bell) = (self.session.clone(), Arc::new(Bell::default()));
+        run(acquire(session, lock_name, creator, limit, bell)).map(LockGuard::new)
+    }
+}

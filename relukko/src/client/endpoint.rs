@@ -1,0 +1,28 @@
+//! The server to talk to, and what every request shows it.
+
+use std::time::Duration;
+
+use ureq::Proxy;
+use ureq::http::{HeaderName, HeaderValue};
+
+use super::tls::Tls;
+
+/// A connection that was idle for longer may have been closed at the other end.
+pub(super) const LONGEST_IDLE: Duration = Duration::from_secs(5);
+
+pub(super) const USER_AGENT: &str = concat!("linklock-relukko/", env!("CARGO_PKG_VERSION"));
+
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// Without a slash at its end.
+    pub(super) base: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) tls: Tls,
+    pub(super) proxy: Option<Proxy>,
+}
+
+impl Endpoint {
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}

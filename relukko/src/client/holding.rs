@@ -1,0 +1,161 @@
+//! A lock that is held: refreshed, kept alive, released.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::ClientError;
+use super::lease::{Lease, check_lifetime, first_pause, later};
+use super::request::Request;
+use super::session::Session;
+use super::transport::{Bell, Transport};
+use crate::info::{LockId, LockInfo};
+
+/// What a guard is made of.
+pub(super) struct Holding<T: Transport> {
+    tenure: Arc<Tenure<T>>,
+    keeper: Arc<Mutex<Option<KeepAlive<T>>>>,
+}
+
+struct Tenure<T> {
+    session: Session<T>,
+    lease: Mutex<Lease>,
+}
+
+/// Work that keeps the lock alive until it is dropped.
+struct KeepAlive<T: Transport> {
+    end: Arc<Bell<T::Wake>>,
+    _task: T::Task,
+}
+
+impl<T: Transport> Drop for KeepAlive<T> {
+    fn drop(&mut self) {
+        self.end.end();
+    }
+}
+
+impl<T: Transport> Clone for Holding<T> {
+    fn clone(&self) -> Holding<T> {
+        Holding { tenure: self.tenure.clone(), keeper: self.keeper.clone() }
+    }
+}
+
+impl<T: Transport> Holding<T> {
+    /// The lock was asked for at that moment, or later.
+    pub(super) fn new(session: Session<T>, info: LockInfo, asked: Instant) -> Holding<T> {
+        let lease = Mutex::new(Lease::new(info, asked));
+        Holding { tenure: Arc::new(Tenure { session, lease }), keeper: Arc::default() }
+    }
+
+    pub(super) fn info(&self) -> LockInfo {
+        self.tenure.lease().info.clone()
+    }
+
+    pub(super) fn id(&self) -> LockId {
+        self.tenure.lease().info.id
+    }
+
+    pub(super) fn remaining(&self) -> Duration {
+        self.tenure.lease().remaining()
+    }
+
+    pub(super) async fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
+        let until = self.tenure.lease().limit();
+        self.tenure.refresh(lifetime, until).await
+    }
+
+    pub(super) async fn keep_alive(
+        &self,
+        lifetime: Duration,
+        on_lost: impl FnOnce(ClientError) + Send + 'static,
+    ) -> Result<(), ClientError> {
+        check_lifetime(lifetime)?;
+        self.refresh(lifetime).await?;
+        let (tenure, end) = (self.tenure.clone(), Arc::new(Bell::default()));
+        let ended = end.clone();
+        let work = async move {
+            if let Some(why) = tenure.keep(lifetime, &ended).await {
+                on_lost(why);
+            }
+        };
+        let spawned = self.tenure.session.transport.spawn("relukko-keep-alive", work);
+        let task = spawned.map_err(|error| ClientError::Invalid {
+            reason: format!("cannot start a thread to keep the lock alive: {error}"),
+        })?;
+        self.replace_keeper(Some(KeepAlive { end, _task: task }));
+        Ok(())
+    }
+
+    /// Ends the keep-alive.
+    pub(super) fn let_go(&self) {
+        self.replace_keeper(None);
+    }
+
+    /// Deletes the lock, this one and no other of its name.
+    pub(super) async fn release(&self) -> Result<(), ClientError> {
+        self.let_go();
+        let info = self.info();
+        if info.id == LockId::NIL {
+            return Ok(());
+        }
+        self.tenure.session.delete_own(&info).await
+    }
+
+    fn replace_keeper(&self, next: Option<KeepAlive<T>>) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = std::mem::replace(&mut *keeper, next);
+        drop(keeper);
+        drop(last); // and with it what it was to call, which may refer to anything
+    }
+}
+
+impl<T: Transport> Tenure<T> {
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn refresh(&self, lifetime: Duration, until: Instant) -> Result<(), ClientError> {
+        let id = self.lease().info.id;
+        if id == LockId::NIL {
+            self.lease().expires = later(Instant::now(), lifetime);
+            return Ok(());
+        }
+        // The server's date may be later than the one we know: another client may prolong our lock.
+        let asked = Instant::now();
+        let mut info = self.ask(&Request::get(id), until).await?;
+        let mut expires = self.lease().on_our_clock(&info);
+        if expires < later(asked, lifetime) {
+            let asked = Instant::now();
+            info = self.ask(&Request::keep_alive_for(id, lifetime), until).await?;
+            expires = later(asked, lifetime);
+        }
+        let mut lease = self.lease();
+        lease.info = info;
+        lease.expires = expires;
+        Ok(())
+    }
+
+    async fn ask(&self, request: &Request, until: Instant) -> Result<LockInfo, ClientError> {
+        let answer = self.session.send(request, Some(until)).await;
+        answer.map_err(|error| self.lease().explain(error))
+    }
+
+    /// Refreshes the lock until that is called off, or says why it is lost.
+    async fn keep(&self, lifetime: Duration, end: &Bell<T::Wake>) -> Option<ClientError> {
+        let mut pause = first_pause(lifetime);
+        loop {
+            end.pause(pause).await;
+            if end.is_over() {
+                return None;
+            }
+            let expires = self.lease().expires;
+            let refreshed = self.refresh(lifetime, expires).await;
+            if end.is_over() {
+                return None;
+            }
+            match self.lease().after(refreshed, lifetime, expires) {
+                Ok(next) => pause = next,
+                Err(why) => return Some(why),
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! How often, and after which delays, a request that failed is sent again.
+
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    pub(super) tries: u32,
+    pub(super) delay: Duration,
+    pub(super) backoff: f64,
+    pub(super) max_delay: Duration,
+}
+
+/// The delays before further tries, longer each time.
+#[derive(Clone, Debug)]
+pub(super) struct Retries {
+    options: Retry,
+    left: u32,
+    delay: f64,
+}
+
+impl Retries {
+    pub(super) fn new(options: Retry) -> Retries {
+        Retries { options, left: options.tries - 1, delay: options.delay.as_secs_f64() }
+    }
+
+    /// The next delay, unless that was the last of the tries.
+    pub(super) fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.next_of_any_number())
+    }
+
+    /// The next delay, however many tries there were.
+    pub(super) fn next_of_any_number(&mut self) -> Duration {
+        let most = self.options.max_delay;
+        let delay = Duration::try_from_secs_f64(self.delay).unwrap_or(most).min(most);
+        self.delay *= self.options.backoff;
+        delay
+    }
+}

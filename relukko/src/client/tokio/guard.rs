@@ -1,0 +1,115 @@
+//! The guard: it holds the lock.
+
+use std::fmt;
+use std::time::Duration;
+
+use ::tokio::runtime::Handle;
+
+use super::transport::Tokio;
+use crate::client::error::ClientError;
+use crate::client::holding::Holding;
+use crate::info::{LockId, LockInfo};
+
+/// A lock that is held. Dropping it has a task delete the lock, which needs a runtime that goes on for
+/// as long; a failure goes unreported: call [`unlock`](Self::unlock) to see it.
+///
+/// It is a lease, not a fence: a holder that can't reach the server before its lease ends can lose
+/// the lock to another client. It finds out at its next request, or from
+/// [`keep_alive`](Self::keep_alive).
+#[must_use = "dropping a guard deletes its lock at once: bind it to a name, even to `_guard`"]
+pub struct LockGuard {
+    holding: Holding<Tokio>,
+    runtime: Handle,
+    is_done: bool,
+}
+
+impl LockGuard {
+    /// Called on a runtime.
+    pub(super) fn new(holding: Holding<Tokio>) -> LockGuard {
+        LockGuard { holding, runtime: Handle::current(), is_done: false }
+    }
+
+    /// The lock, as the server last described it.
+    #[must_use]
+    pub fn info(&self) -> LockInfo {
+        self.holding.info()
+    }
+
+    /// The lock's id.
+    #[must_use]
+    pub fn id(&self) -> LockId {
+        self.holding.id()
+    }
+
+    /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
+    /// time is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.holding.remaining()
+    }
+
+    /// [`LockGuard::refresh`](crate::LockGuard::refresh).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Lost`] if the lock is gone; otherwise it may still be held, and you may try
+    /// again while the lease runs.
+    pub async fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
+        self.holding.refresh(lifetime).await
+    }
+
+    /// Keeps the lock alive until the guard is dropped: a task renews the lease, so that the lock
+    /// never expires within two thirds of this time, and never sooner than it would have.
+    ///
+    /// If the lock is lost nevertheless, `on_lost` is called once, in that task, with the reason:
+    /// [`ClientError::Lost`], or [`ClientError::Expired`] if the server was out of reach until the
+    /// lease ended. It should stop the work at once. Work that blocks the runtime's threads keeps
+    /// that task from running, too.
+    ///
+    /// A second call replaces the first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh), and [`ClientError::Invalid`] if the time is less than a
+    /// second.
+    pub async fn keep_alive(
+        &self,
+        lifetime: Duration,
+        on_lost: impl FnOnce(ClientError) + Send + 'static,
+    ) -> Result<(), ClientError> {
+        self.holding.keep_alive(lifetime, on_lost).await
+    }
+
+    /// Deletes the lock, this one and no other of its name. If the future is dropped, a task does.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Lost`] if it was gone already: what it guards may have changed in the
+    /// meantime. Others if the server could not be reached: then the lock ends when it expires.
+    pub async fn unlock(mut self) -> Result<(), ClientError> {
+        let released = self.holding.release().await;
+        self.is_done = true;
+        released
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        self.holding.let_go();
+        if !self.is_done {
+            let holding = self.holding.clone();
+            self.runtime.spawn(async move {
+                let _ = holding.release().await; // or it expires
+            });
+        }
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard")
+            .field("info", &self.info())
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! For how long to wait for a lock that is held.
+
+use std::time::{Duration, Instant};
+
+/// How often a waiter's own condition is checked.
+const CHECK: Duration = Duration::from_millis(100);
+
+pub(super) enum WaitLimit<W> {
+    /// Not at all.
+    None,
+    Until(Instant),
+    /// While the condition holds.
+    While(W),
+    Endless,
+}
+
+impl WaitLimit<fn() -> bool> {
+    /// Without end, if that is how far away it is.
+    pub(super) fn within(time: Duration) -> WaitLimit<fn() -> bool> {
+        Instant::now().checked_add(time).map_or(WaitLimit::Endless, WaitLimit::Until)
+    }
+}
+
+impl<W: FnMut() -> bool> WaitLimit<W> {
+    /// How long to wait before asking again; zero once the wait is over.
+    pub(super) fn left(&mut self, now: Instant) -> Duration {
+        match self {
+            WaitLimit::None | WaitLimit::Endless => Duration::MAX,
+            WaitLimit::Until(deadline) => deadline.saturating_duration_since(now),
+            WaitLimit::While(goes_on) => {
+                if goes_on() {
+                    CHECK
+                } else {
+                    Duration::ZERO
+                }
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            WaitLimit::Until(deadline) => Some(*deadline),
+            WaitLimit::None | WaitLimit::While(_) | WaitLimit::Endless => None,
+        }
+    }
+}
