@@ -68,6 +68,35 @@ impl Lock {
     /// As for [`holder`](Self::holder), and [`Error::Held`] if the file system does not permit it.
     pub fn break_if(
         &self,
+        condition: impl FnMut(&Holder) -> bool,
+    ) -> Result<Option<Holder>, Error> {
+        let broken = self.end_if(condition)?;
+        if let Some(holder) = &broken {
+            events::broken_on_request(&self.context, holder);
+        }
+        Ok(broken)
+    }
+
+    /// [`break_if`](Self::break_if) without its event in the log: for a program that keeps locks on
+    /// behalf of others, such as a server, and ends them when their holders ask for it. To its own
+    /// guards of the lock it applies [`LockGuard::discard_if_lost`](crate::LockGuard::discard_if_lost).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::Lock;
+    ///
+    /// let guard = Lock::new(&path)?.lock()?;
+    /// let ended = Lock::new(&path)?.end_if(|holder| holder.claim_path() == guard.claim_path())?;
+    /// assert!(ended.is_some() && guard.discard_if_lost().is_ok());
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`break_if`](Self::break_if).
+    pub fn end_if(
+        &self,
         mut condition: impl FnMut(&Holder) -> bool,
     ) -> Result<Option<Holder>, Error> {
         let mut claim = Claim::make(&self.context, self.lifetime())?;
@@ -78,10 +107,7 @@ impl Lock {
         let mut still = |now: &_| condition(&unless_refreshed(&holder, now));
         let still = |_: &Claim| recheck(&self.context, &stale, &mut still);
         match unless_swept(takeover::take_over(&mut claim, &stale, still))? {
-            Some(TakeoverOutcome::Ended) => {
-                events::broken_on_request(&self.context, &holder);
-                Ok(Some(holder))
-            }
+            Some(TakeoverOutcome::Ended) => Ok(Some(holder)),
             Some(TakeoverOutcome::Gone | TakeoverOutcome::NotNow) | None => Ok(None),
             Some(TakeoverOutcome::Forbidden(error)) => {
                 let obstacle = Box::new(Obstacle::CannotBreak(holder, error));

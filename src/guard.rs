@@ -237,6 +237,21 @@ impl LockGuard {
         if_held(self.unlock())
     }
 
+    /// Drops the guard if its lock is gone, which is no loss to report: for a program that has ended
+    /// the lock by [`Lock::end_if`](crate::Lock::end_if). Otherwise returns the guard, refreshed if
+    /// possible.
+    ///
+    /// # Errors
+    ///
+    /// The guard, if the lock is still held or that is uncertain.
+    pub fn discard_if_lost(self) -> Result<(), LockGuard> {
+        self.tenure.told.expect_loss();
+        match self.refresh() {
+            Err(Error::Lost { .. }) => Ok(()),
+            Ok(()) | Err(_) => Err(self),
+        }
+    }
+
     /// Leaves the lock held when the guard is gone: for a daemon that goes on in another process,
     /// or a shell script that runs one command to lock and another to unlock. It counts as
     /// `owner`'s from now on. Returns its claim, with which [`Lock::adopt`](crate::Lock::adopt) takes it

@@ -72,6 +72,11 @@ impl Holding {
         }
     }
 
+    /// If it is lost, that is no news.
+    pub(crate) fn expect_loss(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+    }
+
     /// It is lost, as the error says.
     pub(crate) fn lost(&self, path: &Path, error: Error) -> Error {
         self.tell_loss(path, &error);
