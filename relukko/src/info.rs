@@ -1,4 +1,4 @@
-//! What is known of a lock: the object that the interface is made of.
+//! What a server knows about a lock: the object that the interface is made of.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A lock, as Relukko tells of it.
+/// A lock, as Relukko describes it.
 ///
 /// ```
 /// let text = r#"{
@@ -27,13 +27,13 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LockInfo {
-    /// What it is asked for, kept alive and deleted by. Each tenure of a name has its own.
+    /// Identifies this tenure of the name in requests.
     pub id: LockId,
-    /// What it excludes others from.
+    /// The name of the lock.
     pub lock_name: String,
-    /// Who said to have created it.
+    /// Who created it, according to the client.
     pub creator: Option<String>,
-    /// The address that it was created from.
+    /// The address it was created from.
     pub ip: Option<String>,
     /// When it expires. It stays held for some time after that, until the server removes it.
     #[serde(with = "crate::timestamp")]
@@ -41,7 +41,7 @@ pub struct LockInfo {
     /// When it was created.
     #[serde(with = "crate::timestamp")]
     pub created_at: SystemTime,
-    /// When anything of this was last changed.
+    /// When any of this last changed.
     #[serde(with = "crate::timestamp")]
     pub updated_at: SystemTime,
 }
@@ -60,9 +60,9 @@ pub struct LockInfo {
 #[serde(transparent)]
 pub struct LockId(pub(crate) Uuid);
 
-/// A text that is no id.
+/// A text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no UUID")]
+#[error("{0:?} is not a UUID")]
 pub struct InvalidId(String);
 
 impl LockId {

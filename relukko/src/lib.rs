@@ -67,6 +67,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod info;
+mod object;
 #[cfg(feature = "server")]
 mod server;
 mod timestamp;

@@ -8,7 +8,9 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// What `#[serde(with)]` asks for.
 pub(crate) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-    format(*time).ok_or_else(|| ser::Error::custom("a time that is no date"))?.serialize(to)
+    format(*time)
+        .ok_or_else(|| ser::Error::custom("a time out of the range of dates"))?
+        .serialize(to)
 }
 
 /// What `#[serde(with)]` asks for.
@@ -20,20 +22,22 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTi
 /// `None` beyond the year 9999, where RFC 3339 ends.
 pub(crate) fn format(time: SystemTime) -> Option<String> {
     // A `SystemTime` may be far beyond what `OffsetDateTime` takes without a panic.
-    let far = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
-    (time < far && time >= UNIX_EPOCH).then_some(())?;
+    (time < end() && time >= UNIX_EPOCH).then_some(())?;
     OffsetDateTime::from(whole_microseconds(time)).format(&Rfc3339).ok()
 }
 
-/// Any offset is taken.
+/// Where RFC 3339 ends: after the year 9999.
+fn end() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(253_402_300_800)
+}
+
+/// Any offset is accepted, as long as the date is one in UTC as well.
 pub(crate) fn parse(text: &str) -> Result<SystemTime, String> {
     let time = OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|error| format!("{text:?} is no date and time of RFC 3339: {error}"))?;
-    let time = time.to_offset(UtcOffset::UTC);
-    if time < OffsetDateTime::UNIX_EPOCH {
-        return Err(format!("{text:?} is before 1970"));
-    }
-    Ok(whole_microseconds(time.into()))
+        .map_err(|error| format!("{text:?} is not a date and time in RFC 3339: {error}"))?;
+    let time = time.checked_to_offset(UtcOffset::UTC).map(SystemTime::from);
+    let time = time.filter(|time| *time >= UNIX_EPOCH && *time < end());
+    time.map(whole_microseconds).ok_or_else(|| format!("{text:?} is not between 1970 and 9999"))
 }
 
 /// Cuts off what the interface has no digits for.
@@ -54,6 +58,27 @@ mod tests {
         assert_eq!(parse("2024-10-31T21:14:43.9313+01:00"), parse("2024-10-31T20:14:43.9313Z"));
         let exact = UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
         assert_eq!(format(exact).unwrap(), "2023-11-14T22:13:20.123456Z");
+    }
+
+    #[test]
+    fn dates_that_only_an_offset_takes_out_of_range_are_errors() {
+        for text in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+23:59"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(
+            text in "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,12})?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+            any in ".*",
+        ) {
+            let _ = parse(&any);
+            if let Ok(time) = parse(&text) {
+                let written = format(time).unwrap();
+                proptest::prop_assert_eq!(parse(&written).unwrap(), time);
+            }
+        }
     }
 
     #[test]

@@ -111,6 +111,9 @@ fn what_is_wrong_is_said() {
         (r#"{"lock_name": null}"#, 422),
         (r#"{"lock_name": ""}"#, 422),
         (r#"{"lock_name": "y", "creator": 3}"#, 422),
+        (r#"["y", null]"#, 422),
+        (r#"["y", "#, 422),
+        (r#"{"lock_name": "y"} {}"#, 400),
     ] {
         ask(address, "POST", "/v1/locks/", body).assert_refusal(status);
     }
@@ -126,6 +129,11 @@ fn what_is_wrong_is_said() {
         ("/add_to_expire_at", far, 422),
         ("/add_to_expire_at", r#"{"seconds": 1e12}"#, 422),
         ("/add_to_expire_at", "", 400),
+        ("/keep_alive", "[3]", 422),
+        ("/add_to_expire_at", "[3]", 422),
+        ("", "[null, null]", 422),
+        ("", r#"{"expires_at": "9999-12-31T23:59:59-00:01"}"#, 422),
+        ("", r#"{"expires_at": "0000-01-01T00:00:00+23:59"}"#, 422),
     ] {
         ask(address, "PUT", &format!("{path}{what}"), body).assert_refusal(status);
     }
@@ -140,6 +148,12 @@ fn what_is_wrong_is_said() {
         [("PATCH", "/v1/locks"), ("DELETE", "/v1/locks"), ("POST", "/healthchecker")]
     {
         ask(address, method, path, "").assert_refusal(405);
+    }
+    // A HEAD changes nothing.
+    for what in ["keep_alive", "add_to_expire_at"] {
+        let answer = ask(address, "HEAD", &format!("{path}/{what}"), "");
+        assert_eq!(answer.status, 405);
+        assert!(answer.head.contains("allow: get,put"), "{answer:?}");
     }
     ask(address, "GET", "/ws/broadcast", "").assert_refusal(400);
     // Nothing of this has done anything.

@@ -294,3 +294,56 @@ fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
     assert!(guard.unlock().unwrap_err().is_lost());
     assert_eq!(client.list().unwrap().len(), others.len());
 }
+
+/// Nobody has asked for the lock in vain, and sweeps are rare: only watching the directory can tell.
+#[test]
+fn a_listener_hears_of_what_another_server_does_at_once() {
+    let dir = tempdir().unwrap();
+    let rarely = || options(dir.path()).sweep_interval(10 * PATIENCE).start().unwrap();
+    let (one, two) = (rarely(), rarely());
+    let mut listener = Listener::connect(one.address());
+    let (tell, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || while tell.send(listener.deleted()).is_ok() {});
+    // What lasts only for a moment may go unnoticed, so each lasts longer than the one before.
+    let mut ids = Vec::new();
+    let first = (1..).find_map(|round| {
+        let guard = client(&two).try_lock("x", None).unwrap();
+        ids.push(guard.id().to_string());
+        std::thread::sleep(Duration::from_millis(100 * round));
+        guard.unlock().unwrap();
+        assert!(ids.len() < 12, "it hears nothing");
+        heard.recv_timeout(Duration::from_millis(500 * round)).ok()
+    });
+    assert_eq!(first.map(|(name, id)| (name, ids.contains(&id))), Some(("x".to_owned(), true)));
+    // Its own are reported once.
+    for name in ["c", "d", "e"] {
+        let guard = client(&one).try_lock(name, None).unwrap();
+        let id = guard.id().to_string();
+        guard.unlock().unwrap();
+        let next = || heard.recv_timeout(PATIENCE).unwrap();
+        let news = std::iter::repeat_with(next).find(|(name, _)| name != "x");
+        assert_eq!(news, Some((name.to_owned(), id)));
+    }
+}
+
+#[test]
+fn a_directory_that_is_gone_is_unhealthy_until_it_is_there_again() {
+    let dir = tempdir().unwrap();
+    let locks = dir.path().join("locks");
+    fs::create_dir(&locks).unwrap();
+    let server = serve(&locks);
+    // The server may be at a file of its own just then.
+    let remove = || wait_until("it is removed", || fs::remove_dir_all(&locks).is_ok());
+    let health = || ask(server.address(), "GET", "/healthchecker", "").status;
+    assert_eq!(health(), 200);
+    remove();
+    wait_until("it is unhealthy", || health() == 503);
+    ask(server.address(), "GET", "/healthchecker", "").assert_refusal(503);
+    assert!(!locks.exists(), "that is not for the server to make");
+    fs::create_dir(&locks).unwrap();
+    wait_until("it is healthy", || health() == 200);
+    client(&server).try_lock("x", None).unwrap().unlock().unwrap();
+    remove();
+    fs::create_dir(&locks).unwrap();
+    client(&server).try_lock("x", None).unwrap().unlock().unwrap();
+}

@@ -72,3 +72,43 @@ fn what_is_no_certificate_is_an_error_that_names_it() {
     let error = Client::new("http://x", "no\nheader").unwrap_err();
     assert!(!error.to_string().contains("no\n"), "{error}");
 }
+
+#[test]
+fn keys_and_certificates_are_reloaded() {
+    let (dir, keys) = (tempdir().unwrap(), tempdir().unwrap());
+    let [old, new] = ["old", "new"].map(|name| keys.path().join(name));
+    for dir in [&old, &new] {
+        std::fs::create_dir(dir).unwrap();
+        if certificates(dir).is_none() {
+            return skip("TLS", "there is no openssl(1)");
+        }
+    }
+    let install = |from: &Path| {
+        for name in ["chain.pem", "key.pem"] {
+            std::fs::copy(from.join(name), keys.path().join(name)).unwrap();
+        }
+    };
+    let file = keys.path().join("keys");
+    std::fs::write(&file, "first").unwrap();
+    install(&old);
+    let server = linklock_relukko::Server::options(dir.path()).bind("127.0.0.1:0".parse().unwrap());
+    let server = server.api_key_file(&file).unwrap();
+    let server = server.tls(keys.path().join("chain.pem"), keys.path().join("key.pem"));
+    let server = server.start().unwrap();
+    let url = format!("https://{}", server.address());
+    let list = |ca: &Path, key: &str| {
+        let options = Client::options(&url, key).retries(1, Duration::ZERO, 1.0);
+        options.ca_file(ca.join("ca.pem")).build().unwrap().list()
+    };
+    list(&old, "first").unwrap();
+    // What is invalid changes nothing.
+    std::fs::write(&file, "# no key").unwrap();
+    assert!(server.reload().is_err());
+    list(&old, "first").unwrap();
+    std::fs::write(&file, "second").unwrap();
+    install(&new);
+    server.reload().unwrap();
+    list(&new, "second").unwrap();
+    assert!(matches!(list(&new, "first"), Err(ClientError::Denied { .. })));
+    assert!(matches!(list(&old, "second"), Err(ClientError::Unreachable { .. })));
+}

@@ -14,8 +14,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::Shared;
-use super::answer::Refusal;
 use super::connections::stopped;
+use super::error_response::ErrorResponse;
 use super::metrics::Present;
 
 /// How often a listener is asked whether it is still there.
@@ -26,9 +26,9 @@ const LARGEST_MESSAGE: usize = 4096;
 pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
     let Ok(place) = shared.websockets.clone().try_acquire_owned() else {
         let message = "there are as many WebSockets as there may be";
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+        return ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
-    let news = shared.hub.listen(); // whoever is told that it listens misses nothing from then on
+    let news = shared.registry.listen(); // whoever is told that it listens misses nothing from then on
     upgrade
         .protocols(["relukko"])
         .max_message_size(LARGEST_MESSAGE)
@@ -45,7 +45,7 @@ async fn serve(
     mut news: Receiver<Utf8Bytes>,
     _place: OwnedSemaphorePermit,
 ) {
-    let _present = Present::in_(&shared.hub.metrics.websockets);
+    let _present = Present::in_(&shared.registry.metrics.websockets);
     let mut stopping = shared.stopping.clone();
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::Shared;
@@ -30,7 +29,6 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// Serves until it is to stop, and then until what has begun is done.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
     router: Router,
     shared: Shared,
     (most, max_websockets): (usize, usize),
@@ -56,8 +54,11 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let (tls, router, stop) = (tls.clone(), router.clone(), shared.stopping.clone());
-        let (patience, present) = (shared.patience, Present::in_(&shared.hub.metrics.connections));
+        let tls = shared.tls.as_ref();
+        let tls = tls.map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
+        let (router, stop) = (router.clone(), shared.stopping.clone());
+        let (patience, present) =
+            (shared.patience, Present::in_(&shared.registry.metrics.connections));
         tokio::spawn(async move {
             let _here = (place, present);
             let _ = stream.set_nodelay(true);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::store::StoreError;
 
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     status: StatusCode,
     message: String,
 }
@@ -22,21 +22,21 @@ struct Body<'a> {
     message: &'a str,
 }
 
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { status, message: message.into() }
+impl ErrorResponse {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> ErrorResponse {
+        ErrorResponse { status, message: message.into() }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let body = Body { status: self.status.as_u16(), message: &self.message };
         (self.status, Json(body)).into_response()
     }
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
+impl From<StoreError> for ErrorResponse {
+    fn from(error: StoreError) -> ErrorResponse {
         let status = match &error {
             StoreError::BadName(_) | StoreError::BadTime(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StoreError::Held { .. } | StoreError::NotOurs(_) => StatusCode::CONFLICT,
@@ -47,7 +47,7 @@ impl From<StoreError> for Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Refusal::new(status, error.to_string())
+        ErrorResponse::new(status, error.to_string())
     }
 }
 
@@ -61,5 +61,5 @@ pub(crate) async fn as_object(request: Request, next: Next) -> Response {
         return response;
     }
     let text = to_bytes(response.into_body(), 1024).await.unwrap_or_default();
-    Refusal::new(status, String::from_utf8_lossy(&text)).into_response()
+    ErrorResponse::new(status, String::from_utf8_lossy(&text)).into_response()
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::Shared;
-use super::answer::Refusal;
+use super::error_response::ErrorResponse;
 
 const HEADER: &str = "x-api-key";
 /// A browser's script can't give a WebSocket a header, but can offer protocols: `relukko` and this
@@ -72,10 +73,14 @@ fn offered(headers: &HeaderMap) -> Option<Vec<u8>> {
 
 /// Lets only those in who have a key. Wrong or missing: 403.
 pub(crate) async fn check(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    if shared.keys.let_in(request.headers()) {
+    if shared.keys.read().unwrap_or_else(PoisonError::into_inner).let_in(request.headers()) {
         return next.run(request).await;
     }
-    Refusal::new(StatusCode::FORBIDDEN, "X-api-Key is missing or wrong").into_response()
+    ErrorResponse::new(
+        StatusCode::FORBIDDEN,
+        "the API key (header X-api-Key) is missing or not accepted",
+    )
+    .into_response()
 }
 
 #[cfg(test)]

@@ -1,30 +1,33 @@
 //! The server: Relukko's interface to a directory of linklock's locks.
 
-mod answer;
 mod broadcast;
 mod connections;
-mod hub;
+mod error_response;
 mod keys;
 mod metrics;
 mod options;
 mod page;
+mod registry;
 mod routes;
 mod store;
 mod tls;
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::TlsAcceptor;
 
-use self::hub::Hub;
 use self::keys::Keys;
 use self::metrics::Metrics;
 pub use self::options::{ServerError, ServerOptions};
+use self::registry::Registry;
 
 /// How many requests work with the directory at once.
 const WORKERS: usize = 64;
@@ -34,8 +37,9 @@ const WATCH: Duration = Duration::from_millis(250);
 /// What every request can get at.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    hub: Arc<Hub>,
-    keys: Keys,
+    registry: Arc<Registry>,
+    keys: Arc<RwLock<Keys>>,
+    tls: Option<Arc<RwLock<TlsAcceptor>>>,
     websockets: broadcast::Places,
     patience: Duration,
     stopping: watch::Receiver<bool>,
@@ -52,10 +56,12 @@ pub(crate) struct Shared {
 /// server.stop();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "dropping a server stops it at once"]
 pub struct Server {
     address: SocketAddr,
+    options: ServerOptions,
+    keys: Arc<RwLock<Keys>>,
+    tls: Option<Arc<RwLock<TlsAcceptor>>>,
     stopping: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,12 +79,28 @@ impl Server {
         drop(self);
     }
 
-    fn start(options: &ServerOptions) -> Result<Server, ServerError> {
-        if options.keys.is_empty() {
-            return Err(ServerError::NoKey);
+    /// Reads the certificate, its key and the files of API keys again; connections that are open stay
+    /// as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if one of them is invalid, or if there is no API key any more: then all is as it
+    /// was.
+    pub fn reload(&self) -> Result<(), ServerError> {
+        let (keys, acceptor) = load(&self.options)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        if let Some((now, acceptor)) = self.tls.as_ref().zip(acceptor) {
+            *now.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
         }
-        let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+        Ok(())
+    }
+
+    fn start(options: &ServerOptions) -> Result<Server, ServerError> {
+        let (keys, acceptor) = load(options)?;
+        let keys = Arc::new(RwLock::new(keys));
+        let tls = acceptor.map(|acceptor| Arc::new(RwLock::new(acceptor)));
         let store = store::Store::open(&options.dir, options.lifetime, options.grace)
+            .map_err(io::Error::other)
             .map_err(ServerError::directory(&options.dir))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .max_blocking_threads(WORKERS)
@@ -91,8 +113,9 @@ impl Server {
         let address = listener.local_addr().map_err(ServerError::bind(options.bind))?;
         let (stopping, stop) = watch::channel(false);
         let shared = Shared {
-            hub: Arc::new(Hub::new(store, Metrics::new())),
-            keys: options.keys.clone(),
+            registry: Arc::new(Registry::new(store, Metrics::new())),
+            keys: keys.clone(),
+            tls: tls.clone(),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
             patience: options.patience,
             stopping: stop,
@@ -100,18 +123,37 @@ impl Server {
         let router = routes::router(shared.clone());
         runtime.spawn(look_around(shared.clone(), options.sweep_interval));
         let most = (options.max_connections, options.max_websockets);
-        let work = connections::serve(listener, tls, router, shared, most);
+        let work = connections::serve(listener, router, shared, most);
         let thread = std::thread::Builder::new().name("linklock-serve".into());
         let thread = thread.spawn(move || run(runtime, work)).map_err(ServerError::Start)?;
         tracing::info!(%address, dir = %options.dir.display(), "serving");
-        Ok(Server { address, stopping, thread: Some(thread) })
+        Ok(Server { address, options: options.clone(), keys, tls, stopping, thread: Some(thread) })
     }
+}
+
+/// The keys and the certificate, as they are in their files.
+fn load(options: &ServerOptions) -> Result<(Keys, Option<TlsAcceptor>), ServerError> {
+    let keys = options.load_keys()?;
+    if keys.is_empty() {
+        return Err(ServerError::NoKey);
+    }
+    Ok((keys, options.tls.as_ref().map(tls::acceptor).transpose()?))
 }
 
 fn run(runtime: Runtime, work: impl Future<Output = ()>) {
     runtime.block_on(work);
     // What hangs in the file system may hang for ever.
     runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Server { address, options, .. } = self;
+        f.debug_struct("Server")
+            .field("address", address)
+            .field("options", options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drop for Server {
@@ -131,15 +173,15 @@ async fn look_around(shared: Shared, sweep_interval: Duration) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let look = tokio::select! {
-            _ = sweeps.tick() => Hub::sweep,
-            _ = looks.tick() => Hub::watch,
+            _ = sweeps.tick() => Registry::sweep,
+            _ = looks.tick() => Registry::watch,
             () = connections::stopped(&mut stopping) => return,
         };
-        let hub = shared.hub.clone();
-        match tokio::task::spawn_blocking(move || look(&hub)).await {
+        let registry = shared.registry.clone();
+        match tokio::task::spawn_blocking(move || look(&registry)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                shared.hub.metrics.failed_sweeps.inc();
+                shared.registry.metrics.failed_sweeps.inc();
                 tracing::error!(%error, "the directory could not be looked through");
             }
             Err(_) => return, // it panicked, which was reported, or we stop

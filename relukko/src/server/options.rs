@@ -8,13 +8,18 @@ use std::time::Duration;
 use super::Server;
 use super::keys::Keys;
 
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// How to run a [`Server`]: see [`Server::options`].
 #[derive(Clone, Debug)]
 #[must_use = "options serve nothing until the server is started"]
 pub struct ServerOptions {
     pub(super) dir: PathBuf,
     pub(super) bind: SocketAddr,
-    pub(super) keys: Keys,
+    /// Those that were given as such; there are others in the files.
+    keys: Keys,
+    key_files: Vec<PathBuf>,
     pub(super) tls: Option<Tls>,
     pub(super) max_connections: usize,
     pub(super) max_websockets: usize,
@@ -38,6 +43,7 @@ impl Server {
             dir: dir.into(),
             bind: (Ipv4Addr::LOCALHOST, 3000).into(),
             keys: Keys::default(),
+            key_files: Vec::new(),
             tls: None,
             max_connections: 4096,
             max_websockets: 2048,
@@ -56,21 +62,31 @@ impl ServerOptions {
         self
     }
 
-    /// Lets those in who have this key; several may be given.
+    /// Accepts this API key; several may be given.
     pub fn api_key(mut self, key: &str) -> ServerOptions {
         self.keys.add(key);
         self
     }
 
-    /// Lets those in who have a key from this file: one a line, but for blank lines and those that
-    /// begin with `#`.
+    /// Accepts the API keys in this file, one a line; blank lines and those that begin with `#` are
+    /// skipped. [`Server::reload`] reads it again.
     ///
     /// # Errors
     ///
     /// [`ServerError::File`] if it can't be read.
     pub fn api_key_file(mut self, path: impl AsRef<Path>) -> Result<ServerOptions, ServerError> {
-        self.keys.add_file(path.as_ref()).map_err(ServerError::file(path.as_ref()))?;
+        self.key_files.push(path.as_ref().to_owned());
+        self.load_keys()?;
         Ok(self)
+    }
+
+    /// All keys, those in the files as the files are now.
+    pub(super) fn load_keys(&self) -> Result<Keys, ServerError> {
+        let mut keys = self.keys.clone();
+        for path in &self.key_files {
+            keys.add_file(path).map_err(ServerError::file(path))?;
+        }
+        Ok(keys)
     }
 
     /// Speaks TLS, with a certificate chain and its private key from PEM files.
@@ -92,15 +108,17 @@ impl ServerOptions {
         self
     }
 
-    /// When a new lock expires: 10 minutes unless it is set, as in Relukko.
+    /// How long until a new lock expires: 10 minutes unless it is set, as in Relukko. At least a
+    /// second, at most a year.
     pub fn lifetime(mut self, lifetime: Duration) -> ServerOptions {
-        self.lifetime = lifetime;
+        self.lifetime = lifetime.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// For how long a lock is still held after it has expired: 3 minutes unless it is set.
+    /// For how long a lock is still held after it has expired: 3 minutes unless it is set, at most a
+    /// year.
     pub fn grace(mut self, grace: Duration) -> ServerOptions {
-        self.grace = grace;
+        self.grace = grace.min(LONGEST);
         self
     }
 
@@ -134,10 +152,10 @@ impl ServerOptions {
 #[non_exhaustive]
 pub enum ServerError {
     /// Without a key nobody could get in.
-    #[error("there is no API key")]
+    #[error("no API key: set RELUKKO_API_KEY or pass a file of keys")]
     NoKey,
     /// The locks' directory can't be worked with.
-    #[error("failed to work in {}: {error}", path.display())]
+    #[error("cannot serve the directory {}: {error}", path.display())]
     #[non_exhaustive]
     Directory {
         /// The directory.
@@ -146,7 +164,7 @@ pub enum ServerError {
         error: io::Error,
     },
     /// The address can't be listened at.
-    #[error("failed to listen at {address}: {error}")]
+    #[error("cannot listen on {address}: {error}")]
     #[non_exhaustive]
     Bind {
         /// The address.
@@ -155,7 +173,7 @@ pub enum ServerError {
         error: io::Error,
     },
     /// A file of keys or certificates can't be used.
-    #[error("failed to use {}: {error}", path.display())]
+    #[error("cannot use {}: {error}", path.display())]
     #[non_exhaustive]
     File {
         /// The file.
@@ -164,7 +182,7 @@ pub enum ServerError {
         error: io::Error,
     },
     /// There can't be threads.
-    #[error("failed to start threads: {0}")]
+    #[error("cannot start threads: {0}")]
     Start(io::Error),
 }
 

@@ -1,7 +1,8 @@
-//! The store, and what this server has seen of it: so that it can tell of every lock that ends,
-//! whoever has ended it.
+//! The store, and what this server has seen of it: so that it can report every lock that ends,
+//! whichever program or server has ended it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,12 +16,20 @@ use crate::info::{LockId, LockInfo};
 
 /// How many messages a slow listener may be behind.
 const BACKLOG: usize = 1024;
+/// How coarse the time stamps of directories may be.
+const RESOLUTION: Duration = Duration::from_secs(2);
+/// How long a check of the directory is good for.
+const HEALTH_AGE: Duration = Duration::from_secs(1);
 /// For how long a lock is watched after somebody last asked for it.
 const INTEREST: Duration = Duration::from_secs(3600);
 
-pub(crate) struct Hub {
+pub(crate) struct Registry {
     store: Store,
     board: Mutex<HashMap<LockId, Seen>>,
+    /// The locks that a request is deleting, which reports that itself.
+    deleting: Mutex<HashSet<LockId>>,
+    follower: Mutex<Follower>,
+    health: Mutex<Option<(Instant, Result<(), String>)>>,
     news: broadcast::Sender<Utf8Bytes>,
     pub(crate) metrics: Metrics,
 }
@@ -33,9 +42,17 @@ struct Seen {
     watched_until: Option<Instant>,
 }
 
-impl Hub {
-    pub(crate) fn new(store: Store, metrics: Metrics) -> Hub {
-        Hub { store, board: Mutex::default(), news: broadcast::Sender::new(BACKLOG), metrics }
+impl Registry {
+    pub(crate) fn new(store: Store, metrics: Metrics) -> Registry {
+        Registry {
+            store,
+            board: Mutex::default(),
+            deleting: Mutex::default(),
+            follower: Mutex::default(),
+            health: Mutex::default(),
+            news: broadcast::Sender::new(BACKLOG),
+            metrics,
+        }
     }
 
     pub(crate) fn listen(&self) -> broadcast::Receiver<Utf8Bytes> {
@@ -51,7 +68,7 @@ impl Hub {
         match self.store.create(lock_name, creator, ip) {
             Ok((file, info)) => {
                 self.note(file, &info, None);
-                tracing::info!(id = %info.id, lock = info.lock_name, "created");
+                tracing::info!(id = %info.id, lock = info.lock_name, creator = info.creator, peer = info.ip, "created");
                 Ok(info)
             }
             Err(StoreError::Held { by: Some((file, info)), message }) => {
@@ -84,11 +101,17 @@ impl Hub {
         Ok(info)
     }
 
-    pub(crate) fn delete(&self, id: LockId) -> Result<LockInfo, StoreError> {
-        let info = self.store.delete(id)?;
-        self.board().remove(&id);
+    /// Deletes a lock, since a client at that address asks for it.
+    pub(crate) fn delete(&self, id: LockId, peer: IpAddr) -> Result<LockInfo, StoreError> {
+        lock(&self.deleting).insert(id);
+        let deleted = self.store.delete(id);
+        if deleted.is_ok() {
+            self.board().remove(&id);
+        }
+        lock(&self.deleting).remove(&id);
+        let info = deleted?;
         self.tell(&[&info]);
-        tracing::info!(%id, lock = info.lock_name, "deleted");
+        tracing::info!(%id, lock = info.lock_name, creator = info.creator, %peer, "deleted");
         Ok(info)
     }
 
@@ -96,15 +119,15 @@ impl Hub {
     /// a killed server may have left.
     pub(crate) fn sweep(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
-        self.store.sample_clock()?;
+        self.store.read_clock()?;
         let mut held = Vec::new();
         for found in self.store.survey()? {
             let id = found.info.id;
-            let is_over = found.is_ours() && self.store.is_over(&found.info);
+            let is_over = found.is_ours() && self.store.is_over(&found.info)?;
             if is_over && self.store.expire(&found.file, id)? {
                 self.board().remove(&id);
                 self.tell(&[&found.info]);
-                tracing::info!(%id, lock = found.info.lock_name, "expired");
+                tracing::info!(%id, lock = found.info.lock_name, creator = found.info.creator, "expired");
                 continue;
             }
             if let Err(error) = self.store.repair(&found) {
@@ -135,12 +158,17 @@ impl Hub {
         Ok(())
     }
 
-    /// Looks at the locks that somebody waits for: those that other programs, or other servers,
-    /// have ended, are told of at once.
+    /// While anybody listens: looks at the locks that somebody waits for, and at the directory if names
+    /// in it have changed, so that what other programs and servers end is reported at once.
     pub(crate) fn watch(&self) -> Result<(), StoreError> {
         if self.news.receiver_count() == 0 {
             return Ok(());
         }
+        self.look_at_watched()?;
+        self.follow()
+    }
+
+    fn look_at_watched(&self) -> Result<(), StoreError> {
         let now = Instant::now();
         let watched: Vec<_> = self
             .board()
@@ -161,16 +189,67 @@ impl Hub {
         Ok(())
     }
 
-    /// Takes a lock that is gone off the board: whoever does so tells of it.
+    /// Compares the board with the names in the directory, if those have changed.
+    fn follow(&self) -> Result<(), StoreError> {
+        if !lock(&self.follower).is_due(self.store.changed()?) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let listed = self.store.listed()?;
+        let (mut known, mut gone) = (HashSet::new(), Vec::new());
+        for (id, seen) in &*self.board() {
+            if listed.get(&seen.file).is_some_and(|ids| ids.contains(id)) {
+                known.insert(seen.file.clone());
+            } else {
+                gone.push((*id, seen.file.clone()));
+            }
+        }
+        for (id, file) in gone {
+            if self.store.look_for(&file, id)?.is_some() {
+                known.insert(file); // it has lost its claim
+            } else {
+                self.forget(id);
+            }
+        }
+        for file in listed.into_keys().filter(|file| !known.contains(file)) {
+            if let Some(found) = self.store.look_if_lock(&file)? {
+                self.note(found.file.clone(), &found.info, None);
+            }
+        }
+        lock(&self.follower).looked(begun.elapsed());
+        Ok(())
+    }
+
+    /// Whether the directory can be worked with, as of a second ago at most.
+    pub(crate) fn check_health(&self) -> Result<(), String> {
+        let mut health = lock(&self.health);
+        match &*health {
+            Some((at, result)) if at.elapsed() < HEALTH_AGE => result.clone(),
+            _ => {
+                let result = self.store.check().map_err(|error| error.to_string());
+                *health = Some((Instant::now(), result.clone()));
+                result
+            }
+        }
+    }
+
+    /// Takes a lock that is gone off the board, and reports that, unless a request does.
     fn forget(&self, id: LockId) {
+        if lock(&self.deleting).contains(&id) {
+            return;
+        }
         let seen = self.board().remove(&id);
         if let Some(seen) = seen {
+            self.store.forget(id);
             self.tell(&[&seen.info]);
-            tracing::info!(%id, lock = seen.info.lock_name, "ended elsewhere");
+            tracing::info!(%id, lock = seen.info.lock_name, "ended by another program or server");
         }
     }
 
     fn note(&self, file: String, info: &LockInfo, watched_until: Option<Instant>) {
+        if lock(&self.deleting).contains(&info.id) {
+            return;
+        }
         let mut board = self.board();
         let info = info.clone();
         let seen = board.entry(info.id).or_insert(Seen { file, info: info.clone(), watched_until });
@@ -187,7 +266,38 @@ impl Hub {
     }
 
     fn board(&self) -> MutexGuard<'_, HashMap<LockId, Seen>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.board)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When to list the directory.
+#[derive(Default)]
+struct Follower {
+    /// When names were last changed, by the file server's clock, and when we first saw that.
+    changed: Option<(SystemTime, Instant)>,
+    not_before: Option<Instant>,
+}
+
+impl Follower {
+    /// Whether names have changed, or may have within the resolution of the directory's time stamp.
+    fn is_due(&mut self, changed: SystemTime) -> bool {
+        let now = Instant::now();
+        let seen = match self.changed {
+            Some((last, seen)) if last == changed => seen,
+            _ => now,
+        };
+        self.changed = Some((changed, seen));
+        let is_settled = now.duration_since(seen) > RESOLUTION;
+        !is_settled && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    /// Listing a directory of many names is left to take a fifth of the time.
+    fn looked(&mut self, took: Duration) {
+        self.not_before = Some(Instant::now() + took * 4);
     }
 }
 

@@ -15,20 +15,22 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::Shared;
-use super::answer::{self, Refusal};
-use super::hub::Hub;
+use super::error_response::{self, ErrorResponse};
+use super::registry::Registry;
 use super::store::StoreError;
 use super::{broadcast, keys, page};
 use crate::info::{LockId, LockInfo};
+use crate::object::Object;
 use crate::timestamp;
 
 /// What a request without a body prolongs a lock by.
 const PROLONGED: f64 = 300.0;
 /// A name of the greatest length, every byte of it written as six.
 const LARGEST_BODY: usize = 128 * 1024;
+const BUG: &str = "internal error: see the server's log";
 const LONGEST_CREATOR: usize = 4096;
 
-type Answer = Result<Json<LockInfo>, Refusal>;
+type Answer = Result<Json<LockInfo>, ErrorResponse>;
 
 type Routes = Vec<(&'static str, MethodRouter<Shared>)>;
 
@@ -37,8 +39,8 @@ fn table() -> (Routes, Routes) {
     let closed = vec![
         ("/v1/locks", post(create).get(list)),
         ("/v1/locks/{id}", get(one).put(update).delete(delete)),
-        ("/v1/locks/{id}/keep_alive", get(keep_alive).put(keep_alive_for)),
-        ("/v1/locks/{id}/add_to_expire_at", get(add).put(add_seconds)),
+        ("/v1/locks/{id}/keep_alive", get(keep_alive).put(keep_alive_for).head(no_head)),
+        ("/v1/locks/{id}/add_to_expire_at", get(add).put(add_seconds).head(no_head)),
         ("/ws/broadcast", get(broadcast::upgrade)),
     ];
     let open = vec![
@@ -65,17 +67,17 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(join(open))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown)
-        .layer(middleware::from_fn(answer::as_object))
+        .layer(middleware::from_fn(error_response::as_object))
         .layer(middleware::from_fn_with_state(shared.clone(), observe))
         .with_state(shared)
 }
 
-async fn unknown() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "there is nothing here")
+async fn unknown() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::NOT_FOUND, "no such resource")
 }
 
-async fn wrong_method() -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this can't be done here")
+async fn wrong_method() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here")
 }
 
 /// Logs and counts. Neither tells a key: headers are not shown.
@@ -96,19 +98,29 @@ async fn observe(
     let route = path.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    shared.hub.metrics.answered(&method, &route, status, took);
+    shared.registry.metrics.answered(&method, &route, status, took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::debug!(%peer, method, route, status, micros, "answered");
     response
 }
 
-async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "success", "message": "linklock serves" }))
+async fn health(State(shared): State<Shared>) -> Result<Json<serde_json::Value>, ErrorResponse> {
+    let registry = shared.registry.clone();
+    match tokio::task::spawn_blocking(move || registry.check_health()).await {
+        Ok(Ok(())) => {
+            Ok(Json(serde_json::json!({ "status": "success", "message": "linklock serves" })))
+        }
+        Ok(Err(why)) => {
+            let message = format!("the locks' directory cannot be used: {why}");
+            Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, message))
+        }
+        Err(_) => Err(ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, BUG)),
+    }
 }
 
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.hub.metrics.text())
+    ([(header::CONTENT_TYPE, kind)], shared.registry.metrics.text())
 }
 
 #[derive(Deserialize)]
@@ -121,21 +133,21 @@ async fn create(
     State(shared): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     body: Body,
-) -> Result<(StatusCode, Json<LockInfo>), Refusal> {
+) -> Result<(StatusCode, Json<LockInfo>), ErrorResponse> {
     let Create { lock_name, creator } = parse(body, shared.patience).await?;
     check_creator(creator.as_ref())?;
     let ip = Some(peer.ip().to_canonical().to_string());
-    let info = on(&shared, move |hub| hub.create(&lock_name, creator, ip)).await?;
+    let info = on(&shared, move |registry| registry.create(&lock_name, creator, ip)).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
-async fn list(State(shared): State<Shared>) -> Result<Json<Vec<LockInfo>>, Refusal> {
-    on(&shared, Hub::list).await.map(Json)
+async fn list(State(shared): State<Shared>) -> Result<Json<Vec<LockInfo>>, ErrorResponse> {
+    on(&shared, Registry::list).await.map(Json)
 }
 
 async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
     let id = parse_id(&id)?;
-    on(&shared, move |hub| hub.get(id)).await.map(Json)
+    on(&shared, move |registry| registry.get(id)).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -157,9 +169,19 @@ async fn update(State(shared): State<Shared>, Path(id): Path<String>, body: Body
     .await
 }
 
-async fn delete(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
-    let id = parse_id(&id)?;
-    on(&shared, move |hub| hub.delete(id)).await.map(Json)
+async fn delete(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(id): Path<String>,
+) -> Answer {
+    let (id, peer) = (parse_id(&id)?, peer.ip().to_canonical());
+    on(&shared, move |registry| registry.delete(id, peer)).await.map(Json)
+}
+
+/// HEAD is GET without the body to axum, but what changes a lock must not be asked for by it.
+async fn no_head() -> impl IntoResponse {
+    let message = "this method is not supported here";
+    ([(header::ALLOW, "GET,PUT")], ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, message))
 }
 
 #[derive(Deserialize)]
@@ -199,7 +221,7 @@ fn expire(info: &mut LockInfo, from: SystemTime, seconds: f64) -> Result<(), Sto
     let to =
         by.and_then(|by| if seconds < 0.0 { from.checked_sub(by) } else { from.checked_add(by) });
     let to = to.filter(|to| timestamp::format(*to).is_some());
-    let to = to.ok_or(StoreError::BadTime("seconds leads to no date between 1970 and 9999"))?;
+    let to = to.ok_or(StoreError::BadTime("seconds must lead to a date between 1970 and 9999"))?;
     info.expires_at = timestamp::whole_microseconds(to);
     Ok(())
 }
@@ -209,31 +231,32 @@ async fn change(
     id: LockId,
     change: impl FnOnce(&mut LockInfo, SystemTime) -> Result<(), StoreError> + Send + 'static,
 ) -> Answer {
-    on(shared, move |hub| hub.update(id, change)).await.map(Json)
+    on(shared, move |registry| registry.update(id, change)).await.map(Json)
 }
 
 /// Works with the directory, which blocks. It is not given up when the client is.
 async fn on<T: Send + 'static>(
     shared: &Shared,
-    work: impl FnOnce(&Hub) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Refusal> {
-    let hub = shared.hub.clone();
-    match tokio::task::spawn_blocking(move || work(&hub)).await {
+    work: impl FnOnce(&Registry) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ErrorResponse> {
+    let registry = shared.registry.clone();
+    match tokio::task::spawn_blocking(move || work(&registry)).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server has a bug")),
+        Err(_) => Err(ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, BUG)),
     }
 }
 
 /// Ids that can't be are unknown.
-fn parse_id(id: &str) -> Result<LockId, Refusal> {
-    id.parse()
-        .map_err(|error| Refusal::new(StatusCode::NOT_FOUND, format!("no such lock: {error}")))
+fn parse_id(id: &str) -> Result<LockId, ErrorResponse> {
+    id.parse().map_err(|error| {
+        ErrorResponse::new(StatusCode::NOT_FOUND, format!("no such lock: {error}"))
+    })
 }
 
-fn check_creator(creator: Option<&String>) -> Result<(), Refusal> {
+fn check_creator(creator: Option<&String>) -> Result<(), ErrorResponse> {
     if creator.is_some_and(|creator| creator.len() > LONGEST_CREATOR) {
         let message = format!("creator is longer than {LONGEST_CREATOR} bytes");
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, message));
+        return Err(ErrorResponse::new(StatusCode::UNPROCESSABLE_ENTITY, message));
     }
     Ok(())
 }
@@ -246,26 +269,28 @@ fn optional_time<'de, D: serde::Deserializer<'de>>(
 }
 
 /// Reads a body that is small, and comes in time. Its type is not asked for.
-async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T, Refusal> {
+async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T, ErrorResponse> {
     let read = tokio::time::timeout(patience, to_bytes(body, LARGEST_BODY)).await;
-    let read =
-        read.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))?;
+    let read = read.map_err(|_| {
+        ErrorResponse::new(StatusCode::REQUEST_TIMEOUT, "the body was not sent in time")
+    })?;
     let text = read.map_err(|error| {
         let too_long = std::error::Error::source(&error)
             .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_long {
             let message = format!("the body is longer than {LARGEST_BODY} bytes");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+            ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         } else {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("the body can't be read: {error}"))
+            ErrorResponse::new(StatusCode::BAD_REQUEST, format!("cannot read the body: {error}"))
         }
     })?;
-    serde_json::from_slice(&text).map_err(|error| {
+    let parsed = serde_json::from_slice::<Object<T>>(&text);
+    parsed.map(|Object(body)| body).map_err(|error| {
         let status = match error.classify() {
             Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
             Category::Io | Category::Syntax | Category::Eof => StatusCode::BAD_REQUEST,
         };
-        Refusal::new(status, format!("the body does not fit: {error}"))
+        ErrorResponse::new(status, format!("invalid body: {error}"))
     })
 }
 

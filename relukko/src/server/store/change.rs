@@ -58,8 +58,8 @@ impl Store {
         }
         let left = ends.duration_since(self.now()).unwrap_or_default();
         let lease = left.min(LONGEST_LEASE) + LEEWAY;
-        let prolonged = match self.charges.get(info.id) {
-            Some(charge) => charge.guard().refresh_for(lease),
+        let prolonged = match self.held_locks.get(info.id) {
+            Some(held) => held.guard().refresh_for(lease),
             None => self.attach(file, info.id, holder, lease),
         };
         prolonged.map_err(|error| match error {
@@ -79,8 +79,8 @@ impl Store {
         let path = self.dir.join(file);
         let mut lock = Lock::options(path).host_name(names::host(id)).lifetime(lease).build()?;
         lock.set_sweeping(false);
-        let charge = self.charges.take(id, lock.attach(holder.claim_path())?);
-        charge.guard().refresh_for(lease)
+        let held = self.held_locks.take(id, lock.attach(holder.claim_path())?);
+        held.guard().refresh_for(lease)
     }
 
     /// Gives every lock the lease that its record says: a server may have died between the two.
@@ -100,7 +100,7 @@ impl Store {
     /// when it next looks.
     pub(crate) fn delete(&self, id: LockId) -> Result<LockInfo, StoreError> {
         let found = self.find(id)?;
-        if self.end(&found.file, id, |_| true)? {
+        if self.end(&found.file, found.identity, |_| true)? {
             Ok(found.info)
         } else {
             Err(StoreError::NotFound(id))
@@ -108,39 +108,47 @@ impl Store {
     }
 
     /// Whether a lock of ours is over, grace period and all.
-    pub(crate) fn is_over(&self, info: &LockInfo) -> bool {
-        info.expires_at + self.grace <= self.now()
+    pub(crate) fn is_over(&self, info: &LockInfo) -> Result<bool, StoreError> {
+        Ok(self.clock.has_come(info.expires_at + self.grace, info.updated_at)?)
     }
 
     /// Ends a lock of ours that is over, and says whether it did.
     pub(crate) fn expire(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
         match self.look_for(file, id)? {
-            Some(found) if self.is_over(&found.info) => {}
+            Some(found) if self.is_over(&found.info)? => {}
             Some(_) => return Ok(false),
             None => return Ok(true),
         }
         let turn = self.turn(id)?;
         // Asked last in the succession itself: if our turn is over by then, so is our right to it.
-        self.end(file, id, |_| {
-            let still =
-                self.records.read(id).is_ok_and(|it| it.is_none_or(|info| self.is_over(&info)));
+        self.end(file, Identity::Ours(id), |_| {
+            let is_over = |info| self.is_over(&info).unwrap_or(false);
+            let still = self.records.read(id).is_ok_and(|it| it.is_none_or(is_over));
             still && turn.verify().is_ok()
         })
     }
 
-    /// Ends a lock, whoever's it is, if the condition holds to the last. Exactly one of those who
-    /// try is told that it did.
+    /// Ends a lock if the condition holds to the last, and says whether it did: of all who try at once,
+    /// exactly one does. The end of another program's lock is a warning in the log: its holder does
+    /// not know.
     pub(super) fn end(
         &self,
         file: &str,
-        id: LockId,
+        identity: Identity,
         condition: impl Fn(&Holder) -> bool,
     ) -> Result<bool, StoreError> {
+        let id = identity.id();
         for _ in 0..ATTEMPTS {
             let is_it = |holder: &Holder| Identity::of(holder).id() == id && condition(holder);
-            if self.lock(file)?.break_if(is_it)?.is_some() {
+            let lock = self.lock(file)?;
+            let ended = if matches!(identity, Identity::Ours(_)) {
+                lock.end_if(is_it)
+            } else {
+                lock.break_if(is_it)
+            };
+            if ended?.is_some() {
                 self.records.remove(id);
-                self.charges.end(id);
+                self.forget(id);
                 return Ok(true);
             }
             match self.look_for(file, id)? {
@@ -149,6 +157,11 @@ impl Store {
             }
         }
         Err(StoreError::Busy(id))
+    }
+
+    /// The lock is gone, whichever server has ended it.
+    pub(crate) fn forget(&self, id: LockId) {
+        self.held_locks.end(id);
     }
 
     /// The right to change a record.

@@ -1,60 +1,218 @@
 //! The time on the file server: the one clock that all who serve a directory share.
+//!
+//! It is read by the library, from the time that the file server stamps on a claim, and carried on by
+//! the library's monotonic clock. This machine's date plays no part, but for a hint: when it parts
+//! from the monotonic clock it was set, and with it, perhaps, the file server's.
+//!
+//! The file server's clock may be set as well, forward by an hour, and then every lock would look
+//! over. So a date counts by the clock as it was when the date was written.
 
-use std::fs::{self, OpenOptions};
-use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::records::HALF;
+use linklock::{Clock, Lock, SystemClock};
+
 use crate::timestamp::whole_microseconds;
 
 /// Below this it is the resolution of time stamps, and the network, that is seen.
 const NOISE: Duration = Duration::from_millis(200);
+/// A reading younger than this is as good as a new one.
+const YOUNG: Duration = Duration::from_secs(1);
+/// How often a clock may be set and all its settings are remembered.
+const MOST: usize = 64;
 
-/// How far the file server's clock is ahead of this machine's, or behind it.
-#[derive(Clone, Copy, Debug, Default)]
-enum Offset {
-    #[default]
-    None,
-    Ahead(Duration),
-    Behind(Duration),
+#[derive(Debug)]
+pub(crate) struct FileClock {
+    /// Its claims are what the file server stamps.
+    probe: Lock,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct FileClock {
-    offset: Mutex<Offset>,
+struct State {
+    settings: Settings,
+    /// When the clock was last read, on this machine's two clocks.
+    read: Option<(Duration, SystemTime)>,
 }
 
 impl FileClock {
-    /// Now, to the microsecond.
-    pub(crate) fn now(&self) -> SystemTime {
-        let local = SystemTime::now();
-        whole_microseconds(match *self.offset.lock().unwrap_or_else(PoisonError::into_inner) {
-            Offset::None => local,
-            Offset::Ahead(by) => local + by,
-            Offset::Behind(by) => local - by,
-        })
+    /// The directory is the one to make claims in.
+    pub(crate) fn open(dir: &Path) -> Result<FileClock, linklock::Error> {
+        let mut probe = Lock::new(dir.join("clock"))?;
+        probe.set_sweeping(false);
+        let clock = FileClock { probe, state: Mutex::default() };
+        clock.read()?;
+        Ok(clock)
     }
 
-    /// Looks at what time the file server stamps on a new file.
-    pub(crate) fn sample(&self, dir: &Path) -> io::Result<()> {
-        let probe = dir.join(format!("{}{HALF}", uuid::Uuid::new_v4().simple()));
-        let stamped = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&probe)
-            .and_then(|file| file.metadata())
-            .and_then(|metadata| metadata.modified());
-        let local = SystemTime::now();
-        let _ = fs::remove_file(&probe);
-        let stamped = stamped?;
-        let offset = match stamped.duration_since(local) {
-            Ok(ahead) if ahead > NOISE => Offset::Ahead(ahead),
-            Err(behind) if behind.duration() > NOISE => Offset::Behind(behind.duration()),
-            _ => Offset::None,
-        };
-        *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = offset;
+    /// Now, to the microsecond.
+    pub(crate) fn now(&self) -> SystemTime {
+        if self.was_set() {
+            if let Err(error) = self.read() {
+                tracing::warn!(%error, "cannot read the file server's clock");
+            }
+        }
+        whole_microseconds(self.state().settings.date(SystemClock.now()))
+    }
+
+    /// Reads the clock.
+    pub(crate) fn read(&self) -> Result<(), linklock::Error> {
+        let stamped = self.probe.server_time()?;
+        let (now, wall) = (SystemClock.now(), SystemClock.wall());
+        let mut state = self.state();
+        state.settings.learn(stamped, now);
+        state.read = Some((now, wall));
         Ok(())
+    }
+
+    /// Whether a date has come that was written at another. Before it says so it reads the clock.
+    pub(crate) fn has_come(
+        &self,
+        date: SystemTime,
+        written: SystemTime,
+    ) -> Result<bool, linklock::Error> {
+        let has_come = || {
+            let now = SystemClock.now();
+            self.state().settings.moment(date, written) <= now
+        };
+        if !has_come() {
+            return Ok(false);
+        }
+        let age = self.state().read.map(|(read, _)| SystemClock.now().saturating_sub(read));
+        if age.is_none_or(|age| age > YOUNG) || self.was_set() {
+            self.read()?;
+        }
+        Ok(has_come())
+    }
+
+    /// Whether this machine's date has parted from its monotonic clock.
+    fn was_set(&self) -> bool {
+        let Some((read, date)) = self.state().read else { return true };
+        let passed = SystemClock.now().saturating_sub(read);
+        let Some(expected) = date.checked_add(passed) else { return true };
+        distance(SystemClock.wall(), expected) > NOISE
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How the file server's clock was set, one after the other; the last counts.
+#[derive(Debug, Default)]
+struct Settings(Vec<Setting>);
+
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    /// When it was noticed, on the monotonic clock.
+    since: Duration,
+    /// The date at which the monotonic clock was zero.
+    zero: SystemTime,
+}
+
+impl Setting {
+    fn date(&self, now: Duration) -> SystemTime {
+        self.zero.checked_add(now).unwrap_or(self.zero)
+    }
+
+    fn moment(&self, date: SystemTime) -> Duration {
+        date.duration_since(self.zero).unwrap_or_default()
+    }
+}
+
+impl Settings {
+    /// The file server stamped that date at that moment.
+    fn learn(&mut self, stamped: SystemTime, now: Duration) {
+        if self.0.last().is_some_and(|last| distance(last.date(now), stamped) <= NOISE) {
+            return;
+        }
+        let zero = stamped.checked_sub(now).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.0.push(Setting { since: now, zero });
+        if self.0.len() > MOST {
+            self.0.remove(0);
+        }
+    }
+
+    fn date(&self, now: Duration) -> SystemTime {
+        self.0.last().map_or(SystemTime::UNIX_EPOCH, |last| last.date(now))
+    }
+
+    /// The moment of a date that was written at another: by the setting of that time, and the latest if
+    /// that is not certain. What was written before all of them counts by the first.
+    fn moment(&self, date: SystemTime, written: SystemTime) -> Duration {
+        let ends = self.0.iter().skip(1).map(|next| Some(next.since)).chain([None]);
+        let was_valid = |(setting, end): &(&Setting, Option<Duration>)| {
+            setting.date(setting.since) <= written + NOISE
+                && end.is_none_or(|end| written <= setting.date(end) + NOISE)
+        };
+        let valid = self.0.iter().zip(ends).filter(was_valid);
+        let moment = valid.map(|(setting, _)| setting.moment(date)).max();
+        moment.or_else(|| self.0.first().map(|first| first.moment(date))).unwrap_or(Duration::MAX)
+    }
+}
+
+fn distance(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|error| error.duration())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const LIFETIME: Duration = Duration::from_secs(600);
+
+    fn noon() -> SystemTime {
+        SystemTime::UNIX_EPOCH + 500_000 * HOUR
+    }
+
+    #[test]
+    fn a_date_is_carried_on_and_noise_is_no_setting() {
+        let mut settings = Settings::default();
+        settings.learn(noon(), HOUR);
+        assert_eq!(settings.date(3 * HOUR), noon() + 2 * HOUR);
+        settings.learn(noon() + HOUR + NOISE / 2, 2 * HOUR);
+        assert_eq!(settings.date(3 * HOUR), noon() + 2 * HOUR);
+        assert_eq!(settings.0.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_ends_nothing() {
+        let mut settings = Settings::default();
+        settings.learn(noon(), HOUR);
+        let expires = noon() + LIFETIME;
+        settings.learn(noon() + 5 * HOUR, HOUR + Duration::from_secs(15));
+        // Written before, and even before we began.
+        for written in [noon(), noon() - HOUR] {
+            assert_eq!(settings.moment(expires, written), HOUR + LIFETIME);
+        }
+        // Written since.
+        let (written, now) = (noon() + 5 * HOUR, HOUR + Duration::from_secs(15));
+        assert_eq!(settings.moment(written + LIFETIME, written), now + LIFETIME);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_its_promises() {
+        let mut settings = Settings::default();
+        settings.learn(noon(), HOUR);
+        settings.learn(noon() - HOUR, 2 * HOUR); // it was 13:00
+        let written = noon() - HOUR / 2;
+        assert_eq!(settings.moment(written + LIFETIME, written), 2 * HOUR + HOUR / 2 + LIFETIME);
+        // A date that was on the clock twice counts the second time.
+        settings.learn(noon() - HOUR / 2, 3 * HOUR);
+        let written = noon() - HOUR / 4;
+        assert!(settings.moment(written + LIFETIME, written) >= 3 * HOUR + LIFETIME);
+    }
+
+    #[test]
+    fn what_the_file_server_stamps_is_the_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = FileClock::open(dir.path()).unwrap();
+        let now = clock.now();
+        assert!(distance(now, SystemTime::now()) < Duration::from_secs(5), "one disk, one clock");
+        assert!(!clock.has_come(now + HOUR, now).unwrap());
+        assert!(clock.has_come(now, now - HOUR).unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

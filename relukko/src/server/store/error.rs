@@ -1,4 +1,4 @@
-//! What a store says no with.
+//! Why the store refuses.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(crate) enum StoreError {
     Held { by: Option<(String, Box<LockInfo>)>, message: String },
     #[error("there is no lock with the id {0}")]
     NotFound(LockId),
-    #[error("only its holder can change it: {0}")]
+    #[error("only its holder can prolong this lock: {0}")]
     NotOurs(String),
     #[error("lock {0} is being changed by another server")]
     Busy(LockId),

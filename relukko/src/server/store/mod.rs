@@ -8,9 +8,9 @@
 //! the servers. A server that is killed leaves a lock that is held, or a record that means nothing.
 
 mod change;
-mod charge;
 mod clock;
 mod error;
+mod held_locks;
 mod names;
 mod records;
 mod survey;
@@ -22,9 +22,9 @@ use std::time::{Duration, SystemTime};
 
 use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
 
-use self::charge::Charges;
 use self::clock::FileClock;
 pub(crate) use self::error::StoreError;
+use self::held_locks::HeldLocks;
 use self::names::Identity;
 use self::records::Records;
 use crate::info::{LockId, LockInfo};
@@ -40,7 +40,7 @@ pub(crate) struct Store {
     lifetime: Duration,
     grace: Duration,
     records: Records,
-    charges: Charges,
+    held_locks: HeldLocks,
     clock: FileClock,
 }
 
@@ -61,16 +61,24 @@ impl Found {
 
 impl Store {
     /// `lifetime`: when a new lock expires; `grace`: for how long it is held after that.
-    pub(crate) fn open(dir: &Path, lifetime: Duration, grace: Duration) -> io::Result<Store> {
+    pub(crate) fn open(
+        dir: &Path,
+        lifetime: Duration,
+        grace: Duration,
+    ) -> Result<Store, StoreError> {
         let dir = fs::canonicalize(dir)?;
         let records = Records::open(&dir)?;
-        let clock = FileClock::default();
-        clock.sample(records.dir())?;
-        Ok(Store { dir, lifetime, grace, records, charges: Charges::default(), clock })
+        let clock = FileClock::open(records.dir())?;
+        Ok(Store { dir, lifetime, grace, records, held_locks: HeldLocks::default(), clock })
     }
 
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
+    }
+
+    /// Whether locks can be created, prolonged and deleted: the directory is there and takes files.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.records.probe()
     }
 
     /// Takes a lock. What is returned is held, whatever becomes of this process.
@@ -119,7 +127,7 @@ impl Store {
             .stale(StalePolicy::Expired)
             .build()?;
         lock.set_sweeping(false);
-        self.charges.take(info.id, lock.try_lock()?);
+        self.held_locks.take(info.id, lock.try_lock()?);
         // Whoever stalls for long enough between the two finds its record swept.
         let kept = self.records.read(info.id).and_then(|record| match record {
             Some(_) => Ok(()),
@@ -128,7 +136,7 @@ impl Store {
         let synced =
             kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
         if let Err(error) = synced {
-            let _ = self.end(file, info.id, |_| true); // or it ends as it expires
+            let _ = self.end(file, Identity::Ours(info.id), |_| true); // or it ends as it expires
             return Err(error.into());
         }
         Ok(())
@@ -190,7 +198,9 @@ impl Store {
             Ok(None) => return Ok(None),
             Err(linklock::Error::Held { obstacle, .. }) => {
                 let message = match *obstacle {
-                    Obstacle::NotALock => format!("the file {file:?} is in the way and no lock"),
+                    Obstacle::NotALock => {
+                        format!("the file {file:?} is in the way and is not a lock")
+                    }
                     obstacle => obstacle.to_string(),
                 };
                 return Err(StoreError::Held { by: None, message });
@@ -243,7 +253,9 @@ impl Store {
 /// Of another program's lock the file's name may not tell what name was asked for.
 fn held(found: Found, lock_name: &str) -> StoreError {
     let info = LockInfo { lock_name: lock_name.to_owned(), ..found.info };
-    let by = info.creator.as_deref().unwrap_or("somebody who gave no name");
-    let message = format!("the lock is held by {by}");
+    let message = match &info.creator {
+        Some(creator) => format!("already held by {creator}"),
+        None => "already held (creator not given)".to_owned(),
+    };
     StoreError::Held { by: Some((found.file, Box::new(info))), message }
 }

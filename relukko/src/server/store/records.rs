@@ -23,11 +23,27 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn open(locks: &Path) -> io::Result<Records> {
-        let dir = locks.join(DIR);
-        match fs::create_dir(&dir) {
+        let records = Records { dir: locks.join(DIR) };
+        records.ensure()?;
+        Ok(records)
+    }
+
+    /// Makes the directory if it is gone, but not the locks' own: that may be a file system that is
+    /// not mounted.
+    pub(crate) fn ensure(&self) -> io::Result<()> {
+        match fs::create_dir(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(Records { dir }),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a record could be written.
+    pub(crate) fn probe(&self) -> io::Result<()> {
+        self.ensure()?;
+        let path = self.dir.join(format!("{}{HALF}", uuid::Uuid::new_v4().simple()));
+        let written = write_new(&path, &[b' '; 4096]);
+        let _ = fs::remove_file(path); // or it is swept
+        written
     }
 
     /// Where whoever changes the record of a lock keeps others from doing so.
@@ -41,6 +57,16 @@ impl Records {
 
     /// Writes a record, in full or not at all, and on to the disk.
     pub(crate) fn write(&self, info: &LockInfo) -> io::Result<()> {
+        match self.try_write(info) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.ensure()?;
+                self.try_write(info)
+            }
+            written => written,
+        }
+    }
+
+    fn try_write(&self, info: &LockInfo) -> io::Result<()> {
         let temporary =
             self.dir.join(format!("{}.{}{HALF}", info.id, uuid::Uuid::new_v4().simple()));
         let written = write_new(&temporary, &serde_json::to_vec(info)?)
@@ -57,8 +83,10 @@ impl Records {
         match fs::read(self.path(id)) {
             Ok(text) => match serde_json::from_slice::<LockInfo>(&text) {
                 Ok(info) if info.id == id => Ok(Some(info)),
-                Ok(_) => Err(io::Error::other(format!("the record of {id} is another's"))),
-                Err(error) => Err(io::Error::other(format!("the record of {id}: {error}"))),
+                Ok(_) => Err(io::Error::other(format!("the record of {id} has another id in it"))),
+                Err(error) => {
+                    Err(io::Error::other(format!("the record of {id} is invalid: {error}")))
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -73,8 +101,9 @@ impl Records {
         }
     }
 
-    /// The records, and halves of records, that have not been touched for that long.
-    pub(crate) fn older_than(&self, age: Duration) -> io::Result<Vec<Leftover>> {
+    /// The records, and halves of records, that have not been touched for that long, by the file
+    /// server's time.
+    pub(crate) fn older_than(&self, age: Duration, now: SystemTime) -> io::Result<Vec<Leftover>> {
         let mut old = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
@@ -85,7 +114,7 @@ impl Records {
                 Err(_) => continue,
             };
             let touched = entry.metadata().and_then(|metadata| metadata.modified());
-            let rested = touched.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+            let rested = touched.map(|at| now.duration_since(at).unwrap_or_default());
             if rested.is_ok_and(|rested| rested > age) {
                 old.push(leftover);
             }

@@ -1,9 +1,9 @@
 //! Looking at the whole directory, and sweeping it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::names::{self, Identity};
 use super::records::Leftover;
@@ -20,13 +20,17 @@ impl Store {
     pub(crate) fn survey(&self) -> Result<Vec<Found>, StoreError> {
         let mut all = Vec::new();
         for file in self.lock_files()? {
-            match self.look(&file) {
-                Ok(found) => all.extend(found),
-                Err(StoreError::Held { .. }) => {} // no lock, or not ours to read
-                Err(error) => return Err(error),
-            }
+            all.extend(self.look_if_lock(&file)?);
         }
         Ok(all)
+    }
+
+    /// The lock in that file. What is no lock, or not ours to read, is passed over.
+    pub(crate) fn look_if_lock(&self, file: &str) -> Result<Option<Found>, StoreError> {
+        match self.look(file) {
+            Err(StoreError::Held { .. }) => Ok(None),
+            found => found,
+        }
     }
 
     /// The lock with that id, when there is nothing but the directory to tell which it is. Names will
@@ -62,9 +66,34 @@ impl Store {
         Ok(files)
     }
 
-    /// Learns what time it is on the file server, for as long as the clocks keep their distance.
-    pub(crate) fn sample_clock(&self) -> io::Result<()> {
-        self.clock.sample(self.records.dir())
+    /// Reads the file server's clock.
+    pub(crate) fn read_clock(&self) -> Result<(), StoreError> {
+        self.records.ensure()?;
+        Ok(self.clock.read()?)
+    }
+
+    /// What a listing of names shows: each lock file, with the ids of the claims beside it.
+    pub(crate) fn listed(&self) -> io::Result<HashMap<String, HashSet<LockId>>> {
+        let (mut files, mut claims) = (HashMap::<_, HashSet<_>>::new(), Vec::new());
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            if let Some((file, identity)) = Identity::of_claim(&name) {
+                claims.push((file.to_owned(), identity.id()));
+            } else if let Some(file) = name.to_str().and_then(names::lock_name) {
+                files.insert(file.to_owned(), HashSet::new());
+            }
+        }
+        for (file, id) in claims {
+            files.entry(file).and_modify(|ids| {
+                ids.insert(id);
+            });
+        }
+        Ok(files)
+    }
+
+    /// When a name was last added to the directory or taken from it. Opening it has NFS ask the server.
+    pub(crate) fn changed(&self) -> io::Result<SystemTime> {
+        fs::File::open(&self.dir)?.metadata()?.modified()
     }
 
     /// Removes what others have left: records without a lock, claims and seats of the dead.
@@ -74,13 +103,13 @@ impl Store {
             Identity::Foreign(_) => None,
         });
         let ours: HashSet<_> = ours.collect();
-        for leftover in self.records.older_than(REST)? {
+        for leftover in self.records.older_than(REST, self.now())? {
             match leftover {
                 Leftover::Record(id) if ours.contains(&id) => {}
                 Leftover::Record(id) => {
                     if let Err(StoreError::NotFound(_)) = self.find(id) {
                         self.records.remove(id);
-                        self.charges.end(id);
+                        self.forget(id);
                     }
                 }
                 Leftover::Half(path) => {
