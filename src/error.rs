@@ -92,7 +92,8 @@ pub enum Error {
 
     /// The file system has no hard links, or does not count them: a lock needs both.
     #[error(
-        "failed to link {} to {}: the file system has no hard links to rely on{}",
+        "failed to link {} to {}: no hard links to rely on{}: use a directory on another file system \
+         than {file_system}",
         claim.display(), path.display(), because(error.as_ref())
     )]
     #[non_exhaustive]
@@ -101,6 +102,23 @@ pub enum Error {
         path: PathBuf,
         /// The claim that was to be linked to it.
         claim: PathBuf,
+        /// What is mounted there.
+        file_system: String,
+        /// What the system said, if it said anything.
+        error: Option<io::Error>,
+    },
+
+    /// The file system lacks something else that a lock takes. This is found out before the lock is
+    /// held.
+    #[error("lock {} is refused: {file_system} {lacks}{}", path.display(), because(error.as_ref()))]
+    #[non_exhaustive]
+    UnsupportedFileSystem {
+        /// The lock file.
+        path: PathBuf,
+        /// What is mounted there.
+        file_system: String,
+        /// What it does not do, and what to do about it.
+        lacks: String,
         /// What the system said, if it said anything.
         error: Option<io::Error>,
     },
@@ -232,6 +250,7 @@ impl Error {
             | Error::Expired { path, .. }
             | Error::Invalid { path, .. }
             | Error::NoHardLinks { path, .. }
+            | Error::UnsupportedFileSystem { path, .. }
             | Error::NoSuchOwner { path, .. }
             | Error::Denied { path, .. }
             | Error::Io { path, .. } => path,
@@ -253,7 +272,9 @@ impl Error {
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {
             Error::Io { error, .. } | Error::Denied { error, .. } => Some(error),
-            Error::Expired { error, .. } | Error::NoHardLinks { error, .. } => error.as_ref(),
+            Error::Expired { error, .. }
+            | Error::NoHardLinks { error, .. }
+            | Error::UnsupportedFileSystem { error, .. } => error.as_ref(),
             _ => None,
         }
     }
@@ -288,7 +309,9 @@ impl From<Error> for io::Error {
             Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::AlreadyLocked { .. } => io::ErrorKind::Deadlock,
             Error::Invalid { .. } => io::ErrorKind::InvalidInput,
-            Error::NoHardLinks { .. } => io::ErrorKind::Unsupported,
+            Error::NoHardLinks { .. } | Error::UnsupportedFileSystem { .. } => {
+                io::ErrorKind::Unsupported
+            }
             Error::NoSuchOwner { .. } => io::ErrorKind::NotFound,
             Error::Io { error, .. } | Error::Denied { error, .. } => error.kind(),
             Error::Lost { .. } | Error::Expired { .. } => io::ErrorKind::Other,

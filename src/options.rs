@@ -241,6 +241,7 @@ impl Options {
             queue: OnceLock::new(),
             fairness: Fairness::default(),
             server: ServerClock::default(),
+            is_tried: AtomicBool::new(false),
             has_swept: AtomicBool::new(false),
         };
         Ok(Lock::with(context, self.lifetime, self.timeout))

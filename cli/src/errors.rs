@@ -25,15 +25,9 @@ impl From<Error> for Failure {
             Error::Io { path, error, .. } if is_in_no_directory(path, error) => {
                 Failure::new(CANNOT_CREATE, cannot_create(path, error))
             }
-            Error::NoHardLinks { path, error: reason, .. } => {
+            Error::NoHardLinks { path, .. } | Error::UnsupportedFileSystem { path, .. } => {
                 let dir = parent(path).display();
-                let reason = reason.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
-                let why = format!(
-                    "cannot lock {}: the file system of {dir} has no hard links that can be relied \
-                     on{reason}; see `linklock doctor {dir}`",
-                    path.display()
-                );
-                Failure::new(CANNOT_CREATE, why)
+                Failure::new(CANNOT_CREATE, format!("{error}; see `linklock doctor {dir}`"))
             }
             Error::Denied { .. } => Failure::new(CANNOT_CREATE, error),
             Error::Lost { .. } | Error::Expired { .. } => Failure::new(LOST, error),

@@ -12,8 +12,8 @@ use crate::error::{Error, Operation};
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::permission;
 use crate::protocol::takeover::{Caught, catch};
+use crate::sys::errno::is_estale;
 use crate::sys::errno::is_gone;
-use crate::sys::errno::{has_no_links, is_estale};
 use crate::sys::fs::{Attr, attributes};
 
 /// What nobody takes for a pid, nor for a lease.
@@ -68,12 +68,16 @@ impl OwnDotlock {
                     return Ok(Making::Taken);
                 }
                 (Ok(false), Err(error)) if is_gone(&error) => {} // swept
-                (Ok(false), Err(error)) if !has_no_links(&error) => {
+                (Ok(false), Err(error)) if !core.lacks_links(&error) => {
                     return Err(Error::io(Operation::Link, &context.dotlock)(error));
                 }
                 (Ok(false), Err(error)) => {
-                    let (path, claim) = (context.dotlock.clone(), first_name);
-                    return Err(Error::NoHardLinks { path, claim, error: Some(error) });
+                    return Err(Error::NoHardLinks {
+                        path: context.dotlock.clone(),
+                        claim: first_name,
+                        file_system: core.fs.describe(core.names.dir()),
+                        error: Some(error),
+                    });
                 }
                 (Err(error), linked) => {
                     if linked.is_ok() {

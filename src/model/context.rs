@@ -1,5 +1,6 @@
 //! What every step of the protocol needs to know of its lock.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +15,7 @@ use crate::model::fairness::Fairness;
 use crate::model::lease::{SEAT_LEASE, ServerClock};
 use crate::model::names::Names;
 use crate::model::safeguard::Safeguard;
-use crate::sys::errno::{is_estale, is_gone};
+use crate::sys::errno::{has_no_links, is_busy, is_estale, is_gone, is_refusal, may_mean_no_links};
 use crate::sys::fs::{Attr, FileId, Fs, Mount};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::{Processes, hash};
@@ -42,6 +43,8 @@ pub(crate) struct Context {
     pub(crate) queue: OnceLock<Option<u64>>,
     /// Whether others are let go first.
     pub(crate) fairness: Fairness,
+    /// Whether the file system was seen to do what a lock takes.
+    pub(crate) is_tried: AtomicBool,
     /// Whether what the dead have left was looked for.
     pub(crate) has_swept: AtomicBool,
 }
@@ -156,6 +159,61 @@ impl Context {
     /// Whether the options say that this error of reading a lock file is waited out.
     pub(crate) fn is_to_be_retried(&self, error: &io::Error) -> bool {
         error.raw_os_error().is_some_and(|errno| self.retry_errnos.contains(&errno))
+    }
+
+    /// Linux's SMB client says EINVAL where a file was used by its other name a moment ago, for up to a
+    /// second; EBUSY is what creating says of the same. In the end it is an error like any other.
+    pub(crate) fn retry_busy<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        for tries in 3..11 {
+            match self.retry_estale(&mut ask) {
+                Err(error) if is_busy(&error) => {
+                    self.clock.sleep(Duration::from_millis(1 << tries));
+                }
+                answer => return answer,
+            }
+        }
+        self.retry_estale(ask)
+    }
+
+    /// The error of a file system that does not do what a lock takes.
+    pub(crate) fn unsupported(&self, lacks: impl Into<String>, error: Option<io::Error>) -> Error {
+        let file_system = self.fs.describe(self.names.dir());
+        let lacks = format!("{}: use a directory on another file system", lacks.into());
+        Error::UnsupportedFileSystem { path: self.lock_path().into(), file_system, lacks, error }
+    }
+
+    pub(crate) fn no_hard_links(&self, claim: &Path, error: Option<io::Error>) -> Error {
+        let file_system = self.fs.describe(self.names.dir());
+        Error::NoHardLinks {
+            path: self.lock_path().into(),
+            claim: claim.into(),
+            file_system,
+            error,
+        }
+    }
+
+    /// The error of names that may not have as many bytes as this one has.
+    pub(crate) fn names_too_long(&self, name: &Path, error: Option<io::Error>) -> Error {
+        let needed = name.file_name().map_or(0, OsStr::len);
+        let most = match self.fs.name_max(self.names.dir()) {
+            Some(most) if most < needed => format!("{most}"),
+            _ => "fewer".to_owned(),
+        };
+        let lacks = format!(
+            "has names of {most} bytes, and this lock needs {needed}: give it a shorter name, or \
+             this host one with `host_name`"
+        );
+        let file_system = self.fs.describe(self.names.dir());
+        Error::UnsupportedFileSystem { path: self.lock_path().into(), file_system, lacks, error }
+    }
+
+    /// Whether the error of link(2) says that there are no hard links, or no more of them. It is asked for
+    /// where a file was made a moment ago, so that what keeps it from being linked is not the directory.
+    pub(crate) fn lacks_links(&self, error: &io::Error) -> bool {
+        // A disk may fail; but some file systems mean by that that they have no such thing.
+        is_refusal(error)
+            || has_no_links(error)
+            || (may_mean_no_links(error) && self.mount() == Mount::Other)
     }
 
     pub(crate) fn backoff(&self) -> Backoff {

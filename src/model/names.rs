@@ -26,6 +26,9 @@ pub(crate) const CONTENT_MAX: usize = 4096 + NAME_MAX;
 /// The most digits that the number of a seat or of a put-aside file can have.
 const NUMBER_DIGITS: usize = 10;
 const NONCE_MAX: usize = 64;
+/// The last seat in a succession. Nobody has died in so many, one after the other: something else makes
+/// them.
+pub(crate) const LAST_SEAT: u32 = 64;
 
 const BREAK: &[u8] = b"break";
 const ASIDE: &[u8] = b"aside";
@@ -103,6 +106,14 @@ impl Nonce {
     /// A seat must not look like a claim, whose third field is a number.
     fn key(&self) -> Arc<str> {
         if self.is_number() { format!("n{}", self.0).into() } else { self.0.clone() }
+    }
+
+    /// As much of it as no other has: for names that nothing is read from.
+    fn short_key(&self) -> Arc<str> {
+        match self.0.split_once('w') {
+            Some((random, _)) if random.starts_with('x') => random.into(),
+            _ => self.key(),
+        }
     }
 
     fn is_number(&self) -> bool {
@@ -211,6 +222,16 @@ impl Names {
         ClaimName { path: path.into(), host: OsStr::new("").into(), pid: 0, nonce }
     }
 
+    /// A name that is as long as the longest that a tenure with this claim may need: that of a file put
+    /// aside, but for its length.
+    pub(crate) fn longest(&self, claim: &ClaimName) -> PathBuf {
+        let aside = self.aside(&claim.nonce, u32::MAX);
+        let seat = self.seat(&claim.nonce, LAST_SEAT);
+        let needed = name_length(&claim.path).max(name_length(&seat));
+        let zeros = vec![b'0'; needed.saturating_sub(name_length(&aside))];
+        OsString::from_vec([aside.as_os_str().as_bytes(), &zeros].concat()).into()
+    }
+
     /// Seat `number` in the succession of the incarnation with that nonce.
     pub(crate) fn seat(&self, nonce: &Nonce, number: u32) -> PathBuf {
         self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes())
@@ -218,7 +239,7 @@ impl Names {
 
     /// Where the process with that nonce puts what it takes away from the lock file's name.
     pub(crate) fn aside(&self, nonce: &Nonce, number: u32) -> PathBuf {
-        self.join(ASIDE, nonce.key().as_bytes(), number.to_string().as_bytes())
+        self.join(ASIDE, nonce.short_key().as_bytes(), number.to_string().as_bytes())
     }
 
     /// The directory with the counter of fencing tokens in it.
@@ -229,7 +250,7 @@ impl Names {
 
     /// Where the process with that nonce makes what is to become that directory.
     pub(crate) fn fence_draft(&self, nonce: &Nonce, number: u32) -> PathBuf {
-        self.join(FENCE, nonce.key().as_bytes(), number.to_string().as_bytes())
+        self.join(FENCE, nonce.short_key().as_bytes(), number.to_string().as_bytes())
     }
 
     /// The number that an entry of that directory stands for. Each has one name only.
@@ -249,6 +270,26 @@ impl Names {
         let name = content.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
         match self.parse_neighbour(OsStr::from_bytes(name))? {
             Neighbour::Claim(claim) => Some(claim),
+            Neighbour::Seat(_) | Neighbour::Aside | Neighbour::FenceDraft => None,
+        }
+    }
+
+    /// The claim that a content or a directory entry names which has something else for the lock's
+    /// name, as if that were the lock's name; and the lock by that other name.
+    pub(crate) fn parse_other_spelling(&self, name: &[u8]) -> Option<(PathBuf, ClaimName)> {
+        let name = name.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
+        let base = (0..3).try_fold(name, |rest, _| {
+            let separator = self.separator.as_bytes();
+            let at = rest.windows(separator.len()).rposition(|at| at == separator)?;
+            Some(&rest[..at])
+        })?;
+        let own = self.lock.file_name()?;
+        if base.is_empty() || base == own.as_bytes() {
+            return None;
+        }
+        let entry = [own.as_bytes(), &name[base.len()..]].concat();
+        match self.parse_neighbour(OsStr::from_bytes(&entry))? {
+            Neighbour::Claim(claim) => Some((self.dir.join(OsStr::from_bytes(base)), claim)),
             Neighbour::Seat(_) | Neighbour::Aside | Neighbour::FenceDraft => None,
         }
     }

@@ -23,6 +23,7 @@ use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::fencing;
+use crate::protocol::fitness;
 use crate::protocol::observe::observer::{Observer, Verdict};
 use crate::protocol::observe::{
     Observation, is_lock_file, linked, lock_file_like, names_claim, observe,
@@ -30,7 +31,7 @@ use crate::protocol::observe::{
 use crate::protocol::sweep;
 use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
-use crate::sys::errno::{self, has_no_links};
+use crate::sys::errno;
 use crate::sys::fs::Mount;
 use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
@@ -160,6 +161,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
 
     /// Contends with one claim until it is linked to the lock file: then the lock is ours.
     async fn contend(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
+        fitness::try_once(claim)?;
         sweep_once(claim)?;
         let mut tries = 0;
         let mut defers = self.waiter.is_behind();
@@ -199,9 +201,13 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
                     Some(attr) if attr.nlink >= 2 || !claim.is_there()? => {
                         return Ok(Release::NotNeeded);
                     }
-                    Some(_) => return Err(no_hard_links(claim, None).into()),
+                    Some(_) => return Err(claim.context.no_hard_links(&claim.path, None).into()),
                 },
-                Verdict::NotLinked => return Err(no_hard_links(claim, None).into()),
+                // Nobody else knows the name that it has in it: we have made it, by the link.
+                Verdict::NotLinked => {
+                    let _ = takeover::take_away(claim, |caught| caught.names(&claim.name));
+                    return Err(claim.context.no_hard_links(&claim.path, None).into());
+                }
                 Verdict::Stale(stale, holder) => {
                     let observer = &mut self.observer;
                     match takeover::take_over(claim, &stale, |claim| {
@@ -334,24 +340,22 @@ fn link(claim: &Claim) -> Result<Link, ClaimError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
         linked => linked.err(),
     };
-    let is_linked = linked(claim)?.is_some();
+    let linked = linked(claim)?;
     if !claim.is_there()? {
         // A sweeper that had found it expired may have been late, and have removed it after it was
         // linked: the lock file is ours without it, and nobody else will ever know.
         return if names_claim(claim)? { Ok(Link::Made) } else { Err(ClaimError::Swept) };
     }
     match error {
-        _ if is_linked => Ok(Link::Made),
+        _ if linked.is_some() => {
+            // Where the look had to be: others read this date.
+            linked.map_or(Ok(()), |attr| claim.check_date(&attr))?;
+            Ok(Link::Made)
+        }
         None => Ok(Link::Taken),
-        Some(error) if has_no_links(&error) => Err(no_hard_links(claim, Some(error)).into()),
+        Some(error) if context.lacks_links(&error) => {
+            Err(context.no_hard_links(&claim.path, Some(error)).into())
+        }
         Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error).into()),
-    }
-}
-
-fn no_hard_links(claim: &Claim, error: Option<io::Error>) -> Error {
-    Error::NoHardLinks {
-        path: claim.context.lock_path().into(),
-        claim: claim.path.to_path_buf(),
-        error,
     }
 }

@@ -1,7 +1,7 @@
 //! A claim: the file of one waiter or holder, which a lock file is a hard link to.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,13 +11,17 @@ use crate::holder::Holder;
 use crate::model::context::Context;
 use crate::model::lease::{Lease, ObservedDate};
 use crate::model::names::{ClaimName, Nonce};
-use crate::sys::errno::{is_estale, is_gone};
+use crate::sys::dates::{DateNotKept, is_kept};
+use crate::sys::errno::{is_estale, is_gone, is_in_use, is_name_refused, is_name_too_long};
 use crate::sys::fs::{Attr, FileId, HeldOpen};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
 
 /// How often a claim is made that somebody has, or that somebody removes at once.
 const ATTEMPTS: u32 = 4;
+/// How often one is made whose file is busy at once, since its inode number is used again: for some
+/// two seconds.
+const ATTEMPTS_IF_BUSY: u32 = 9;
 
 /// A claim of ours. Dropped, it is removed, unless it was let go of or we are a forked child.
 #[derive(Debug)]
@@ -93,7 +97,7 @@ impl Claim {
         keeper: u32,
     ) -> Result<Claim, Error> {
         for attempt in 1.. {
-            let name = context.names.new_claim((context.random)(), owner);
+            let name = new_name(context, owner)?;
             let path = name.path.clone();
             let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
@@ -105,7 +109,10 @@ impl Claim {
             match made {
                 // Somebody has removed it before it was filled.
                 Err(error) if is_estale(&error) && attempt < ATTEMPTS => {}
-                Err(error) => return Err(Error::io(Operation::Create, &path)(error)),
+                Err(error) if is_in_use(&error) && attempt < ATTEMPTS_IF_BUSY => {
+                    context.clock.sleep(Duration::from_millis(4 << attempt));
+                }
+                Err(error) => return Err(not_made(context, &path, error)),
                 Ok((Attr { id, .. }, held_open)) => {
                     return Ok(Claim {
                         context: context.clone(),
@@ -272,6 +279,22 @@ impl Claim {
         attr.id == self.id && attr.mtime == self.mtime
     }
 
+    /// Whether a file that has these attributes has the date that was set.
+    pub(crate) fn is_dated(&self, attr: &Attr) -> bool {
+        is_kept(attr.mtime, self.mtime)
+    }
+
+    /// An error if it has not.
+    pub(crate) fn check_date(&self, attr: &Attr) -> Result<(), Error> {
+        if self.is_dated(attr) {
+            return Ok(());
+        }
+        Err(date_not_kept(
+            &self.context,
+            DateNotKept::Changed { set: self.mtime, kept: attr.mtime },
+        ))
+    }
+
     /// Whether the file is there.
     pub(crate) fn is_there(&self) -> Result<bool, Error> {
         let found = self.context.find(&self.path)?;
@@ -304,6 +327,45 @@ fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, 
     let since_epoch = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let short_of_one = 1000 - since_epoch.subsec_nanos() % 1000;
     (Lease { ends: now + lifetime }, ends + Duration::from_nanos(short_of_one.into()))
+}
+
+/// A name for a claim of that process. Where there is no room for all that tells of the process, less of
+/// it must do: its death then counts only when the lease is over.
+fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
+    let most = context.fs.name_max(context.names.dir()).unwrap_or(usize::MAX);
+    let random = (context.random)();
+    let mut longest = PathBuf::new();
+    for owner in [*owner, Process { proof: None, ..*owner }] {
+        let name = context.names.new_claim(random, &owner);
+        longest = context.names.longest(&name);
+        if longest.file_name().is_none_or(|name| name.len() <= most) {
+            return Ok(name);
+        }
+    }
+    Err(context.names_too_long(&longest, None))
+}
+
+/// Why a claim could not be made: what the file system lacks, if that is why.
+fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
+    if let Some(not_kept) = error.get_ref().and_then(|error| error.downcast_ref::<DateNotKept>()) {
+        return date_not_kept(context, *not_kept);
+    }
+    if is_name_too_long(&error) {
+        return context.names_too_long(path, Some(error));
+    }
+    if is_name_refused(&error) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let lacks = format!(
+            "does not take the name {name:?}: its separator may be why, and another one can be \
+             chosen; FAT and exFAT have no hard links either"
+        );
+        return context.unsupported(lacks, Some(error));
+    }
+    Error::io(Operation::Create, path)(error)
+}
+
+fn date_not_kept(context: &Context, not_kept: DateNotKept) -> Error {
+    context.unsupported(format!("does not keep the dates that files are given ({not_kept})"), None)
 }
 
 /// The content of a claim is its own path, without a newline.

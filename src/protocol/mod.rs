@@ -10,6 +10,7 @@ pub(crate) mod claim;
 pub(crate) mod claim_cache;
 pub(crate) mod current_tenure;
 pub(crate) mod fencing;
+pub(crate) mod fitness;
 pub(crate) mod observe;
 pub(crate) mod sweep;
 pub(crate) mod takeover;

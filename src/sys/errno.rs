@@ -39,10 +39,46 @@ pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     is_read_denied(error) || is_one_of(error, &[libc::ESTALE, libc::EIO])
 }
 
-/// What link(2) says where there are no hard links, or no more of them.
-pub(crate) fn has_no_links(error: &io::Error) -> bool {
-    let refusals = [libc::EPERM, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK];
+/// Whether an SMB client had hold of the file by another name.
+pub(crate) fn is_busy(error: &io::Error) -> bool {
+    is_one_of(error, &[libc::EINVAL, libc::EBUSY])
+}
+
+/// Whether there is no such operation on this file system.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    let refusals = [libc::ENOSYS, libc::EOPNOTSUPP, libc::ENOTSUP, libc::EXDEV, libc::EINVAL];
     is_one_of(error, &refusals)
+}
+
+/// Whether the file system, or a sandbox, does not let something be done at all.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    is_forbidden(error) || is_unsupported(error)
+}
+
+/// What link(2) says, besides that it is [refused](is_refusal), where there are no hard links or
+/// no more of them.
+pub(crate) fn has_no_links(error: &io::Error) -> bool {
+    is_one_of(error, &[libc::EMLINK, libc::ERANGE, libc::ENOENT, libc::ENOTDIR])
+}
+
+/// What link(2) may say on some file systems where there are no hard links.
+pub(crate) fn may_mean_no_links(error: &io::Error) -> bool {
+    is_one_of(error, &[libc::EIO, libc::EEXIST])
+}
+
+/// Whether a file system does not take a name for what is in it.
+pub(crate) fn is_name_refused(error: &io::Error) -> bool {
+    is_one_of(error, &[libc::EINVAL, libc::EILSEQ])
+}
+
+/// Whether a file system does not take a name for its length.
+pub(crate) fn is_name_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENAMETOOLONG)
+}
+
+/// Whether what is to be made is in another's use.
+pub(crate) fn is_in_use(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EBUSY)
 }
 
 /// What rename(2) and mkdir(2) say of a directory's name that is taken.

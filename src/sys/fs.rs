@@ -47,7 +47,8 @@ pub(crate) trait Fs: Debug + Send + Sync {
     /// Makes a file, mode 0666 less the umask, with this content, and with the mtime that `mtime`
     /// makes of the attributes it was created with: their `ctime` tells the server's time. When this
     /// returns a server has all of it, and every error of write(2) and close(2) has been reported. A
-    /// file that can't be written in full is removed again.
+    /// file that can't be written in full is removed again, and so is one whose date is not kept: the
+    /// error has a [`DateNotKept`] in it.
     ///
     /// The name must be one that nobody else would use: it is not asked for exclusively, which
     /// costs an NFS server a request more (RFC 1813, section 3.3.8, `EXCLUSIVE`).
@@ -61,7 +62,7 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn stat(&self, path: &Path) -> io::Result<Attr>;
     /// Reads at most `limit` bytes, with the attributes of the inode they were read from.
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)>;
-    /// Sets the mtime.
+    /// Sets the mtime, and the atime with it: some file systems take both or none (libfuse 2).
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()>;
     /// Sets the atime to the present. Nobody goes by that: it is asked for because a server executes it
     /// only when it would execute any other change of the inode.
@@ -82,6 +83,14 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// What can be relied on where this directory is.
     fn mount(&self, dir: &Path) -> io::Result<Mount>;
+    /// The most bytes that a name in this directory may have, if the file system says so.
+    fn name_max(&self, _dir: &Path) -> Option<usize> {
+        None
+    }
+    /// What is mounted where this directory is, for error messages.
+    fn describe(&self, dir: &Path) -> String {
+        format!("what is mounted on {}", dir.display())
+    }
 }
 
 /// A file that stays open for writing until its name is about to be removed.

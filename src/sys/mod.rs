@@ -6,8 +6,10 @@
 
 mod attributes;
 pub(crate) mod clock;
+pub(crate) mod dates;
 pub(crate) mod errno;
 pub(crate) mod fs;
+mod mount_table;
 pub(crate) mod os_str;
 pub(crate) mod posix;
 pub(crate) mod process;

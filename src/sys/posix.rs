@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -16,15 +17,75 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::attributes;
+use super::dates::{COARSEST, DateNotKept, is_far_off, is_kept};
 use super::fs::{Attr, Fs, HeldOpen, Mount, attributes};
+use super::mount_table;
 
 /// [`Fs`] by the system calls of this machine, for one directory.
 #[derive(Debug, Default)]
 pub(crate) struct PosixFs {
-    mount: OnceLock<Mount>,
+    told: OnceLock<Told>,
+    /// Whether dates are cut to whole seconds, or to two of them.
+    is_coarse: AtomicBool,
+}
+
+/// What statfs(2) says.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    mount: Mount,
+    name_max: Option<usize>,
 }
 
 impl PosixFs {
+    /// Asked of the system only once.
+    fn told(&self, dir: &Path) -> io::Result<Told> {
+        if let Some(told) = self.told.get() {
+            return Ok(*told);
+        }
+        let told = ask(dir)?;
+        Ok(*self.told.get_or_init(|| told))
+    }
+
+    /// Looks whether a file was given its date, and tries once more if not: coarse dates are written by
+    /// so much later, and one may have been lost when the file was closed.
+    fn check_date(
+        &self,
+        date: SystemTime,
+        look: impl Fn() -> io::Result<Attr>,
+        set: impl Fn(SystemTime) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let kept = look()?.mtime;
+        if is_kept(kept, date) {
+            return Ok(());
+        }
+        if is_kept(kept + COARSEST, date) {
+            self.is_coarse.store(true, Ordering::Relaxed);
+        }
+        set(date)?;
+        let kept = look()?.mtime;
+        if is_kept(kept, date) {
+            return Ok(());
+        }
+        Err(not_kept(DateNotKept::Changed { set: date, kept }))
+    }
+
+    /// Dates a file that is open for writing.
+    fn date(&self, file: &File, date: SystemTime) -> io::Result<()> {
+        let spec = time_spec(self.rounded_up(date))?;
+        match futimens(file, &spec, &spec) {
+            Err(errno @ (Errno::EPERM | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EINVAL)) => {
+                Err(not_kept(DateNotKept::Refused(errno)))
+            }
+            set => Ok(set?),
+        }
+    }
+
+    /// What is written for a date, so that what is kept is not before it.
+    fn rounded_up(&self, date: SystemTime) -> SystemTime {
+        let more = if self.is_coarse.load(Ordering::Relaxed) { COARSEST } else { Duration::ZERO };
+        date.checked_add(more).unwrap_or(date)
+    }
+
     /// How files are opened beside this one. On NFS without the client's cache: then a write is on
     /// the server before it returns, so that a full disk is not reported too late, and a client of
     /// NFSv4.1 or later asks for no delegation.
@@ -52,24 +113,39 @@ impl Fs for PosixFs {
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)> {
         let flags = libc::O_NOFOLLOW | self.open_flags(path);
-        let mut file =
-            OpenOptions::new().write(true).create(true).custom_flags(flags).open(path)?;
-        let fill = || {
+        let mut fill = || {
+            let mut file =
+                OpenOptions::new().write(true).create(true).custom_flags(flags).open(path)?;
             // Asked before the write: an NFS client would first have to flush it.
             let attr = attributes(&file)?;
             file.write_all(content)?;
-            futimens(&file, &TimeSpec::UTIME_OMIT, &time_spec(mtime(&attr))?)?;
-            if self.mount_of(path) == Mount::Nfs {
-                return Ok((attr, HeldOpen(Some(file))));
+            let date = mtime(&attr);
+            self.date(&file, date)?;
+            match self.mount_of(path) {
+                // No request: the reply to the last one says it.
+                Mount::Nfs => {
+                    self.check_date(date, || attributes(&file), |date| self.date(&file, date))?;
+                    return Ok((attr, HeldOpen(Some(file))));
+                }
+                Mount::Local | Mount::Exported if is_far_off(date) => {
+                    self.check_date(date, || attributes(&file), |date| self.date(&file, date))?;
+                }
+                // This machine's own file systems are known to keep what they have room for.
+                Mount::Local | Mount::Exported | Mount::Other => {}
             }
             close(file)?; // where some file systems report what became of the write
+            if self.mount_of(path) == Mount::Other {
+                self.check_date(date, || self.stat(path), |date| self.touch(path, date))?;
+            }
             Ok((attr, HeldOpen::default()))
         };
         let filled = fill();
-        if filled.is_err() {
-            let _ = std::fs::remove_file(path); // the error that is worth telling is the first
-        }
-        filled
+        let Err(error) = filled else { return filled };
+        // The error that is worth reporting is the first. That the file could be removed says that its
+        // name is a good one: it was there, and only busy.
+        let was_made = std::fs::remove_file(path).is_ok();
+        let is_busy = was_made && error.raw_os_error() == Some(libc::EINVAL);
+        Err(if is_busy { Errno::EBUSY.into() } else { error })
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
@@ -89,9 +165,13 @@ impl Fs for PosixFs {
         Ok((attr, content))
     }
 
-    fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()> {
-        let no_follow = UtimensatFlags::NoFollowSymlink;
-        utimensat(AT_FDCWD, path, &TimeSpec::UTIME_OMIT, &time_spec(mtime)?, no_follow)?;
+    fn touch(&self, path: &Path, date: SystemTime) -> io::Result<()> {
+        let spec = time_spec(self.rounded_up(date))?;
+        utimensat(AT_FDCWD, path, &spec, &spec, UtimensatFlags::NoFollowSymlink)?;
+        // A lease that was cut short is over for others.
+        if is_far_off(date) && !is_kept(self.stat(path)?.mtime, date) {
+            return Err(Errno::EOVERFLOW.into());
+        }
         Ok(())
     }
 
@@ -143,18 +223,22 @@ impl Fs for PosixFs {
         std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    /// Asked of the system only once.
     fn mount(&self, dir: &Path) -> io::Result<Mount> {
-        if let Some(mount) = self.mount.get() {
-            return Ok(*mount);
-        }
-        let mount = mount_at(dir)?;
-        Ok(*self.mount.get_or_init(|| mount))
+        self.told(dir).map(|told| told.mount)
+    }
+
+    fn name_max(&self, dir: &Path) -> Option<usize> {
+        self.told(dir).ok()?.name_max
+    }
+
+    fn describe(&self, dir: &Path) -> String {
+        mount_table::describe(dir)
+            .unwrap_or_else(|| format!("what is mounted on {}", dir.display()))
     }
 }
 
 #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-fn mount_at(dir: &Path) -> io::Result<Mount> {
+fn ask(dir: &Path) -> io::Result<Told> {
     // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
     // which costs a little time and no safety.
     const NFS: i64 = 0x6969;
@@ -171,15 +255,18 @@ fn mount_at(dir: &Path) -> io::Result<Mount> {
         0x3153_464A, // jfs
         0x5265_4973, // reiserfs
     ];
-    let kind = nix::sys::statfs::statfs(dir)?.filesystem_type().0;
+    let told = nix::sys::statfs::statfs(dir)?;
+    let kind = told.filesystem_type().0;
     #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
     let kind = (kind as i64) & 0xFFFF_FFFF;
-    Ok(match kind {
+    let mount = match kind {
         NFS => Mount::Nfs,
         kind if LOCAL.contains(&kind) && exports_anything() => Mount::Exported,
         kind if LOCAL.contains(&kind) => Mount::Local,
         _ => Mount::Other,
-    })
+    };
+    let name_max = usize::try_from(told.maximum_name_length()).ok().filter(|most| *most > 0);
+    Ok(Told { mount, name_max })
 }
 
 /// Whether this machine's kernel serves NFS, by the table that exportfs(8) keeps: a line for each
@@ -193,8 +280,12 @@ fn exports_anything() -> bool {
 
 /// What the others' kinds are is not known: to take one for remote costs time and no safety.
 #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
-fn mount_at(_dir: &Path) -> io::Result<Mount> {
-    Ok(Mount::Other)
+fn ask(_dir: &Path) -> io::Result<Told> {
+    Ok(Told { mount: Mount::Other, name_max: None })
+}
+
+fn not_kept(why: DateNotKept) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 /// close(2), with what it reports.

@@ -18,8 +18,9 @@ use crate::model::context::Context;
 use crate::model::names::{CONTENT_MAX, ClaimName, Neighbour};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
-use crate::sys::errno::{is_estale, is_forbidden, is_gone, is_read_denied};
+use crate::sys::errno::{is_busy, is_estale, is_forbidden, is_gone, is_read_denied};
 use crate::sys::fs::{Attr, FileId};
+use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Life;
 
 /// One tenure of the lock. An inode number alone is no identity, since file systems use them
@@ -87,14 +88,13 @@ pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation
     if !attr.is_file {
         return Ok(Observation::NotALock);
     }
-    match context.retry_estale(|| context.fs.read(context.lock_path(), CONTENT_MAX + 1)) {
+    match context.retry_busy(|| context.fs.read(context.lock_path(), CONTENT_MAX + 1)) {
         Ok((attr, content)) if attr.is_file && content.len() <= CONTENT_MAX => {
             match context.names.parse_content(&content) {
                 Some(claim) => Ok(held(context, &attr, claim, Evidence::Content)),
-                None => Ok(match claim_beside(context, &attr)? {
-                    Some(claim) => held(context, &attr, claim, Evidence::Directory),
-                    None if is_blank(&content) => nameless(context, &attr),
-                    None => Observation::NotALock,
+                None => Ok(match claim_by_another_spelling(context, &attr, &content) {
+                    Some(claim) => held(context, &attr, claim, Evidence::Content),
+                    None => unnamed(context, &attr, &content)?,
                 }),
             }
         }
@@ -104,11 +104,28 @@ pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation
             Some(claim) => held(context, attr, claim, Evidence::Directory),
             None => Observation::Unreadable(error),
         }),
-        Err(error) if is_estale(&error) || context.is_to_be_retried(&error) => {
+        Err(error) if is_estale(&error) || is_busy(&error) || context.is_to_be_retried(&error) => {
             Ok(Observation::Unreadable(error))
         }
         Err(error) => Err(Error::io(Operation::Read, context.lock_path())(error)),
     }
+}
+
+/// Finds out who holds a lock file whose content names no claim.
+fn unnamed(context: &Context, attr: &Attr, content: &[u8]) -> Result<Observation, Error> {
+    Ok(match claim_beside(context, attr)? {
+        Some(claim) => held(context, attr, claim, Evidence::Directory),
+        None if is_blank(content) => nameless(context, attr),
+        None => Observation::NotALock,
+    })
+}
+
+/// The claim that the content names if it has another spelling of this lock's name, as a directory may
+/// have that takes `x.lock` and `X.Lock` for one name. That it does is said by the inode.
+fn claim_by_another_spelling(context: &Context, attr: &Attr, content: &[u8]) -> Option<ClaimName> {
+    let (lock, claim) = context.names.parse_other_spelling(content)?;
+    let found = context.find(&lock).ok().flatten()?;
+    (found.id == attr.id).then_some(claim)
 }
 
 /// The claim beside the lock file that has its inode.
@@ -118,10 +135,16 @@ fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Err
     }
     let dir = context.names.dir();
     for entry in context.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
-        if let Some(Neighbour::Claim(claim)) = context.names.parse_neighbour(&entry) {
-            if context.find(&claim.path)?.is_some_and(|it| it.id == attr.id) {
-                return Ok(Some(claim));
-            }
+        let claim = match context.names.parse_neighbour(&entry) {
+            Some(Neighbour::Claim(claim)) => claim,
+            Some(_) => continue,
+            None => match context.names.parse_other_spelling(entry.as_bytes()) {
+                Some((_, claim)) => claim,
+                None => continue,
+            },
+        };
+        if context.find(&claim.path)?.is_some_and(|it| it.id == attr.id) {
+            return Ok(Some(claim));
         }
     }
     Ok(None)
@@ -268,7 +291,7 @@ pub(crate) fn recheck_own(claim: &Claim) -> Result<Recheck, Error> {
 
 /// The claim that a seat or a put-aside file is a link to, if it can be read.
 pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
-    let (_, content) = context.fs.read(path, CONTENT_MAX).ok()?;
+    let (_, content) = context.retry_busy(|| context.fs.read(path, CONTENT_MAX)).ok()?;
     context.names.parse_content(&content)
 }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::Context;
+use crate::model::names::ClaimName;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{Incarnation, claim_in};
-use crate::sys::errno::is_gone;
+use crate::sys::errno::{is_gone, is_unsupported};
 use crate::sys::fs::Attr;
 
 /// What was found to have been taken away.
@@ -52,7 +53,14 @@ pub(crate) fn catch(
     path: PathBuf,
     is_expected: impl FnOnce(&Aside) -> bool,
 ) -> Result<Caught, Error> {
-    let Some(aside) = Aside::put(context, lock, path)? else { return Ok(Caught::Nothing) };
+    let aside = match Aside::put(context, lock, path.clone()) {
+        Ok(Some(aside)) => aside,
+        Ok(None) => return Ok(Caught::Nothing),
+        Err(Error::Io { operation: Operation::Rename, error, .. }) if is_unsupported(&error) => {
+            return catch_by_link(context, lock, path, is_expected, error);
+        }
+        Err(error) => return Err(error),
+    };
     let caught = if is_expected(&aside) || !Safeguard::LookAtCatch.stands() {
         Caught::Expected
     } else {
@@ -61,6 +69,34 @@ pub(crate) fn catch(
     };
     aside.remove()?;
     Ok(caught)
+}
+
+/// The same where the file system does not let it be renamed, which is found out before a lock is held
+/// ([`fitness`](crate::fitness)) but may come later: looks at it by another name, and removes it.
+///
+/// Nothing but the caller's seat or lease keeps another's lock file from taking its place in between.
+fn catch_by_link(
+    context: &Context,
+    lock: &Path,
+    path: PathBuf,
+    is_expected: impl FnOnce(&Aside) -> bool,
+    refused: io::Error,
+) -> Result<Caught, Error> {
+    let linked = context.retry_estale(|| context.fs.link(lock, &path));
+    let Some(attr) = context.find(&path)? else {
+        return match linked {
+            Err(error) if is_gone(&error) => Ok(Caught::Nothing),
+            _ => Err(Error::io(Operation::Rename, lock)(refused)),
+        };
+    };
+    let aside = Aside { context, lock, path, attr };
+    let caught = if is_expected(&aside) { Caught::Expected } else { Caught::Another };
+    let removed = match caught {
+        Caught::Expected => context.remove(lock).map_err(Error::io(Operation::Remove, lock)),
+        Caught::Nothing | Caught::Another => Ok(true),
+    };
+    aside.remove()?;
+    removed.map(|_| caught)
 }
 
 impl<'a> Aside<'a> {
@@ -87,6 +123,11 @@ impl<'a> Aside<'a> {
     pub(crate) fn is(&self, incarnation: &Incarnation) -> bool {
         let named = || claim_in(self.context, &self.path);
         self.attr.id == incarnation.id && named().is_none_or(|name| name == incarnation.claim)
+    }
+
+    /// Whether it was linked from a claim of that name.
+    pub(crate) fn names(&self, claim: &ClaimName) -> bool {
+        claim_in(self.context, &self.path).is_some_and(|name| name == *claim)
     }
 
     /// Gives a lock file that was caught by mistake its name back.

@@ -8,16 +8,13 @@ use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::Context;
 use crate::model::lease::{Lease, ObservedDate, SEAT_LEASE};
-use crate::model::names::{ClaimName, Nonce};
+use crate::model::names::{ClaimName, LAST_SEAT, Nonce};
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Incarnation, Recheck, claim_in, is_dated_over, life};
 use crate::sys::errno::{self, is_gone};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
-
-/// Nobody has died in so many seats, one after the other: something else makes them.
-const MOST: u32 = 64;
 
 /// A seat in the succession of one incarnation, won for a claim.
 #[derive(Debug)]
@@ -108,7 +105,14 @@ impl<'a> Seat<'a> {
                     let seat = Seat { claim, nonce, number, lease };
                     return Ok(seat.if_those_before_are_there()?);
                 }
-                (_, Some(_)) if number >= MOST => return Ok(None),
+                // Its name is ours, and shows another inode: there are no hard links here.
+                (Ok(()), Some(_))
+                    if claim_in(&context, &path).is_some_and(|it| it == claim.name) =>
+                {
+                    let _ = context.remove(&path);
+                    return Err(context.no_hard_links(&claim.path, None).into());
+                }
+                (_, Some(_)) if number >= LAST_SEAT => return Ok(None),
                 (_, Some(attr)) => {
                     if !is_forsaken(&context, &path, &attr) && !claim.sees_forsaken(&attr, before) {
                         return Ok(None);

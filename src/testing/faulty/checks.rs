@@ -75,8 +75,19 @@ impl<'a> Check<'a> {
             Error::Held { obstacle, .. } | Error::TimedOut { obstacle, .. } => {
                 self.is_contended || is_explained(obstacle, fault)
             }
-            Error::NoHardLinks { .. } => {
-                fault.op == Op::Link && [errno::EPERM, errno::EMLINK].contains(&fault.errno)
+            Error::NoHardLinks { error, .. } => {
+                // Said of what may pass it would mislead.
+                let may_pass =
+                    [errno::EINTR, errno::ENOSPC, errno::EDQUOT, errno::ESTALE, errno::ETIMEDOUT];
+                let is_it = error.as_ref().is_some_and(|it| it.raw_os_error() == Some(fault.errno));
+                fault.op == Op::Link && is_it && !may_pass.contains(&fault.errno)
+            }
+            Error::UnsupportedFileSystem { error, .. } => {
+                let refusals =
+                    [errno::EACCES, errno::EPERM, errno::EROFS, errno::ENAMETOOLONG, errno::EXDEV];
+                let is_it = error.as_ref().is_some_and(|it| it.raw_os_error() == Some(fault.errno));
+                let ops = [Op::Create, Op::Rename, Op::Unlink];
+                ops.contains(&fault.op) && is_it && refusals.contains(&fault.errno)
             }
             // The file system itself says that the lock file, or the claim, is not there.
             Error::Lost { .. } => !was_ours || fault.errno == errno::ENOENT,

@@ -34,7 +34,8 @@ pub(crate) const LINKLOCK: Setup = Setup {
     mishaps: Mishaps { killed_holding: 0.0, stalled: 0.0, killed_breaking: 0.0, life: None },
 };
 
-pub(crate) const FLUFL: Setup = Setup { name: "queue by flufl.lock", protocol: Protocol::Flufl, ..LINKLOCK };
+pub(crate) const FLUFL: Setup =
+    Setup { name: "queue by flufl.lock", protocol: Protocol::Flufl, ..LINKLOCK };
 
 #[test]
 fn nobody_is_robbed_who_waited_long() {

@@ -1,5 +1,5 @@
-//! A file system in memory that knows no hard links, as vfat doesn't, and that refuses what a
-//! test wants refused: one flat directory, served over the protocol of fuse(4), linux/fuse.h.
+//! A file system in memory that can be given faults: one flat directory, served over the protocol of
+//! fuse(4), linux/fuse.h. Each name has a node of its own, as libfuse has it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,62 +7,107 @@ use std::io::{Read, Write, stdin};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Mounts it, with standard input for the device that it is served by.
 pub(crate) const MOUNT: &str = "exec 0<>/dev/fuse \
-    && mount -i -t fuse -o fd=0,rootmode=40000,user_id=0,group_id=0 awkward \"$DIR\"";
+    && mount -i -t fuse -o fd=0,rootmode=40000,user_id=0,group_id=0 faulty \"$DIR\"";
 
 /// A request that can be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     SetAttributes = 4,
+    Unlink = 10,
+    Rename = 12,
     Link = 13,
     Open = 14,
     Write = 16,
+    StatFs = 17,
     Create = 35,
 }
 
-/// The file system, as a test sees it.
-pub(crate) struct Awkward {
-    refused: Arc<Mutex<(u32, i32)>>,
+/// What becomes of a date that is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Dates {
+    #[default]
+    Kept,
+    /// It is kept only if the other date is set too: what libfuse 2 does.
+    NeedBoth,
+    Ignored,
+    /// In whole multiples of so many seconds.
+    Coarse(u64),
+    /// No later than this, in seconds since 1970.
+    Until(u64),
+    /// Until the file is closed: what a client does that writes late.
+    LostAtClose,
 }
 
-impl Awkward {
+/// What the file system does otherwise than it should.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) refuses: Option<(Request, i32)>,
+    /// Only the lock file itself can't be renamed.
+    pub(crate) pins_lock_file: bool,
+    pub(crate) dates: Dates,
+    /// The two names of a file show two inode numbers.
+    pub(crate) two_inodes: bool,
+    /// Every file has one name, for all that its attributes say.
+    pub(crate) counts_no_links: bool,
+    /// The most bytes in a name, and what statfs(2) says of that.
+    pub(crate) name_max: Option<(usize, u32)>,
+    /// A byte that no name may have.
+    pub(crate) bad_byte: Option<u8>,
+    pub(crate) folds_case: bool,
+    /// Opening a file by another name than a moment ago fails with EINVAL: what Linux's SMB client does.
+    pub(crate) is_busy_after_other_name: bool,
+}
+
+/// The file system, as a test sees it.
+pub(crate) struct Faulty {
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Faulty {
     /// Serves what was mounted.
-    pub(crate) fn serve() -> Awkward {
+    pub(crate) fn serve(faults: Faults) -> Faulty {
         let mut device = File::from(stdin().as_fd().try_clone_to_owned().unwrap());
-        let refused = Arc::new(Mutex::new((Request::Link as u32, libc::EPERM)));
-        let mut server = Server { files: BTreeMap::new(), inodes: ROOT, refused: refused.clone() };
+        let faults = Arc::new(Mutex::new(faults));
+        let mut server = Server::new(faults.clone());
         thread::spawn(move || {
             let mut buffer = vec![0; 1 << 17];
             while let Ok(length) = device.read(&mut buffer) {
                 if let Some(reply) = server.reply(&buffer[..length]) {
-                    // ENOENT: the process that asked was interrupted.
+                    // ENOENT: the request was interrupted.
                     let _ = device.write_all(&reply);
                 }
             }
         });
-        Awkward { refused }
+        Faulty { faults }
     }
 
-    /// From now on this is what is refused.
-    pub(crate) fn refuse(&self, request: Request, errno: i32) {
-        *self.refused.lock().unwrap() = (request as u32, errno);
+    /// From now on these are the faults.
+    pub(crate) fn set(&self, faults: Faults) {
+        *self.faults.lock().unwrap() = faults;
     }
 }
 
 const ROOT: u64 = 1;
 
 struct Server {
-    files: BTreeMap<Vec<u8>, Node>,
-    inodes: u64,
-    refused: Arc<Mutex<(u32, i32)>>,
+    shared: Arc<Mutex<Faults>>,
+    faults: Faults,
+    names: BTreeMap<Vec<u8>, u64>,
+    /// The file of each node that there ever was.
+    nodes: BTreeMap<u64, u64>,
+    files: BTreeMap<u64, Content>,
+    last: u64,
+    /// By which node each file was opened last.
+    opened: BTreeMap<u64, (u64, Instant)>,
 }
 
-struct Node {
-    inode: u64,
-    content: Vec<u8>,
+#[derive(Clone, Default)]
+struct Content {
+    bytes: Vec<u8>,
     mtime: Duration,
     ctime: Duration,
 }
@@ -70,15 +115,28 @@ struct Node {
 type Answer = Result<Vec<u8>, i32>;
 
 impl Server {
+    fn new(shared: Arc<Mutex<Faults>>) -> Server {
+        Server {
+            shared,
+            faults: Faults::default(),
+            names: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            files: BTreeMap::new(),
+            last: ROOT,
+            opened: BTreeMap::new(),
+        }
+    }
+
     fn reply(&mut self, request: &[u8]) -> Option<Vec<u8>> {
         const HEADER: usize = 40;
-        let (opcode, unique, inode) = (u32_at(request, 4), u64_at(request, 8), u64_at(request, 16));
-        let refused = *self.refused.lock().unwrap();
-        let body = &request[HEADER..];
+        let (opcode, unique, node) = (u32_at(request, 4), u64_at(request, 8), u64_at(request, 16));
+        self.faults = self.shared.lock().unwrap().clone();
         let answer = match opcode {
             2 | 36 | 42 => return None, // FORGET, INTERRUPT, BATCH_FORGET
-            _ if opcode == refused.0 => Err(refused.1),
-            _ => self.answer(opcode, inode, body),
+            _ => match self.faults.refuses {
+                Some((refused, errno)) if refused as u32 == opcode => Err(errno),
+                _ => self.answer(opcode, node, &request[HEADER..]),
+            },
         };
         let (error, body) = answer.map_or_else(|errno| (-errno, Vec::new()), |body| (0, body));
         let length = u32::try_from(16 + body.len()).unwrap();
@@ -89,88 +147,198 @@ impl Server {
         Some(reply)
     }
 
-    fn answer(&mut self, opcode: u32, inode: u64, body: &[u8]) -> Answer {
+    fn answer(&mut self, opcode: u32, node: u64, body: &[u8]) -> Answer {
         let nothing = |length| Ok(vec![0; length]);
         match opcode {
-            1 => self.entry(name(body)),           // LOOKUP
-            3 => self.attributes(inode),           // GETATTR
-            4 => self.set_attributes(inode, body), // SETATTR
-            10 => match self.files.remove(name(body)) {
-                // UNLINK
-                Some(_) => nothing(0),
-                None => Err(libc::ENOENT),
-            },
-            14 | 27 => nothing(16),               // OPEN, OPENDIR
-            15 => self.read(inode, body),         // READ
-            16 => self.write(inode, body),        // WRITE
-            18 | 25 | 29 => nothing(0),           // RELEASE, FLUSH, RELEASEDIR
-            26 => Ok(init()),                     // INIT
-            28 => Ok(self.list(body)),            // READDIR
-            35 => self.create(name(&body[16..])), // CREATE
+            1 => self.entry(name(body)),                        // LOOKUP
+            3 => self.attributes(node),                         // GETATTR
+            4 => self.set_attributes(node, body),               // SETATTR
+            10 => self.unlink(name(body)),                      // UNLINK
+            12 => self.rename(&body[8..]),                      // RENAME
+            13 => self.link(u64_at(body, 0), name(&body[8..])), // LINK
+            14 => self.open(node),                              // OPEN
+            15 => self.read(node, body),                        // READ
+            16 => self.write(node, body),                       // WRITE
+            17 => Ok(self.statfs()),                            // STATFS
+            25 => self.flush(node),                             // FLUSH
+            18 | 29 => nothing(0),                              // RELEASE, RELEASEDIR
+            26 => Ok(init()),                                   // INIT
+            27 => nothing(16),                                  // OPENDIR
+            28 => Ok(self.list(body)),                          // READDIR
+            35 => self.create(name(&body[16..])),               // CREATE
             _ => Err(libc::ENOSYS),
         }
     }
 
-    fn node(&mut self, inode: u64) -> Result<&mut Node, i32> {
-        self.files.values_mut().find(|node| node.inode == inode).ok_or(libc::ENOENT)
+    /// The name as the directory has it, if it has it.
+    fn spelled(&self, name: &[u8]) -> Result<Vec<u8>, i32> {
+        let too_long = self.faults.name_max.is_some_and(|(most, _)| name.len() > most);
+        if too_long {
+            return Err(libc::ENAMETOOLONG);
+        }
+        if self.faults.bad_byte.is_some_and(|bad| name.contains(&bad)) {
+            return Err(libc::EINVAL);
+        }
+        let is_it = |it: &&Vec<u8>| match self.faults.folds_case {
+            true => it.eq_ignore_ascii_case(name),
+            false => *it == name,
+        };
+        Ok(self.names.keys().find(is_it).cloned().unwrap_or_else(|| name.to_vec()))
+    }
+
+    fn node_of(&self, name: &[u8]) -> Result<u64, i32> {
+        self.names.get(&self.spelled(name)?).copied().ok_or(libc::ENOENT)
+    }
+
+    fn new_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    fn file(&mut self, node: u64) -> Result<&mut Content, i32> {
+        let file = self.nodes.get(&node).ok_or(libc::ENOENT)?;
+        Ok(self.files.get_mut(file).unwrap())
+    }
+
+    fn give_name(&mut self, name: Vec<u8>, file: u64) {
+        let node = self.new_number();
+        self.nodes.insert(node, file);
+        self.names.insert(name, node);
     }
 
     fn create(&mut self, name: &[u8]) -> Answer {
-        self.inodes += 1;
-        let node = Node { inode: self.inodes, content: Vec::new(), mtime: now(), ctime: now() };
-        self.files.insert(name.to_vec(), node);
-        let mut answer = self.entry(name)?;
-        answer.extend([0; 16]); // what OPEN says
+        let name = self.spelled(name)?;
+        let file = self.new_number();
+        self.files.insert(file, Content { bytes: Vec::new(), mtime: now(), ctime: now() });
+        self.give_name(name.clone(), file);
+        let mut answer = self.entry(&name)?;
+        answer.extend(self.open(self.names[&name])?);
         Ok(answer)
+    }
+
+    fn link(&mut self, node: u64, name: &[u8]) -> Answer {
+        let name = self.spelled(name)?;
+        if self.names.contains_key(&name) {
+            return Err(libc::EEXIST);
+        }
+        self.file(node)?.ctime = now();
+        self.give_name(name.clone(), self.nodes[&node]);
+        self.entry(&name)
+    }
+
+    fn rename(&mut self, names: &[u8]) -> Answer {
+        let (from, to) = (name(names), name(&names[name(names).len() + 1..]));
+        let (from, to) = (self.spelled(from)?, self.spelled(to)?);
+        if self.faults.pins_lock_file && from.ends_with(b".lock") {
+            return Err(libc::EXDEV);
+        }
+        let node = self.names.remove(&from).ok_or(libc::ENOENT)?;
+        self.names.insert(to, node);
+        self.file(node)?.ctime = now();
+        Ok(Vec::new())
+    }
+
+    fn unlink(&mut self, name: &[u8]) -> Answer {
+        let node = self.names.remove(&self.spelled(name)?).ok_or(libc::ENOENT)?;
+        self.file(node)?.ctime = now();
+        Ok(Vec::new())
+    }
+
+    fn open(&mut self, node: u64) -> Answer {
+        if self.faults.is_busy_after_other_name {
+            let file = self.nodes[&node];
+            match self.opened.get(&file) {
+                Some((other, when))
+                    if *other != node && when.elapsed() < Duration::from_secs(1) =>
+                {
+                    return Err(libc::EINVAL);
+                }
+                _ => self.opened.insert(file, (node, Instant::now())),
+            };
+        }
+        Ok(vec![0; 16])
+    }
+
+    fn flush(&mut self, node: u64) -> Answer {
+        if self.faults.dates == Dates::LostAtClose {
+            self.file(node)?.mtime = now();
+        }
+        Ok(Vec::new())
     }
 
     /// Nothing may be cached: every question is asked.
     fn entry(&mut self, name: &[u8]) -> Answer {
-        let node = self.files.get(name).ok_or(libc::ENOENT)?;
-        let mut answer = node.inode.to_ne_bytes().to_vec();
+        let node = self.node_of(name)?;
+        let mut answer = node.to_ne_bytes().to_vec();
         answer.extend([0; 32]);
-        answer.extend(node.attributes());
+        answer.extend(self.attributes_of(node)?);
         Ok(answer)
     }
 
-    fn attributes(&mut self, inode: u64) -> Answer {
+    fn attributes(&mut self, node: u64) -> Answer {
         let mut answer = vec![0; 16];
-        answer.extend(match inode {
-            ROOT => attributes(ROOT, 0, libc::S_IFDIR | 0o777, Duration::ZERO, Duration::ZERO),
-            _ => self.node(inode)?.attributes(),
-        });
+        answer.extend(self.attributes_of(node)?);
         Ok(answer)
     }
 
-    fn set_attributes(&mut self, inode: u64, body: &[u8]) -> Answer {
-        const MTIME: u32 = 1 << 5;
-        let node = self.node(inode)?;
-        if u32_at(body, 0) & MTIME != 0 {
-            node.mtime = Duration::new(u64_at(body, 40), u32_at(body, 60));
+    fn attributes_of(&mut self, node: u64) -> Answer {
+        if node == ROOT {
+            return Ok(attributes(ROOT, libc::S_IFDIR | 0o777, 1, &Content::default()));
         }
-        node.ctime = now();
-        self.attributes(inode)
+        let content = self.file(node)?.clone();
+        let file = self.nodes[&node];
+        let inode = if self.faults.two_inodes { node } else { file };
+        let count = self.names.values().filter(|node| self.nodes[*node] == file).count();
+        let count = if self.faults.counts_no_links { 1 } else { u32::try_from(count).unwrap() };
+        Ok(attributes(inode, libc::S_IFREG | 0o666, count, &content))
     }
 
-    fn read(&mut self, inode: u64, body: &[u8]) -> Answer {
-        let rest = self.node(inode)?.content.iter().skip(size(u64_at(body, 8)));
+    fn set_attributes(&mut self, node: u64, body: &[u8]) -> Answer {
+        const ATIME: u32 = 1 << 4;
+        const MTIME: u32 = 1 << 5;
+        let dates = self.faults.dates;
+        let (set, file) = (u32_at(body, 0), self.file(node)?);
+        let is_kept = dates != Dates::NeedBoth || set & ATIME != 0;
+        if set & MTIME != 0 && is_kept && dates != Dates::Ignored {
+            let (seconds, nanoseconds) = (u64_at(body, 40), u32_at(body, 60));
+            file.mtime = match dates {
+                Dates::Coarse(unit) => Duration::from_secs(seconds / unit * unit),
+                Dates::Until(last) if seconds > last => Duration::from_secs(last),
+                _ => Duration::new(seconds, nanoseconds),
+            };
+        }
+        file.ctime = now();
+        self.attributes(node)
+    }
+
+    fn read(&mut self, node: u64, body: &[u8]) -> Answer {
+        let rest = self.file(node)?.bytes.iter().skip(size(u64_at(body, 8)));
         Ok(rest.take(u32_at(body, 16) as usize).copied().collect())
     }
 
-    fn write(&mut self, inode: u64, body: &[u8]) -> Answer {
+    fn write(&mut self, node: u64, body: &[u8]) -> Answer {
         let (at, data) = (size(u64_at(body, 8)), &body[40..]);
-        let node = self.node(inode)?;
-        node.content.resize(at, 0);
-        node.content.extend(data);
-        (node.mtime, node.ctime) = (now(), now());
+        let file = self.file(node)?;
+        file.bytes.resize(at, 0);
+        file.bytes.extend(data);
+        (file.mtime, file.ctime) = (now(), now());
         Ok([u32::try_from(data.len()).unwrap().to_ne_bytes(), [0; 4]].concat())
+    }
+
+    /// `struct fuse_kstatfs`
+    fn statfs(&self) -> Vec<u8> {
+        let told = self.faults.name_max.map_or(255, |(_, told)| told);
+        let mut answer = [0_u64; 5].into_iter().flat_map(u64::to_ne_bytes).collect::<Vec<_>>();
+        answer.extend([4096, told, 4096].into_iter().flat_map(u32::to_ne_bytes));
+        answer.resize(80, 0);
+        answer
     }
 
     fn list(&mut self, body: &[u8]) -> Vec<u8> {
         let mut entries = Vec::new();
-        for (index, (name, node)) in self.files.iter().enumerate().skip(size(u64_at(body, 8))) {
+        for (index, (name, node)) in self.names.iter().enumerate().skip(size(u64_at(body, 8))) {
             let next = index as u64 + 1;
-            let mut entry = [node.inode.to_ne_bytes(), next.to_ne_bytes()].concat();
+            let mut entry = [node.to_ne_bytes(), next.to_ne_bytes()].concat();
             entry.extend(u32::try_from(name.len()).unwrap().to_ne_bytes());
             entry.extend((libc::S_IFREG >> 12).to_ne_bytes());
             entry.extend(name);
@@ -184,17 +352,11 @@ impl Server {
     }
 }
 
-impl Node {
-    fn attributes(&self) -> Vec<u8> {
-        let mode = libc::S_IFREG | 0o666;
-        attributes(self.inode, self.content.len() as u64, mode, self.mtime, self.ctime)
-    }
-}
-
 /// `struct fuse_attr`
-fn attributes(inode: u64, size: u64, mode: u32, mtime: Duration, ctime: Duration) -> Vec<u8> {
-    let long = [inode, size, 0, 0, mtime.as_secs(), ctime.as_secs()];
-    let short = [0, mtime.subsec_nanos(), ctime.subsec_nanos(), mode, 1, 0, 0, 0, 4096, 0];
+fn attributes(inode: u64, mode: u32, count: u32, file: &Content) -> Vec<u8> {
+    let (mtime, ctime) = (file.mtime, file.ctime);
+    let long = [inode, file.bytes.len() as u64, 0, 0, mtime.as_secs(), ctime.as_secs()];
+    let short = [0, mtime.subsec_nanos(), ctime.subsec_nanos(), mode, count, 0, 0, 0, 4096, 0];
     let long = long.into_iter().flat_map(u64::to_ne_bytes);
     long.chain(short.into_iter().flat_map(u32::to_ne_bytes)).collect()
 }

@@ -1,5 +1,6 @@
 //! Places where a lock can't be taken, or not by everybody: a clear error, and no trace.
 
+mod faults;
 mod fuse;
 
 use std::fs::{self, Permissions};
@@ -11,7 +12,6 @@ use std::time::Duration;
 use crate::kit::elsewhere::{arrived, go_as_ordinary_user, go_with_mount, open_to_all};
 use crate::kit::this_test;
 use crate::kit::{beside, far_off, lock_like_flufl, long_ago, names, snapshot, wait_until};
-use fuse::{Awkward, Request};
 use linklock::{Error, Lock, Obstacle, Operation, State};
 use tempfile::tempdir;
 
@@ -281,70 +281,4 @@ fn a_file_system_without_room_for_another_claims_content() {
     guard.verify().unwrap();
     guard.unlock().unwrap();
     assert!(names(&dir).is_empty());
-}
-
-/// Goes on with a FUSE file system that knows no hard links, and lets itself be told what to refuse.
-fn go_with_fuse(test: &str) {
-    let dir = tempdir().unwrap();
-    go_with_mount(test, dir.path(), fuse::MOUNT);
-}
-
-#[test]
-fn a_file_system_without_hard_links() {
-    let Some(dir) = arrived() else { return go_with_fuse(this_test!()) };
-    let place = Awkward::serve();
-    // What vfat says, what NFS servers say of one, what the kernel makes of silence; and too many.
-    for errno in [libc::EPERM, libc::EOPNOTSUPP, libc::EMLINK, libc::ENOSYS] {
-        place.refuse(Request::Link, errno);
-        let lock = Lock::new(dir.join("lock")).unwrap();
-        for error in [lock.lock(), lock.try_lock()].map(Result::unwrap_err) {
-            let Error::NoHardLinks { claim, .. } = &error else { panic!("{error:?}") };
-            let message = error.to_string();
-            let start = format!("failed to link {} to {}", claim.display(), lock.path().display());
-            assert!(message.starts_with(&start) && message.contains("no hard links"), "{message}");
-            assert_eq!(error.path(), lock.path());
-            let kind = std::io::Error::from(error).kind();
-            assert_eq!(kind, std::io::ErrorKind::Unsupported);
-        }
-        assert!(names(&dir).is_empty());
-    }
-}
-
-#[test]
-fn a_file_system_that_refuses_a_step() {
-    let Some(dir) = arrived() else { return go_with_fuse(this_test!()) };
-    let place = Awkward::serve();
-    fs::write(dir.join("other"), "save me").unwrap();
-    let before = snapshot(&dir);
-    for errno in [libc::EDQUOT, libc::ENOSPC, libc::EIO, libc::EACCES] {
-        for (request, operation) in [
-            (Request::Create, Operation::Create),
-            (Request::Write, Operation::Create),
-            (Request::SetAttributes, Operation::Create), // a claim is made with its date
-            (Request::Link, Operation::Link),
-        ] {
-            place.refuse(request, errno);
-            let lock = Lock::new(dir.join("lock")).unwrap();
-            assert_failed(&lock.lock().unwrap_err(), operation, errno, lock.path());
-            assert_eq!(snapshot(&dir), before, "{request:?}, {errno}");
-        }
-    }
-}
-
-/// Where a request may fail for the time being, as its user says, it is waited for.
-#[test]
-fn errnos_to_be_waited_out() {
-    let Some(dir) = arrived() else { return go_with_fuse(this_test!()) };
-    let place = Awkward::serve();
-    place.refuse(Request::Link, libc::EEXIST);
-    fs::write(dir.join("lock"), "save me").unwrap();
-    place.refuse(Request::Open, libc::EIO);
-    let path = dir.join("lock");
-    let lock = Lock::new(&path).unwrap();
-    assert_failed(&lock.lock().unwrap_err(), Operation::Read, libc::EIO, &path);
-    let patient = Lock::options(&path).retry_errnos([libc::EIO]).build().unwrap();
-    let error = patient.try_lock_for(Duration::from_millis(20)).unwrap_err();
-    let Error::TimedOut { obstacle, .. } = &error else { panic!("{error:?}") };
-    assert!(matches!(**obstacle, Obstacle::Unreadable(_)), "{error:?}");
-    assert_eq!(names(&dir), ["lock"]);
 }

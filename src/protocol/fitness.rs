@@ -1,0 +1,130 @@
+//! Whether a file system does what a lock takes: tried with a claim, before any lock is held.
+//!
+//! A handle tries it once, and only where it is not known which file system that is. What is made for it
+//! has the name of a file put aside, which anybody sweeps if this process dies here.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, Operation};
+use crate::model::context::Context;
+use crate::protocol::claim::{Claim, ClaimError};
+use crate::sys::errno::{self, is_gone, is_name_too_long, is_refusal};
+use crate::sys::fs::{Attr, Mount};
+
+/// Tries it, unless that was done.
+pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
+    let context = claim.context.clone();
+    if context.mount() != Mount::Other || context.is_tried.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let mut trial = Trial { linked: context.names.aside(&claim.name.nonce, 0), renamed: None };
+    let tried = trial.run(claim);
+    let removed = trial.clean_up(&context);
+    tried?;
+    removed?;
+    context.is_tried.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The names that are made for it.
+struct Trial {
+    linked: PathBuf,
+    renamed: Option<PathBuf>,
+}
+
+impl Trial {
+    fn run(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
+        self.link(claim)?;
+        self.date(claim)?;
+        self.rename(claim)
+    }
+
+    /// A second name shows the same inode, with both of them counted.
+    fn link(&self, claim: &Claim) -> Result<(), ClaimError> {
+        let context = &claim.context;
+        let error = context.retry_estale(|| context.fs.link(&claim.path, &self.linked)).err();
+        // Whatever the reply was, or whether it was lost: the truth is the inode.
+        match find(claim, &self.linked)? {
+            Some(attr) if attr.nlink >= 2 => Ok(()),
+            _ if !claim.is_there()? => Err(ClaimError::Swept),
+            _ => Err(match error {
+                Some(error) if !context.lacks_links(&error) => {
+                    Error::io(Operation::Link, &self.linked)(error).into()
+                }
+                error => context.no_hard_links(&claim.path, error).into(),
+            }),
+        }
+    }
+
+    /// The second name shows the date that was set by the first, now that the file was closed.
+    fn date(&self, claim: &mut Claim) -> Result<(), ClaimError> {
+        match find(claim, &self.linked)? {
+            Some(attr) if claim.is_dated(&attr) => return Ok(()),
+            Some(_) => {}
+            None => return lost(claim, &self.linked),
+        }
+        claim.touch()?;
+        match find(claim, &self.linked)? {
+            Some(attr) => Ok(claim.check_date(&attr)?),
+            None => lost(claim, &self.linked),
+        }
+    }
+
+    /// The file is the same by its new name, which is as long as any that the lock may need.
+    fn rename(&mut self, claim: &Claim) -> Result<(), ClaimError> {
+        let context = &claim.context;
+        let renamed = self.renamed.insert(context.names.longest(&claim.name)).clone();
+        let error = context.fs.rename(&self.linked, &renamed).err();
+        match find(claim, &renamed) {
+            Ok(Some(_)) => return Ok(()),
+            Err(failed) if error.is_none() => return Err(failed.into()),
+            _ => {}
+        }
+        if !claim.is_there()? {
+            return Err(ClaimError::Swept);
+        }
+        let error = match error {
+            Some(error) if is_name_too_long(&error) => {
+                context.names_too_long(&renamed, Some(error))
+            }
+            Some(error) if is_refusal(&error) => {
+                context.unsupported("does not let files be renamed within a directory", Some(error))
+            }
+            Some(error) => Error::io(Operation::Rename, &self.linked)(error),
+            None => context.unsupported("makes another file of one that is renamed", None),
+        };
+        Err(error.into())
+    }
+
+    /// Removes both names: which of them is there is not sure where something has failed.
+    fn clean_up(&self, context: &Context) -> Result<(), Error> {
+        let remove = |path: &Path| match context.remove(path).or_else(|_| context.remove(path)) {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if is_refusal(&error) => {
+                Err(context.unsupported("does not let files be removed", Some(error)))
+            }
+            Err(error) => Err(Error::io(Operation::Remove, path)(error)),
+        };
+        let renamed = self.renamed.as_deref().map_or(Ok(()), remove);
+        remove(&self.linked).and(renamed)
+    }
+}
+
+/// The file by that name, if it is the claim's. A client may know of it only after it was asked for.
+fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
+    let look = || Ok(claim.context.find(path)?.filter(|attr| attr.id == claim.id));
+    match look()? {
+        None => look(),
+        found => Ok(found),
+    }
+}
+
+/// It was there a moment ago.
+fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
+    if !claim.is_there()? {
+        return Err(ClaimError::Swept);
+    }
+    Err(Error::io(Operation::Stat, path)(errno::gone()).into())
+}

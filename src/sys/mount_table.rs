@@ -1,0 +1,59 @@
+//! What is mounted where, as the system's own table has it.
+
+use std::path::Path;
+
+/// The kind, the source and the place of the mount that a directory is on: `fuse.sshfs from host:/x on
+/// /mnt`.
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+pub(super) fn describe(dir: &Path) -> Option<String> {
+    let dir = std::fs::canonicalize(dir).ok()?;
+    let table = std::fs::read("/proc/self/mountinfo").ok()?;
+    let table = String::from_utf8_lossy(&table);
+    let mounts = table.lines().filter_map(parse).filter(|mount| dir.starts_with(&mount.point));
+    // Of two at one place the later is over the earlier.
+    let mount = mounts.max_by_key(|mount| mount.point.len())?;
+    Some(format!("{} from {} on {}", mount.kind, mount.source, mount.point))
+}
+
+#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
+pub(super) fn describe(_dir: &Path) -> Option<String> {
+    None
+}
+
+/// A line of /proc/self/mountinfo, see proc(5).
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+struct Mounted {
+    point: String,
+    kind: String,
+    source: String,
+}
+
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+fn parse(line: &str) -> Option<Mounted> {
+    let (left, right) = line.split_once(" - ")?;
+    let point = unescape(left.split(' ').nth(4)?);
+    let mut right = right.split(' ');
+    Some(Mounted { point, kind: right.next()?.to_owned(), source: unescape(right.next()?) })
+}
+
+/// Blanks and the like are written in octal.
+#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
+fn unescape(text: &str) -> String {
+    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    escapes.iter().fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+#[cfg(all(test, target_os = "linux", not(linklock_elsewhere)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_read() {
+        let line =
+            "36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - nfs4 srv:/x rw,vers=4.2,soft";
+        let mount = parse(line).unwrap();
+        assert_eq!((&*mount.point, &*mount.kind, &*mount.source), ("/mnt/a b", "nfs4", "srv:/x"));
+        assert!(parse("nonsense").is_none());
+        assert!(describe(Path::new("/proc/self")).unwrap().starts_with("proc from "));
+    }
+}

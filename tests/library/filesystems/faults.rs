@@ -1,0 +1,348 @@
+//! Whatever a file system does, a lock works there, or is refused before it is held.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::fuse::{Dates, Faults, Faulty, MOUNT, Request};
+use crate::kit::elsewhere::{arrived, go_with_mount};
+use crate::kit::{names, snapshot, this_test};
+use linklock::{Error, Lock, Obstacle, Operation, State};
+use tempfile::tempdir;
+
+/// Goes on with the file system mounted.
+fn go(test: &str) {
+    let dir = tempdir().unwrap();
+    go_with_mount(test, dir.path(), MOUNT);
+}
+
+/// The lock is refused, at once and each
+/// time, by an error that names the mount and says this, and nothing is left behind.
+#[track_caller]
+fn is_refused(dir: &Path, file: &str, says: &[&str]) {
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let lock = Lock::options(dir.join(file)).host_name("vm").build().unwrap();
+        let error = lock.try_lock_for(Duration::from_secs(30)).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{error}");
+        assert!(
+            matches!(error, Error::NoHardLinks { .. } | Error::UnsupportedFileSystem { .. }),
+            "{error:?}"
+        );
+        let message = error.to_string();
+        let mount = format!("fuse from faulty on {}", dir.display());
+        for part in says.iter().chain([&&*mount]) {
+            assert!(message.contains(part), "no {part:?} in {message}");
+        }
+        assert!(names(dir).is_empty(), "{:?}, {error}", names(dir));
+    }
+}
+
+/// The lock is held, kept from others, refreshed and released; and its lease is written.
+#[track_caller]
+fn works(dir: &Path, file: &str) {
+    let lock = |slop| {
+        let options = Lock::options(dir.join(file)).host_name("vm");
+        options.clock_slop(Duration::from_millis(slop)).lifetime(Duration::from_secs(30))
+    };
+    let lock = |slop| lock(slop).build().unwrap();
+    let guard = lock(10_000).try_lock_for(Duration::from_secs(20)).unwrap();
+    for _ in 0..2 {
+        let written = fs::metadata(dir.join(file)).unwrap().modified().unwrap();
+        let left = written.duration_since(SystemTime::now()).unwrap_or_default();
+        assert!(left + Duration::from_millis(500) > guard.remaining(), "{left:?} are written");
+        let error = lock(100).try_lock_for(Duration::from_millis(300)).unwrap_err();
+        assert!(error.is_contention(), "{error}");
+        guard.refresh().unwrap();
+        guard.verify().unwrap();
+    }
+    guard.unlock().unwrap();
+    assert!(names(dir).is_empty(), "{:?}", names(dir));
+}
+
+// ---- dates ----
+
+#[test]
+fn a_date_that_is_kept_only_with_the_other() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { dates: Dates::NeedBoth, ..Faults::default() });
+    works(&dir, "x.lock");
+}
+
+#[test]
+fn dates_that_are_not_kept() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for dates in [Dates::Ignored, Dates::Coarse(3600)] {
+        place.set(Faults { dates, ..Faults::default() });
+        is_refused(&dir, "x.lock", &["does not keep the dates"]);
+    }
+    place
+        .set(Faults { refuses: Some((Request::SetAttributes, libc::ENOSYS)), ..Faults::default() });
+    is_refused(&dir, "x.lock", &["dates"]);
+}
+
+#[test]
+fn dates_to_a_second_or_two() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for unit in [1, 2] {
+        place.set(Faults { dates: Dates::Coarse(unit), ..Faults::default() });
+        works(&dir, "x.lock");
+    }
+}
+
+#[test]
+fn dates_that_end_before_the_lease() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let soon = SystemTime::now() + Duration::from_secs(5);
+    let soon = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    Faulty::serve(Faults { dates: Dates::Until(soon), ..Faults::default() });
+    is_refused(&dir, "x.lock", &["does not keep the dates"]);
+}
+
+#[test]
+fn dates_that_are_lost_at_close() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { dates: Dates::LostAtClose, ..Faults::default() });
+    works(&dir, "x.lock");
+}
+
+// ---- hard links ----
+
+#[test]
+fn two_names_with_two_inode_numbers() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for dates in [Dates::Kept, Dates::Ignored, Dates::NeedBoth] {
+        place.set(Faults { two_inodes: true, dates, ..Faults::default() });
+        is_refused(&dir, "x.lock", &[]);
+    }
+}
+
+#[test]
+fn links_that_are_not_counted() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { counts_no_links: true, ..Faults::default() });
+    is_refused(&dir, "x.lock", &["no hard links"]);
+}
+
+#[test]
+fn links_that_are_refused() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for errno in [
+        libc::EPERM,
+        libc::ENOSYS,
+        libc::EOPNOTSUPP,
+        libc::EIO,
+        libc::ERANGE,
+        libc::EXDEV,
+        libc::EINVAL,
+        libc::EACCES,
+        libc::ENOENT,
+        libc::EEXIST,
+        libc::EROFS,
+        libc::ENOTDIR,
+    ] {
+        place.set(Faults { refuses: Some((Request::Link, errno)), ..Faults::default() });
+        is_refused(&dir, "x.lock", &["no hard links"]);
+    }
+}
+
+/// Whatever a lock is refused for after its first tenure through a handle.
+#[test]
+fn a_file_system_that_comes_to_lack_something() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    let lock = Lock::new(dir.join("x.lock")).unwrap();
+    for faults in [
+        Faults { two_inodes: true, ..Faults::default() },
+        Faults { counts_no_links: true, ..Faults::default() },
+        Faults { dates: Dates::Ignored, ..Faults::default() },
+        Faults { refuses: Some((Request::Link, libc::EXDEV)), ..Faults::default() },
+    ] {
+        place.set(Faults::default());
+        lock.lock().unwrap().unlock().unwrap();
+        let what = format!("{faults:?}");
+        place.set(faults);
+        let error = lock.try_lock_for(Duration::from_secs(30)).unwrap_err();
+        assert!(
+            matches!(error, Error::NoHardLinks { .. } | Error::UnsupportedFileSystem { .. }),
+            "{what}: {error:?}"
+        );
+        assert!(names(&dir).is_empty(), "{what}: {:?}", names(&dir));
+    }
+}
+
+// ---- names ----
+
+/// What is acquired is released; what can't be is refused.
+#[test]
+fn names_of_few_bytes() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    let mut worked = 0;
+    for (most, told) in [(143, 143), (60, 60), (143, 255)] {
+        place.set(Faults { name_max: Some((most, told)), ..Faults::default() });
+        for length in (6..=most).step_by(3) {
+            let file = format!("{}.lock", "n".repeat(length - 5));
+            let lock = Lock::options(dir.join(&file)).host_name("vm").build().unwrap();
+            match lock.try_lock() {
+                Ok(guard) => {
+                    worked += 1;
+                    guard.unlock().unwrap();
+                    assert!(names(&dir).is_empty(), "{length} of {most}: {:?}", names(&dir));
+                }
+                Err(Error::UnsupportedFileSystem { .. }) => {
+                    let said = most.to_string();
+                    let said: &[&str] = if most as u32 == told { &[&said] } else { &[] };
+                    is_refused(&dir, &file, said);
+                }
+                Err(error) => panic!("{length} of {most}: {error:?}"),
+            }
+        }
+    }
+    assert!(worked > 40, "only {worked} locks were to be had");
+}
+
+#[test]
+fn names_that_may_not_have_the_separator() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { bad_byte: Some(b'|'), ..Faults::default() });
+    is_refused(&dir, "x.lock", &["separator"]);
+    let lock = Lock::options(dir.join("x.lock")).separator('+').build().unwrap();
+    lock.lock().unwrap().unlock().unwrap();
+}
+
+#[test]
+fn a_lock_by_another_spelling() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { folds_case: true, ..Faults::default() });
+    let short = |file| {
+        let options = Lock::options(dir.join(file)).lifetime(Duration::from_millis(200));
+        options.clock_slop(Duration::from_millis(200)).build().unwrap()
+    };
+    let guard = Lock::new(dir.join("x.lock")).unwrap().lock().unwrap();
+    let other = Lock::new(dir.join("X.Lock")).unwrap();
+    let error = other.try_lock().unwrap_err();
+    let holder = error.holder().unwrap_or_else(|| panic!("{error}"));
+    assert_eq!(holder.pid(), std::process::id());
+    assert_ne!(other.state().unwrap(), State::Unlocked);
+    assert_ne!(other.state().unwrap(), State::Unknown);
+    guard.unlock().unwrap();
+    other.lock().unwrap().unlock().unwrap();
+    assert!(names(&dir).is_empty());
+
+    // One whose holder has gone is taken, and broken.
+    for _ in 0..2 {
+        std::mem::forget(short("x.lock").lock().unwrap());
+        short("X.Lock").try_lock_for(Duration::from_secs(20)).unwrap().unlock().unwrap();
+        assert!(names(&dir).is_empty(), "{:?}", names(&dir));
+        std::mem::forget(Lock::new(dir.join("x.lock")).unwrap().lock().unwrap());
+        other.break_if(|_| true).unwrap();
+        assert!(names(&dir).is_empty(), "{:?}", names(&dir));
+    }
+}
+
+// ---- renaming and removing ----
+
+#[test]
+fn files_that_can_not_be_renamed() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for errno in [libc::EXDEV, libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP] {
+        place.set(Faults { refuses: Some((Request::Rename, errno)), ..Faults::default() });
+        is_refused(&dir, "x.lock", &["rename"]);
+    }
+}
+
+/// What was held when it still could be renamed is released, and broken.
+#[test]
+fn a_lock_file_that_can_not_be_renamed() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults { pins_lock_file: true, ..Faults::default() });
+    works(&dir, "x.lock");
+    let lock = Lock::new(dir.join("x.lock")).unwrap();
+    std::mem::forget(lock.lock().unwrap());
+    Lock::new(dir.join("x.lock")).unwrap().break_if(|_| true).unwrap();
+    assert!(names(&dir).is_empty(), "{:?}", names(&dir));
+    place.set(Faults::default());
+    let guard = lock.clone().lock().unwrap();
+    place.set(Faults { refuses: Some((Request::Rename, libc::EXDEV)), ..Faults::default() });
+    guard.unlock().unwrap();
+    assert!(names(&dir).is_empty(), "{:?}", names(&dir));
+}
+
+#[test]
+fn files_that_can_not_be_removed() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { refuses: Some((Request::Unlink, libc::EPERM)), ..Faults::default() });
+    let error = Lock::new(dir.join("x.lock")).unwrap().try_lock().unwrap_err();
+    assert!(error.to_string().contains("remove"), "{error}");
+    assert!(!dir.join("x.lock").exists(), "nobody has to wait for it");
+}
+
+// ---- others ----
+
+#[test]
+fn a_file_that_is_busy_after_its_other_name_was_used() {
+    let test = "a_file_that_is_busy_after_its_other_name_was_used";
+    let Some(dir) = arrived() else { return go(test) };
+    Faulty::serve(Faults { is_busy_after_other_name: true, ..Faults::default() });
+    works(&dir, "x.lock");
+    let lock = Lock::new(dir.join("x.lock")).unwrap();
+    let guard = lock.lock().unwrap();
+    let error = lock.clone().try_lock().unwrap_err();
+    assert!(error.holder().is_some(), "{error}");
+    guard.unlock().unwrap();
+}
+
+#[test]
+fn a_mount_that_tells_nothing_of_itself() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { refuses: Some((Request::StatFs, libc::ENOSYS)), ..Faults::default() });
+    works(&dir, "x.lock");
+}
+
+/// What may pass is no lack of the file system.
+#[test]
+fn a_file_system_that_refuses_a_step() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    fs::write(dir.join("other"), "save me").unwrap();
+    let before = snapshot(&dir);
+    for errno in [libc::EDQUOT, libc::ENOSPC] {
+        for (request, operation) in [
+            (Request::Create, Operation::Create),
+            (Request::Write, Operation::Create),
+            (Request::SetAttributes, Operation::Create), // a claim is made with its date
+            (Request::Link, Operation::Link),
+        ] {
+            place.set(Faults { refuses: Some((request, errno)), ..Faults::default() });
+            let error = Lock::new(dir.join("lock")).unwrap().lock().unwrap_err();
+            let Error::Io { operation: failed, error: cause, .. } = &error else {
+                panic!("{error:?}")
+            };
+            assert_eq!((*failed, cause.raw_os_error()), (operation, Some(errno)), "{error}");
+            assert_eq!(snapshot(&dir), before, "{request:?}, {errno}");
+        }
+    }
+}
+
+/// Where a request may fail for the time being, as its user says, it is waited for.
+#[test]
+fn errnos_to_be_waited_out() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    let path = dir.join("lock");
+    fs::write(&path, "save me").unwrap();
+    place.set(Faults { refuses: Some((Request::Open, libc::EIO)), ..Faults::default() });
+    let error = Lock::new(&path).unwrap().lock().unwrap_err();
+    assert!(matches!(error, Error::Io { operation: Operation::Read, .. }), "{error:?}");
+    let patient = Lock::options(&path).retry_errnos([libc::EIO]).build().unwrap();
+    let error = patient.try_lock_for(Duration::from_millis(20)).unwrap_err();
+    let Error::TimedOut { obstacle, .. } = &error else { panic!("{error:?}") };
+    assert!(matches!(**obstacle, Obstacle::Unreadable(_)), "{error:?}");
+    assert_eq!(names(&dir), ["lock"]);
+}
