@@ -1,16 +1,18 @@
 //! `linklock break`: ending another's hold of a lock.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linklock::{Clock, Error, Holder, Life, Lock, SystemClock};
+use serde::Serialize;
 
 use crate::errors::require_directory;
 use crate::exit::{self, Failure};
 use crate::foreign::Foreign;
 use crate::options::LockOptions;
-use crate::output;
-use crate::status::format_explained;
+use crate::output::{self, json};
+use crate::status::{format_explained, text};
 use crate::time;
 use crate::walk::start_of;
 
@@ -43,6 +45,10 @@ pub(crate) struct Args {
     /// read
     #[arg(long, conflicts_with_all = ["if_unchanged_for", "if_dead"])]
     force: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     options: LockOptions,
@@ -79,7 +85,7 @@ pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     require_directory(lock.path())?;
     if args.force {
-        return break_by_force(&lock);
+        return break_by_force(args, &lock);
     }
     let failure = |error| failure(&lock, error);
     let watched = match args.if_unchanged_for {
@@ -88,16 +94,16 @@ pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     };
     let broken = lock.break_if(|holder| args.may_be_broken(holder, watched.as_ref()));
     match broken.map_err(failure)? {
-        Some(holder) => broke(&lock, &holder.to_string(), Some(holder.claim_path())),
+        Some(holder) => broke(args, &lock, holder.to_string(), Some(holder.claim_path())),
         None => match lock.holder().map_err(failure)? {
             Some(holder) => not_broken(&lock, &holder),
-            None => is_free(&lock),
+            None => is_free(args, &lock),
         },
     }
 }
 
 /// Ends whatever plain file has the lock's name.
-fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
+fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
     let (mut what, mut claim) = (String::new(), None);
     let broken = lock.break_file_if(|_, holder| {
         what = holder.map_or_else(|| kind(lock.path()).to_owned(), Holder::to_string);
@@ -108,20 +114,48 @@ fn break_by_force(lock: &Lock) -> Result<u8, Failure> {
         Some(file) => {
             let age = time::show(file.unchanged_for());
             let what = format!("{what} (it was {file}, last changed {age} ago)");
-            broke(lock, &what, claim.as_deref())
+            broke(args, lock, what, claim.as_deref())
         }
         None => match lock.holder().map_err(failure_by_force)? {
             Some(holder) => not_broken(lock, &holder),
-            None => is_free(lock),
+            None => is_free(args, lock),
         },
     }
 }
 
-fn broke(lock: &Lock, what: &str, claim: Option<&Path>) -> Result<u8, Failure> {
-    let path = lock.path().display();
-    let claim = claim.map_or_else(String::new, |it| format!("removed {}\n", it.display()));
-    output::show(&format!("broke lock {path}: {what}\nremoved {path}\n{claim}"))?;
-    Ok(0)
+/// What --json shows, as schema.json describes it.
+#[derive(Debug, Serialize)]
+struct Broken {
+    lock: String,
+    broken: bool,
+    was: Option<String>,
+    removed: Vec<String>,
+}
+
+fn broke(args: &Args, lock: &Lock, was: String, claim: Option<&Path>) -> Result<u8, Failure> {
+    let removed = std::iter::once(lock.path()).chain(claim).map(text).collect();
+    Broken { lock: text(lock.path()), broken: true, was: Some(was), removed }.show(args)
+}
+
+fn is_free(args: &Args, lock: &Lock) -> Result<u8, Failure> {
+    Broken { lock: text(lock.path()), broken: false, was: None, removed: Vec::new() }.show(args)
+}
+
+impl Broken {
+    fn show(&self, args: &Args) -> Result<u8, Failure> {
+        output::show(&if args.json { json(self)? } else { self.to_string() })?;
+        Ok(0)
+    }
+}
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.was {
+            Some(was) => writeln!(f, "broke lock {}: {was}", self.lock)?,
+            None => writeln!(f, "lock {} is free", self.lock)?,
+        }
+        self.removed.iter().try_for_each(|path| writeln!(f, "removed {path}"))
+    }
 }
 
 fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
@@ -131,11 +165,6 @@ fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
         lock.path().display()
     );
     Err(Failure::new(exit::HELD, why))
-}
-
-fn is_free(lock: &Lock) -> Result<u8, Failure> {
-    output::show(&format!("lock {} is free\n", lock.path().display()))?;
-    Ok(0)
 }
 
 /// What a file is that is no lock of ours.

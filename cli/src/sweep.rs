@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::exit::Failure;
 use crate::options::LockOptions;
-use crate::output;
+use crate::output::{self, json};
+use crate::status::text;
 use crate::walk::{Walk, lock_of};
 
 /// Remove files that dead processes have left beside locks
@@ -24,6 +27,10 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     options: LockOptions,
 }
@@ -31,6 +38,13 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   linklock sweep --dry-run /shared";
+
+/// What --json shows, as schema.json describes it.
+#[derive(Debug, Serialize)]
+struct Swept {
+    dry_run: bool,
+    removed: Vec<String>,
+}
 
 pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
     args.options.check(&args.dir)?;
@@ -41,16 +55,21 @@ pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
         let lock = path.file_name().and_then(|name| lock_of(name, &separator));
         locks.extend(lock.map(|lock| path.with_file_name(lock)));
     }
+    let mut removed = Vec::new();
     for path in locks {
         let Ok(lock) = args.options.lock(&path).build() else { continue };
         match if args.dry_run { lock.orphans() } else { lock.sweep() } {
             Ok(swept) => {
-                for path in swept {
+                for path in swept.iter().filter(|_| !args.json) {
                     output::show(&format!("{}\n", path.display()))?;
                 }
+                removed.extend(swept.iter().map(|path| text(path)));
             }
             Err(error) => walk.failed(&error),
         }
+    }
+    if args.json {
+        output::show(&json(&Swept { dry_run: args.dry_run, removed })?)?;
     }
     Ok(walk.end())
 }

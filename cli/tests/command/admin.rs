@@ -395,3 +395,100 @@ fn how_to_break_a_lock_all_the_same_is_said() {
     assert_eq!(code, 75);
     assert!(message.contains("not broken; ") && message.contains("--force"), "{message}");
 }
+
+/// Whether a value is as schema.json says, as far as that says it: no more of JSON Schema is understood
+/// than what is used there.
+fn check(schema: &Value, root: &Value, value: &Value) {
+    let fails = |why: &str| panic!("{why}: {value:#} is not {schema:#}");
+    if let Some(name) = schema["$ref"].as_str() {
+        return check(&root["$defs"][name.rsplit('/').next().unwrap()], root, value);
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        let of = any.iter().find(|of| (of["type"] == "null") == value.is_null());
+        return check(of.expect("one for each"), root, value);
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        return if !allowed.contains(value) {
+            fails("enum")
+        };
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.clone(),
+        one => vec![one.clone()],
+    };
+    let is_of = |kind: &Value| match kind.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other}"),
+    };
+    if !types.iter().any(is_of) {
+        fails("type");
+    }
+    for item in value.as_array().into_iter().flatten() {
+        check(&schema["items"], root, item);
+    }
+    if let Some(object) = value.as_object() {
+        for name in schema["required"].as_array().unwrap() {
+            assert!(object.contains_key(name.as_str().unwrap()), "{name} is missing in {value:#}");
+        }
+        for (name, value) in object {
+            assert!(schema["properties"][name].is_object(), "{name} is not in {schema:#}");
+            check(&schema["properties"][name], root, value);
+        }
+    }
+}
+
+#[track_caller]
+fn assert_as_documented(name: &str, command: &mut Command) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.json");
+    let root: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let output = command.output().unwrap();
+    let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(root["$defs"][name].is_object(), "{name}");
+    check(&root["$defs"][name], &root, &value);
+    value
+}
+
+#[test]
+fn json_is_as_documented() {
+    let place = Place::new();
+    let with = |arguments: &[&str], path: &Path| {
+        let mut command = linklock();
+        command.args(arguments).arg("--json").arg(path);
+        command
+    };
+    let status = || assert_as_documented("status", &mut with(&["status"], &place.lock));
+    assert_eq!(status()["state"], "free");
+    let holder = place.hold(&[]);
+    let waiter = Running::start(&mut place.run(&[], &["true"]));
+    until("the waiter", || !status()["waiting"].as_array().unwrap().is_empty());
+    assert_as_documented("list", &mut with(&["list"], place.dir()));
+    assert_as_documented("doctor", &mut with(&["doctor"], place.dir()));
+    drop((waiter, holder)); // by SIGKILL
+    let swept = assert_as_documented("sweep", &mut with(&["sweep", "--dry-run"], place.dir()));
+    assert_eq!(swept["dry_run"], true);
+    let broken = assert_as_documented("break", &mut with(&["break"], &place.lock));
+    assert_eq!((&broken["broken"], broken["removed"].as_array().unwrap().len()), (&true.into(), 2));
+    let broken = assert_as_documented("break", &mut with(&["break"], &place.lock));
+    assert_eq!(broken["broken"], false);
+    for content in ["17:mars", "save me", ""] {
+        fs::write(&place.lock, content).unwrap();
+        status();
+    }
+    let mbox = place.dir().join("mbox");
+    fs::write(&mbox, "").unwrap();
+    fs::write(place.dir().join("mbox.lock"), "0").unwrap();
+    assert_as_documented("mailbox-status", &mut with(&["mailbox", "status"], &mbox));
+    if let Some(user) = OrdinaryUser::of(&place) {
+        fs::set_permissions(&place.lock, fs::Permissions::from_mode(0)).unwrap();
+        let mut status = user.linklock();
+        status.args(["status", "--json"]).arg(&place.lock);
+        let status = assert_as_documented("status", &mut status);
+        assert!(status["file"].is_object(), "{status}");
+    }
+}
