@@ -125,7 +125,7 @@ fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
 
 /// What --json shows, as schema.json describes it.
 #[derive(Debug, Serialize)]
-struct Broken {
+struct Report {
     lock: String,
     broken: bool,
     was: Option<String>,
@@ -134,21 +134,21 @@ struct Broken {
 
 fn broke(args: &Args, lock: &Lock, was: String, claim: Option<&Path>) -> Result<u8, Failure> {
     let removed = std::iter::once(lock.path()).chain(claim).map(text).collect();
-    Broken { lock: text(lock.path()), broken: true, was: Some(was), removed }.show(args)
+    Report { lock: text(lock.path()), broken: true, was: Some(was), removed }.show(args)
 }
 
 fn is_free(args: &Args, lock: &Lock) -> Result<u8, Failure> {
-    Broken { lock: text(lock.path()), broken: false, was: None, removed: Vec::new() }.show(args)
+    Report { lock: text(lock.path()), broken: false, was: None, removed: Vec::new() }.show(args)
 }
 
-impl Broken {
+impl Report {
     fn show(&self, args: &Args) -> Result<u8, Failure> {
         output::show(&if args.json { json(self)? } else { self.to_string() })?;
         Ok(0)
     }
 }
 
-impl Display for Broken {
+impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.was {
             Some(was) => writeln!(f, "broke lock {}: {was}", self.lock)?,

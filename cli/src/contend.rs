@@ -93,7 +93,7 @@ fn contend<T>(
     })
 }
 
-/// Whoever waits.
+/// A waiter.
 struct Contender<'a> {
     limit: &'a WaitLimit,
     events: &'a Events,
@@ -146,7 +146,7 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
             Ok(guards) => return Ok(guards),
             Err(failed) => failed,
         };
-        // The guards are dropped by now. Whichever is held is the next to be waited for.
+        // The guards are dropped by now. The lock that is held is the next to wait for.
         match &error {
             Error::Held { obstacle, .. } if !contender.limit.no_wait => {
                 let lock = &locks[index];

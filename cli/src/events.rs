@@ -1,5 +1,5 @@
-//! All that a run waits for, on one channel: signals, which tell of the child's end too, and the
-//! loss of the lock.
+//! All that a run waits for, on one channel: signals, the child's end among them, and the loss of the
+//! lock.
 
 use std::fmt::Display;
 use std::io;
@@ -12,7 +12,7 @@ use signal_hook::iterator::{Handle, Signals};
 /// What ends us while there is no child.
 const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
-/// What is passed on to the child without being our end. Without a child, nobody wants them.
+/// What is passed on to the child without being our end. Without a child, they are ignored.
 const MERE_NEWS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// What stops a child and lets it go on. Without a child, it does so to us.
@@ -114,7 +114,7 @@ fn contains(mask: u64, signal: Signal) -> bool {
 }
 
 /// A bit for each signal that is ignored, from the lowest, as proc(5) has it; none where there is
-/// no /proc. sigaction(2), which would tell as well, is not to be had without unsafe code.
+/// no /proc. sigaction(2), which knows as well, takes unsafe code.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,6 +1,6 @@
-//! Locks of other programs' formats, told by what is in the file.
+//! Locks of other programs' formats, recognized by their content.
 //!
-//! They are told for people to know, and decide nothing: anybody may write anything.
+//! They are shown, and decide nothing but what is waited for: any user may write anything.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

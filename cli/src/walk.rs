@@ -13,7 +13,7 @@ use walkdir::{IntoIter, WalkDir};
 use crate::exit::{self, Failure};
 use crate::output::say;
 
-/// The plain files below a directory. What can't be read is told, and passed over.
+/// The plain files below a directory. What can't be read is reported, and passed over.
 pub(crate) struct Walk {
     entries: IntoIter,
     failed: bool,
@@ -37,7 +37,7 @@ impl Walk {
         }
     }
 
-    /// A file that is gone by now is none that would have to be told.
+    /// A file that is gone by now is not reported.
     fn passed_over(&mut self, error: &walkdir::Error) {
         let is_gone = error.depth() > 0
             && error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);

@@ -70,7 +70,8 @@ fn look(path: &Path) -> Result<Metadata, String> {
     path.symlink_metadata().map_err(to("look at a file"))
 }
 
-/// systemd-tmpfiles, say.
+/// By systemd-tmpfiles, say.
+#[allow(clippy::unnecessary_wraps)] // as all checks are
 fn cleaning(scratch: &Scratch) -> Found {
     let note = |dir| {
         let text = format!(

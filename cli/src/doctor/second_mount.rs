@@ -86,7 +86,7 @@ fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
     }
 }
 
-/// Two who want a lock at the same moment: never both.
+/// Two threads that race for a lock: never both get it.
 fn race(scratch: &Scratch, there: &Path) -> Found {
     let start = Barrier::new(2);
     let contend = |path: PathBuf| {
@@ -94,7 +94,7 @@ fn race(scratch: &Scratch, there: &Path) -> Found {
         for _ in 0..RACES {
             start.wait();
             let won = Lock::new(&path).and_then(|lock| lock.try_lock());
-            start.wait(); // whoever has it holds it until both have tried
+            start.wait(); // a winner holds it until both have tried
             wins.push(won.map(drop).map_err(|error| error.is_contention()));
         }
         wins

@@ -12,13 +12,13 @@ use linklock::Lock;
 use super::checks::{Found, create, finding, to};
 use super::{Finding, Grade};
 
-/// Where they meet. Whoever comes first makes it; whoever leaves last removes it.
+/// Where they meet. The first to arrive makes it; the last to leave removes it.
 const PLACE: &str = ".linklock-doctor-meeting";
-/// For how long to wait for the other one, and for whatever it does.
+/// How long to wait for the other host, and for each step of it.
 const LIMIT: Duration = Duration::from_secs(60);
 const TURNS: usize = 50;
 
-/// Who has been here for longer has died here.
+/// A host that has been here for longer has died here.
 const STALE: Duration = Duration::from_secs(600);
 const DONE: &str = ".done";
 
@@ -83,9 +83,9 @@ impl TwoHosts {
                 return Ok(other);
             }
             if begun.elapsed() > LIMIT {
-                let told =
+                let why =
                     "no other machine was seen within a minute: run the same command there, too";
-                return Err(told.to_owned());
+                return Err(why.to_owned());
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -125,7 +125,7 @@ impl TwoHosts {
     }
 }
 
-/// Whoever leaves last tidies up: until then the other one may look for our files.
+/// The last to leave tidies up: until then the other host may look for our files.
 impl Drop for TwoHosts {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.place.join(&self.own));

@@ -12,12 +12,9 @@ use crate::exit::{self, Failure};
 /// As much of the program's name as the lock's name has.
 const LONGEST: usize = 40;
 
-/// The lock of a command, in this directory or the user's own.
-pub(super) fn lock(dir: Option<&Path>, command: &[OsString]) -> Result<PathBuf, Failure> {
-    let dir = match dir {
-        Some(dir) => dir.to_owned(),
-        None => own_dir()?,
-    };
+/// The lock of a command, in this directory or, without one, in the user's own.
+pub(super) fn lock(dir: &Path, command: &[OsString]) -> Result<PathBuf, Failure> {
+    let dir = if dir.as_os_str().is_empty() { own_dir()? } else { dir.to_owned() };
     Ok(dir.join(name(command)))
 }
 

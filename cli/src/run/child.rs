@@ -77,7 +77,7 @@ impl Child {
         Ok(child)
     }
 
-    /// Waits until the shim has stopped, or has failed, of which we are told in time.
+    /// Waits until the shim has stopped, or has failed.
     fn await_stop(&self) -> io::Result<Option<Change>> {
         let news = waitpid(self.pid, Some(WaitPidFlag::WUNTRACED))?;
         Ok(Change::of(news).filter(|change| matches!(change, Change::Ended(_))))
@@ -134,7 +134,7 @@ impl Child {
         }
         if !self.stand.has_shell() {
             // Without a shell that could let it go on, what is typed does not stop a process. What
-            // was told to stop by other means is told to go on by them.
+            // was stopped by other means is continued by them.
             return self.stand.is_job();
         }
         self.stand.take_back(self.pid);
@@ -177,23 +177,10 @@ impl Child {
             return;
         }
         let _ = match self.stand {
-            Stand::Confined => return self.end_by_ending(signal),
+            Stand::Confined => return end_by_ending(signal),
             Stand::Shared(_) => kill(self.pid, signal),
             Stand::Apart | Stand::Job(_) => killpg(self.pid, signal),
         };
-    }
-
-    /// Where no process may be signalled, only the kernel can end the child: when we have ended. The lock is
-    /// left for the next to take over from the dead.
-    fn end_by_ending(&self, signal: Signal) {
-        let ends =
-            [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGKILL];
-        if ends.contains(&signal) {
-            say(
-                "signals may not be sent here (kill(2) is denied): ending, which kills the command",
-            );
-            std::process::exit(by_signal(signal as i32).into());
-        }
     }
 
     /// Whether anything that the child has started still runs, once the child has ended.
@@ -208,6 +195,16 @@ impl Child {
         let children = process::children(std::process::id()).into_iter();
         let others = children.filter(move |pid| Some(*pid) != warden);
         others.filter_map(|pid| Some(Pid::from_raw(i32::try_from(pid).ok()?)))
+    }
+}
+
+/// Where no process may be signalled, only the kernel can end the child: when we have ended. The lock is
+/// left, and may be taken over since its holder is dead.
+fn end_by_ending(signal: Signal) {
+    let ends = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGKILL];
+    if ends.contains(&signal) {
+        say("signals may not be sent here (kill(2) is denied): ending, which kills the command");
+        std::process::exit(by_signal(signal as i32).into());
     }
 }
 

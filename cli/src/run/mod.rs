@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use linklock::{Lock, LockGuard};
 
 use self::child::Child;
@@ -92,8 +93,9 @@ pub(crate) struct Args {
     reentrant: bool,
 
     /// Use a lock that is named after COMMAND and its arguments, in DIR or else in ~/.cache/linklock
-    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, conflicts_with = "locks")]
-    auto: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        value_parser = OsStringValueParser::new().map(PathBuf::from), conflicts_with = "locks")]
+    auto: Option<PathBuf>,
 
     /// Don't run COMMAND if it last succeeded less than this time ago, on any host
     ///
@@ -211,8 +213,8 @@ fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
         (_, Some(_)) => "the date of the last success",
         _ => return,
     };
-    let dirs = locks.iter().filter_map(|lock| lock.path().parent());
-    if let Some(dir) = dirs.filter_map(cleaned).next() {
+    let mut dirs = locks.iter().filter_map(|lock| lock.path().parent());
+    if let Some(dir) = dirs.find_map(cleaned) {
         say(format_args!(
             "warning: what is in {dir} is removed by age or at boot, so may be {what}"
         ));
@@ -264,8 +266,7 @@ fn hold(
 
 /// The locks. One that is named twice would be waited for by the one who holds it.
 fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
-    let auto =
-        args.auto.as_ref().map(|dir| auto::lock(dir.as_deref(), &args.command)).transpose()?;
+    let auto = args.auto.as_ref().map(|dir| auto::lock(dir, &args.command)).transpose()?;
     let paths: Vec<_> = args.locks.iter().chain(&auto).collect();
     let mut seen = Vec::new();
     for path in &paths {

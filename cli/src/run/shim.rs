@@ -99,7 +99,7 @@ fn is_found(program: &OsStr) -> bool {
             .is_none_or(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
-/// KILL rather than TERM: whoever may take a dead linklock's lock over finds its command dead too.
+/// KILL rather than TERM: once a dead linklock's lock may be taken over, its command must be dead too.
 /// The kernel sends it before linklock counts as dead. It does not reach a command that changes
 /// its credentials by exec, like sudo(8).
 #[cfg(target_os = "linux")]

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::process::{ancestors, parent};
 
 /// The process that called us: our parent, but for one case. In `claim=$(linklock acquire ... ||
-/// exit)` the parent is a subshell that ends at once. Whoever reads what we print, from a pipe, is
-/// who will use it, if it is among our ancestors.
+/// exit)` the parent is a subshell that ends at once. The process that reads what we print, from a
+/// pipe, will use it, if it is among our ancestors.
 pub(crate) fn caller() -> u32 {
     let reader = || {
         let pipe = pipe(Path::new("/proc/self/fd/1"))?;

@@ -42,7 +42,7 @@ impl Held {
     }
 }
 
-/// Leaves the lock as it is, held by whoever owns it.
+/// Leaves the lock as it is, held by its owner.
 fn leave(guard: LockGuard) {
     std::mem::forget(guard);
 }

@@ -409,7 +409,7 @@ fn check(schema: &Value, root: &Value, value: &Value) {
     }
     if let Some(allowed) = schema["enum"].as_array() {
         return if !allowed.contains(value) {
-            fails("enum")
+            fails("enum");
         };
     }
     let types = match &schema["type"] {
@@ -485,7 +485,7 @@ fn json_is_as_documented() {
     fs::write(place.dir().join("mbox.lock"), "0").unwrap();
     assert_as_documented("mailbox-status", &mut with(&["mailbox", "status"], &mbox));
     if let Some(user) = OrdinaryUser::of(&place) {
-        fs::set_permissions(&place.lock, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&place.lock, fs::Permissions::from_mode(0o000)).unwrap();
         let mut status = user.linklock();
         status.args(["status", "--json"]).arg(&place.lock);
         let status = assert_as_documented("status", &mut status);
