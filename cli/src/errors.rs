@@ -71,7 +71,8 @@ fn because(lock: &Path, error: &IoError, what: &str, access: &str) -> String {
             format!("the directory {} may not be {access} by {} ({error})", dir.display(), user())
         }
         ErrorKind::ReadOnlyFilesystem => {
-            format!("the directory {} is on a file system that is mounted read-only", dir.display())
+            let dir = dir.display();
+            format!("the directory {dir} is on a file system that is mounted read-only ({error})")
         }
         _ => format!("the directory {}: {error}", dir.display()),
     };
