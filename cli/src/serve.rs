@@ -7,34 +7,37 @@ use std::time::Duration;
 use clap::ValueEnum;
 use linklock_relukko::{Server, ServerError};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
 use tracing::level_filters::LevelFilter;
 
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
 use crate::log;
 use crate::output::say;
+use crate::time;
 
 const PORT: u16 = 3000;
 
 /// Serve a directory's locks over HTTP, as Relukko does
 ///
-/// For hosts that don't share the directory. A lock that is held through HTTP is a lock file, which
-/// linklock run, the library and Python's flufl.lock respect, and the other way round: a lock with a
-/// plain name (letters, digits, and most signs but /, \, | and ~) is the file of that name. Several
+/// For hosts that don't share the directory. A lock held over HTTP is a lock file, which linklock
+/// run, the library and Python's flufl.lock respect, and the other way round: a lock with a plain
+/// name (letters, digits, and most signs but /, \, | and ~) is the file of that name. Several
 /// servers may serve one directory. Locks stay held when a server stops or is killed.
 ///
-/// There must be an API key, in RELUKKO_API_KEY or a file. Without TLS keys travel in the clear:
-/// the server listens on the loopback interface only, unless it is told otherwise.
+/// An API key is required, in RELUKKO_API_KEY or in a file. Without TLS keys travel in the clear:
+/// the server listens on the loopback interface only, unless --bind says otherwise. On SIGHUP it reads
+/// the files of keys and the certificate again.
 ///
 /// A web page at / shows the locks; /metrics has figures for Prometheus, and /openapi.json describes
 /// the interface.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The directory that the lock files are in
+    /// The directory of the lock files
     #[arg(short, long)]
     dir: PathBuf,
 
-    /// Where to listen: an address, with a port if it is not to be 3000
+    /// Where to listen: ADDRESS or ADDRESS:PORT; the port is 3000 by default
     #[arg(short, long, value_name = "ADDRESS", value_parser = address, env = "RELUKKO_BIND_ADDR", default_value = "127.0.0.1:3000")]
     bind: SocketAddr,
 
@@ -58,6 +61,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
     max_websockets: usize,
 
+    /// How long until a new lock expires, unless its holder prolongs it
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "10m")]
+    lifetime: Duration,
+
+    /// For how long an expired lock is still held, so that a holder that is late can prolong it
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "3m")]
+    grace: Duration,
+
+    /// How often to look for locks that have expired
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
+    sweep: Duration,
+
     /// What to write to stderr
     #[arg(long, value_name = "LEVEL", env = log::LEVEL, hide_env_values = true, default_value_t = LevelFilter::INFO)]
     log_level: LevelFilter,
@@ -79,7 +94,9 @@ enum LogFormat {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     let bare = || text.parse::<IpAddr>().map(|ip| (ip, PORT).into());
-    text.parse().or_else(|_| bare()).map_err(|_| "no address, or one with a port".to_owned())
+    text.parse()
+        .or_else(|_| bare())
+        .map_err(|_| "expected ADDRESS or ADDRESS:PORT, for example 0.0.0.0:3000".to_owned())
 }
 
 pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
@@ -89,10 +106,13 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     let mut options = Server::options(&args.dir)
         .bind(args.bind)
         .max_connections(args.max_connections)
-        .max_websockets(args.max_websockets);
+        .max_websockets(args.max_websockets)
+        .lifetime(args.lifetime)
+        .grace(args.grace)
+        .sweep_interval(args.sweep);
     if let Some(key) = std::env::var_os("RELUKKO_API_KEY").filter(|key| !key.is_empty()) {
         let Some(key) = key.to_str() else {
-            return Err(Failure::new(exit::USAGE, "RELUKKO_API_KEY is no UTF-8"));
+            return Err(Failure::new(exit::USAGE, "RELUKKO_API_KEY is not valid UTF-8"));
         };
         options = options.api_key(key);
     }
@@ -105,9 +125,22 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     let server = options.start()?;
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     say(format_args!("serving {} at {scheme}://{}", args.dir.display(), server.address()));
-    while events.next(Duration::from_secs(3600)).as_ref().and_then(Event::ends).is_none() {}
+    loop {
+        match events.next(Duration::from_secs(3600)) {
+            Some(Event::Signal(Signal::SIGHUP)) => reload(&server),
+            Some(event) if event.ends().is_some() => break,
+            _ => {}
+        }
+    }
     server.stop();
     Ok(0)
+}
+
+fn reload(server: &Server) {
+    match server.reload() {
+        Ok(()) => say(format_args!("read the keys and the certificate again")),
+        Err(error) => say(format_args!("still using the old keys and certificate: {error}")),
+    }
 }
 
 fn start_log(args: &Args) {
@@ -133,6 +166,11 @@ impl From<ServerError> for Failure {
             ServerError::Directory { .. } => exit::CANNOT_CREATE,
             _ => exit::SYSTEM,
         };
-        Failure::new(code, error)
+        match error {
+            ServerError::NoKey => {
+                Failure::new(code, "no API key: set RELUKKO_API_KEY or pass --api-key-file FILE")
+            }
+            error => Failure::new(code, error),
+        }
     }
 }

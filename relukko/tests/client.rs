@@ -45,6 +45,9 @@ fn a_lock_lives(face: Face) {
     client.keep_alive_for(id, Duration::from_secs(5000)).unwrap();
     guard.refresh(Duration::from_secs(10)).unwrap();
     assert!(guard.remaining() > Duration::from_secs(4000), "never sooner");
+    guard.expire_in(Duration::from_secs(100)).unwrap();
+    assert!(guard.remaining() <= Duration::from_secs(100), "unless that is asked for");
+    assert!(client.get(id).unwrap().expires_at < info.expires_at);
     guard.unlock().unwrap();
     assert!(matches!(client.get(id), Err(ClientError::NotFound(_))));
     let error = client.delete(LockId::NIL).unwrap_err();

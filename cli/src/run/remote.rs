@@ -40,8 +40,8 @@ pub(crate) fn run(url: &str, args: &Args) -> Result<u8, Failure> {
 /// Waits for the lock as for a file.
 fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     let name = match args.locks.as_slice() {
-        [name] => name.to_str().ok_or_else(|| usage("the lock's name is not UTF-8")),
-        _ => Err(usage("--relukko takes one lock")),
+        [name] => name.to_str().ok_or_else(|| usage("the lock's name is not valid UTF-8")),
+        _ => Err(usage("--relukko takes exactly one lock")),
     }?;
     let key =
         std::env::var("RELUKKO_API_KEY").map_err(|_| usage("no API key: set RELUKKO_API_KEY"))?;
@@ -82,7 +82,9 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     if limit.verbose {
         say(format_args!("acquired lock {name}"));
     }
-    Ok(Remote { guard, lifetime: args.lifetime.max(Duration::from_secs(1)) })
+    let lifetime = args.lifetime.max(Duration::from_secs(1));
+    guard.expire_in(lifetime).map_err(failure)?; // not after the server's ten minutes
+    Ok(Remote { guard, lifetime })
 }
 
 /// Unless what is returned is dropped before, says after a while why the lock is waited for: that a server

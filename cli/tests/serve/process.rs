@@ -75,6 +75,29 @@ fn keys_come_from_the_environment_and_from_files_and_are_never_told() {
 }
 
 #[test]
+fn hup_has_it_read_its_keys_again() {
+    let dir = tempdir().unwrap();
+    let (locks, file) = (dir.path().join("locks"), dir.path().join("keys"));
+    fs::create_dir(&locks).unwrap();
+    fs::write(&file, "first").unwrap();
+    let address = free_address();
+    let mut serve = command(&locks, address);
+    let server =
+        Running::start(serve.env_remove("RELUKKO_API_KEY").arg("--api-key-file").arg(&file));
+    until("it answers", || client(address, "first").list().is_ok());
+    fs::write(&file, "second").unwrap();
+    server.signal(Signal::SIGHUP);
+    until("it has the other key", || client(address, "second").list().is_ok());
+    assert!(client(address, "first").list().is_err());
+    // Without a key there would be no way in: it keeps what it has.
+    fs::write(&file, "").unwrap();
+    server.signal(Signal::SIGHUP);
+    server.signal(Signal::SIGTERM);
+    let (code, output) = server.ended();
+    assert_eq!(code, 0, "{}", stderr(&output));
+}
+
+#[test]
 fn what_it_can_not_do_it_says() {
     let dir = tempdir().unwrap();
     let serve = |args: &[&str]| {
@@ -85,7 +108,11 @@ fn what_it_can_not_do_it_says() {
     };
     let place = dir.path().to_str().unwrap();
     let (code, why) = serve(&["--dir", place, "--bind", "127.0.0.1:0"]);
-    assert_eq!((code, why.contains("there is no API key")), (64, true), "{why}");
+    assert_eq!(
+        (code, why.contains("RELUKKO_API_KEY or pass --api-key-file FILE")),
+        (64, true),
+        "{why}"
+    );
     let missing = dir.path().join("missing");
     let missing = missing.to_str().unwrap();
     let (code, why) = serve(&["--dir", place, "--api-key-file", missing]);
@@ -96,7 +123,7 @@ fn what_it_can_not_do_it_says() {
     let (code, why) = serve(&["--dir", missing, "--api-key-file", file, "--bind", "127.0.0.1:0"]);
     assert_eq!((code, why.contains(missing)), (73, true), "{why}");
     let (code, why) = serve(&["--dir", place, "--api-key-file", file, "--bind", "nowhere"]);
-    assert_eq!((code, why.contains("no address")), (64, true), "{why}");
+    assert_eq!((code, why.contains("ADDRESS:PORT")), (64, true), "{why}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap().to_string();
     let (code, why) = serve(&["--dir", place, "--api-key-file", file, "--bind", &bind]);

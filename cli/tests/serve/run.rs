@@ -8,7 +8,7 @@ use linklock_relukko::ClientError;
 use tempfile::tempdir;
 
 use crate::common::{CAT, Running, linklock, outcome, until};
-use crate::server::{KEY, Server, free_address};
+use crate::server::{KEY, Server, command, free_address};
 
 fn run(url: &str, options: &[&str], script: &str) -> Command {
     let mut run = linklock();
@@ -60,6 +60,26 @@ fn a_command_whose_lock_is_lost_is_stopped() {
     assert_eq!(code, 79, "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Within its lifetime and the server's grace period, not after the ten minutes of a new lock.
+#[test]
+fn the_lock_of_a_killed_run_is_free_after_its_lifetime() {
+    let dir = tempdir().unwrap();
+    let address = free_address();
+    let mut serve = command(dir.path(), address);
+    let _server = Running::start(serve.args(["--grace", "1s", "--sweep", "100ms"]));
+    let url = format!("http://{address}");
+    let client = linklock_relukko::Client::options(&url, KEY);
+    let client = client.retries(1, Duration::ZERO, 1.0).build().unwrap();
+    until("it answers", || client.check_health().is_ok());
+    let mut holder = Running::start(&mut run(&url, &["--lifetime", "4s"], CAT));
+    assert_eq!(holder.line(), "ready");
+    let left = client.list().unwrap()[0].expires_at.duration_since(std::time::SystemTime::now());
+    let left = left.unwrap_or_default();
+    assert!(left <= Duration::from_secs(4), "{left:?}");
+    holder.signal(nix::sys::signal::Signal::SIGKILL);
+    until("it is free", || client.list().unwrap().is_empty());
+}
+
 #[test]
 fn a_server_that_restarts_is_no_loss() {
     let dir = tempdir().unwrap();
@@ -98,12 +118,12 @@ fn what_can_not_be_done_is_said() {
     let (code, why) = outcome(run(&nowhere, &[], "exit 1").env_remove("RELUKKO_API_KEY"));
     assert_eq!((code, why.contains("RELUKKO_API_KEY")), (64, true), "{why}");
     let (code, why) = outcome(&mut run(&nowhere, &["another"], "exit 1"));
-    assert_eq!((code, why.contains("takes one lock")), (64, true), "{why}");
+    assert_eq!((code, why.contains("exactly one lock")), (64, true), "{why}");
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let (code, why) = outcome(run(&server.url(), &[], "exit 1").env("RELUKKO_API_KEY", "wrong"));
     assert_eq!(
-        (code, why.contains("denies access"), why.contains("wrong\n")),
+        (code, why.contains("denies access"), why.contains("not accepted\n")),
         (69, true, true),
         "{why}"
     );

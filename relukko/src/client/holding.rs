@@ -63,6 +63,11 @@ impl<T: Transport> Holding<T> {
         self.tenure.refresh(lifetime, until).await
     }
 
+    pub(super) async fn expire_in(&self, lifetime: Duration) -> Result<(), ClientError> {
+        let until = self.tenure.lease().limit();
+        self.tenure.expire_in(lifetime, until).await
+    }
+
     pub(super) async fn keep_alive(
         &self,
         lifetime: Duration,
@@ -121,16 +126,24 @@ impl<T: Transport> Tenure<T> {
         }
         // The server's date may be later than the one we know: another client may prolong our lock.
         let asked = Instant::now();
-        let mut info = self.ask(&Request::get(id), until).await?;
-        let mut expires = self.lease().on_our_clock(&info);
+        let info = self.ask(&Request::get(id), until).await?;
+        let expires = self.lease().on_our_clock(&info);
         if expires < later(asked, lifetime) {
-            let asked = Instant::now();
-            info = self.ask(&Request::keep_alive_for(id, lifetime), until).await?;
-            expires = later(asked, lifetime);
+            return self.expire_in(lifetime, until).await;
         }
-        let mut lease = self.lease();
-        lease.info = info;
-        lease.expires = expires;
+        self.lease().renew(info, expires);
+        Ok(())
+    }
+
+    async fn expire_in(&self, lifetime: Duration, until: Instant) -> Result<(), ClientError> {
+        let id = self.lease().info.id;
+        if id == LockId::NIL {
+            self.lease().expires = later(Instant::now(), lifetime);
+            return Ok(());
+        }
+        let asked = Instant::now();
+        let info = self.ask(&Request::keep_alive_for(id, lifetime), until).await?;
+        self.lease().renew(info, later(asked, lifetime));
         Ok(())
     }
 

@@ -25,6 +25,11 @@ impl Lease {
         later(self.asked, info.expires_at.duration_since(info.created_at).unwrap_or_default())
     }
 
+    pub(super) fn renew(&mut self, info: LockInfo, expires: Instant) {
+        self.info = info;
+        self.expires = expires;
+    }
+
     pub(super) fn remaining(&self) -> Duration {
         self.expires.saturating_duration_since(Instant::now())
     }

@@ -1,6 +1,5 @@
 //! The WebSocket on which every deletion is told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -13,10 +12,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::Shared;
 use super::connections::stopped;
 use super::error_response::ErrorResponse;
 use super::metrics::Present;
+use super::shared::Shared;
 
 /// How often a listener is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
@@ -86,6 +85,3 @@ async fn serve(
         }
     }
 }
-
-/// How many may listen at once.
-pub(crate) type Places = Arc<tokio::sync::Semaphore>;

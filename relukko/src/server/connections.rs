@@ -18,8 +18,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Sleep, sleep, timeout};
 use tower::ServiceExt;
 
-use super::Shared;
 use super::metrics::Present;
+use super::shared::Shared;
 
 const LARGEST_HEAD: usize = 32 * 1024;
 const MOST_HEADERS: usize = 64;

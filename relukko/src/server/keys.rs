@@ -3,17 +3,10 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::PoisonError;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
-
-use super::Shared;
-use super::error_response::ErrorResponse;
 
 const HEADER: &str = "x-api-key";
 /// A browser's script can't give a WebSocket a header, but can offer protocols: `relukko` and this
@@ -49,7 +42,7 @@ impl Keys {
         self.0.iter().map(is_one).fold(Choice::from(0), |any, one| any | one).into()
     }
 
-    fn let_in(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn let_in(&self, headers: &HeaderMap) -> bool {
         match headers.get(HEADER) {
             Some(key) => self.has(key.as_bytes()),
             None => offered(headers).is_some_and(|key| self.has(&key)),
@@ -69,18 +62,6 @@ fn offered(headers: &HeaderMap) -> Option<Vec<u8>> {
     let digits = protocols.split(',').find_map(|it| it.trim().strip_prefix(PROTOCOL))?.as_bytes();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     digits.chunks(2).map(byte).collect()
-}
-
-/// Lets only those in who have a key. Wrong or missing: 403.
-pub(crate) async fn check(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    if shared.keys.read().unwrap_or_else(PoisonError::into_inner).let_in(request.headers()) {
-        return next.run(request).await;
-    }
-    ErrorResponse::new(
-        StatusCode::FORBIDDEN,
-        "the API key (header X-api-Key) is missing or not accepted",
-    )
-    .into_response()
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ mod options;
 mod page;
 mod registry;
 mod routes;
+mod shared;
 mod store;
 mod tls;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,22 +30,12 @@ use self::keys::Keys;
 use self::metrics::Metrics;
 pub use self::options::{ServerError, ServerOptions};
 use self::registry::Registry;
+use self::shared::Shared;
 
 /// How many requests work with the directory at once.
 const WORKERS: usize = 64;
 /// How often the locks that somebody waits for are looked at.
 const WATCH: Duration = Duration::from_millis(250);
-
-/// What every request can get at.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    registry: Arc<Registry>,
-    keys: Arc<RwLock<Keys>>,
-    tls: Option<Arc<RwLock<TlsAcceptor>>>,
-    websockets: broadcast::Places,
-    patience: Duration,
-    stopping: watch::Receiver<bool>,
-}
 
 /// A server that runs until it is stopped or dropped. Its locks stay held.
 ///
@@ -67,6 +59,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server of the locks in a directory. It needs a key before it can be started.
+    pub fn options(dir: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions::new(dir.into())
+    }
+
     /// Where it listens: with the port that it was given, if it was told to listen at 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -128,6 +125,18 @@ impl Server {
         let thread = thread.spawn(move || run(runtime, work)).map_err(ServerError::Start)?;
         tracing::info!(%address, dir = %options.dir.display(), "serving");
         Ok(Server { address, options: options.clone(), keys, tls, stopping, thread: Some(thread) })
+    }
+}
+
+impl ServerOptions {
+    /// Starts the server, on threads of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if there is no key, or if the directory, the address, the certificate or a
+    /// thread is not available.
+    pub fn start(self) -> Result<Server, ServerError> {
+        Server::start(&self)
     }
 }
 

@@ -5,13 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Server;
 use super::keys::Keys;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// How to run a [`Server`]: see [`Server::options`].
+/// How to run a [`Server`](crate::Server): see [`Server::options`](crate::Server::options).
 #[derive(Clone, Debug)]
 #[must_use = "options serve nothing until the server is started"]
 pub struct ServerOptions {
@@ -36,11 +35,10 @@ pub(super) struct Tls {
     pub(super) key: PathBuf,
 }
 
-impl Server {
-    /// A server of the locks in a directory. It needs a key before it can be started.
-    pub fn options(dir: impl Into<PathBuf>) -> ServerOptions {
+impl ServerOptions {
+    pub(super) fn new(dir: PathBuf) -> ServerOptions {
         ServerOptions {
-            dir: dir.into(),
+            dir,
             bind: (Ipv4Addr::LOCALHOST, 3000).into(),
             keys: Keys::default(),
             key_files: Vec::new(),
@@ -53,9 +51,7 @@ impl Server {
             patience: Duration::from_secs(10),
         }
     }
-}
 
-impl ServerOptions {
     /// Where to listen: 127.0.0.1:3000 unless it is set.
     pub fn bind(mut self, address: SocketAddr) -> ServerOptions {
         self.bind = address;
@@ -69,7 +65,7 @@ impl ServerOptions {
     }
 
     /// Accepts the API keys in this file, one a line; blank lines and those that begin with `#` are
-    /// skipped. [`Server::reload`] reads it again.
+    /// skipped. [`Server::reload`](crate::Server::reload) reads it again.
     ///
     /// # Errors
     ///
@@ -134,16 +130,6 @@ impl ServerOptions {
     pub fn patience(mut self, patience: Duration) -> ServerOptions {
         self.patience = patience;
         self
-    }
-
-    /// Starts the server, on threads of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError`] if there is no key, or if the directory, the address, the certificate or a
-    /// thread can't be had.
-    pub fn start(self) -> Result<Server, ServerError> {
-        Server::start(&self)
     }
 }
 

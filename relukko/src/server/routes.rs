@@ -1,6 +1,7 @@
 //! The routes, as `openapi.json` describes them.
 
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::{Body, to_bytes};
@@ -14,11 +15,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::Shared;
 use super::error_response::{self, ErrorResponse};
 use super::registry::Registry;
+use super::shared::Shared;
 use super::store::StoreError;
-use super::{broadcast, keys, page};
+use super::{broadcast, page};
 use crate::info::{LockId, LockInfo};
 use crate::object::Object;
 use crate::timestamp;
@@ -60,7 +61,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         let none = Router::new();
         routes.into_iter().fold(none, |router, (path, methods)| router.route(path, methods))
     };
-    let locked = middleware::from_fn_with_state(shared.clone(), keys::check);
+    let locked = middleware::from_fn_with_state(shared.clone(), check_key);
     join(closed)
         .method_not_allowed_fallback(wrong_method)
         .route_layer(locked)
@@ -70,6 +71,18 @@ pub(crate) fn router(shared: Shared) -> Router {
         .layer(middleware::from_fn(error_response::as_object))
         .layer(middleware::from_fn_with_state(shared.clone(), observe))
         .with_state(shared)
+}
+
+/// Lets only those in who have a key. Wrong or missing: 403.
+async fn check_key(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    if shared.keys.read().unwrap_or_else(PoisonError::into_inner).let_in(request.headers()) {
+        return next.run(request).await;
+    }
+    ErrorResponse::new(
+        StatusCode::FORBIDDEN,
+        "the API key (header X-api-Key) is missing or not accepted",
+    )
+    .into_response()
 }
 
 async fn unknown() -> ErrorResponse {

@@ -151,6 +151,10 @@ impl AnyGuard {
         faces!(self, guard => guard.refresh(lifetime))
     }
 
+    pub(crate) fn expire_in(&self, lifetime: Duration) -> Result<(), ClientError> {
+        faces!(self, guard => guard.expire_in(lifetime))
+    }
+
     pub(crate) fn keep_alive(
         &self,
         lifetime: Duration,

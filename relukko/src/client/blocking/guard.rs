@@ -56,6 +56,16 @@ impl LockGuard {
         run(self.holding.refresh(lifetime))
     }
 
+    /// Sets the lock to expire after this time, whether that is later or sooner than before: what
+    /// others wait for if this client dies.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh).
+    pub fn expire_in(&self, lifetime: Duration) -> Result<(), ClientError> {
+        run(self.holding.expire_in(lifetime))
+    }
+
     /// Keeps the lock alive until the guard is dropped: a thread renews the lease, so that the lock
     /// never expires within two thirds of this time, and never sooner than it would have.
     ///

@@ -58,6 +58,15 @@ impl LockGuard {
         self.holding.refresh(lifetime).await
     }
 
+    /// [`LockGuard::expire_in`](crate::LockGuard::expire_in).
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh`](Self::refresh).
+    pub async fn expire_in(&self, lifetime: Duration) -> Result<(), ClientError> {
+        self.holding.expire_in(lifetime).await
+    }
+
     /// Keeps the lock alive until the guard is dropped: a task renews the lease, so that the lock
     /// never expires within two thirds of this time, and never sooner than it would have.
     ///

@@ -1,0 +1,20 @@
+//! What every request and connection can get at.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::keys::Keys;
+use super::registry::Registry;
+
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(super) registry: Arc<Registry>,
+    pub(super) keys: Arc<RwLock<Keys>>,
+    pub(super) tls: Option<Arc<RwLock<TlsAcceptor>>>,
+    pub(super) websockets: Arc<Semaphore>,
+    pub(super) patience: Duration,
+    pub(super) stopping: watch::Receiver<bool>,
+}
