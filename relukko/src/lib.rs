@@ -44,7 +44,9 @@
 //! that two servers lose nothing of each other's changes. A lock is ended in its
 //! [succession](linklock::guide::safety#the-argument) only, which one server wins.
 //!
-//! Times are those of the file server's clock, from which a host's own may be far off.
+//! Times are those of the file server's clock, as the library reads it; the hosts' own dates play no
+//! part. If the file server's clock is set, a lock counts by the clock as it was when its dates were
+//! written.
 //!
 //! # Other programs' locks
 //!
@@ -67,7 +69,6 @@
 #[cfg(feature = "client")]
 mod client;
 mod info;
-mod object;
 #[cfg(feature = "server")]
 mod server;
 mod timestamp;

@@ -7,7 +7,7 @@ use std::path::Path;
 /// From the top down. A file imports only what stands below it; a folder stands for all its files,
 /// which have an order of their own.
 const ORDER: &[(&str, &[&str])] = &[
-    ("", &["lib", "client", "server", "info", "object", "timestamp"]),
+    ("", &["lib", "client", "server", "info", "timestamp"]),
     (
         "client",
         &[
@@ -39,6 +39,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "mod",
             "routes",
             "page",
+            "object",
             "broadcast",
             "connections",
             "shared",
@@ -108,7 +109,7 @@ fn no_file_imports_upwards() {
             if is_source {
                 there.insert(name.clone());
             } else if path.is_dir()
-                && order.contains_key(&*format!("{folder}/{name}").trim_start_matches('/'))
+                && order.contains_key(format!("{folder}/{name}").trim_start_matches('/'))
             {
                 there.insert(name);
                 continue;

@@ -5,6 +5,7 @@ mod connections;
 mod error_response;
 mod keys;
 mod metrics;
+mod object;
 mod options;
 mod page;
 mod registry;

@@ -16,12 +16,12 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::error_response::{self, ErrorResponse};
+use super::object::Object;
 use super::registry::Registry;
 use super::shared::Shared;
 use super::store::StoreError;
 use super::{broadcast, page};
 use crate::info::{LockId, LockInfo};
-use crate::object::Object;
 use crate::timestamp;
 
 /// What a request without a body prolongs a lock by.
