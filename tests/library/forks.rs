@@ -150,8 +150,8 @@ fn a_child_that_ends_with_the_lock_is_succeeded_at_once() {
 
 #[test]
 fn a_child_can_keep_its_own_lock_alive() {
-    alone!();
     const LIFETIME: Duration = Duration::from_millis(1500);
+    alone!();
     let (_dir, _lock, guard) = held();
     guard.keep_alive(|why| panic!("{why}")).unwrap(); // by a thread that the child does not have
     let dir = tempdir().unwrap();
