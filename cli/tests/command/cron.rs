@@ -4,7 +4,7 @@
 //! machine's is touched. Most of the time the test waits for the next minute, so CI runs it beside
 //! other things:
 //!
-//!   cargo test -p linklock-cli --test cron -- --ignored
+//!   cargo test -p linklock-cli --test command cron:: -- --ignored
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -80,7 +80,7 @@ fn lines(place: &Place, name: &str) -> Vec<String> {
 /// As on two hosts: two jobs at each full minute. One runs, for longer than a minute; the others
 /// end at once and say nothing, until its lock is released.
 #[test]
-#[ignore = "waits for two full minutes: cargo test -p linklock-cli --test cron -- --ignored"]
+#[ignore = "waits for two full minutes: cargo test -p linklock-cli --test command cron:: -- --ignored"]
 fn a_job_that_takes_longer_than_its_interval_never_overlaps() {
     let place = Place::new();
     let dir = place.dir().display();
