@@ -90,26 +90,41 @@ fn attempt(
         }
     }
     let began = context.core().now();
-    let making = OwnDotlock::make(context)?; // 2
-    match making {
+    let making = OwnDotlock::make(context); // 2
+    match making.inspect_err(|_| unlock(mailbox.as_ref()))? {
         Making::Made(dotlock) => {
             let tenure = MailboxTenure::begin(context, mailbox, dotlock, began);
             // 3: if it is not, the hold is dropped, and both locks with it.
             Ok(if is_still_there(&tenure)? { Attempt::Held(tenure) } else { Attempt::Again })
         }
         Making::Taken => {
-            let verdict = observe(context, observer)?;
-            Ok(match verdict {
-                Verdict::Gone => Attempt::Again,
-                Verdict::Wait(obstacle) => Attempt::Busy(obstacle),
-                Verdict::Stale(stale) => match take_over(context, &stale)? {
-                    TakeoverOutcome::Gone => Attempt::Again,
-                    TakeoverOutcome::NotNow => Attempt::Busy(stale.what.obstacle()),
-                    TakeoverOutcome::Forbidden(error) => Attempt::Busy(stale.what.forbidden(error)),
-                },
-            })
+            let attempt = behind_a_dotlock(context, observer);
+            unlock(mailbox.as_ref());
+            attempt
         }
     }
+}
+
+/// Closing it would not do: a child that another thread has just forked has it open, too.
+fn unlock(mailbox: Option<&MboxFile>) {
+    if let Some(MboxFile { file, .. }) = mailbox {
+        let _ = range_lock::unlock(file);
+    }
+}
+
+fn behind_a_dotlock(
+    context: &Arc<MailboxContext>,
+    observer: &Mutex<MailboxObserver>,
+) -> Result<Attempt, Error> {
+    Ok(match observe(context, observer)? {
+        Verdict::Gone => Attempt::Again,
+        Verdict::Wait(obstacle) => Attempt::Busy(obstacle),
+        Verdict::Stale(stale) => match take_over(context, &stale)? {
+            TakeoverOutcome::Gone => Attempt::Again,
+            TakeoverOutcome::NotNow => Attempt::Busy(stale.what.obstacle()),
+            TakeoverOutcome::Forbidden(error) => Attempt::Busy(stale.what.forbidden(error)),
+        },
+    })
 }
 
 /// Nobody else who uses the handle waits for this but for a look.

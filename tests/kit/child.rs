@@ -11,6 +11,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
 /// A forked child, killed with the test if it must be.
+#[derive(Debug)]
 pub(crate) struct Child(Pid);
 
 impl Child {

@@ -1,7 +1,7 @@
 //! A forked child inherits a guard, but not the lock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -118,6 +118,40 @@ fn a_mailbox_is_unlocked_for_a_child_that_lives_on() {
     guard.unlock().unwrap();
     lock.try_lock().unwrap().unlock().unwrap();
     child.kill();
+}
+
+/// Forks a child that lives on whenever it is asked: in the midst of everything.
+#[derive(Debug, Default)]
+struct ForkingClock(Mutex<Vec<Child>>);
+
+impl Clock for ForkingClock {
+    fn now(&self) -> Duration {
+        self.0.lock().unwrap().push(Child::fork(|| thread::sleep(LIMIT)));
+        SystemClock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}
+
+#[test]
+fn a_child_that_is_forked_while_a_dotlock_is_in_the_way_does_not_keep_the_mailbox_locked() {
+    alone!();
+    let dir = tempdir().unwrap();
+    let (mbox, dotlock) = (dir.path().join("joe"), dir.path().join("joe.lock"));
+    std::fs::write(&mbox, "").unwrap();
+    std::fs::write(&dotlock, "0\n").unwrap();
+    let clock = Arc::new(ForkingClock::default());
+    let lock = MailboxLock::options(&mbox).clock(clock.clone()).build().unwrap();
+    lock.try_lock().unwrap_err();
+    std::fs::remove_file(dotlock).unwrap();
+    MailboxLock::new(&mbox).unwrap().try_lock().unwrap().unlock().unwrap();
+    clock.0.lock().unwrap().iter().for_each(Child::kill);
 }
 
 #[test]
