@@ -3,13 +3,14 @@
 //! A handle tries it once, and only where it is not known which file system that is. What is made for it
 //! has the name of a file put aside, which anybody sweeps if this process dies here.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Operation};
 use crate::model::context::Context;
 use crate::protocol::claim::{Claim, ClaimError};
-use crate::sys::errno::{self, is_gone, is_name_too_long, is_refusal};
+use crate::sys::errno::{self, is_gone, is_input_output, is_name_too_long, is_refusal};
 use crate::sys::fs::{Attr, Mount};
 
 /// Tries it, unless that was done.
@@ -48,12 +49,20 @@ impl Trial {
         match find(claim, &self.linked)? {
             Some(attr) if attr.nlink >= 2 => Ok(()),
             _ if !claim.is_there()? => Err(ClaimError::Swept),
-            _ => Err(match error {
-                Some(error) if !context.lacks_links(&error) => {
-                    Error::io(Operation::Link, &self.linked)(error).into()
+            seen => Err(ClaimError::from(match (error, seen) {
+                (Some(error), _) if !context.lacks_links(&error) => {
+                    Error::io(Operation::Link, &self.linked)(error)
                 }
-                error => context.no_hard_links(&claim.path, error).into(),
-            }),
+                (None, None) => {
+                    let other = io::Error::other("a second name shows another inode number");
+                    context.no_hard_links(&claim.path, Some(other))
+                }
+                (None, Some(_)) => {
+                    let uncounted = io::Error::other("a second name is not counted");
+                    context.no_hard_links(&claim.path, Some(uncounted))
+                }
+                (error, _) => context.no_hard_links(&claim.path, error),
+            })),
         }
     }
 
@@ -88,7 +97,7 @@ impl Trial {
             Some(error) if is_name_too_long(&error) => {
                 context.names_too_long(&renamed, Some(error))
             }
-            Some(error) if is_refusal(&error) => {
+            Some(error) if is_refused(&error) => {
                 context.unsupported("does not let files be renamed within a directory", Some(error))
             }
             Some(error) => Error::io(Operation::Rename, &self.linked)(error),
@@ -102,7 +111,7 @@ impl Trial {
         let remove = |path: &Path| match context.remove(path).or_else(|_| context.remove(path)) {
             Ok(_) => Ok(()),
             Err(error) if is_gone(&error) => Ok(()),
-            Err(error) if is_refusal(&error) => {
+            Err(error) if is_refused(&error) => {
                 Err(context.unsupported("does not let files be removed", Some(error)))
             }
             Err(error) => Err(Error::io(Operation::Remove, path)(error)),
@@ -127,4 +136,9 @@ fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
         return Err(ClaimError::Swept);
     }
     Err(Error::io(Operation::Stat, path)(errno::gone()).into())
+}
+
+/// Many a file system means by EIO that it does not do this.
+fn is_refused(error: &io::Error) -> bool {
+    is_refusal(error) || is_input_output(error)
 }

@@ -90,6 +90,11 @@ fn is_one_of(error: &io::Error, errnos: &[i32]) -> bool {
     error.raw_os_error().is_some_and(|errno| errnos.contains(&errno))
 }
 
+/// Whether a disk failed, or what some file systems say of what they do not do.
+pub(crate) fn is_input_output(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EIO)
+}
+
 /// No such file or directory.
 pub(crate) fn gone() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOENT)

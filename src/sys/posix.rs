@@ -70,9 +70,13 @@ impl PosixFs {
     }
 
     /// Dates a file that is open for writing.
-    fn date(&self, file: &File, date: SystemTime) -> io::Result<()> {
+    fn date(&self, file: &File, path: &Path, date: SystemTime) -> io::Result<()> {
         let spec = time_spec(self.rounded_up(date))?;
         match futimens(file, &spec, &spec) {
+            // Many a file system means by it that it has no dates; but a disk may fail.
+            Err(Errno::EIO) if self.mount_of(path) == Mount::Other => {
+                Err(not_kept(DateNotKept::Refused(Errno::EIO)))
+            }
             Err(errno @ (Errno::EPERM | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EINVAL)) => {
                 Err(not_kept(DateNotKept::Refused(errno)))
             }
@@ -120,15 +124,23 @@ impl Fs for PosixFs {
             let attr = attributes(&file)?;
             file.write_all(content)?;
             let date = mtime(&attr);
-            self.date(&file, date)?;
+            self.date(&file, path, date)?;
             match self.mount_of(path) {
                 // No request: the reply to the last one says it.
                 Mount::Nfs => {
-                    self.check_date(date, || attributes(&file), |date| self.date(&file, date))?;
+                    self.check_date(
+                        date,
+                        || attributes(&file),
+                        |date| self.date(&file, path, date),
+                    )?;
                     return Ok((attr, HeldOpen(Some(file))));
                 }
                 Mount::Local | Mount::Exported if is_far_off(date) => {
-                    self.check_date(date, || attributes(&file), |date| self.date(&file, date))?;
+                    self.check_date(
+                        date,
+                        || attributes(&file),
+                        |date| self.date(&file, path, date),
+                    )?;
                 }
                 // This machine's own file systems are known to keep what they have room for.
                 Mount::Local | Mount::Exported | Mount::Other => {}
@@ -313,6 +325,27 @@ fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// On ext4 with inodes of 128 bytes they end in 2038.
+    #[test]
+    fn a_far_off_date_is_kept_or_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let later = UNIX_EPOCH + Duration::from_secs(1 << 32);
+        let fs = PosixFs::default();
+        match fs.create(&path, b"content", &mut |_| later) {
+            Ok(_) => assert_eq!(fs.stat(&path).unwrap().mtime, later),
+            Err(error) => {
+                assert!(error.get_ref().is_some_and(|it| it.is::<DateNotKept>()), "{error}");
+                assert!(!path.exists());
+            }
+        }
+        std::fs::write(&path, "content").unwrap();
+        match fs.touch(&path, later) {
+            Ok(()) => assert_eq!(fs.stat(&path).unwrap().mtime, later),
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EOVERFLOW)),
+        }
+    }
 
     #[test]
     fn a_time_is_told_to_the_system_as_it_is_or_not_at_all() {

@@ -83,8 +83,14 @@ impl<'a> Check<'a> {
                 fault.op == Op::Link && is_it && !may_pass.contains(&fault.errno)
             }
             Error::UnsupportedFileSystem { error, .. } => {
-                let refusals =
-                    [errno::EACCES, errno::EPERM, errno::EROFS, errno::ENAMETOOLONG, errno::EXDEV];
+                let refusals = [
+                    errno::EACCES,
+                    errno::EPERM,
+                    errno::EROFS,
+                    errno::ENAMETOOLONG,
+                    errno::EXDEV,
+                    errno::EIO,
+                ];
                 let is_it = error.as_ref().is_some_and(|it| it.raw_os_error() == Some(fault.errno));
                 let ops = [Op::Create, Op::Rename, Op::Unlink];
                 ops.contains(&fault.op) && is_it && refusals.contains(&fault.errno)

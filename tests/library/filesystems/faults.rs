@@ -77,9 +77,11 @@ fn dates_that_are_not_kept() {
         place.set(Faults { dates, ..Faults::default() });
         is_refused(&dir, "x.lock", &["does not keep the dates"]);
     }
-    place
-        .set(Faults { refuses: Some((Request::SetAttributes, libc::ENOSYS)), ..Faults::default() });
-    is_refused(&dir, "x.lock", &["dates"]);
+    for errno in [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::EIO] {
+        let refuses = Some((Request::SetAttributes, errno));
+        place.set(Faults { refuses, ..Faults::default() });
+        is_refused(&dir, "x.lock", &["does not keep the dates"]);
+    }
 }
 
 #[test]
@@ -118,13 +120,15 @@ fn two_names_with_two_inode_numbers() {
         place.set(Faults { two_inodes: true, dates, ..Faults::default() });
         is_refused(&dir, "x.lock", &[]);
     }
+    place.set(Faults { two_inodes: true, ..Faults::default() });
+    is_refused(&dir, "x.lock", &["no hard links", "another inode number"]);
 }
 
 #[test]
 fn links_that_are_not_counted() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     Faulty::serve(Faults { counts_no_links: true, ..Faults::default() });
-    is_refused(&dir, "x.lock", &["no hard links"]);
+    is_refused(&dir, "x.lock", &["no hard links", "not counted"]);
 }
 
 #[test]
@@ -251,7 +255,7 @@ fn a_lock_by_another_spelling() {
 fn files_that_can_not_be_renamed() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     let place = Faulty::serve(Faults::default());
-    for errno in [libc::EXDEV, libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP] {
+    for errno in [libc::EXDEV, libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP, libc::EIO] {
         place.set(Faults { refuses: Some((Request::Rename, errno)), ..Faults::default() });
         is_refused(&dir, "x.lock", &["rename"]);
     }
