@@ -1,6 +1,6 @@
 //! What locks are made of, tried one by one.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,6 +19,8 @@ use crate::time;
 const SAME: f64 = 0.05;
 /// A difference of the clocks that somebody should look into. Locks don't mind.
 const ODD_OFFSET: f64 = 5.0;
+/// Farther away than this a date is another one, in seconds.
+const COARSE: f64 = 2.0;
 /// More than this for a lock and its release is slow, for anything.
 const SLOW: Duration = Duration::from_millis(200);
 const ROUNDS: usize = 20;
@@ -29,10 +31,11 @@ pub(super) type Found = Result<(Grade, String), String>;
 type Check = (&'static str, fn(&Scratch) -> Found);
 
 pub(super) fn all(scratch: &Scratch) -> Vec<Finding> {
-    let checks: [Check; 12] = [
+    let checks: [Check; 13] = [
         ("cleaning", cleaning),
         ("removal", removal),
         ("readable", readable),
+        ("names", names),
         ("exclusive create", exclusive_create),
         ("hard links", hard_links),
         ("time stamps", time_stamps),
@@ -51,6 +54,14 @@ pub(super) fn finding(check: &'static str, found: Found) -> Finding {
         Ok((grade, text)) => Finding { check, grade, text },
         Err(text) => Finding { check, grade: Grade::Bad, text },
     }
+}
+
+/// In a sticky directory nobody but root removes another's files.
+pub(super) fn sticky(dir: &Path) -> Option<Finding> {
+    const STICKY: u32 = 0o1000;
+    dir.metadata().ok().filter(|it| it.mode() & STICKY != 0)?;
+    let text = "sticky: a lock that one user has left no other but root can break".to_owned();
+    Some(Finding { check: "permissions", grade: Grade::Note, text })
 }
 
 fn good(text: &str) -> (Grade, String) {
@@ -108,6 +119,19 @@ fn readable(scratch: &Scratch) -> Found {
     })
 }
 
+/// A lock's longest name is that of a claim: its own, the host's, a number and 60 bytes more.
+fn names(scratch: &Scratch) -> Found {
+    let told = nix::sys::statvfs::statvfs(scratch.dir());
+    let most = told.map_err(|errno| format!("failed to ask for the longest name: {errno}"))?;
+    match most.name_max() {
+        255.. => Ok(good("up to 255 bytes")),
+        most => Ok((
+            Grade::Note,
+            format!("only up to {most} bytes: locks with long names are refused here"),
+        )),
+    }
+}
+
 fn exclusive_create(scratch: &Scratch) -> Found {
     let path = scratch.path("file");
     create(&path).map_err(to("create a file"))?;
@@ -129,31 +153,48 @@ fn hard_links(scratch: &Scratch) -> Found {
         Err(error) => return Err(format!("a link to a name that is taken fails with: {error}")),
         Ok(()) => return Err("a link replaces a name that is taken".to_owned()),
     }
+    // These looks may be answered from a cache. What a lock makes of links is for `lock` to say.
     let (one, two) = (look(&file)?, look(&link)?);
     if (one.dev(), one.ino()) != (two.dev(), two.ino()) {
-        return Err("the two names of a file have different inodes".to_owned());
+        return Ok((Grade::Note, "the two names of a file have different inodes".to_owned()));
     }
     if (one.nlink(), two.nlink()) != (2, 2) {
-        return Err(format!("the link count of a file with two names is {}", one.nlink()));
+        let count = one.nlink();
+        return Ok((Grade::Note, format!("a file with two names has a link count of {count}")));
     }
     fs::remove_file(&link).map_err(to("remove a link"))?;
     match look(&file)?.nlink() {
         1 => Ok(good("made once, and counted")),
-        count => Err(format!("the link count of a file with one name is {count}")),
+        count => Ok((Grade::Note, format!("a file with one name has a link count of {count}"))),
     }
 }
 
-/// To whole seconds is what flufl.lock makes do with.
+/// A date as a lease is written: both times, since some file systems take both or none. Whether what is
+/// kept of it will do is for `lock` to say.
+fn stamped(path: &Path, since_1970: Duration) -> Result<(f64, u32), String> {
+    let wanted = SystemTime::UNIX_EPOCH + since_1970;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(to("create a file"))?;
+    let times = FileTimes::new().set_accessed(wanted).set_modified(wanted);
+    file.set_times(times).map_err(to("set a time stamp"))?;
+    drop(file);
+    let kept = look(path)?.modified().map_err(to("read a time stamp"))?;
+    let nanoseconds =
+        kept.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    Ok((time::signed_seconds(wanted, kept).abs(), nanoseconds))
+}
+
 fn time_stamps(scratch: &Scratch) -> Found {
-    let path = scratch.path("stamped");
-    let file = create(&path).map_err(to("create a file"))?;
-    let wanted = SystemTime::UNIX_EPOCH + Duration::new(4_000_000_000, 123_456_789);
-    file.set_modified(wanted).map_err(to("set a time stamp"))?;
-    let set = look(&path)?.modified().map_err(to("read a time stamp"))?;
-    let off = time::signed_seconds(wanted, set).abs();
-    let nanoseconds = set.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    match nanoseconds {
-        _ if off > 2.0 => Err(format!("a time stamp is {off:.0} s away from what it was set to")),
+    let (path, nanoseconds) = (scratch.path("stamped"), 123_456_789);
+    let (off, kept) = stamped(&path, Duration::new(2_000_000_000, nanoseconds))?;
+    let (off_later, _) = stamped(&path, Duration::new(4_000_000_000, nanoseconds))?;
+    if off <= COARSE && off_later > COARSE {
+        return Ok((Grade::Note, "they end in 2038: no lease can end later".to_owned()));
+    }
+    match kept {
+        _ if off > COARSE => {
+            Ok((Grade::Note, format!("a time stamp is {off:.0} s away from what it was set to")))
+        }
         123_456_789 => Ok(good("to the nanosecond")),
         123_456_700 => Ok(good("to 100 nanoseconds")),
         123_456_000 => Ok(good("to the microsecond")),
@@ -232,7 +273,9 @@ fn clock(scratch: &Scratch) -> Found {
     if offset.abs() < ODD_OFFSET {
         Ok((Grade::Good, text))
     } else {
-        Ok((Grade::Note, format!("{text}: this affects flufl.lock and dotlocks, but not linklock")))
+        let whose = "linklock goes by the server's, flufl.lock and dotlocks do not; where each \
+                     machine stamps files by its own, all must agree";
+        Ok((Grade::Note, format!("{text}: {whose}")))
     }
 }
 

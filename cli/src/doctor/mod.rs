@@ -77,6 +77,8 @@ Examples:
 
 pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     let mut findings = vec![mount::check(&args.dir)];
+    findings.extend(mount::missing(&args.dir));
+    findings.extend(checks::sticky(&args.dir));
     match Scratch::in_dir(&args.dir) {
         Ok(scratch) => {
             findings.extend(checks::all(&scratch));

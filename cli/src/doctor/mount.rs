@@ -42,6 +42,25 @@ pub(super) fn check(dir: &Path) -> Finding {
     }
 }
 
+/// A place at or above the directory where something is to be mounted, by fstab(5), and is not: what is
+/// done here is seen on no other machine.
+pub(super) fn missing(dir: &Path) -> Option<Finding> {
+    let dir = fs::canonicalize(dir).ok()?;
+    let fstab = fs::read_to_string("/etc/fstab").ok()?;
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let point = not_mounted(&fstab, &table, &dir)?;
+    let text = format!("/etc/fstab has something for {}, which is not mounted", point.display());
+    Some(Finding { check: "mount point", grade: Grade::Bad, text })
+}
+
+fn not_mounted(fstab: &str, mountinfo: &str, dir: &Path) -> Option<PathBuf> {
+    let mounted: Vec<_> = mountinfo.lines().filter_map(parse).map(|mount| mount.point).collect();
+    let lines = fstab.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let points = lines.filter_map(|line| line.split_whitespace().nth(1));
+    let mut points = points.map(|point| PathBuf::from(unescape(point)));
+    points.find(|point| dir.starts_with(point) && !mounted.contains(point))
+}
+
 /// What is to be kept in mind of such a mount.
 fn remark(mount: &Mount) -> Option<&'static str> {
     let has = |wanted| mount.options.split(',').any(|option| option == wanted);
@@ -86,6 +105,17 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_point_with_nothing_on_it_is_found() {
+        let fstab = "# a comment\nsrv:/x /mnt/a\\040b nfs rw 0 0\nnone none swap sw 0 0\n";
+        let root = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        let mounted = "36 35 98:0 / /mnt/a\\040b rw - nfs4 srv:/x rw\n";
+        let dir = Path::new("/mnt/a b/locks");
+        assert_eq!(not_mounted(fstab, root, dir), Some("/mnt/a b".into()));
+        assert_eq!(not_mounted(fstab, &[root, mounted].concat(), dir), None);
+        assert_eq!(not_mounted(fstab, root, Path::new("/mnt/other")), None);
+    }
 
     #[test]
     fn a_mount_is_read() {

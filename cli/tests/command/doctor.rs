@@ -102,7 +102,7 @@ fn a_directory_that_only_grows_can_not_be_trusted() {
         chattr.arg(flag).arg(place.dir()).output().is_ok_and(|output| output.status.success())
     };
     if !chattr("+a") {
-        return common::skip("no append-only directory");
+        return crate::common::skip("an append-only directory", "no append-only directory");
     }
     let (code, report) = examine(&[], place.dir());
     assert!(chattr("-a"));
@@ -131,4 +131,14 @@ fn a_file_system_without_hard_links_can_not_be_trusted() {
     }
     assert_eq!(grade(&report, "exclusive create"), "good");
     place.assert_nothing_left();
+}
+
+/// A user's lock that outlives its lease would stay until that user comes back.
+#[test]
+fn a_sticky_directory_is_noted() {
+    let place = Place::new();
+    fs::set_permissions(place.dir(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let (code, report) = examine(&[], place.dir());
+    assert_eq!((code, &report["verdict"]), (0, &"note".into()));
+    assert_eq!(grade(&report, "permissions"), "note");
 }

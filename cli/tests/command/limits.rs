@@ -233,7 +233,7 @@ fn where_no_process_may_be_signalled_commands_run_and_end() {
     let place = Place::new();
     let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
     if !traced.is_ok_and(|status| status.success()) {
-        return common::skip("strace can't trace");
+        return crate::common::skip("a sandbox", "strace can't trace");
     }
     assert_eq!(outcome(&mut without_kill(&place, "exit 3")), (3, String::new()));
     place.assert_nothing_left();

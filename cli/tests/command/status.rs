@@ -239,7 +239,7 @@ fn a_lock_that_no_process_owns_is_nobodys() {
 fn a_lock_is_held_since_its_command_was_started() {
     let place = Place::new();
     let first = place.hold(&[]);
-    let mut second = Running::start(&mut place.run_sh(&[], common::CAT));
+    let mut second = Running::start(&mut place.run_sh(&[], crate::common::CAT));
     until("the second claim", || json(&place)["waiting"].as_array().unwrap().len() == 1);
     let waited = || json(&place)["holder"]["held_seconds"].as_f64().unwrap() > 2.0;
     until("two seconds", waited);
