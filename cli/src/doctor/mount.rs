@@ -71,6 +71,11 @@ fn remark(mount: &Mount) -> Option<&'static str> {
         Some("in this machine's memory: no other machine shares it, and it is empty after a reboot")
     } else if is("overlay") {
         Some("an overlay: containers share it only by a volume or a bind mount")
+    } else if (is("cifs") || is("smb3")) && !has("nolease") {
+        Some(
+            "mounted without `nolease`: a file that was used by its other name may be unreadable for a \
+             second, which locks wait out; who emulates hard links may lose them when it restarts",
+        )
     } else if is("fuse") || is("cifs") || is("smb3") || is("9p") || is("virtiofs") {
         Some("who emulates hard links may lose them when it restarts: see the checks below")
     } else {
@@ -127,6 +132,8 @@ mod tests {
         assert_eq!((&*mount.kind, &*mount.source), ("nfs4", "srv:/x"));
         assert_eq!(mount.options, "rw,noatime,vers=4.2,soft");
         assert!(remark(&mount).unwrap().contains("soft"));
+        let line = "37 35 0:50 / /smb rw - cifs //srv/x rw,vers=3.1.1";
+        assert!(remark(&parse(line).unwrap()).unwrap().contains("nolease"));
         assert!(parse("nonsense").is_none());
     }
 }
