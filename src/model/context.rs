@@ -196,12 +196,12 @@ impl Context {
     pub(crate) fn names_too_long(&self, name: &Path, error: Option<io::Error>) -> Error {
         let needed = name.file_name().map_or(0, OsStr::len);
         let most = match self.fs.name_max(self.names.dir()) {
-            Some(most) if most < needed => format!("{most}"),
-            _ => "fewer".to_owned(),
+            Some(most) if most < needed => format!("takes names of at most {most} bytes"),
+            _ => "takes fewer bytes in a name".to_owned(),
         };
         let lacks = format!(
-            "has names of {most} bytes, and this lock needs {needed}: give it a shorter name, or \
-             this host one with `host_name`"
+            "{most}, and this lock needs {needed}: give it a shorter name, or this host one with \
+             `host_name`"
         );
         let file_system = self.fs.describe(self.names.dir());
         Error::UnsupportedFileSystem { path: self.lock_path().into(), file_system, lacks, error }

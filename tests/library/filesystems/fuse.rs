@@ -43,6 +43,7 @@ pub(crate) enum Dates {
 }
 
 /// What the file system does otherwise than it should.
+#[allow(clippy::struct_excessive_bools)] // each is a fault of its own
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) refuses: Option<(Request, i32)>,
@@ -179,10 +180,8 @@ impl Server {
         if self.faults.bad_byte.is_some_and(|bad| name.contains(&bad)) {
             return Err(libc::EINVAL);
         }
-        let is_it = |it: &&Vec<u8>| match self.faults.folds_case {
-            true => it.eq_ignore_ascii_case(name),
-            false => *it == name,
-        };
+        let folds = self.faults.folds_case;
+        let is_it = |it: &&Vec<u8>| *it == name || folds && it.eq_ignore_ascii_case(name);
         Ok(self.names.keys().find(is_it).cloned().unwrap_or_else(|| name.to_vec()))
     }
 
