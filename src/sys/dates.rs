@@ -1,6 +1,7 @@
 //! Whether a file system keeps the dates that are set: a lease is one.
 
 use std::fmt;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
@@ -24,7 +25,7 @@ impl fmt::Display for DateNotKept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (set, kept) = match self {
             DateNotKept::Changed { set, kept } => (set, kept),
-            DateNotKept::Refused(errno) => return write!(f, "{}", errno.desc()),
+            DateNotKept::Refused(errno) => return write!(f, "{}", io::Error::from(*errno)),
         };
         let off = set.duration_since(*kept).or_else(|_| kept.duration_since(*set));
         let off = off.unwrap_or_default().as_secs_f64();
