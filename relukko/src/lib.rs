@@ -21,7 +21,7 @@
 //! A lock has a name, and expires 10 minutes after it was created unless it is kept alive. It stays
 //! held for 3 minutes more, then the server removes it. Each tenure has an id, by which it is kept
 //! alive and deleted, so that nobody deletes another's by mistake. What [linklock says] of leases
-//! holds here: whoever stalls for longer than the lease can be succeeded.
+//! holds here: a holder that stalls for longer than its lease can lose the lock to another.
 //!
 //! # The server's directory
 //!
@@ -51,7 +51,7 @@
 //! # Other programs' locks
 //!
 //! A lock file that another program holds is a lock like any other: it is listed, with the process
-//! and its host for a creator and an id made of its claim, and waiters are told when it ends. A
+//! and its host for a creator and an id made of its claim, and waiters learn of its end. A
 //! stale one is taken over by the rules of [`linklock`]. To delete it is to break it. Only its holder
 //! can prolong it: a server that is asked to says 409.
 //!

@@ -85,7 +85,7 @@ impl From<tungstenite::Error> for SocketError {
     }
 }
 
-/// Wakes whoever waits, and says when there is nothing more to wait for.
+/// Wakes waiters, and shows when there is nothing more to wait for.
 #[derive(Default)]
 pub(super) struct Bell<W> {
     wake: W,

@@ -1,4 +1,4 @@
-//! The WebSocket on which every deletion is told.
+//! The WebSocket on which every deletion is reported.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgr
         let message = "there are as many WebSockets as there may be";
         return ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
-    let news = shared.registry.listen(); // whoever is told that it listens misses nothing from then on
+    let news = shared.registry.listen(); // before the handshake is answered: a client misses nothing after that
     upgrade
         .protocols(["relukko"])
         .max_message_size(LARGEST_MESSAGE)

@@ -36,8 +36,8 @@ pub(crate) async fn serve(
     let places = Arc::new(Semaphore::new(most));
     let mut stopping = shared.stopping.clone();
     loop {
-        // Whoever finds no place waits in the listener's queue, and nobody is in for long without
-        // asking for something.
+        // With all places taken a client waits in the listener's queue; none is taken for long by a
+        // client that asks for nothing.
         let next = async {
             let place = places.clone().acquire_owned().await.expect("it is never closed");
             (place, listener.accept().await)

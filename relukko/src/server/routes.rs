@@ -105,7 +105,7 @@ async fn observe(
         known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => {
             known.to_owned()
         }
-        _ => "other".to_owned(), // whoever asks does not choose how many figures there are
+        _ => "other".to_owned(), // a client must not choose how many figures there are
     };
     let path = request.extensions().get::<MatchedPath>();
     let route = path.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());

@@ -80,7 +80,7 @@ function build(id) {
     button("+ 5 min", () => act(() => ask("GET", `/${id}/add_to_expire_at`))),
     button("Delete", () => {
       const name = locks.get(id)?.lock_name;
-      if (confirm(`Delete the lock “${name}”? Whoever holds it may still be at work.`)) {
+      if (confirm(`Delete the lock “${name}”? Its holder may still be at work.`)) {
         act(() => ask("DELETE", `/${id}`));
       }
     }),

@@ -1,8 +1,8 @@
 //! Changing and ending locks of ours.
 //!
 //! A record is read, changed and replaced in turn, and the turn is a lock itself, since several
-//! servers may serve the directory. The record is replaced before the lease is prolonged: whoever
-//! sees the lock file change sees the new record.
+//! servers may serve the directory. The record is replaced before the lease is prolonged: a
+//! program that sees the lock file change sees the new record.
 
 use std::thread;
 use std::time::{Duration, SystemTime};

@@ -128,7 +128,7 @@ impl Store {
             .build()?;
         lock.set_sweeping(false);
         self.held_locks.take(info.id, lock.try_lock()?);
-        // Whoever stalls for long enough between the two finds its record swept.
+        // If we stalled for long enough between the two, our record was swept.
         let kept = self.records.read(info.id).and_then(|record| match record {
             Some(_) => Ok(()),
             None => self.records.write(info),
@@ -191,7 +191,7 @@ impl Store {
         }
     }
 
-    /// Whoever holds the lock in that file.
+    /// The lock in that file, if it is held.
     fn look(&self, file: &str) -> Result<Option<Found>, StoreError> {
         let holder = match self.lock(file)?.holder() {
             Ok(Some(holder)) => holder,

@@ -46,7 +46,7 @@ impl Records {
         written
     }
 
-    /// Where whoever changes the record of a lock keeps others from doing so.
+    /// The lock under which the record of a lock is changed.
     pub(crate) fn turn(&self, id: LockId) -> PathBuf {
         self.dir.join(format!("{id}.turn"))
     }
