@@ -292,7 +292,7 @@ fn find(context: &Context) -> Result<Option<Found>, Error> {
         Observation::Free => Ok(None),
         Observation::Held(incarnation, holder) => found(incarnation, Some(holder), true),
         Observation::Unreadable(_) => found(by_inode(), None, false),
-        Observation::NotALock if attr.is_file => found(by_inode(), None, true),
+        Observation::NotALock if attr.is_file() => found(by_inode(), None, true),
         Observation::NotALock => {
             Err(Error::Held { path: path.into(), obstacle: Box::new(Obstacle::NotALock) })
         }

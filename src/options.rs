@@ -249,6 +249,7 @@ impl Options {
 }
 
 /// What a lock is used on.
+#[derive(Clone)]
 pub(crate) struct Machine {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -8,23 +8,20 @@
 //! When one of them can't be had, what was got is given back, and after a random time it starts
 //! stale: programs that take them in the other order must not wait for us while we wait for them.
 
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::{Error, Operation};
+use crate::error::Error;
 use crate::events;
 use crate::holder::Obstacle;
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::{Making, OwnDotlock};
-use crate::mailbox::mbox_file::{MboxFile, Opening};
+use crate::mailbox::mbox_file::{Locking, MboxFile, check_kind};
 use crate::mailbox::observe::{MailboxObserver, Verdict};
-use crate::mailbox::permission;
 use crate::mailbox::takeover::{TakeoverOutcome, take_over};
 use crate::mailbox::tenure::MailboxTenure;
 use crate::model::backoff::Backoff;
-use crate::sys::errno::{self, is_gone};
-use crate::sys::fs::{attributes, process_id};
-use crate::sys::range_lock::{self, Locker};
+use crate::sys::errno;
+use crate::sys::range_lock::Locker;
 use crate::wait::limit::WaitLimit;
 
 /// How often to try again at once for what has just come free.
@@ -76,39 +73,31 @@ fn attempt(
     context: &Arc<MailboxContext>,
     observer: &Mutex<MailboxObserver>,
 ) -> Result<Attempt, Error> {
-    // 1
-    let mailbox = match open(context)? {
-        None => None,
-        Some(Opening::MboxFile(mailbox)) => Some(mailbox),
-        Some(Opening::Busy) => return Ok(Attempt::Busy(Obstacle::Fcntl(Some(process_id())))),
-    };
-    if let Some(MboxFile { file, .. }) = &mailbox {
-        let locked =
-            range_lock::try_lock(file).map_err(Error::io(Operation::FcntlLock, &context.mailbox));
-        if !locked? {
-            return Ok(Attempt::Busy(Obstacle::Fcntl(locker(file))));
-        }
-    }
+    let mailbox = match lock_mailbox(context)? {
+        Locking::Locked(mailbox) => Some(mailbox),
+        Locking::None => None,
+        Locking::Busy(pid) => return Ok(Attempt::Busy(Obstacle::Fcntl(pid))),
+    }; // 1
     let began = context.core().now();
-    let making = OwnDotlock::make(context); // 2
-    match making.inspect_err(|_| unlock(mailbox.as_ref()))? {
+    // 2
+    match OwnDotlock::make(context).inspect_err(|_| unlock(context, mailbox.as_ref()))? {
         Making::Made(dotlock) => {
             let tenure = MailboxTenure::begin(context, mailbox, dotlock, began);
-            // 3: if it is not, the hold is dropped, and both locks with it.
+            // 3: if not, the tenure is dropped, and both locks with it.
             Ok(if is_still_there(&tenure)? { Attempt::Held(tenure) } else { Attempt::Again })
         }
         Making::Taken => {
             let attempt = behind_a_dotlock(context, observer);
-            unlock(mailbox.as_ref());
+            unlock(context, mailbox.as_ref());
             attempt
         }
     }
 }
 
 /// Closing it would not do: a child that another thread has just forked has it open, too.
-fn unlock(mailbox: Option<&MboxFile>) {
-    if let Some(MboxFile { file, .. }) = mailbox {
-        let _ = range_lock::unlock(file);
+fn unlock(context: &MailboxContext, mailbox: Option<&MboxFile>) {
+    if let Some(mailbox) = mailbox {
+        let _ = mailbox.unlock(context);
     }
 }
 
@@ -132,47 +121,15 @@ fn observe(context: &MailboxContext, observer: &Mutex<MailboxObserver>) -> Resul
     observer.lock().unwrap_or_else(PoisonError::into_inner).observe(context)
 }
 
-/// Opens the mailbox, if there is one and it is to be locked itself.
-fn open(context: &MailboxContext) -> Result<Option<Opening>, Error> {
-    let id = match context.find_mailbox()? {
-        Some(attr) if !attr.is_file => return Err(not_a_mailbox(context)),
-        Some(attr) if context.uses_fcntl => attr.id,
-        _ => return Ok(None),
-    };
-    match context.core().retry_estale(|| MboxFile::open(&context.mailbox, id, true)) {
-        Ok(Opening::MboxFile(mailbox))
-            if !attributes(&mailbox.file).is_ok_and(|attr| attr.is_file) =>
-        {
-            Err(not_a_mailbox(context))
-        }
-        Ok(opening) => Ok(Some(opening)),
-        Err(error) if is_gone(&error) => Ok(None),
-        Err(error) => Err(permission::to_mailbox(&context.mailbox, error)),
+/// Locks the mailbox, if there is one and it is to be locked itself.
+fn lock_mailbox(context: &MailboxContext) -> Result<Locking, Error> {
+    if context.uses_fcntl {
+        return MboxFile::lock(context);
     }
-}
-
-/// A link's two names would have two dotlocks, and in a spool that many may write to it could lead
-/// anywhere.
-fn not_a_mailbox(context: &MailboxContext) -> Error {
-    let path = context.mailbox.clone();
-    let kind = std::fs::symlink_metadata(&path).map(|meta| meta.file_type());
-    let reason = match kind {
-        Ok(kind) if kind.is_dir() => {
-            "it is a directory: guard it with a lock beside it, see `linklock::Lock`"
-        }
-        Ok(kind) if kind.is_symlink() => {
-            "it is a symbolic link: lock the file that it leads to, by that name"
-        }
-        _ => "it is no file",
-    };
-    Error::Invalid { path, reason: reason.into() }
-}
-
-fn locker(file: &File) -> Option<u32> {
-    match range_lock::locker(file) {
-        Ok(Locker::Somebody(pid)) => pid,
-        Ok(Locker::Nobody) | Err(_) => None,
+    if let Some(attr) = context.find_mailbox()? {
+        check_kind(&context.mailbox, &attr)?;
     }
+    Ok(Locking::None)
 }
 
 /// Whether the file that was locked is the mailbox, or there is none as before.
@@ -181,10 +138,7 @@ fn is_still_there(tenure: &MailboxTenure) -> Result<bool, Error> {
     let there = context.find_mailbox()?.map(|attr| attr.id);
     match tenure.mailbox() {
         None => Ok(!context.uses_fcntl || there.is_none()),
-        Some(file) => {
-            let locked = attributes(file).map_err(Error::io(Operation::Stat, &context.mailbox))?;
-            Ok(there == Some(locked.id))
-        }
+        Some(mailbox) => Ok(there == Some(mailbox.attributes(context)?.id)),
     }
 }
 
@@ -195,7 +149,7 @@ pub(crate) fn obstacles(
 ) -> Result<Vec<Obstacle>, Error> {
     let mut all = Vec::new();
     if context.uses_fcntl {
-        if let Locker::Somebody(pid) = fcntl_locked_by(context)? {
+        if let Locker::Somebody(pid) = MboxFile::locker(context)? {
             all.push(Obstacle::Fcntl(pid));
         }
     }
@@ -206,19 +160,4 @@ pub(crate) fn obstacles(
         Verdict::Stale(stale) => all.push(stale.what.obstacle()),
     }
     Ok(all)
-}
-
-fn fcntl_locked_by(context: &MailboxContext) -> Result<Locker, Error> {
-    let id = match context.find_mailbox()? {
-        Some(attr) if attr.is_file => attr.id,
-        Some(_) => return Err(not_a_mailbox(context)),
-        None => return Ok(Locker::Nobody),
-    };
-    match MboxFile::open(&context.mailbox, id, false) {
-        Ok(Opening::MboxFile(mailbox)) => range_lock::locker(&mailbox.file)
-            .map_err(Error::io(Operation::FcntlLock, &context.mailbox)),
-        Ok(Opening::Busy) => Ok(Locker::Somebody(Some(process_id()))),
-        Err(error) if is_gone(&error) => Ok(Locker::Nobody),
-        Err(error) => Err(Error::io(Operation::Open, &context.mailbox)(error)),
-    }
 }

@@ -12,8 +12,7 @@ use crate::model::backoff::Polling;
 use crate::model::context::Context;
 use crate::model::names::Nonce;
 use crate::sys::errno::is_gone;
-use crate::sys::fs::{Attr, cached_attributes};
-use crate::sys::range_lock::IS_OF_PROCESS;
+use crate::sys::fs::Attr;
 
 /// One mailbox, as one handle and the clones of it see it.
 #[derive(Debug)]
@@ -39,13 +38,10 @@ impl MailboxContext {
         &self.breaker.context
     }
 
-    /// Looks at the mailbox, with forced attributes; but where opening it is what forces them, and
-    /// closing it would end a lock, with what the client has cached.
+    /// Looks at the mailbox, which may not be there.
     pub(crate) fn find_mailbox(&self) -> Result<Option<Attr>, Error> {
-        if !IS_OF_PROCESS {
-            return self.core().find(&self.mailbox);
-        }
-        match cached_attributes(&self.mailbox) {
+        let core = self.core();
+        match core.retry_estale(|| core.fs.stat_lockable(&self.mailbox)) {
             Ok(attr) => Ok(Some(attr)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(Error::io(Operation::Stat, &self.mailbox)(error)),

@@ -1,20 +1,13 @@
 //! Our own dotlock: made, touched and removed.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
-
-use nix::sys::stat::futimens;
-use nix::sys::time::TimeSpec;
+use std::io;
 
 use crate::error::{Error, Operation};
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::permission;
 use crate::protocol::takeover::{Caught, catch};
-use crate::sys::errno::is_estale;
-use crate::sys::errno::is_gone;
-use crate::sys::fs::{Attr, attributes};
+use crate::sys::errno::{is_estale, is_gone};
+use crate::sys::fs::{Attr, OpenFile};
 
 /// What nobody takes for a pid, nor for a lease.
 const CONTENT: &[u8] = b"0\n";
@@ -27,7 +20,7 @@ const ATTEMPTS: u32 = 4;
 /// its number, or it says that it is stale. (Dropped, it stays: that is for the hold to decide.)
 #[derive(Debug)]
 pub(crate) struct OwnDotlock {
-    file: File,
+    file: Box<dyn OpenFile>,
 }
 
 /// What came of making a dotlock.
@@ -47,7 +40,7 @@ impl OwnDotlock {
                 return Ok(Making::Taken);
             }
             let first_name = context.aside();
-            let file = match create(&first_name, core.is_local()) {
+            let file = match core.fs.create_new(&first_name, CONTENT, MODE) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made.map_err(|error| {
                     let error = Error::io(Operation::Create, &first_name)(error);
@@ -93,7 +86,7 @@ impl OwnDotlock {
     /// Whether it is the mailbox's dotlock still.
     pub(crate) fn is_there(&self, context: &MailboxContext) -> Result<bool, Error> {
         let Some(there) = context.core().find(&context.dotlock)? else { return Ok(false) };
-        match attributes(&self.file) {
+        match self.file.attributes() {
             // An NFS client may go on showing the old attributes of a file that is gone and whose
             // number another has: but not that other's date.
             Ok(own) => Ok(own.nlink > 0 && is_same(&own, &there)),
@@ -105,8 +98,7 @@ impl OwnDotlock {
     /// Makes its date the present, on the server's clock. Nobody else's file is touched, whatever
     /// has its name.
     pub(crate) fn touch(&self, context: &MailboxContext) -> Result<(), Error> {
-        let touched = futimens(&self.file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
-        touched.map_err(|error| Error::io(Operation::Touch, &context.dotlock)(error.into()))
+        self.file.touch().map_err(Error::io(Operation::Touch, &context.dotlock))
     }
 
     /// Removes it, if it is there still, and says whether it was.
@@ -119,7 +111,7 @@ impl OwnDotlock {
             let removed = core.remove(&context.dotlock);
             return removed.map_err(Error::io(Operation::Remove, &context.dotlock));
         }
-        let own = attributes(&self.file).map_err(Error::io(Operation::Stat, &context.dotlock))?;
+        let own = self.file.attributes().map_err(Error::io(Operation::Stat, &context.dotlock))?;
         drop(self); // an NFS client gives an open file another name instead of removing it
         let caught =
             catch(core, &context.dotlock, context.aside(), |aside| is_same(&aside.attr, &own))?;
@@ -130,19 +122,4 @@ impl OwnDotlock {
 /// Whether it is one file. Its date changes by our own hand only.
 pub(crate) fn is_same(one: &Attr, other: &Attr) -> bool {
     one.id == other.id && one.mtime == other.mtime
-}
-
-fn create(path: &Path, is_local: bool) -> io::Result<File> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    let filled = (|| {
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        file.write_all(CONTENT)?;
-        // An NFS client keeps what is written until the file is closed.
-        if is_local { Ok(()) } else { file.sync_data() }
-    })();
-    if let Err(error) = filled {
-        let _ = std::fs::remove_file(path); // the error that is worth telling is the first
-        return Err(error);
-    }
-    Ok(file)
 }

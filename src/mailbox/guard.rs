@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::keep_alive::schedule::Renewable;
 use crate::keep_alive::thread::KeepAlive;
+use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::tenure::MailboxTenure;
 
 /// A mailbox that is locked, by fcntl(2) and by its dotlock. Dropping it releases both.
@@ -47,7 +48,7 @@ impl MailboxGuard {
     /// it anew and truncate it.
     #[must_use]
     pub fn file(&self) -> Option<&File> {
-        self.tenure.mailbox()
+        self.tenure.mailbox().and_then(MboxFile::file)
     }
 
     /// Touches the dotlock, so that the lease is 30 s again, and sees that it is still ours.

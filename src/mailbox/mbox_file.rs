@@ -1,89 +1,114 @@
-//! A mailbox that is open to be locked.
-//!
-//! Where a lock by fcntl(2) is the process's, two of its threads do not exclude each other, and
-//! whoever closes the file, by whatever descriptor, ends the lock. So there a mailbox is open only
-//! once in this process, as far as it is up to us.
+//! The mailbox itself: opened, and locked by fcntl(2).
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
-use crate::sys::fs::{FileId, process_id};
-use crate::sys::range_lock::IS_OF_PROCESS;
+use crate::error::{Error, Operation};
+use crate::mailbox::context::MailboxContext;
+use crate::mailbox::permission;
+use crate::sys::errno::is_gone;
+use crate::sys::fs::{Attr, FileKind, OpenFile, process_id};
+use crate::sys::range_lock::Locker;
 
-/// An open mailbox. The fields go in this order: it is closed before another may open it.
+/// A mailbox that is open. Dropping it closes and unlocks it.
 #[derive(Debug)]
 pub(crate) struct MboxFile {
-    pub(crate) file: File,
-    _alone: Option<Alone>,
+    file: Box<dyn OpenFile>,
+}
+
+/// What came of opening a mailbox to lock it.
+#[derive(Debug)]
+pub(crate) enum Locking {
+    Locked(MboxFile),
+    /// There is no mailbox yet.
+    None,
+    /// Another has locked it: the process, if the system says which.
+    Busy(Option<u32>),
 }
 
 /// What came of opening a mailbox.
 #[derive(Debug)]
-pub(crate) enum Opening {
-    MboxFile(MboxFile),
-    /// This process has it open already.
+enum Opening {
+    File(MboxFile),
+    None,
+    /// This process has it open already, where that counts.
     Busy,
 }
 
 impl MboxFile {
-    /// Opens the mailbox, which was seen to be this file.
-    pub(crate) fn open(path: &Path, id: FileId, for_writing: bool) -> io::Result<Opening> {
-        let alone = if IS_OF_PROCESS {
-            let Some(alone) = Alone::with(id) else { return Ok(Opening::Busy) };
-            Some(alone)
-        } else {
-            None
+    /// Opens the mailbox and locks it, if there is one and that can be done at once.
+    pub(crate) fn lock(context: &MailboxContext) -> Result<Locking, Error> {
+        let mailbox = match MboxFile::open(context, true)? {
+            Opening::File(mailbox) => mailbox,
+            Opening::None => return Ok(Locking::None),
+            Opening::Busy => return Ok(Locking::Busy(Some(process_id()))),
         };
-        // O_NONBLOCK: a FIFO that took the mailbox's place must not hang us.
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(for_writing).custom_flags(flags).open(path)?;
-        Ok(Opening::MboxFile(MboxFile { file, _alone: alone }))
-    }
-}
-
-/// The files that a process has open; a forked child, too, finds its parent's here.
-static OPEN: Mutex<Vec<(u32, FileId)>> = Mutex::new(Vec::new());
-
-/// The right to have a file open.
-#[derive(Debug)]
-struct Alone {
-    entry: (u32, FileId),
-}
-
-impl Alone {
-    /// `None` while another in this process has it.
-    fn with(file: FileId) -> Option<Alone> {
-        let entry = (process_id(), file);
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains(&entry) {
-            return None;
+        let locked = mailbox.file.try_lock();
+        if locked.map_err(Error::io(Operation::FcntlLock, &context.mailbox))? {
+            return Ok(Locking::Locked(mailbox));
         }
-        open.push(entry);
-        Some(Alone { entry })
+        Ok(Locking::Busy(match mailbox.file.locker() {
+            Ok(Locker::Somebody(pid)) => pid,
+            Ok(Locker::Nobody) | Err(_) => None, // it came free, or nothing says who has it
+        }))
+    }
+
+    /// Who has locked the mailbox by fcntl(2).
+    pub(crate) fn locker(context: &MailboxContext) -> Result<Locker, Error> {
+        match MboxFile::open(context, false)? {
+            Opening::File(mailbox) => {
+                mailbox.file.locker().map_err(Error::io(Operation::FcntlLock, &context.mailbox))
+            }
+            Opening::None => Ok(Locker::Nobody),
+            Opening::Busy => Ok(Locker::Somebody(Some(process_id()))),
+        }
+    }
+
+    fn open(context: &MailboxContext, for_writing: bool) -> Result<Opening, Error> {
+        match context.find_mailbox()? {
+            None => return Ok(Opening::None),
+            Some(attr) => check_kind(&context.mailbox, &attr)?,
+        }
+        let core = context.core();
+        let file = match core.retry_estale(|| core.fs.open(&context.mailbox, for_writing)) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Opening::Busy),
+            Err(error) if is_gone(&error) => return Ok(Opening::None),
+            Err(error) if for_writing => {
+                return Err(permission::to_mailbox(&context.mailbox, error));
+            }
+            Err(error) => return Err(Error::io(Operation::Open, &context.mailbox)(error)),
+        };
+        let mailbox = MboxFile { file };
+        check_kind(&context.mailbox, &mailbox.attributes(context)?)?;
+        Ok(Opening::File(mailbox))
+    }
+
+    pub(crate) fn attributes(&self, context: &MailboxContext) -> Result<Attr, Error> {
+        self.file.attributes().map_err(Error::io(Operation::Stat, &context.mailbox))
+    }
+
+    pub(crate) fn unlock(&self, context: &MailboxContext) -> Result<(), Error> {
+        self.file.unlock().map_err(Error::io(Operation::FcntlLock, &context.mailbox))
+    }
+
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.file()
     }
 }
 
-impl Drop for Alone {
-    fn drop(&mut self) {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|entry| *entry != self.entry);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_open_once_at_a_time() {
-        let file = FileId { dev: u64::MAX, ino: 1 };
-        let alone = Alone::with(file).unwrap();
-        assert!(Alone::with(file).is_none());
-        assert!(Alone::with(FileId { ino: 2, ..file }).is_some());
-        drop(alone);
-        assert!(Alone::with(file).is_some());
-    }
+/// Only a plain file is a mailbox. A link's two names would have two dotlocks, and in a spool that many
+/// may write to it could lead anywhere.
+pub(crate) fn check_kind(mailbox: &Path, attr: &Attr) -> Result<(), Error> {
+    let reason = match attr.kind {
+        FileKind::Plain => return Ok(()),
+        FileKind::Directory => {
+            "it is a directory: guard it with a lock beside it, see `linklock::Lock`"
+        }
+        FileKind::SymbolicLink => {
+            "it is a symbolic link: lock the file that it leads to, by that name"
+        }
+        FileKind::Other => "it is not a plain file",
+    };
+    Err(Error::Invalid { path: mailbox.into(), reason: reason.into() })
 }

@@ -93,7 +93,7 @@ impl Occupant {
 pub(crate) fn observe(context: &MailboxContext) -> Result<Observation, Error> {
     let core = context.core();
     let Some(attr) = core.find(&context.dotlock)? else { return Ok(Observation::None) };
-    if !attr.is_file {
+    if !attr.is_file() {
         return Ok(Observation::NotALock);
     }
     // An empty one need not be opened: mutt's may be by nobody but root.

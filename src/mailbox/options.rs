@@ -13,6 +13,7 @@ use crate::mailbox::context::MailboxContext;
 use crate::mailbox::lock::MailboxLock;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
+use crate::options::Machine;
 
 /// Whoever keeps to 15 s between touches has missed three.
 const SHORTEST_REST: Duration = Duration::from_secs(60);
@@ -135,10 +136,18 @@ impl MailboxOptions {
     /// [unchanged](Self::unchanged_for).
     pub fn build(self) -> Result<MailboxLock, Error> {
         let timeout = self.timeout;
-        Ok(MailboxLock::with(self.context()?, timeout))
+        Ok(MailboxLock::with(self.context(None)?, timeout))
     }
 
-    pub(crate) fn context(self) -> Result<MailboxContext, Error> {
+    /// Makes the lock, on another machine than this.
+    #[cfg(test)]
+    pub(crate) fn build_on(self, machine: &Machine) -> Result<MailboxLock, Error> {
+        let timeout = self.timeout;
+        Ok(MailboxLock::with(self.context(Some(machine))?, timeout))
+    }
+
+    /// What the lock needs to know, on this machine unless another is given.
+    pub(crate) fn context(self, machine: Option<&Machine>) -> Result<MailboxContext, Error> {
         if self.unchanged_for < SHORTEST_REST {
             let reason = format!("{:?} unchanged are less than 60 s", self.unchanged_for);
             return Err(Error::Invalid { path: self.path, reason });
@@ -156,9 +165,9 @@ impl MailboxOptions {
             dir.join(file_name)
         };
         let dotlock = beside("", ".lock");
-        let breaker = self.lock_at(&beside(".", ".break"));
+        let breaker = self.lock_at(&beside(".", ".break"), machine);
         let breaker = breaker.map_err(|error| about(&path, error))?;
-        let leased = self.lock_at(&dotlock).ok();
+        let leased = self.lock_at(&dotlock, machine).ok();
         let mailbox = dir.join(name); // without a slash at its end
         Ok(MailboxContext {
             mailbox,
@@ -173,13 +182,16 @@ impl MailboxOptions {
         })
     }
 
-    fn lock_at(&self, path: &Path) -> Result<Lock, Error> {
+    fn lock_at(&self, path: &Path, machine: Option<&Machine>) -> Result<Lock, Error> {
         let text = path.to_string_lossy();
         let separator = SEPARATORS.into_iter().find(|separator| !text.contains(*separator));
         let options = Lock::options(path).clock(self.clock.clone());
-        let options = options.separator(separator.unwrap_or(SEPARATORS[0]));
-        match &self.host_name {
-            Some(host) => options.host_name(host).build(),
+        let mut options = options.separator(separator.unwrap_or(SEPARATORS[0]));
+        if let Some(host) = &self.host_name {
+            options = options.host_name(host);
+        }
+        match machine {
+            Some(machine) => options.build_on(machine.clone()),
             None => options.build(),
         }
     }

@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Operation};
-use crate::sys::errno::is_forbidden;
-use crate::sys::errno::is_read_only;
-use crate::sys::users;
+use crate::mailbox::context::MailboxContext;
+use crate::sys::errno::{is_forbidden, is_read_only};
+use crate::sys::users::{self, Ownership, ownership};
 
 /// Names what is missing if the system did not permit it: to make or remove files in the mailbox's
 /// directory.
@@ -27,12 +26,13 @@ pub(crate) fn to_mailbox(mailbox: &Path, error: io::Error) -> Error {
 }
 
 /// Why another's dotlock may not be removed, in the words of a sticky directory if it is one.
-pub(crate) fn removal(dotlock: &Path, error: &io::Error) -> io::Error {
+pub(crate) fn removal(context: &MailboxContext, error: &io::Error) -> io::Error {
+    let dotlock = &context.dotlock;
     let dir = dotlock.parent().unwrap_or(dotlock);
-    let is_sticky = dir.metadata().is_ok_and(|meta| meta.mode() & 0o1000 != 0);
-    let missing = match dotlock.symlink_metadata() {
-        Ok(meta) if is_sticky => {
-            format!("only {}, the owner of {} and root may", user(meta.uid()), whose(dir, error))
+    let is_sticky = ownership(dir).is_ok_and(|dir| dir.permissions & 0o1000 != 0);
+    let missing = match context.core().find(dotlock) {
+        Ok(Some(attr)) if is_sticky => {
+            format!("only {}, the owner of {} and root may", user(attr.owner), whose(dir, error))
         }
         _ => format!("it takes permission to write to {}", whose(dir, error)),
     };
@@ -50,9 +50,10 @@ fn explain(mailbox: &Path, error: Error, missing: impl FnOnce(&io::Error) -> Str
 
 /// A file, whose it is, who may write to it, and who is asking.
 fn whose(file: &Path, error: &io::Error) -> String {
-    let Ok(meta) = file.metadata() else { return file.display().to_string() };
-    let mode = meta.mode() & 0o7777;
-    let (owner, group) = (user(meta.uid()), group(meta.gid()));
+    let Ok(Ownership { user: owner, group: of, permissions: mode }) = ownership(file) else {
+        return file.display().to_string();
+    };
+    let (owner, group) = (user(owner), group(of));
     let mut text = format!("{} ({owner}, group {group}, mode {mode:04o})", file.display());
     if is_read_only(error) {
         return text;

@@ -6,30 +6,19 @@
 //! process counts as alive, which harms nobody, by a number that can be seen at all.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use nix::unistd::{SysconfVar, sysconf};
-
 use crate::dotlock::DotlockKind;
-use crate::sys::process::{Life, Stat};
-
-/// The machine's initial pid namespace, see PROC_PID_INIT_INO in Linux's proc_ns.h.
-const INITIAL: &str = "pid:[4026531836]";
+use crate::sys::proc::Proc;
+use crate::sys::process::Life;
 
 /// By how much a start time may be off: its parts are rounded to a second and to a clock tick.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// proc(5).
-#[derive(Debug)]
+/// What the machine's processes say of a pid.
+#[derive(Debug, Default)]
 pub(crate) struct PidEvidence {
-    root: PathBuf,
-}
-
-impl Default for PidEvidence {
-    fn default() -> PidEvidence {
-        PidEvidence { root: "/proc".into() }
-    }
+    proc: Proc,
 }
 
 impl PidEvidence {
@@ -63,12 +52,12 @@ impl PidEvidence {
 
     /// Whether there is such a process here that is old enough to have made the dotlock.
     fn may_be_at_work(&self, pid: u32, changed_at: SystemTime) -> bool {
-        let Some(stat) = self.stat(&pid.to_string()).filter(|stat| !stat.ended()) else {
+        let Some(stat) = self.proc.stat(pid).filter(|stat| !stat.ended()) else {
             return false;
         };
-        match self.started_at(&stat) {
+        match self.proc.started_at(&stat) {
             Some(started_at) => started_at <= changed_at + ROUNDING,
-            None => true, // for all that can be told
+            None => true, // nothing says otherwise
         }
     }
 
@@ -77,50 +66,24 @@ impl PidEvidence {
         self.sees_all() && self.find(pid) == Some(false)
     }
 
-    /// Whether we are in the initial pid namespace, to which all others are visible, and /proc does
-    /// not hide other users' processes (see `hidepid`).
+    /// Whether all processes of the machine are visible, and /proc does not hide other users' (see
+    /// `hidepid`).
     fn sees_all(&self) -> bool {
-        let own = std::fs::read_link(self.root.join("self/ns/pid"));
-        own.is_ok_and(|own| own == OsStr::new(INITIAL)) && self.pids_of("1").is_some()
+        self.proc.is_in_initial_namespace() && self.proc.pids_of(1).is_some()
     }
 
-    /// Whether a process has that pid in one of its namespaces; `None` if that can't be told.
+    /// Whether a process has that pid in one of its namespaces; `None` if that is not known.
     fn find(&self, pid: u32) -> Option<bool> {
-        for entry in std::fs::read_dir(&self.root).ok()? {
-            let name = entry.ok()?.file_name();
-            let Some(name) = name.to_str().filter(|name| name.parse::<u32>().is_ok()) else {
-                continue;
-            };
-            match self.pids_of(name) {
+        for process in self.proc.pids()? {
+            match self.proc.pids_of(process) {
                 Some(pids) if !pids.contains(&pid) => {}
-                Some(_) if self.stat(name).is_some_and(|stat| stat.ended()) => {}
-                None if !self.root.join(name).exists() => {} // it has ended meanwhile
+                Some(_) if self.proc.stat(process).is_some_and(|stat| stat.ended()) => {}
+                None if !self.proc.has(process) => {} // it has ended meanwhile
                 Some(_) => return Some(true),
                 None => return None,
             }
         }
         Some(false)
-    }
-
-    /// The pids of a process, in its namespace and in those above it.
-    fn pids_of(&self, pid: &str) -> Option<Vec<u32>> {
-        let status = std::fs::read(self.root.join(pid).join("status")).ok()?;
-        let status = String::from_utf8_lossy(&status);
-        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        pids.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
-    }
-
-    fn stat(&self, pid: &str) -> Option<Stat> {
-        Stat::parse(&std::fs::read(self.root.join(pid).join("stat")).ok()?)
-    }
-
-    fn started_at(&self, stat: &Stat) -> Option<SystemTime> {
-        let machine = std::fs::read_to_string(self.root.join("stat")).ok()?;
-        let booted = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
-        let booted = Duration::from_secs(booted.trim().parse().ok()?);
-        let ticks = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
-        let after_boot = Duration::from_secs(stat.started.checked_div(ticks)?);
-        SystemTime::UNIX_EPOCH.checked_add(booted)?.checked_add(after_boot)
     }
 }
 
@@ -137,6 +100,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::sys::proc::INITIAL_NAMESPACE as INITIAL;
 
     const BOOTED: u64 = 1_700_000_000;
 
@@ -156,7 +120,7 @@ mod tests {
                 format!("{pid} (x) {state} 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 10000 1");
             fs::write(process.join("stat"), stat).unwrap();
         }
-        (dir, PidEvidence { root })
+        (dir, PidEvidence { proc: Proc { root } })
     }
 
     fn dovecot(pid: u32, host: &str) -> DotlockKind {

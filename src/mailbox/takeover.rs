@@ -79,7 +79,7 @@ fn break_lock(context: &MailboxContext) -> Result<TakeoverOutcome, Error> {
         Ok(None) => Ok(TakeoverOutcome::NotNow),
         Err(Error::Held { obstacle, .. }) => Ok(match *obstacle {
             Obstacle::CannotBreak(_, error) => {
-                TakeoverOutcome::Forbidden(permission::removal(&context.dotlock, &error))
+                TakeoverOutcome::Forbidden(permission::removal(context, &error))
             }
             _ => TakeoverOutcome::NotNow,
         }),
@@ -92,7 +92,7 @@ fn forbidden(context: &MailboxContext, error: Error) -> Result<TakeoverOutcome, 
         Error::Io { operation: Operation::Create | Operation::Rename, error, .. }
             if is_forbidden(&error) =>
         {
-            Ok(TakeoverOutcome::Forbidden(permission::removal(&context.dotlock, &error)))
+            Ok(TakeoverOutcome::Forbidden(permission::removal(context, &error)))
         }
         error => Err(error),
     }
@@ -113,7 +113,7 @@ mod tests {
     fn judged() -> (TempDir, MailboxContext, StaleDotlock) {
         let dir = tempdir().unwrap();
         let options = crate::mailbox::MailboxLock::options(dir.path().join("joe"));
-        let context = options.clock(Arc::new(SystemClock)).context().unwrap();
+        let context = options.clock(Arc::new(SystemClock)).context(None).unwrap();
         make_dotlock(&context);
         let stale = StaleDotlock::now(&context);
         (dir, context, stale)

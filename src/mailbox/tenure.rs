@@ -3,14 +3,13 @@
 //! While the lease runs nobody who keeps to the rules touches the dotlock, so its holder acts
 //! directly. Once it is stale, the holder takes the lock that breakers take, and only then acts.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::error::{Error, Operation, Successor};
+use crate::error::{Error, Successor};
 use crate::events;
 use crate::guard::LockGuard;
 use crate::keep_alive::schedule::Renewable;
@@ -18,7 +17,6 @@ use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::OwnDotlock;
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::observe::{Observation, describe, observe};
-use crate::sys::range_lock;
 
 /// For how long other programs respect a dotlock that is not touched: the least patient of them,
 /// Mail Avenger, breaks it after 30 s.
@@ -59,8 +57,8 @@ impl MailboxTenure {
         }
     }
 
-    pub(crate) fn mailbox(&self) -> Option<&File> {
-        self.mailbox.as_ref().map(|mailbox| &mailbox.file)
+    pub(crate) fn mailbox(&self) -> Option<&MboxFile> {
+        self.mailbox.as_ref()
     }
 
     /// Whether it was not released, by the process that began it.
@@ -97,9 +95,9 @@ impl MailboxTenure {
         self.held.store(false, Ordering::Release);
         let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
         let removed = self.in_turn(|| dotlock.remove(&self.context));
-        let unlocked = self.mailbox().map_or(Ok(()), range_lock::unlock);
+        let unlocked = self.mailbox().map_or(Ok(()), |mailbox| mailbox.unlock(&self.context));
         let released = match removed {
-            Ok(true) => unlocked.map_err(Error::io(Operation::FcntlLock, &self.context.mailbox)),
+            Ok(true) => unlocked,
             Ok(false) => Err(self.lost()),
             Err(error) => Err(error),
         };

@@ -39,7 +39,7 @@ mod statx {
 
     use nix::NixPath;
 
-    use crate::sys::fs::{Attr, FileId, PERMISSIONS, timestamp};
+    use crate::sys::fs::{Attr, FileId, FileKind, PERMISSIONS, timestamp};
 
     /// `AT_STATX_FORCE_SYNC`: after a repeated LINK, the stat and fstat of Linux's NFSv4 client go on
     /// showing the link count of before. The system call itself, since musl has a function for it
@@ -71,7 +71,12 @@ mod statx {
                 ino: stat.stx_ino,
             },
             nlink: u64::from(stat.stx_nlink),
-            is_file: u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG,
+            kind: match u32::from(stat.stx_mode) & libc::S_IFMT {
+                libc::S_IFREG => FileKind::Plain,
+                libc::S_IFDIR => FileKind::Directory,
+                libc::S_IFLNK => FileKind::SymbolicLink,
+                _ => FileKind::Other,
+            },
             permissions: u32::from(stat.stx_mode) & PERMISSIONS,
             owner: stat.stx_uid,
             size: stat.stx_size,

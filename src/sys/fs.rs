@@ -1,18 +1,20 @@
-//! The only place with system calls, but for the [clock](crate::clock): the [`Fs`] trait, one
-//! method a step of the protocol, and its POSIX implementation.
+//! The file system as the protocols see it: the [`Fs`] trait, one method a step, and [`OpenFile`], a
+//! file that a mailbox's lock keeps open.
 //!
 //! Everything above works on `dyn Fs` and `dyn Clock`, so that a test can put a faulty or a
 //! simulated file system underneath the real protocol.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::range_lock::Locker;
 
 /// What tells one inode from another, at one moment: file systems use inode numbers again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,14 +23,23 @@ pub(crate) struct FileId {
     pub(crate) ino: u64,
 }
 
+/// What an inode is, see inode(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Plain,
+    Directory,
+    SymbolicLink,
+    /// A FIFO, a socket or a device.
+    Other,
+}
+
 /// What the file server says of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attr {
     pub(crate) id: FileId,
     /// How many names the inode has: the link count.
     pub(crate) nlink: u64,
-    /// Whether it is a plain file, rather than a directory, a symbolic link, a FIFO ...
-    pub(crate) is_file: bool,
+    pub(crate) kind: FileKind,
     /// Who may do what: the mode's last twelve bits.
     pub(crate) permissions: u32,
     /// The user whose file it is.
@@ -91,6 +102,39 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn describe(&self, dir: &Path) -> String {
         format!("what is mounted on {}", dir.display())
     }
+    /// Makes a file whose name must be free, else EEXIST, with exactly these permissions, whatever the
+    /// umask, and with this content; and keeps it open. When this returns a server has all of it. A file
+    /// that can't be written in full is removed again.
+    fn create_new(
+        &self,
+        path: &Path,
+        content: &[u8],
+        permissions: u32,
+    ) -> io::Result<Box<dyn OpenFile>>;
+    /// Opens a file to lock it, for which it must be open for writing too, or to see who has locked it.
+    /// Does not wait for the other end of a FIFO. `None` where range locks are the process's and this
+    /// process has the file open already: to close it twice would end the first one's lock.
+    fn open(&self, path: &Path, for_writing: bool) -> io::Result<Option<Box<dyn OpenFile>>>;
+    /// [`stat`](Self::stat) for a file that this process may have locked: does not open it where to
+    /// close it would end the lock, and then shows what the client has cached.
+    fn stat_lockable(&self, path: &Path) -> io::Result<Attr>;
+}
+
+/// A file that is open: the same inode, whatever has its name by now. Dropping it closes it, and
+/// unlocks it.
+pub(crate) trait OpenFile: Debug + Send + Sync {
+    /// Its attributes, which an NFS client may have cached.
+    fn attributes(&self) -> io::Result<Attr>;
+    /// Sets its times to the present, by the server's clock.
+    fn touch(&self) -> io::Result<()>;
+    /// Locks the whole file for writing, and returns whether that could be done at once.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Unlocks the file, for forked children too that have inherited it.
+    fn unlock(&self) -> io::Result<()>;
+    /// Who keeps us from locking the file.
+    fn locker(&self) -> io::Result<Locker>;
+    /// The file itself, to read and write. A simulated file has none.
+    fn file(&self) -> Option<&File>;
 }
 
 /// A file that stays open for writing until its name is about to be removed.
@@ -164,16 +208,35 @@ impl Attr {
         self.mtime.duration_since(self.ctime).unwrap_or_default()
     }
 
+    /// Whether it is a plain file.
+    pub(crate) fn is_file(&self) -> bool {
+        self.kind == FileKind::Plain
+    }
+
     fn of(meta: &Metadata) -> Attr {
         Attr {
             id: FileId { dev: meta.dev(), ino: meta.ino() },
             nlink: meta.nlink(),
-            is_file: meta.is_file(),
+            kind: FileKind::of(meta.file_type()),
             permissions: meta.mode() & PERMISSIONS,
             owner: meta.uid(),
             size: meta.size(),
             mtime: timestamp(meta.mtime(), meta.mtime_nsec()),
             ctime: timestamp(meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+impl FileKind {
+    fn of(kind: FileType) -> FileKind {
+        if kind.is_file() {
+            FileKind::Plain
+        } else if kind.is_dir() {
+            FileKind::Directory
+        } else if kind.is_symlink() {
+            FileKind::SymbolicLink
+        } else {
+            FileKind::Other
         }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) mod fs;
 mod mount_table;
 pub(crate) mod os_str;
 pub(crate) mod posix;
+mod posix_file;
+pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod range_lock;
 pub(crate) mod users;

@@ -18,8 +18,10 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::attributes;
 use super::dates::{COARSEST, DateNotKept, is_far_off, is_kept};
-use super::fs::{Attr, Fs, HeldOpen, Mount, attributes};
+use super::fs::{Attr, Fs, HeldOpen, Mount, OpenFile, attributes, cached_attributes};
 use super::mount_table;
+use super::posix_file::PosixFile;
+use super::range_lock::IS_OF_PROCESS;
 
 /// [`Fs`] by the system calls of this machine, for one directory.
 #[derive(Debug, Default)]
@@ -171,7 +173,7 @@ impl Fs for PosixFs {
         let attr = attributes(&file)?;
         // One read for what is usually there, and one that finds nothing more.
         let mut content = Vec::with_capacity(limit.min(256));
-        if attr.is_file {
+        if attr.is_file() {
             file.take(limit as u64).read_to_end(&mut content)?;
         }
         Ok((attr, content))
@@ -246,6 +248,31 @@ impl Fs for PosixFs {
     fn describe(&self, dir: &Path) -> String {
         mount_table::describe(dir)
             .unwrap_or_else(|| format!("what is mounted on {}", dir.display()))
+    }
+
+    fn create_new(
+        &self,
+        path: &Path,
+        content: &[u8],
+        permissions: u32,
+    ) -> io::Result<Box<dyn OpenFile>> {
+        let file = PosixFile::create_new(path, permissions)?;
+        // An NFS client keeps what is written until the file is closed.
+        let is_local = matches!(self.mount_of(path), Mount::Local | Mount::Exported);
+        if let Err(error) = file.fill(content, permissions, !is_local) {
+            let _ = std::fs::remove_file(path); // the error that is worth telling is the first
+            return Err(error);
+        }
+        Ok(Box::new(file))
+    }
+
+    fn open(&self, path: &Path, for_writing: bool) -> io::Result<Option<Box<dyn OpenFile>>> {
+        let file = PosixFile::open(path, for_writing)?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn OpenFile>))
+    }
+
+    fn stat_lockable(&self, path: &Path) -> io::Result<Attr> {
+        if IS_OF_PROCESS { cached_attributes(path) } else { self.stat(path) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use nix::errno::Errno;
 use nix::fcntl::fcntl;
 
-pub(crate) use super::kernel::IS_OF_PROCESS;
+pub(super) use super::kernel::IS_OF_PROCESS;
 use super::kernel::{GET, SET};
 
 // C's int on some systems and short on others.
@@ -34,7 +34,7 @@ fn whole_file(kind: libc::c_short) -> libc::flock {
 
 /// Locks the whole file for writing, and says whether that could be done at once. The file must be
 /// open for writing.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match fcntl(file, SET(&whole_file(WRITE))) {
         Ok(_) => Ok(true),
         // POSIX lets a system say either.
@@ -44,7 +44,7 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 /// Unlocks the file, for forked children too that have inherited it.
-pub(crate) fn unlock(file: &File) -> io::Result<()> {
+pub(super) fn unlock(file: &File) -> io::Result<()> {
     fcntl(file, SET(&whole_file(NONE)))?;
     Ok(())
 }
@@ -58,7 +58,7 @@ pub(crate) enum Locker {
     Somebody(Option<u32>),
 }
 
-pub(crate) fn locker(file: &File) -> io::Result<Locker> {
+pub(super) fn locker(file: &File) -> io::Result<Locker> {
     let mut range = whole_file(WRITE);
     fcntl(file, GET(&mut range))?;
     if range.l_type == NONE {

@@ -1,4 +1,8 @@
-//! Users and groups by name, see getpwuid(3) and getgrgid(3).
+//! Users and groups: their names, see getpwuid(3) and getgrgid(3), and the files that are theirs.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
@@ -15,4 +19,20 @@ pub(crate) fn group_name(gid: u32) -> Option<String> {
 /// The user as whom this process acts.
 pub(crate) fn effective_user() -> u32 {
     geteuid().as_raw()
+}
+
+/// Whose a file is, and who may do what with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ownership {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+    /// The mode's last twelve bits.
+    pub(crate) permissions: u32,
+}
+
+/// Whose a file is; a symbolic link is followed.
+pub(crate) fn ownership(path: &Path) -> io::Result<Ownership> {
+    let meta = path.metadata()?;
+    let permissions = meta.mode() & super::fs::PERMISSIONS;
+    Ok(Ownership { user: meta.uid(), group: meta.gid(), permissions })
 }

@@ -85,11 +85,11 @@ pub(crate) fn observe(context: &Context) -> Result<Observation, Error> {
 /// Finds out who holds a lock file that has these attributes.
 pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation, Error> {
     // Nothing but a plain file is opened: a device may do anything when it is.
-    if !attr.is_file {
+    if !attr.is_file() {
         return Ok(Observation::NotALock);
     }
     match context.retry_busy(|| context.fs.read(context.lock_path(), CONTENT_MAX + 1)) {
-        Ok((attr, content)) if attr.is_file && content.len() <= CONTENT_MAX => {
+        Ok((attr, content)) if attr.is_file() && content.len() <= CONTENT_MAX => {
             match context.names.parse_content(&content) {
                 Some(claim) => Ok(held(context, &attr, claim, Evidence::Content)),
                 None => Ok(match claim_by_another_spelling(context, &attr, &content) {

@@ -9,4 +9,4 @@ pub(super) const SUSPEND_CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
 /// Whether a range lock is the process's rather than that of the file it has opened: then all of them
 /// on one file go as soon as the process closes it once, by whatever descriptor.
-pub(crate) const IS_OF_PROCESS: bool = true;
+pub(super) const IS_OF_PROCESS: bool = true;

@@ -87,7 +87,7 @@ fn a_lease_is_prolonged_by_a_date_that_was_set_forward() {
     for ahead in [SLOP, Duration::from_secs(3600)] {
         let scene = Scene::new(Mount::Nfs);
         let guard = scene.lock_of(US).lock().unwrap();
-        *scene.server.ahead.lock().unwrap() = ahead;
+        scene.server.set_forward(ahead);
         guard.refresh().unwrap();
         let ends = scene.lease_end(guard.claim_path()).unwrap();
         let left = ends.duration_since(scene.server_time() + ahead).unwrap();

@@ -1,13 +1,15 @@
 //! A file system that fails as it is told.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::Operation;
-use crate::sys::fs::{Attr, Fs, HeldOpen, Mount};
+use crate::sys::fs::{Attr, Fs, HeldOpen, Mount, OpenFile};
+use crate::sys::range_lock::Locker;
 
 /// An operation of [`Fs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +25,14 @@ pub(super) enum Op {
     List,
     MakeDir,
     RemoveDir,
+    Open,
+    RangeLock,
+    RangeUnlock,
+    Locker,
 }
 
 impl Op {
-    pub(super) const ALL: [Op; 11] = [
+    pub(super) const ALL: [Op; 15] = [
         Op::Create,
         Op::Stat,
         Op::Read,
@@ -38,11 +44,15 @@ impl Op {
         Op::List,
         Op::MakeDir,
         Op::RemoveDir,
+        Op::Open,
+        Op::RangeLock,
+        Op::RangeUnlock,
+        Op::Locker,
     ];
 
     /// Whether it matters that it was executed although it is said to have failed.
     pub(super) fn changes(self) -> bool {
-        !matches!(self, Op::Stat | Op::Read | Op::List)
+        !matches!(self, Op::Stat | Op::Read | Op::List | Op::Open | Op::Locker)
     }
 
     /// What errors call it.
@@ -56,6 +66,8 @@ impl Op {
             Op::Rename => Operation::Rename,
             Op::Unlink | Op::RemoveDir => Operation::Remove,
             Op::List => Operation::List,
+            Op::Open => Operation::Open,
+            Op::RangeLock | Op::RangeUnlock | Op::Locker => Operation::FcntlLock,
         }
     }
 }
@@ -127,12 +139,24 @@ pub(super) struct FaultyFs {
     inner: Arc<dyn Fs>,
     mount: Mount,
     quirk: Option<Quirk>,
-    record: Mutex<Record>,
+    faults: Arc<Faults>,
+}
+
+/// What fails, of a file system and of the files that are open in it.
+#[derive(Debug, Default)]
+struct Faults(Mutex<Record>);
+
+/// A file that is open in it, and the name by which it was opened.
+#[derive(Debug)]
+struct FaultyFile {
+    inner: Box<dyn OpenFile>,
+    path: PathBuf,
+    faults: Arc<Faults>,
 }
 
 impl FaultyFs {
     pub(super) fn new(inner: Arc<dyn Fs>, mount: Mount) -> FaultyFs {
-        FaultyFs { inner, mount, quirk: None, record: Mutex::default() }
+        FaultyFs { inner, mount, quirk: None, faults: Arc::default() }
     }
 
     pub(super) fn with(self, quirk: Quirk) -> FaultyFs {
@@ -170,7 +194,26 @@ impl FaultyFs {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.faults.record()
+    }
+
+    fn call<T>(
+        &self,
+        op: Op,
+        paths: &[&Path],
+        execute: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.faults.call(op, paths, execute)
+    }
+
+    fn opened(&self, path: &Path, inner: Box<dyn OpenFile>) -> Box<dyn OpenFile> {
+        Box::new(FaultyFile { inner, path: path.to_owned(), faults: self.faults.clone() })
+    }
+}
+
+impl Faults {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The fault that strikes this call.
@@ -275,5 +318,58 @@ impl Fs for FaultyFs {
 
     fn mount(&self, _dir: &Path) -> io::Result<Mount> {
         Ok(self.mount)
+    }
+
+    fn create_new(
+        &self,
+        path: &Path,
+        content: &[u8],
+        permissions: u32,
+    ) -> io::Result<Box<dyn OpenFile>> {
+        let made =
+            self.call(Op::Create, &[path], || self.inner.create_new(path, content, permissions));
+        made.map(|file| self.opened(path, file))
+    }
+
+    fn open(&self, path: &Path, for_writing: bool) -> io::Result<Option<Box<dyn OpenFile>>> {
+        let opened = self.call(Op::Open, &[path], || self.inner.open(path, for_writing));
+        opened.map(|file| file.map(|file| self.opened(path, file)))
+    }
+
+    fn stat_lockable(&self, path: &Path) -> io::Result<Attr> {
+        let seen = self.call(Op::Stat, &[path], || self.inner.stat_lockable(path));
+        seen.map(|attr| self.shown(attr))
+    }
+}
+
+impl FaultyFile {
+    fn call<T>(&self, op: Op, execute: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.faults.call(op, &[&self.path], execute)
+    }
+}
+
+impl OpenFile for FaultyFile {
+    fn attributes(&self) -> io::Result<Attr> {
+        self.call(Op::Stat, || self.inner.attributes())
+    }
+
+    fn touch(&self) -> io::Result<()> {
+        self.call(Op::Touch, || self.inner.touch())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.call(Op::RangeLock, || self.inner.try_lock())
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.call(Op::RangeUnlock, || self.inner.unlock())
+    }
+
+    fn locker(&self) -> io::Result<Locker> {
+        self.call(Op::Locker, || self.inner.locker())
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.inner.file()
     }
 }

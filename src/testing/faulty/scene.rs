@@ -111,24 +111,28 @@ impl Scene {
     }
 
     fn options(&self, path: &Path, pid: u32) -> (Options, Machine) {
-        let fs: Arc<dyn Fs> = match pid {
-            US => self.fs.clone(),
-            _ => Arc::new(FaultyFs::new(self.server.clone(), self.mount)),
-        };
         let options = Lock::options(path)
-            .host_name(format!("host{}", pid / 100))
+            .host_name(host_of(pid))
             .lifetime(LIFETIME)
             .clock_slop(SLOP)
             .timeout(PATIENCE)
             .polling(POLL / 4, POLL);
-        let machine = Machine {
+        (options, self.machine_of(pid))
+    }
+
+    /// What a process is on. Only our file system fails.
+    pub(super) fn machine_of(&self, pid: u32) -> Machine {
+        let fs: Arc<dyn Fs> = match pid {
+            US => self.fs.clone(),
+            _ => Arc::new(FaultyFs::new(self.server.clone(), self.mount)),
+        };
+        Machine {
             fs,
             clock: self.clock.clone(),
             processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
             random,
             can_wake: false,
-        };
-        (options, machine)
+        }
     }
 
     pub(super) fn pass(&self, time: Duration) {
@@ -192,6 +196,11 @@ impl Scene {
         };
         paths.map(look).into()
     }
+}
+
+/// What a process's host is called.
+pub(super) fn host_of(pid: u32) -> String {
+    format!("host{}", pid / 100)
 }
 
 /// The inode and the mtime of a file, in truth.

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Clock;
-use crate::sys::fs::{Attr, FileId, Fs, HeldOpen, Mount};
+use crate::sys::fs::{Attr, FileId, Fs, HeldOpen, Mount, OpenFile};
 use crate::sys::posix::PosixFs;
+use crate::sys::range_lock::Locker;
 
 /// The clock of everybody in a test. Sleeping moves it on.
 #[derive(Debug, Default)]
@@ -36,19 +38,62 @@ impl Clock for ManualClock {
 /// [`PosixFs`], but for the time that a file was last changed.
 #[derive(Debug)]
 pub(super) struct ServerFs {
-    pub(super) clock: Arc<ManualClock>,
     inner: PosixFs,
-    /// How far its date has been set forward.
-    pub(super) ahead: Mutex<Duration>,
+    stamps: Arc<Stamps>,
+}
+
+/// When files were last changed.
+#[derive(Debug)]
+struct Stamps {
+    clock: Arc<ManualClock>,
+    /// How far the server's date has been set forward.
+    ahead: Mutex<Duration>,
     changed: Mutex<HashMap<FileId, SystemTime>>,
+}
+
+/// A file that is open on the server.
+#[derive(Debug)]
+struct ServerFile {
+    inner: Box<dyn OpenFile>,
+    stamps: Arc<Stamps>,
 }
 
 impl ServerFs {
     pub(super) fn new(clock: Arc<ManualClock>) -> ServerFs {
-        let (inner, ahead, changed) = (PosixFs::default(), Mutex::default(), Mutex::default());
-        ServerFs { clock, inner, ahead, changed }
+        let stamps = Stamps { clock, ahead: Mutex::default(), changed: Mutex::default() };
+        ServerFs { inner: PosixFs::default(), stamps: Arc::new(stamps) }
     }
 
+    /// Sets its date forward.
+    pub(super) fn set_forward(&self, ahead: Duration) {
+        *self.stamps.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+    }
+
+    fn date(&self) -> SystemTime {
+        self.stamps.date()
+    }
+
+    fn change(&self, attr: Attr) -> Attr {
+        self.stamps.change(attr)
+    }
+
+    fn stamped(&self, attr: Attr) -> Attr {
+        self.stamps.stamped(attr)
+    }
+
+    /// Stamps what now has this name.
+    fn change_at(&self, path: &Path) {
+        if let Ok(attr) = self.inner.stat(path) {
+            self.change(attr);
+        }
+    }
+
+    fn opened(&self, inner: Box<dyn OpenFile>) -> Box<dyn OpenFile> {
+        Box::new(ServerFile { inner, stamps: self.stamps.clone() })
+    }
+}
+
+impl Stamps {
     fn date(&self) -> SystemTime {
         self.clock.wall() + *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,13 +109,6 @@ impl ServerFs {
     fn stamped(&self, attr: Attr) -> Attr {
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         Attr { ctime: changed.get(&attr.id).copied().unwrap_or(attr.ctime), ..attr }
-    }
-
-    /// Stamps what now has this name.
-    fn change_at(&self, path: &Path) {
-        if let Ok(attr) = self.inner.stat(path) {
-            self.change(attr);
-        }
     }
 }
 
@@ -146,5 +184,52 @@ impl Fs for ServerFs {
 
     fn mount(&self, dir: &Path) -> io::Result<Mount> {
         self.inner.mount(dir)
+    }
+
+    fn create_new(
+        &self,
+        path: &Path,
+        content: &[u8],
+        permissions: u32,
+    ) -> io::Result<Box<dyn OpenFile>> {
+        let made = self.opened(self.inner.create_new(path, content, permissions)?);
+        made.touch()?;
+        Ok(made)
+    }
+
+    fn open(&self, path: &Path, for_writing: bool) -> io::Result<Option<Box<dyn OpenFile>>> {
+        Ok(self.inner.open(path, for_writing)?.map(|file| self.opened(file)))
+    }
+
+    fn stat_lockable(&self, path: &Path) -> io::Result<Attr> {
+        self.inner.stat_lockable(path).map(|attr| self.stamped(attr))
+    }
+}
+
+impl OpenFile for ServerFile {
+    fn attributes(&self) -> io::Result<Attr> {
+        self.inner.attributes().map(|attr| self.stamps.stamped(attr))
+    }
+
+    fn touch(&self) -> io::Result<()> {
+        self.file().expect("a real file").set_modified(self.stamps.date())?;
+        self.stamps.change(self.inner.attributes()?);
+        Ok(())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.inner.try_lock()
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
+    }
+
+    fn locker(&self) -> io::Result<Locker> {
+        self.inner.locker()
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.inner.file()
     }
 }

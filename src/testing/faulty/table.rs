@@ -30,7 +30,7 @@ const ERRNOS: [i32; 15] = [
 ];
 
 /// Runs one case, and says what was wrong with it.
-fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, [usize; Op::ALL.len()]) {
+fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, Counts) {
     let scene = Scene::new(mount);
     let mut check = Check::new(&scene, fault);
     act(&scene, &mut check);
@@ -38,8 +38,11 @@ fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, [usize; Op
     (check.finish(), counts)
 }
 
+/// How often each operation was asked for.
+pub(super) type Counts = [usize; Op::ALL.len()];
+
 /// Every fault that can strike, where the operations are asked for so many times.
-fn faults(counts: [usize; Op::ALL.len()]) -> Vec<Fault> {
+fn faults(counts: Counts) -> Vec<Fault> {
     let mut faults = Vec::new();
     for op in Op::ALL {
         let executions: &[bool] = if op.changes() { &[false, true] } else { &[false] };
@@ -55,18 +58,18 @@ fn faults(counts: [usize; Op::ALL.len()]) -> Vec<Fault> {
     faults
 }
 
-/// Runs all cases of a use, and fails with a list of what was wrong, alike things together.
+/// Runs all cases of a use, each in a scene of its own, and fails with a list of what was wrong, alike things together.
 #[track_caller]
-fn drive(act: Use) {
+pub(super) fn drive(run: impl Fn(Mount, Option<Fault>) -> (Vec<String>, Counts)) {
     let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut cases = 0;
     for mount in [Mount::Local, Mount::Nfs, Mount::Other] {
-        let (problems, counts) = run(act, mount, None);
+        let (problems, counts) = run(mount, None);
         assert!(problems.is_empty(), "undisturbed, {mount:?}: {problems:#?}");
         for fault in faults(counts) {
             cases += 1;
             let Fault { op, errno, when, executed } = fault;
-            for problem in run(act, mount, Some(fault)).0 {
+            for problem in run(mount, Some(fault)).0 {
                 let case = format!("{mount:?} {op:?} {when:?} executed: {executed}: {problem}");
                 wrong
                     .entry(case)
@@ -87,7 +90,7 @@ macro_rules! table {
     ($($name:ident)*) => {$(
         #[test]
         fn $name() {
-            drive(uses::$name);
+            drive(|mount, fault| run(uses::$name, mount, fault));
         }
     )*};
 }

@@ -8,6 +8,16 @@ pub(super) const DIR: &str = "/sim";
 pub(super) const PATH: &str = "/sim/L";
 /// The directory of its fencing tokens' counter.
 pub(super) const FENCE: &str = "/sim/L.fence";
+/// The mailbox, in runs with one.
+pub(super) const MAILBOX: &str = "/sim/joe";
+/// Its dotlock.
+pub(super) const DOTLOCK: &str = "/sim/joe.lock";
+/// The lock that is taken to remove another's dotlock, and how all names beside it begin.
+pub(super) const BREAKER: &str = "/sim/.joe.break";
+/// How the names begin that other mail programs give their files before they are dotlocks.
+pub(super) const FOREIGN: &str = "/sim/.lk";
+/// For how long another's dotlock must rest before it is taken over.
+pub(super) const REST: Duration = Duration::from_secs(60);
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 /// That of a process which expects to work for long.
 pub(super) const LONG_LIFETIME: Duration = Duration::from_secs(300);

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::constants::{FENCE, PATH, POLL, SLOP};
+use super::actor::Actor;
+use super::constants::{DOTLOCK, FENCE, FOREIGN, LIFETIME, MAILBOX, PATH, POLL, REST, SLOP};
 use super::faults::Faults;
+use super::mail_programs;
 use super::run::{Run, STRANGERS};
+use super::scenario::Script;
 use super::schedule::{Choice, Schedule};
 use crate::holder::StalePolicy;
 use crate::model::lease::SEAT_LEASE;
@@ -81,10 +84,36 @@ impl Run<'_> {
         })
     }
 
+    /// The same of a mailbox: what the dead have left has rested for long enough.
+    pub(super) fn next_mail_program(&mut self) -> Option<String> {
+        self.faults = Faults::default();
+        let world = self.world();
+        if world.monitor.excuse.is_some() {
+            return None;
+        }
+        let is_held = world.server.find(Path::new(DOTLOCK)).is_some();
+        let in_seats = LIFETIME + SEAT_LEASE + 2 * SLOP;
+        let bound = if is_held { REST + in_seats + 2 * POLL } else { Duration::from_secs(1) };
+        let (began, tenures) = (world.now, world.monitor.tenures());
+        drop(world);
+        self.spawn(("next", self.scenario.clients.len(), mail_programs::brief_tenure));
+        self.go_on(&mut Undisturbed).or_else(|| {
+            let world = self.world();
+            let took = world.now.saturating_sub(began);
+            if world.monitor.tenures() == tenures {
+                Some("nobody gets the mailbox any more".to_owned())
+            } else {
+                (took > bound).then(|| format!("the next comer has waited for {took:?}"))
+            }
+        })
+    }
+
     /// When all is over no file is left, and those that are nobody's business are as they were.
     pub(super) fn clean_up(&mut self) -> Option<String> {
         self.world().now += Duration::from_secs(100_000);
-        self.spawn(("sweeper", self.scenario.clients.len(), |actor| actor.sweep()));
+        let sweep: Script =
+            if self.scenario.mailbox.is_some() { mail_programs::sweep } else { Actor::sweep };
+        self.spawn(("sweeper", self.scenario.clients.len(), sweep));
         self.go_on(&mut Undisturbed).or_else(|| {
             let world = self.world();
             if let Some(hurt) = STRANGERS.iter().find(|path| !world.server.is_untouched(path)) {
@@ -99,9 +128,10 @@ impl Run<'_> {
     }
 }
 
-/// The counter of fencing tokens outlives its lock.
+/// The counter of fencing tokens outlives its lock, a mailbox stays, and other mail programs that die
+/// leave their files.
 fn stays(name: &str) -> bool {
-    Path::new(name).starts_with(FENCE)
+    Path::new(name).starts_with(FENCE) || name == MAILBOX || name.starts_with(FOREIGN)
 }
 
 /// The schedule in which nothing happens but what must.

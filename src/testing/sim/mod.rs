@@ -41,7 +41,8 @@
 //! # Its parts
 //!
 //! - [`server`]: inodes, names, and the server's clock.
-//! - [`cache`]: what a machine has cached; [`nfs_client`]: the file system of its processes.
+//! - [`cache`]: what a machine has cached; [`nfs_client`]: the file system of its processes;
+//!   [`open_file`]: a file that one of them has open.
 //! - [`host`]: clocks and processes, as a machine shows them.
 //! - [`world`]: all of these, and what each process waits for.
 //! - [`faults`]: what may go wrong; [`step`]: what may happen next, faults included; [`take`]: what
@@ -51,7 +52,7 @@
 //! - [`actor`]: a process, and what must be true of what it is told; [`safety_checker`]: what must be true
 //!   of all.
 //! - [`scenario`], [`workloads`], [`scenarios`]: who does what; [`flufl`]: a neighbour with another
-//!   protocol.
+//!   protocol; [`mail_programs`]: those that lock a mailbox in place of the lock.
 //! - [`explore`]: many runs.
 //! - [`safety`]: what is explored. [`mutants`]: what must be found when a safeguard is missing.
 
@@ -63,8 +64,10 @@ mod faults;
 mod flufl;
 mod host;
 mod liveness_checker;
+mod mail_programs;
 mod mutants;
 mod nfs_client;
+mod open_file;
 mod prefix;
 mod run;
 mod safety;

@@ -5,10 +5,11 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::open_file::SimFile;
 use super::server::{Answer, Handle, Request};
 use super::world::Process;
 use crate::sys::errno;
-use crate::sys::fs::{Attr, Fs, HeldOpen, Mount};
+use crate::sys::fs::{Attr, Fs, HeldOpen, Mount, OpenFile};
 
 /// The file system, as one process sees it.
 #[derive(Clone, Debug)]
@@ -173,5 +174,31 @@ impl Fs for SimFs {
 
     fn mount(&self, _dir: &Path) -> io::Result<Mount> {
         Ok(if self.local { Mount::Local } else { Mount::Nfs })
+    }
+
+    fn create_new(
+        &self,
+        path: &Path,
+        content: &[u8],
+        _permissions: u32,
+    ) -> io::Result<Box<dyn OpenFile>> {
+        let handle = match self.ask(Request::CreateNew(path.to_owned()))? {
+            Answer::Attr(handle, _) => handle,
+            other => unreachable!("a create was answered with {other:?}"),
+        };
+        if let Err(error) = self.ask(Request::Write(handle, content.to_owned())) {
+            let _ = self.ask(Request::Remove(path.to_owned()));
+            return Err(error);
+        }
+        Ok(Box::new(SimFile::new(self.process.clone(), handle)))
+    }
+
+    fn open(&self, path: &Path, _for_writing: bool) -> io::Result<Option<Box<dyn OpenFile>>> {
+        let (handle, _) = self.walk(path)?;
+        Ok(Some(Box::new(SimFile::new(self.process.clone(), handle))))
+    }
+
+    fn stat_lockable(&self, path: &Path) -> io::Result<Attr> {
+        self.stat(path)
     }
 }

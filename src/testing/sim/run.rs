@@ -8,7 +8,7 @@ use std::time::Duration;
 use generator::{Generator, Gn};
 
 use super::actor::Actor;
-use super::constants::{LIFETIME, PATH, POLL, SLOP, STEPS};
+use super::constants::{LIFETIME, MAILBOX, PATH, POLL, SLOP, STEPS};
 use super::faults::Faults;
 use super::host::{SimClock, SimProcesses, random, seed_random};
 use super::nfs_client::SimFs;
@@ -63,10 +63,11 @@ pub(super) fn run(scenario: &Scenario, schedule: &mut dyn Schedule, trace: bool)
     for &part in &scenario.parts {
         run.spawn(part);
     }
+    let is_mail = scenario.mailbox.is_some();
     let violation = run
         .begin()
         .or_else(|| run.go_on(schedule))
-        .or_else(|| run.next_comer())
+        .or_else(|| if is_mail { run.next_mail_program() } else { run.next_comer() })
         .or_else(|| run.clean_up());
     let mut world = run.world();
     Outcome {
@@ -105,9 +106,13 @@ impl<'a> Run<'a> {
                 + scenario.faults.restarts
                 + scenario.faults.late_removals
                 > 0,
+            mailbox: scenario.mailbox,
         };
         let mut server = Server::new(scenario.resolution);
         server.add_strangers(&STRANGERS);
+        if scenario.mailbox.is_some_and(|mailbox| mailbox.exists) {
+            server.add_strangers(&[MAILBOX]);
+        }
         let has_journal = scenario.local && scenario.faults.power_cuts > 0;
         let journal = has_journal.then(|| (Duration::ZERO, server.clone()));
         let world = World {
@@ -129,6 +134,7 @@ impl<'a> Run<'a> {
             partial_lists: scenario.faults.listings > 0,
             journal,
             handed_over: None,
+            opened: 0,
             trace: trace.then(Vec::new),
         };
         Run {

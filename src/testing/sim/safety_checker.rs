@@ -1,11 +1,12 @@
 //! What must hold in every run, whatever the scheduler does.
 
 use crate::sys::os_str::OsStrExt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::constants::{FENCE, PATH};
+use super::constants::{BREAKER, DOTLOCK, FENCE, FOREIGN, PATH};
 use super::server::{Handle, Request, Server};
 
 /// Whoever holds a lock that was detached, and that nobody has adopted yet.
@@ -24,6 +25,10 @@ pub(super) struct Monitor {
     acquisitions: Vec<PathBuf>,
     /// The fencing tokens that were given: at which of the acquisitions, and to whom.
     tokens: Vec<(usize, u64, usize)>,
+    /// The inode that each process has last linked to the mailbox's dotlock.
+    pub(super) dotlocks: BTreeMap<usize, Handle>,
+    /// Processes that remove a dotlock by its name, whoever's it is by then.
+    pub(super) foreign: BTreeSet<usize>,
     violation: Option<String>,
     /// Why nothing more is promised in this run: a neighbour has broken a lock by its own rules.
     pub(super) excuse: Option<String>,
@@ -43,6 +48,16 @@ pub(super) struct Rules {
     pub(super) fencing: bool,
     /// A RENAME may be executed twice: it then catches another's lock file, which is put back.
     pub(super) may_be_caught: bool,
+    /// A mailbox is locked in place of the lock.
+    pub(super) mailbox: Option<MailboxUse>,
+}
+
+/// How a mailbox is locked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MailboxUse {
+    pub(super) uses_fcntl: bool,
+    /// Whether there is a mailbox already.
+    pub(super) exists: bool,
 }
 
 /// The lock file of a tenure.
@@ -208,29 +223,29 @@ impl Monitor {
         server: &Server,
         now: Duration,
     ) {
-        let lock = Path::new(PATH);
-        let (removed, made) = match request {
-            Request::Create(path) | Request::MakeDir(path) | Request::Link(_, path) => {
-                (None, Some(path))
+        let path = if self.rules.mailbox.is_some() { DOTLOCK } else { PATH };
+        let lock = Path::new(path);
+        if let Request::Link(handle, to) = request {
+            if to == lock {
+                self.dotlocks.insert(process, *handle);
             }
+        }
+        let (removed, made) = match request {
+            Request::Create(path)
+            | Request::CreateNew(path)
+            | Request::MakeDir(path)
+            | Request::Link(_, path) => (None, Some(path)),
             Request::Remove(path) | Request::RemoveDir(path) => (Some(path), None),
             Request::Rename(from, to) => (Some(from), Some(to)),
             _ => return,
         };
         for path in [removed, made].into_iter().flatten() {
-            let name = path.as_os_str().as_encoded_bytes();
-            let rest = name.strip_prefix(PATH.as_bytes());
-            if name.starts_with(FENCE.as_bytes()) && self.rules.fencing {
-                continue;
-            }
-            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|")) {
+            if !self.is_own(path) {
                 self.is_wrong(format!("process {process} touches {}", path.display()));
             }
         }
-        let replaces = matches!(request, Request::Rename(_, to) if to.as_os_str() == PATH);
-        if removed.is_none_or(|path| path.as_os_str() != PATH) && !replaces
-            || self.rules.may_be_caught
-        {
+        let replaces = matches!(request, Request::Rename(_, to) if to == lock);
+        if removed.is_none_or(|path| path != lock) && !replaces || self.rules.may_be_caught {
             return;
         }
         let file = server.find(lock);
@@ -239,11 +254,26 @@ impl Monitor {
         };
         let robbed = self.tenures.iter().find(|it| is_robbed(it) && self.is_live(it, now));
         if let Some(Tenure { process: holder, ends, .. }) = robbed {
+            if self.foreign.contains(&process) {
+                self.excuse.get_or_insert_with(|| "removed a dotlock by its name".to_owned());
+            }
             self.is_wrong(format!(
                 "process {process} takes the lock away at {now:?} from process {holder}, whose \
                  lease runs until {ends:?}"
             ));
         }
         self.tenures.iter_mut().filter(|it| is_robbed(it)).for_each(|it| it.over = true);
+    }
+
+    /// Whether this is a name of the lock's own.
+    fn is_own(&self, path: &Path) -> bool {
+        let name = path.as_os_str().as_encoded_bytes();
+        let begins = |own: &str| name.starts_with(own.as_bytes());
+        if self.rules.mailbox.is_some() {
+            return path.as_os_str() == DOTLOCK || begins(BREAKER) || begins(FOREIGN);
+        }
+        let rest = name.strip_prefix(PATH.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|"))
+            || begins(FENCE) && self.rules.fencing
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::actor::Actor;
 use super::faults::{Caching, Faults};
+use super::safety_checker::MailboxUse;
 use crate::holder::StalePolicy;
 
 /// What a process does.
@@ -44,6 +45,8 @@ pub(super) struct Scenario {
     /// Whether a dead client may have a delegation of what its process has changed a moment ago,
     /// which recalls all that there are: see `a_reader_in_the_last_moment` in `mutants`.
     pub(super) delegates_late: bool,
+    /// Where a mailbox is locked in place of the lock.
+    pub(super) mailbox: Option<MailboxUse>,
     /// How the run begins, before the schedule decides.
     pub(super) beginning: Vec<Act>,
 }

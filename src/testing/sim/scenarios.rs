@@ -29,6 +29,7 @@ pub(super) fn scenario(parts: &[Part]) -> Scenario {
         delay: SLOP,
         resolution: Duration::ZERO,
         delegates_late: false,
+        mailbox: None,
         beginning: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::constants::{DIR, PATH, WRITTEN_BACK, epoch};
 use crate::model::lease::SEAT_LEASE;
-use crate::sys::fs::{Attr, FileId};
+use crate::sys::fs::{Attr, FileId, FileKind};
 
 /// An inode as a client keeps hold of it: the number, and which of its uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +81,20 @@ pub(super) enum Request {
     MakeDir(PathBuf),
     RemoveDir(PathBuf),
     List(PathBuf),
+    /// Makes a file whose name is free.
+    CreateNew(PathBuf),
+    /// Sets the times to the server's own.
+    TouchNow(Handle),
+    /// Locks a whole file, for an open file of a process.
+    Lock(Handle, Owner),
+    /// Unlocks what this open file has locked; as closing it does.
+    Unlock(Owner),
+    /// Whether another open file has locked it.
+    TestLock(Handle, Owner),
 }
+
+/// An open file, that a range lock belongs to: its process, and a number.
+pub(super) type Owner = (usize, u64);
 
 /// What the server answers.
 #[derive(Clone, Debug)]
@@ -104,6 +117,8 @@ pub(super) struct Server {
     /// The date when the run began, by its clock as it is set now.
     epoch: SystemTime,
     resolution: Duration,
+    /// Whole files that are locked.
+    locks: BTreeMap<Handle, Owner>,
 }
 
 /// How the names of seats begin.
@@ -122,6 +137,7 @@ impl Server {
             changes: 0,
             epoch: epoch(),
             resolution,
+            locks: BTreeMap::new(),
         }
     }
 
@@ -203,6 +219,7 @@ impl Server {
             Request::Write(handle, _)
             | Request::SetMtime(handle, _)
             | Request::SetAtime(handle)
+            | Request::TouchNow(handle)
             | Request::Link(handle, _) => [Some(*handle), None],
             Request::Rename(from, to) => [self.find(from), self.find(to)],
             Request::Remove(path) => [self.find(path), None],
@@ -269,6 +286,32 @@ impl Server {
                 }
                 let handle = self.make(path, false, time)?;
                 self.attr(handle)
+            }
+            Request::CreateNew(path) => {
+                if self.names.contains_key(path.as_os_str()) {
+                    return Err(errno::EEXIST);
+                }
+                let handle = self.make(path, false, time)?;
+                self.attr(handle)
+            }
+            Request::TouchNow(handle) => {
+                let inode = self.inode(*handle)?;
+                (inode.mtime, inode.ctime) = (time, time);
+                Ok(Answer::Done)
+            }
+            Request::Lock(handle, owner) => {
+                self.inode(*handle)?;
+                let holder = *self.locks.entry(*handle).or_insert(*owner);
+                if holder == *owner { Ok(Answer::Done) } else { Err(errno::EAGAIN) }
+            }
+            Request::Unlock(owner) => {
+                self.locks.retain(|_, holder| holder != owner);
+                Ok(Answer::Done)
+            }
+            Request::TestLock(handle, owner) => {
+                self.inode(*handle)?;
+                let is_free = self.locks.get(handle).is_none_or(|holder| holder == owner);
+                if is_free { Ok(Answer::Done) } else { Err(errno::EAGAIN) }
             }
             Request::MakeDir(path) => {
                 if self.names.contains_key(path.as_os_str()) {
@@ -347,6 +390,11 @@ impl Server {
         }
     }
 
+    /// A process is dead: its client unlocks what it had locked.
+    pub(super) fn release_locks(&mut self, process: usize) {
+        self.locks.retain(|_, (owner, _)| *owner != process);
+    }
+
     /// Makes an inode with that name.
     fn make(&mut self, path: &Path, is_dir: bool, time: SystemTime) -> Result<Handle> {
         if !path.parent().is_some_and(|dir| dir.as_os_str() == DIR || self.is_dir(dir)) {
@@ -422,10 +470,9 @@ impl Server {
         let id = FileId { dev: 1, ino: handle.ino };
         let size = inode.size() as u64;
         let Inode { nlink, is_dir, mtime, ctime, .. } = *inode;
-        Ok(Answer::Attr(
-            handle,
-            Attr { id, nlink, is_file: !is_dir, permissions: 0o644, owner: 0, size, mtime, ctime },
-        ))
+        let kind = if is_dir { FileKind::Directory } else { FileKind::Plain };
+        let attr = Attr { id, nlink, kind, permissions: 0o644, owner: 0, size, mtime, ctime };
+        Ok(Answer::Attr(handle, attr))
     }
 
     fn unlink(&mut self, ino: u64, time: SystemTime) {

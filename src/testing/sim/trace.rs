@@ -21,6 +21,11 @@ pub(super) fn asked(request: &Request) -> String {
         Request::Remove(path) => format!("removes {}", name(path)),
         Request::MakeDir(path) => format!("makes the directory {}", name(path)),
         Request::RemoveDir(path) => format!("removes the directory {}", name(path)),
+        Request::CreateNew(path) => format!("creates {}, which must be new", name(path)),
+        Request::TouchNow(handle) => format!("touches {handle} now"),
+        Request::Lock(handle, _) => format!("locks {handle}"),
+        Request::Unlock(_) => "unlocks what it has locked".into(),
+        Request::TestLock(handle, _) => format!("asks who has locked {handle}"),
         Request::List(dir) => format!("lists the directory {}", name(dir)),
     }
 }

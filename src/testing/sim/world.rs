@@ -116,6 +116,8 @@ pub(super) struct World {
     pub(super) journal: Option<(Duration, Server)>,
     /// A lock that was detached, as one process tells another: whose it is now, and its claim.
     pub(super) handed_over: Option<(usize, PathBuf)>,
+    /// How many files were opened so far.
+    pub(super) opened: u64,
     /// The readable record of the run, kept only when it is to be shown.
     pub(super) trace: Option<Vec<String>>,
 }
@@ -183,7 +185,10 @@ impl World {
         }
         // What the kernel learns of names it learns whoever lives to see it, and in this order.
         match (request, &answer) {
-            (Request::Lookup(path) | Request::Create(path), Ok(Answer::Attr(handle, _))) => {
+            (
+                Request::Lookup(path) | Request::Create(path) | Request::CreateNew(path),
+                Ok(Answer::Attr(handle, _)),
+            ) => {
                 cache.learn(path, Some(*handle), self.now);
             }
             (Request::Lookup(path), Err(errno::ENOENT)) => cache.learn(path, None, self.now),
@@ -278,8 +283,12 @@ impl World {
     pub(super) fn crash(&mut self, id: usize, request_survives: bool) {
         let state = &mut self.processes[id];
         let waiting = std::mem::replace(&mut state.waiting, Waiting::Crashed);
-        if let (Waiting::Execution(issued), true) = (waiting, request_survives) {
-            self.strays.push((id, issued));
+        self.server.release_locks(id);
+        match waiting {
+            // A client whose process is dead sees to it that a lock is not left behind.
+            Waiting::Execution(Issued { request: Request::Lock(..), .. }) => {}
+            Waiting::Execution(issued) if request_survives => self.strays.push((id, issued)),
+            _ => {}
         }
         self.monitor.dies(id, self.now);
     }
