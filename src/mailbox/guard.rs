@@ -1,4 +1,4 @@
-//! The guard: whoever has it holds the mailbox.
+//! The guard: while it lives, its process holds the mailbox.
 
 use std::fmt;
 use std::fs::File;
@@ -14,10 +14,9 @@ use crate::mailbox::tenure::MailboxTenure;
 
 /// A mailbox that is locked, by fcntl(2) and by its dotlock. Dropping it releases both.
 ///
-/// It is a lease of [30 s](crate::mailbox::LEASE): longer than that without a
-/// [`refresh`](Self::refresh), and other programs may break the dotlock. Drop never panics, and
-/// what fails in it is reported through the feature `tracing`. In a forked child, which holds
-/// nothing, it does nothing.
+/// It is a lease of [30 s](crate::mailbox::LEASE): after that time without a
+/// [`refresh`](Self::refresh) other programs may break the dotlock. Drop never panics, and reports
+/// failures through the feature `tracing`. In a forked child, which holds nothing, it does nothing.
 #[must_use = "dropping a guard unlocks its mailbox at once: bind it to a name, even to `_guard`"]
 pub struct MailboxGuard {
     tenure: Arc<MailboxTenure>,
@@ -44,22 +43,24 @@ impl MailboxGuard {
     /// The mailbox, open for reading and writing, at its start: the file that the fcntl(2) lock is
     /// on. `None` if there was no mailbox, or if it was not to be locked itself.
     ///
-    /// Don't put another file in the mailbox's place: the lock is on this one. To shorten it, write
-    /// it anew and truncate it.
+    /// Don't put another file in the mailbox's place: the lock is on this one. To shorten it, rewrite
+    /// this file and truncate it.
     #[must_use]
     pub fn file(&self) -> Option<&File> {
         self.tenure.mailbox().and_then(MboxFile::file)
     }
 
-    /// Touches the dotlock, so that the lease is 30 s again, and sees that it is still ours.
+    /// Touches the dotlock, so that the lease is 30 s again, and checks that it is still ours.
     ///
-    /// Blocks for two file operations; once the lease is stale, also for the right to act on a
-    /// dotlock that others may be ending, for 30 s at most.
+    /// Blocks for two file operations. Once the lease is over it also waits, for 30 s at most, for the
+    /// lock that a program takes before it removes another's dotlock.
     ///
     /// # Errors
     ///
     /// [`Error::Lost`] if the dotlock is not ours any more: another may have written to the mailbox.
-    /// [`Error::Io`] if a file operation failed.
+    /// [`Error::Expired`] if the lease is over and this process stood still each time it tried to renew
+    /// it; [`Error::TimedOut`] if others were about to remove the dotlock for 30 s; [`Error::Io`] if a
+    /// file operation failed.
     pub fn refresh(&self) -> Result<(), Error> {
         self.tenure.refresh()
     }
@@ -68,14 +69,14 @@ impl MailboxGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it is not ours any more; [`Error::Expired`] if its lease is stale, so that
-    /// others may break it at any time; [`Error::Io`] if that can't be told.
+    /// [`Error::Lost`] if it is not ours any more; [`Error::Expired`] if its lease is over, so that
+    /// others may break it at any time; [`Error::Io`] if a file operation failed.
     pub fn verify(&self) -> Result<(), Error> {
         self.tenure.verify()
     }
 
     /// For how much longer others respect the dotlock, by this machine's clock. Zero once the lease
-    /// is stale.
+    /// is over.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.tenure.remaining()
@@ -96,7 +97,7 @@ impl MailboxGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there can't be another thread.
+    /// [`Error::Io`] if the thread can't be started.
     pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
         let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
@@ -104,8 +105,8 @@ impl MailboxGuard {
         Ok(())
     }
 
-    /// Unlocks the mailbox, and says how that went. What was written should be on disk by then
-    /// ([`File::sync_data`]): who locks it next, on another machine, is to see it.
+    /// Unlocks the mailbox, and reports failures. Write all data to disk before
+    /// ([`File::sync_data`]), so that the next holder, on another machine, sees it.
     ///
     /// # Errors
     ///

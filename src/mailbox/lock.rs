@@ -9,16 +9,17 @@ use crate::events;
 use crate::holder::Obstacle;
 use crate::mailbox::acquire::{acquire, obstacles};
 use crate::mailbox::context::MailboxContext;
+use crate::mailbox::dotlock::LEASE;
 use crate::mailbox::guard::MailboxGuard;
 use crate::mailbox::observe::MailboxObserver;
-use crate::mailbox::tenure::{LEASE, MailboxTenure};
+use crate::mailbox::tenure::MailboxTenure;
 use crate::wait::limit::WaitLimit;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
-/// A handle: it has a path and options, and holds nothing itself. Whoever acquires the lock has a
-/// [`MailboxGuard`]. A handle, and the clones of it, remember since when they have seen another's
-/// dotlock unchanged.
+/// A handle: it has a path and options, and holds nothing itself. Acquiring the lock returns a
+/// [`MailboxGuard`]. A handle and its clones remember since when they have seen another's dotlock
+/// unchanged.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -49,8 +50,8 @@ impl MailboxLock {
         }
     }
 
-    /// Locks the mailbox, and blocks until that can be done, or for the timeout if the options have
-    /// one. Polls, with random pauses that grow (see
+    /// Locks the mailbox, and blocks until it is locked, or for the timeout if the options have one.
+    /// Polls, with random pauses that grow (see
     /// [`polling`](crate::mailbox::MailboxOptions::polling)).
     ///
     /// # Errors
@@ -93,8 +94,8 @@ impl MailboxLock {
         self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Locks the mailbox, and goes on waiting while `go_on` says so, which is asked before each
-    /// pause: to be told what one waits for, or to be able to give up when a signal comes.
+    /// Locks the mailbox, and goes on waiting while `go_on` returns true. It is called before each
+    /// pause with what is in the way: to show that, or to give up when a signal comes.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -114,7 +115,7 @@ impl MailboxLock {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] when `go_on` says no; otherwise as for [`lock`](Self::lock).
+    /// [`Error::TimedOut`] when `go_on` returns false; otherwise as for [`lock`](Self::lock).
     pub fn lock_while(
         &self,
         mut go_on: impl FnMut(&Obstacle) -> bool,
@@ -150,15 +151,15 @@ impl MailboxLock {
         &self.context.dotlock
     }
 
-    /// For how long [`lock`](Self::lock) waits, unless it is for ever.
+    /// For how long [`lock`](Self::lock) waits; `None` is for ever.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
     /// What keeps others from the mailbox now; nothing if it is free. Takes no lock and changes
-    /// nothing. The mailbox must be readable, since who holds its fcntl(2) lock can't be told
-    /// otherwise.
+    /// nothing. The mailbox must be readable: the system shows who holds its fcntl(2) lock only to a
+    /// process that has opened it.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -176,7 +177,7 @@ impl MailboxLock {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if that can't be told; [`Error::Invalid`] as for [`lock`](Self::lock).
+    /// [`Error::Io`] if a file operation failed; [`Error::Invalid`] as for [`lock`](Self::lock).
     pub fn obstacles(&self) -> Result<Vec<Obstacle>, Error> {
         obstacles(&self.context, &self.observer)
     }

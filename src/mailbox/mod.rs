@@ -3,8 +3,8 @@
 //! Mail programs do not know [`Lock`](crate::Lock)'s lock files. What they do know is written down
 //! in the [Debian Policy Manual, 11.6](https://www.debian.org/doc/debian-policy/ch-customized-programs.html#mail-transport-delivery-and-user-agents):
 //! a lock by fcntl(2) on the mailbox itself, and then a *dotlock*, a file beside it with `.lock` at
-//! the end of its name. A [`MailboxLock`] takes both; when both can't be had, it drops the first,
-//! waits for a random time, and starts over.
+//! the end of its name. A [`MailboxLock`] takes both; when the second is taken, it drops the first,
+//! waits for a random time, and tries again.
 //!
 //! ```
 //! # let dir = tempfile::tempdir().unwrap();
@@ -35,34 +35,38 @@
 //! after 300 s, Postfix after 500 s, procmail after 1024 s, Exim after 1800 s. So what a guard has is
 //! a lease, of [30 s](LEASE), counted from when its dotlock was last touched:
 //! [`refresh`](MailboxGuard::refresh) touches it, and a guard that is
-//! [kept alive](MailboxGuard::keep_alive) is refreshed every 10 s. Whoever holds a mailbox for longer
-//! than it takes to append a message keeps it alive.
+//! [kept alive](MailboxGuard::keep_alive) is refreshed every 10 s. A program that holds a mailbox for
+//! longer than it takes to append a message should keep its guard alive.
 //!
 //! # Other programs' dotlocks
 //!
-//! A dotlock that a dead program has left would be in the way for ever. It is removed only by rule:
+//! A dotlock that a dead program has left would be in the way for ever. It is removed by these rules
+//! only:
 //!
 //! - It is of a [kind](DotlockKind) that mail programs make, by its content and mode. Anything else
-//!   that has the name is no lock, and stays. What can't be read is held.
+//!   that has the name is not a lock, and stays. A file that can't be read counts as held.
+//! - **An empty file counts as a dotlock**, since Exim, Python, mutt and Postfix make empty ones. So an
+//!   empty file that has nothing to do with mail, but has the dotlock's name, is removed like theirs
+//!   once it has rested unchanged.
 //! - It names a process on a host that is provably this one, and there is no such process (that is
 //!   Dovecot's `PID:HOST` on a local file system, seen from the machine's initial pid namespace: all
-//!   processes are looked at, those in containers too). A pid without a host proves no death. A
-//!   named process that does run is waited for, however old the dotlock.
+//!   processes are looked at, those in containers too). A pid without a host proves no death. While
+//!   a named process runs its dotlock stays, however old it is.
 //! - Otherwise neither it nor the mailbox has changed for 300 s
-//!   ([`unchanged_for`](MailboxOptions::unchanged_for)). It counts what this handle has observed, on
-//!   this machine's monotonic clock, not what the dates of the files say: a clock that is wrong
-//!   breaks nothing. A handle that is asked again and again remembers; one that waits for less than
-//!   that time never breaks such a dotlock.
-//! - A lock file of [`Lock`](crate::Lock) or flufl.lock in the dotlock's place must besides have
-//!   expired by its own rules, and is ended by them.
+//!   ([`unchanged_for`](MailboxOptions::unchanged_for)). What counts is what this handle has observed,
+//!   on this machine's monotonic clock, not the dates of the files: a wrong clock breaks nothing. A
+//!   handle that is used again and again remembers; one that waits for less than that time never
+//!   breaks such a dotlock.
+//! - A lock file of [`Lock`](crate::Lock) or flufl.lock in the dotlock's place must also have expired
+//!   by its own rules, and is broken by them.
 //!
-//! `unlink` is not conditional: a breaker that judged yesterday's dotlock removes today's. The right
-//! to end a mailbox's dotlock is therefore itself a [`Lock`](crate::Lock), with its leases and
-//! [seats](crate::guide::safety#the-argument), at `.MAILBOX.break`. Whoever holds that looks again
-//! whether the dotlock is what it was, by inode, change time, content and mode; takes it away by
-//! renaming it, and looks at what it has caught: another's is put back. A holder of ours that comes
-//! back after its lease has ended takes this lock too before it touches or removes its dotlock. Other
-//! programs take it not: where they break dotlocks, they do so by their own rules.
+//! `unlink` is not conditional: a breaker that found yesterday's dotlock stale removes today's. The
+//! right to remove another's dotlock is therefore itself a [`Lock`](crate::Lock), with its leases and
+//! [seats](crate::guide::safety#the-argument), at `.MAILBOX.break`. Its holder checks again that the
+//! dotlock is what it was, by inode, modification time, size and mode; renames it; and looks at what it
+//! has caught: another's is put back. A holder whose own lease has ended takes this lock too before it
+//! touches or removes its dotlock, and looks at the clock once more right before. Other programs don't
+//! take it: where they break dotlocks, they do so by their own rules.
 //!
 //! # fcntl(2), by open file description
 //!
@@ -74,15 +78,15 @@
 //! library does not do so itself: there a process has a mailbox open for one handle at a time.)
 //!
 //! A mailbox that does not exist yet can't be locked by fcntl(2). Its dotlock alone guards its
-//! creation, which is left to the caller, who knows whose it is to be.
+//! creation, which is left to the caller, who knows who should own it.
 //!
 //! # Files
 //!
 //! | name | what it is |
 //! |---|---|
 //! | `MAILBOX.lock` | the dotlock: there while the mailbox is locked |
-//! | `.MAILBOX.break` | there while a stale dotlock is ended: a lock file, whose claims are beside it |
-//! | <code>.MAILBOX.break&#124;aside&#124;NONCE&#124;K</code> | a dotlock that is being made or ended; swept if left behind |
+//! | `.MAILBOX.break` | there while a stale dotlock is taken over: a lock file, whose claims are beside it |
+//! | <code>.MAILBOX.break&#124;aside&#124;NONCE&#124;K</code> | a dotlock that is being made or removed; swept if left behind |
 //!
 //! # Permissions
 //!
@@ -127,7 +131,7 @@ mod takeover;
 mod tenure;
 
 pub use crate::dotlock::{Dotlock, DotlockKind};
+pub use dotlock::LEASE;
 pub use guard::MailboxGuard;
 pub use lock::MailboxLock;
 pub use options::MailboxOptions;
-pub use tenure::LEASE;

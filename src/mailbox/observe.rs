@@ -1,4 +1,4 @@
-//! Looking at another's dotlock, from look to look, and judging whether it may be ended.
+//! Observing another's dotlock, from look to look, and whether it may be taken over.
 
 use std::io;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use crate::dotlock::{DOTLOCK_MAX, Dotlock, DotlockKind};
 use crate::error::{Error, Operation};
 use crate::holder::{Holder, Obstacle, StalePolicy};
 use crate::mailbox::context::MailboxContext;
+use crate::mailbox::dotlock::is_unchanged;
 use crate::sys::errno::{self, is_gone, is_unreadable};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
@@ -23,17 +24,27 @@ pub(crate) enum Observation {
     Unreadable(io::Error),
 }
 
-/// What may change while a mailbox is worked on: whoever does it touches one or the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scene {
+/// What changes while a program works on a mailbox: it touches the dotlock or writes to the mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot {
     pub(crate) dotlock: Attr,
     mailbox: Option<Attr>,
 }
 
-/// Since when a handle has seen the same scene.
+impl Snapshot {
+    fn take(context: &MailboxContext, dotlock: Attr) -> Result<Snapshot, Error> {
+        Ok(Snapshot { dotlock, mailbox: context.find_mailbox()? })
+    }
+
+    fn is_unchanged(&self, now: &Snapshot) -> bool {
+        is_unchanged(&self.dotlock, &now.dotlock) && self.mailbox == now.mailbox
+    }
+}
+
+/// Since when a handle has seen the dotlock and the mailbox unchanged.
 #[derive(Debug, Default)]
 pub(crate) struct MailboxObserver {
-    seen: Option<(Scene, Duration)>,
+    seen: Option<(Snapshot, Duration)>,
 }
 
 /// What a contender may do about a dotlock that is in its way.
@@ -41,32 +52,32 @@ pub(crate) struct MailboxObserver {
 pub(crate) enum Verdict {
     /// Nothing: it is gone.
     Gone,
-    /// End it.
+    /// Take it over.
     Stale(StaleDotlock),
     Wait(Obstacle),
 }
 
-/// A dotlock that may be ended.
+/// A dotlock that may be taken over.
 #[derive(Debug)]
 pub(crate) struct StaleDotlock {
-    pub(crate) scene: Scene,
+    pub(crate) snapshot: Snapshot,
     pub(crate) what: Occupant,
 }
 
 #[cfg(test)]
 impl StaleDotlock {
-    /// Whatever there is now, as if it had been judged.
+    /// What is there now, as if it had been found stale.
     pub(crate) fn now(context: &MailboxContext) -> StaleDotlock {
         let mut observer = MailboxObserver::default();
         let Ok(Verdict::Wait(Obstacle::Dotlock(dotlock))) = observer.observe(context) else {
             panic!("no dotlock that would have to be waited for");
         };
-        let (scene, _) = observer.seen.expect("it was looked at");
-        StaleDotlock { scene, what: Occupant::Dotlock(dotlock) }
+        let (snapshot, _) = observer.seen.expect("it was looked at");
+        StaleDotlock { snapshot, what: Occupant::Dotlock(dotlock) }
     }
 }
 
-/// By whose rules it is to be ended.
+/// By whose rules it is taken over.
 #[derive(Debug)]
 pub(crate) enum Occupant {
     Dotlock(Dotlock),
@@ -74,6 +85,28 @@ pub(crate) enum Occupant {
 }
 
 impl Occupant {
+    fn unchanged_for(self, unchanged_for: Duration) -> Occupant {
+        match self {
+            Occupant::Dotlock(dotlock) => Occupant::Dotlock(Dotlock { unchanged_for, ..dotlock }),
+            Occupant::LockFile(holder) => Occupant::LockFile(holder),
+        }
+    }
+
+    /// Whether it may be taken over.
+    fn is_stale(&self, context: &MailboxContext, has_rested: bool) -> bool {
+        match (self, context.stale) {
+            (_, StalePolicy::Never) => false,
+            (Occupant::Dotlock(dotlock), policy) => match (dotlock.life, policy) {
+                (Life::Alive, _) => false,
+                (Life::Dead, StalePolicy::ExpiredOrDead) => true,
+                (Life::Dead | Life::Unknown, _) => has_rested,
+            },
+            (Occupant::LockFile(holder), StalePolicy::Expired | StalePolicy::ExpiredOrDead) => {
+                has_rested && is_lease_over(context, holder)
+            }
+        }
+    }
+
     pub(crate) fn obstacle(self) -> Obstacle {
         match self {
             Occupant::Dotlock(dotlock) => Obstacle::Dotlock(dotlock),
@@ -128,67 +161,65 @@ fn look_for_lease(context: &MailboxContext, attr: Attr) -> Result<Observation, E
             Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) => {
                 Observation::Unreadable(error)
             }
-            _ => Observation::NotALock,
+            Obstacle::NotALock
+            | Obstacle::Holder(_)
+            | Obstacle::CannotBreak(..)
+            | Obstacle::Queue
+            | Obstacle::Dotlock(_)
+            | Obstacle::CannotBreakDotlock(..)
+            | Obstacle::Fcntl(_) => Observation::NotALock,
         }),
         Err(error) => Err(error),
     }
 }
 
 impl MailboxObserver {
-    /// Looks at the dotlock, and says what may be done.
+    /// Looks at the dotlock, and returns what may be done about it.
     pub(crate) fn observe(&mut self, context: &MailboxContext) -> Result<Verdict, Error> {
-        let sight = observe(context)?;
-        let (Observation::Dotlock(attr, _) | Observation::LockFile(attr, _)) = &sight else {
-            self.seen = None;
-            return Ok(match sight {
-                Observation::None => Verdict::Gone,
-                Observation::Unreadable(error) => Verdict::Wait(Obstacle::Unreadable(error)),
-                _ => Verdict::Wait(Obstacle::NotALock),
-            });
-        };
-        let scene = Scene { dotlock: *attr, mailbox: context.find_mailbox()? };
-        let unchanged_for = self.unchanged_for(context, scene);
-        let has_rested = unchanged_for >= context.unchanged_for;
-        let (what, is_stale) = match sight {
+        let (attr, what) = match observe(context)? {
             Observation::Dotlock(attr, kind) => {
-                let dotlock = describe(context, &attr, kind, unchanged_for);
-                let is_stale = match dotlock.life {
-                    Life::Alive => false,
-                    Life::Dead if context.stale == StalePolicy::ExpiredOrDead => true,
-                    _ => has_rested && context.stale != StalePolicy::Never,
-                };
-                (Occupant::Dotlock(dotlock), is_stale)
+                let dotlock = describe(context, &attr, kind, Duration::ZERO);
+                (attr, Occupant::Dotlock(dotlock))
             }
-            Observation::LockFile(_, holder) => {
-                let is_stale = has_rested && is_lease_over(context, &holder);
-                (Occupant::LockFile(holder), is_stale && context.stale != StalePolicy::Never)
+            Observation::LockFile(attr, holder) => (attr, Occupant::LockFile(holder)),
+            Observation::None => return Ok(self.forget(Verdict::Gone)),
+            Observation::NotALock => return Ok(self.forget(Verdict::Wait(Obstacle::NotALock))),
+            Observation::Unreadable(error) => {
+                return Ok(self.forget(Verdict::Wait(Obstacle::Unreadable(error))));
             }
-            _ => unreachable!("all others have been told already"),
         };
-        Ok(if is_stale {
-            Verdict::Stale(StaleDotlock { scene, what })
+        let snapshot = Snapshot::take(context, attr)?;
+        let unchanged_for = self.unchanged_for(context, snapshot);
+        let what = what.unchanged_for(unchanged_for);
+        Ok(if what.is_stale(context, unchanged_for >= context.unchanged_for) {
+            Verdict::Stale(StaleDotlock { snapshot, what })
         } else {
             Verdict::Wait(what.obstacle())
         })
     }
 
-    fn unchanged_for(&mut self, context: &MailboxContext, scene: Scene) -> Duration {
+    /// What was seen before is not there any more.
+    fn forget(&mut self, verdict: Verdict) -> Verdict {
+        self.seen = None;
+        verdict
+    }
+
+    fn unchanged_for(&mut self, context: &MailboxContext, snapshot: Snapshot) -> Duration {
         let now = context.core().now();
         match &self.seen {
-            Some((seen, since)) if *seen == scene => now.saturating_sub(*since),
+            Some((seen, since)) if seen.is_unchanged(&snapshot) => now.saturating_sub(*since),
             _ => {
-                self.seen = Some((scene, now));
+                self.seen = Some((snapshot, now));
                 Duration::ZERO
             }
         }
     }
 }
 
-/// Whether the scene is still what it was.
-pub(crate) fn is_still(context: &MailboxContext, scene: &Scene) -> Result<bool, Error> {
-    let core = context.core();
-    let (dotlock, mailbox) = (core.find(&context.dotlock)?, context.find_mailbox()?);
-    Ok(dotlock == Some(scene.dotlock) && mailbox == scene.mailbox)
+/// Whether the dotlock and the mailbox are still what they were.
+pub(crate) fn is_still(context: &MailboxContext, before: &Snapshot) -> Result<bool, Error> {
+    let Some(dotlock) = context.core().find(&context.dotlock)? else { return Ok(false) };
+    Ok(before.is_unchanged(&Snapshot::take(context, dotlock)?))
 }
 
 /// By the rule of such locks: its lease has been over for the clock slop.

@@ -46,7 +46,12 @@ impl PidEvidence {
             {
                 Life::Alive
             }
-            _ => Life::Unknown,
+            DotlockKind::Liblockfile
+            | DotlockKind::LiblockfilePid(_)
+            | DotlockKind::Procmail
+            | DotlockKind::Dovecot(..)
+            | DotlockKind::Sealed
+            | DotlockKind::Empty => Life::Unknown,
         }
     }
 

@@ -1,7 +1,7 @@
-//! TakeoverOutcome a dotlock that is not ours.
+//! Taking over a dotlock that is not ours.
 //!
-//! The right to do so is a lock of its own, so that two breakers never act at once, and one that
-//! dies is succeeded. Whoever holds it looks again, and acts while its lease runs.
+//! The right to do so is a lock of its own, so that two breakers never act at once, and one that dies
+//! is succeeded. A breaker that holds it looks at the dotlock again, and acts while its lease runs.
 
 use std::io;
 
@@ -9,24 +9,24 @@ use crate::error::{Error, Operation};
 use crate::events;
 use crate::holder::Obstacle;
 use crate::mailbox::context::MailboxContext;
-use crate::mailbox::dotlock::is_same;
+use crate::mailbox::dotlock::is_unchanged;
 use crate::mailbox::observe::{Occupant, StaleDotlock, is_lease_over, is_still};
 use crate::mailbox::permission;
 use crate::protocol::takeover::{Caught, catch};
 use crate::sys::errno::is_forbidden;
 
-/// What came of ending a dotlock.
+/// What came of taking a dotlock over.
 #[derive(Debug)]
 pub(crate) enum TakeoverOutcome {
-    /// It is gone, or was another's already: try again.
+    /// It is gone, or is another's already: try again.
     Gone,
-    /// Another is at it.
+    /// Another breaker is at it.
     NotNow,
     /// It is not permitted.
     Forbidden(io::Error),
 }
 
-/// Ends a dotlock, if at the second look it is still what was judged.
+/// Removes a dotlock, if at the second look it is still what was found stale.
 pub(crate) fn take_over(
     context: &MailboxContext,
     stale: &StaleDotlock,
@@ -36,8 +36,8 @@ pub(crate) fn take_over(
         Err(error) if error.is_contention() => return Ok(TakeoverOutcome::NotNow),
         Err(error) => return forbidden(context, error),
     };
-    // Whatever it is by now, if it is not what it was it must be judged anew.
-    if !is_still(context, &stale.scene)? {
+    // If it has changed it must be observed from the beginning.
+    if !is_still(context, &stale.snapshot)? {
         return Ok(TakeoverOutcome::Gone);
     }
     if turn.remaining().is_zero() {
@@ -54,11 +54,8 @@ pub(crate) fn take_over(
 }
 
 fn take_away(context: &MailboxContext, stale: &StaleDotlock) -> Result<TakeoverOutcome, Error> {
-    let expected = &stale.scene.dotlock;
     let caught = catch(context.core(), &context.dotlock, context.aside(), |aside| {
-        let attr = &aside.attr;
-        is_same(attr, expected)
-            && (attr.size, attr.permissions) == (expected.size, expected.permissions)
+        is_unchanged(&stale.snapshot.dotlock, &aside.attr)
     });
     match caught {
         Ok(caught) => {
@@ -71,7 +68,7 @@ fn take_away(context: &MailboxContext, stale: &StaleDotlock) -> Result<TakeoverO
     }
 }
 
-/// A lock file of [`Lock`](crate::Lock)'s kind is ended by the rules of its kind.
+/// A lock file of [`Lock`](crate::Lock)'s kind is broken by the rules of its kind.
 fn break_lock(context: &MailboxContext) -> Result<TakeoverOutcome, Error> {
     let Some(lock) = &context.leased else { return Ok(TakeoverOutcome::NotNow) };
     match lock.break_if(|holder| is_lease_over(context, holder)) {
@@ -81,7 +78,14 @@ fn break_lock(context: &MailboxContext) -> Result<TakeoverOutcome, Error> {
             Obstacle::CannotBreak(_, error) => {
                 TakeoverOutcome::Forbidden(permission::removal(context, &error))
             }
-            _ => TakeoverOutcome::NotNow,
+            Obstacle::Holder(_)
+            | Obstacle::NotALock
+            | Obstacle::Unreadable(_)
+            | Obstacle::ReadDenied(..)
+            | Obstacle::Queue
+            | Obstacle::Dotlock(_)
+            | Obstacle::CannotBreakDotlock(..)
+            | Obstacle::Fcntl(_) => TakeoverOutcome::NotNow,
         }),
         Err(error) => forbidden(context, error),
     }
@@ -109,8 +113,8 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    /// A mailbox whose dotlock was judged to be stale.
-    fn judged() -> (TempDir, MailboxContext, StaleDotlock) {
+    /// A mailbox whose dotlock was found stale.
+    fn found_stale() -> (TempDir, MailboxContext, StaleDotlock) {
         let dir = tempdir().unwrap();
         let options = crate::mailbox::MailboxLock::options(dir.path().join("joe"));
         let context = options.clock(Arc::new(SystemClock)).context(None).unwrap();
@@ -135,15 +139,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_judged_is_ended() {
-        let (dir, context, stale) = judged();
+    fn a_stale_dotlock_is_removed() {
+        let (dir, context, stale) = found_stale();
         assert!(matches!(take_over(&context, &stale), Ok(TakeoverOutcome::Gone)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_breaker_of_yesterdays_dotlock_does_not_end_todays() {
-        let (dir, context, stale) = judged();
+    fn a_breaker_of_yesterdays_dotlock_does_not_remove_todays() {
+        let (dir, context, stale) = found_stale();
         make_dotlock(&context); // often with the very inode number of the other
         let todays = inode(&context);
         assert!(matches!(take_over(&context, &stale), Ok(TakeoverOutcome::Gone)));
@@ -151,10 +155,10 @@ mod tests {
         assert_alone(&dir);
     }
 
-    /// As when another program has broken the one and made the other after our second look.
+    /// As when another program has broken the first and made the second after our second look.
     #[test]
     fn todays_is_put_back_if_it_was_taken_away_after_all() {
-        let (dir, context, stale) = judged();
+        let (dir, context, stale) = found_stale();
         make_dotlock(&context);
         let todays = inode(&context);
         assert!(matches!(take_away(&context, &stale), Ok(TakeoverOutcome::Gone)));

@@ -1,7 +1,9 @@
 //! A mailbox while it is ours: refresh, verify and release.
 //!
-//! While the lease runs nobody who keeps to the rules touches the dotlock, so its holder acts
-//! directly. Once it is stale, the holder takes the lock that breakers take, and only then acts.
+//! While the lease runs no program that keeps to the rules removes the dotlock, so its holder acts
+//! directly; and looks at the clock, before it removes the dotlock and after it has refreshed it. Once
+//! the lease is over, the holder takes the lock that breakers take, and acts while that lock's lease
+//! runs.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +16,12 @@ use crate::events;
 use crate::guard::LockGuard;
 use crate::keep_alive::schedule::Renewable;
 use crate::mailbox::context::MailboxContext;
-use crate::mailbox::dotlock::OwnDotlock;
+use crate::mailbox::dotlock::{LEASE, OwnDotlock};
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::observe::{Observation, describe, observe};
 
-/// For how long other programs respect a dotlock that is not touched: the least patient of them,
-/// Mail Avenger, breaks it after 30 s.
-pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a late holder tries to act while the lock that breakers take is its own.
+const TURNS: u32 = 4;
 
 /// Both locks on a mailbox, held by this process.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct MailboxTenure {
     mailbox: Option<MboxFile>,
     /// `None` once it is released.
     dotlock: Mutex<Option<OwnDotlock>>,
-    /// Whoever began it: a forked child holds nothing.
+    /// The process that began it: a forked child holds nothing.
     pid: u32,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
@@ -81,20 +82,19 @@ impl MailboxTenure {
             return Err(self.told.lost(&self.context.mailbox, self.lost()));
         }
         if self.remaining().is_zero() {
-            let (path, ago) = (self.context.mailbox.clone(), self.overdue());
-            return Err(Error::Expired { path, ago, error: None });
+            return Err(self.expired());
         }
         Ok(())
     }
 
-    /// Gives both locks back. Whatever comes of it, they are ours no more.
+    /// Gives both locks back. Even if that fails, they are ours no more.
     pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(self.lost());
         }
         self.held.store(false, Ordering::Release);
         let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
-        let removed = self.in_turn(|| dotlock.remove(&self.context));
+        let removed = self.remove(dotlock);
         let unlocked = self.mailbox().map_or(Ok(()), |mailbox| mailbox.unlock(&self.context));
         let released = match removed {
             Ok(true) => unlocked,
@@ -106,7 +106,7 @@ impl MailboxTenure {
         released
     }
 
-    /// [`release`](Self::release), where nobody can be told how it went.
+    /// [`release`](Self::release), where no caller learns how it went.
     pub(crate) fn close(&self) {
         if self.is_held() {
             if let Err(error) = self.release() {
@@ -115,15 +115,64 @@ impl MailboxTenure {
         }
     }
 
-    /// Acts directly while the lease runs, and in turn with breakers once it is stale.
-    fn in_turn<T>(&self, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        let is_late = self.remaining().is_zero();
-        let turn = is_late.then(|| self.context.breaker.try_lock_for(LEASE)).transpose()?;
-        let done = act();
-        if let Some(Err(error)) = turn.map(LockGuard::unlock) {
-            events::right_not_given_back(&self.context.mailbox, &error);
+    /// Removes the dotlock, and returns whether it was there.
+    fn remove(&self, dotlock: OwnDotlock) -> Result<bool, Error> {
+        let Some(closed) = dotlock.close(&self.context)? else { return Ok(false) };
+        // One operation follows the check.
+        if !self.remaining().is_zero() {
+            return closed.remove(&self.context);
         }
-        done
+        self.in_turn(|turn| {
+            if !closed.is_there(&self.context)? {
+                return Ok(Some(false));
+            }
+            if turn.remaining().is_zero() {
+                return Ok(None);
+            }
+            closed.remove(&self.context).map(Some)
+        })
+    }
+
+    /// Touches the dotlock, and returns when the lease ends; `None` if it is not the mailbox's any more.
+    fn touch(&self) -> Result<Option<Duration>, Error> {
+        if !self.remaining().is_zero() {
+            let touched = self.touch_once()?;
+            // After a stall somebody may be about to remove what was there just now.
+            if !self.remaining().is_zero() {
+                return Ok(touched);
+            }
+        }
+        self.in_turn(|turn| {
+            let touched = self.touch_once()?;
+            Ok((!turn.remaining().is_zero()).then_some(touched))
+        })
+    }
+
+    fn touch_once(&self) -> Result<Option<Duration>, Error> {
+        self.with_dotlock(|dotlock| {
+            let began = self.context.core().now();
+            dotlock.touch(&self.context)?;
+            Ok(dotlock.is_there(&self.context)?.then_some(began + LEASE))
+        })
+    }
+
+    /// Acts while no breaker can. `None`: that took too long to be safe.
+    fn in_turn<T>(&self, act: impl Fn(&LockGuard) -> Result<Option<T>, Error>) -> Result<T, Error> {
+        for _ in 0..TURNS {
+            let turn = self.context.breaker.try_lock_for(LEASE)?;
+            let done = act(&turn);
+            if let Err(error) = turn.unlock() {
+                events::right_not_given_back(&self.context.mailbox, &error);
+            }
+            if let Some(done) = done.transpose() {
+                return done;
+            }
+        }
+        Err(self.expired())
+    }
+
+    fn expired(&self) -> Error {
+        Error::Expired { path: self.context.mailbox.clone(), ago: self.overdue(), error: None }
     }
 
     /// Does something with the dotlock, unless it was released or never was this process's.
@@ -143,7 +192,7 @@ impl MailboxTenure {
         self.dotlock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says who has the mailbox instead.
+    /// The error that says who has the mailbox instead.
     fn lost(&self) -> Error {
         let now = match observe(&self.context) {
             Ok(Observation::None) => Successor::Nobody,
@@ -161,13 +210,7 @@ impl MailboxTenure {
 impl Renewable for MailboxTenure {
     /// Touches the dotlock and sees that it is still the mailbox's.
     fn refresh(&self) -> Result<(), Error> {
-        let refreshed = self.in_turn(|| {
-            self.with_dotlock(|dotlock| {
-                let began = self.context.core().now();
-                dotlock.touch(&self.context)?;
-                Ok(dotlock.is_there(&self.context)?.then_some(began + LEASE))
-            })
-        });
+        let refreshed = self.touch();
         let ended = self.lease_ends();
         let refreshed = match refreshed {
             Ok(Some(ends)) => {
@@ -175,7 +218,7 @@ impl Renewable for MailboxTenure {
                 Ok(ends)
             }
             Ok(None) => {
-                // Whatever was left of it, it is of no use.
+                // What was left of the lease is of no use.
                 let ends = ended.min(self.context.core().now());
                 self.lease_ends.store(nanoseconds(ends), Ordering::Release);
                 Err(self.lost())

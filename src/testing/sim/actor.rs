@@ -203,6 +203,7 @@ impl Actor {
     pub(super) fn die(&self) {
         let mut world = self.process.world();
         world.processes[self.process.id].waiting = Waiting::Crashed;
+        world.server.release_locks(self.process.id);
         let now = world.now;
         world.monitor.dies(self.process.id, now);
     }

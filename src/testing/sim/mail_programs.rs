@@ -10,6 +10,7 @@ use super::host::{SimProcesses, random};
 use super::safety_checker::LockFile;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::guard::LockGuard;
 use crate::lock::Lock;
 use crate::mailbox::{LEASE, MailboxGuard, MailboxLock};
 use crate::options::Machine;
@@ -234,7 +235,9 @@ pub(super) fn last_tenure(actor: &Actor) {
 /// Removes what the dead have left of the right to remove a dotlock.
 pub(super) fn sweep(actor: &Actor) {
     let lock = Lock::options(BREAKER).host_name(host(actor)).build_on(machine(actor));
-    let _ = lock.expect("the options are right").sweep();
+    let lock = lock.expect("the options are right");
+    let swept = lock.lock().and_then(LockGuard::unlock).and_then(|()| lock.sweep());
+    actor.process.note(|| format!("sweeps: {swept:?}"));
 }
 
 /// Another mail program. It makes its dotlock by a link, takes one for stale that was not changed for a

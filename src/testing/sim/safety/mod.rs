@@ -6,6 +6,7 @@ mod delays;
 mod durability;
 mod leases;
 mod listings;
+mod mailboxes;
 mod owners;
 mod wide;
 
