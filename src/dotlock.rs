@@ -71,7 +71,10 @@ impl DotlockKind {
     pub fn pid(&self) -> Option<u32> {
         match self {
             DotlockKind::LiblockfilePid(pid) | DotlockKind::Dovecot(pid, _) => Some(*pid),
-            _ => None,
+            DotlockKind::Liblockfile
+            | DotlockKind::Procmail
+            | DotlockKind::Sealed
+            | DotlockKind::Empty => None,
         }
     }
 

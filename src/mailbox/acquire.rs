@@ -1,12 +1,12 @@
 //! Taking both locks, as Debian Policy 11.6 says.
 //!
 //! 1. The mailbox by fcntl(2), if there is a mailbox.
-//! 2. The dotlock. Another's is judged, and ended if it is stale.
-//! 3. See that the mailbox is still the file that was locked: whoever rewrites a mailbox may put
-//!    another in its place.
+//! 2. The dotlock. Another's is observed, and taken over once it is stale.
+//! 3. See that the mailbox is still the file that was locked: a program that rewrites a mailbox may put
+//!    another file in its place.
 //!
-//! When one of them can't be had, what was got is given back, and after a random time it starts
-//! stale: programs that take them in the other order must not wait for us while we wait for them.
+//! When one of them is taken, the other is released, and after a random time all is tried again:
+//! programs that take them in the other order must not wait for us while we wait for them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,7 +36,7 @@ enum Attempt {
     Busy(Obstacle),
 }
 
-/// Contends for the mailbox until it is ours or patience ends.
+/// Contends for the mailbox until it is ours or the limit is reached.
 pub(crate) fn acquire(
     context: &Arc<MailboxContext>,
     observer: &Mutex<MailboxObserver>,
@@ -116,7 +116,7 @@ fn behind_a_dotlock(
     })
 }
 
-/// Nobody else who uses the handle waits for this but for a look.
+/// Others who use the handle wait for this, but only for one look.
 fn observe(context: &MailboxContext, observer: &Mutex<MailboxObserver>) -> Result<Verdict, Error> {
     observer.lock().unwrap_or_else(PoisonError::into_inner).observe(context)
 }
@@ -142,7 +142,7 @@ fn is_still_there(tenure: &MailboxTenure) -> Result<bool, Error> {
     }
 }
 
-/// Who or what is in the way now, without taking anything.
+/// What is in the way now, without taking anything.
 pub(crate) fn obstacles(
     context: &MailboxContext,
     observer: &Mutex<MailboxObserver>,

@@ -1,4 +1,4 @@
-//! What every step needs to know of its mailbox.
+//! What every step needs to know about its mailbox.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::sys::fs::Attr;
 pub(crate) struct MailboxContext {
     pub(crate) mailbox: PathBuf,
     pub(crate) dotlock: PathBuf,
-    /// Who holds this has the right to end a dotlock of the mailbox that is not its own.
+    /// Its holder may take over a dotlock of the mailbox that is not its own.
     pub(crate) breaker: Lock,
-    /// The dotlock, if it is a lock file of [`Lock`]'s kind. There can't be such a one where its
-    /// name could not be told from the path.
+    /// The dotlock's path as that of a [`Lock`], whose lock file may stand there. `None` where the path
+    /// has all the separators that a claim's name could use.
     pub(crate) leased: Option<Lock>,
     pub(crate) stale: StalePolicy,
     pub(crate) unchanged_for: Duration,
@@ -33,7 +33,7 @@ pub(crate) struct MailboxContext {
 }
 
 impl MailboxContext {
-    /// The clock, the file system and all else that is no different for a mailbox.
+    /// The clock, the file system and all else that is the same as for a [`Lock`].
     pub(crate) fn core(&self) -> &Arc<Context> {
         &self.breaker.context
     }

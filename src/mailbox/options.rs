@@ -15,10 +15,10 @@ use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 use crate::options::Machine;
 
-/// Whoever keeps to 15 s between touches has missed three.
+/// A program that touches its dotlock every 15 s has missed three touches by then.
 const SHORTEST_REST: Duration = Duration::from_secs(60);
 
-/// For the claims on the right to end a dotlock: [`Lock`]'s own, and others in case the path has it.
+/// For the names of claims beside the mailbox: [`Lock`]'s own, and others in case the path has it.
 const SEPARATORS: [char; 8] = ['|', '+', ':', '~', '^', '=', ',', '@'];
 
 /// How to make a [`MailboxLock`]: see [`MailboxLock::options`].
@@ -56,9 +56,9 @@ impl MailboxLock {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if there can't be such a lock: the path names no file, or a name so long
-    /// that those beside it would be longer than 255 bytes. [`Error::Io`] if the current directory
-    /// or the host name can't be had.
+    /// [`Error::Invalid`] for a path without a file name, or with a name so long that those beside it
+    /// would be longer than 255 bytes. [`Error::Io`] if the system does not tell the current directory
+    /// or the host name.
     pub fn new(path: impl Into<PathBuf>) -> Result<MailboxLock, Error> {
         MailboxLock::options(path).build()
     }
@@ -85,13 +85,13 @@ impl MailboxOptions {
         self
     }
 
-    /// What this host is called in other programs' dotlocks, in place of what gethostname(2) says.
+    /// What this host is called in other programs' dotlocks, in place of gethostname(2)'s name.
     pub fn host_name(mut self, host_name: impl Into<OsString>) -> MailboxOptions {
         self.host_name = Some(host_name.into());
         self
     }
 
-    /// When another's dotlock may be ended. [`ExpiredOrDead`](StalePolicy::ExpiredOrDead), the
+    /// When another's dotlock may be taken over. [`ExpiredOrDead`](StalePolicy::ExpiredOrDead), the
     /// default: when it is [unchanged for so long](Self::unchanged_for), or its process is provably
     /// dead. [`Expired`](StalePolicy::Expired): only when it is unchanged for so long.
     /// [`Never`](StalePolicy::Never).
@@ -101,7 +101,7 @@ impl MailboxOptions {
     }
 
     /// For how long another's dotlock and the mailbox must have been seen unchanged before the
-    /// dotlock may be ended: 300 s by default, as dotlockfile has it; 60 s or more.
+    /// dotlock may be taken over: 300 s by default, as dotlockfile has it; 60 s or more.
     pub fn unchanged_for(mut self, rest: Duration) -> MailboxOptions {
         self.unchanged_for = rest;
         self
@@ -197,7 +197,7 @@ impl MailboxOptions {
     }
 }
 
-/// Says of the mailbox what was said of a file beside it.
+/// Reports about the mailbox what was found wrong with a name beside it.
 fn about(mailbox: &Path, error: Error) -> Error {
     match error {
         Error::Invalid { reason, .. } => Error::Invalid { path: mailbox.into(), reason },

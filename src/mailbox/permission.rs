@@ -1,4 +1,4 @@
-//! Permissions that locking a mailbox takes: what is missing, and who has it.
+//! Permissions that locking a mailbox takes: which one is missing, and who has it.
 
 use std::fmt::Write;
 use std::io;
