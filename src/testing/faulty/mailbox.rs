@@ -23,6 +23,7 @@ const REST: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_secs(5);
 
 /// One case: what fails in it, and what of it was not as it must be.
+#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 struct Case {
     scene: Scene,
     fault: Option<Fault>,

@@ -287,32 +287,11 @@ impl Server {
                 let handle = self.make(path, false, time)?;
                 self.attr(handle)
             }
-            Request::CreateNew(path) => {
-                if self.names.contains_key(path.as_os_str()) {
-                    return Err(errno::EEXIST);
-                }
-                let handle = self.make(path, false, time)?;
-                self.attr(handle)
-            }
-            Request::TouchNow(handle) => {
-                let inode = self.inode(*handle)?;
-                (inode.mtime, inode.ctime) = (time, time);
-                Ok(Answer::Done)
-            }
-            Request::Lock(handle, owner) => {
-                self.inode(*handle)?;
-                let holder = *self.locks.entry(*handle).or_insert(*owner);
-                if holder == *owner { Ok(Answer::Done) } else { Err(errno::EAGAIN) }
-            }
-            Request::Unlock(owner) => {
-                self.locks.retain(|_, holder| holder != owner);
-                Ok(Answer::Done)
-            }
-            Request::TestLock(handle, owner) => {
-                self.inode(*handle)?;
-                let is_free = self.locks.get(handle).is_none_or(|holder| holder == owner);
-                if is_free { Ok(Answer::Done) } else { Err(errno::EAGAIN) }
-            }
+            Request::CreateNew(path) => self.create_new(path, time),
+            Request::TouchNow(handle) => self.set_mtime(*handle, time, time),
+            Request::Lock(handle, owner) => self.lock(*handle, *owner),
+            Request::Unlock(owner) => Ok(self.unlock(*owner)),
+            Request::TestLock(handle, owner) => self.test_lock(*handle, *owner),
             Request::MakeDir(path) => {
                 if self.names.contains_key(path.as_os_str()) {
                     return Err(errno::EEXIST);
@@ -326,12 +305,7 @@ impl Server {
                 (inode.mtime, inode.ctime) = (time, time);
                 Ok(Answer::Done)
             }
-            Request::SetMtime(handle, mtime) => {
-                let mtime = self.rounded(*mtime);
-                let inode = self.inode(*handle)?;
-                (inode.mtime, inode.ctime) = (mtime, time);
-                Ok(Answer::Done)
-            }
+            Request::SetMtime(handle, mtime) => self.set_mtime(*handle, self.rounded(*mtime), time),
             Request::SetAtime(handle) => {
                 self.inode(*handle)?.ctime = time;
                 Ok(Answer::Done)
@@ -388,6 +362,37 @@ impl Server {
             Request::List(dir) if dir.as_os_str() != DIR && !self.is_dir(dir) => Err(errno::ENOENT),
             Request::List(dir) => Ok(Answer::Names(self.list(dir))),
         }
+    }
+
+    fn create_new(&mut self, path: &Path, time: SystemTime) -> Result<Answer> {
+        if self.names.contains_key(path.as_os_str()) {
+            return Err(errno::EEXIST);
+        }
+        let handle = self.make(path, false, time)?;
+        self.attr(handle)
+    }
+
+    fn set_mtime(&mut self, handle: Handle, mtime: SystemTime, time: SystemTime) -> Result<Answer> {
+        let inode = self.inode(handle)?;
+        (inode.mtime, inode.ctime) = (mtime, time);
+        Ok(Answer::Done)
+    }
+
+    fn lock(&mut self, handle: Handle, owner: Owner) -> Result<Answer> {
+        self.test_lock(handle, owner)?;
+        self.locks.insert(handle, owner);
+        Ok(Answer::Done)
+    }
+
+    fn test_lock(&mut self, handle: Handle, owner: Owner) -> Result<Answer> {
+        self.inode(handle)?;
+        let is_free = self.locks.get(&handle).is_none_or(|holder| *holder == owner);
+        if is_free { Ok(Answer::Done) } else { Err(errno::EAGAIN) }
+    }
+
+    fn unlock(&mut self, owner: Owner) -> Answer {
+        self.locks.retain(|_, holder| *holder != owner);
+        Answer::Done
     }
 
     /// A process is dead: its client unlocks what it had locked.
