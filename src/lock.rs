@@ -162,14 +162,14 @@ impl Lock {
         let mut contention = pin!(contention);
         // Between two polls it may go from one thread to another.
         let acquired = poll_fn(|task| acquisition.during(|| contention.as_mut().poll(task))).await;
-        let told = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
-        acquisition.ended(&self.context, self.path(), told);
+        let outcome = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
+        acquisition.ended(&self.context, self.path(), outcome);
         acquired
     }
 
     /// This handle holds the lock from now on, by the guard that has this tenure.
     pub(crate) fn hold(&self, mut tenure: Tenure) -> LockGuard {
-        tenure.told = events::Holding::begin(&self.context);
+        tenure.events = events::Holding::begin(&self.context);
         LockGuard::new(self.last.begin(tenure))
     }
 

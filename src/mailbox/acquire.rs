@@ -45,7 +45,7 @@ pub(crate) fn acquire(
     let core = context.core();
     let begun = core.now();
     let mut backoff = Backoff::new(context.polling);
-    let mut told = events::Waiting::default();
+    let mut waiting = events::Waiting::default();
     let mut at_once = 0;
     loop {
         let obstacle = match attempt(context, observer)? {
@@ -61,7 +61,7 @@ pub(crate) fn acquire(
         at_once = 0;
         let waited = core.now().saturating_sub(begun);
         let left = limit.left(waited, &obstacle);
-        told.meets(&context.mailbox, &obstacle, waited, left);
+        waiting.meets(&context.mailbox, &obstacle, waited, left);
         if left.is_zero() {
             return Err(limit.ended(context.mailbox.clone(), waited, obstacle));
         }

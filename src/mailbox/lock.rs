@@ -130,10 +130,10 @@ impl MailboxLock {
         }
         let acquisition = events::Acquisition::begin(self.context.core(), self.path(), LEASE);
         let acquired = acquisition.during(|| acquire(&self.context, &self.observer, limit));
-        let told = acquired.as_ref().map(|_| (None, None));
-        acquisition.ended(self.context.core(), self.path(), told);
+        let outcome = acquired.as_ref().map(|_| (None, None));
+        acquisition.ended(self.context.core(), self.path(), outcome);
         let mut tenure = acquired?;
-        tenure.told = events::Holding::begin(self.context.core());
+        tenure.events = events::Holding::begin(self.context.core());
         let tenure = Arc::new(tenure);
         *held() = Arc::downgrade(&tenure);
         Ok(MailboxGuard::new(tenure))

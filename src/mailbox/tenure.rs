@@ -35,8 +35,8 @@ pub(crate) struct MailboxTenure {
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
     held: AtomicBool,
-    /// What was told of it: nothing before it is handed out.
-    pub(crate) told: events::Holding,
+    /// The events of its holding: none before it is handed out.
+    pub(crate) events: events::Holding,
 }
 
 impl MailboxTenure {
@@ -54,7 +54,7 @@ impl MailboxTenure {
             pid: context.core().processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(began + LEASE)),
             held: AtomicBool::new(true),
-            told: events::Holding::default(),
+            events: events::Holding::default(),
         }
     }
 
@@ -79,7 +79,7 @@ impl MailboxTenure {
     /// Whether the dotlock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         if !self.with_dotlock(|dotlock| dotlock.is_there(&self.context))? {
-            return Err(self.told.lost(&self.context.mailbox, self.lost()));
+            return Err(self.events.lost(&self.context.mailbox, self.lost()));
         }
         if self.remaining().is_zero() {
             return Err(self.expired());
@@ -101,8 +101,8 @@ impl MailboxTenure {
             Ok(false) => Err(self.lost()),
             Err(error) => Err(error),
         };
-        let (core, told) = (self.context.core(), released.as_ref().copied());
-        self.told.released(core, &self.context.mailbox, self.lease_ends(), told);
+        let (core, outcome) = (self.context.core(), released.as_ref().copied());
+        self.events.released(core, &self.context.mailbox, self.lease_ends(), outcome);
         released
     }
 
@@ -226,8 +226,8 @@ impl Renewable for MailboxTenure {
             Err(error) => Err(error),
         };
         if self.is_held() {
-            let (core, told) = (self.context.core(), refreshed.as_ref().copied());
-            self.told.refreshed(core, &self.context.mailbox, ended, told);
+            let (core, outcome) = (self.context.core(), refreshed.as_ref().copied());
+            self.events.refreshed(core, &self.context.mailbox, ended, outcome);
         }
         refreshed.map(|_| ())
     }

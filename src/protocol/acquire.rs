@@ -135,8 +135,8 @@ struct Contender<'a, W: ?Sized, P> {
     observer: Observer,
     waiter: Waiter,
     has_waited: bool,
-    /// What was told of it.
-    told: events::Waiting,
+    /// The events of waiting for it.
+    events: events::Waiting,
 }
 
 impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
@@ -148,7 +148,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             observer: Observer::default(),
             waiter: Waiter::new(context),
             has_waited: false,
-            told: events::Waiting::default(),
+            events: events::Waiting::default(),
         }
     }
 
@@ -284,7 +284,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         self.has_waited = true;
         let waited = context.now().saturating_sub(self.begun);
         let left = self.limit.left(waited, obstacle);
-        self.told.meets(context.lock_path(), obstacle, waited, left);
+        self.events.meets(context.lock_path(), obstacle, waited, left);
         (!left.is_zero()).then_some(left)
     }
 

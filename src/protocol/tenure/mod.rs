@@ -50,8 +50,8 @@ pub(crate) struct Tenure {
     turn: Mutex<Option<HandoffToken>>,
     /// Where the claim goes if the tenure ends within its lease.
     claim_cache: Option<Arc<ClaimCache>>,
-    /// What was told of it: nothing before it is handed out.
-    pub(crate) told: events::Holding,
+    /// The events of its holding: none before it is handed out.
+    pub(crate) events: events::Holding,
 }
 
 impl Tenure {
@@ -74,7 +74,7 @@ impl Tenure {
             release: Mutex::default(),
             turn: Mutex::default(),
             claim_cache: None,
-            told: events::Holding::default(),
+            events: events::Holding::default(),
         }
     }
 
@@ -165,7 +165,7 @@ impl Tenure {
     /// Whether the lock is ours and its lease runs.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         if !self.with_claim(|claim| has_lock_file(claim))? {
-            return Err(self.told.lost(self.context.lock_path(), self.lost()));
+            return Err(self.events.lost(self.context.lock_path(), self.lost()));
         }
         if !self.is_in_time() {
             return Err(self.expired());

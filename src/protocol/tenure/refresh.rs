@@ -41,8 +41,8 @@ impl Tenure {
             refreshed
         });
         if self.is_held() {
-            let told = refreshed.as_ref().copied();
-            self.told.refreshed(&self.context, self.context.lock_path(), ended, told);
+            let outcome = refreshed.as_ref().copied();
+            self.events.refreshed(&self.context, self.context.lock_path(), ended, outcome);
         }
         refreshed.map(|_| ())
     }

@@ -73,8 +73,8 @@ impl Tenure {
             (released, _) => released.and(claim.remove()).map(|_| ()),
         };
         drop(place);
-        let (ends, told) = (self.lease_ends(), released.as_ref().copied());
-        self.told.released(&self.context, self.context.lock_path(), ends, told);
+        let (ends, outcome) = (self.lease_ends(), released.as_ref().copied());
+        self.events.released(&self.context, self.context.lock_path(), ends, outcome);
         released
     }
 
