@@ -1,7 +1,7 @@
 //! What every step needs to know about its mailbox.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
@@ -30,6 +30,8 @@ pub(crate) struct MailboxContext {
     pub(crate) uses_fcntl: bool,
     pub(crate) polling: Polling,
     pub(crate) proc: PidEvidence,
+    /// The claim on [`breaker`](Self::breaker) that could not be given back.
+    pub(crate) left_behind: Mutex<Option<PathBuf>>,
 }
 
 impl MailboxContext {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::{Clock, system_clock};
@@ -179,6 +179,7 @@ impl MailboxOptions {
             uses_fcntl: self.uses_fcntl,
             polling: self.polling,
             proc: PidEvidence::default(),
+            left_behind: Mutex::default(),
         })
     }
 

@@ -4,9 +4,13 @@
 //! is succeeded. A breaker that holds it looks at the dotlock again, and acts while its lease runs.
 
 use std::io;
+use std::path::PathBuf;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Operation};
 use crate::events;
+use crate::guard::LockGuard;
 use crate::holder::Obstacle;
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::is_unchanged;
@@ -31,11 +35,22 @@ pub(crate) fn take_over(
     context: &MailboxContext,
     stale: &StaleDotlock,
 ) -> Result<TakeoverOutcome, Error> {
+    break_left_behind(context);
     let turn = match context.breaker.try_lock() {
         Ok(turn) => turn,
         Err(error) if error.is_contention() => return Ok(TakeoverOutcome::NotNow),
         Err(error) => return forbidden(context, error),
     };
+    let outcome = take_over_in_turn(context, stale, &turn);
+    give_back(context, turn);
+    outcome
+}
+
+fn take_over_in_turn(
+    context: &MailboxContext,
+    stale: &StaleDotlock,
+    turn: &LockGuard,
+) -> Result<TakeoverOutcome, Error> {
     // If it has changed it must be observed from the beginning.
     if !is_still(context, &stale.snapshot)? {
         return Ok(TakeoverOutcome::Gone);
@@ -43,14 +58,44 @@ pub(crate) fn take_over(
     if turn.remaining().is_zero() {
         return Ok(TakeoverOutcome::NotNow);
     }
-    let ended = match &stale.what {
+    match &stale.what {
         Occupant::Dotlock(_) => take_away(context, stale),
         Occupant::LockFile(_) => break_lock(context),
-    };
+    }
+}
+
+/// Acts while no breaker can, after waiting for the right to for `limit` at most.
+pub(crate) fn in_turn<T>(
+    context: &MailboxContext,
+    limit: Duration,
+    act: impl FnOnce(&LockGuard) -> Result<T, Error>,
+) -> Result<T, Error> {
+    break_left_behind(context);
+    let turn = context.breaker.try_lock_for(limit)?;
+    let done = act(&turn);
+    give_back(context, turn);
+    done
+}
+
+fn give_back(context: &MailboxContext, turn: LockGuard) {
+    let claim = turn.claim_path().to_owned();
     if let Err(error) = turn.unlock() {
         events::right_not_given_back(&context.mailbox, &error);
+        *left_behind(context) = Some(claim);
     }
-    ended
+}
+
+/// Breaks our own lock that could not be given back. Others of this host would see that its process is
+/// alive, and not know that it has no use for it.
+fn break_left_behind(context: &MailboxContext) {
+    let Some(claim) = left_behind(context).take() else { return };
+    if context.breaker.break_if(|holder| holder.claim_path() == claim).is_err() {
+        *left_behind(context) = Some(claim);
+    }
+}
+
+fn left_behind(context: &MailboxContext) -> MutexGuard<'_, Option<PathBuf>> {
+    context.left_behind.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn take_away(context: &MailboxContext, stale: &StaleDotlock) -> Result<TakeoverOutcome, Error> {

@@ -19,6 +19,7 @@ use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::{LEASE, OwnDotlock};
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::observe::{Observation, describe, observe};
+use crate::mailbox::takeover::in_turn;
 
 /// How often a late holder tries to act while the lock that breakers take is its own.
 const TURNS: u32 = 4;
@@ -159,13 +160,8 @@ impl MailboxTenure {
     /// Acts while no breaker can. `None`: that took too long to be safe.
     fn in_turn<T>(&self, act: impl Fn(&LockGuard) -> Result<Option<T>, Error>) -> Result<T, Error> {
         for _ in 0..TURNS {
-            let turn = self.context.breaker.try_lock_for(LEASE)?;
-            let done = act(&turn);
-            if let Err(error) = turn.unlock() {
-                events::right_not_given_back(&self.context.mailbox, &error);
-            }
-            if let Some(done) = done.transpose() {
-                return done;
+            if let Some(done) = in_turn(&self.context, LEASE, &act)? {
+                return Ok(done);
             }
         }
         Err(self.expired())

@@ -469,6 +469,27 @@ fn asked_about_nothing(case: &mut Case) {
     }
 }
 
+/// Others of its host see that its process is alive, and can't know that it has no use for it.
+#[test]
+fn a_right_that_was_not_given_back_is_not_in_our_own_way() {
+    let case = Case::new(Mount::Nfs, None);
+    let lock = case.ours();
+    let rest = || {
+        case.make_dotlock(b"0\n");
+        assert!(lock.try_lock().unwrap_err().is_contention());
+        case.scene.pass(REST + SECOND);
+    };
+    rest();
+    // The first takes the dotlock away.
+    let fault = Fault { when: When::At(1), ..Fault::once(Op::Rename, errno::EIO) };
+    case.scene.fs.arm(Some(fault));
+    lock.lock().unwrap().unlock().unwrap();
+    assert!(case.breaker().exists());
+    rest();
+    lock.try_lock().unwrap().unlock().unwrap();
+    assert!(!case.breaker().exists());
+}
+
 macro_rules! table {
     ($($name:ident)*) => {
         mod table {

@@ -241,11 +241,10 @@ pub(super) fn sweep(actor: &Actor) {
 }
 
 /// Another mail program. It makes its dotlock by a link, takes one for stale that was not changed for a
-/// while, and removes it by its name: what that does to a later one is its own affair, and the run shows
-/// nothing more.
+/// while, and removes it by its name: whatever that does to a later one, and to a holder that comes back,
+/// is its own affair. From then on the run is excused.
 pub(super) fn foreign_tenure(actor: &Actor) {
-    actor.process.world().monitor.foreign.insert(actor.process.id);
-    careless_tenure(actor);
+    tenure_by_name(actor, excuse);
 }
 
 pub(super) fn two_foreign_tenures(actor: &Actor) {
@@ -253,19 +252,31 @@ pub(super) fn two_foreign_tenures(actor: &Actor) {
     foreign_tenure(actor);
 }
 
-/// The same, and it is taken for one of ours: the checkers must find what it does.
+/// The same without an excuse: the checkers must find what it does.
 pub(super) fn careless_tenure(actor: &Actor) {
-    let Some(began) = foreign_lock(actor) else { return };
-    let left = (began + LEASE).saturating_sub(actor.clock.now());
-    holds(actor, left);
+    tenure_by_name(actor, |_| ());
+}
+
+fn excuse(actor: &Actor) {
+    let mut world = actor.process.world();
+    world.monitor.excuse.get_or_insert_with(|| "removed a dotlock by its name".to_owned());
+}
+
+fn tenure_by_name(actor: &Actor, on_breaking: fn(&Actor)) {
+    let Some(began) = lock_by_name(actor, on_breaking) else { return };
+    let ends = began + LEASE;
+    holds(actor, ends.saturating_sub(actor.clock.now()));
     actor.sleep(2);
     actor.process.note(|| "begins to unlock".to_owned());
     actor.process.world().monitor.ends(actor.process.id);
+    if actor.clock.now() >= ends {
+        on_breaking(actor);
+    }
     let _ = actor.fs.unlink(Path::new(DOTLOCK));
 }
 
 /// Returns since when it has had the dotlock at most.
-fn foreign_lock(actor: &Actor) -> Option<Duration> {
+fn lock_by_name(actor: &Actor, on_breaking: fn(&Actor)) -> Option<Duration> {
     let dotlock = Path::new(DOTLOCK);
     let id = actor.process.id;
     for number in 0.. {
@@ -284,6 +295,7 @@ fn foreign_lock(actor: &Actor) -> Option<Duration> {
         }
         if let Ok(there) = actor.fs.stat(dotlock) {
             if there.mtime + BREAKS_AFTER < now.mtime {
+                on_breaking(actor);
                 let _ = actor.fs.unlink(dotlock);
             }
         }

@@ -1,7 +1,7 @@
 //! What must hold in every run, whatever the scheduler does.
 
 use crate::sys::os_str::OsStrExt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,8 +27,6 @@ pub(super) struct Monitor {
     tokens: Vec<(usize, u64, usize)>,
     /// The inode that each process has last linked to the mailbox's dotlock.
     pub(super) dotlocks: BTreeMap<usize, Handle>,
-    /// Processes that remove a dotlock by its name, whoever's it is by then.
-    pub(super) foreign: BTreeSet<usize>,
     violation: Option<String>,
     /// Why nothing more is promised in this run: a neighbour has broken a lock by its own rules.
     pub(super) excuse: Option<String>,
@@ -254,9 +252,6 @@ impl Monitor {
         };
         let robbed = self.tenures.iter().find(|it| is_robbed(it) && self.is_live(it, now));
         if let Some(Tenure { process: holder, ends, .. }) = robbed {
-            if self.foreign.contains(&process) {
-                self.excuse.get_or_insert_with(|| "removed a dotlock by its name".to_owned());
-            }
             self.is_wrong(format!(
                 "process {process} takes the lock away at {now:?} from process {holder}, whose \
                  lease runs until {ends:?}"
