@@ -245,7 +245,7 @@ impl LockGuard {
     ///
     /// The guard, if the lock is still held or that is uncertain.
     pub fn discard_if_lost(self) -> Result<(), LockGuard> {
-        self.tenure.told.expect_loss();
+        self.tenure.events.expect_loss();
         match self.refresh() {
             Err(Error::Lost { .. }) => Ok(()),
             Ok(()) | Err(_) => Err(self),

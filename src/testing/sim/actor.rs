@@ -75,7 +75,7 @@ impl Actor {
         if let Some(token) = guard.token() {
             self.process.note(|| format!("has the fencing token {token}"));
             let claim = guard.claim_path();
-            self.process.world().monitor.has_token(self.process.id, claim, token);
+            self.process.world().safety.has_token(self.process.id, claim, token);
         }
     }
 
@@ -85,7 +85,7 @@ impl Actor {
         let mut world = self.process.world();
         let now = world.now;
         let file = world.lock_file(self.process.id);
-        world.monitor.holds(self.process.id, file, now, left);
+        world.safety.holds(self.process.id, file, now, left);
     }
 
     /// Refreshes the lock, and says whether it is not lost.
@@ -98,7 +98,7 @@ impl Actor {
         {
             let mut world = self.process.world();
             let at_most = world.now + lifetime;
-            world.monitor.shortens(self.process.id, at_most);
+            world.safety.shortens(self.process.id, at_most);
         }
         self.was_refreshed(guard, &guard.refresh_for(lifetime))
     }
@@ -135,7 +135,7 @@ impl Actor {
 
     pub(super) fn unlock(&self, guard: LockGuard) {
         self.process.note(|| "begins to unlock".to_owned());
-        self.process.world().monitor.ends(self.process.id);
+        self.process.world().safety.ends(self.process.id);
         let has_lock = self.has_lock(&guard);
         if guard.unlock().is_ok() {
             self.assures(has_lock);
@@ -146,7 +146,7 @@ impl Actor {
     pub(super) fn hand_over(&self, guard: LockGuard, owner: Owner) {
         let began = self.process.world().now;
         self.process.note(|| format!("hands the lock over to {owner:?}"));
-        self.process.world().monitor.ends(self.process.id);
+        self.process.world().safety.ends(self.process.id);
         let Ok(claim) = guard.detach(owner) else { return };
         let mut world = self.process.world();
         let holder = match owner {
@@ -158,7 +158,7 @@ impl Actor {
         let left = (began + LIFETIME).saturating_sub(now);
         // An owner that has died by now may have been succeeded, too.
         if holder.is_none_or(|holder| world.runs(holder)) {
-            world.monitor.holds(holder.unwrap_or(NOBODY), file, now, left);
+            world.safety.holds(holder.unwrap_or(NOBODY), file, now, left);
         }
         let holder = holder.unwrap_or(NOBODY);
         world.handed_over = Some((holder, claim));
@@ -186,7 +186,7 @@ impl Actor {
                 }
             }
         };
-        self.process.world().monitor.ends(holder);
+        self.process.world().safety.ends(holder);
         // It may be held with that claim still, while others are in the seats.
         let may_be = |error: &Error| error.is_lost() || matches!(error, Error::Held { .. });
         self.insist(|| self.lock.adopt(&claim), may_be)
@@ -205,7 +205,7 @@ impl Actor {
         world.processes[self.process.id].waiting = Waiting::Crashed;
         world.server.release_locks(self.process.id);
         let now = world.now;
-        world.monitor.dies(self.process.id, now);
+        world.safety.dies(self.process.id, now);
     }
 
     /// Whether the lock file is this process's, in truth.
@@ -235,7 +235,7 @@ impl Actor {
             let id = self.process.id;
             self.process.is_wrong(format!("process {id} was told that it lost what it has"));
         }
-        self.process.world().monitor.ends(self.process.id);
+        self.process.world().safety.ends(self.process.id);
         false
     }
 }

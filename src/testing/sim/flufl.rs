@@ -128,7 +128,7 @@ impl<'a> Flufl<'a> {
         if is_locked {
             self.holds();
         } else {
-            self.actor.process.world().monitor.ends(self.actor.process.id);
+            self.actor.process.world().safety.ends(self.actor.process.id);
         }
         is_locked
     }
@@ -137,7 +137,7 @@ impl<'a> Flufl<'a> {
         if self.is_locked() {
             self.actor.process.note(|| "begins to unlock".to_owned());
             self.is_late("released a lock that had expired");
-            self.actor.process.world().monitor.ends(self.actor.process.id);
+            self.actor.process.world().safety.ends(self.actor.process.id);
             let _ = self.actor.fs.unlink(Path::new(PATH));
         }
         let _ = self.actor.fs.unlink(&self.claim);
@@ -152,7 +152,7 @@ impl<'a> Flufl<'a> {
 
     fn excuse(&self, what: &str) {
         self.actor.process.note(|| format!("flufl.lock {what}"));
-        self.actor.process.world().monitor.excuse.get_or_insert_with(|| what.to_owned());
+        self.actor.process.world().safety.excuse.get_or_insert_with(|| what.to_owned());
     }
 }
 

@@ -8,7 +8,7 @@ use super::constants::{DOTLOCK, FENCE, FOREIGN, LIFETIME, MAILBOX, PATH, POLL, R
 use super::faults::Faults;
 use super::mail_programs;
 use super::run::{Run, STRANGERS};
-use super::scenario::Script;
+use super::scenario::Workload;
 use super::schedule::{Choice, Schedule};
 use crate::holder::StalePolicy;
 use crate::model::lease::SEAT_LEASE;
@@ -19,7 +19,7 @@ impl Run<'_> {
         self.faults = Faults::default();
         let mut world = self.world();
         let held = world.server.find(Path::new(PATH));
-        if world.monitor.excuse.is_some()
+        if world.safety.excuse.is_some()
             || self.scenario.policy == StalePolicy::Never && held.is_some()
         {
             return None;
@@ -39,7 +39,7 @@ impl Run<'_> {
             _ => last,
         };
         let tells_holder = world.server.tells_holder();
-        let deathbed = held.and_then(|file| world.monitor.deathbed(file));
+        let deathbed = held.and_then(|file| world.safety.deathbed(file));
         let by_death = |&(client, _): &(usize, u64)| {
             self.scenario.policy_on(client) == StalePolicy::ExpiredOrDead
         };
@@ -52,7 +52,7 @@ impl Run<'_> {
         let bound = match deathbed {
             _ if held.is_none() => Duration::from_secs(1),
             // A breaker that died in its seat must be passed over by its lease.
-            Some(_) if !world.server.has_seats() => world.monitor.rules.dead_wait + 2 * POLL,
+            Some(_) if !world.server.has_seats() => world.safety.rules.dead_wait + 2 * POLL,
             // What nobody knows is ended once it was seen unchanged for the slop.
             _ if !tells_holder => last + SEAT_LEASE + 2 * SLOP + 2 * POLL,
             // A sweep of a dead breaker's claim changes the inode that is in the seat.
@@ -63,7 +63,7 @@ impl Run<'_> {
             _ if world.server.has_seats() => last.max(SEAT_LEASE) + SLOP + 2 * POLL,
             _ => last + SLOP + 2 * POLL,
         };
-        let (began, tenures) = (world.now, world.monitor.tenures());
+        let (began, tenures) = (world.now, world.safety.tenures());
         world.handed_over = None;
         drop(world);
         self.spawn(("next", deathbed.unwrap_or(self.scenario.clients.len()), |actor| {
@@ -74,7 +74,7 @@ impl Run<'_> {
         self.go_on(&mut Undisturbed).or_else(|| {
             let world = self.world();
             let took = world.now.saturating_sub(began);
-            if world.monitor.tenures() == tenures {
+            if world.safety.tenures() == tenures {
                 Some("nobody gets the lock any more".to_owned())
             } else if took > bound {
                 Some(format!("the next comer has waited for {took:?}, not {bound:?}"))
@@ -88,19 +88,19 @@ impl Run<'_> {
     pub(super) fn next_mail_program(&mut self) -> Option<String> {
         self.faults = Faults::default();
         let world = self.world();
-        if world.monitor.excuse.is_some() {
+        if world.safety.excuse.is_some() {
             return None;
         }
         let is_held = world.server.find(Path::new(DOTLOCK)).is_some();
         let in_seats = LIFETIME + SEAT_LEASE + 2 * SLOP;
         let bound = if is_held { REST + in_seats + 2 * POLL } else { Duration::from_secs(1) };
-        let (began, tenures) = (world.now, world.monitor.tenures());
+        let (began, tenures) = (world.now, world.safety.tenures());
         drop(world);
         self.spawn(("next", self.scenario.clients.len(), mail_programs::brief_tenure));
         self.go_on(&mut Undisturbed).or_else(|| {
             let world = self.world();
             let took = world.now.saturating_sub(began);
-            if world.monitor.tenures() == tenures {
+            if world.safety.tenures() == tenures {
                 Some("nobody gets the mailbox any more".to_owned())
             } else {
                 (took > bound).then(|| format!("the next comer has waited for {took:?}"))
@@ -111,7 +111,7 @@ impl Run<'_> {
     /// When all is over no file is left, and those that are nobody's business are as they were.
     pub(super) fn clean_up(&mut self) -> Option<String> {
         self.world().now += Duration::from_secs(100_000);
-        let sweep: Script =
+        let sweep: Workload =
             if self.scenario.mailbox.is_some() { mail_programs::sweep } else { Actor::sweep };
         self.spawn(("sweeper", self.scenario.clients.len(), sweep));
         self.go_on(&mut Undisturbed).or_else(|| {
@@ -122,7 +122,7 @@ impl Run<'_> {
             let names = world.server.names().map(|name| name.display().to_string());
             let left: Vec<String> =
                 names.filter(|name| !STRANGERS.contains(&name.as_str()) && !stays(name)).collect();
-            let is_kept = world.monitor.excuse.is_some();
+            let is_kept = world.safety.excuse.is_some();
             (!left.is_empty() && !is_kept).then(|| format!("files are left: {}", left.join(", ")))
         })
     }

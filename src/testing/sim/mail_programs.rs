@@ -42,7 +42,7 @@ struct Program<'a> {
 impl<'a> Program<'a> {
     fn new(actor: &'a Actor) -> Program<'a> {
         let uses_fcntl =
-            actor.process.world().monitor.rules.mailbox.is_some_and(|mailbox| mailbox.uses_fcntl);
+            actor.process.world().safety.rules.mailbox.is_some_and(|mailbox| mailbox.uses_fcntl);
         let lock = MailboxLock::options(MAILBOX)
             .clock(Arc::new(actor.clock.clone()))
             .host_name(host(actor))
@@ -108,7 +108,7 @@ impl<'a> Program<'a> {
     fn unlock(&self, guard: MailboxGuard) {
         let process = &self.actor.process;
         process.note(|| "begins to unlock".to_owned());
-        process.world().monitor.ends(process.id);
+        process.world().safety.ends(process.id);
         let has_dotlock = self.has_dotlock();
         if guard.unlock().is_ok() && !has_dotlock {
             process.is_wrong(format!("process {} was not told that it lost it", process.id));
@@ -119,7 +119,7 @@ impl<'a> Program<'a> {
     fn has_dotlock(&self) -> bool {
         let world = self.actor.process.world();
         match world.server.find(Path::new(DOTLOCK)) {
-            Some(there) => world.monitor.dotlocks.get(&self.actor.process.id) == Some(&there),
+            Some(there) => world.safety.dotlocks.get(&self.actor.process.id) == Some(&there),
             // A rename that is executed twice catches another's dotlock, and puts it back.
             None => self.actor.may_be_caught,
         }
@@ -139,7 +139,7 @@ impl<'a> Program<'a> {
         if self.has_dotlock() && !self.actor.may_be_caught && !self.actor.may_fail {
             process.is_wrong(format!("process {} was told that it lost what it has", process.id));
         }
-        process.world().monitor.ends(process.id);
+        process.world().safety.ends(process.id);
         false
     }
 }
@@ -150,9 +150,9 @@ fn holds(actor: &Actor, left: Duration) {
     let mut world = actor.process.world();
     let now = world.now;
     let file = world.server.find(Path::new(DOTLOCK));
-    let file = file.filter(|file| world.monitor.dotlocks.get(&actor.process.id) == Some(file));
+    let file = file.filter(|file| world.safety.dotlocks.get(&actor.process.id) == Some(file));
     let file = file.map(|handle| LockFile { handle, is_provable: false });
-    world.monitor.holds(actor.process.id, file, now, left);
+    world.safety.holds(actor.process.id, file, now, left);
 }
 
 /// Takes the mailbox and gives it back.
@@ -259,7 +259,7 @@ pub(super) fn careless_tenure(actor: &Actor) {
 
 fn excuse(actor: &Actor) {
     let mut world = actor.process.world();
-    world.monitor.excuse.get_or_insert_with(|| "removed a dotlock by its name".to_owned());
+    world.safety.excuse.get_or_insert_with(|| "removed a dotlock by its name".to_owned());
 }
 
 fn tenure_by_name(actor: &Actor, on_breaking: fn(&Actor)) {
@@ -268,7 +268,7 @@ fn tenure_by_name(actor: &Actor, on_breaking: fn(&Actor)) {
     holds(actor, ends.saturating_sub(actor.clock.now()));
     actor.sleep(2);
     actor.process.note(|| "begins to unlock".to_owned());
-    actor.process.world().monitor.ends(actor.process.id);
+    actor.process.world().safety.ends(actor.process.id);
     if actor.clock.now() >= ends {
         on_breaking(actor);
     }

@@ -194,7 +194,7 @@ fn the_adopters_seat() {
 #[test]
 fn the_seats_before() {
     let mut scenario = seat_in_a_cache();
-    scenario.beginning.extend([
+    scenario.prefix.extend([
         Act::Before("bob", "renames", "L to"),
         Act::After("alice", "removes", "|break|"), // renewed once more
         Act::Park("alice"),

@@ -11,10 +11,10 @@ use super::trace;
 use super::world::Waiting;
 
 impl Run<'_> {
-    /// Plays the scenario's beginning.
-    pub(super) fn begin(&mut self) -> Option<String> {
+    /// Plays the scenario's prefix.
+    pub(super) fn play_prefix(&mut self) -> Option<String> {
         let scenario = self.scenario;
-        for act in &scenario.beginning {
+        for act in &scenario.prefix {
             match *act {
                 Act::Before(name, verb, what) => {
                     self.go_on_alone(name, |waiting| match waiting {
@@ -48,7 +48,7 @@ impl Run<'_> {
                 Act::Seconds(seconds) => self.world().now += Duration::from_secs(seconds),
             }
         }
-        self.world().monitor.violation()
+        self.world().safety.violation()
     }
 
     fn named(&self, name: &str) -> usize {

@@ -12,8 +12,8 @@ use super::constants::{LIFETIME, MAILBOX, PATH, POLL, SLOP, STEPS};
 use super::faults::Faults;
 use super::host::{SimClock, SimProcesses, random, seed_random};
 use super::nfs_client::SimFs;
-use super::safety_checker::{Monitor, Rules};
-use super::scenario::{Part, Scenario};
+use super::safety_checker::{Rules, SafetyChecker};
+use super::scenario::{Participant, Scenario};
 use super::schedule::{Choice, Schedule};
 use super::server::Server;
 use super::step::possible;
@@ -65,7 +65,7 @@ pub(super) fn run(scenario: &Scenario, schedule: &mut dyn Schedule, trace: bool)
     }
     let is_mail = scenario.mailbox.is_some();
     let violation = run
-        .begin()
+        .play_prefix()
         .or_else(|| run.go_on(schedule))
         .or_else(|| if is_mail { run.next_mail_program() } else { run.next_comer() })
         .or_else(|| run.clean_up());
@@ -73,8 +73,8 @@ pub(super) fn run(scenario: &Scenario, schedule: &mut dyn Schedule, trace: bool)
     Outcome {
         violation,
         trace: world.trace.take().unwrap_or_default(),
-        tenures: world.monitor.tenures(),
-        excused: world.monitor.excuse.is_some(),
+        tenures: world.safety.tenures(),
+        excused: world.safety.excuse.is_some(),
     }
 }
 
@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
             running: 0,
             inherited: None,
             strays: Vec::new(),
-            monitor: Monitor::new(rules),
+            safety: SafetyChecker::new(rules),
             delay: scenario.delay,
             delegations: Vec::new(),
             revoked: Vec::new(),
@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn spawn(&mut self, (name, client, script): Part) {
+    pub(super) fn spawn(&mut self, (name, client, script): Participant) {
         let id = self.stacks.len();
         let mut world = self.world();
         let boot = world.clients[client].boot;
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
             changed: Default::default(),
             stalled_until: Duration::ZERO,
         });
-        world.monitor.joins(client, boot);
+        world.safety.joins(client, boot);
         drop(world);
         let actor = self.actor(Process { world: self.world.clone(), id }, client);
         self.stacks.push(stack(move || {
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
                 let mut world = ended.world();
                 world.processes[id].waiting = Waiting::Ended;
                 let now = world.now;
-                world.monitor.dies(id, now);
+                world.safety.dies(id, now);
             }
         }));
     }
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
                 can_wake: false,
             })
             .expect("the options are right");
-        let may_be_caught = process.world().monitor.rules.may_be_caught;
+        let may_be_caught = process.world().safety.rules.may_be_caught;
         Actor { process, lock, fs, clock, may_be_caught, may_fail }
     }
 
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
         }
         let mut world = self.world();
         let (now, boot) = (world.now, world.clients[client].boot);
-        world.monitor.reboots(client, boot, now);
+        world.safety.reboots(client, boot, now);
         let wall_error = world.clients[client].wall_error;
         let boot = boot + 1;
         world.clients[client] = Client { booted_at: now, wall_error, boot, ..Client::default() };
@@ -262,7 +262,7 @@ impl<'a> Run<'a> {
             choices.extend(steps.iter().map(|step| step.choice(&world)));
             drop(world);
             self.take(steps[schedule.choose(&choices)]);
-            if let Some(violation) = self.world().monitor.violation() {
+            if let Some(violation) = self.world().safety.violation() {
                 return Some(violation);
             }
             self.steps += 1;

@@ -14,7 +14,7 @@ pub(super) const NOBODY: usize = usize::MAX;
 
 /// Who holds the lock, as the holders themselves believe.
 #[derive(Debug, Default)]
-pub(super) struct Monitor {
+pub(super) struct SafetyChecker {
     pub(super) rules: Rules,
     tenures: Vec<Tenure>,
     /// Of each process, its machine and the boot of it.
@@ -32,7 +32,7 @@ pub(super) struct Monitor {
     pub(super) excuse: Option<String>,
 }
 
-/// What the monitor goes by.
+/// What the safety goes by.
 #[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
@@ -75,9 +75,9 @@ struct Tenure {
     over: bool,
 }
 
-impl Monitor {
-    pub(super) fn new(rules: Rules) -> Monitor {
-        Monitor { rules, ..Monitor::default() }
+impl SafetyChecker {
+    pub(super) fn new(rules: Rules) -> SafetyChecker {
+        SafetyChecker { rules, ..SafetyChecker::default() }
     }
 
     pub(super) fn joins(&mut self, client: usize, boot: u64) {

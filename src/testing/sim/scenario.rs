@@ -8,17 +8,17 @@ use super::safety_checker::MailboxUse;
 use crate::holder::StalePolicy;
 
 /// What a process does.
-pub(super) type Script = fn(&Actor);
+pub(super) type Workload = fn(&Actor);
 
 /// A process's name, its machine and its script.
-pub(super) type Part = (&'static str, usize, Script);
+pub(super) type Participant = (&'static str, usize, Workload);
 
 #[allow(clippy::struct_excessive_bools)] // each is a choice of its own
 #[derive(Clone)]
 pub(super) struct Scenario {
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<Participant>,
     /// Who comes when a machine has been rebooted.
-    pub(super) after_boot: Vec<Part>,
+    pub(super) after_boot: Vec<Participant>,
     /// Each machine's uptime when the run begins, and how far its date is off, in seconds.
     pub(super) clients: Vec<(u64, i64)>,
     /// Whether all machines have the same host name, as clones have.
@@ -48,7 +48,7 @@ pub(super) struct Scenario {
     /// Where a mailbox is locked in place of the lock.
     pub(super) mailbox: Option<MailboxUse>,
     /// How the run begins, before the schedule decides.
-    pub(super) beginning: Vec<Act>,
+    pub(super) prefix: Vec<Act>,
 }
 
 impl Scenario {
@@ -64,7 +64,7 @@ impl Scenario {
     }
 }
 
-/// One act of a beginning that is told.
+/// One act of a prefix that is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     /// This process goes on until it is about to ask for this: how a trace would begin to say it,

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::constants::{LIFETIME, LONG_LIFETIME, SLOP};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::flufl;
-use super::scenario::{Act, Part, Scenario};
+use super::scenario::{Act, Participant, Scenario};
 use super::workloads::*;
 use crate::holder::StalePolicy;
 
 /// The processes and their machines, on a network file system.
-pub(super) fn scenario(parts: &[Part]) -> Scenario {
+pub(super) fn scenario(parts: &[Participant]) -> Scenario {
     Scenario {
         parts: parts.to_vec(),
         after_boot: Vec::new(),
@@ -30,7 +30,7 @@ pub(super) fn scenario(parts: &[Part]) -> Scenario {
         resolution: Duration::ZERO,
         delegates_late: false,
         mailbox: None,
-        beginning: Vec::new(),
+        prefix: Vec::new(),
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn long_tenures() -> Scenario {
 
 /// A dead holder, and three on its machine who would succeed it at once.
 pub(super) fn succession() -> Scenario {
-    let parts: [Part; 4] =
+    let parts: [Participant; 4] =
         [("alice", 0, last_tenure), ("bob", 0, tenure), ("carol", 0, tenure), ("dave", 0, tenure)];
     Scenario { local: true, ..scenario(&parts) }
 }
@@ -158,7 +158,7 @@ pub(super) fn neighbour() -> Scenario {
 /// to take a seat.
 pub(super) fn forfeited_seat() -> Scenario {
     Scenario {
-        beginning: vec![
+        prefix: vec![
             Act::Ends("alice"),
             Act::Seconds(26),
             Act::After("carol", "lists", ""), // what nobody has left yet
@@ -196,7 +196,7 @@ pub(super) fn kept_claims() -> Scenario {
 pub(super) fn kept_claim_that_has_expired() -> Scenario {
     Scenario {
         keep_claim: true,
-        beginning: vec![
+        prefix: vec![
             Act::After("alice", "removes", "|aside|"),
             Act::Seconds(26),
             Act::Before("eve", "removes", "|host0|"),
@@ -209,7 +209,7 @@ pub(super) fn kept_claim_that_has_expired() -> Scenario {
 pub(super) fn forfeited_seat_and_an_error() -> Scenario {
     Scenario {
         faults: Faults { errors: 1, ..NOTHING },
-        beginning: vec![
+        prefix: vec![
             Act::Ends("alice"),
             Act::Seconds(26),
             Act::After("carol", "lists", ""),
@@ -232,7 +232,7 @@ pub(super) fn forfeited_seat_and_an_error() -> Scenario {
 pub(super) fn kept_claim_that_was_late() -> Scenario {
     Scenario {
         keep_claim: true,
-        beginning: vec![
+        prefix: vec![
             Act::After("bob", "lists", ""),
             Act::After("carol", "lists", ""),
             Act::After("dave", "lists", ""),
@@ -302,7 +302,7 @@ pub(super) fn lifetimes() -> Scenario {
 pub(super) fn slow_breaker() -> Scenario {
     Scenario {
         lifetime: LONG_LIFETIME,
-        beginning: vec![
+        prefix: vec![
             Act::Ends("alice"),
             Act::Seconds(26),
             Act::After("bob", "links", "|break|"),
@@ -351,7 +351,7 @@ pub(super) fn power_cuts() -> Scenario {
 pub(super) fn nameless() -> Scenario {
     Scenario {
         faults: Faults { crashes: 1, stalls: 1, ..NOTHING },
-        beginning: vec![Act::Ends("alice"), Act::LosesContents, Act::Ends("mallory")],
+        prefix: vec![Act::Ends("alice"), Act::LosesContents, Act::Ends("mallory")],
         ..scenario(&[
             ("alice", 0, last_tenure),
             ("mallory", 1, remove_claims),
@@ -364,7 +364,7 @@ pub(super) fn nameless() -> Scenario {
 /// A holder that works for long, and waiters that have seen it: nobody comes for the first time.
 pub(super) fn watchers() -> Scenario {
     Scenario {
-        beginning: vec![
+        prefix: vec![
             Act::After("alice", "links", "to L"),
             Act::Park("alice"),
             Act::Park("bob"),
@@ -390,7 +390,7 @@ pub(super) fn forks() -> Scenario {
 pub(super) fn seat_in_a_cache() -> Scenario {
     Scenario {
         caching: Caching::Names,
-        beginning: vec![
+        prefix: vec![
             Act::After("alice", "links", "to L"),
             Act::Park("alice"),
             Act::Seconds(18), // her lease is over, and not yet for others
@@ -408,7 +408,7 @@ pub(super) fn seat_in_a_cache() -> Scenario {
 pub(super) fn claim_that_is_gone() -> Scenario {
     Scenario {
         faults: Faults { delegations: 1, ..NOTHING },
-        beginning: vec![Act::Ends("alice"), Act::Ends("mallory"), Act::Seconds(26)],
+        prefix: vec![Act::Ends("alice"), Act::Ends("mallory"), Act::Seconds(26)],
         ..scenario(&[
             ("alice", 0, last_tenure),
             ("mallory", 1, remove_claims),
@@ -421,7 +421,7 @@ pub(super) fn claim_that_is_gone() -> Scenario {
 /// A dead holder whose lease ends in minutes, since the server's clock was set back.
 pub(super) fn dated_ahead() -> Scenario {
     Scenario {
-        beginning: vec![Act::Ends("alice"), Act::SetsServer(-120)],
+        prefix: vec![Act::Ends("alice"), Act::SetsServer(-120)],
         ..scenario(&[
             ("alice", 0, last_tenure),
             ("bob", 1, impatient_tenure),
@@ -434,7 +434,7 @@ pub(super) fn dated_ahead() -> Scenario {
 pub(super) fn watchers_of_a_jump() -> Scenario {
     let mut scenario = watchers();
     scenario.parts[0].2 = long_work;
-    scenario.beginning.push(Act::SetsServer(3600));
+    scenario.prefix.push(Act::SetsServer(3600));
     Scenario { lifetime: LONG_LIFETIME, ..scenario }
 }
 
@@ -442,7 +442,7 @@ pub(super) fn watchers_of_a_jump() -> Scenario {
 pub(super) fn alive_after_a_jump() -> Scenario {
     Scenario {
         local: true,
-        beginning: vec![
+        prefix: vec![
             Act::After("alice", "links", "to L"),
             Act::Park("alice"),
             Act::SetsServer(3600),
@@ -454,6 +454,6 @@ pub(super) fn alive_after_a_jump() -> Scenario {
 /// [`forfeited_seat`], before bob comes to.
 pub(super) fn slow_in_its_seat() -> Scenario {
     let mut scenario = forfeited_seat();
-    scenario.beginning.truncate(7);
+    scenario.prefix.truncate(7);
     scenario
 }

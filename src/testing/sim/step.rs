@@ -155,7 +155,7 @@ fn add_faults_of(id: usize, world: &World, faults: &Faults, steps: &mut Vec<Step
     let state = &world.processes[id];
     if faults.crashes > 0 {
         steps.push(Step::Crash(id));
-        if matches!(state.waiting, Waiting::Execution(_)) && !world.monitor.rules.local {
+        if matches!(state.waiting, Waiting::Execution(_)) && !world.safety.rules.local {
             steps.push(Step::CrashAsking(id));
         }
     }

@@ -176,7 +176,7 @@ impl Run<'_> {
         }
         let now = world.now;
         world.server.lose_contents(loss.to_nuls, now);
-        let (is_local, clients) = (world.monitor.rules.local, self.scenario.clients.len());
+        let (is_local, clients) = (world.safety.rules.local, self.scenario.clients.len());
         drop(world);
         if is_local {
             (0..clients).for_each(|client| self.reboot(client));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cache::Cache;
 use super::constants::{DIR, FENCE, JOURNAL, PATH};
 use super::faults::Caching;
-use super::safety_checker::{LockFile, Monitor};
+use super::safety_checker::{LockFile, SafetyChecker};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
 use crate::guard::LockGuard;
@@ -97,7 +97,7 @@ pub(super) struct World {
     /// Requests under way that nobody waits for, and who has issued them: of those who have died
     /// since, and second copies.
     pub(super) strays: Vec<(usize, Issued)>,
-    pub(super) monitor: Monitor,
+    pub(super) safety: SafetyChecker,
     /// Within which time a request is executed.
     pub(super) delay: Duration,
     /// Delegations in the way of requests, and the inodes of those that were revoked, for which the
@@ -139,7 +139,7 @@ impl World {
 
     /// Executes a request of a process, and tells its client what the reply says of the directory.
     pub(super) fn execute(&mut self, process: usize, request: &Request) -> Result<Answer, i32> {
-        self.monitor.sees(process, request, &self.server, self.now);
+        self.safety.sees(process, request, &self.server, self.now);
         if self.may_delegate {
             let changed = self.server.changed_by(request);
             if changed[0].is_some() {
@@ -203,7 +203,7 @@ impl World {
         if matches!(request, Request::Link(_, to) | Request::Rename(_, to) if to.as_os_str() == PATH)
         {
             if let (Ok(_), Some(claim)) = (&answer, self.server.content(Path::new(PATH))) {
-                self.monitor.acquires(claim);
+                self.safety.acquires(claim);
             }
         }
         self.note(process, || trace::executed(request, &answer));
@@ -290,7 +290,7 @@ impl World {
             Waiting::Execution(issued) if request_survives => self.strays.push((id, issued)),
             _ => {}
         }
-        self.monitor.dies(id, self.now);
+        self.safety.dies(id, self.now);
     }
 }
 
@@ -393,6 +393,6 @@ impl Process {
 
     /// What must not be has happened.
     pub(super) fn is_wrong(&self, what: String) {
-        self.world().monitor.is_wrong(what);
+        self.world().safety.is_wrong(what);
     }
 }

@@ -5,14 +5,14 @@ use crate::testing::sim::explore::{explore, sample, search};
 use crate::testing::sim::faults::{ACCIDENTS, Faults, NOTHING};
 use crate::testing::sim::mail_programs::*;
 use crate::testing::sim::safety_checker::MailboxUse;
-use crate::testing::sim::scenario::{Part, Scenario};
+use crate::testing::sim::scenario::{Participant, Scenario};
 use crate::testing::sim::scenarios::scenario;
 
 const BOTH: MailboxUse = MailboxUse { uses_fcntl: true, exists: true };
 const DOTLOCK_ALONE: MailboxUse = MailboxUse { uses_fcntl: false, exists: true };
 const NO_MAILBOX: MailboxUse = MailboxUse { uses_fcntl: true, exists: false };
 
-fn programs(mailbox: MailboxUse, parts: &[Part]) -> Scenario {
+fn programs(mailbox: MailboxUse, parts: &[Participant]) -> Scenario {
     Scenario { mailbox: Some(mailbox), ..scenario(parts) }
 }
 
@@ -102,7 +102,7 @@ fn another_mail_program() {
 /// What the checkers are for: a breaker that goes by the name takes a live dotlock away.
 #[test]
 fn a_careless_breaker_is_found() {
-    let parts: [Part; 4] = [
+    let parts: [Participant; 4] = [
         ("alice", 0, last_tenure),
         ("bob", 1, careless_tenure),
         ("carol", 1, careless_tenure),
