@@ -154,7 +154,7 @@ fn assert_one_way(root: &str, layers: &[&str]) {
                 faults.push(format!("{module} names {other}, which stands above it"));
             }
         }
-        if source.lines().count() > 400 && !module.starts_with("testing") {
+        if source.lines().count() > 400 {
             faults.push(format!("{module} is asking to be two files"));
         }
         named.insert(module.as_str(), names);

@@ -76,6 +76,7 @@ mod scenario;
 mod scenarios;
 mod schedule;
 mod server;
+mod situations;
 mod step;
 mod take;
 mod trace;

@@ -7,6 +7,7 @@ use super::explore::{explore, sample, search};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::scenario::{Act, Scenario};
 use super::scenarios::*;
+use super::situations::*;
 use crate::model::safeguard::Safeguard::{self, *};
 
 /// Two hold the lock, or one is told that it still does, or a live one is taken away.

@@ -7,6 +7,7 @@ use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
+use crate::testing::sim::situations::*;
 
 const SET: Faults = Faults { server_steps: 1, crashes: 1, stalls: 1, clock_steps: 1, ..NOTHING };
 const ACCIDENTS: Faults = Faults { server_steps: 0, ..SET };

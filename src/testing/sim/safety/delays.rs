@@ -6,6 +6,7 @@ use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
+use crate::testing::sim::situations::*;
 
 const HELD_BACK: Faults = Faults { delegations: 2, crashes: 1, stalls: 1, ..NOTHING };
 

@@ -5,6 +5,7 @@ use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
+use crate::testing::sim::situations::*;
 
 const POWER_CUT: Faults = Faults { power_cuts: 1, ..NOTHING };
 

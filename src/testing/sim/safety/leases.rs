@@ -7,6 +7,7 @@ use crate::testing::sim::explore::{explore, sample, search};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
+use crate::testing::sim::situations::*;
 
 const ACCIDENTS: Faults = Faults { crashes: 2, stalls: 1, clock_steps: 1, ..NOTHING };
 

@@ -14,11 +14,11 @@ use super::explore::{explore, sample};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::scenario::Scenario;
 use super::scenarios::{
-    clones, five, five_with_tokens, forfeited_seat, hand_over, hand_over_to_a_process,
-    kept_claim_that_has_expired, kept_claims, long_tenures, neighbour, reboots, succession,
-    succession_by_lease, sweeping, three, three_briefly, two, two_on_one_machine, two_twice,
-    two_with_tokens,
+    clones, five, five_with_tokens, hand_over, hand_over_to_a_process, kept_claims, long_tenures,
+    neighbour, reboots, succession, succession_by_lease, sweeping, three, three_briefly, two,
+    two_on_one_machine, two_twice, two_with_tokens,
 };
+use super::situations::{forfeited_seat, kept_claim_that_has_expired};
 use crate::holder::StalePolicy;
 
 const NAMES: Caching = Caching::Names;

@@ -2,28 +2,17 @@
 
 use crate::sys::errno;
 use crate::sys::os_str::OsStrExt;
+mod inspect;
+mod request;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::constants::{DIR, PATH, WRITTEN_BACK, epoch};
-use crate::model::lease::SEAT_LEASE;
+pub(super) use self::request::{Answer, Handle, Owner, Request};
+use super::constants::{DIR, WRITTEN_BACK, epoch};
 use crate::sys::fs::{Attr, FileId, FileKind};
-
-/// An inode as a client keeps hold of it: the number, and which of its uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Handle {
-    ino: u64,
-    generation: u64,
-}
-
-impl fmt::Display for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "inode {}.{}", self.ino, self.generation)
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Inode {
@@ -63,48 +52,6 @@ impl Inode {
     }
 }
 
-/// What a client asks for. Names are the server's to look up; handles are not.
-#[derive(Clone, Debug)]
-pub(super) enum Request {
-    Lookup(PathBuf),
-    GetAttr(Handle),
-    Read(Handle),
-    Create(PathBuf),
-    Write(Handle, Vec<u8>),
-    SetMtime(Handle, SystemTime),
-    SetAtime(Handle),
-    /// Says whether all that was written could be kept.
-    Close(Handle),
-    Link(Handle, PathBuf),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
-    MakeDir(PathBuf),
-    RemoveDir(PathBuf),
-    List(PathBuf),
-    /// Makes a file whose name is free.
-    CreateNew(PathBuf),
-    /// Sets the times to the server's own.
-    TouchNow(Handle),
-    /// Locks a whole file, for an open file of a process.
-    Lock(Handle, Owner),
-    /// Unlocks what this open file has locked; as closing it does.
-    Unlock(Owner),
-    /// Whether another open file has locked it.
-    TestLock(Handle, Owner),
-}
-
-/// An open file, that a range lock belongs to: its process, and a number.
-pub(super) type Owner = (usize, u64);
-
-/// What the server answers.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Done,
-    Attr(Handle, Attr),
-    Content(Attr, Vec<u8>),
-    Names(Vec<OsString>),
-}
-
 /// One directory of one server, and what directories there are in it.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
@@ -120,11 +67,6 @@ pub(super) struct Server {
     /// Whole files that are locked.
     locks: BTreeMap<Handle, Owner>,
 }
-
-/// How the names of seats begin.
-const SEATS: &[u8] = b"/sim/L|break|";
-/// How the names begin that lock files are given by those who take them away.
-const ASIDE: &[u8] = b"/sim/L|aside|";
 
 type Result<T> = std::result::Result<T, i32>;
 
@@ -151,55 +93,10 @@ impl Server {
         Some(Handle { ino, generation: self.inodes[&ino].generation })
     }
 
-    /// What was written to a file, whatever has become of it.
-    pub(super) fn content(&self, path: &Path) -> Option<&[u8]> {
-        Some(&self.inodes[self.names.get(path.as_os_str())?].content)
-    }
-
-    /// Whether it can be seen whose the lock file is: by what it says, or by its claim.
-    pub(super) fn tells_holder(&self) -> bool {
-        let Some(ino) = self.names.get(OsStr::new(PATH)) else { return false };
-        let is_claim = |path: &OsStr| {
-            let name = path.as_encoded_bytes();
-            name.len() > PATH.len() && !name.starts_with(SEATS) && !name.starts_with(ASIDE)
-        };
-        let mut names = self.names.iter().filter(|(_, other)| *other == ino);
-        self.inodes[ino].kept == Content::Whole || names.any(|(path, _)| is_claim(path))
-    }
-
-    /// When the last lease of those that stand in the way of the lock ends, of its holder and of
-    /// those in seats: since the run began.
-    pub(super) fn last_lease(&self) -> Option<Duration> {
-        let end = |(path, ino): (&OsString, &u64)| {
-            if path == PATH {
-                Some(self.inodes[ino].mtime)
-            } else if path.as_encoded_bytes().starts_with(SEATS) {
-                Some(self.inodes[ino].ctime + SEAT_LEASE)
-            } else {
-                None
-            }
-        };
-        let ends = self.names.iter().filter_map(end);
-        ends.filter_map(|end| end.duration_since(self.epoch).ok()).max()
-    }
-
-    /// How long the longest lease is of those that stand in the way, by its own dates.
-    pub(super) fn longest_lease(&self) -> Option<Duration> {
-        let inode = &self.inodes[self.names.get(OsStr::new(PATH))?];
-        let length = inode.mtime.duration_since(inode.ctime).unwrap_or_default();
-        Some(if self.has_seats() { length.max(SEAT_LEASE) } else { length })
-    }
-
     /// Sets the clock, by so many seconds.
     pub(super) fn set_clock(&mut self, seconds: i64) {
         let by = Duration::from_secs(seconds.unsigned_abs());
         self.epoch = if seconds < 0 { self.epoch - by } else { self.epoch + by };
-    }
-
-    /// How far the clock was set, forward or back.
-    pub(super) fn clock_error(&self) -> Duration {
-        let ahead = self.epoch.duration_since(epoch());
-        ahead.unwrap_or_else(|behind| behind.duration())
     }
 
     /// The power was cut: contents are lost that were written a short while ago.
@@ -238,31 +135,6 @@ impl Server {
         let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) else { return time };
         let too_much = nanos(since).checked_rem(nanos(self.resolution)).unwrap_or_default();
         time - Duration::from_nanos(too_much)
-    }
-
-    /// Whether somebody sits, or has died, in a seat of some succession.
-    pub(super) fn has_seats(&self) -> bool {
-        self.names().any(|path| path.as_os_str().as_encoded_bytes().starts_with(SEATS))
-    }
-
-    /// Puts files here that are nobody's business.
-    pub(super) fn add_strangers(&mut self, paths: &[&str]) {
-        for path in paths {
-            let created = self.execute(&Request::Create(path.into()), Duration::ZERO);
-            if let Ok(Answer::Attr(handle, _)) = created {
-                let content = path.as_bytes().to_owned();
-                let _ = self.execute(&Request::Write(handle, content), Duration::ZERO);
-            }
-        }
-    }
-
-    /// Whether this file was never touched since it was made.
-    pub(super) fn is_untouched(&self, path: &str) -> bool {
-        self.names.get(OsStr::new(path)).is_some_and(|ino| {
-            let inode = &self.inodes[ino];
-            let is_early = (inode.mtime, inode.ctime) == (epoch(), epoch());
-            is_early && inode.nlink == 1 && inode.content == path.as_bytes()
-        })
     }
 
     pub(super) fn execute(&mut self, request: &Request, now: Duration) -> Result<Answer> {

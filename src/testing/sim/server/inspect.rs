@@ -1,0 +1,86 @@
+//! What the checkers see of the server without asking it for anything.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Answer, Content, Request, Server};
+use crate::model::lease::SEAT_LEASE;
+use crate::testing::sim::constants::{PATH, epoch};
+
+/// How the names of seats begin.
+const SEATS: &[u8] = b"/sim/L|break|";
+/// How the names begin that lock files are given by those who take them away.
+const ASIDE: &[u8] = b"/sim/L|aside|";
+
+impl Server {
+    /// What was written to a file, whatever has become of it.
+    pub(in crate::testing::sim) fn content(&self, path: &Path) -> Option<&[u8]> {
+        Some(&self.inodes[self.names.get(path.as_os_str())?].content)
+    }
+
+    /// Whether it can be seen whose the lock file is: by what it says, or by its claim.
+    pub(in crate::testing::sim) fn tells_holder(&self) -> bool {
+        let Some(ino) = self.names.get(OsStr::new(PATH)) else { return false };
+        let is_claim = |path: &OsStr| {
+            let name = path.as_encoded_bytes();
+            name.len() > PATH.len() && !name.starts_with(SEATS) && !name.starts_with(ASIDE)
+        };
+        let mut names = self.names.iter().filter(|(_, other)| *other == ino);
+        self.inodes[ino].kept == Content::Whole || names.any(|(path, _)| is_claim(path))
+    }
+
+    /// When the last lease of those that stand in the way of the lock ends, of its holder and of
+    /// those in seats: since the run began.
+    pub(in crate::testing::sim) fn last_lease(&self) -> Option<Duration> {
+        let end = |(path, ino): (&OsString, &u64)| {
+            if path == PATH {
+                Some(self.inodes[ino].mtime)
+            } else if path.as_encoded_bytes().starts_with(SEATS) {
+                Some(self.inodes[ino].ctime + SEAT_LEASE)
+            } else {
+                None
+            }
+        };
+        let ends = self.names.iter().filter_map(end);
+        ends.filter_map(|end| end.duration_since(self.epoch).ok()).max()
+    }
+
+    /// How long the longest lease is of those that stand in the way, by its own dates.
+    pub(in crate::testing::sim) fn longest_lease(&self) -> Option<Duration> {
+        let inode = &self.inodes[self.names.get(OsStr::new(PATH))?];
+        let length = inode.mtime.duration_since(inode.ctime).unwrap_or_default();
+        Some(if self.has_seats() { length.max(SEAT_LEASE) } else { length })
+    }
+
+    /// How far the clock was set, forward or back.
+    pub(in crate::testing::sim) fn clock_error(&self) -> Duration {
+        let ahead = self.epoch.duration_since(epoch());
+        ahead.unwrap_or_else(|behind| behind.duration())
+    }
+
+    /// Whether somebody sits, or has died, in a seat of some succession.
+    pub(in crate::testing::sim) fn has_seats(&self) -> bool {
+        self.names().any(|path| path.as_os_str().as_encoded_bytes().starts_with(SEATS))
+    }
+
+    /// Puts files here that are nobody's business.
+    pub(in crate::testing::sim) fn add_strangers(&mut self, paths: &[&str]) {
+        for path in paths {
+            let created = self.execute(&Request::Create(path.into()), Duration::ZERO);
+            if let Ok(Answer::Attr(handle, _)) = created {
+                let content = path.as_bytes().to_owned();
+                let _ = self.execute(&Request::Write(handle, content), Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whether this file was never touched since it was made.
+    pub(in crate::testing::sim) fn is_untouched(&self, path: &str) -> bool {
+        self.names.get(OsStr::new(path)).is_some_and(|ino| {
+            let inode = &self.inodes[ino];
+            let is_early = (inode.mtime, inode.ctime) == (epoch(), epoch());
+            is_early && inode.nlink == 1 && inode.content == path.as_bytes()
+        })
+    }
+}

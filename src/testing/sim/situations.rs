@@ -1,0 +1,229 @@
+//! Scenarios that begin in the middle: each has a prefix that leads up to a rare situation, from which
+//! the schedule takes over.
+
+use super::constants::LONG_LIFETIME;
+use super::faults::{Caching, Faults, NOTHING};
+use super::scenario::{Act, Scenario};
+use super::scenarios::scenario;
+use super::workloads::*;
+
+/// A dead holder in whose succession bob has won the seat and stood still in it until his claim had
+/// expired, so that carol has passed it over and is about to act in the next. Bob has just come to, and dave is about
+/// to take a seat.
+pub(super) fn forfeited_seat() -> Scenario {
+    Scenario {
+        prefix: vec![
+            Act::Ends("alice"),
+            Act::Seconds(26),
+            Act::After("carol", "lists", ""), // what nobody has left yet
+            Act::After("dave", "lists", ""),
+            Act::After("bob", "links", "|break|"),
+            Act::Seconds(26),
+            Act::Before("carol", "renames", "L to"),
+            Act::Park("bob"),
+            Act::Before("dave", "links", "|break|"),
+        ],
+        ..scenario(&[
+            ("alice", 0, last_tenure),
+            ("bob", 1, brief_tenure),
+            ("carol", 1, brief_tenure),
+            ("dave", 2, brief_tenure),
+            ("eve", 2, brief_tenure),
+        ])
+    }
+}
+
+/// A handle whose kept claim has expired, and one who has found it so and is about to remove it.
+pub(super) fn kept_claim_that_has_expired() -> Scenario {
+    Scenario {
+        keep_claim: true,
+        prefix: vec![
+            Act::After("alice", "removes", "|aside|"),
+            Act::Seconds(26),
+            Act::Before("eve", "removes", "|host0|"),
+        ],
+        ..scenario(&[("alice", 0, two_tenures), ("bob", 1, tenure), ("eve", 2, sweep_once)])
+    }
+}
+
+/// [`forfeited_seat`], but bob's look at the seat that he has won fails after he stood still.
+pub(super) fn forfeited_seat_and_an_error() -> Scenario {
+    Scenario {
+        faults: Faults { errors: 1, ..NOTHING },
+        prefix: vec![
+            Act::Ends("alice"),
+            Act::Seconds(26),
+            Act::After("carol", "lists", ""),
+            Act::After("dave", "lists", ""),
+            Act::After("bob", "links", "|break|"),
+            Act::Seconds(26),
+            Act::Before("carol", "renames", "L to"),
+            Act::Before("bob", "asks", ""),
+            Act::Fails("bob"),
+            Act::Park("bob"),
+            Act::Before("dave", "links", "|break|"),
+        ],
+        ..forfeited_seat()
+    }
+}
+
+/// Claims are kept. Alice is late; dave has won a seat in the succession of her tenure and stood
+/// still in it; she renews her lease by the next seat, unlocks in time, and links the same claim
+/// again, with dave's seat still there. Eve, who sweeps, found it between the two tenures.
+pub(super) fn kept_claim_that_was_late() -> Scenario {
+    Scenario {
+        keep_claim: true,
+        prefix: vec![
+            Act::After("bob", "lists", ""),
+            Act::After("carol", "lists", ""),
+            Act::After("dave", "lists", ""),
+            Act::After("frank", "lists", ""),
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Seconds(26),
+            Act::After("dave", "links", "|break|"),
+            Act::Seconds(26),
+            Act::After("alice", "removes", "|aside|"), // late, renewed, and released in time
+            Act::After("eve", "looks up", "|break|"),  // dave's seat, which has expired
+            Act::After("eve", "looks up", "L"),        // nobody has the lock
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Seconds(26),
+            Act::Before("carol", "renames", "L to"), // past dave's seat, in the next
+            Act::After("eve", "removes", "|break|"),
+            Act::Before("frank", "links", "|break|"),
+        ],
+        ..scenario(&[
+            ("alice", 0, late_and_again),
+            ("bob", 1, brief_tenure),
+            ("carol", 1, brief_tenure),
+            ("dave", 2, brief_tenure),
+            ("eve", 2, sweep_once),
+            ("frank", 2, tenure),
+        ])
+    }
+}
+
+/// A dead holder with a short lease, and a breaker with a long one who stands still in its seat.
+pub(super) fn slow_breaker() -> Scenario {
+    Scenario {
+        lifetime: LONG_LIFETIME,
+        prefix: vec![
+            Act::Ends("alice"),
+            Act::Seconds(26),
+            Act::After("bob", "links", "|break|"),
+            Act::Ends("carol"),
+        ],
+        ..scenario(&[
+            ("alice", 0, last_tenure),
+            ("bob", 1, long_lifetime),
+            ("carol", 2, impatient_tenure),
+        ])
+    }
+}
+
+/// A dead holder whose lock file has lost its content and its claim, and two who come by.
+pub(super) fn nameless() -> Scenario {
+    Scenario {
+        faults: Faults { crashes: 1, stalls: 1, ..NOTHING },
+        prefix: vec![Act::Ends("alice"), Act::LosesContents, Act::Ends("mallory")],
+        ..scenario(&[
+            ("alice", 0, last_tenure),
+            ("mallory", 1, remove_claims),
+            ("bob", 1, tenure),
+            ("carol", 2, tenure),
+        ])
+    }
+}
+
+/// A holder that works for long, and waiters that have seen it: nobody comes for the first time.
+pub(super) fn watchers() -> Scenario {
+    Scenario {
+        prefix: vec![
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Park("bob"),
+            Act::Park("carol"),
+            Act::Park("dave"),
+        ],
+        ..scenario(&[
+            ("alice", 0, long_tenure),
+            ("bob", 1, brief_tenure),
+            ("carol", 1, brief_tenure),
+            ("dave", 2, brief_tenure),
+        ])
+    }
+}
+
+/// Alice is late and renews her lease by seat 0, which she leaves; bob's client has seen her in it
+/// and believes that it is there still. She is late again, and bob goes on to seat 1.
+pub(super) fn seat_in_a_cache() -> Scenario {
+    Scenario {
+        caching: Caching::Names,
+        prefix: vec![
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Seconds(18), // her lease is over, and not yet for others
+            Act::After("alice", "links", "|break|"),
+            Act::After("bob", "looks up", "|break|"), // as one who sweeps
+            Act::After("alice", "removes", "|break|"),
+            Act::Park("alice"),
+            Act::Park("bob"),
+        ],
+        ..scenario(&[("alice", 0, long_tenure), ("bob", 1, tenure)])
+    }
+}
+
+/// A dead holder whose claim is gone already: its removal can recall no delegation any more.
+pub(super) fn claim_that_is_gone() -> Scenario {
+    Scenario {
+        faults: Faults { delegations: 1, ..NOTHING },
+        prefix: vec![Act::Ends("alice"), Act::Ends("mallory"), Act::Seconds(26)],
+        ..scenario(&[
+            ("alice", 0, last_tenure),
+            ("mallory", 1, remove_claims),
+            ("bob", 1, tenure),
+            ("carol", 2, tenure),
+        ])
+    }
+}
+
+/// A dead holder whose lease ends in minutes, since the server's clock was set back.
+pub(super) fn dated_ahead() -> Scenario {
+    Scenario {
+        prefix: vec![Act::Ends("alice"), Act::SetsServer(-120)],
+        ..scenario(&[
+            ("alice", 0, last_tenure),
+            ("bob", 1, impatient_tenure),
+            ("carol", 2, impatient_tenure),
+        ])
+    }
+}
+
+/// [`watchers`] who see the server's clock jump by an hour.
+pub(super) fn watchers_of_a_jump() -> Scenario {
+    let mut scenario = watchers();
+    scenario.parts[0].2 = long_work;
+    scenario.prefix.push(Act::SetsServer(3600));
+    Scenario { lifetime: LONG_LIFETIME, ..scenario }
+}
+
+/// A holder, and one on its machine who comes for the first time after the clock has jumped.
+pub(super) fn alive_after_a_jump() -> Scenario {
+    Scenario {
+        local: true,
+        prefix: vec![
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::SetsServer(3600),
+        ],
+        ..scenario(&[("alice", 0, long_tenure), ("bob", 0, tenure)])
+    }
+}
+
+/// [`forfeited_seat`], before bob comes to.
+pub(super) fn slow_in_its_seat() -> Scenario {
+    let mut scenario = forfeited_seat();
+    scenario.prefix.truncate(7);
+    scenario
+}
