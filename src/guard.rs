@@ -284,7 +284,7 @@ impl LockGuard {
         detach(&self.tenure, owner)
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(any(test, feature = "tokio"))]
     pub(crate) fn tenure(&self) -> &Arc<Tenure> {
         &self.tenure
     }

@@ -197,6 +197,8 @@ impl Lock {
     /// Dropping the guard releases the lock; [`forget`](std::mem::forget) it to leave the lock held.
     ///
     /// Any number of processes may do this at once, so a guard of this kind excludes none of them.
+    /// Where several refresh the lock, one that stalls in the middle of it may write an older date than
+    /// another has, whose lease then ends sooner than its guard says: let one of them refresh.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -124,8 +124,12 @@ impl Options {
     /// (`CLOCK_SLOP`).
     ///
     /// This is the one assumption that the lock's safety rests on: a process that checks its lease
-    /// and then issues one file operation has that operation executed within this time. All who use
-    /// a lock should use the same.
+    /// and then issues one file operation has that operation executed within this time.
+    ///
+    /// Processes that use one lock may have different slops: each is how long *this* process respects
+    /// what others have left. So the *shortest* of all must be longer than any process's operation may
+    /// take; a longer one costs nothing but a longer wait for the locks of the dead. See
+    /// [The assumptions](crate::guide::safety#the-assumptions-one-by-one).
     pub fn clock_slop(mut self, slop: Duration) -> Options {
         self.clock_slop = slop;
         self

@@ -10,6 +10,7 @@ pub(crate) mod dates;
 pub(crate) mod errno;
 pub(crate) mod fs;
 mod mount_table;
+pub(crate) mod mutex;
 pub(crate) mod os_str;
 pub(crate) mod posix;
 mod posix_file;

@@ -8,7 +8,7 @@ mod refresh;
 mod release;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::protocol::claim::Claim;
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::observe::{self, Evidence, Incarnation, has_lock_file};
 use crate::sys::handoff_queue::HandoffToken;
+use crate::sys::mutex::RequestMutex;
 
 /// The lock, held by a claim of this process.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(crate) struct Tenure {
     /// Whoever began it: in a forked child there is no tenure.
     pid: u32,
     /// `None` once it is released or let go of.
-    claim: Mutex<Option<Claim>>,
+    claim: RequestMutex<Option<Claim>>,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
     /// The same in the server's time, in nanoseconds since 1970.
@@ -45,7 +46,7 @@ pub(crate) struct Tenure {
     /// are late.
     shared: bool,
     /// For one release at a time: a second waits for what comes of the first.
-    release: Mutex<()>,
+    release: RequestMutex<()>,
     /// The place at the head of this host's queue, if it was won there: for the next in line.
     turn: Mutex<Option<HandoffToken>>,
     /// Where the claim goes if the tenure ends within its lease.
@@ -67,11 +68,11 @@ impl Tenure {
             lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
             expires_at: AtomicU64::new(since_epoch(claim.expires_at())),
             lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
-            claim: Mutex::new(Some(claim)),
+            claim: RequestMutex::new(Some(claim)),
             held: AtomicBool::new(true),
             releasing: AtomicBool::new(false),
             shared: false,
-            release: Mutex::default(),
+            release: RequestMutex::default(),
             turn: Mutex::default(),
             claim_cache: None,
             events: events::Holding::default(),
@@ -211,7 +212,7 @@ impl Tenure {
     }
 
     fn lock_claim(&self) -> MutexGuard<'_, Option<Claim>> {
-        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claim.lock()
     }
 
     fn expired(&self) -> Error {

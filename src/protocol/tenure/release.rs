@@ -34,6 +34,8 @@ enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cleared {
     Yes,
+    /// The claim is gone, but another has removed it, and may be about to take the lock file away.
+    ByAnother,
     No,
 }
 
@@ -51,11 +53,11 @@ impl Tenure {
             return Err(self.lost());
         }
         self.abandon();
-        let _alone = self.release.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.release.lock();
         let cleared = self.clear_the_way();
         let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
         let Some(mut claim) = place.take() else { return Ok(()) }; // done before
-        let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim)?)));
+        let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim, cleared)?)));
         self.hand_off();
         self.context.fairness.released(self.context.now());
         if released.is_ok() {
@@ -66,7 +68,7 @@ impl Tenure {
                 claim_cache.put(claim);
                 Ok(())
             }
-            (Ok((Cleared::Yes, _)), _) => {
+            (Ok((Cleared::Yes | Cleared::ByAnother, _)), _) => {
                 claim.let_go(); // it is gone
                 Ok(())
             }
@@ -104,7 +106,9 @@ impl Tenure {
         drop(place);
         match self.context.remove(&path).or_else(|_| self.context.remove(&path)) {
             Ok(true) => Ok(Cleared::Yes),
-            Ok(false) => touch_lock_file(&self.context).map(|()| Cleared::Yes), // somebody has swept it
+            // Somebody breaks the lock, on purpose, or has swept the claim.
+            Ok(false) if Safeguard::ClaimGoneTakesSeat.stands() => Ok(Cleared::ByAnother),
+            Ok(false) => touch_lock_file(&self.context).map(|()| Cleared::Yes),
             Err(error) if is_forbidden(&error) => Ok(Cleared::No),
             // Nothing was answered: what follows might be executed at any time.
             Err(error) => Err(Error::io(Operation::Remove, &path)(error)),
@@ -112,7 +116,10 @@ impl Tenure {
     }
 
     /// Takes the lock file away.
-    fn end(&self, claim: &Claim) -> Result<End, Error> {
+    fn end(&self, claim: &Claim, cleared: Cleared) -> Result<End, Error> {
+        if cleared == Cleared::ByAnother {
+            return self.end_late(claim);
+        }
         // One operation follows the check.
         if !self.may_act_alone() && Safeguard::LateHolderTakesSeat.stands() {
             return self.end_late(claim);

@@ -12,8 +12,9 @@ use super::world::{Process, Waiting};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::guard::LockGuard;
-use crate::holder::Owner;
+use crate::holder::{Holder, Owner};
 use crate::lock::Lock;
+use crate::protocol::tenure::Tenure;
 
 pub(super) struct Actor {
     pub(super) process: Process,
@@ -52,6 +53,8 @@ impl Actor {
     ) -> Option<LockGuard> {
         loop {
             match acquire() {
+                // Broken by an administrator already.
+                Ok(guard) if self.is_given_up(&guard) => return Some(guard),
                 Ok(guard) => {
                     self.has_token(&guard);
                     self.holds(guard.remaining());
@@ -105,6 +108,8 @@ impl Actor {
 
     fn was_refreshed(&self, guard: &LockGuard, refreshed: &Result<(), Error>) -> bool {
         match refreshed {
+            // To its holder nothing is promised any more.
+            _ if self.is_given_up(guard) => refreshed.is_ok(),
             Ok(()) if !guard.remaining().is_zero() => {
                 self.assures(self.has_lock(guard));
                 self.holds(guard.remaining());
@@ -120,9 +125,91 @@ impl Actor {
         }
     }
 
+    /// Refreshes the lock from a thread that keeps it alive, and says whether that should go on.
+    pub(super) fn keep_alive(&self, tenure: &Tenure) -> bool {
+        let refreshed = tenure.refresh();
+        if !tenure.is_held() {
+            return false; // another thread has begun to unlock it: this one is not asked any more
+        }
+        let has_lock = self.is_lock_file(&tenure.claim().path);
+        match refreshed {
+            Err(Error::Lost { .. }) => return self.loses(has_lock),
+            Ok(()) if !tenure.remaining().is_zero() => self.assures(has_lock),
+            _ => {}
+        }
+        if !tenure.remaining().is_zero() {
+            self.holds(tenure.remaining());
+        }
+        true
+    }
+
+    /// Acts for the owner of a lock that was handed over, once it is.
+    pub(super) fn attach(&self) -> Option<(usize, LockGuard)> {
+        let (holder, claim) = self.waits_for(|| self.process.world().handed_over.clone())?;
+        self.process.world().safety.attaches(self.process.id, holder);
+        Some((holder, self.lock.attach(&claim).ok()?))
+    }
+
+    /// Refreshes a lock for its owner, for a minute, and says whether that should go on.
+    pub(super) fn refresh_attached(&self, holder: usize, guard: &LockGuard) -> bool {
+        let refreshed = guard.refresh_for(Duration::from_secs(60));
+        let left = guard.remaining();
+        let world = self.process.world();
+        if !world.runs(holder) {
+            return true; // who has died may be succeeded, whoever acts for it
+        }
+        if world.attached_unlock {
+            return false; // by another that acts for the owner: nothing is promised to this one
+        }
+        let (now, file) = (world.now, world.lock_file(holder));
+        drop(world);
+        let has_lock = self.has_lock(guard);
+        match refreshed {
+            Err(Error::Lost { .. }) => return self.loses(has_lock),
+            Ok(()) if !left.is_zero() => self.assures(has_lock),
+            _ => return true, // not in time, but perhaps the next time
+        }
+        self.process.note(|| format!("REFRESHES the lock of its owner, for {left:?}"));
+        self.process.world().safety.holds(holder, file, now, left);
+        true
+    }
+
+    /// Unlocks for the owner.
+    pub(super) fn unlock_attached(&self, holder: usize, guard: LockGuard) {
+        let mut world = self.process.world();
+        world.attached_unlock = true;
+        world.safety.ends(holder);
+        drop(world);
+        let _ = guard.unlock();
+    }
+
+    /// Breaks the lock that is held now, however well its holder is, and no other.
+    pub(super) fn break_held(&self) {
+        let mut target: Option<PathBuf> = None;
+        let broken = self.lock.break_file_if(|_, holder| {
+            let Some(claim) = holder.map(Holder::claim_path) else { return false };
+            let mut world = self.process.world();
+            match (&target, world.server.find(claim)) {
+                (Some(target), _) => target == claim,
+                (None, Some(file)) => {
+                    world.safety.may_break(file, claim);
+                    target = Some(claim.to_owned());
+                    true
+                }
+                (None, None) => false,
+            }
+        });
+        self.process.note(|| format!("has broken the lock: {:?}", broken.is_ok()));
+    }
+
+    fn is_given_up(&self, guard: &LockGuard) -> bool {
+        self.process.world().safety.is_given_up(guard.claim_path())
+    }
+
     /// Looks whether the lock is held, and says whether it is not lost.
     pub(super) fn verify(&self, guard: &LockGuard) -> bool {
         match guard.verify() {
+            verified if self.is_given_up(guard) => verified.is_ok(),
             Ok(()) if !guard.remaining().is_zero() => {
                 self.process.note(|| "is assured that it holds the lock".to_owned());
                 self.assures(self.has_lock(guard));
@@ -136,8 +223,9 @@ impl Actor {
     pub(super) fn unlock(&self, guard: LockGuard) {
         self.process.note(|| "begins to unlock".to_owned());
         self.process.world().safety.ends(self.process.id);
+        let is_promised = !self.is_given_up(&guard);
         let has_lock = self.has_lock(&guard);
-        if guard.unlock().is_ok() {
+        if guard.unlock().is_ok() && is_promised {
             self.assures(has_lock);
         }
     }
@@ -174,18 +262,20 @@ impl Actor {
         self.adopt_what(|| self.process.world().handed_over.clone())
     }
 
-    fn adopt_what(&self, handed_over: impl Fn() -> Option<(usize, PathBuf)>) -> Option<LockGuard> {
-        let mut limit = 10;
-        let (holder, claim) = loop {
-            match handed_over() {
-                Some(handed_over) => break handed_over,
-                None if limit == 0 || self.process.has_crashed() => return None,
-                None => {
-                    self.sleep(2);
-                    limit -= 1;
-                }
+    /// Waits a while until there is such a thing.
+    pub(super) fn waits_for<T>(&self, find: impl Fn() -> Option<T>) -> Option<T> {
+        for _ in 0..10 {
+            let found = find();
+            if found.is_some() || self.process.has_crashed() {
+                return found;
             }
-        };
+            self.sleep(2);
+        }
+        find()
+    }
+
+    fn adopt_what(&self, handed_over: impl Fn() -> Option<(usize, PathBuf)>) -> Option<LockGuard> {
+        let (holder, claim) = self.waits_for(handed_over)?;
         self.process.world().safety.ends(holder);
         // It may be held with that claim still, while others are in the seats.
         let may_be = |error: &Error| error.is_lost() || matches!(error, Error::Held { .. });
@@ -210,7 +300,12 @@ impl Actor {
 
     /// Whether the lock file is this process's, in truth.
     fn has_lock(&self, guard: &LockGuard) -> bool {
-        let claim = guard.claim_path().as_os_str().as_encoded_bytes();
+        self.is_lock_file(guard.claim_path())
+    }
+
+    /// Whether the lock file is that of this claim.
+    fn is_lock_file(&self, claim: &Path) -> bool {
+        let claim = claim.as_os_str().as_encoded_bytes();
         match self.process.world().server.content(Path::new(PATH)) {
             Some(content) => content == claim,
             // A rename that is executed twice catches another's lock file, and puts it back.

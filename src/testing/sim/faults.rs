@@ -37,6 +37,8 @@ pub(super) struct Faults {
     pub(super) server_jumps: usize,
     /// A copy of a SETATTR, LINK or CREATE that was answered is executed later.
     pub(super) late_copies: usize,
+    /// The same of a WRITE.
+    pub(super) late_writes: usize,
     /// The same of a RENAME or REMOVE.
     pub(super) late_removals: usize,
     /// The server's power is cut: contents that have not reached the disk are lost, the names stay.
@@ -63,6 +65,7 @@ pub(super) const NOTHING: Faults = Faults {
     server_steps: 0,
     server_jumps: 0,
     late_copies: 0,
+    late_writes: 0,
     late_removals: 0,
     power_cuts: 0,
     listings: 0,

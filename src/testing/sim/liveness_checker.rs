@@ -49,19 +49,23 @@ impl Run<'_> {
             .filter(by_death)
             .filter(is_now)
             .map(|(client, _)| client);
+        let slop = self.scenario.longest_slop();
         let bound = match deathbed {
             _ if held.is_none() => Duration::from_secs(1),
             // A breaker that died in its seat must be passed over by its lease.
-            Some(_) if !world.server.has_seats() => world.safety.rules.dead_wait + 2 * POLL,
+            Some(_) if !world.server.has_seats() => {
+                let dead_wait = if world.safety.rules.local { Duration::ZERO } else { slop };
+                dead_wait + 2 * POLL
+            }
             // What nobody knows is ended once it was seen unchanged for the slop.
-            _ if !tells_holder => last + SEAT_LEASE + 2 * SLOP + 2 * POLL,
+            _ if !tells_holder => last + SEAT_LEASE + 2 * slop + 2 * POLL,
             // A sweep of a dead breaker's claim changes the inode that is in the seat.
             // Where its date is yet to come the seat is watched after the lock file was.
             _ if world.server.has_seats() && !world.server.clock_error().is_zero() => {
-                last + SLOP + SEAT_LEASE + SLOP + 2 * POLL
+                last + slop + SEAT_LEASE + slop + 2 * POLL
             }
-            _ if world.server.has_seats() => last.max(SEAT_LEASE) + SLOP + 2 * POLL,
-            _ => last + SLOP + 2 * POLL,
+            _ if world.server.has_seats() => last.max(SEAT_LEASE) + slop + 2 * POLL,
+            _ => last + slop + 2 * POLL,
         };
         let (began, tenures) = (world.now, world.safety.tenures());
         world.handed_over = None;

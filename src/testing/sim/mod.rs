@@ -22,9 +22,8 @@
 //! being issued, which with twice the error of the server's clock is no more than the clock slop.
 //! Delegations are the exception: what would change an inode of which a dead client has one waits
 //! for as long as it takes until the server revokes it, and then the same assumption holds again.
-//! One thing is not modelled: the threads of one process share a guard whose mutex the library holds
-//! while it waits for the server, and a simulated process that waited for a mutex would never let
-//! another go on. In runs with flufl.lock for a neighbour nothing more is promised once that has broken a lock.
+//! Threads of one process share a guard: a thread that waits for its mutex lets the scheduler go on.
+//! In runs with flufl.lock for a neighbour nothing more is promised once that has broken a lock.
 //!
 //! # Running it
 //!
@@ -51,8 +50,8 @@
 //! - [`schedule`]: who decides: all schedules with few deviations, random ones, or one that is given.
 //! - [`actor`]: a process, and what must be true of what it is told; [`safety_checker`]: what must be true
 //!   of all.
-//! - [`scenario`], [`workloads`], [`scenarios`]: who does what; [`flufl`]: a neighbour with another
-//!   protocol; [`mail_programs`]: those that lock a mailbox in place of the lock.
+//! - [`scenario`], [`workloads`], [`scenarios`], [`situations`]: who does what; [`flufl`]: a neighbour
+//!   with another protocol; [`mail_programs`]: those that lock a mailbox in place of the lock.
 //! - [`explore`]: many runs.
 //! - [`safety`]: what is explored. [`mutants`]: what must be found when a safeguard is missing.
 

@@ -202,3 +202,40 @@ fn the_seats_before() {
     ]);
     Safeguard::without(&[SeatsBefore], || explore(&scenario, 1)).assert_found(UNSAFE);
 }
+
+/// Each request must be executed within the *shortest* slop of all who use the lock.
+#[test]
+fn a_slop_that_is_too_short_for_others_requests() {
+    explore(&release_that_is_slow(), 1).assert_found(UNSAFE);
+}
+
+#[test]
+fn the_claim_that_another_removed() {
+    let scenario = broken_on_purpose();
+    let faults = Faults { stalls: 1, ..NOTHING };
+    assert_needed(&[ClaimGoneTakesSeat], &Scenario { faults, ..scenario }, UNSAFE);
+}
+
+#[test]
+fn the_claim_that_the_holder_removed() {
+    let scenario = broken_in_its_release();
+    Safeguard::without(&[BreakerRemovesClaim], || explore(&scenario, 2)).assert_found(UNSAFE);
+}
+
+/// A limit of attached guards: a process that stands still in the middle of a refresh writes an old date
+/// when it goes on, over a later one that another has written.
+#[test]
+fn an_old_refresh_of_another_process() {
+    let faults = Faults { late_copies: 2, crashes: 1, stalls: 1, ..NOTHING };
+    let delay = std::time::Duration::from_secs(8);
+    let caching = Caching::Names;
+    search(&Scenario { faults, caching, delay, ..attached_twice() }).assert_found(UNSAFE);
+}
+
+/// A limit: a copy of the claim's WRITE that is executed after the touch dates the claim back, so that
+/// its lease seems to be over.
+#[test]
+fn a_write_that_is_executed_once_more() {
+    let faults = Faults { late_writes: 1, ..NOTHING };
+    explore(&Scenario { faults, ..one_lease() }, 1).assert_found(UNSAFE);
+}

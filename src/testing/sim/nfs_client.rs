@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::faults::Caching;
 use super::open_file::SimFile;
 use super::server::{Answer, Handle, Request};
 use super::world::Process;
@@ -200,5 +201,50 @@ impl Fs for SimFs {
 
     fn stat_lockable(&self, path: &Path) -> io::Result<Attr> {
         self.stat(path)
+    }
+}
+
+/// The process's part in what its client has cached.
+impl Process {
+    /// What this process's client has cached of a name, if it may use that.
+    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
+    fn cached(&self, path: &Path) -> Option<Option<Handle>> {
+        let world = self.world();
+        let client = world.processes[world.running].client;
+        let cached = world.clients[client].cache.get(path, world.now)?;
+        let usable = world.caching != Caching::Nothing || cached == world.server.find(path);
+        usable.then_some(cached)
+    }
+
+    /// What this process's client has cached of a directory, if it may use that.
+    fn cached_list(&self, dir: &Path) -> Option<Vec<OsString>> {
+        let world = self.world();
+        if world.caching == Caching::Nothing && !world.stale_lists {
+            return None;
+        }
+        let client = world.processes[world.running].client;
+        world.clients[client].cache.list(dir, world.now).map(<[_]>::to_vec)
+    }
+
+    /// What this process's client has cached of an inode, if that may be used.
+    pub(super) fn cached_inode(&self, handle: Handle) -> Option<(Attr, Vec<u8>)> {
+        let world = self.world();
+        if world.caching != Caching::Everything {
+            return None;
+        }
+        let client = world.processes[world.running].client;
+        world.clients[client].cache.inode(handle, world.now)
+    }
+
+    fn learn_inode(&self, handle: Handle, read: (Attr, Vec<u8>)) {
+        let mut world = self.world();
+        let (client, now) = (world.processes[world.running].client, world.now);
+        world.clients[client].cache.learn_inode(handle, read, now);
+    }
+
+    fn forget(&self, path: &Path) {
+        let mut world = self.world();
+        let client = world.processes[world.running].client;
+        world.clients[client].cache.forget(path);
     }
 }

@@ -52,8 +52,7 @@ impl Run<'_> {
     }
 
     fn named(&self, name: &str) -> usize {
-        let id = self.world().processes.iter().position(|state| state.name == name);
-        id.unwrap_or_else(|| panic!("there is no {name}"))
+        self.world().named(name)
     }
 
     /// Moves one process on, and nobody else, until this is true of what it waits for.
@@ -66,7 +65,7 @@ impl Run<'_> {
             }
             match waiting {
                 Waiting::Execution(_) => self.take(Step::Execute(id)),
-                Waiting::Answer(..) => self.take(Step::Resume(id)),
+                Waiting::Answer(..) | Waiting::Mutex(_) => self.take(Step::Resume(id)),
                 Waiting::Time(until) => {
                     let now = self.world().now;
                     self.world().now = until.max(now);

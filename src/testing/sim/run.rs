@@ -8,7 +8,7 @@ use std::time::Duration;
 use generator::{Generator, Gn};
 
 use super::actor::Actor;
-use super::constants::{LIFETIME, MAILBOX, PATH, POLL, SLOP, STEPS};
+use super::constants::{LIFETIME, MAILBOX, PATH, POLL, STEPS};
 use super::faults::Faults;
 use super::host::{SimClock, SimProcesses, random, seed_random};
 use super::nfs_client::SimFs;
@@ -21,6 +21,7 @@ use super::world::{Client, Process, ProcessState, Waiting, World};
 use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::options::Machine;
+use crate::sys::mutex::contention;
 
 /// Words of a stack: the protocol needs far less.
 const STACK: usize = 0x4000;
@@ -99,7 +100,7 @@ impl<'a> Run<'a> {
         clients.push(Client::default()); // for whoever comes when all is over
         let rules = Rules {
             local: scenario.local,
-            dead_wait: if scenario.local { Duration::ZERO } else { SLOP },
+            dead_wait: if scenario.local { Duration::ZERO } else { scenario.shortest_slop() },
             never: scenario.policy == StalePolicy::Never,
             fencing: scenario.fencing,
             may_be_caught: scenario.faults.repeats
@@ -121,7 +122,9 @@ impl<'a> Run<'a> {
             clients,
             processes: Vec::new(),
             running: 0,
+            resumed: 0,
             inherited: None,
+            tenure: None,
             strays: Vec::new(),
             safety: SafetyChecker::new(rules),
             delay: scenario.delay,
@@ -135,16 +138,12 @@ impl<'a> Run<'a> {
             journal,
             handed_over: None,
             opened: 0,
+            attached_unlock: false,
             trace: trace.then(Vec::new),
         };
-        Run {
-            scenario,
-            world: Arc::new(Mutex::new(world)),
-            stacks: Vec::new(),
-            faults: scenario.faults,
-            last: 0,
-            steps: 0,
-        }
+        let world = Arc::new(Mutex::new(world));
+        wait_for_mutexes_in(&world);
+        Run { scenario, world, stacks: Vec::new(), faults: scenario.faults, last: 0, steps: 0 }
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
@@ -153,22 +152,26 @@ impl<'a> Run<'a> {
 
     pub(super) fn spawn(&mut self, (name, client, script): Participant) {
         let id = self.stacks.len();
+        let of = self.scenario.threads.iter().find(|(thread, _)| *thread == name);
         let mut world = self.world();
+        let main = of.map_or(id, |(_, of)| world.named(of));
         let boot = world.clients[client].boot;
         let there = world.processes.iter().filter(|it| (it.client, it.boot) == (client, boot));
-        let pid = 100 + u32::try_from(there.count()).unwrap_or_default();
+        let new_pid = 100 + u32::try_from(there.count()).unwrap_or_default();
+        let pid = if main == id { new_pid } else { world.processes[main].pid };
         world.processes.push(ProcessState {
             name,
             client,
             boot,
             pid,
+            main,
             waiting: Waiting::Time(Duration::ZERO),
             changed: Default::default(),
             stalled_until: Duration::ZERO,
         });
-        world.safety.joins(client, boot);
+        world.safety.joins((main == id).then_some((client, boot)));
         drop(world);
-        let actor = self.actor(Process { world: self.world.clone(), id }, client);
+        let actor = self.actor(Process { world: self.world.clone(), id: main }, client);
         self.stacks.push(stack(move || {
             if actor.process.has_crashed() {
                 return; // before it began
@@ -195,7 +198,7 @@ impl<'a> Run<'a> {
         let lock = Lock::options(PATH)
             .host_name(host)
             .lifetime(LIFETIME)
-            .clock_slop(SLOP)
+            .clock_slop(scenario.slop_on(client))
             .stale(scenario.policy_on(client))
             .keep_claim(scenario.keep_claim)
             .fencing(scenario.fencing)
@@ -213,16 +216,22 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn resume(&mut self, id: usize) {
-        self.world().running = id;
+        let mut world = self.world();
+        world.running = id;
+        if !matches!(world.processes[id].waiting, Waiting::Mutex(_)) {
+            world.resumed += 1;
+        }
+        drop(world);
         self.stacks[id].resume();
     }
 
     pub(super) fn crash(&mut self, id: usize, request_survives: bool) {
         let mut world = self.world();
         world.note(id, || "FAULT: crashes".into());
-        world.crash(id, request_survives);
+        let threads = world.threads_of(id);
+        threads.iter().for_each(|thread| world.crash(*thread, request_survives));
         drop(world);
-        self.resume(id); // it unwinds, while the world knows it as dead
+        threads.iter().for_each(|thread| self.resume(*thread)); // they unwind, known as dead
     }
 
     /// All that ran on a machine is gone, and others come.
@@ -256,7 +265,9 @@ impl<'a> Run<'a> {
             let world = self.world();
             possible(&world, &self.faults, self.last, &mut steps);
             if steps.is_empty() {
-                return None;
+                let is_stuck = |state: &ProcessState| matches!(state.waiting, Waiting::Mutex(_));
+                let stuck = world.processes.iter().find(|state| is_stuck(state));
+                return stuck.map(|state| format!("{} waits for a mutex for ever", state.name));
             }
             choices.clear();
             choices.extend(steps.iter().map(|step| step.choice(&world)));
@@ -271,6 +282,17 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// A thread that waits for a mutex leaves the processor to the scheduler.
+fn wait_for_mutexes_in(world: &Arc<Mutex<World>>) {
+    let world = Arc::downgrade(world);
+    contention::wait_by(move || {
+        let Some(world) = world.upgrade() else { return };
+        let process = Process { world, id: 0 };
+        let seen = process.world().resumed;
+        process.wait(Waiting::Mutex(seen));
+    });
 }
 
 impl Drop for Run<'_> {

@@ -17,8 +17,8 @@ pub(super) const NOBODY: usize = usize::MAX;
 pub(super) struct SafetyChecker {
     pub(super) rules: Rules,
     tenures: Vec<Tenure>,
-    /// Of each process, its machine and the boot of it.
-    machines: Vec<(usize, u64)>,
+    /// Of each process, its machine and the boot of it. A thread is nobody of its own.
+    machines: Vec<Option<(usize, u64)>>,
     /// Since when each process is over, as others on its machine can see.
     deaths: Vec<Option<Duration>>,
     /// The claims by which the lock was acquired, in order.
@@ -27,6 +27,10 @@ pub(super) struct SafetyChecker {
     tokens: Vec<(usize, u64, usize)>,
     /// The inode that each process has last linked to the mailbox's dotlock.
     pub(super) dotlocks: BTreeMap<usize, Handle>,
+    /// Who acts for whom, on a lock that is another's.
+    attached: Vec<(usize, usize)>,
+    /// Lock files that may be broken, although their holders are well.
+    broken: Vec<(Handle, PathBuf)>,
     violation: Option<String>,
     /// Why nothing more is promised in this run: a neighbour has broken a lock by its own rules.
     pub(super) excuse: Option<String>,
@@ -80,8 +84,8 @@ impl SafetyChecker {
         SafetyChecker { rules, ..SafetyChecker::default() }
     }
 
-    pub(super) fn joins(&mut self, client: usize, boot: u64) {
-        self.machines.push((client, boot));
+    pub(super) fn joins(&mut self, machine: Option<(usize, u64)>) {
+        self.machines.push(machine);
         self.deaths.push(None);
     }
 
@@ -164,16 +168,39 @@ impl SafetyChecker {
     fn is_live(&self, tenure: &Tenure, now: Duration) -> bool {
         let is_dead =
             self.seen_dead(tenure).is_some_and(|since| now >= since + self.rules.dead_wait);
-        !tenure.over && (self.rules.never || now < tenure.ends) && !is_dead
+        !tenure.over
+            && !self.is_broken(tenure)
+            && (self.rules.never || now < tenure.ends)
+            && !is_dead
+    }
+
+    fn is_broken(&self, tenure: &Tenure) -> bool {
+        let is_it = |held: LockFile| self.broken.iter().any(|(file, _)| *file == held.handle);
+        tenure.file.is_some_and(is_it)
     }
 
     /// Since when it can be seen that this holder is dead: by whoever else is on its machine, if
     /// the lock file says what it takes.
     fn seen_dead(&self, tenure: &Tenure) -> Option<Duration> {
         tenure.file.filter(|file| file.is_provable)?;
-        let machine = self.machines.get(tenure.process)?;
-        let there = self.machines.iter().filter(|other| *other == machine).count();
+        let machine = self.machines.get(tenure.process)?.as_ref()?;
+        let there = self.machines.iter().flatten().filter(|other| *other == machine).count();
         self.deaths[tenure.process].filter(|_| there > 1)
+    }
+
+    /// From now on what this process does to the lock it does for that one.
+    pub(super) fn attaches(&mut self, process: usize, holder: usize) {
+        self.attached.push((process, holder));
+    }
+
+    /// Somebody may end this lock file's tenure, and nothing is promised to its holder any more.
+    pub(super) fn may_break(&mut self, file: Handle, claim: &Path) {
+        self.broken.push((file, claim.into()));
+    }
+
+    /// Whether the lock with this claim was given up to a process that breaks it.
+    pub(super) fn is_given_up(&self, claim: &Path) -> bool {
+        self.broken.iter().any(|(_, broken)| broken == claim)
     }
 
     /// A process begins to release the lock, or was told that it has lost it.
@@ -191,7 +218,7 @@ impl SafetyChecker {
     pub(super) fn reboots(&mut self, client: usize, boot: u64, now: Duration) {
         let dead_wait = self.rules.dead_wait;
         for (machine, death) in self.machines.iter().zip(&mut self.deaths) {
-            if *machine == (client, boot) {
+            if *machine == Some((client, boot)) {
                 *death = death.filter(|since| now >= *since + dead_wait);
             }
         }
@@ -209,7 +236,7 @@ impl SafetyChecker {
             .last()
             .filter(|last| last.file.is_some_and(|held| held.handle == file && held.is_provable))?;
         self.deaths.get(last.process).copied().flatten()?;
-        self.machines.get(last.process).copied()
+        self.machines.get(last.process).copied().flatten()
     }
 
     /// What a process asks the server to do, which does it now: nobody takes a live lock away, and
@@ -247,6 +274,8 @@ impl SafetyChecker {
             return;
         }
         let file = server.find(lock);
+        let attached = self.attached.iter().find(|(other, _)| *other == process);
+        let process = attached.map_or(process, |(_, holder)| *holder);
         let is_robbed = |it: &Tenure| {
             it.process != process && it.file.is_some_and(|held| Some(held.handle) == file)
         };

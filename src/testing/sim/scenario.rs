@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::actor::Actor;
+use super::constants::SLOP;
 use super::faults::{Caching, Faults};
 use super::safety_checker::MailboxUse;
 use crate::holder::StalePolicy;
@@ -26,6 +27,10 @@ pub(super) struct Scenario {
     pub(super) policy: StalePolicy,
     /// Those of single machines, in place of that.
     pub(super) policies: Vec<(usize, StalePolicy)>,
+    /// The clock slops of single machines, where they differ from [`SLOP`].
+    pub(super) slops: Vec<(usize, Duration)>,
+    /// Threads, each with the process that it is one of: they share its memory, and its death.
+    pub(super) threads: Vec<(&'static str, &'static str)>,
     /// The longest lifetime that a script asks for.
     pub(super) lifetime: Duration,
     /// Whether handles keep their claims from one tenure to the next.
@@ -56,6 +61,24 @@ impl Scenario {
     pub(super) fn policy_on(&self, client: usize) -> StalePolicy {
         let own = self.policies.iter().find(|(machine, _)| *machine == client);
         own.map_or(self.policy, |(_, policy)| *policy)
+    }
+
+    /// For how long the processes of a machine respect a lease that is over.
+    pub(super) fn slop_on(&self, client: usize) -> Duration {
+        let own = self.slops.iter().find(|(machine, _)| *machine == client);
+        own.map_or(SLOP, |(_, slop)| *slop)
+    }
+
+    fn slops(&self) -> impl Iterator<Item = Duration> {
+        (0..=self.clients.len()).map(|client| self.slop_on(client))
+    }
+
+    pub(super) fn shortest_slop(&self) -> Duration {
+        self.slops().min().unwrap_or(SLOP)
+    }
+
+    pub(super) fn longest_slop(&self) -> Duration {
+        self.slops().max().unwrap_or(SLOP)
     }
 
     /// How many processes there can be in it, whoever comes last included.

@@ -19,6 +19,8 @@ pub(super) fn scenario(parts: &[Participant]) -> Scenario {
         one_name: false,
         policy: StalePolicy::ExpiredOrDead,
         policies: Vec::new(),
+        slops: Vec::new(),
+        threads: Vec::new(),
         lifetime: LIFETIME,
         keep_claim: false,
         fencing: false,
@@ -235,4 +237,78 @@ pub(super) fn power_cuts() -> Scenario {
 /// A holder with a child, and others who wait.
 pub(super) fn forks() -> Scenario {
     scenario(&[("alice", 0, fork), ("child", 0, child), ("bob", 0, tenure), ("carol", 1, tenure)])
+}
+
+/// Processes with clock slops of their own: 10 s, 5 s and 20 s.
+pub(super) fn unequal_slops(scenario: Scenario) -> Scenario {
+    Scenario { slops: vec![(1, SLOP / 2), (2, SLOP * 2)], delay: SLOP / 2, ..scenario }
+}
+
+/// A process whose threads share a guard, and others who wait.
+pub(super) fn threads() -> Scenario {
+    Scenario {
+        threads: vec![("alice II", "alice"), ("alice III", "alice")],
+        lifetime: Duration::from_secs(60),
+        ..scenario(&[
+            ("alice", 0, shared_guard),
+            ("alice II", 0, second_thread),
+            ("alice III", 0, second_thread),
+            ("bob", 0, brief_tenure),
+            ("carol", 1, tenure),
+        ])
+    }
+}
+
+/// A process with a thread that keeps its lock alive while another releases it, and others who wait.
+pub(super) fn kept_alive() -> Scenario {
+    Scenario {
+        threads: vec![("keeper", "alice")],
+        ..scenario(&[
+            ("alice", 0, kept_alive_tenure),
+            ("keeper", 0, keep_alive),
+            ("bob", 0, brief_tenure),
+            ("carol", 1, tenure),
+        ])
+    }
+}
+
+/// A holder that does not refresh its lease, and one who waits.
+pub(super) fn one_lease() -> Scenario {
+    scenario(&[("alice", 0, tenure_without_refresh), ("bob", 1, brief_tenure)])
+}
+
+/// A lock that is one process's, for which others act.
+pub(super) fn attached() -> Scenario {
+    Scenario {
+        lifetime: Duration::from_secs(60),
+        ..scenario(&[
+            ("frank", 0, long_life),
+            ("alice", 0, leave_to_the_first),
+            ("bob", 0, refresh_for_another),
+            ("carol", 1, unlock_for_another),
+            ("dave", 2, tenure),
+            ("eve", 0, brief_tenure),
+        ])
+    }
+}
+
+/// The same, of whom two refresh it.
+pub(super) fn attached_twice() -> Scenario {
+    let mut scenario = attached();
+    scenario.parts[3].2 = refresh_and_unlock_for_another;
+    scenario
+}
+
+/// Locks that an administrator breaks while their holders are well.
+pub(super) fn broken_on_purpose() -> Scenario {
+    Scenario {
+        lifetime: Duration::from_secs(120),
+        ..scenario(&[
+            ("alice", 0, two_tenures),
+            ("bob", 1, tenure),
+            ("carol", 1, tenure_of_many_lengths),
+            ("root", 2, administrator),
+            ("toor", 0, administrator),
+        ])
+    }
 }

@@ -1,7 +1,7 @@
 //! Scenarios that begin in the middle: each has a prefix that leads up to a rare situation, from which
 //! the schedule takes over.
 
-use super::constants::LONG_LIFETIME;
+use super::constants::{LONG_LIFETIME, SLOP};
 use super::faults::{Caching, Faults, NOTHING};
 use super::scenario::{Act, Scenario};
 use super::scenarios::scenario;
@@ -226,4 +226,37 @@ pub(super) fn slow_in_its_seat() -> Scenario {
     let mut scenario = forfeited_seat();
     scenario.prefix.truncate(7);
     scenario
+}
+
+/// Alice has looked at the clock, and her last request has been under way for longer than the slop of bob.
+pub(super) fn release_that_is_slow() -> Scenario {
+    Scenario {
+        slops: vec![(1, SLOP / 2)],
+        prefix: vec![
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Park("bob"),
+            Act::Seconds(13),
+            Act::Before("alice", "renames", "L to"),
+            Act::Seconds(9),
+        ],
+        ..scenario(&[("alice", 0, tenure_without_refresh), ("bob", 1, tenure_without_refresh)])
+    }
+}
+
+/// Alice, who is about to take her lock file away, and an administrator who is about to remove her claim.
+pub(super) fn broken_in_its_release() -> Scenario {
+    Scenario {
+        prefix: vec![
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Before("root", "removes", "|host0|"),
+            Act::Before("alice", "renames", "L to"),
+        ],
+        ..scenario(&[
+            ("alice", 0, tenure_without_refresh),
+            ("root", 2, administrator),
+            ("bob", 1, tenure_without_refresh),
+        ])
+    }
 }

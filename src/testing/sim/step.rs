@@ -34,6 +34,7 @@ pub(super) enum Step {
     RevokeEarly(usize),
     LateCopy(usize),
     LateRemoval(usize),
+    LateWrite(usize),
     PowerCut(Loss),
     /// A listing has none of the names that came or went meanwhile, or all.
     ListLeast(usize),
@@ -86,6 +87,8 @@ pub(super) fn possible(world: &World, faults: &Faults, last: usize, steps: &mut 
             }
             Waiting::Answer(..) => state.stalled_until,
             Waiting::Time(until) => state.stalled_until.max(*until),
+            Waiting::Mutex(seen) if *seen == world.resumed => continue,
+            Waiting::Mutex(_) => state.stalled_until,
             Waiting::Ended | Waiting::Crashed => continue,
         };
         if until <= world.now {
@@ -124,17 +127,21 @@ fn add_faults(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
         }
         match &state.waiting {
             Waiting::Execution(issued) => add_faults_to(id, &issued.request, world, faults, steps),
-            Waiting::Answer(issued, _) => match &issued.request {
-                Request::SetMtime(..) | Request::Link(..) | Request::Create(..)
-                    if faults.late_copies > 0 =>
-                {
-                    steps.push(Step::LateCopy(id));
+            // Like all requests, copies are executed within the delay.
+            Waiting::Answer(issued, _) if issued.at + world.delay >= world.now => {
+                match &issued.request {
+                    Request::SetMtime(..) | Request::Link(..) | Request::Create(..)
+                        if faults.late_copies > 0 =>
+                    {
+                        steps.push(Step::LateCopy(id));
+                    }
+                    Request::Write(..) if faults.late_writes > 0 => steps.push(Step::LateWrite(id)),
+                    Request::Rename(..) | Request::Remove(..) if faults.late_removals > 0 => {
+                        steps.push(Step::LateRemoval(id));
+                    }
+                    _ => {}
                 }
-                Request::Rename(..) | Request::Remove(..) if faults.late_removals > 0 => {
-                    steps.push(Step::LateRemoval(id));
-                }
-                _ => {}
-            },
+            }
             _ => {}
         }
     }

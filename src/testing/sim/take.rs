@@ -97,6 +97,10 @@ impl Run<'_> {
                 self.faults.late_removals -= 1;
                 self.copy(id);
             }
+            Step::LateWrite(id) => {
+                self.faults.late_writes -= 1;
+                self.copy(id);
+            }
             Step::PowerCut(loss) => {
                 self.faults.power_cuts -= 1;
                 self.cut_power(loss);

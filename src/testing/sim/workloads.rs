@@ -28,6 +28,13 @@ pub(super) fn brief_tenure(actor: &Actor) {
     }
 }
 
+/// Takes the lock, works for less than its lease, and gives it back.
+pub(super) fn tenure_without_refresh(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(13);
+    actor.unlock(guard);
+}
+
 pub(super) fn two_tenures(actor: &Actor) {
     brief_tenure(actor);
     tenure(actor);
@@ -242,4 +249,97 @@ pub(super) fn long_work(actor: &Actor) {
     let Some(guard) = actor.lock_for(LONG_LIFETIME) else { return };
     actor.sleep(120);
     actor.unlock(guard);
+}
+
+/// Takes the lock and shares its guard with other threads, until they are done with it.
+pub(super) fn shared_guard(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    let guard = Arc::new(guard);
+    actor.process.world().inherited = Some(guard.clone());
+    for _ in 0..4 {
+        actor.sleep(4);
+        if !actor.refresh(&guard) {
+            break;
+        }
+    }
+    let unused = actor.process.world().inherited.take();
+    drop(unused);
+    while Arc::strong_count(&guard) > 1 {
+        actor.sleep(1);
+    }
+    if let Ok(guard) = Arc::try_unwrap(guard) {
+        actor.unlock(guard);
+    }
+}
+
+/// A thread that looks after the lock of [`shared_guard`] from time to time.
+pub(super) fn second_thread(actor: &Actor) {
+    let shared = actor.waits_for(|| actor.process.world().inherited.clone());
+    let Some(guard) = shared else { return };
+    for _ in 0..2 {
+        actor.sleep(3);
+        if !actor.verify(&guard) || !actor.refresh_for(&guard, Duration::from_secs(60)) {
+            break;
+        }
+    }
+}
+
+/// Takes the lock, which another thread keeps alive, works for long, and gives it back.
+pub(super) fn kept_alive_tenure(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.process.world().tenure = Some(guard.tenure().clone());
+    actor.sleep(20);
+    actor.unlock(guard);
+    let unused = actor.process.world().tenure.take();
+    drop(unused);
+}
+
+/// A thread that keeps the lock of [`kept_alive_tenure`] alive, until it is released.
+pub(super) fn keep_alive(actor: &Actor) {
+    let shared = actor.waits_for(|| actor.process.world().tenure.clone());
+    let Some(tenure) = shared else { return };
+    while actor.keep_alive(&tenure) {
+        actor.sleep(5);
+    }
+}
+
+/// Acts for the owner of a lock that was handed over: refreshes it for a while.
+pub(super) fn refresh_for_another(actor: &Actor) {
+    let Some((holder, guard)) = actor.attach() else { return };
+    for _ in 0..4 {
+        if !actor.refresh_attached(holder, &guard) {
+            break;
+        }
+        actor.sleep(5);
+    }
+    actor.die(); // without a word: the lock is its owner's still
+}
+
+/// Acts for the owner of a lock that was handed over: unlocks it.
+pub(super) fn unlock_for_another(actor: &Actor) {
+    let Some((holder, guard)) = actor.attach() else { return };
+    actor.sleep(9);
+    actor.unlock_attached(holder, guard);
+}
+
+/// Acts for the owner of a lock that was handed over: refreshes it and unlocks it.
+pub(super) fn refresh_and_unlock_for_another(actor: &Actor) {
+    let Some((holder, guard)) = actor.attach() else { return };
+    actor.refresh_attached(holder, &guard);
+    actor.sleep(9);
+    actor.refresh_attached(holder, &guard);
+    actor.unlock_attached(holder, guard);
+}
+
+/// Lives for as long as others act for it.
+pub(super) fn long_life(actor: &Actor) {
+    actor.sleep(60);
+}
+
+/// Breaks the lock of somebody who may be well, twice.
+pub(super) fn administrator(actor: &Actor) {
+    for _ in 0..2 {
+        actor.sleep(5);
+        actor.break_held();
+    }
 }

@@ -13,8 +13,8 @@ use super::safety_checker::{LockFile, SafetyChecker};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
 use crate::guard::LockGuard;
+use crate::protocol::tenure::Tenure;
 use crate::sys::errno;
-use crate::sys::fs::Attr;
 
 /// A request, and when it was issued. It is executed within the scenario's delay of that, unless a
 /// delegation is in its way.
@@ -43,6 +43,9 @@ pub(super) enum Waiting {
     Answer(Issued, Result<Answer, i32>),
     /// For a moment to come.
     Time(Duration),
+    /// For a mutex that another thread holds: it is tried again once another has gone on, of which
+    /// this is the count.
+    Mutex(u64),
     /// For nothing any more.
     Ended,
     Crashed,
@@ -55,6 +58,8 @@ pub(super) struct ProcessState {
     /// In which boot of its machine it runs, and its number there.
     pub(super) boot: u64,
     pub(super) pid: u32,
+    /// The process that this is a thread of: itself, if it is the first.
+    pub(super) main: usize,
     pub(super) waiting: Waiting,
     /// What the last two of its requests have changed that changed anything: a reader of that would have
     /// had to come within a moment to be given a delegation.
@@ -92,8 +97,12 @@ pub(super) struct World {
     /// The process that runs. What it has inherited from its parent says another: a fork copies all
     /// memory.
     pub(super) running: usize,
-    /// A guard whose process has forked: its child has it too.
+    /// How often a process has gone on that did not wait for a mutex.
+    pub(super) resumed: u64,
+    /// A guard that a child has too, whose process has forked, or that threads share.
     pub(super) inherited: Option<Arc<LockGuard>>,
+    /// A tenure that another thread keeps alive.
+    pub(super) tenure: Option<Arc<Tenure>>,
     /// Requests under way that nobody waits for, and who has issued them: of those who have died
     /// since, and second copies.
     pub(super) strays: Vec<(usize, Issued)>,
@@ -118,6 +127,8 @@ pub(super) struct World {
     pub(super) handed_over: Option<(usize, PathBuf)>,
     /// How many files were opened so far.
     pub(super) opened: u64,
+    /// Whether one of those who act for the owner of a lock has begun to unlock it.
+    pub(super) attached_unlock: bool,
     /// The readable record of the run, kept only when it is to be shown.
     pub(super) trace: Option<Vec<String>>,
 }
@@ -139,7 +150,7 @@ impl World {
 
     /// Executes a request of a process, and tells its client what the reply says of the directory.
     pub(super) fn execute(&mut self, process: usize, request: &Request) -> Result<Answer, i32> {
-        self.safety.sees(process, request, &self.server, self.now);
+        self.safety.sees(self.processes[process].main, request, &self.server, self.now);
         if self.may_delegate {
             let changed = self.server.changed_by(request);
             if changed[0].is_some() {
@@ -273,6 +284,18 @@ impl World {
             .position(|state| (state.client, state.boot, state.pid) == (own.client, own.boot, pid))
     }
 
+    pub(super) fn named(&self, name: &str) -> usize {
+        let id = self.processes.iter().position(|state| state.name == name);
+        id.unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    /// The threads of a process that run.
+    pub(super) fn threads_of(&self, id: usize) -> Vec<usize> {
+        let main = self.processes[id].main;
+        let threads = (0..self.processes.len()).filter(|other| self.processes[*other].main == main);
+        threads.filter(|thread| self.runs(*thread)).collect()
+    }
+
     pub(super) fn runs(&self, process: usize) -> bool {
         let state = self.processes.get(process);
         state.is_some_and(|it| !matches!(it.waiting, Waiting::Ended | Waiting::Crashed))
@@ -343,48 +366,6 @@ impl Process {
             Waiting::Answer(_, answer) => answer,
             other => unreachable!("went on while waiting for {other:?}"),
         }
-    }
-
-    /// What this process's client has cached of a name, if it may use that.
-    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
-    pub(super) fn cached(&self, path: &Path) -> Option<Option<Handle>> {
-        let world = self.world();
-        let client = world.processes[world.running].client;
-        let cached = world.clients[client].cache.get(path, world.now)?;
-        let usable = world.caching != Caching::Nothing || cached == world.server.find(path);
-        usable.then_some(cached)
-    }
-
-    /// What this process's client has cached of a directory, if it may use that.
-    pub(super) fn cached_list(&self, dir: &Path) -> Option<Vec<OsString>> {
-        let world = self.world();
-        if world.caching == Caching::Nothing && !world.stale_lists {
-            return None;
-        }
-        let client = world.processes[world.running].client;
-        world.clients[client].cache.list(dir, world.now).map(<[_]>::to_vec)
-    }
-
-    /// What this process's client has cached of an inode, if that may be used.
-    pub(super) fn cached_inode(&self, handle: Handle) -> Option<(Attr, Vec<u8>)> {
-        let world = self.world();
-        if world.caching != Caching::Everything {
-            return None;
-        }
-        let client = world.processes[world.running].client;
-        world.clients[client].cache.inode(handle, world.now)
-    }
-
-    pub(super) fn learn_inode(&self, handle: Handle, read: (Attr, Vec<u8>)) {
-        let mut world = self.world();
-        let (client, now) = (world.processes[world.running].client, world.now);
-        world.clients[client].cache.learn_inode(handle, read, now);
-    }
-
-    pub(super) fn forget(&self, path: &Path) {
-        let mut world = self.world();
-        let client = world.processes[world.running].client;
-        world.clients[client].cache.forget(path);
     }
 
     pub(super) fn note(&self, what: impl FnOnce() -> String) {

@@ -8,6 +8,8 @@ mod leases;
 mod listings;
 mod mailboxes;
 mod owners;
+mod slops;
+mod threads;
 mod wide;
 
 use super::explore::{explore, sample};
