@@ -36,7 +36,7 @@ fn where_there_are_no_hard_links_that_is_said() {
 }
 
 #[test]
-fn whoever_has_the_lock_has_it_though_an_error_was_reported() {
+fn a_lock_is_held_though_an_error_was_reported() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let lock = scene.lock_of(US);
@@ -47,7 +47,7 @@ fn whoever_has_the_lock_has_it_though_an_error_was_reported() {
 
 /// Where it is not known how requests are executed, success is not believed either.
 #[test]
-fn whoever_has_not_the_lock_has_not_though_success_was_reported() {
+fn a_lock_is_not_held_though_success_was_reported() {
     let scene = Scene::quirky(Mount::Other, Quirk::TakenIsDone);
     let holder = scene.lock_of(PEER).lock().unwrap();
     let error = scene.lock_of(US).try_lock().unwrap_err();
@@ -65,10 +65,10 @@ fn a_link_that_does_not_count_is_no_hard_link() {
     assert!(scene.files().is_empty(), "{:?}", scene.files());
 }
 
-/// A claim is touched when little of its lease is left. Whoever gets the lock before that does not
+/// A claim is touched when little of its lease is left. A process that gets the lock before that does not
 /// begin with what is left.
 #[test]
-fn whoever_has_waited_has_a_whole_lease() {
+fn a_waiter_gets_a_whole_lease() {
     let scene = Scene::new(Mount::Nfs);
     let mut holder = Some(scene.lock_of(PEER).lock().unwrap());
     let guard = scene.lock_of(US).lock_while(|_| {
@@ -95,7 +95,7 @@ fn a_lease_is_prolonged_by_a_date_that_was_set_forward() {
     }
 }
 
-/// Nobody has taken it: only the claim was removed, as whoever cleans up might.
+/// Nobody has taken it: only the claim was removed, as a careless administrator might.
 #[test]
 fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
     for mount in ALL {
@@ -114,7 +114,7 @@ fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
 
 /// Somebody may have removed it before it had any content.
 #[test]
-fn a_claim_that_went_while_it_was_made_is_made_anew() {
+fn a_claim_that_went_while_it_was_made_is_made_again() {
     let scene = Scene::new(Mount::Nfs);
     let lock = scene.lock_of(US);
     scene.fs.arm(Some(Fault::once(Op::Create, errno::ESTALE)));

@@ -41,7 +41,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Whether one who is told that it has the lock has it, for as long as it is told.
+    /// Whether a process has the lock for as long as its guard says.
     pub(super) fn holds(&mut self, doing: &str, guard: &LockGuard) {
         let scene = self.scene;
         self.expect(truth(guard.claim_path()).is_some(), || format!("{doing}: no claim"));
@@ -115,7 +115,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What must be so once the operations no longer fail: nothing is left behind, whoever comes
+    /// What must be so once the operations no longer fail: nothing is left behind, a process that comes
     /// next has the lock in time, and nothing else was touched.
     pub(super) fn finish(mut self) -> Vec<String> {
         let scene = self.scene;

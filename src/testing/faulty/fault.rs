@@ -1,4 +1,4 @@
-//! A file system that fails as it is told.
+//! A file system that fails on request.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! Every errno at every call: the real protocol over a file system in which one operation fails.
 //!
-//! - [`fault`]: the file system that fails as it is told.
+//! - [`fault`]: the file system that fails on request.
 //! - [`server`]: the real one, with a clock that only tests move on.
 //! - [`scene`]: a directory, a lock, those who use it, and what is true of it all.
 //! - [`uses`]: what is done with a lock while operations fail.

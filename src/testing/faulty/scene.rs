@@ -24,7 +24,7 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 pub(super) const SLOP: Duration = Duration::from_secs(10);
 /// The longest pause between two looks at a lock.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// For how long anybody waits for a lock here: whoever ends well does so long before.
+/// For how long anybody waits for a lock here: an acquisition that ends well does so long before.
 const PATIENCE: Duration = Duration::from_secs(200);
 
 /// The process whose file system fails.

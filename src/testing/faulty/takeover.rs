@@ -88,7 +88,7 @@ fn what_cannot_be_given_back_is_kept() {
 
 /// A seat that is said to be taken, and in which nobody is, over and stale.
 #[test]
-fn whoever_never_finds_its_seat_gives_up() {
+fn a_process_that_never_finds_its_seat_gives_up() {
     let scene = Scene::new(Mount::Nfs);
     scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
     scene.pass(LIFETIME + SLOP + SECOND);

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Another may have drawn it, or we ourselves: which an NFS client sees only once it has asked.
 #[test]
-fn a_number_that_is_gone_is_looked_for_anew() {
+fn a_number_that_is_gone_is_looked_for_again() {
     let scene = Scene::new(Mount::Nfs);
     let lock = scene.fenced_lock_of(US);
     lock.lock().unwrap().unlock().unwrap();
@@ -33,7 +33,7 @@ fn the_first_number_is_drawn_though_its_draft_is_gone() {
 }
 
 #[test]
-fn whoever_may_not_draft_the_first_number_is_told_at_once() {
+fn a_first_number_that_may_not_be_drafted_is_an_error_at_once() {
     for op in [Op::Rename, Op::MakeDir] {
         let scene = Scene::new(Mount::Local);
         let lock = scene.fenced_lock_of(US);

@@ -54,7 +54,7 @@ pub(super) fn later_token(scene: &Scene, check: &mut Check) {
     next_token(scene, check, drawn.unwrap_or(before));
 }
 
-/// Whoever comes next, once nothing fails any more, has a higher token.
+/// The next holder, once nothing fails any more, has a higher token.
 fn next_token(scene: &Scene, check: &mut Check, before: u64) {
     scene.fs.disarm();
     match scene.fenced_lock_of(NEXT).lock() {
@@ -86,7 +86,7 @@ pub(super) fn dead_holder(scene: &Scene, check: &mut Check) {
     lock_and_unlock(check, &lock);
 }
 
-/// So did whoever broke the lock, in the first seat of the succession.
+/// So did the process that took over the lock, in the first seat.
 pub(super) fn dead_breaker(scene: &Scene, check: &mut Check) {
     let guard = scene.lock_of(PEER).lock().unwrap();
     let claim = guard.claim_path().to_owned();
@@ -345,7 +345,7 @@ fn refresh(check: &mut Check, guard: LockGuard) {
         Err(error) => check.failed("refresh", error, true),
     }
     check.scene.fs.disarm();
-    // Whoever was not told that it lost the lock may try again.
+    // A process that did not learn that it lost the lock may try again.
     if !matches!(refreshed, Err(Error::Lost { .. })) {
         match guard.refresh() {
             Ok(()) => check.holds("refresh again", &guard),

@@ -1,5 +1,5 @@
-//! A process, as its script sees it: what it does with the lock, and what must be true of what it
-//! is told.
+//! A process, as its script sees it: what it does with the lock, and what must be true of the
+//! answers that it gets.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) struct Actor {
     pub(super) clock: SimClock,
     /// See [`Rules`](super::safety_checker::Rules).
     pub(super) may_be_caught: bool,
-    /// Whether requests fail in this run: there is no other reason for which the lock can't be had.
+    /// Whether requests fail in this run: an acquisition fails for no other reason.
     pub(super) may_fail: bool,
 }
 
@@ -45,7 +45,7 @@ impl Actor {
     }
 
     /// Tries until it is done or hopeless. Nothing but a request that failed keeps the lock from
-    /// whoever waits for as long as it takes.
+    /// a process that waits for as long as it takes.
     fn insist(
         &self,
         acquire: impl Fn() -> Result<LockGuard, Error>,
@@ -62,11 +62,11 @@ impl Actor {
                 }
                 Err(error) if self.process.has_crashed() || is_hopeless(&error) => return None,
                 Err(error @ Error::Io { .. }) if self.may_fail => {
-                    self.process.note(|| format!("is told: {error}"));
+                    self.process.note(|| format!("gets an error: {error}"));
                 }
                 Err(error) => {
                     let id = self.process.id;
-                    self.process.is_wrong(format!("process {id} is told a falsehood: {error}"));
+                    self.process.is_wrong(format!("process {id} gets a wrong answer: {error}"));
                     return None;
                 }
             }
@@ -156,7 +156,7 @@ impl Actor {
         let left = guard.remaining();
         let world = self.process.world();
         if !world.runs(holder) {
-            return true; // who has died may be succeeded, whoever acts for it
+            return true; // a dead owner may be succeeded, whatever others do for it
         }
         if world.attached_unlock {
             return false; // by another that acts for the owner: nothing is promised to this one
@@ -230,7 +230,7 @@ impl Actor {
         }
     }
 
-    /// Leaves the lock to another process: to whoever takes charge of it, or to its own lease.
+    /// Leaves the lock to another process: to an adopter, or to its own lease.
     pub(super) fn hand_over(&self, guard: LockGuard, owner: Owner) {
         let began = self.process.world().now;
         self.process.note(|| format!("hands the lock over to {owner:?}"));
@@ -313,7 +313,7 @@ impl Actor {
         }
     }
 
-    /// Whoever is told that all is well with its lock must have it.
+    /// A process whose call says that all is well must have the lock.
     fn assures(&self, has_lock: bool) {
         if !has_lock {
             let id = self.process.id;
@@ -321,9 +321,9 @@ impl Actor {
         }
     }
 
-    /// Whoever is told that it has lost the lock must not have it.
+    /// A process whose call says that the lock is lost must not have it.
     fn loses(&self, has_lock: bool) -> bool {
-        self.process.note(|| "is told that it LOST the lock".to_owned());
+        self.process.note(|| "learns that it LOST the lock".to_owned());
         // Where a power cut has left no content, and the claim is gone, nobody can tell.
         let can_be_told = self.process.world().server.tells_holder();
         if has_lock && !self.may_be_caught && can_be_told {

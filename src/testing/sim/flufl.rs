@@ -67,7 +67,7 @@ impl<'a> Flufl<'a> {
                 Err(Some(errno::EEXIST)) if this.holds_the_lock_file() => {
                     let id = actor.process.id;
                     let falsehood =
-                        format!("process {id} (flufl.lock) is told a falsehood: already locked");
+                        format!("process {id} (flufl.lock) gets a wrong answer: already locked");
                     actor.process.is_wrong(falsehood);
                     return None;
                 }
@@ -87,7 +87,7 @@ impl<'a> Flufl<'a> {
         }
     }
 
-    /// Removes the lock file, whoever's it is by now, and the claim that it said it was.
+    /// Removes the lock file, whichever process's it is by now, and the claim that it said it was.
     fn break_lock(&self) {
         let lock = Path::new(PATH);
         self.excuse("broke a lock by its name");

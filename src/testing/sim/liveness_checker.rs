@@ -14,7 +14,7 @@ use crate::holder::StalePolicy;
 use crate::model::lease::SEAT_LEASE;
 
 impl Run<'_> {
-    /// Whoever comes next has the lock in its time, whatever the dead have left.
+    /// The next contender gets the lock in time, whatever the dead have left.
     pub(super) fn next_comer(&mut self) -> Option<String> {
         self.faults = Faults::default();
         let mut world = self.world();

@@ -12,8 +12,8 @@
 //! What must hold in every run, see [`safety_checker`], [`actor`] and [`liveness_checker`]:
 //!
 //! - Nobody gets the lock, or takes its file away, while another's lease runs.
-//! - Whoever is told that it holds the lock holds it; whoever is told that it lost it does not.
-//! - Whoever comes next has the lock in its time: once the lease has been over for the clock slop, or
+//! - A process whose call says that it holds the lock holds it; one whose call says that it lost it does not.
+//! - The next contender gets the lock in time: once the lease has been over for the clock slop, or
 //!   once the holder has been seen dead.
 //! - No file is left when all is over, and none but the lock's own was touched.
 //! - Every process comes to an end.
@@ -48,7 +48,7 @@
 //!   a step does to the world; [`run`]: one run, from its [`prefix`] to its [`liveness_checker`];
 //!   [`trace`]: its record.
 //! - [`schedule`]: who decides: all schedules with few deviations, random ones, or one that is given.
-//! - [`actor`]: a process, and what must be true of what it is told; [`safety_checker`]: what must be true
+//! - [`actor`]: a process, and what must be true of the answers that it gets; [`safety_checker`]: what must be true
 //!   of all.
 //! - [`scenario`], [`workloads`], [`scenarios`], [`situations`]: who does what; [`flufl`]: a neighbour
 //!   with another protocol; [`mail_programs`]: those that lock a mailbox in place of the lock.

@@ -10,7 +10,7 @@ use super::scenarios::*;
 use super::situations::*;
 use crate::model::safeguard::Safeguard::{self, *};
 
-/// Two hold the lock, or one is told that it still does, or a live one is taken away.
+/// Two hold the lock, or a process believes falsely that it still does, or a live one is taken away.
 const UNSAFE: &[&str] =
     &["while the lease of", "was not told that it lost it", "takes the lock away"];
 
@@ -26,7 +26,7 @@ fn flufl_locks_break() {
 }
 
 /// It touches its claim before it waits and after it has linked it, and not in between. Either of
-/// ours makes up for it: whoever links a claim that has expired meanwhile is late from the first
+/// ours makes up for it: a process that links a claim that has expired meanwhile is late from the first
 /// moment on, and keeps to the rule for those.
 #[test]
 fn flufl_locks_late_touch() {
@@ -37,7 +37,7 @@ fn flufl_locks_late_touch() {
 #[test]
 fn flufl_locks_trust_in_eexist() {
     let faults = Faults { repeats: 1, ..NOTHING };
-    assert_needed(&[TruthIsInode], &Scenario { faults, ..two() }, &["is told a falsehood"]);
+    assert_needed(&[TruthIsInode], &Scenario { faults, ..two() }, &["gets a wrong answer"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn kept_claims_that_have_expired() {
     assert_needed(&[FreshFromShelf, SweptClaim], &scenario, &["was told that it lost what it has"]);
 }
 
-/// Whoever stalls between its link and its rename would have a token higher than its successor's.
+/// A process that stalls between its link and its rename would have a token higher than its successor's.
 #[test]
 fn the_look_after_the_rename() {
     let faults = Faults { stalls: 1, ..NOTHING };

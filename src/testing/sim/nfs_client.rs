@@ -60,7 +60,7 @@ impl SimFs {
         }
     }
 
-    /// A name that led to something stale is looked up anew the next time.
+    /// A name that led to something stale is looked up again the next time.
     fn known(&self, path: &Path, answer: io::Result<Answer>) -> io::Result<Answer> {
         if matches!(&answer, Err(error) if error.raw_os_error() == Some(errno::ESTALE)) {
             self.process.forget(path);

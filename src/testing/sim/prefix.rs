@@ -1,4 +1,4 @@
-//! How a run begins that is told, before a schedule decides.
+//! Plays the prefix of a scenario, before a schedule decides.
 
 use crate::sys::errno;
 use std::time::Duration;

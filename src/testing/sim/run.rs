@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
             ..Client::default()
         };
         let mut clients: Vec<Client> = scenario.clients.iter().map(client).collect();
-        clients.push(Client::default()); // for whoever comes when all is over
+        clients.push(Client::default()); // for the next contender, when all is over
         let rules = Rules {
             local: scenario.local,
             dead_wait: if scenario.local { Duration::ZERO } else { scenario.shortest_slop() },

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::constants::{BREAKER, DOTLOCK, FENCE, FOREIGN, PATH};
 use super::server::{Handle, Request, Server};
 
-/// Whoever holds a lock that was detached, and that nobody has adopted yet.
+/// The holder of a lock that was detached, and that no process has adopted yet.
 pub(super) const NOBODY: usize = usize::MAX;
 
 /// Who holds the lock, as the holders themselves believe.
@@ -179,7 +179,7 @@ impl SafetyChecker {
         tenure.file.is_some_and(is_it)
     }
 
-    /// Since when it can be seen that this holder is dead: by whoever else is on its machine, if
+    /// Since when it can be seen that this holder is dead: by another process on its machine, if
     /// the lock file says what it takes.
     fn seen_dead(&self, tenure: &Tenure) -> Option<Duration> {
         tenure.file.filter(|file| file.is_provable)?;
@@ -214,7 +214,7 @@ impl SafetyChecker {
         self.deaths[process].get_or_insert(now);
     }
 
-    /// A machine is booted again: whoever has not been seen dead for long enough never will be.
+    /// A machine is booted again: a process that was not seen dead for long enough never will be.
     pub(super) fn reboots(&mut self, client: usize, boot: u64, now: Duration) {
         let dead_wait = self.rules.dead_wait;
         for (machine, death) in self.machines.iter().zip(&mut self.deaths) {
@@ -228,7 +228,7 @@ impl SafetyChecker {
         self.tenures.len()
     }
 
-    /// The machine, and the boot of it, in which it can be seen that whoever holds the lock file is
+    /// The machine, and the boot of it, in which it can be seen that the holder of the lock file is
     /// dead, if it is.
     pub(super) fn deathbed(&self, file: Handle) -> Option<(usize, u64)> {
         let last = self

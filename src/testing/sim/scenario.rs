@@ -81,13 +81,13 @@ impl Scenario {
         self.slops().max().unwrap_or(SLOP)
     }
 
-    /// How many processes there can be in it, whoever comes last included.
+    /// How many processes there can be in it, the next contender and the sweeper included.
     pub(super) fn processes(&self) -> usize {
         self.parts.len() + self.after_boot.len() + 2
     }
 }
 
-/// One act of a prefix that is told.
+/// One act of a prefix.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     /// This process goes on until it is about to ask for this: how a trace would begin to say it,

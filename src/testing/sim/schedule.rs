@@ -107,7 +107,7 @@ impl Schedule for Deviations {
 #[derive(Debug)]
 pub(super) struct Random {
     state: u64,
-    /// Of each process, and of time: whoever comes after time is stalled while it passes.
+    /// Of each process, and of time: a process that comes after time is stalled while it passes.
     priorities: Vec<u64>,
     /// One in so many decisions may bring a fault.
     rarity: u64,

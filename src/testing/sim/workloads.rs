@@ -80,7 +80,7 @@ pub(super) fn last_tenure(actor: &Actor) {
     }
 }
 
-/// Takes the lock and leaves it to its lease, or to whoever knows of it.
+/// Takes the lock and leaves it to its lease, or to a process that knows of it.
 pub(super) fn leave_to_the_lease(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.sleep(1);
@@ -236,7 +236,7 @@ pub(super) fn child(actor: &Actor) {
         if let Some(guard) = inherited {
             let told = [guard.verify(), guard.refresh()];
             if told.iter().any(Result::is_ok) {
-                actor.process.is_wrong(format!("a forked child is told a falsehood: {told:?}"));
+                actor.process.is_wrong(format!("a forked child gets a wrong answer: {told:?}"));
             }
             actor.sleep(2);
             return;

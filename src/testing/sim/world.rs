@@ -194,7 +194,7 @@ impl World {
         if self.stale_lists && after != before {
             cache.forget_list(Path::new(DIR));
         }
-        // What the kernel learns of names it learns whoever lives to see it, and in this order.
+        // The kernel learns of names even if the process has died, and in this order.
         match (request, &answer) {
             (
                 Request::Lookup(path) | Request::Create(path) | Request::CreateNew(path),
