@@ -229,9 +229,13 @@ impl<'a> Run<'a> {
         let mut world = self.world();
         world.note(id, || "FAULT: crashes".into());
         let threads = world.threads_of(id);
-        threads.iter().for_each(|thread| world.crash(*thread, request_survives));
+        for thread in &threads {
+            world.crash(*thread, request_survives);
+        }
         drop(world);
-        threads.iter().for_each(|thread| self.resume(*thread)); // they unwind, known as dead
+        for thread in threads {
+            self.resume(thread); // it unwinds, while the world knows it as dead
+        }
     }
 
     /// All that ran on a machine is gone, and others come.

@@ -85,10 +85,9 @@ pub(super) fn possible(world: &World, faults: &Faults, last: usize, steps: &mut 
                 }
                 continue;
             }
-            Waiting::Answer(..) => state.stalled_until,
             Waiting::Time(until) => state.stalled_until.max(*until),
             Waiting::Mutex(seen) if *seen == world.resumed => continue,
-            Waiting::Mutex(_) => state.stalled_until,
+            Waiting::Answer(..) | Waiting::Mutex(_) => state.stalled_until,
             Waiting::Ended | Waiting::Crashed => continue,
         };
         if until <= world.now {
