@@ -140,12 +140,12 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
         }
         std::fs::remove_file(holder.claim_path()).unwrap();
         let seen = obstacle();
-        let is_told = match &seen {
+        let is_said = match &seen {
             Obstacle::ReadDenied(..) => errno != errno::ESTALE,
             Obstacle::Unreadable(_) => errno == errno::ESTALE,
             _ => false,
         };
-        assert!(is_told, "{seen:?}");
+        assert!(is_said, "{seen:?}");
         // Other trouble is not waited out, unless it is to be.
         scene.fs.arm(Some(Fault::always(Op::Read, errno::EIO)));
         let error = lock.try_lock().unwrap_err();
@@ -200,7 +200,7 @@ fn what_is_stale_is_asked_for_again() {
 }
 
 #[test]
-fn a_keeper_is_told_what_it_must_know_of_a_tenure() {
+fn a_keep_alive_learns_what_it_must_know_of_a_tenure() {
     let scene = Scene::new(Mount::Local);
     let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     let tenure = Tenure::begin(claim);

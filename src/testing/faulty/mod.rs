@@ -8,7 +8,7 @@
 //! - [`table`]: every use, with every errno at every call of every operation.
 //! - [`keep_alive`]: what a keep-alive makes of it; `tokio`: the same, as a task.
 //! - [`cases`], [`takeover`], [`tokens`]: what fails in a way of its own.
-//! - [`mailbox`]: the same table for the lock on a mailbox.
+//! - [`mailbox`]: the same table for the lock on a mailbox; [`mailbox_case`]: one case of it.
 //! - [`requests`]: how much is asked for when nothing fails.
 
 mod cases;
@@ -16,6 +16,7 @@ mod checks;
 mod fault;
 mod keep_alive;
 mod mailbox;
+mod mailbox_case;
 mod requests;
 mod scene;
 mod server;
