@@ -1,4 +1,4 @@
-//! A resource that refuses whoever has lost the lock: it keeps the highest fencing token that it
+//! A resource that refuses a holder that has lost the lock: it keeps the highest fencing token that it
 //! has seen, and takes no write that comes with a lower one.
 //!
 //! The resource here is a program with a line of text, which listens on a TCP port; it could as well
@@ -49,7 +49,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A holder that works until it is told to go on (by Enter), and then writes without looking whether
+/// A holder that works until Enter is pressed, and then writes without looking whether
 /// it still has the lock: it might be stopped between the look and the write.
 fn write(address: &str, lock: &str, text: &str) -> Result<(), Box<dyn Error>> {
     let lock = Lock::options(lock)

@@ -1,7 +1,7 @@
 //! A queue in a shared directory, which several processes on several machines drain: each job is
 //! done once, and a job whose worker dies is done by another.
 //!
-//! A job is a file in `jobs/`. Whoever takes it locks it; done, it moves the file to `done/`. The
+//! A job is a file in `jobs/`. A worker that takes it locks it; done, it moves the file to `done/`. The
 //! locks are in a directory of their own, so that nobody takes one for a job.
 //!
 //!     mkdir -p /shared/queue/jobs && touch /shared/queue/jobs/{a,b,c}

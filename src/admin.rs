@@ -44,7 +44,7 @@ impl Lock {
         Ok(self.context.server_time())
     }
 
-    /// Ends the tenure of whoever holds the lock, if `condition` says so, and says whose it was.
+    /// Ends the tenure of the holder, if `condition` says so, and says whose it was.
     /// For administrators: to a lock whose lease runs the guarantee does not extend any more, since
     /// its holder does not know.
     ///

@@ -257,7 +257,7 @@ impl Error {
         }
     }
 
-    /// Whoever holds the lock instead, where that is what went wrong.
+    /// The holder of the lock, where that is what went wrong.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
         match self {

@@ -1,4 +1,4 @@
-//! The guard: whoever has it holds the lock.
+//! The guard: its owner holds the lock.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::protocol::transfer::detach;
 
 /// A lock that is held. Dropping it releases the lock.
 ///
-/// A guard is a lease, not a fence: whoever stalls past its lease can be succeeded, and learns so
+/// A guard is a lease, not a fence: the lock of a holder that stalls past its lease can be taken over, which it learns
 /// at the next [`refresh`](Self::refresh), [`verify`](Self::verify) or [`unlock`](Self::unlock),
 /// or through [`keep_alive`](Self::keep_alive).
 ///
@@ -216,7 +216,7 @@ impl LockGuard {
     ///
     /// Blocks for a few file operations; once the lease is over also for those of a
     /// [succession](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked
-    /// child is told [`Error::Lost`]: it never had the lock.
+    /// child gets [`Error::Lost`]: it never had the lock.
     ///
     /// # Errors
     ///
@@ -298,7 +298,7 @@ impl LockGuard {
     }
 }
 
-/// For whoever does not mind if the lock was lost.
+/// For callers that do not mind if the lock was lost.
 pub(crate) fn if_held(result: Result<(), Error>) -> Result<bool, Error> {
     match result {
         Ok(()) => Ok(true),

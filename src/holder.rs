@@ -10,7 +10,7 @@ use crate::dotlock::Dotlock;
 use crate::lock_file::LockFile;
 use crate::sys::process::Life;
 
-/// Whoever held the lock when it was looked at, or waited for it
+/// The process that held the lock when it was looked at, or waited for it
 /// ([`Lock::waiters`](crate::Lock::waiters)): flufl.lock's `details`, and more.
 ///
 /// ```

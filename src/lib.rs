@@ -62,7 +62,7 @@
 //!
 //! # How it works
 //!
-//! Whoever wants the lock `L` makes a *claim*, a file of its own beside it, and links it to the name
+//! A contender for the lock `L` makes a *claim*, a file of its own beside it, and links it to the name
 //! `L`. link(2) succeeds for one of them; on NFS its answer may be lost, but the truth can be seen,
 //! for the lock file then is the claim's inode, with a link count of 2 (see `O_EXCL` in open(2)).
 //! The claim's mtime says when the lease ends, in the *file server's* time, which is known for free,
@@ -70,7 +70,7 @@
 //! carries it, so that no machine's date matters.
 //!
 //! A lock whose lease has been over for the clock slop, or whose holder is provably dead, is ended by
-//! whoever comes next. That is where other locks fail: `unlink` is not conditional, so a breaker that
+//! the next contender. That is where other locks fail: `unlink` is not conditional, so a breaker that
 //! judged yesterday's holder removes today's. Here the right to end one tenure is itself won by a
 //! hard link, to a *seat* that belongs to that tenure alone. The process in the seat looks again,
 //! removes the holder's claim, which may take a server minutes and hurts nobody, looks at the clock,

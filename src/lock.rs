@@ -26,7 +26,7 @@ use crate::wait::park::{Park, ThreadPark, run};
 
 /// A lock that any program on any machine with the same directory can take.
 ///
-/// A handle: it has a path and options, and holds nothing itself. Whoever acquires the lock has a
+/// A handle: it has a path and options, and holds nothing itself. Acquiring the lock returns a
 /// [`LockGuard`]. Handles are independent of each other, clones too: two of them in one process
 /// exclude each other like two processes. Locking a handle that holds the lock already is an
 /// error, since nobody would ever release it.
@@ -58,10 +58,10 @@ impl Lock {
         Lock { context: Arc::new(context), lifetime, timeout, last, claim_cache }
     }
 
-    /// Acquires the lock, and blocks until it can be had, or for the default timeout if the
+    /// Acquires the lock, and blocks until it is acquired, or for the default timeout if the
     /// options have one. flufl.lock: `lock()`.
     ///
-    /// Whoever waits is woken when a process of this machine releases the lock, and polls for what
+    /// A waiter is woken when a process of this machine releases the lock, and polls for what
     /// others do (see [`Options::polling`](crate::Options::polling)). If the lock's holder is stale,
     /// it is succeeded, without waiting any longer.
     ///
@@ -77,25 +77,25 @@ impl Lock {
         })
     }
 
-    /// Acquires the lock if it can be had at once. Blocks for a few file operations.
+    /// Acquires the lock if it is free. Blocks for a few file operations.
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    /// [`Error::Held`] with its holder; otherwise as for [`lock`](Self::lock).
     pub fn try_lock(&self) -> Result<LockGuard, Error> {
         self.acquire(WaitLimit::None)
     }
 
-    /// Acquires the lock if it can be had within `time`. flufl.lock: `lock(timeout)`.
+    /// Acquires the lock if that is possible within `time`. flufl.lock: `lock(timeout)`.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    /// [`Error::TimedOut`] with its holder; otherwise as for [`lock`](Self::lock).
     pub fn try_lock_for(&self, time: Duration) -> Result<LockGuard, Error> {
         self.acquire(WaitLimit::For(time))
     }
 
-    /// Acquires the lock if it can be had before `deadline`.
+    /// Acquires the lock if that is possible before `deadline`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ impl Lock {
         Ok(self.hold(run(self.contend(acquisition, limit, &ThreadPark))?))
     }
 
-    /// What is told of an acquisition that begins here.
+    /// The events of an acquisition that begins here.
     pub(crate) fn begin_acquisition(&self) -> events::Acquisition {
         events::Acquisition::begin(&self.context, self.path(), self.lifetime)
     }
@@ -260,7 +260,7 @@ impl Lock {
     }
 
     /// Whether the first acquisition through this handle and its clones is to [sweep](Self::sweep),
-    /// which lists the directory: it does, unless it is told not to. For whoever keeps very many
+    /// which lists the directory: it does by default. Turn it off where very many
     /// locks in one directory, and sweeps from time to time.
     ///
     /// ```
@@ -332,7 +332,7 @@ impl Lock {
         Err(Error::Held { path: self.path().into(), obstacle: Box::new(obstacle) })
     }
 
-    /// What can be inferred of the lock, whoever holds it. flufl.lock: `state`.
+    /// What can be inferred of the lock without holding it. flufl.lock: `state`.
     ///
     /// Whether a lease is over is judged by the file server's time if this handle has ever
     /// acquired the lock, and by this machine's date otherwise.
@@ -369,7 +369,7 @@ impl Lock {
         })
     }
 
-    /// When the lease of whoever holds the lock ends, in the file server's time. flufl.lock:
+    /// When the holder's lease ends, in the file server's time. flufl.lock:
     /// `expiration`.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ impl Lock {
     ///
     /// [`Error::Invalid`] if there can't be such a lock: the path names no file, it has the
     /// separator in it, or the names of its claims would be too long. [`Error::Io`] if the current
-    /// directory or the host name can't be had.
+    /// directory or the host name is not available.
     pub fn new(path: impl Into<PathBuf>) -> Result<Lock, Error> {
         Lock::options(path).build()
     }
@@ -184,7 +184,7 @@ impl Options {
     /// before it. Off by default; see [Fencing tokens](crate::guide::leases#fencing-tokens) for what
     /// they are good for, and what they cost.
     ///
-    /// All who use a lock should choose the same: whoever does without has no token, and can't be
+    /// All users of a lock should choose the same: a holder without has no token, and can't be
     /// told from those who have lost the lock.
     pub fn fencing(mut self, fencing: bool) -> Options {
         self.fencing = fencing;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_format_is_told_by_its_content() {
+    fn each_format_is_known_by_its_content() {
         let known = [
             ("0", "procmail", None, None),
             ("0\n", "dotlockfile", None, None),

@@ -14,7 +14,7 @@ use tempfile::tempdir;
 
 in_both_faces! {
     a_lock_lives,
-    a_guard_keeps_its_lock_alive_and_is_told_when_it_is_gone,
+    a_guard_keeps_its_lock_alive_and_learns_when_it_is_gone,
     a_deadline_is_kept_to,
     a_wait_goes_on_while_its_condition_holds,
     a_deadline_that_is_never_reached_is_none,
@@ -54,7 +54,7 @@ fn a_lock_lives(face: Face) {
     assert!(matches!(error, ClientError::NotFound(_)), "{error}");
 }
 
-fn a_guard_keeps_its_lock_alive_and_is_told_when_it_is_gone(face: Face) {
+fn a_guard_keeps_its_lock_alive_and_learns_when_it_is_gone(face: Face) {
     let dir = tempdir().unwrap();
     let options = options(dir.path()).lifetime(Duration::from_secs(2)).grace(Duration::ZERO);
     let server = options.sweep_interval(Duration::from_millis(100)).start().unwrap();

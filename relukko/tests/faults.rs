@@ -262,7 +262,7 @@ fn anothers_lock_is_not_taken_for_ones_own(face: Face) {
     }
 }
 
-/// What a lost answer may have left behind is not left to whoever comes next.
+/// What a lost answer may have left behind is not left to the next client.
 fn giving_up_leaves_no_lock_behind(face: Face) {
     let created: Arc<Mutex<Option<Value>>> = Arc::default();
     let server = Scripted::start({

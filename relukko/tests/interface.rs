@@ -244,7 +244,7 @@ fn any_text_is_a_name_of_its_own() {
 }
 
 #[test]
-fn an_expired_lock_goes_after_its_grace_period_and_a_waiter_is_told() {
+fn an_expired_lock_goes_after_its_grace_period_and_a_waiter_learns_of_it() {
     let dir = tempdir().unwrap();
     let grace = Duration::from_secs(3);
     let options = options(dir.path()).grace(grace).sweep_interval(Duration::from_millis(100));
@@ -282,7 +282,7 @@ fn a_guard_keeps_its_lock_alive_and_never_shortens_it() {
 }
 
 #[test]
-fn a_guard_is_told_when_its_lock_is_gone() {
+fn a_guard_learns_when_its_lock_is_gone() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let client = client(&server);

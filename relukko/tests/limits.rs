@@ -29,7 +29,7 @@ fn is_healthy(server: SocketAddr) -> bool {
 }
 
 #[test]
-fn whoever_dribbles_is_hung_up_on() {
+fn a_client_that_dribbles_is_hung_up_on() {
     let dir = tempdir().unwrap();
     let server = options(dir.path()).patience(SHORT).max_connections(8).start().unwrap();
     let address = server.address();
@@ -81,7 +81,7 @@ fn a_body_must_come_in_time_and_in_reason() {
 }
 
 #[test]
-fn whoever_does_not_read_is_hung_up_on() {
+fn a_client_that_does_not_read_is_hung_up_on() {
     let dir = tempdir().unwrap();
     let server = options(dir.path()).patience(SHORT).max_connections(1).start().unwrap();
     let address = server.address();

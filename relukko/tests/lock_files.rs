@@ -62,11 +62,11 @@ fn waiter(server: &Server) -> Client {
 }
 
 #[test]
-fn a_waiter_is_told_when_another_program_unlocks() {
+fn a_waiter_learns_when_another_program_unlocks() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     for name in ["report", "a/b"] {
-        // A name that is not plain has its file from whoever has it first.
+        // A name that is not plain has its file from its first holder.
         let file = dir.path().join(file_of(&server, dir.path(), name));
         let held = Lock::options(file).lifetime(Duration::from_secs(600)).build().unwrap();
         let held = held.try_lock().unwrap();
@@ -131,7 +131,7 @@ fn servers_of_one_directory_know_each_others_locks() {
         }
     });
     assert_eq!(here.get(guard.id()).unwrap().expires_at, before + Duration::from_secs(4 * 5 * 7));
-    // Deleted there, and a waiter here is told.
+    // Deleted there, and a waiter here learns of it.
     let mut listener = Listener::connect(one.address());
     ask_in_vain(&one, "x");
     there.delete(guard.id()).unwrap();

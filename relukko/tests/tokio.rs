@@ -86,7 +86,7 @@ fn an_acquire_that_is_dropped_leaves_no_lock_behind() {
     });
 }
 
-/// The server creates the lock when it is told to, after the client has gone.
+/// The server creates the lock on request, after the client has gone.
 #[test]
 fn a_create_that_is_answered_after_the_future_is_gone_is_deleted() {
     let deleted = Arc::new(AtomicBool::new(false));
@@ -135,7 +135,7 @@ fn a_create_whose_answer_is_lost_is_known_again_or_given_back() {
                 _ => refusal(404),
             }
         });
-        // Whoever is dropped is dropped in the pause before another try.
+        // A dropped client is dropped in the pause before another try.
         let pause = if is_dropped { PATIENCE } else { Duration::from_millis(10) };
         let options = client_options(server.address()).retries(4, pause, 1.0).max_delay(pause);
         let client = options.build_tokio().unwrap();

@@ -64,7 +64,7 @@ impl Acquisition {
     }
 }
 
-/// What was told of one contender's waiting: each obstacle is told of once, not at each look.
+/// The events of one contender's wait: one for each obstacle, not for each look.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     obstacle: Option<u64>,
@@ -108,6 +108,6 @@ impl Waiting {
 }
 
 /// A contender has lost what it had got so far.
-pub(crate) fn begun_anew(context: &Context, because: &'static str) {
-    event!(WARN begun_anew "an acquisition had to begin anew", context.lock_path(), because = because);
+pub(crate) fn restarted(context: &Context, because: &'static str) {
+    event!(WARN restarted "an acquisition had to start over", context.lock_path(), because = because);
 }

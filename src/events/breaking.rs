@@ -16,7 +16,7 @@ pub(crate) fn broken(context: &Context, holder: &Holder) {
     emit_broken(context.lock_path(), holder.into(), because);
 }
 
-/// The same, because whoever asked for it said so.
+/// The same, because the caller asked for it.
 pub(crate) fn broken_on_request(context: &Context, holder: &Holder) {
     emit_broken(context.lock_path(), holder.into(), "requested");
 }

@@ -1,4 +1,4 @@
-//! What is told of a tenure, from the moment at which somebody is given the lock.
+//! A tenure, from the moment at which the lock is handed out.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,7 +83,7 @@ impl Holding {
         error
     }
 
-    /// If the error says so, the lock is lost, which is told once.
+    /// If the error says so, the lock is lost, which is reported once.
     fn tell_loss(&self, path: &Path, error: &Error) {
         if let Error::Lost { now, .. } = error {
             if self.begun.is_some() && !self.is_lost.swap(true, Ordering::Relaxed) {
@@ -93,7 +93,7 @@ impl Holding {
     }
 }
 
-/// A lock could not be released, and nobody else is told. That it is lost is told already.
+/// A lock could not be released, and no caller gets the error. A loss was reported before.
 pub(crate) fn not_released(path: &Path, error: &Error) {
     if !error.is_lost() {
         event!(ERROR not_released "a lock was not released as it should be", path,
@@ -101,8 +101,8 @@ pub(crate) fn not_released(path: &Path, error: &Error) {
     }
 }
 
-/// A lock that is kept alive could not be refreshed: it is tried again while its lease runs. That
-/// it is lost is told already.
+/// A lock that is kept alive could not be refreshed: it is tried again while its lease runs. A
+/// loss was reported before.
 pub(crate) fn not_kept_alive(path: &Path, left: Duration, error: &Error) {
     if error.is_lost() {
         return;

@@ -29,7 +29,7 @@ mod span;
 mod text;
 mod tidying;
 
-pub(crate) use self::acquiring::{Acquisition, Waiting, begun_anew};
+pub(crate) use self::acquiring::{Acquisition, Waiting, restarted};
 pub(crate) use self::breaking::{
     broken, broken_on_request, caught_another, dotlock_broken, ended_by_another,
     removed_on_request, right_not_given_back,

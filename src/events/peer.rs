@@ -12,8 +12,8 @@ use crate::events::text::plain;
 use crate::holder::{Format, Holder, Obstacle};
 use crate::sys::process::Life;
 
-/// Whoever or whatever has a lock or is in its way. Borrowed: nothing is made of it before somebody
-/// listens.
+/// The process or file that has a lock or is in its way. Borrowed: nothing is made of it without a
+/// subscriber.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Peer<'a> {
     pub(super) kind: &'static str,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 /// Text that can't end a line nor move a cursor: what is not printable is escaped as in a string of
-/// Rust. Quotes and backslashes are left to whoever writes the log, who quotes all strings.
+/// Rust. Quotes and backslashes are left to the writer of the log, which quotes all strings.
 pub(super) fn plain(text: impl AsRef<OsStr>) -> String {
     let text = text.as_ref().to_string_lossy();
     let mut plain = String::with_capacity(text.len());
@@ -22,7 +22,7 @@ pub(super) fn words(error: impl Display) -> String {
     plain(error.to_string())
 }
 
-/// The unit of all times that are told.
+/// The unit of all times in events.
 pub(super) fn secs(time: Duration) -> f64 {
     time.as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! What keeping a lock alive comes to, whoever does it: when the next refresh is due, and when the
+//! Renewal schedule shared by the keep-alive thread and the tokio task: when the next refresh is due, and when the
 //! lock is lost.
 
 use std::io;
@@ -113,7 +113,7 @@ pub(crate) fn next_refresh(leased: &dyn Renewable) -> Duration {
     leased.clock().now() + leased.lifetime() / 3
 }
 
-/// A lease that ended because it could not be refreshed is told with what kept it from that.
+/// An error of a lease that ended because it could not be refreshed, with what kept it from that.
 fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Renewable) -> Error {
     let path = leased.path().to_owned();
     let ago = leased.overdue();

@@ -1,6 +1,6 @@
 //! Who lets those go first who wait already.
 //!
-//! Whoever releases a lock and takes it again at once is quicker than any waiter can be woken. So a
+//! A process that releases a lock and takes it again at once is quicker than any waiter can be woken. So a
 //! handle that had to wait the last time queues up before it tries; and one that locks and unlocks
 //! again and again without ever waiting does so now and then, to see whether somebody waits.
 
@@ -11,7 +11,7 @@ use crate::model::lease::nanoseconds;
 
 /// Who locks again within this time after it has released leaves a waiter no time to wake up.
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// How often such a one asks whether somebody waits: a few system calls in hundreds.
+/// How often such a handle asks whether somebody waits: a few system calls in hundreds.
 const ASKS: Duration = Duration::from_millis(10);
 
 /// What one handle remembers of its last tenures; times in nanoseconds of its clock.

@@ -92,14 +92,14 @@ impl ServerClock {
         known.jumped_to.is_none_or(|jumped_to| jumped_to <= stamped)
     }
 
-    /// The least that it can be on the server now: whoever judges another's lease uses this, and
+    /// The least that it can be on the server now: a process that judges another's lease uses this, and
     /// is never early.
     pub(crate) fn earliest(&self, now: Duration) -> Option<SystemTime> {
         let sample = self.sample()?;
         sample.stamped.checked_add(now.saturating_sub(sample.after))
     }
 
-    /// The most that it can be on the server now: whoever sets the end of its own lease uses this,
+    /// The most that it can be on the server now: a process that sets the end of its own lease uses this,
     /// so that nobody finds it ended early. (But for less than the resolution of the server's time
     /// stamps, from a clock tick to two seconds, for which the slop is there.)
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {

@@ -62,7 +62,7 @@ pub(crate) struct Names {
     host: Arc<OsStr>,
 }
 
-/// The number that a claim, and so an incarnation, is told by: flufl.lock's is decimal; ours is
+/// The number that tells one claim, and so one incarnation, from others: flufl.lock's is decimal; ours is
 /// `x`, 64 random bits in hexadecimal and, where they are known, `w` and the hash of the world, `s`
 /// and the start time of the process, and `k` and the hash of the boot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -480,7 +480,7 @@ mod tests {
             }
         }
 
-        /// Whoever can write the lock file chooses what it says, but names nothing else.
+        /// A writer of the lock file chooses what it says, but names nothing else.
         #[test]
         fn no_content_leads_anywhere_else(
             (names, content) in names().prop_flat_map(|names| {

@@ -8,11 +8,11 @@
 pub(crate) enum Safeguard {
     /// The right to end an incarnation is won by a link.
     Seat,
-    /// Whoever is in a seat looks again whether the lock file is still what it was.
+    /// A process in a seat looks again whether the lock file is still what it was.
     SecondLook,
-    /// Whoever takes a seat first touches its claim.
+    /// A process touches its claim before it takes a seat.
     TouchBeforeSeat,
-    /// Whoever finds that its claim has expired in a seat does not come back to it.
+    /// A process that finds its time in a seat over does not come back to that seat.
     ForfeitedSeat,
     /// The seats of those who died in theirs stay for as long as the lock file is what it was.
     SeatsOfTheDead,
@@ -32,7 +32,7 @@ pub(crate) enum Safeguard {
     RestForTheDead,
     /// A holder whose claim was swept looks whether the lock file is still its own.
     SweptClaim,
-    /// Whoever has drawn a fencing token looks whether it still holds the lock.
+    /// A process that has drawn a fencing token looks whether it still holds the lock.
     TokenIsVerified,
     /// The claim is removed, and the clock looked at, before the lock file is taken away: what may
     /// hang is done to a name that nobody else has.

@@ -5,9 +5,9 @@
 //! 3. Held by another: judge it. Over: end it, and try again at once.
 //! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
 //!    is already stale. Those who wait already go first.
-//! 5. On timeout, error or panic the claim is removed; if somebody else removes it, it is made anew.
+//! 5. On timeout, error or panic the claim is removed; if somebody else removes it, a new one is made.
 //!
-//! All that is asynchronous here are the pauses. Whoever drops the future in one of them has removed
+//! Only the pauses are asynchronous here. A future that is dropped in one of them has removed
 //! the claim by that, and passed on its place in the queue.
 
 use std::io;
@@ -61,7 +61,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
         match contender.contend(&mut claim).await {
             Ok(()) => {}
             Err(ClaimError::Swept) => {
-                events::begun_anew(context, "its claim was removed");
+                events::restarted(context, "its claim was removed");
                 continue; // 5
             }
             Err(ClaimError::Other(error)) => {
@@ -73,7 +73,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
         match settle(&mut tenure) {
             // It took so long that another has it, or somebody who keeps to no rules has ended it
             // already: contend again.
-            Err(error) if error.is_lost() => events::begun_anew(context, "it took too long"),
+            Err(error) if error.is_lost() => events::restarted(context, "it took too long"),
             settled => {
                 settled?;
                 context.fairness.acquired(contender.has_waited);
@@ -101,7 +101,7 @@ fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
 }
 
 /// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly
-/// a whole lifetime. Whoever has just made the link, and was quick, knows that without asking.
+/// a whole lifetime. A process that has just made the link, and was quick, knows that without asking.
 pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
     let context = tenure.context.clone();
     if context.fencing {
@@ -184,7 +184,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    /// Looks on until the lock can be had.
+    /// Observes the lock until it is free.
     async fn await_release(&mut self, claim: &mut Claim) -> Result<Release, ClaimError> {
         let mut defers = self.waiter.is_behind();
         loop {
@@ -333,7 +333,7 @@ enum Link {
 fn link(claim: &Claim) -> Result<Link, ClaimError> {
     let context = &claim.context;
     let error = match context.fs.link(&claim.path, context.lock_path()) {
-        // Who is told so by the kernel itself, or by the server through it, has the lock: however
+        // If the kernel itself says so, or the server through it, the lock is ours: however
         // often the request was executed, that was the answer to the last time.
         Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),
         // Who has the lock file is for the judge to see, ourselves included.

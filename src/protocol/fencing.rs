@@ -1,19 +1,19 @@
 //! Fencing tokens: numbers that grow from one tenure of a lock to the next.
 //!
-//! The counter of a lock `L` is the name of an empty file in the directory `L.fence`. Whoever has
+//! The counter of a lock `L` is the name of an empty file in the directory `L.fence`. A process that has
 //! acquired the lock renames it from N to N+1, looks whether the lock is still its own, and only
 //! then has the token N+1.
 //!
 //! # Why tokens grow in the order of acquisition
 //!
-//! A rename is a compare-and-swap: of those who would rename N one succeeds, and the others are told
+//! A rename is a compare-and-swap: of those who would rename N one succeeds, and the others learn
 //! that there is no N (any more). So each rename that is executed leaves a higher number than all
 //! before it. A token is that of a rename executed after its tenure's link and before a look that
 //! found the lock file to be that tenure's still: within the tenure. Two tenures do not overlap, so
 //! the renames of one are all before those of the next, and so are its tokens.
 //!
-//! No lease and no clock is relied on. Whoever stalls between its link and its rename, and is
-//! succeeded meanwhile, may still count on: by N if its successor has not done so yet, which then
+//! No lease and no clock is relied on. A process that stalls between its link and its rename, and whose lock is taken over
+//! meanwhile, may still count on: by N if its successor has not done so yet, which then
 //! finds N gone and takes the next number, or by a later one. Either way it finds in its look that it
 //! has no lock, so that the number is nobody's. A RENAME whose reply is lost, or that is executed
 //! for one who has died, uses up a number too. Tokens grow; they are not counted without gaps.

@@ -104,7 +104,7 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
         }
         // It was another's lock file: that its holder is dead says nothing of who put it there.
         Neighbour::Aside => is_abandoned(context, &attr, None),
-        // It has no lease. Whoever still makes it would have to make another.
+        // It has no lease. A process that still makes it would have to make another.
         Neighbour::FenceDraft => !attr.is_file() && has_expired(context, attr.ctime),
     };
     Ok(abandoned && !is_in_use(context, &attr, neighbour)?)

@@ -45,7 +45,7 @@ pub(crate) struct Attr {
     /// The user whose file it is.
     pub(crate) owner: u32,
     pub(crate) size: u64,
-    /// When the lease ends, as whoever touched the file has said.
+    /// When the lease ends, as the process that touched the file has said.
     pub(crate) mtime: SystemTime,
     /// When the inode was last changed, stamped by the server's own clock.
     pub(crate) ctime: SystemTime,
@@ -155,7 +155,7 @@ pub(crate) enum Mount {
     #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
     Exported,
     /// By a server, through Linux's NFS client. A request may be executed twice, or after the
-    /// caller's death, but who is told of success has it from the server.
+    /// caller's death, but a success that is reported comes from the server.
     #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
     Nfs,
     /// In a way that is not known: nothing is believed that was not looked at.
@@ -163,7 +163,7 @@ pub(crate) enum Mount {
 }
 
 /// This process's number. It is asked for several times in each lock and unlock, so the system is
-/// asked only once: a forked child is told by pthread_atfork(3) to ask again. (A child made by the
+/// asked only once: pthread_atfork(3) makes a forked child ask again. (A child made by the
 /// bare system call clone(2), past the C library, is not told, and must not use what it inherits.)
 pub(crate) fn process_id() -> u32 {
     static KNOWN: AtomicU32 = AtomicU32::new(UNKNOWN);
@@ -241,7 +241,7 @@ impl FileKind {
     }
 }
 
-/// A file's time, clamped to what [`SystemTime`] can hold: whoever owns a file can give it any.
+/// A file's time, clamped to what [`SystemTime`] can hold: the owner of a file can give it any.
 pub(super) fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
     let whole = Duration::from_secs(seconds.unsigned_abs());

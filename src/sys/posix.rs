@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_to_the_system_as_it_is_or_not_at_all() {
+    fn a_time_reaches_the_system_as_it_is_or_not_at_all() {
         for seconds in [0, i32::MAX.unsigned_abs().into(), 1 << 31, 1 << 32, 1 << 33] {
             let time = Duration::new(seconds, 999_999_999);
             match time_spec(UNIX_EPOCH + time) {

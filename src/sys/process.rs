@@ -47,7 +47,7 @@ pub enum Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
-    /// What it takes to prove it dead one day; `None` where that can't be had.
+    /// What it takes to prove it dead one day; `None` where that is not available.
     pub(crate) proof: Option<Proof>,
 }
 

@@ -15,7 +15,7 @@ const WRITE: libc::c_short = libc::F_WRLCK as libc::c_short;
 #[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
 const NONE: libc::c_short = libc::F_UNLCK as libc::c_short;
 
-/// What fcntl(2) is told of a lock on a whole file, however long it grows.
+/// The argument of fcntl(2) for a lock on a whole file, however long it grows.
 fn whole_file(kind: libc::c_short) -> libc::flock {
     #[allow(clippy::cast_possible_truncation)] // it is 0
     let from_start = libc::SEEK_SET as libc::c_short;

@@ -62,7 +62,7 @@ enum State {
     Over(bool),
 }
 
-/// Park that are handed out to whoever polls.
+/// Pauses that are handed out to the task that polls.
 #[derive(Default)]
 struct Yielding(Mutex<Option<State>>);
 
@@ -113,7 +113,7 @@ impl Yielding {
     }
 }
 
-/// A registration for each pause: it is told of what was there before, too, so that none can be
+/// A registration for each pause: it reports what was there before, too, so that none can be
 /// missed, and none is left over.
 async fn listen(wake_fd: WakeFd, time: Duration) -> bool {
     // Its successor is the same with `unsafe` before it, lest the descriptor be closed or be

@@ -1,4 +1,4 @@
-//! The guard: whoever has it holds the lock.
+//! The guard: its owner holds the lock.
 
 use std::fmt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::protocol::tenure::Tenure;
 /// a future. It can go from task to task. Dropping it releases the lock, a moment later: see
 /// [the module](crate::tokio#dropped-futures-guards-and-runtimes).
 ///
-/// A guard is a lease, not a fence: whoever stalls past its lease can be succeeded, and learns so
+/// A guard is a lease, not a fence: the lock of a holder that stalls past its lease can be taken over, which it learns
 /// at the next [`refresh`](Self::refresh), [`verify`](Self::verify) or [`unlock`](Self::unlock),
 /// or through [`keep_alive`](Self::keep_alive).
 ///
@@ -127,7 +127,7 @@ impl LockGuard {
     /// Outside a runtime.
     pub async fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
         self.blocking().set_lifetime(lifetime)?;
-        // Before it is awaited: whoever drops this is to be kept alive by the new lifetime, too.
+        // Before it is awaited: if this is dropped, the new lifetime counts for the keep-alive all the same.
         self.blocking().reschedule();
         self.refresh().await
     }
@@ -213,7 +213,7 @@ impl LockGuard {
     ///
     /// Outside a runtime. The lock is released.
     pub async fn unlock(self) -> Result<(), Error> {
-        // Whoever drops this may lock again by the same handle.
+        // After this is dropped the same handle may lock again.
         let leaving = Leaving(self.tenure().clone());
         let guard = crate::LockGuard::from(self);
         on_pool(leaving.0.context.lock_path(), move || guard.unlock()).await?

@@ -58,17 +58,17 @@ impl Lock {
         crate::Lock::new(path).map(Lock::from)
     }
 
-    /// Acquires the lock, and waits until it can be had, or for the default timeout if the options
+    /// Acquires the lock, and waits until it is acquired, or for the default timeout if the options
     /// have one.
     ///
-    /// Whoever waits is woken when a process of this machine releases the lock, and polls for what
+    /// A waiter is woken when a process of this machine releases the lock, and polls for what
     /// others do (see [`Options::polling`](crate::Options::polling)). If the lock's holder is
     /// stale, it is succeeded, without waiting any longer.
     ///
     /// # If it is dropped
     ///
     /// The wait is called off, and nothing is left behind: see
-    /// [the module](crate::tokio#dropped-futures-guards-and-runtimes). Whoever locks again is the
+    /// [the module](crate::tokio#dropped-futures-guards-and-runtimes). The process that locks again is the
     /// last in line.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl Lock {
         .await
     }
 
-    /// Acquires the lock if it can be had at once: by a few file operations.
+    /// Acquires the lock if it is free: by a few file operations.
     ///
     /// # If it is dropped
     ///
@@ -96,7 +96,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    /// [`Error::Held`] with its holder; otherwise as for [`lock`](Self::lock).
     ///
     /// # Panics
     ///
@@ -105,7 +105,7 @@ impl Lock {
         self.acquire(WaitLimit::None).await
     }
 
-    /// Acquires the lock if it can be had within `time`, counted from when a thread of the pool first
+    /// Acquires the lock if that is possible within `time`, counted from when a thread of the pool first
     /// looks. Unlike a timeout around [`lock`](Self::lock) it says who is in the way.
     ///
     /// ```
@@ -130,7 +130,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] with whoever holds it; otherwise as for [`lock`](Self::lock).
+    /// [`Error::TimedOut`] with its holder; otherwise as for [`lock`](Self::lock).
     ///
     /// # Panics
     ///
@@ -139,7 +139,7 @@ impl Lock {
         self.acquire(WaitLimit::For(time)).await
     }
 
-    /// Acquires the lock if it can be had before `deadline`.
+    /// Acquires the lock if that is possible before `deadline`.
     ///
     /// # If it is dropped
     ///
@@ -158,7 +158,7 @@ impl Lock {
 
     async fn acquire(&self, limit: AsyncWaitLimit) -> Result<LockGuard, Error> {
         let lock = self.shared();
-        // What nobody has been given is held by nobody: whoever drops this may lock again.
+        // Nobody holds what nobody was given: after this is dropped the handle may lock again.
         let tenure = contend(lock, limit).await?;
         Ok(LockGuard::from(lock.hold(tenure)))
     }

@@ -27,7 +27,7 @@
 //!
 //! File operations block, on NFS for as long as the server is away. They run on the runtime's pool
 //! for that ([`spawn_blocking`](::tokio::task::spawn_blocking)), each turn of a few operations by
-//! itself: an uncontended lock is one turn, an unlock another. Whoever waits holds no thread of the
+//! itself: an uncontended lock is one turn, an unlock another. A waiter holds no thread of the
 //! pool; it waits as a task does, for a socket or inotify(7) to be ready or for a timer. So any
 //! number of tasks can wait in one runtime, by a pool of one thread if it must be, though each has a
 //! claim, a small file, and one or two descriptors. A server that hangs does hold a thread for each
@@ -46,7 +46,7 @@
 //!
 //! # Dropped futures, guards and runtimes
 //!
-//! A future that is dropped leaves nothing behind: whoever drops one that acquires the lock, say by a
+//! A future that is dropped leaves nothing behind: to drop one that acquires the lock, say by a
 //! timeout or `select!`, has called it off. If it was waiting, its claim is removed and its place
 //! in line is given up, or passed on if it had just come to the head; if an operation was under way,
 //! that ends first; and if that has got the lock, the lock is released at once. A guard that is

@@ -43,7 +43,7 @@ impl<T: Send + 'static> LeftToPool<T> {
         LeftToPool(Some(it))
     }
 
-    /// For whoever sees to it.
+    /// For the code that sees to it.
     pub(super) fn into_inner(mut self) -> T {
         self.0.take().expect("only this takes it")
     }

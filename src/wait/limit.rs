@@ -36,7 +36,7 @@ impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
         }
     }
 
-    /// How it is told that it has ended.
+    /// The error once it has ended.
     pub(crate) fn ended(&self, path: PathBuf, waited: Duration, obstacle: Obstacle) -> Error {
         let obstacle = Box::new(obstacle);
         match self {

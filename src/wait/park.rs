@@ -1,8 +1,8 @@
 //! How a contender spends its pauses.
 //!
-//! The protocol is written once, as a future that waits for nothing but its pauses. For whoever
-//! calls it with a thread to spare they block that thread, and the future is done in one go. With
-//! the feature `tokio` nothing is blocked: see `tokio/contention.rs`.
+//! The protocol is written once, as a future that waits for nothing but its pauses. In the
+//! blocking face they block the calling thread, and the future is ready when it is first polled. With
+//! the feature `tokio` nothing is blocked: see `tokio/acquire.rs`.
 
 use std::future::Future;
 use std::pin::pin;
@@ -41,6 +41,8 @@ impl Park for ThreadPark {
 pub(crate) fn run<T>(something: impl Future<Output = T>) -> T {
     match pin!(something).poll(&mut task::Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
-        Poll::Pending => unreachable!("whoever blocks while it waits is done in one go"),
+        Poll::Pending => {
+            unreachable!("a future whose pauses block is ready when it is first polled")
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Waiter {
     backoff: Backoff,
     place: Option<Place>,
     watch: Option<Watch>,
-    /// The claim of whoever was last seen to hold the lock.
+    /// The claim of the holder that was seen last.
     holder: Option<PathBuf>,
     /// When to look at the lock file if nothing is heard until then.
     observe_file: Option<Duration>,
@@ -74,7 +74,7 @@ impl Waiter {
         }
     }
 
-    /// Waits until it is worth while to look at the lock file, held by whoever has that claim, or for
+    /// Waits until it is worth while to look at the lock file, held with that claim, or for
     /// `at_most`.
     pub(crate) async fn pause(
         &mut self,

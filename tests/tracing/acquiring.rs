@@ -148,7 +148,7 @@ fn a_claim_that_somebody_removes_is_made_again_which_is_reported() {
         _ => {}
     });
     drop(stage.options(&clock).build().unwrap().lock().unwrap());
-    let again = stage.one("begun_anew");
+    let again = stage.one("restarted");
     assert_eq!(again.string("because"), "its claim was removed");
     assert_eq!(again.level, tracing::Level::WARN);
     assert_eq!(stage.all("waiting").len(), 1, "it is one wait nevertheless");

@@ -59,8 +59,8 @@ impl Stage {
 
 type Act = Box<dyn FnMut(u32) + Send>;
 
-/// Goes on only when somebody sleeps by it, or advances it; then something is done, which is
-/// told how often it was slept.
+/// Goes on only when somebody sleeps by it, or advances it; then something is done, which gets
+/// the number of sleeps.
 pub(crate) struct ActingClock {
     now: Mutex<Duration>,
     act: Mutex<(u32, Act)>,

@@ -19,7 +19,7 @@ const NAME: &str = "contended";
 /// How often each is to have had the lock.
 const TIMES: usize = 5;
 
-/// What each does with the lock: whoever finds another in here has found the overlap.
+/// What each does with the lock: one that finds another in here has found the overlap.
 const CRITICAL: &str = r#"
 import os, time
 def critical(place, who):

@@ -42,7 +42,7 @@ fn what_was_answered_is_true_after_a_kill() {
                         let name = format!("{round}/{worker}/{number}");
                         let Ok(guard) = client.try_lock(&name, Some("worker")) else { continue };
                         let mut info = guard.info();
-                        std::mem::forget(guard); // what becomes of it is told below
+                        std::mem::forget(guard); // what becomes of it is checked below
                         known.lock().unwrap().insert(info.id, Some(info.clone()));
                         if number % 3 == 0 {
                             known.lock().unwrap().insert(info.id, None);
@@ -95,7 +95,7 @@ fn check(server: &Server, known: &HashMap<LockId, Option<LockInfo>>, deleted: &[
     }
 }
 
-/// Whoever was created without an answer is no ghost: it has a record, is listed and can be deleted.
+/// A lock that was created without an answer is no ghost: it has a record, is listed and can be deleted.
 #[test]
 fn a_lock_outlives_its_server_for_other_programs_too() {
     let dir = tempdir().unwrap();

@@ -20,7 +20,7 @@ fn client(address: std::net::SocketAddr, key: &str) -> Client {
 }
 
 #[test]
-fn it_stops_when_it_is_told_to_and_its_locks_stay() {
+fn it_stops_on_a_signal_and_its_locks_stay() {
     let dir = tempdir().unwrap();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let address = free_address();

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::server::{KEY, Server};
 
-/// Says aloud, past the test harness, that this machine can't run a test. In CI it must.
+/// Says, past the test harness, that this machine can't run a test. In CI it must.
 #[track_caller]
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");

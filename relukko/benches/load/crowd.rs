@@ -35,7 +35,7 @@ pub(crate) fn of_websockets(wanted: usize) {
         let text = socket.text();
         assert!(text.contains("announced"), "{text}");
     }
-    println!("  a deletion is told to all within {:.2?}", begun.elapsed());
+    println!("  all hear of a deletion within {:.2?}", begun.elapsed());
 }
 
 pub(crate) fn of_locks(count: usize) {

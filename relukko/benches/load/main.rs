@@ -3,8 +3,7 @@
 //! floor, an axum route that does nothing; what 100,000 locks and 10,000 WebSockets cost.
 //!
 //! `cargo bench -p linklock-relukko --bench load` takes some minutes; `cargo test` runs it with less
-//! of everything, in seconds. Either way it checks what it is told: any other answer than was to
-//! be had, two holders at once or a lock that is left over ends it with a panic.
+//! of everything, in seconds. Either way it checks the answers: any other than expected, two holders at once or a lock that is left over ends it with a panic.
 //!
 //! Clients and servers share the machine. The servers are processes of their own, listen on loopback
 //! only, and end when this one does.

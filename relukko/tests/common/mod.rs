@@ -103,7 +103,7 @@ impl Listener {
         Listener(tungstenite::client(request, stream).unwrap().0)
     }
 
-    /// The name and id of the lock that is told of next.
+    /// The name and id of the lock that is reported next.
     #[track_caller]
     pub(crate) fn deleted(&mut self) -> (String, String) {
         loop {
@@ -119,7 +119,7 @@ impl Listener {
     }
 }
 
-/// Says aloud, past the test harness, that this machine can't run a test. In CI it must.
+/// Says, past the test harness, that this machine can't run a test. In CI it must.
 #[track_caller]
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");

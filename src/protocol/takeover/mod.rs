@@ -52,7 +52,7 @@ pub(crate) enum TakeoverOutcome {
     Forbidden(io::Error),
 }
 
-/// Ends an incarnation, if it is still over at the second look, for whoever has this claim.
+/// Ends an incarnation, if it is still over at the second look, with this claim.
 pub(crate) fn take_over(
     claim: &mut Claim,
     stale: &Incarnation,

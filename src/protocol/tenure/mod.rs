@@ -29,7 +29,7 @@ pub(crate) struct Tenure {
     incarnation: Incarnation,
     /// Its fencing token, if it has one.
     pub(crate) token: Option<u64>,
-    /// Whoever began it: in a forked child there is no tenure.
+    /// The process that began it: in a forked child there is no tenure.
     pid: u32,
     /// `None` once it is released or let go of.
     claim: RequestMutex<Option<Claim>>,

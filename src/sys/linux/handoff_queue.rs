@@ -1,19 +1,19 @@
-//! The queue of those on one host who wait for a lock. Only whoever is at its head watches the lock
+//! The queue of the waiters of one host. Only the waiter at its head watches the lock
 //! file, so that a release wakes one waiter, not all, and a file server is asked by one.
 //!
-//! The head has a socket of the abstract namespace (unix(7)), named after the lock. Whoever comes
-//! later connects to it, and so stands in line: the kernel keeps connections in order. Whoever was
+//! The head has a socket of the abstract namespace (unix(7)), named after the lock. A waiter that comes
+//! later connects to it, and so stands in line: the kernel keeps connections in order. The waiter that was
 //! at the head keeps the socket while it holds the lock and then passes it on to the next in line
 //! (`SCM_RIGHTS`), which is woken by that. If it dies the kernel closes the socket, and all behind
-//! it queue up anew. There is no file to be left behind, and nothing to break.
+//! it queue up again. There is no file to be left behind, and nothing to break.
 //!
-//! A place in the queue is a hint, never a right: the lock is had by the hard link alone. Whoever
-//! stands in line looks at the lock file now and then all the same, for the head may have stopped,
+//! A place in the queue is a hint, never a right: only the hard link gives the lock. A waiter
+//! in line looks at the lock file now and then all the same, for the head may have stopped,
 //! or be no linklock at all.
 //!
 //! Any user of the machine can take the socket's name. So each user has a queue of his own, and
 //! nothing is taken from or given to another's process: a socket that another has could be made to
-//! block whoever accepts on it.
+//! block the process that accepts on it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -52,7 +52,7 @@ pub(crate) struct HandoffToken {
     pub(crate) handoffs: u64,
 }
 
-/// A place in line. Whoever drops it when it has just become the first passes that on.
+/// A place in line. If it has just become the first when it is dropped, that is passed on.
 #[derive(Debug)]
 pub(crate) struct Queued {
     stream: Arc<Unshared<UnixStream>>,
@@ -67,7 +67,7 @@ pub(crate) struct Queued {
 pub(crate) enum QueueEvent {
     /// The place at the head is ours.
     Token(HandoffToken),
-    /// Whoever was at the head has gone without passing it on.
+    /// The waiter at the head has gone without passing it on.
     Gone,
     /// Nothing yet.
     None,
@@ -159,7 +159,7 @@ impl Drop for Queued {
     }
 }
 
-/// Whether a process of the same user is at the other end: whoever began to listen, or connected.
+/// Whether a process of the same user is at the other end: the one that began to listen, or connected.
 fn is_own(socket: &impl AsFd) -> bool {
     let peer = getsockopt(socket, PeerCredentials);
     peer.is_ok_and(|peer| peer.uid() == geteuid().as_raw())

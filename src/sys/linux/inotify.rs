@@ -1,4 +1,4 @@
-//! Watching a lock file by inotify(7): whoever waits is woken when a process of the same machine
+//! Watching a lock file by inotify(7): a waiter is woken when a process of the same machine
 //! removes, renames or touches it, on NFS too. What other machines do is not seen.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Where there is no abstract namespace for sockets there is no queue: whoever waits, polls.
+//! Where there is no abstract namespace for sockets there is no queue: a waiter polls.
 
 #![allow(dead_code)] // nobody is ever in it
 

@@ -1,4 +1,4 @@
-//! Where there is no inotify(7) nothing is watched: whoever waits, polls.
+//! Where there is no inotify(7) nothing is watched: a waiter polls.
 
 use std::convert::Infallible;
 use std::io;

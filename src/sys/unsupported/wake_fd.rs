@@ -1,4 +1,4 @@
-//! Where nothing can be heard nobody listens: whoever waits, polls.
+//! Where nothing can wake a waiter, it polls.
 
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, RawFd};

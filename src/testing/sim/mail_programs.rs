@@ -68,8 +68,7 @@ impl<'a> Program<'a> {
                     process.note(|| format!("fails: {error}"));
                 }
                 Err(error) => {
-                    process
-                        .is_wrong(format!("process {} is told a falsehood: {error}", process.id));
+                    process.is_wrong(format!("process {} gets a false error: {error}", process.id));
                     return None;
                 }
             }

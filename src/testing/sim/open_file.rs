@@ -11,7 +11,7 @@ use crate::sys::fs::{Attr, OpenFile};
 use crate::sys::range_lock::Locker;
 
 /// An inode that is open. The server knows of its range lock only: an inode whose last name is removed
-/// is gone, and what has hold of it is told so.
+/// is gone, and what has hold of it learns so.
 #[derive(Debug)]
 pub(super) struct SimFile {
     process: Process,

@@ -189,7 +189,7 @@ fn names_of_few_bytes() {
     let mut worked = 0;
     for (most, told) in [(143, 143), (60, 60), (143, 255)] {
         place.set(Faults { name_max: Some((most, told)), ..Faults::default() });
-        let is_told = usize::try_from(told) == Ok(most);
+        let is_limited = usize::try_from(told) == Ok(most);
         for length in (6..=most).step_by(3) {
             let file = format!("{}.lock", "n".repeat(length - 5));
             let lock = Lock::options(dir.join(&file)).host_name("vm").build().unwrap();
@@ -201,14 +201,14 @@ fn names_of_few_bytes() {
                 }
                 Err(Error::UnsupportedFileSystem { .. }) => {
                     let said = most.to_string();
-                    let said: &[&str] = if is_told { &[&said] } else { &[] };
+                    let said: &[&str] = if is_limited { &[&said] } else { &[] };
                     is_refused(&dir, &file, said);
                 }
                 Err(error) => panic!("{length} of {most}: {error:?}"),
             }
         }
     }
-    assert!(worked > 40, "only {worked} locks were to be had");
+    assert!(worked > 40, "only {worked} locks were acquired");
 }
 
 #[test]
