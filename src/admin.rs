@@ -195,7 +195,7 @@ impl Lock {
     /// waited for longer than his lifetime is not told.
     ///
     /// A claim is there while somebody waits, or is about to take the lock, or keeps it for the next
-    /// time ([`Options::keep_claim`](crate::Options::keep_claim)). Blocks for a listing of the
+    /// time ([`LockOptions::keep_claim`](crate::LockOptions::keep_claim)). Blocks for a listing of the
     /// directory and a look at each claim.
     ///
     /// ```

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::sys::clock;
 
 /// The clock that leases are measured on; replaceable through
-/// [`Options::clock`](crate::Options::clock).
+/// [`LockOptions::clock`](crate::LockOptions::clock).
 ///
 /// flufl.lock's counterpart is the `_now` hook, which its users overrode to make up for clocks
 /// that disagree. Here expiry is judged in the file server's time, so only tests should have

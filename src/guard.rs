@@ -61,7 +61,7 @@ impl LockGuard {
     }
 
     /// The number of this acquisition, higher than those of all before it, if the lock was made
-    /// with [`fencing`](crate::Options::fencing). See
+    /// with [`fencing`](crate::LockOptions::fencing). See
     /// [Fencing tokens](crate::guide::leases#fencing-tokens).
     ///
     /// ```

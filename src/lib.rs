@@ -45,7 +45,7 @@
 //!    [`unlock`] ([`Error::Lost`]), or through [`keep_alive`]; the resource itself can refuse it by its
 //!    [token](guide::leases#fencing-tokens).
 //! 3. One assumption is made: the operation that takes the lock file away is executed within the
-//!    [clock slop](Options::clock_slop), 10 s unless it is set, after its sender looked at the clock.
+//!    [clock slop](LockOptions::clock_slop), 10 s unless it is set, after its sender looked at the clock.
 //!    It follows an operation that waits for whatever a server holds requests back for, however long
 //!    that takes, and can hurt nobody. A server may take as long as it likes over everything else. (See
 //!    [the paragraph](guide::safety#what-is-assumed-in-one-paragraph), and what it takes of clocks and
@@ -78,7 +78,7 @@
 //! after its lease has ended must win the seat as well before it may renew or release its lock.
 //!
 //! Where nobody contends, lock and unlock are nine system calls: the seven that the files need, and
-//! two looks; three with [`keep_claim`](Options::keep_claim). An NFS server is asked ten times, or
+//! two looks; three with [`keep_claim`](LockOptions::keep_claim). An NFS server is asked ten times, or
 //! six.
 //!
 //! # The guide
@@ -157,7 +157,7 @@ pub use guard::LockGuard;
 pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;
 pub use lock_file::LockFile;
-pub use options::Options;
+pub use options::LockOptions;
 pub use sys::process::Life;
 
 /// The README's examples run too.

@@ -62,7 +62,7 @@ impl Lock {
     /// options have one. flufl.lock: `lock()`.
     ///
     /// A waiter is woken when a process of this machine releases the lock, and polls for what
-    /// others do (see [`Options::polling`](crate::Options::polling)). If the lock's holder is stale,
+    /// others do (see [`LockOptions::polling`](crate::LockOptions::polling)). If the lock's holder is stale,
     /// it is succeeded, without waiting any longer.
     ///
     /// # Errors
@@ -375,7 +375,7 @@ impl Lock {
     /// # Errors
     ///
     /// As for [`holder`](Self::holder).
-    pub fn expiration(&self) -> Result<Option<SystemTime>, Error> {
+    pub fn expires_at(&self) -> Result<Option<SystemTime>, Error> {
         Ok(self.holder()?.map(|holder| holder.expires_at()))
     }
 }

@@ -36,7 +36,7 @@ use crate::sys::process::{PosixProcesses, Processes};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "options make no lock until they are built"]
-pub struct Options {
+pub struct LockOptions {
     path: PathBuf,
     lifetime: Duration,
     timeout: Option<Duration>,
@@ -67,8 +67,8 @@ impl Lock {
     }
 
     /// A lock with options.
-    pub fn options(path: impl Into<PathBuf>) -> Options {
-        Options {
+    pub fn options(path: impl Into<PathBuf>) -> LockOptions {
+        LockOptions {
             path: path.into(),
             lifetime: Duration::from_secs(15),
             timeout: None,
@@ -85,16 +85,16 @@ impl Lock {
     }
 }
 
-impl Options {
+impl LockOptions {
     /// How long a lease is: for how long the holder may be out of touch before others may take the
     /// lock. From 10 ms to ten years; 15 s by default, as in flufl.lock.
-    pub fn lifetime(mut self, lifetime: Duration) -> Options {
+    pub fn lifetime(mut self, lifetime: Duration) -> LockOptions {
         self.lifetime = lifetime;
         self
     }
 
     /// For how long [`Lock::lock`] waits; for ever by default. flufl.lock: `default_timeout`.
-    pub fn timeout(mut self, timeout: Duration) -> Options {
+    pub fn timeout(mut self, timeout: Duration) -> LockOptions {
         self.timeout = Some(timeout);
         self
     }
@@ -102,20 +102,20 @@ impl Options {
     /// What stands between the parts of a claim's name: `|` by default, as in flufl.lock. All who
     /// use a lock must use the same. It may be no letter or digit, and may not occur in the path or
     /// the host name.
-    pub fn separator(mut self, separator: char) -> Options {
+    pub fn separator(mut self, separator: char) -> LockOptions {
         self.separator = separator;
         self
     }
 
     /// What this host is called in claims, in place of what gethostname(2) says. To be set where
     /// that changes while locks are held, or is the same on several hosts.
-    pub fn host_name(mut self, host_name: impl Into<OsString>) -> Options {
+    pub fn host_name(mut self, host_name: impl Into<OsString>) -> LockOptions {
         self.host_name = Some(host_name.into());
         self
     }
 
     /// When another's lock may be ended; see [`StalePolicy`].
-    pub fn stale(mut self, policy: StalePolicy) -> Options {
+    pub fn stale(mut self, policy: StalePolicy) -> LockOptions {
         self.stale = policy;
         self
     }
@@ -130,7 +130,7 @@ impl Options {
     /// what others have left. So the *shortest* of all must be longer than any process's operation may
     /// take; a longer one costs nothing but a longer wait for the locks of the dead. See
     /// [The assumptions](crate::guide::safety#the-assumptions-one-by-one).
-    pub fn clock_slop(mut self, slop: Duration) -> Options {
+    pub fn clock_slop(mut self, slop: Duration) -> LockOptions {
         self.clock_slop = slop;
         self
     }
@@ -142,7 +142,7 @@ impl Options {
     /// On one machine (Linux) a waiter is woken when the lock is released, waiters are served in the
     /// order in which they came, and only the first of them polls; those behind it look for
     /// themselves after 2 times the longest pause, or 30 times on a network file system.
-    pub fn polling(mut self, first: Duration, longest: Duration) -> Options {
+    pub fn polling(mut self, first: Duration, longest: Duration) -> LockOptions {
         self.polling = Polling { first: first.min(longest), cap: longest };
         self
     }
@@ -150,7 +150,7 @@ impl Options {
     /// Errors of reading a lock file that are to be waited out, as `errno` values, like `EIO`
     /// where a server comes and goes. `ENOENT` means that the lock is free; all others
     /// fail the acquisition. flufl.lock: `retry_errnos`.
-    pub fn retry_errnos(mut self, errnos: impl IntoIterator<Item = i32>) -> Options {
+    pub fn retry_errnos(mut self, errnos: impl IntoIterator<Item = i32>) -> LockOptions {
         self.retry_errnos = errnos.into_iter().collect();
         self
     }
@@ -175,7 +175,7 @@ impl Options {
     /// # assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     /// # Ok::<(), linklock::Error>(())
     /// ```
-    pub fn keep_claim(mut self, keep: bool) -> Options {
+    pub fn keep_claim(mut self, keep: bool) -> LockOptions {
         self.keep_claim = keep;
         self
     }
@@ -186,14 +186,14 @@ impl Options {
     ///
     /// All users of a lock should choose the same: a holder without has no token, and can't be
     /// told from those who have lost the lock.
-    pub fn fencing(mut self, fencing: bool) -> Options {
+    pub fn fencing(mut self, fencing: bool) -> LockOptions {
         self.fencing = fencing;
         self
     }
 
     /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook. Waiters then
     /// wait by it alone: they poll, and are in no [queue](crate::guide::waiting#on-one-machine).
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Options {
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> LockOptions {
         self.clock = Some(clock);
         self
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use linklock::{Lock, Options, StalePolicy};
+use linklock::{Lock, StalePolicy};
 
 use crate::exit::{self, Failure};
 use crate::time;
@@ -47,7 +47,7 @@ impl LockOptions {
     }
 
     /// The lock, still to be built.
-    pub(crate) fn lock(&self, path: &Path) -> Options {
+    pub(crate) fn lock(&self, path: &Path) -> linklock::LockOptions {
         let options = Lock::options(path).separator(self.separator).clock_slop(self.clock_slop);
         match &self.host_name {
             Some(name) => options.host_name(name),
@@ -69,7 +69,7 @@ pub(crate) struct Contention {
 
 impl Contention {
     /// The lock with these options, and polled so often that a short timeout is kept to.
-    pub(crate) fn apply_to(&self, lock: Options) -> Options {
+    pub(crate) fn apply_to(&self, lock: linklock::LockOptions) -> linklock::LockOptions {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
         let lock = lock.stale(self.stale.into());

@@ -21,12 +21,12 @@ fn a_lock_held_through_http_is_a_lock_file() {
     let error = lock.try_lock().unwrap_err();
     assert!(error.is_contention(), "{error}");
     // Its lease lasts until the grace period is over.
-    let ends = lock.expiration().unwrap().unwrap();
+    let ends = lock.expires_at().unwrap().unwrap();
     let grace = ends.duration_since(guard.info().expires_at).unwrap();
     assert!(grace >= Duration::from_secs(180) && grace < Duration::from_secs(240), "{grace:?}");
     let id = guard.id();
     let later = client.keep_alive_for(id, Duration::from_secs(7200)).unwrap().expires_at;
-    assert!(lock.expiration().unwrap().unwrap() >= later + Duration::from_secs(180));
+    assert!(lock.expires_at().unwrap().unwrap() >= later + Duration::from_secs(180));
     guard.unlock().unwrap();
     lock.try_lock().unwrap().unlock().unwrap();
 }
@@ -200,7 +200,7 @@ fn what_interrupted_servers_leave_is_made_sense_of() {
     let lock = Lock::new(dir.path().join("y")).unwrap();
     let year = Duration::from_secs(365 * 86_400);
     wait_until("the lease follows", || {
-        lock.expiration().unwrap().unwrap() > SystemTime::now() + 4 * year
+        lock.expires_at().unwrap().unwrap() > SystemTime::now() + 4 * year
     });
     guard.unlock().unwrap();
 }

@@ -60,7 +60,7 @@ impl LockGuard {
     }
 
     /// The number of this acquisition, higher than those of all before it, if the lock was made
-    /// with [`fencing`](crate::Options::fencing). See [Fencing tokens](crate::guide::leases#fencing-tokens).
+    /// with [`fencing`](crate::LockOptions::fencing). See [Fencing tokens](crate::guide::leases#fencing-tokens).
     #[must_use]
     pub fn token(&self) -> Option<u64> {
         self.blocking().token()

@@ -62,7 +62,7 @@ impl Lock {
     /// have one.
     ///
     /// A waiter is woken when a process of this machine releases the lock, and polls for what
-    /// others do (see [`Options::polling`](crate::Options::polling)). If the lock's holder is
+    /// others do (see [`LockOptions::polling`](crate::LockOptions::polling)). If the lock's holder is
     /// stale, it is succeeded, without waiting any longer.
     ///
     /// # If it is dropped

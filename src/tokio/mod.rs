@@ -35,7 +35,7 @@
 //! the [takeover](crate#how-it-works) is decided. Once that fills the pool, other operations wait,
 //! an unlock included; [keep-alive](LockGuard::keep_alive) does not, which has threads of its own.
 //!
-//! A lock with a [clock](crate::Options::clock) of its own waits by that alone, whose `sleep` blocks:
+//! A lock with a [clock](crate::LockOptions::clock) of its own waits by that alone, whose `sleep` blocks:
 //! then each waiter does hold a thread of the pool.
 //!
 //! # What is needed

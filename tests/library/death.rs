@@ -35,7 +35,7 @@ fn ends_only_by_its_lease(lock: &Lock, slop: Duration) {
 fn a_killed_holder_is_succeeded_at_once() {
     let (dir, lock) = fresh();
     Worker::holding(lock.path()).kill_and_reap();
-    assert!(lock.expiration().unwrap().unwrap() > SystemTime::now() + HOUR / 2);
+    assert!(lock.expires_at().unwrap().unwrap() > SystemTime::now() + HOUR / 2);
     let guard = lock.try_lock().unwrap();
     assert_eq!(beside(lock.path()), [guard.claim_path()], "its claim is gone, and so is the seat");
     guard.unlock().unwrap();

@@ -8,12 +8,12 @@ use std::process::Command;
 
 use crate::kit::this_test;
 use crate::kit::{elsewhere, names, same_inode};
-use linklock::{Error, Lock, Options, State};
+use linklock::{Error, Lock, LockOptions, State};
 use tempfile::tempdir;
 
 /// A lock's whole life, with contention and a takeover.
 #[track_caller]
-fn works(options: &Options) {
+fn works(options: &LockOptions) {
     let lock = options.clone().build().unwrap();
     let dir = lock.path().parent().unwrap();
     let before = names(dir);
@@ -32,7 +32,7 @@ fn works(options: &Options) {
 }
 
 #[track_caller]
-fn is_refused(options: &Options, why: &str) {
+fn is_refused(options: &LockOptions, why: &str) {
     let error = options.clone().build().unwrap_err();
     assert!(matches!(error, Error::Invalid { .. }), "{options:?}: {error:?}");
     let message = error.to_string();

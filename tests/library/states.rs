@@ -16,7 +16,7 @@ fn unlocked_is_a_lock_without_a_lock_file() {
     claim_like_flufl(lock.path(), "mars|1|2", far_off()); // a waiter alone holds nothing
     assert_eq!(lock.state().unwrap(), State::Unlocked);
     assert_eq!(lock.holder().unwrap(), None);
-    assert_eq!(lock.expiration().unwrap(), None);
+    assert_eq!(lock.expires_at().unwrap(), None);
     fs::remove_file(&beside(lock.path())[0]).unwrap();
     dir.close().unwrap();
     assert_eq!(lock.state().unwrap(), State::Unlocked, "without a directory too");
@@ -84,7 +84,7 @@ fn unknown_is_what_is_no_lock() {
     fs::write(lock.path(), "save me").unwrap();
     let before = snapshot(dir.path());
     assert_eq!(lock.state().unwrap(), State::Unknown);
-    let errors = [lock.holder().map(|_| ()), lock.expiration().map(|_| ())];
+    let errors = [lock.holder().map(|_| ()), lock.expires_at().map(|_| ())];
     for error in errors.map(Result::unwrap_err) {
         assert!(matches!(error, Error::Held { .. }), "{error:?}");
         assert!(error.holder().is_none() && error.to_string().contains("is no lock"), "{error}");
@@ -119,7 +119,7 @@ fn asking_changes_nothing() {
     let before = snapshot(dir.path());
     lock.state().unwrap();
     lock.holder().unwrap();
-    lock.expiration().unwrap();
+    lock.expires_at().unwrap();
     assert!(!lock.is_locked().unwrap());
     assert_eq!(snapshot(dir.path()), before);
     assert_eq!(names(dir.path()).len(), 2);

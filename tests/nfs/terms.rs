@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use linklock::{Lock, Options};
+use linklock::{Lock, LockOptions};
 
 use crate::{lab, shared::LIMIT};
 
@@ -66,7 +66,7 @@ impl<'a> Terms<'a> {
         self.options(&Path::new("/dev/shm").join(self.name)).build().expect("a lock")
     }
 
-    fn options(&self, path: &Path) -> Options {
+    fn options(&self, path: &Path) -> LockOptions {
         Lock::options(path).lifetime(self.lifetime).clock_slop(self.slop).timeout(LIMIT)
     }
 

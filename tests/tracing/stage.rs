@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use linklock::{Clock, Lock, Options};
+use linklock::{Clock, Lock, LockOptions};
 use tempfile::{TempDir, tempdir};
 
 use crate::capture::{self, Told};
@@ -30,7 +30,7 @@ impl Stage {
         Lock::new(&self.path).unwrap()
     }
 
-    pub(crate) fn options(&self, clock: &Arc<ActingClock>) -> Options {
+    pub(crate) fn options(&self, clock: &Arc<ActingClock>) -> LockOptions {
         Lock::options(&self.path).clock(clock.clone())
     }
 

@@ -107,7 +107,7 @@ fn a_lock_outlives_its_server_for_other_programs_too() {
     server.restart();
     assert_eq!(server.client().get(guard.id()).unwrap(), guard.info());
     guard.refresh(Duration::from_secs(4000)).unwrap();
-    assert!(lock.expiration().unwrap().unwrap() > guard.info().expires_at);
+    assert!(lock.expires_at().unwrap().unwrap() > guard.info().expires_at);
     // The keep-alive gets over a restart as well.
     let (lost, is_lost) = channel();
     let tell = move |why: ClientError| lost.send(why).unwrap();

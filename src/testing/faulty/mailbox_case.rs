@@ -174,6 +174,10 @@ impl Case {
                 fault.op == Op::Link
                     && error.as_ref().and_then(io::Error::raw_os_error) == Some(fault.errno)
             }
+            Error::UnsupportedFileSystem { error, .. } => {
+                [Op::Create, Op::Rename, Op::Unlink].contains(&fault.op)
+                    && error.as_ref().and_then(io::Error::raw_os_error) == Some(fault.errno)
+            }
             // The file system itself says that the dotlock is gone.
             Error::Lost { .. } => {
                 !was_ours || [errno::ENOENT, errno::ESTALE].contains(&fault.errno)

@@ -16,7 +16,7 @@ use super::server::{ManualClock, ServerFs};
 use crate::clock::Clock;
 use crate::guard::LockGuard;
 use crate::lock::Lock;
-use crate::options::{Machine, Options};
+use crate::options::{LockOptions, Machine};
 use crate::sys::fs::{Fs, Mount};
 use crate::sys::process::{Life, Process, Processes, Proof};
 
@@ -110,7 +110,7 @@ impl Scene {
         options.build_on(machine).unwrap()
     }
 
-    fn options(&self, path: &Path, pid: u32) -> (Options, Machine) {
+    fn options(&self, path: &Path, pid: u32) -> (LockOptions, Machine) {
         let options = Lock::options(path)
             .host_name(host_of(pid))
             .lifetime(LIFETIME)

@@ -219,7 +219,7 @@ pub(super) fn asked_about(scene: &Scene, check: &mut Check) {
     let is_holder = |found: Option<Holder>| found.map(|it| it.claim_path() == holder.claim_path());
     check.says("holder", lock.holder().map(is_holder));
     let is_future = |ends: Option<SystemTime>| ends.map(|ends| ends > scene.server_time());
-    check.says("expiration", lock.expiration().map(is_future));
+    check.says("expires_at", lock.expires_at().map(is_future));
     let is_held =
         |state| if state == State::Unlocked { None } else { Some(state == State::Unknown) };
     check.says("state", lock.state().map(is_held));

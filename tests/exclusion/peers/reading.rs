@@ -38,7 +38,7 @@ fn we_read_the_details_and_expiration_of_flufl() {
     assert_eq!(holder.life(), Life::Unknown);
     let expiration = flufl.ask("expiration").unwrap().parse().unwrap();
     assert_eq!(holder.expires_at(), UNIX_EPOCH + Duration::from_secs_f64(expiration));
-    assert_eq!(lock.expiration().unwrap(), Some(holder.expires_at()));
+    assert_eq!(lock.expires_at().unwrap(), Some(holder.expires_at()));
     assert!(holder.refreshed_at() <= SystemTime::now());
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use linklock::{Lock, Options};
+use linklock::{Lock, LockOptions};
 use tempfile::TempDir;
 
 use super::dialogue::LIMIT;
@@ -51,7 +51,7 @@ impl Scene {
     }
 
     /// Our lock, which waits no longer than a test may.
-    pub(crate) fn ours(&self) -> Options {
+    pub(crate) fn ours(&self) -> LockOptions {
         Lock::options(&self.lock)
             .timeout(LIMIT)
             .polling(Duration::from_millis(1), Duration::from_millis(20))

@@ -8,7 +8,7 @@ use std::process::exit;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use linklock::{LockGuard, Options, Owner};
+use linklock::{LockGuard, LockOptions, Owner};
 
 use super::{LIFETIME, SLOP};
 use crate::kit::again::this_program;
@@ -78,7 +78,7 @@ struct User {
 
 impl User {
     /// A lock that both processes use.
-    fn shared(&self, name: &str) -> Options {
+    fn shared(&self, name: &str) -> LockOptions {
         let options = linklock::Lock::options(self.dir.join(name));
         let options = options.lifetime(LIFETIME).clock_slop(SLOP);
         match &self.host {
@@ -88,7 +88,7 @@ impl User {
     }
 
     /// A lock that this process alone uses.
-    fn own(&self, name: &str) -> Options {
+    fn own(&self, name: &str) -> LockOptions {
         self.shared(&format!("{name}-{}", self.host.as_deref().unwrap_or("here")))
     }
 
@@ -174,7 +174,7 @@ impl User {
     }
 }
 
-fn lock(options: Options) -> LockGuard {
+fn lock(options: LockOptions) -> LockGuard {
     options.build().unwrap().lock().unwrap()
 }
 

@@ -75,7 +75,7 @@ fn by_flufl_locks_protocol_it_is_wedged() {
     assert!(yard.files_of(0).is_empty(), "the lock was free all the time");
 }
 
-fn polling(lock: &Path) -> linklock::Options {
+fn polling(lock: &Path) -> linklock::LockOptions {
     Lock::options(lock).polling(POLLING.0, POLLING.1)
 }
 

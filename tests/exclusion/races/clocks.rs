@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use linklock::{Clock, Error, Lock, Options, StalePolicy, SystemClock};
+use linklock::{Clock, Error, Lock, LockOptions, StalePolicy, SystemClock};
 
 use crate::kit::clock::now;
 use crate::kit::wait::LIMIT;
@@ -66,7 +66,7 @@ fn pairs() -> impl Iterator<Item = (OtherClock, OtherClock)> {
 }
 
 /// Options for two hosts, of which neither can prove the other's processes dead.
-fn on(host: &str, lock: &std::path::Path, clock: OtherClock) -> Options {
+fn on(host: &str, lock: &std::path::Path, clock: OtherClock) -> LockOptions {
     Lock::options(lock)
         .host_name(host)
         .stale(StalePolicy::ExpiredOrDead)

@@ -77,7 +77,7 @@ fn by_flufl_locks_protocol_a_live_lock_is_broken() {
     assert!(matches!(holder.unlock(), Err(FluflError::NotLocked)));
 }
 
-fn options(lock: &Path, host: &str) -> linklock::Options {
+fn options(lock: &Path, host: &str) -> linklock::LockOptions {
     let options = Lock::options(lock).host_name(host).lifetime(LIFETIME).clock_slop(SLOP);
     options.polling(POLLING.0, POLLING.1)
 }

@@ -36,7 +36,7 @@ fn detaching_begins_a_whole_lease_of_the_guards_lifetime() {
     let guard = lock.lock().unwrap();
     guard.refresh_for(HOUR).unwrap();
     guard.detach(Owner::Lease).unwrap();
-    let left = lock.expiration().unwrap().unwrap().duration_since(SystemTime::now());
+    let left = lock.expires_at().unwrap().unwrap().duration_since(SystemTime::now());
     assert!(left.unwrap() > HOUR / 2);
 }
 

@@ -76,7 +76,7 @@ fn expires_at_is_what_the_lock_file_says() {
     let Held { dir: _dir, lock, guard, .. } = Held::new();
     let on_disk = fs::metadata(guard.path()).unwrap().modified().unwrap();
     assert_eq!(guard.expires_at(), on_disk);
-    assert_eq!(lock.expiration().unwrap(), Some(on_disk));
+    assert_eq!(lock.expires_at().unwrap(), Some(on_disk));
     guard.refresh_for(HOUR).unwrap();
     let on_disk = fs::metadata(guard.path()).unwrap().modified().unwrap();
     let apart = |time: SystemTime| {

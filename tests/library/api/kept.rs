@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linklock::{Error, Lock, Options};
+use linklock::{Error, Lock, LockOptions};
 use tempfile::{TempDir, tempdir};
 
 use crate::kit::clock::ManualClock;
 use crate::kit::{beside, names};
 
-fn keeping() -> (TempDir, PathBuf, Options) {
+fn keeping() -> (TempDir, PathBuf, LockOptions) {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let options = Lock::options(&path).keep_claim(true);

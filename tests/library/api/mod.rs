@@ -12,14 +12,14 @@ mod kept;
 mod surveying;
 mod sweeping;
 
-use linklock::{Error, Holder, Lock, LockGuard, Obstacle, Options, Successor};
+use linklock::{Error, Holder, Lock, LockGuard, LockOptions, Obstacle, Successor};
 
 #[test]
 fn everything_can_cross_threads_and_outlive_its_scope() {
     fn crosses<T: Send + Sync + 'static>() {}
     crosses::<Lock>();
     crosses::<LockGuard>();
-    crosses::<Options>();
+    crosses::<LockOptions>();
     crosses::<Holder>();
     crosses::<Obstacle>();
     crosses::<Successor>();

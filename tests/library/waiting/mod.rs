@@ -9,13 +9,13 @@ mod trouble;
 use std::path::Path;
 use std::time::Duration;
 
-use linklock::{Lock, Options};
+use linklock::{Lock, LockOptions};
 
 /// Longer than a test may take.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A lock whose waiters only listen.
-pub(crate) fn by_ear(path: &Path) -> Options {
+pub(crate) fn by_ear(path: &Path) -> LockOptions {
     Lock::options(path).lifetime(HOUR).polling(HOUR, HOUR)
 }
 

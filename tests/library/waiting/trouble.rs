@@ -55,7 +55,7 @@ impl Scene {
     /// Waits in a thread, behind those that are there, and says when it has the lock.
     pub(crate) fn behind(
         &self,
-        options: linklock::Options,
+        options: linklock::LockOptions,
     ) -> mpsc::Receiver<Result<LockGuard, Error>> {
         let (says, hears) = mpsc::channel();
         let before = beside(&self.path);
