@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
 
 /// What `#[serde(with)]` asks for.
 pub(crate) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
@@ -35,8 +35,10 @@ fn end() -> SystemTime {
 pub(crate) fn parse(text: &str) -> Result<SystemTime, String> {
     let time = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|error| format!("{text:?} is not a date and time in RFC 3339: {error}"))?;
-    let time = time.checked_to_offset(UtcOffset::UTC).map(SystemTime::from);
-    let time = time.filter(|time| *time >= UNIX_EPOCH && *time < end());
+    // A `SystemTime` is made of what can't overflow: the date in UTC may be in the year 10000.
+    let seconds = u64::try_from(time.unix_timestamp()).ok().map(Duration::from_secs);
+    let since_1970 = seconds.map(|it| it + Duration::from_nanos(time.nanosecond().into()));
+    let time = since_1970.and_then(|it| UNIX_EPOCH.checked_add(it)).filter(|time| *time < end());
     time.map(whole_microseconds).ok_or_else(|| format!("{text:?} is not between 1970 and 9999"))
 }
 

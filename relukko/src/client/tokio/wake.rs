@@ -7,8 +7,13 @@ use ::tokio::time::timeout;
 
 use crate::client::transport::Wake;
 
-#[derive(Default)]
 pub(in crate::client) struct Count(watch::Sender<u64>);
+
+impl Default for Count {
+    fn default() -> Count {
+        Count(watch::channel(0).0)
+    }
+}
 
 impl Wake for Count {
     fn wake(&self) {
