@@ -10,6 +10,9 @@ use crate::holder::{Holder, Obstacle, Rounded};
 
 /// What went wrong, where, and who is in the way.
 ///
+/// The message has the cause in it, so that a program that prints nothing else shows it all; therefore
+/// [`source`](std::error::Error::source) is `None`. [`io_error`](Error::io_error) returns the cause.
+///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("report.lock");
@@ -50,7 +53,10 @@ pub enum Error {
     },
 
     /// This very handle holds the lock already: waiting would be waiting for oneself.
-    #[error("lock {} is already held through this handle", path.display())]
+    #[error(
+        "lock {} is already held by a guard of this handle: give each thread or task a clone of its own",
+        path.display()
+    )]
     #[non_exhaustive]
     AlreadyLocked {
         /// The lock file.
@@ -81,7 +87,7 @@ pub enum Error {
     },
 
     /// A lock can't be made with these options.
-    #[error("lock {} can't be: {reason}", path.display())]
+    #[error("invalid lock {}: {reason}", path.display())]
     #[non_exhaustive]
     Invalid {
         /// The lock file.
@@ -92,9 +98,9 @@ pub enum Error {
 
     /// The file system has no hard links, or does not count them: a lock needs both.
     #[error(
-        "failed to link {} to {}: no hard links to rely on{}: use a directory on another file system \
-         than {file_system}",
-        claim.display(), path.display(), because(error.as_ref())
+        "cannot lock {}: {file_system} has no hard links that can be relied on{}: use a directory on \
+         another file system",
+        path.display(), because(error.as_ref())
     )]
     #[non_exhaustive]
     NoHardLinks {
@@ -110,7 +116,7 @@ pub enum Error {
 
     /// The file system lacks something else that a lock takes. This is found out before the lock is
     /// held.
-    #[error("lock {} is refused: {file_system} {lacks}{}", path.display(), because(error.as_ref()))]
+    #[error("cannot lock {}: {file_system} {lacks}{}", path.display(), because(error.as_ref()))]
     #[non_exhaustive]
     UnsupportedFileSystem {
         /// The lock file.
@@ -124,7 +130,7 @@ pub enum Error {
     },
 
     /// The process that a lock was to be detached to does not run.
-    #[error("lock {} can't be detached: there is no process {pid}", path.display())]
+    #[error("cannot detach lock {}: no process {pid}", path.display())]
     #[non_exhaustive]
     NoSuchOwner {
         /// The lock file.
@@ -134,7 +140,7 @@ pub enum Error {
     },
 
     /// Locking a mailbox takes a permission that is missing.
-    #[error("mailbox {} can't be locked: {missing}: {error}", path.display())]
+    #[error("cannot lock mailbox {}: {missing}: {error}", path.display())]
     #[non_exhaustive]
     Denied {
         /// The mailbox.

@@ -207,17 +207,20 @@ impl fmt::Display for Obstacle {
         match self {
             Obstacle::Holder(holder) => write!(f, "held by {holder}"),
             Obstacle::CannotBreak(holder, error) => {
-                write!(f, "held by {holder}, but its lock may not be broken: {error}")
+                write!(f, "held by {holder}, whose stale lock may not be taken over: {error}")
             }
-            Obstacle::NotALock => write!(f, "what has that name is no lock"),
-            Obstacle::Unreadable(error) => write!(f, "held by someone unknown: {error}"),
+            Obstacle::NotALock => write!(f, "the file that has its name is not a lock"),
+            Obstacle::Unreadable(error) => write!(
+                f,
+                "held, but by whom is unknown, since the lock file cannot be read: {error}"
+            ),
             Obstacle::ReadDenied(file, error) => write!(
                 f,
-                "held by someone unknown: the lock file can't be read ({error}); it is {file}, last \
+                "held, but by whom is unknown, since the lock file cannot be read ({error}); it is {file}, last \
                  changed {} ago: its owner and root can read it, and after chmod a+r everybody can",
                 Rounded(file.unchanged_for())
             ),
-            Obstacle::Queue => write!(f, "others on this host are before us"),
+            Obstacle::Queue => write!(f, "queued behind other waiters on this host"),
             Obstacle::Dotlock(dotlock) => write!(f, "held with {dotlock}"),
             Obstacle::CannotBreakDotlock(dotlock, error) => {
                 write!(f, "held with {dotlock}, which may not be removed: {error}")
@@ -230,6 +233,7 @@ impl fmt::Display for Obstacle {
 
 /// What can be inferred of a lock: flufl.lock's six states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// There is no lock file.
     Unlocked,
@@ -249,6 +253,7 @@ pub enum State {
 ///
 /// See [`LockGuard::detach`](crate::LockGuard::detach).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Owner {
     /// A running process of this host: the lock counts as held by it, and as stale once it is
     /// dead. A shell script gives its own pid.
@@ -259,6 +264,7 @@ pub enum Owner {
 
 /// When another's lock may be ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StalePolicy {
     /// When its lease has been over for the clock slop, or its holder is provably
     /// [dead](crate::Life::Dead). On a network file

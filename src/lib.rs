@@ -157,7 +157,7 @@ pub use guard::LockGuard;
 pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
 pub use lock::Lock;
 pub use lock_file::LockFile;
-pub use options::LockOptions;
+pub use options::{DEFAULT_CLOCK_SLOP, DEFAULT_LIFETIME, DEFAULT_POLLING, LockOptions};
 pub use sys::process::Life;
 
 /// The README's examples run too.

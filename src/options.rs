@@ -51,6 +51,13 @@ pub struct LockOptions {
     clock: Option<Arc<dyn Clock>>,
 }
 
+/// How long a lease is by default, as in flufl.lock.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(15);
+/// For how long after its end a lease is respected by default, as in flufl.lock.
+pub const DEFAULT_CLOCK_SLOP: Duration = Duration::from_secs(10);
+/// The first and the longest pause of a waiter that polls, by default.
+pub const DEFAULT_POLLING: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(1)];
+
 impl Lock {
     /// A lock with the default options: a lifetime of 15 s, as flufl.lock has it, and no timeout.
     ///
@@ -70,13 +77,13 @@ impl Lock {
     pub fn options(path: impl Into<PathBuf>) -> LockOptions {
         LockOptions {
             path: path.into(),
-            lifetime: Duration::from_secs(15),
+            lifetime: DEFAULT_LIFETIME,
             timeout: None,
             separator: '|',
             host_name: None,
             stale: StalePolicy::default(),
-            clock_slop: Duration::from_secs(10),
-            polling: Polling { first: Duration::from_millis(1), cap: Duration::from_secs(1) },
+            clock_slop: DEFAULT_CLOCK_SLOP,
+            polling: Polling { first: DEFAULT_POLLING[0], cap: DEFAULT_POLLING[1] },
             retry_errnos: Vec::new(),
             keep_claim: false,
             fencing: false,

@@ -23,7 +23,7 @@ pub(crate) struct LockOptions {
     pub(crate) separator: char,
 
     /// How long a lease is still respected after its end; the same for all who use the lock
-    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = time::exact(linklock::DEFAULT_CLOCK_SLOP))]
     pub(crate) clock_slop: Duration,
 }
 

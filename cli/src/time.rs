@@ -2,6 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// A duration as it is written on a command line: for the defaults.
+pub(crate) fn exact(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
 /// Reads `90` (seconds), `90s`, `5m`, `1h30m`, `500ms`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {

@@ -31,6 +31,7 @@ use crate::sys::fs::process_id;
 /// # Ok::<(), linklock::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Life {
     /// It runs on this host.
     Alive,

@@ -87,7 +87,7 @@ fn unknown_is_what_is_no_lock() {
     let errors = [lock.holder().map(|_| ()), lock.expires_at().map(|_| ())];
     for error in errors.map(Result::unwrap_err) {
         assert!(matches!(error, Error::Held { .. }), "{error:?}");
-        assert!(error.holder().is_none() && error.to_string().contains("is no lock"), "{error}");
+        assert!(error.holder().is_none() && error.to_string().contains("is not a lock"), "{error}");
     }
     assert_eq!(snapshot(dir.path()), before);
 }

@@ -75,7 +75,7 @@ pub(crate) struct Args {
     contention: Contention,
 
     /// Lease: how long linklock may be out of touch before others may take over the lock
-    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "15s")]
+    #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = time::exact(linklock::DEFAULT_LIFETIME))]
     lifetime: Duration,
 
     /// Give each acquisition a number (a fencing token), so that whatever COMMAND writes to can reject a

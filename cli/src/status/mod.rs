@@ -343,7 +343,7 @@ pub(crate) fn alive(life: Life) -> Option<bool> {
     match life {
         Life::Alive => Some(true),
         Life::Dead => Some(false),
-        Life::Unknown => None,
+        _ => None,
     }
 }
 

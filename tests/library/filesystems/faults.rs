@@ -292,8 +292,7 @@ fn files_that_can_not_be_removed() {
 
 #[test]
 fn a_file_that_is_busy_after_its_other_name_was_used() {
-    let test = "a_file_that_is_busy_after_its_other_name_was_used";
-    let Some(dir) = arrived() else { return go(test) };
+    let Some(dir) = arrived() else { return go(this_test!()) };
     Faulty::serve(Faults { is_busy_after_other_name: true, ..Faults::default() });
     works(&dir, "x.lock");
     let lock = Lock::new(dir.join("x.lock")).unwrap();

@@ -155,7 +155,7 @@ fn anothers_lock_in_a_sticky_directory() {
         for part in [
             &*lock.path().to_string_lossy(),
             "held by process 4711 on elsewhere",
-            "may not be broken",
+            "may not be taken over",
             "Operation not permitted",
         ] {
             assert!(message.contains(part), "{message}");

@@ -114,7 +114,7 @@ fn in_a_sticky_spool_anothers_lock_whose_lease_is_over_stays_and_that_is_said() 
         other => panic!("{other:?}"),
     }
     let said = error.to_string();
-    for part in ["may not be broken", "only root, the owner of", "mode 1777"] {
+    for part in ["may not be taken over", "only root, the owner of", "mode 1777"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(names(&spool), before);
