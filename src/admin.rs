@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Operation};
 use crate::events;
-use crate::holder::{Format, Holder, Obstacle};
+use crate::holder::{Holder, Obstacle};
 use crate::lock::Lock;
 use crate::lock_file::LockFile;
 use crate::model::context::Context;
 use crate::model::names::Neighbour;
-use crate::protocol::claim::{Claim, ClaimError, unless_swept};
+use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{
     Evidence, Incarnation, Observation, Recheck, holder_by, is_abandoned, observe, observe_file,
     recheck,
@@ -19,7 +19,6 @@ use crate::protocol::observe::{
 use crate::protocol::sweep::{orphans, sweep};
 use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::sys::fs::Attr;
-use crate::sys::process::Life;
 
 impl Lock {
     /// What time it is on the file server, whose clock leases are judged by. Asked by a file that
@@ -107,7 +106,7 @@ impl Lock {
         };
         let mut still = |now: &_| condition(&unless_refreshed(&holder, now));
         let still = |_: &Claim| recheck(&self.context, &stale, &mut still);
-        match unless_swept(end(&mut claim, &stale, Some(&holder), still))? {
+        match unless_swept(takeover::take_over(&mut claim, &stale, still))? {
             Some(TakeoverOutcome::Ended) => Ok(Some(holder)),
             Some(TakeoverOutcome::Gone | TakeoverOutcome::NotNow) | None => Ok(None),
             Some(TakeoverOutcome::Forbidden(error)) => {
@@ -124,8 +123,7 @@ impl Lock {
     ///
     /// The condition is asked about the file and, if it is a lock, about its holder; in the seat it
     /// is asked again. Exactly one of those who break a file at once succeeds, and none of them can
-    /// break what comes after it: the file is renamed, looked at, and put back if it is another. A lock
-    /// of this library whose lease runs and whose claim is gone is left alone: its holder may be releasing it.
+    /// break what comes after it: the file is renamed, looked at, and put back if it is another.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -168,8 +166,7 @@ impl Lock {
                 _ => Recheck::Gone,
             })
         };
-        let outcome =
-            unless_swept(end(&mut claim, &found.incarnation, found.holder.as_ref(), recheck))?;
+        let outcome = unless_swept(takeover::take_over(&mut claim, &found.incarnation, recheck))?;
         let Some(outcome) = outcome else { return Ok(None) };
         match (outcome, found.holder) {
             (TakeoverOutcome::Ended, Some(holder)) => events::broken_on_request(context, &holder),
@@ -265,27 +262,6 @@ impl Lock {
         let swept = sweep(&self.context);
         drop(claim);
         swept
-    }
-}
-
-/// Ends an incarnation on request, whose holder may be well.
-fn end(
-    claim: &mut Claim,
-    incarnation: &Incarnation,
-    holder: Option<&Holder>,
-    recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
-) -> Result<TakeoverOutcome, ClaimError> {
-    let slop = claim.context.clock_slop;
-    // Of those who write such files only this library's holders remove the claim first. The content must
-    // say that it is one of them.
-    let may_act = incarnation.evidence == Evidence::Content
-        && holder.is_some_and(|it| {
-            it.format == Format::Linklock && it.life != Life::Dead && it.overdue() <= slop
-        });
-    if may_act {
-        takeover::take_over_live(claim, incarnation, recheck)
-    } else {
-        takeover::take_over(claim, incarnation, recheck)
     }
 }
 

@@ -55,8 +55,6 @@ pub(crate) enum Safeguard {
     ObservedUnchanged,
     /// A holder that finds its claim gone when it releases takes a seat, however long its lease is.
     ClaimGoneTakesSeat,
-    /// A live lock is broken only by a process that has removed its claim.
-    BreakerRemovesClaim,
     /// The right to adopt a lock is won by a seat.
     AdoptionTakesSeat,
 }

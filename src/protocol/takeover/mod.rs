@@ -58,25 +58,7 @@ pub(crate) fn take_over(
     stale: &Incarnation,
     recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
 ) -> Result<TakeoverOutcome, ClaimError> {
-    take_over_by(claim, stale, clear_the_way(stale, MayBeReleasing::No, recheck))
-}
-
-/// The same of one whose holder may act on the lock file at any time, since its lease runs: not if its
-/// claim is gone, which may be its first step of a release. Nobody else's next step can be told from it.
-pub(crate) fn take_over_live(
-    claim: &mut Claim,
-    live: &Incarnation,
-    recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
-) -> Result<TakeoverOutcome, ClaimError> {
-    take_over_by(claim, live, clear_the_way(live, MayBeReleasing::Yes, recheck))
-}
-
-fn take_over_by(
-    claim: &mut Claim,
-    stale: &Incarnation,
-    clear_the_way: impl FnOnce(&Claim) -> Result<Recheck, Error>,
-) -> Result<TakeoverOutcome, ClaimError> {
-    let seat = match sit_down(claim, stale, clear_the_way)? {
+    let seat = match sit_down(claim, stale, clear_the_way(stale, recheck))? {
         Sitting::Seated(seat) => seat,
         other => return Ok(other.into()),
     };
@@ -113,7 +95,7 @@ pub(crate) fn replace(
         return Ok(TakeoverOutcome::Ended);
     }
     let is_left = |claim: &Claim| recheck(&claim.context, left, |_| true);
-    let seat = match sit_down(claim, left, clear_the_way(left, MayBeReleasing::No, is_left))? {
+    let seat = match sit_down(claim, left, clear_the_way(left, is_left))? {
         Sitting::Seated(seat) => seat,
         other => return Ok(other.into()),
     };
@@ -157,7 +139,6 @@ impl From<Sitting<'_>> for TakeoverOutcome {
 /// that back, for however long, does not hold back what follows.
 fn clear_the_way(
     stale: &Incarnation,
-    holder: MayBeReleasing,
     mut recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
 ) -> impl FnOnce(&Claim) -> Result<Recheck, Error> {
     move |claim| {
@@ -167,12 +148,7 @@ fn clear_the_way(
         }
         // Where the content says nothing the claim is all that says who held the lock.
         let goes = stale.evidence != Evidence::Directory;
-        let removal = if goes { remove_claim(&claim.context, stale)? } else { Removal::NotTried };
-        let is_gone = matches!(removal, Removal::Gone | Removal::NotTried) && goes;
-        if is_gone && holder == MayBeReleasing::Yes && Safeguard::BreakerRemovesClaim.stands() {
-            return Ok(Recheck::NotStale);
-        }
-        if removal == Removal::NotTried {
+        if !(goes && remove_claim(&claim.context, stale)?) {
             touch_lock_file(&claim.context)?;
         }
         recheck(claim)
@@ -192,35 +168,15 @@ pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
     }
 }
 
-/// Whether the holder may have removed its claim a moment ago, to release the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MayBeReleasing {
-    Yes,
-    No,
-}
-
-/// What came of removing a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Removal {
-    Done,
-    /// Another has removed it.
-    Gone,
-    NotPermitted,
-    /// There is none, or another file has its name.
-    NotTried,
-}
-
-/// Removes the claim of an incarnation, if it is what its name says. Where it is not permitted, taking
-/// the lock file away is not either.
-fn remove_claim(context: &Context, of: &Incarnation) -> Result<Removal, Error> {
+/// Removes the claim of an incarnation, if it is what its name says, and says whether that was tried.
+/// Where it is not permitted, taking the lock file away is not either.
+fn remove_claim(context: &Context, of: &Incarnation) -> Result<bool, Error> {
     let path = &of.claim.path;
     if context.find(path)?.is_none_or(|attr| attr.id != of.id) {
-        return Ok(Removal::NotTried);
+        return Ok(false);
     }
     match context.remove(path) {
-        Ok(true) => Ok(Removal::Done),
-        Ok(false) => Ok(Removal::Gone),
-        Err(error) if is_forbidden(&error) => Ok(Removal::NotPermitted),
-        Err(error) => Err(Error::io(Operation::Remove, path)(error)),
+        Err(error) if !is_forbidden(&error) => Err(Error::io(Operation::Remove, path)(error)),
+        _ => Ok(true),
     }
 }

@@ -7,7 +7,6 @@ use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{ACCIDENTS, Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
-use crate::testing::sim::situations::broken_in_its_release;
 
 #[test]
 fn an_owner_that_dies_before_its_adopter() {
@@ -44,14 +43,6 @@ fn locks_that_others_act_on() {
     sample(&Scenario { faults, caching: NAMES, ..attached() }).assert_safe();
 }
 
-#[test]
-fn locks_that_are_broken_on_purpose() {
-    sample(&Scenario { faults: ACCIDENTS, caching: NAMES, ..broken_on_purpose() }).assert_safe();
-    sample(&Scenario { faults: ACCIDENTS, local: true, ..broken_on_purpose() }).assert_safe();
-    let faults = Faults { errors: 2, crashes: 1, stalls: 1, ..NOTHING };
-    sample(&Scenario { faults, caching: NAMES, ..broken_on_purpose() }).assert_safe();
-}
-
 /// Nobody stands still in it: see `an_old_refresh_of_another_process`.
 #[test]
 fn locks_that_two_refresh() {
@@ -71,15 +62,4 @@ fn locks_that_others_act_on_and_late_copies() {
     let faults = Faults { late_copies: 2, crashes: 1, stalls: 1, ..NOTHING };
     let delay = Duration::from_secs(8);
     sample(&Scenario { faults, caching: NAMES, delay, ..attached() }).assert_safe();
-}
-
-#[test]
-fn locks_that_are_broken_on_purpose_and_delegations() {
-    let faults = Faults { delegations: 2, crashes: 1, stalls: 1, ..NOTHING };
-    sample(&Scenario { faults, caching: NAMES, ..broken_on_purpose() }).assert_safe();
-}
-
-#[test]
-fn a_lock_that_is_broken_in_its_release() {
-    explore(&broken_in_its_release(), 2).assert_safe();
 }
