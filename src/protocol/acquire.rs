@@ -1,14 +1,16 @@
-//! Acquiring the lock.
+//! Acquires the lock: contends with a claim until the lock is ours or the limit is reached.
 //!
-//! 1. Make a claim, with the end of its lease for mtime.
-//! 2. Link it to the lock file. Success or error, the truth is the inode.
-//! 3. Held by another: judge it. Over: end it, and try again at once.
-//! 4. Live: wait, and keep the claim fresh, so that the lock file never appears with a lease that
-//!    is already stale. Those who wait already go first.
-//! 5. On timeout, error or panic the claim is removed; if somebody else removes it, a new one is made.
+//! 1. Make a claim whose mtime is the end of its lease.
+//! 2. Link it to the lock file. Whether link(2) reports success or an error, the inode decides.
+//! 3. If another process holds the lock, observe it. If it is stale, take it over and try again at
+//!    once.
+//! 4. If its lease runs, wait, and keep renewing the claim, so that the lock file never appears
+//!    with a lease that has already expired. Processes that already wait go first.
+//! 5. On timeout, error or panic the claim is removed; if another process removes it, a new one is
+//!    made.
 //!
-//! Only the pauses are asynchronous here. A future that is dropped in one of them has removed
-//! the claim by that, and passed on its place in the queue.
+//! Only the pauses are asynchronous here. A future that is dropped in one of them thereby removes
+//! its claim and passes on its place in the queue.
 
 use std::io;
 use std::sync::Arc;
@@ -37,10 +39,10 @@ use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
 use crate::wait::waiter::{Waiter, Woken};
 
-/// How often to try for a lock that looks free before a pause is due all the same.
+/// How often to try for a lock that looks free before pausing all the same.
 const AT_ONCE: u64 = 4;
 
-/// Contends for the lock until it is ours or patience ends.
+/// Contends for the lock until it is ours or the limit is reached.
 pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     context: &Arc<Context>,
     claim_cache: &Arc<ClaimCache>,
@@ -71,8 +73,8 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
         }
         let mut tenure = Tenure::begin(claim).giving_back_to(claim_cache);
         match settle(&mut tenure) {
-            // It took so long that another has it, or somebody who keeps to no rules has ended it
-            // already: contend again.
+            // Acquisition took so long that another process has the lock, or that a process which
+            // ignores the protocol has ended the tenure already: contend again.
             Err(error) if error.is_lost() => events::restarted(context, "it took too long"),
             settled => {
                 settled?;
@@ -84,8 +86,8 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     unreachable!("limit ends before numbers do")
 }
 
-/// Removes what the dead have left, when a handle is first used: before it holds the lock, so that
-/// nobody waits for that.
+/// Sweeps what dead processes have left, when a handle is first used: before it holds the lock, so
+/// that no other process waits for the sweep.
 fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = &claim.context;
     if context.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
@@ -100,8 +102,8 @@ fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
     claim.touch()
 }
 
-/// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly
-/// a whole lifetime. A process that has just made the link, and was quick, knows that without asking.
+/// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly a
+/// whole lifetime. A process that has just made the link, and was quick, knows that without a request.
 pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
     let context = tenure.context.clone();
     if context.fencing {
@@ -110,15 +112,15 @@ pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
             return Ok(());
         }
         match tenure.verify() {
-            Ok(()) | Err(Error::Expired { .. }) => {} // ours, if only by a lease to be renewed
+            Ok(()) | Err(Error::Expired { .. }) => {} // ours, even if its lease has to be renewed
             Err(error) => return Err(error),
         }
     }
     if tenure.is_nearly_whole() { Ok(()) } else { tenure.refresh() }
 }
 
-/// Gives the claim back and, if it turns out to be linked although an error was reported, the lock,
-/// which nobody would ever release.
+/// Gives the claim back. If the claim turns out to be linked although an error was reported, gives
+/// the lock back too, since no other process would ever release it.
 fn withdraw(claim: Claim, claim_cache: &ClaimCache, because: &Error) {
     if because.is_contention() {
         claim_cache.put(claim);
@@ -127,7 +129,7 @@ fn withdraw(claim: Claim, claim_cache: &ClaimCache, because: &Error) {
     }
 }
 
-/// What contending has shown so far, whatever claim it was done with.
+/// What contending has shown so far, whichever claim was used.
 struct Contender<'a, W: ?Sized, P> {
     limit: WaitLimit<'a, W>,
     parker: &'a P,
@@ -135,7 +137,7 @@ struct Contender<'a, W: ?Sized, P> {
     observer: Observer,
     waiter: Waiter,
     has_waited: bool,
-    /// The events of waiting for it.
+    /// The events of waiting for the lock.
     events: events::Waiting,
 }
 
@@ -152,7 +154,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    /// Stands in line before the first try, unless nothing is to be waited for.
+    /// Joins the queue before the first try, unless the limit allows no waiting.
     fn queue_up(&mut self, context: &Context) {
         if !matches!(self.limit, WaitLimit::None) {
             self.waiter.queue_up(context);
@@ -168,7 +170,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         loop {
             if tries == AT_ONCE {
                 tries = 0;
-                // Others are quicker each time, or a client's cache shows what is no longer there.
+                // Others are quicker each time, or a client's cache shows a lock file that is gone.
                 let taken = errno::taken();
                 self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
             }
@@ -195,15 +197,15 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
                     return Err(Error::AlreadyLocked { path }.into());
                 }
                 Verdict::Mine => match lock_file_like(claim)? {
-                    // Somebody has taken it away meanwhile: a request was executed twice.
+                    // Another process has taken it away meanwhile: a request was executed twice.
                     None => return Ok(Release::Seen),
-                    // Two names, or one: the lock file without its claim, which was swept.
+                    // Two names; or one, the lock file's, because the claim was swept.
                     Some(attr) if attr.nlink >= 2 || !claim.is_there()? => {
                         return Ok(Release::NotNeeded);
                     }
                     Some(_) => return Err(claim.context.no_hard_links(&claim.path, None).into()),
                 },
-                // Nobody else knows the name that it has in it: we have made it, by the link.
+                // No other process knows the name in its content: our link made this file.
                 Verdict::NotLinked => {
                     let _ = takeover::take_away(claim, |caught| caught.names(&claim.name));
                     return Err(claim.context.no_hard_links(&claim.path, None).into());
@@ -238,7 +240,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    /// Judges the lock, unless that is for others to do, who are in front.
+    /// Observes the lock, unless that is left to the waiters in front of us.
     fn observe(&mut self, claim: &Claim, defers: bool) -> Result<Verdict, Error> {
         if defers && !matches!(self.limit, WaitLimit::While(_)) {
             return Ok(Verdict::Wait(Obstacle::Queue));
@@ -249,7 +251,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    /// Waits until it is worth while to try or to look again, and keeps the claim fresh meanwhile.
+    /// Waits until it is worth while to try or to observe again, and renews the claim meanwhile.
     async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, ClaimError> {
         let context = claim.context.clone();
         loop {
@@ -270,7 +272,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    /// Waits a while for whatever it is to pass.
+    /// Waits a while for the obstacle to pass.
     async fn rest(&mut self, context: &Context, obstacle: Obstacle) -> Result<(), Error> {
         let Some(left) = self.time_left(context, &obstacle) else {
             return Err(self.give_up(context, obstacle));
@@ -279,7 +281,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         Ok(())
     }
 
-    /// For how long to wait before patience is to be asked again; `None` once it has ended.
+    /// How long to wait before the limit is checked again; `None` once it is reached.
     fn time_left(&mut self, context: &Context, obstacle: &Obstacle) -> Option<Duration> {
         self.has_waited = true;
         let waited = context.now().saturating_sub(self.begun);
@@ -305,25 +307,25 @@ fn who_holds(context: &Context) -> Option<Holder> {
     }
 }
 
-/// What waiting for a lock that another held came to.
+/// How a wait for a held lock ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
     /// It is our turn to try.
     Turn,
-    /// It is time to look again.
+    /// It is time to observe the lock again.
     Look,
 }
 
-/// What was seen of a lock that another held.
+/// What was observed of a lock that another process held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Release {
-    /// It is free, or was a moment ago.
+    /// The lock is free, or was a moment ago.
     Seen,
-    /// It is ours: the first of two replies to our LINK was lost.
+    /// The lock is ours: the first of two replies to our LINK was lost.
     NotNeeded,
 }
 
-/// What came of linking the claim to the lock file.
+/// The outcome of linking the claim to the lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
     Made,
@@ -333,22 +335,22 @@ enum Link {
 fn link(claim: &Claim) -> Result<Link, ClaimError> {
     let context = &claim.context;
     let error = match context.fs.link(&claim.path, context.lock_path()) {
-        // If the kernel itself says so, or the server through it, the lock is ours: however
-        // often the request was executed, that was the answer to the last time.
+        // The kernel itself reports success, or the server through it, so the lock is ours: however
+        // often the request was executed, this is the reply to its last execution.
         Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),
-        // Who has the lock file is for the judge to see, ourselves included.
+        // Observing shows whose lock file it is. It may be our own.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
         linked => linked.err(),
     };
     let linked = linked(claim)?;
     if !claim.is_there()? {
-        // A sweeper that had found it expired may have been late, and have removed it after it was
-        // linked: the lock file is ours without it, and nobody else will ever know.
+        // A sweeper that had found the claim expired may have been late and have removed it after it
+        // was linked: the lock file is ours without the claim, and no other process will ever know.
         return if names_claim(claim)? { Ok(Link::Made) } else { Err(ClaimError::Swept) };
     }
     match error {
         _ if linked.is_some() => {
-            // Where the look had to be: others read this date.
+            // The attributes are at hand, so check the date here: it is what others read.
             linked.map_or(Ok(()), |attr| claim.check_date(&attr))?;
             Ok(Link::Made)
         }

@@ -1,4 +1,4 @@
-//! A claim: the file of one waiter or holder, which a lock file is a hard link to.
+//! A claim: the file of one waiter or holder. The lock file is a hard link to its holder's claim.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use crate::sys::fs::{Attr, FileId, HeldOpen};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
 
-/// How often a claim is made that somebody has, or that somebody removes at once.
+/// How often to try to make a claim that another process removes at once.
 const ATTEMPTS: u32 = 4;
-/// How often one is made whose file is busy at once, since its inode number is used again: for some
-/// two seconds.
+/// How often to try to make a claim whose file is busy at once, since its inode number is reused:
+/// for some two seconds.
 const ATTEMPTS_IF_BUSY: u32 = 9;
 
-/// A claim of ours. Dropped, it is removed, unless it was let go of or we are a forked child.
+/// A claim of ours. When dropped, it is removed, unless it was let go of or we are a forked child.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) context: Arc<Context>,
@@ -32,28 +32,28 @@ pub(crate) struct Claim {
     pub(crate) id: FileId,
     pub(crate) lifetime: Duration,
     pub(crate) lease: Lease,
-    /// The end of the lease as it was written last, with a tag of ours in it: see [`begin_lease`].
+    /// The end of the lease as last written, with a tag of ours in it: see [`begin_lease`].
     mtime: SystemTime,
-    /// The seat that it may still be in: see [`succession`](crate::protocol::takeover).
+    /// The seat that it may still be in: see [`takeover`](crate::protocol::takeover).
     pub(crate) forfeited: Option<(Nonce, u32)>,
-    /// When it was forfeited.
+    /// When that seat was forfeited.
     pub(crate) forfeited_at: Duration,
-    /// The claim of another that was seen last in a seat that this one wanted.
+    /// Another process's claim, as last seen in a seat that this one wanted.
     pub(crate) seen_in_seat: Option<ObservedDate>,
-    /// The last seat that was seen to be forsaken.
+    /// The last seat that was found to be forsaken.
     pub(crate) seats_passed: Option<(Nonce, u32)>,
-    /// Whether it was ever the lock file with a lease that was stale: then somebody may have judged
-    /// it, and it is never linked again.
+    /// Whether it was ever the lock file with an expired lease: another process may then have
+    /// observed it as stale, so it is never linked again.
     pub(crate) was_late: bool,
     held_open: HeldOpen,
-    /// The process that answers for the file: who lets go of it is nobody any more.
+    /// The process responsible for the file: none once the claim was let go of.
     keeper: Option<u32>,
 }
 
 /// Why a step with a claim of ours went no further.
 #[derive(Debug)]
 pub(crate) enum ClaimError {
-    /// Somebody has removed the claim, as a sweeper may once it has expired.
+    /// Another process has removed the claim, as a sweeper may once it has expired.
     Swept,
     Other(Error),
 }
@@ -74,7 +74,7 @@ pub(crate) fn unless_swept<T>(step: Result<T, ClaimError>) -> Result<Option<T>, 
 }
 
 impl Claim {
-    /// Makes a claim of this process.
+    /// Makes a claim for this process.
     pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
         let this = context.processes.this();
         Claim::create(context, lifetime, &this, this.pid)
@@ -89,7 +89,7 @@ impl Claim {
         Claim::create(context, lifetime, owner, context.processes.pid())
     }
 
-    /// With its own path for content, and with the end of its lease for mtime.
+    /// Creates the file, with its own path as content and the end of its lease as mtime.
     fn create(
         context: &Arc<Context>,
         lifetime: Duration,
@@ -107,7 +107,7 @@ impl Claim {
                 mtime
             });
             match made {
-                // Somebody has removed it before it was filled.
+                // Another process has removed it before it was filled.
                 Err(error) if is_estale(&error) && attempt < ATTEMPTS => {}
                 Err(error) if is_in_use(&error) && attempt < ATTEMPTS_IF_BUSY => {
                     context.clock.sleep(Duration::from_millis(4 << attempt));
@@ -136,8 +136,8 @@ impl Claim {
         unreachable!("the last attempt returns")
     }
 
-    /// Takes on the claim of a lock that is held. Its lease is the lesser of what is written and of
-    /// what was meant: the server's clock may have been set back since.
+    /// Takes on the claim of a lock that is held. Its lease is the shorter of the one written and
+    /// the one intended: the server's clock may have been set back since.
     pub(crate) fn take_on(
         context: &Arc<Context>,
         name: ClaimName,
@@ -166,8 +166,8 @@ impl Claim {
         }
     }
 
-    /// Puts the end of the lease a lifetime ahead. The lock file has the same inode: while we
-    /// hold the lock, this prolongs it.
+    /// Moves the end of the lease to a lifetime from now. The lock file has the same inode, so
+    /// while we hold the lock this renews it.
     pub(crate) fn touch(&mut self) -> Result<(), ClaimError> {
         let (lease, mtime) = begin_lease(&self.context, self.context.now(), self.lifetime);
         match self.context.retry_estale(|| self.context.fs.touch(&self.path, mtime)) {
@@ -181,19 +181,19 @@ impl Claim {
     }
 
     /// Touches the claim if no more than a third of its lease is left, so that a lock file never
-    /// appears with a lease that is already stale, however long the wait was.
+    /// appears with a lease that has already expired, however long the wait was.
     pub(crate) fn touch_if_due(&mut self) -> Result<(), ClaimError> {
         if self.touch_due_in().is_zero() { self.renew() } else { Ok(()) }
     }
 
-    /// Touches a claim that may have been used for long.
+    /// Touches a claim that may have been in use for long.
     pub(crate) fn renew(&mut self) -> Result<(), ClaimError> {
         let is_old = self.context.server.is_old(self.context.now());
         if is_old { self.touch_by_server() } else { self.touch() }
     }
 
-    /// Touches the claim, and so learns what time it is on the server: what was known of it is worth
-    /// less and less, since two clocks are never alike.
+    /// Touches the claim and so learns the server's time. An old sample loses value, since no two
+    /// clocks run alike.
     pub(crate) fn touch_by_server(&mut self) -> Result<(), ClaimError> {
         for _ in 0..2 {
             let before = self.context.now();
@@ -210,26 +210,26 @@ impl Claim {
         Ok(())
     }
 
-    /// A touch after that moment has shown what time it is on the server now. Says whether the end
-    /// that it has written is late enough: if the server's clock was set forward it is too near.
+    /// Learns the server's time from a touch after the moment `before`. Returns whether the end of the
+    /// lease that it wrote is late enough: if the server's clock was set forward, it is too near.
     pub(crate) fn learn_time(&self, attr: &Attr, before: Duration) -> bool {
         self.context.learn_time(attr.ctime, before);
         let ends = attr.mtime.checked_add(self.context.clock_slop / 2);
         ends.is_none_or(|ends| ends >= attr.ctime + self.lifetime)
     }
 
-    /// For how long more than a third of its lease is left.
+    /// How long until only a third of its lease is left.
     pub(crate) fn touch_due_in(&self) -> Duration {
         self.lease.remaining(self.context.now()).saturating_sub(self.lifetime / 3)
     }
 
-    /// Whether what we claim is still ours to claim: a claim that expired may be swept, and a
-    /// seat that it is in be passed stale.
+    /// Whether the claim is still good: an expired claim may be swept, and a seat that it is in may
+    /// be passed over.
     pub(crate) fn has_lease(&self) -> bool {
         self.lease.runs(self.context.now())
     }
 
-    /// The first seat of that succession that it may sit in.
+    /// The first seat of the incarnation with that nonce that the claim may take.
     pub(crate) fn first_seat(&self, succession: &Nonce) -> u32 {
         let after = |seat: &Option<(Nonce, u32)>| match seat {
             Some((of, number)) if of == succession => number + 1,
@@ -238,30 +238,30 @@ impl Claim {
         after(&self.forfeited).max(after(&self.seats_passed))
     }
 
-    /// The end of the lease as others read it: the mtime that was written last.
+    /// The end of the lease as others read it: the mtime last written.
     pub(crate) fn expires_at(&self) -> SystemTime {
         self.mtime
     }
 
-    /// Whether the file is this process's to use and to remove.
+    /// Whether this process may use and remove the file.
     pub(crate) fn is_ours(&self) -> bool {
         self.keeper.is_some_and(|keeper| keeper == self.context.processes.pid())
     }
 
-    /// Closes the file. Its name is about to be removed: an NFS client only renames a file that it
-    /// has open.
+    /// Closes the file, whose name is about to be removed: an NFS client does not remove a file
+    /// that it has open, but renames it.
     pub(crate) fn close(&mut self) {
         self.held_open = HeldOpen::default();
     }
 
-    /// Removes the file, and says whether it was there.
+    /// Removes the file; returns whether it was there.
     pub(crate) fn remove(&mut self) -> Result<bool, Error> {
         self.keeper = None;
         self.close();
         self.context.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
     }
 
-    /// Gives the claim its name back, from another name of its inode, if that is still there.
+    /// Gives the claim its name back, by a link from another name of its inode, if that still exists.
     pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
         self.keeper = Some(self.context.processes.pid());
         match self.context.retry_estale(|| self.context.fs.link(from, &self.path)) {
@@ -272,19 +272,19 @@ impl Claim {
         }
     }
 
-    /// Whether these are the attributes of this very claim. An inode number is used again as soon
-    /// as its file is gone, but then the mtime is not the one that was written here. Where the file
-    /// system keeps less than microseconds this may say no, but never yes by mistake.
+    /// Whether these are the attributes of this very claim. An inode number is reused as soon as
+    /// its file is gone, but then the mtime is not the one that was written here. Where the file
+    /// system keeps less than microseconds the answer may be a false no, but never a false yes.
     pub(crate) fn is_surely(&self, attr: &Attr) -> bool {
         attr.id == self.id && attr.mtime == self.mtime
     }
 
-    /// Whether a file that has these attributes has the date that was set.
+    /// Whether these attributes have the date that was set.
     pub(crate) fn is_dated(&self, attr: &Attr) -> bool {
         is_kept(attr.mtime, self.mtime)
     }
 
-    /// An error if it has not.
+    /// An error unless these attributes have the date that was set.
     pub(crate) fn check_date(&self, attr: &Attr) -> Result<(), Error> {
         if self.is_dated(attr) {
             return Ok(());
@@ -301,7 +301,7 @@ impl Claim {
         Ok(found.is_some_and(|attr| attr.id == self.id))
     }
 
-    /// Leaves the file behind: it is another's now, or the lease's.
+    /// Leaves the file behind: it now belongs to another process, or is left to its lease.
     pub(crate) fn let_go(&mut self) -> &Path {
         self.keeper = None;
         &self.path
@@ -318,9 +318,9 @@ impl Drop for Claim {
     }
 }
 
-/// A lease that begins now, and the mtime that says so to others: never before the lease's own end,
-/// in whole microseconds, since many servers keep no more, and with up to 1023 of them added by
-/// chance, so that no two claims have the same.
+/// A lease that begins now, and the mtime that announces it to others. The mtime is never before
+/// the lease's own end. It is in whole microseconds, since many servers keep no more, and up to
+/// 1023 of them are added at random, so that no two claims have the same.
 fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, SystemTime) {
     let tag = Duration::from_micros(u64::from(context.random_number()) % 1024);
     let ends = context.lease_start(now) + lifetime + tag;
@@ -329,8 +329,8 @@ fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, 
     (Lease { ends: now + lifetime }, ends + Duration::from_nanos(short_of_one.into()))
 }
 
-/// A name for a claim of that process. Where there is no room for all that tells of the process, less of
-/// it must do: its death then counts only when the lease is over.
+/// A name for a claim of that process. If there is no room for all that identifies the process, the
+/// name has less of it: the death of the process then counts only once the lease has expired.
 fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
     let most = context.fs.name_max(context.names.dir()).unwrap_or(usize::MAX);
     let random = (context.random)();
@@ -345,7 +345,7 @@ fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
     Err(context.names_too_long(&longest, None))
 }
 
-/// Why a claim could not be made: what the file system lacks, if that is why.
+/// The error for a claim that could not be made: what the file system lacks, if that is the cause.
 fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
     if let Some(not_kept) = error.get_ref().and_then(|error| error.downcast_ref::<DateNotKept>()) {
         return date_not_kept(context, *not_kept);

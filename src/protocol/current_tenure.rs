@@ -1,4 +1,4 @@
-//! What a handle remembers of its last tenure, since it can have one at a time.
+//! What a handle remembers of its last tenure, since it can have only one at a time.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::error::Error;
 use crate::protocol::tenure::Tenure;
 
-/// The last tenure of a handle, while there is anything left of it.
+/// The last tenure of a handle, for as long as anything is left of it.
 #[derive(Debug, Default)]
 pub(crate) struct CurrentTenure(Mutex<Weak<Tenure>>);
 
@@ -26,12 +26,12 @@ impl CurrentTenure {
         self.get().filter(|tenure| tenure.is_held())
     }
 
-    /// Makes sure that it has ended: waiting for the lock would be waiting for oneself.
+    /// Makes sure that the last tenure has ended: otherwise the handle would wait for itself.
     pub(crate) fn must_be_none(&self, lock: &Path) -> Result<(), Error> {
         match self.get() {
             Some(tenure) if tenure.is_held() => Err(Error::AlreadyLocked { path: lock.into() }),
             Some(abandoned) => {
-                abandoned.close(); // it is released in another thread, or is still to be
+                abandoned.close(); // another thread is releasing it, or it is yet to be released
                 Ok(())
             }
             None => Ok(()),

@@ -1,36 +1,35 @@
 //! Fencing tokens: numbers that grow from one tenure of a lock to the next.
 //!
-//! The counter of a lock `L` is the name of an empty file in the directory `L.fence`. A process that has
-//! acquired the lock renames it from N to N+1, looks whether the lock is still its own, and only
-//! then has the token N+1.
+//! The counter of a lock `L` is the name of an empty file in the directory `L.fence`. A process
+//! that has acquired the lock renames the file from N to N+1, checks that the lock is still its
+//! own, and only then has the token N+1.
 //!
 //! # Why tokens grow in the order of acquisition
 //!
-//! A rename is a compare-and-swap: of those who would rename N one succeeds, and the others learn
-//! that there is no N (any more). So each rename that is executed leaves a higher number than all
-//! before it. A token is that of a rename executed after its tenure's link and before a look that
-//! found the lock file to be that tenure's still: within the tenure. Two tenures do not overlap, so
-//! the renames of one are all before those of the next, and so are its tokens.
+//! A rename is a compare-and-swap: of the processes that would rename N one succeeds, and the others
+//! learn that there is no N (any more). So each rename that is executed leaves a higher number than all
+//! before it. A token is that of a rename executed after its tenure's link and before a check that
+//! found the lock file still to be that tenure's: within the tenure. Two tenures do not overlap, so the
+//! renames of one all precede those of the next, and so do its tokens.
 //!
-//! No lease and no clock is relied on. A process that stalls between its link and its rename, and whose lock is taken over
-//! meanwhile, may still count on: by N if its successor has not done so yet, which then
-//! finds N gone and takes the next number, or by a later one. Either way it finds in its look that it
-//! has no lock, so that the number is nobody's. A RENAME whose reply is lost, or that is executed
-//! for one who has died, uses up a number too. Tokens grow; they are not counted without gaps.
+//! This relies on no lease and no clock. A process that stalls between its link and its rename, and
+//! whose lock is taken over meanwhile, may still advance the counter: from N if the next holder has not
+//! done so yet, which then finds N gone and takes the next number; or from a later one. Either way its
+//! check shows that it has no lock, so the number is nobody's. A RENAME whose reply is lost, or that is
+//! executed for a process that has died, uses up a number too. Tokens grow, but may have gaps.
 //!
-//! # The first
+//! # The first token
 //!
 //! The directory is drafted beside the lock under a name of its own, with the counter 0 in it, and
-//! then renamed. That succeeds only if there is no `L.fence`, or an empty one (rename(2)), so that
-//! one who comes too late can't put a second counter beside the first. 0 is nobody's token: should
-//! it be lost, no token is given twice.
+//! then renamed. That succeeds only if there is no `L.fence`, or an empty one (rename(2)), so a
+//! process that comes too late can't put a second counter beside the first. 0 is nobody's token: if
+//! it is lost, no token is given twice.
 //!
-//! Where there are several counters nevertheless, put there by hand, the highest counts. A lower one
-//! may be removed at any time, since none that was passed ever comes back.
+//! Where there are several counters nevertheless, put there by hand, the highest counts. A lower
+//! one may be removed at any time, since no counter that was passed ever comes back.
 //!
-//! Numbers are plain decimals, without leading zeros: one number has one name, no width has to be
-//! agreed on, and an administrator can set the counter with mv(1). What is not of that form is
-//! nobody's business here.
+//! Numbers are plain decimals without leading zeros: each number has one name, no width has to be
+//! agreed on, and an administrator can set the counter with mv(1). Names of any other form are ignored.
 
 use std::io;
 use std::path::Path;
@@ -42,19 +41,19 @@ use crate::model::context::Context;
 use crate::model::names::{Names, Nonce};
 use crate::sys::errno::{is_gone, is_taken};
 
-/// How often to try for the next number, in a second altogether. Only those who have lost the lock
-/// are ever in the way, each for once.
+/// How often to try for the next number, within about a second. Only processes that have lost the
+/// lock are ever in the way, each of them once.
 const ATTEMPTS: u32 = 10;
-/// The counter that no token was drawn from yet.
+/// The counter from which no token was drawn yet.
 const FIRST: &str = "0";
 
-/// Takes the next number, for the tenure with this nonce, which is yet to see that it has the lock.
+/// Draws the next number for the tenure with this nonce, which has yet to check that it has the lock.
 pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
     let dir = context.names.fence();
     let mut trouble = None;
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            // An NFS client then sees that the names it has cached are out of date.
+            // This shows an NFS client that the names it has cached are out of date.
             let _ = context.fs.stat(&dir);
         }
         if attempt > 1 {
@@ -70,7 +69,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
             Err(error) => return Err(Error::io(Operation::List, &dir)(error)),
         };
         let Some(&highest) = counters.iter().max() else {
-            // Or it was passed over while it was renamed: readdir(3) is no snapshot.
+            // Or the counter was missed while it was renamed: readdir(3) is no snapshot.
             let failed = make(context, &dir, tenure)?;
             let none = io::Error::new(io::ErrorKind::InvalidData, "no counter is in it");
             trouble = failed.or(Some(Error::io(Operation::List, &dir)(none)));
@@ -87,7 +86,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
                 remove_lower(context, &dir, &counters, highest);
                 return Ok(next);
             }
-            // By one who has lost the lock, or by ourselves and the reply was lost.
+            // A process that has lost the lock renamed it; or we did, and the reply was lost.
             Err(error) if is_gone(&error) => {
                 trouble = Some(Error::io(Operation::Rename, &from)(error));
             }
@@ -97,7 +96,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
     Err(trouble.expect("there were attempts"))
 }
 
-/// The numbers in the directory: one, unless somebody has put others there.
+/// The numbers in the directory: one, unless others were put there by hand.
 fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
     let names = context.retry_estale(|| context.fs.list(dir))?;
     Ok(names.iter().filter_map(|name| Names::parse_counter(name)).collect())
@@ -111,8 +110,8 @@ fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
     }
 }
 
-/// Puts a directory with a counter in its place, if there is none. Says what only a look can tell
-/// from success.
+/// Puts a directory with a counter in its place, if there is none. Returns the error, if any, that
+/// only another look can distinguish from success.
 fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
     let draft = context.names.fence_draft(tenure, context.random_number());
     let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
@@ -146,7 +145,7 @@ enum Put {
     Gone(Error),
 }
 
-/// Removes a draft, and says whether it was there.
+/// Removes a draft; returns whether it was there.
 pub(crate) fn discard(context: &Context, draft: &Path) -> io::Result<bool> {
     match context.retry_estale(|| context.fs.remove_dir(draft, FIRST)) {
         Ok(()) => Ok(true),

@@ -1,7 +1,7 @@
-//! Whether a file system does what a lock takes: tried with a claim, before any lock is held.
+//! Checks, with a claim and before any lock is held, that a file system does what a lock needs.
 //!
-//! A handle tries it once, and only where it is not known which file system that is. What is made for it
-//! has the name of a file put aside, which anybody sweeps if this process dies here.
+//! A handle checks once, and only where it does not know the file system. What it makes for the
+//! check has the name of a put-aside file, which any process sweeps if this one dies here.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::protocol::claim::{Claim, ClaimError};
 use crate::sys::errno::{self, is_gone, is_input_output, is_name_too_long, is_refusal};
 use crate::sys::fs::{Attr, Mount};
 
-/// Tries it, unless that was done.
+/// Runs the trial, unless that was done or the file system is known.
 pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = claim.context.clone();
     if context.mount() != Mount::Other || context.is_tried.load(Ordering::Relaxed) {
@@ -28,7 +28,7 @@ pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     Ok(())
 }
 
-/// The names that are made for it.
+/// The names that are made for the trial.
 struct Trial {
     linked: PathBuf,
     renamed: Option<PathBuf>,
@@ -41,11 +41,11 @@ impl Trial {
         self.rename(claim)
     }
 
-    /// A second name shows the same inode, with both of them counted.
+    /// A second name shows the same inode, and both names are counted.
     fn link(&self, claim: &Claim) -> Result<(), ClaimError> {
         let context = &claim.context;
         let error = context.retry_estale(|| context.fs.link(&claim.path, &self.linked)).err();
-        // Whatever the reply was, or whether it was lost: the truth is the inode.
+        // Whatever the reply was, or if it was lost: the inode decides.
         match find(claim, &self.linked)? {
             Some(attr) if attr.nlink >= 2 => Ok(()),
             _ if !claim.is_there()? => Err(ClaimError::Swept),
@@ -66,7 +66,7 @@ impl Trial {
         }
     }
 
-    /// The second name shows the date that was set by the first, now that the file was closed.
+    /// The second name shows the date that was set through the first, now that the file is closed.
     fn date(&self, claim: &mut Claim) -> Result<(), ClaimError> {
         match find(claim, &self.linked)? {
             Some(attr) if claim.is_dated(&attr) => return Ok(()),
@@ -80,7 +80,7 @@ impl Trial {
         }
     }
 
-    /// The file is the same by its new name, which is as long as any that the lock may need.
+    /// The file is the same under its new name, which is as long as any that the lock may need.
     fn rename(&mut self, claim: &Claim) -> Result<(), ClaimError> {
         let context = &claim.context;
         let renamed = self.renamed.insert(context.names.longest(&claim.name)).clone();
@@ -106,7 +106,7 @@ impl Trial {
         Err(error.into())
     }
 
-    /// Removes both names: which of them is there is not sure where something has failed.
+    /// Removes both names: after a failure it is uncertain which of them exists.
     fn clean_up(&self, context: &Context) -> Result<(), Error> {
         let remove = |path: &Path| match context.remove(path).or_else(|_| context.remove(path)) {
             Ok(_) => Ok(()),
@@ -121,7 +121,8 @@ impl Trial {
     }
 }
 
-/// The file by that name, if it is the claim's. A client may know of it only after it was asked for.
+/// The file of that name, if it is the claim's. Looks twice: a client may learn of a name only from
+/// the first request for it.
 fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
     let look = || Ok(claim.context.find(path)?.filter(|attr| attr.id == claim.id));
     match look()? {
@@ -130,7 +131,7 @@ fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
     }
 }
 
-/// It was there a moment ago.
+/// The error for a name that has vanished: it was there a moment ago.
 fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
     if !claim.is_there()? {
         return Err(ClaimError::Swept);
@@ -138,7 +139,7 @@ fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
     Err(Error::io(Operation::Stat, path)(errno::gone()).into())
 }
 
-/// Many a file system means by EIO that it does not do this.
+/// Many file systems return EIO for an operation that they do not have.
 fn is_refused(error: &io::Error) -> bool {
     is_refusal(error) || is_input_output(error)
 }

@@ -1,9 +1,9 @@
 //! The protocol: how a lock is acquired, held, taken over and released.
 //!
-//! A contender makes a [`claim`] and links it to the lock file's name ([`acquire`]). If another holds
-//! the lock, [`observe`] says whose file is there and [`verdict`] whether it is stale; a stale one's
-//! tenure is ended by [`takeover`]. What a holder has is a [`tenure`]: it is refreshed, verified and
-//! released, or handed to another process ([`transfer`]).
+//! A contender makes a [`claim`] and links it to the lock file's name ([`acquire`]). If another
+//! process holds the lock, [`observe`] reads the lock file and decides whether the lock is stale;
+//! [`takeover`] ends a stale tenure. A holder has a [`tenure`]: it refreshes, verifies and releases
+//! the tenure, or hands the lock to another process ([`transfer`]).
 
 pub(crate) mod acquire;
 pub(crate) mod claim;

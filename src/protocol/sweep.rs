@@ -1,4 +1,4 @@
-//! Sweeping: removing what the dead have left beside a lock file.
+//! Sweeping: removes what dead processes have left beside a lock file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,20 +17,20 @@ use crate::protocol::takeover::is_forsaken;
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
-/// For how long a claim of flufl.lock's is left alone after it has expired: its maker may be waiting
-/// still, does not touch it meanwhile, and would wait for ever if it were gone.
+/// How long a claim of flufl.lock's is left alone after it has expired: its maker may still be
+/// waiting, does not touch the claim meanwhile, and would wait for ever if the claim were gone.
 const FOREIGN_REST: Duration = Duration::from_secs(86_400);
 
-/// A directory that took longer than this to sweep is large.
+/// A directory that takes longer than this to sweep counts as large.
 const LONG: Duration = Duration::from_millis(1);
-/// What part of its time a process spends with sweeping a large directory.
+/// A process spends at most one part in this many of its time sweeping a large directory.
 const PART: u32 = 50;
 
-/// Until when large directories are let be, on the machine's clock.
+/// Until when, on the machine's clock, each large directory is not to be swept again.
 static RESTING: Mutex<BTreeMap<PathBuf, Duration>> = Mutex::new(BTreeMap::new());
 
-/// Whether a handle may sweep by itself. Each has to list the whole directory, so ten thousand locks
-/// in one would take a hundred million looks.
+/// Whether a handle may sweep by itself. Each sweep lists the whole directory, so the handles of
+/// ten thousand locks in one directory would look at a hundred million entries.
 pub(crate) fn is_affordable(context: &Context) -> bool {
     if !context.can_wake {
         return true;
@@ -39,7 +39,7 @@ pub(crate) fn is_affordable(context: &Context) -> bool {
     resting.get(context.names.dir()).is_none_or(|until| *until <= context.now())
 }
 
-/// Takes note of how long it took. (Simulated time says nothing of that.)
+/// Records how long a sweep took. (Simulated time says nothing about that.)
 pub(crate) fn took(context: &Context, time: Duration) {
     if context.can_wake && time > LONG {
         let mut resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,9 +49,8 @@ pub(crate) fn took(context: &Context, time: Duration) {
 }
 
 /// Removes the claims, seats and put-aside files of this lock, of any host, that have expired (or
-/// whose process is provably dead) and that the lock file is not; but no claim of a process that
-/// provably lives. Says what it has removed; what
-/// it may not remove it leaves.
+/// whose process is provably dead) and that are not the lock file; but no claim of a process that
+/// is provably alive. Returns what was removed. A file that cannot be removed is left.
 pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
     let mut swept = Vec::new();
     orphans(context, |path| {
@@ -63,7 +62,7 @@ pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
     Ok(swept)
 }
 
-/// Removes a file of the lock's, or a draft of a directory, and says whether it was there.
+/// Removes a file of the lock's, or a draft of a directory; returns whether it was there.
 fn remove(context: &Context, path: &Path) -> io::Result<bool> {
     match path.file_name().and_then(|name| context.names.parse_neighbour(name)) {
         Some(Neighbour::FenceDraft) => fencing::discard(context, path),
@@ -71,7 +70,7 @@ fn remove(context: &Context, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Tells of each file that may be removed, at a moment at which it may.
+/// Passes each file that may be removed to `tell`, right after deciding so.
 pub(crate) fn orphans(context: &Context, mut tell: impl FnMut(PathBuf)) -> Result<(), Error> {
     let dir = context.names.dir();
     for entry in context.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
@@ -84,7 +83,8 @@ pub(crate) fn orphans(context: &Context, mut tell: impl FnMut(PathBuf)) -> Resul
 }
 
 fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<bool, Error> {
-    // Told without a request: where a hundred of one host come at once, each finds all the others.
+    // Decided without a request: where a hundred processes of one host start at once, each finds
+    // the claims of all the others.
     if matches!(neighbour, Neighbour::Claim(claim) if life(context, claim) == Life::Alive) {
         return Ok(false);
     }
@@ -98,32 +98,34 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
             rested.is_some_and(|rested| has_expired(context, rested))
         }
         Neighbour::Claim(claim) => is_abandoned(context, &attr, Some(claim)),
-        // Another name of its inode may have been swept just now, which has changed it.
+        // Another name of its inode may just have been swept, which changes the inode's ctime.
         Neighbour::Seat(_) => {
             is_abandoned(context, &attr, None) || is_forsaken(context, &path, &attr)
         }
-        // It was another's lock file: that its holder is dead says nothing of who put it there.
+        // It was another process's lock file: that its holder is dead says nothing about the
+        // process that put the file there.
         Neighbour::Aside => is_abandoned(context, &attr, None),
-        // It has no lease. A process that still makes it would have to make another.
+        // A draft has no lease. A process that is still making it would have to make another.
         Neighbour::FenceDraft => !attr.is_file() && has_expired(context, attr.ctime),
     };
     Ok(abandoned && !is_in_use(context, &attr, neighbour)?)
 }
 
-/// Looked at last, after the file was seen to be abandoned. An owner that has stood still may make
-/// it the lock file nevertheless: one that finds its claim gone looks whether it did.
+/// Checked last, after the file was found to be abandoned. A stalled owner may make the file the
+/// lock file nevertheless: an owner that finds its claim gone checks whether it did.
 fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bool, Error> {
     match neighbour {
         Neighbour::FenceDraft => Ok(false),
-        // By the inode, whatever the content says: it may be all that says who holds the lock.
+        // By the inode, whatever the content says: the file may be all that shows who holds the lock.
         Neighbour::Claim(_) | Neighbour::Aside => {
             Ok(context.find(context.lock_path())?.is_some_and(|lock| lock.id == attr.id))
         }
-        // A dead breaker's seat must be passed over for as long as the lock file is what it was.
+        // A dead breaker's seat must be passed over for as long as the lock file is the same
+        // incarnation.
         Neighbour::Seat(key) => Ok(match observe(context)? {
             Observation::Free => false,
             Observation::Held(held, _) => Names::is_key_of(key, &held.claim.nonce),
-            Observation::NotALock | Observation::Unreadable(_) => true, // for all that is known
+            Observation::NotALock | Observation::Unreadable(_) => true, // possibly
         }),
     }
 }

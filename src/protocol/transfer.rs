@@ -1,8 +1,8 @@
-//! Handing a lock stale: detaching it from this process, and adopting one that was detached.
+//! Handing a lock over: detaches it from this process, and adopts or attaches to a detached one.
 //!
-//! Who holds a lock is in its claim's name, and the lock file names the claim. So a lock changes
-//! hands by a new claim, which takes the old one's place at the lock file in one rename(2): there
-//! is no moment at which the lock is nobody's.
+//! The name of a lock's claim says who holds the lock, and the lock file names the claim. So a lock
+//! changes hands by a new claim, which takes the old one's place at the lock file in one rename(2):
+//! there is no moment at which the lock is nobody's.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::sys::errno::{self, is_estale, is_gone};
 use crate::sys::fs::Mount;
 use crate::sys::process::Process;
 
-/// How many seats, whose owners died in them one after the other, an adopter waits for.
+/// How many seats, whose owners died in them one after another, an adopter waits for.
 const SEATS: u32 = 16;
 
-/// A process that never ends, so that flufl.lock does not take a lock that answers to its lease
-/// alone for a dead one's.
+/// A process that never ends, so that flufl.lock does not take a lock that depends on its lease
+/// alone for a dead process's.
 const NOBODY: Process = Process { pid: 1, proof: None };
 
-/// Makes the lock `owner`'s, and says which claim it is held by.
+/// Hands the lock to `owner`; returns the claim that then holds it.
 pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let context = &tenure.context;
     if tenure.is_shared() {
@@ -46,7 +46,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     };
     let mut new = Claim::make_for(&process, context, tenure.lifetime())?;
     let aside = put_aside(&new)?;
-    // Last before the rename: it waits for all that may hold back changes of the inode that is replaced.
+    // Last before the rename: it waits for all that may delay changes of the inode that is replaced.
     let replaced = tenure.refresh().and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
     if let Err(error) = context.remove(&aside) {
@@ -61,11 +61,11 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
 fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     let context = &new.context;
     let renamed = context.fs.rename(aside, context.lock_path());
-    // Where the kernel itself says so, or the server through it, it was done.
+    // The kernel itself reports success, or the server through it: it was done.
     if renamed.is_ok() && context.mount() != Mount::Other {
         return Ok(());
     }
-    // If the first of two replies was lost the second says ENOENT: the truth is the inode.
+    // If the first of two replies was lost, the second says ENOENT: the inode decides.
     if is_lock_file(new)? {
         return Ok(());
     }
@@ -75,8 +75,8 @@ fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes a lock this process's that was detached with this claim. Its new claim takes the old one's
-/// place in the seat of the tenure that ends: of those who adopt a lock at once, one succeeds.
+/// Adopts a lock that was detached with this claim. This process's new claim takes the old one's place,
+/// in the seat of the tenure that ends: of the processes that adopt a lock at once, one succeeds.
 pub(crate) fn adopt(
     context: &Arc<Context>,
     claim: &Path,
@@ -90,8 +90,8 @@ pub(crate) fn adopt(
     Ok(tenure)
 }
 
-/// Puts a new claim in the place of that one. Waits until nobody else is about to end or to adopt it: one
-/// way or another that is soon decided.
+/// Puts a new claim in the place of that one. Waits until no other process is about to end or to
+/// adopt it: that is soon decided, one way or another.
 fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
     let (mut backoff, mut trouble) = (context.backoff(), None);
     let until = context.now().saturating_add(context.time_of_seats(SEATS));
@@ -108,9 +108,9 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
             Err(ClaimError::Swept) => {
                 trouble = Some(Error::io(Operation::Touch, &new.path)(errno::gone()));
             }
-            // It may be ours all the same, and nobody else would ever know.
+            // The lock may be ours all the same, and no other process would ever know.
             Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
-            // A sweeper has removed it, while this process stood still.
+            // A sweeper has removed it, while this process was stalled.
             Err(ClaimError::Other(error)) if is_of_what_was_swept(&error) => trouble = Some(error),
             Ok(TakeoverOutcome::Forbidden(error)) => {
                 return Err(Error::io(Operation::Rename, context.lock_path())(error));
@@ -153,7 +153,7 @@ fn put_aside(new: &Claim) -> Result<PathBuf, Error> {
     }
 }
 
-/// Acts on a lock that was detached with this claim, in the place of its owner: it stays the owner's,
+/// Acts on a lock that was detached with this claim, in its owner's place: it stays the owner's,
 /// and others may do the same at the same time.
 pub(crate) fn attach(
     context: &Arc<Context>,
@@ -161,7 +161,7 @@ pub(crate) fn attach(
     lifetime: Duration,
 ) -> Result<Tenure, Error> {
     let name = parse(context, claim)?;
-    drop(Claim::make(context, lifetime)?); // shows what time it is on the server
+    drop(Claim::make(context, lifetime)?); // shows the server's time
     let (held, holder) = held_with(context, &name)?;
     let claim = Claim::take_on(context, name, held.id, &holder, lifetime);
     Ok(Tenure::begin(claim).shared_with_others())
@@ -176,8 +176,8 @@ fn parse(context: &Context, claim: &Path) -> Result<ClaimName, Error> {
     Err(Error::Invalid { path: context.lock_path().into(), reason })
 }
 
-/// The tenure that is held with this claim, by one look: another may find another's lock file, with an
-/// inode number that is used again.
+/// The tenure that is held with this claim, by one observation: a second may find another's lock
+/// file, with a reused inode number.
 fn held_with(context: &Context, name: &ClaimName) -> Result<(Incarnation, Holder), Error> {
     match observe(context)? {
         Observation::Held(held, holder) if held.claim == *name => Ok((held, holder)),

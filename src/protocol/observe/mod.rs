@@ -1,9 +1,9 @@
-//! Looking at the lock file: who holds it, by its inode, its content and the files beside it.
+//! Reads the lock file: who holds the lock, by the file's inode, its content and the files beside it.
 //!
-//! An incarnation is the lock file's inode and the name of the claim that has that inode. The content
-//! says the name quickly. Where it says nothing (lost or torn in a power cut, not readable by us) the
-//! directory does: the claim is beside the lock file. Where neither does, because the content is lost
-//! and the claim is gone, the inode alone must do.
+//! An incarnation is the lock file's inode and the name of the claim that has that inode. The
+//! content gives the name quickly. Where it says nothing (lost or torn in a power cut, not readable
+//! by us) the directory gives the name: the claim is beside the lock file. Where neither does,
+//! because the content is lost and the claim is gone, the inode alone must do.
 
 pub(crate) mod observer;
 
@@ -23,8 +23,8 @@ use crate::sys::fs::{Attr, FileId};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Life;
 
-/// One tenure of the lock. An inode number alone is no identity, since file systems use them
-/// again at once; the claim's name has a nonce.
+/// One tenure of the lock, as others see it. An inode number alone does not identify it, since file
+/// systems reuse numbers at once; the claim's name has a nonce.
 #[derive(Clone, Debug)]
 pub(crate) struct Incarnation {
     pub(crate) id: FileId,
@@ -32,32 +32,32 @@ pub(crate) struct Incarnation {
     pub(crate) evidence: Evidence,
 }
 
-/// What says which claim it is.
+/// What shows which claim it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evidence {
     /// The content of the lock file.
     Content,
-    /// The claim beside the lock file, which has its inode: nothing else does.
+    /// The claim beside the lock file, which has its inode: nothing else shows it.
     Directory,
     /// Nothing: there is no content and no such claim, and the name is made up from the inode.
     Nothing,
 }
 
-/// What a look at the lock file shows.
+/// What an observation of the lock file shows.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one at a time, and never for long
 pub(crate) enum Observation {
-    /// Nobody holds it.
+    /// Nobody holds the lock.
     Free,
     Held(Incarnation, Holder),
-    /// A file that is no lock, and is never touched.
+    /// A file that is not a lock, and is never touched.
     NotALock,
-    /// A file that may be a lock.
+    /// A file that may be a lock, but could not be read.
     Unreadable(io::Error),
 }
 
 impl Incarnation {
-    /// Whether it is the same tenure, refreshed or not.
+    /// Whether both are the same tenure, refreshed or not.
     pub(crate) fn is(&self, other: &Incarnation) -> bool {
         self.id == other.id && self.claim == other.claim
     }
@@ -73,7 +73,7 @@ impl Observation {
     }
 }
 
-/// Looks at the lock file, by attributes forced from the server and by its content.
+/// Observes the lock file, by attributes forced from the server and by its content.
 pub(crate) fn observe(context: &Context) -> Result<Observation, Error> {
     let path = context.lock_path();
     match context.find(path)? {
@@ -82,9 +82,9 @@ pub(crate) fn observe(context: &Context) -> Result<Observation, Error> {
     }
 }
 
-/// Finds out who holds a lock file that has these attributes.
+/// Observes a lock file that has these attributes.
 pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation, Error> {
-    // Nothing but a plain file is opened: a device may do anything when it is.
+    // Only a regular file is opened: opening a device may have any effect.
     if !attr.is_file() {
         return Ok(Observation::NotALock);
     }
@@ -111,7 +111,7 @@ pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation
     }
 }
 
-/// Finds out who holds a lock file whose content names no claim.
+/// Observes a lock file whose content names no claim.
 fn unnamed(context: &Context, attr: &Attr, content: &[u8]) -> Result<Observation, Error> {
     Ok(match claim_beside(context, attr)? {
         Some(claim) => held(context, attr, claim, Evidence::Directory),
@@ -120,8 +120,8 @@ fn unnamed(context: &Context, attr: &Attr, content: &[u8]) -> Result<Observation
     })
 }
 
-/// The claim that the content names if it has another spelling of this lock's name, as a directory may
-/// have that takes `x.lock` and `X.Lock` for one name. That it does is said by the inode.
+/// The claim that the content names by another spelling of this lock's name, as it may in a
+/// directory that takes `x.lock` and `X.Lock` for one name. The inode proves that it does.
 fn claim_by_another_spelling(context: &Context, attr: &Attr, content: &[u8]) -> Option<ClaimName> {
     let (lock, claim) = context.names.parse_other_spelling(content)?;
     let found = context.find(&lock).ok().flatten()?;
@@ -150,7 +150,7 @@ fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Err
     Ok(None)
 }
 
-/// What is left of a content that never reached the disk: nothing, or as many zeros.
+/// What is left of content that never reached the disk: nothing, or zeros of the same length.
 fn is_blank(content: &[u8]) -> bool {
     content.iter().all(|byte| *byte == 0)
 }
@@ -172,7 +172,7 @@ pub(crate) fn held(
     Observation::Held(Incarnation { id: attr.id, claim, evidence }, holder)
 }
 
-/// What is in the way where the lock file, with these attributes if they are known, can't be read.
+/// The obstacle where the lock file, with these attributes if they are known, can't be read.
 pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Error) -> Obstacle {
     match attr {
         Some(attr) if is_forbidden(&error) => {
@@ -182,7 +182,7 @@ pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Erro
     }
 }
 
-/// What a claim and its file's attributes say of its maker.
+/// What a claim and its file's attributes show of its maker.
 pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Holder {
     Holder {
         host: claim.host.to_os_string(),
@@ -196,14 +196,14 @@ pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Ho
     }
 }
 
-/// Whether the process that a claim names lives, as far as that can be told from here.
+/// Whether the process that a claim names is alive, as far as this process can tell.
 pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
     if *claim.host != *context.names.host() {
         return Life::Unknown;
     }
     let process = claim.process();
     match context.processes.life(&process) {
-        // What only this machine's processes can have made was made by one that its boot has ended.
+        // Only this machine's processes can have made the claim: if an earlier boot's did, it is dead.
         Life::Unknown if context.is_this_machines_alone() => {
             context.processes.life_by_boot(&process)
         }
@@ -211,17 +211,17 @@ pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
     }
 }
 
-/// The lock file's attributes, if its inode number is the claim's. That means the same only if the
-/// claim is there *after* the look: an inode that has lost its last name is used again at once.
+/// The lock file's attributes, if its inode number is the claim's. They are the same file only if
+/// the claim is there *after* the look: an inode that has lost its last name is reused at once.
 pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
     let lock = claim.context.lock_path();
     let attr = claim.context.find(lock)?;
     Ok(attr.filter(|attr| attr.id == claim.id))
 }
 
-/// [`lock_file_like`] a claim that is in no seat, if the link count agrees: the inode has two names,
-/// then. A name that an NFS client has cached may lead to the claim's inode after the lock file is
-/// gone, and old BSD clients turned EEXIST into success; the count betrays both.
+/// [`lock_file_like`] for a claim that is in no seat, if the link count agrees: the inode then has
+/// two names. A name that an NFS client has cached may lead to the claim's inode after the lock
+/// file is gone, and old BSD clients turned EEXIST into success; the count reveals both.
 pub(crate) fn linked(claim: &Claim) -> Result<Option<Attr>, Error> {
     Ok(lock_file_like(claim)?.filter(|attr| attr.nlink >= 2))
 }
@@ -231,8 +231,7 @@ pub(crate) fn is_lock_file(claim: &Claim) -> Result<bool, Error> {
     Ok(lock_file_like(claim)?.is_some() && (claim.is_there()? || names_claim(claim)?))
 }
 
-/// Whether the lock file is this claim's inode and names it: for a claim that may not be there to
-/// be asked.
+/// Whether the lock file is this claim's inode and names it: for a claim that may be gone.
 pub(crate) fn names_claim(claim: &Claim) -> Result<bool, Error> {
     match observe(&claim.context)? {
         Observation::Held(held, _) => Ok(held.id == claim.id && held.claim == claim.name),
@@ -243,8 +242,7 @@ pub(crate) fn names_claim(claim: &Claim) -> Result<bool, Error> {
     }
 }
 
-/// Whether the lock file is this holder's: by its attributes if they prove it, or else by what it
-/// says.
+/// Whether the lock file is this holder's: by its attributes if they prove it, or else by its content.
 pub(crate) fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
     match linked(claim)? {
         Some(attr) if claim.is_surely(&attr) => Ok(true),
@@ -252,17 +250,17 @@ pub(crate) fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
     }
 }
 
-/// What the second look shows, in the seat.
+/// What the recheck in the seat shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recheck {
     StillStale,
-    /// It is the same tenure, refreshed; or that can't be told.
+    /// It is the same tenure, refreshed; or that can't be decided.
     NotStale,
-    /// The lock file is another's, or none.
+    /// The lock file is another's, or there is none.
     Gone,
 }
 
-/// The second look of one who is to succeed another.
+/// The recheck of a process that is to take over another's lock.
 pub(crate) fn recheck(
     context: &Context,
     stale: &Incarnation,
@@ -284,7 +282,7 @@ pub(crate) fn recheck(
     })
 }
 
-/// The second look of a holder that is late.
+/// The recheck of a late holder.
 pub(crate) fn recheck_own(claim: &Claim) -> Result<Recheck, Error> {
     Ok(if is_lock_file(claim)? { Recheck::StillStale } else { Recheck::Gone })
 }
@@ -295,22 +293,24 @@ pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
     context.names.parse_content(&content)
 }
 
-/// Whether what was changed then, and is good for so long, has been over for the clock slop: by dates, if
-/// those can be compared.
+/// Whether a file that was last changed at `changed_at` expired at `ends`, more than the clock slop
+/// ago: by dates, if those are comparable.
 pub(crate) fn is_dated_over(context: &Context, changed_at: SystemTime, ends: SystemTime) -> bool {
     let is_comparable =
         context.server.is_comparable(changed_at) || !Safeguard::ObservedAfterJump.stands();
     is_comparable && has_expired(context, ends)
 }
 
-/// Whether a lease that ends then has been over for the clock slop, in the server's time.
+/// Whether a lease that ended at `expires_at` did so more than the clock slop ago, in the server's
+/// time.
 pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
     let over = expires_at.checked_add(context.clock_slop);
     over.is_some_and(|over| over < context.server_time())
 }
 
-/// Whether a file that is not the lock's is no use to anyone, and may be swept: its lease is stale, or
-/// the process of its claim is provably dead and nothing that it asked for is under way.
+/// Whether a file that is not the lock file is of no use to any process and may be swept: its lease
+/// expired more than the clock slop ago, or the process of its claim is provably dead and none of
+/// its requests is under way.
 pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {
     let dead = |claim| context.is_local() && life(context, claim) == Life::Dead;
     is_dated_over(context, attr.ctime, attr.mtime) || claim.is_some_and(dead)

@@ -1,9 +1,9 @@
-//! Judging whether the holder of the lock may be succeeded.
+//! Decides whether a held lock is stale.
 //!
-//! A date says when a lease ends, by the server's clock. A clock can be set, so what this process has
-//! observed on its own clock outweighs a date: a lock file whose date has not changed for as long as
-//! its lease was to run has a lease that is over; and a holder that is provably alive, or whose date is
-//! of before a jump of the clock, may have been refreshed in time whatever the date says now.
+//! A date shows when a lease ends, by the server's clock. A clock can be set, so what this process
+//! has observed on its own clock outweighs a date: a lock file whose date has not changed for as
+//! long as its lease was to run has an expired lease; and a holder that is provably alive, or whose
+//! date is from before a jump of the clock, may have renewed in time, whatever the date says now.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -21,28 +21,29 @@ use crate::protocol::observe::{
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
-/// By what part our own clock may be faster than the holder's: far more than any crystal is.
+/// Our own clock may be faster than the holder's by one part in this many: far more than any
+/// crystal is.
 const CLOCK_ERROR: u32 = 1000;
 
-/// A contender's judgement of the lock, from look to look.
+/// What a contender knows of the lock, from one observation to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
-    /// What was seen last: a lock file that has not changed since need not be read again.
+    /// The last observation: a lock file that has not changed since need not be read again.
     last: Option<(Attr, Seen)>,
-    /// Since when the lock file has been seen with the same date.
+    /// Since when the lock file has been observed with the same date.
     observed: Option<Watched>,
-    /// The jump of the server's clock after which it was seen refreshed: only then its date is of after
-    /// the jump. That its inode was changed after it says nothing of the date.
+    /// The jump of the server's clock after which the lock file was seen refreshed: only then its date
+    /// is from after the jump. A change of its inode after the jump shows nothing about the date.
     refreshed_after: Option<SystemTime>,
-    /// Since when this claim's holder has been seen dead.
+    /// Since when the holder of this claim has been observed dead.
     dead_since: Option<(ClaimName, Duration)>,
 }
 
-/// A lock file that bears the same date in one look after another.
+/// A lock file that has the same date in one observation after another.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     seen: ObservedDate,
-    /// How long its lease was when it was first seen.
+    /// The length of its lease when it was first observed.
     length: Duration,
     /// The last jump of the server's clock that was known by then.
     jumped_to: Option<SystemTime>,
@@ -59,19 +60,19 @@ enum Seen {
 /// What a contender may do.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Link: nobody holds it.
+    /// Link: nobody holds the lock.
     Free,
-    /// Nothing: the lock is held by the contender's own claim. The reply to its LINK was lost.
+    /// Nothing: the contender's own claim holds the lock. The reply to its LINK was lost.
     Mine,
     /// Give up: the lock file has the content of our claim, but is another inode.
     NotLinked,
-    /// Take stale: its incarnation is stale.
+    /// Take over: the incarnation is stale.
     Stale(Incarnation, Holder),
     Wait(Obstacle),
 }
 
 impl Observer {
-    /// Looks at the lock for the one who contends with `claim`, and judges it.
+    /// Observes the lock for the contender with `claim`, and decides what it may do.
     pub(crate) fn observe(&mut self, claim: &Claim) -> Result<Verdict, Error> {
         Ok(match self.latest(&claim.context)? {
             Observation::Free => Verdict::Free,
@@ -94,7 +95,7 @@ impl Observer {
         })
     }
 
-    /// The second look of a contender, in the seat.
+    /// The contender's recheck, in the seat.
     pub(crate) fn recheck(&mut self, claim: &Claim, stale: &Incarnation) -> Result<Recheck, Error> {
         Ok(match self.latest(&claim.context)? {
             Observation::Held(held, holder) if held.is(stale) => {
@@ -112,7 +113,7 @@ impl Observer {
         })
     }
 
-    /// Looks at the lock file: by one request, if it has not changed since the last time.
+    /// Observes the lock file: by one request, if it has not changed since the last time.
     fn latest(&mut self, context: &Context) -> Result<Observation, Error> {
         let before = context.now();
         let Some(attr) = context.find(context.lock_path())? else {
@@ -125,7 +126,7 @@ impl Observer {
         }
         let sight = observe_file(context, &attr)?;
         let seen = Seen::of(&sight).map(|seen| (attr, seen));
-        // It rests from the moment at which nobody can tell any more who holds it.
+        // The rest begins at the moment from which nobody can tell who holds the lock.
         if is_nameless(seen.as_ref()) && !is_nameless(self.last.as_ref()) {
             self.observed = None;
             self.note(context, &attr, before);
@@ -149,7 +150,7 @@ impl Observer {
         }
     }
 
-    /// Whether the policy lets this tenure be ended by the contender with that claim.
+    /// Whether the policy lets the contender with `claim` take over this tenure.
     fn is_stale(&mut self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
         match claim.context.stale {
             StalePolicy::Never => false,
@@ -161,14 +162,14 @@ impl Observer {
         }
     }
 
-    /// Whether the holder's lease has been over for the clock slop: by its date, where that can be
-    /// relied on, or because the lock file has been observed unchanged for as long.
+    /// Whether the holder's lease has been expired for at least the clock slop: by its date, where
+    /// that is reliable, or because the lock file has been observed unchanged for as long.
     fn lease_is_over(&self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
         let (context, slop) = (&claim.context, claim.context.clock_slop);
         let watched = self.observed.filter(|it| it.seen.is(held.id, holder.expires_at));
         let unchanged = watched.map_or(Duration::ZERO, |it| it.seen.unchanged_for());
         let length = watched.map(|it| it.length).filter(|length| !length.is_zero());
-        // A lease whose length is not known is taken to be as long as our own.
+        // A lease of unknown length is taken to be as long as our own.
         let length = length.unwrap_or(claim.lifetime);
         let at_least = length.saturating_add(length / CLOCK_ERROR).saturating_add(slop);
         let ran_out = unchanged >= at_least && Safeguard::ObservedUnchanged.stands();
@@ -177,7 +178,7 @@ impl Observer {
         let is_dated_over = is_comparable && has_expired(context, holder.expires_at);
         match holder.life {
             Life::Alive if Safeguard::ObservedAlive.stands() => ran_out,
-            // Nobody knows who made it, nor when: it must rest.
+            // Nobody knows who made it, or when: it must rest.
             _ if held.evidence == Evidence::Nothing => {
                 (ran_out || is_dated_over) && unchanged >= rest_of_the_nameless(context)
             }
@@ -185,9 +186,9 @@ impl Observer {
         }
     }
 
-    /// Whether the holder is dead, and nothing that it asked for is still under way. On a local
-    /// file system nothing ever is. A request to a server may outlive its process: it is given the
-    /// time that every request is given.
+    /// Whether the holder is dead and none of its requests is still under way. On a local file
+    /// system none ever is. A request to a server may outlive its process: it gets the clock slop,
+    /// as every request does.
     fn is_dead(&mut self, context: &Context, held: &Incarnation, holder: &Holder) -> bool {
         if holder.life != Life::Dead {
             self.dead_since = None;
@@ -203,8 +204,8 @@ impl Observer {
     }
 }
 
-/// For how long a lock file must be seen nameless: until those who knew whose it was have acted. A power
-/// cut leaves none of them on the machine itself; of those who ask a server one may be in a seat.
+/// How long a lock file must be observed nameless: until processes that knew whose it was have acted. A
+/// power cut leaves none of them on the machine itself; of a server's clients one may be in a seat.
 fn rest_of_the_nameless(context: &Context) -> Duration {
     let seat = if context.is_this_machines_alone() { Duration::ZERO } else { SEAT_LEASE };
     seat.saturating_add(context.clock_slop)
@@ -224,7 +225,7 @@ impl Seen {
         }
     }
 
-    /// The same again: a lock file that has these attributes still.
+    /// The same observation again, for a lock file that still has these attributes.
     fn sight(&self, context: &Context, attr: &Attr) -> Observation {
         match self {
             Seen::Held(it) => held(context, attr, it.claim.clone(), it.evidence),

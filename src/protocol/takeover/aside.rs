@@ -1,4 +1,4 @@
-//! Taking a lock file away by renaming it, and looking at what came.
+//! Takes a lock file away by renaming it, and checks what was caught.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::protocol::observe::{Incarnation, claim_in};
 use crate::sys::errno::{is_gone, is_unsupported};
 use crate::sys::fs::Attr;
 
-/// What was found to have been taken away.
+/// What turned out to have been taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caught {
     Expected,
-    /// Nothing: the lock file was gone already.
+    /// Nothing: the lock file was already gone.
     Nothing,
-    /// Another's, which was put back.
+    /// Another's lock file, which was put back.
     Another,
 }
 
@@ -31,22 +31,22 @@ pub(crate) struct Aside<'a> {
     pub(crate) attr: Attr,
 }
 
-/// Takes the lock file away, if it is what it should be. The caller is in a seat of that
-/// incarnation or holds the lock.
+/// Takes the lock file away, if it is the expected one. The caller is in a seat of that incarnation
+/// or holds the lock.
 pub(crate) fn take_away(
     claim: &Claim,
     is_expected: impl FnOnce(&Aside) -> bool,
 ) -> Result<Caught, Error> {
     let context = &claim.context;
-    // A fresh name each time: a request that is repeated late must not find it in use.
+    // A new name each time: a request that is repeated late must not find the name in use.
     let path = context.names.aside(&claim.name.nonce, context.random_number());
     catch(context, context.lock_path(), path, is_expected)
 }
 
-/// Takes a file away by renaming it to `path`, and looks at what came.
+/// Takes a file away by renaming it to `path`, and checks what was caught.
 ///
-/// A request that is executed twice, and a peer that keeps to no seats, can make the rename catch
-/// another's lock file. It is put back.
+/// A request that is executed twice, or a peer that ignores seats, can make the rename catch
+/// another's lock file, which is then put back.
 pub(crate) fn catch(
     context: &Context,
     lock: &Path,
@@ -71,10 +71,11 @@ pub(crate) fn catch(
     Ok(caught)
 }
 
-/// The same where the file system does not let it be renamed, which is found out before a lock is held
-/// ([`fitness`](crate::fitness)) but may come later: looks at it by another name, and removes it.
+/// Does the same as [`catch`] where the file system does not let the lock file be renamed. That is
+/// found out before a lock is held ([`fitness`](crate::protocol::fitness)), but may come later.
+/// Looks at the file by another name, and removes it.
 ///
-/// Nothing but the caller's seat or lease keeps another's lock file from taking its place in between.
+/// Only the caller's seat or lease keeps another's lock file from taking its place in between.
 fn catch_by_link(
     context: &Context,
     lock: &Path,
@@ -100,15 +101,15 @@ fn catch_by_link(
 }
 
 impl<'a> Aside<'a> {
-    /// Renames the lock file and looks at what came. `None` if nothing did.
+    /// Renames the lock file and looks at the new name. `None` if nothing is there.
     fn put(
         context: &'a Context,
         lock: &'a Path,
         path: PathBuf,
     ) -> Result<Option<Aside<'a>>, Error> {
         let renamed = context.fs.rename(lock, &path);
-        // If the first of two replies was lost, the second says ENOENT: look at what came.
-        // What is there is nobody's to remove but ours: that is worth a second try.
+        // If the first of two replies was lost, the second says ENOENT: look at the new name. Only
+        // we may remove a file there, so that is worth a second try.
         let caught = context.find(&path).or_else(|_| context.find(&path))?;
         match (caught, renamed) {
             (Some(attr), _) => Ok(Some(Aside { context, lock, path, attr })),
@@ -130,13 +131,14 @@ impl<'a> Aside<'a> {
         claim_in(self.context, &self.path).is_some_and(|name| name == *claim)
     }
 
-    /// Gives a lock file that was caught by mistake its name back.
+    /// Links a lock file that was caught by mistake back to its name.
     fn put_back(&self) -> Result<(), Error> {
         let lock = self.lock;
         let linked = self.context.fs.link(&self.path, lock);
         events::caught_another(lock);
         match linked {
-            // EEXIST: a third has taken the lock meanwhile, or our own first request did it.
+            // EEXIST: a third process has taken the lock meanwhile, or our own first request made
+            // the link.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(Error::io(Operation::Link, lock)(error))
             }

@@ -1,28 +1,29 @@
-//! Succession: ending an incarnation that is not ours, or is ours but late.
+//! Takeover: ends an incarnation that is not ours, or is ours but late.
 //!
-//! `unlink(L)` is not conditional: a breaker that judged yesterday's holder removes today's. So the
-//! right to end one incarnation X is itself won by a hard link, from a claim to X's seat:
+//! `unlink(L)` is not conditional: a breaker that observed yesterday's holder would remove today's.
+//! So the right to end one incarnation X is itself won by a hard link, from a claim to X's seat:
 //!
-//! 1. Touch the claim, and link it to seat 0. If the claim that sits there has been in it for too
-//!    long, its owner died in the seat: on to seat 1, and so on. One process wins each seat, and a dead
-//!    one's seat is never removed while L is still X.
-//! 2. In the seat, look again: is L still X, and still over? Then remove X's claim. A server may hold
-//!    that back for minutes, and it hurts nobody: the name is X's alone. What held it back holds nothing
-//!    back any more when it is done.
-//! 3. Look once more at L, and at the clock: is the seat still ours?
-//! 4. Take L away by renaming it, and look at what came: X, and it is removed; another's, and it is
+//! 1. Touch the claim, and link it to seat 0. If another claim has been in that seat for too long,
+//!    its owner died there: go on to seat 1, and so on. One process wins each seat, and a dead
+//!    process's seat is never removed while L is still X.
+//! 2. In the seat, recheck: is L still X, and still stale? Then remove X's claim. A server may
+//!    delay that for minutes, and it hurts nobody: the name is X's alone. Once the removal is done,
+//!    whatever delayed it delays nothing more.
+//! 3. Recheck L once more, and the clock: is the seat still ours?
+//! 4. Take L away by renaming it, and look at what was caught: X is removed; another's lock file is
 //!    put back.
 //! 5. Only when L is no longer X, remove X's seats.
 //!
-//! A seat is good for [`SEAT_LEASE`](crate::model::lease::SEAT_LEASE), whatever the lifetime of the claim in it, counted from before the
-//! touch; others judge that by the time at which the claim's inode was last changed. A process that
-//! finds its time in the seat stale, after a stall, has forfeited it: another may have passed it over
-//! and be in the next. It neither acts nor leaves nor comes back to that seat. A claim counts as in its
-//! seat until it has been seen to be out of it, whatever error comes in between.
+//! A seat is good for [`SEAT_LEASE`](crate::model::lease::SEAT_LEASE), whatever the lifetime of the
+//! claim in it, counted from before the touch; other processes count from the time at which the
+//! claim's inode was last changed. A process that finds its time in the seat expired, after a
+//! stall, has forfeited the seat: another may have passed it over and be in the next. It neither
+//! acts in that seat nor leaves it nor comes back to it. A claim counts as in its seat until it has
+//! been seen to be out of it, whatever error comes in between.
 //!
-//! Linking to the seat has a second use on NFS: the reply tells the client that others have changed
-//! the directory, so that the second look does not go by a name that it has cached (RFC 1813,
-//! `wcc_data`; RFC 8881, `change_info4`).
+//! Linking to the seat has a second use on NFS: the reply shows the client that others have changed
+//! the directory, so that the recheck does not go by a cached name (RFC 1813, `wcc_data`; RFC 8881,
+//! `change_info4`).
 
 mod aside;
 mod seat;
@@ -39,20 +40,20 @@ use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Evidence, Incarnation, Recheck, recheck};
 use crate::sys::errno::{is_forbidden, is_gone};
 
-/// What came of ending an incarnation.
+/// The outcome of a takeover.
 #[derive(Debug)]
 pub(crate) enum TakeoverOutcome {
-    /// We have ended it.
+    /// This process has ended it.
     Ended,
-    /// It had ended already: the lock file is another's, or none.
+    /// It had already ended: the lock file is another's, or there is none.
     Gone,
-    /// Not now: another is at it, or it is not over after all.
+    /// Not now: another process is at it, or the incarnation is not stale after all.
     NotNow,
     /// The file system does not permit it.
     Forbidden(io::Error),
 }
 
-/// Ends an incarnation, if it is still over at the second look, with this claim.
+/// Ends an incarnation with this claim, if the recheck finds it still stale.
 pub(crate) fn take_over(
     claim: &mut Claim,
     stale: &Incarnation,
@@ -83,8 +84,8 @@ pub(crate) fn take_over(
     }
 }
 
-/// Puts another lock file in the place of an incarnation whose lease may still run, but which its
-/// holder has left for others to take charge of: as [`end`], one of them at a time.
+/// Puts another lock file in the place of an incarnation whose lease may still run, but whose
+/// holder has left it for others to take charge of: like [`take_over`], one process at a time.
 pub(crate) fn replace(
     claim: &mut Claim,
     left: &Incarnation,
@@ -111,8 +112,8 @@ pub(crate) fn replace(
     }
 }
 
-/// Tidies up after an incarnation that has ended. Its claim may be there still: because it was the only
-/// evidence of who held the lock, or because its owner has given it its name back.
+/// Tidies up after an incarnation that has ended. Its claim may still be there: because it was the
+/// only evidence of who held the lock, or because its owner has restored its name.
 fn close(seat: Seat<'_>, ended: &Incarnation) {
     let context = &seat.claim.context;
     if let Err(error) = remove_claim(context, ended) {
@@ -122,7 +123,7 @@ fn close(seat: Seat<'_>, ended: &Incarnation) {
 }
 
 impl From<Sitting<'_>> for TakeoverOutcome {
-    /// What it comes to where there is nothing more to do.
+    /// The outcome where there is nothing more to do.
     fn from(sitting: Sitting<'_>) -> TakeoverOutcome {
         match sitting {
             Sitting::Seated(seat) => {
@@ -135,8 +136,8 @@ impl From<Sitting<'_>> for TakeoverOutcome {
     }
 }
 
-/// The second look, and a third after the server has done something else with the inode: whatever holds
-/// that back, for however long, does not hold back what follows.
+/// The recheck, and another after the server has done something else with the inode: whatever
+/// delays that, for however long, does not delay what follows.
 fn clear_the_way(
     stale: &Incarnation,
     mut recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
@@ -146,7 +147,7 @@ fn clear_the_way(
         if seen != Recheck::StillStale || !Safeguard::ClaimFirst.stands() {
             return Ok(seen);
         }
-        // Where the content says nothing the claim is all that says who held the lock.
+        // Where the content says nothing, only the claim shows who held the lock.
         let goes = stale.evidence != Evidence::Directory;
         if !(goes && remove_claim(&claim.context, stale)?) {
             touch_lock_file(&claim.context)?;
@@ -155,9 +156,9 @@ fn clear_the_way(
     }
 }
 
-/// Waits, where there is no claim to be removed, for all that holds back changes of the lock file's inode:
-/// to set its atime hurts nobody, whatever the inode is by then. If that is not permitted, nothing is
-/// known.
+/// Waits, where there is no claim to remove, for all that delays changes of the lock file's inode:
+/// setting its atime hurts nobody, whatever the inode is by then. If that is not permitted, nothing
+/// is known.
 pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
     let lock = context.lock_path();
     match context.retry_estale(|| context.fs.touch_atime(lock)) {

@@ -16,7 +16,7 @@ use crate::sys::errno::{self, is_gone};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
-/// A seat in the succession of one incarnation, won for a claim.
+/// A seat in the takeover of one incarnation, won for a claim.
 #[derive(Debug)]
 #[must_use = "a seat that is not left keeps others from breaking the lock"]
 pub(crate) struct Seat<'a> {
@@ -26,19 +26,19 @@ pub(crate) struct Seat<'a> {
     lease: Lease,
 }
 
-/// What came of trying for a seat and looking again.
+/// The outcome of trying for a seat and rechecking.
 #[derive(Debug)]
 pub(crate) enum Sitting<'a> {
-    /// In the seat, with the lock file still the incarnation that is stale.
+    /// In the seat, with the lock file still the stale incarnation.
     Seated(Seat<'a>),
-    /// The lock file is another's, or none.
+    /// The lock file is another's, or there is none.
     Gone,
-    /// Another is in the seat, or the incarnation is not over after all.
+    /// Another process is in the seat, or the incarnation is not stale after all.
     NotNow,
 }
 
-/// Touches the claim, takes the first seat that is free, and looks again. The touch shows what
-/// time it is on the server, and by that both others' seats and the lock are judged.
+/// Touches the claim, takes the first seat that is free, and rechecks. The touch shows the server's
+/// time, which decides about other seats and about the lock.
 pub(crate) fn sit_down<'a>(
     claim: &'a mut Claim,
     stale: &'a Incarnation,
@@ -72,8 +72,8 @@ pub(crate) fn sit_down<'a>(
 }
 
 impl<'a> Seat<'a> {
-    /// Takes the first seat that nobody is in who may still act; `None` if somebody is. The claim must
-    /// have been touched just now.
+    /// Takes the first free seat, passing over those whose owners can no longer act; `None` if an
+    /// owner still may. The claim must have been touched just now.
     fn take(
         claim: &'a mut Claim,
         nonce: &'a Nonce,
@@ -90,11 +90,11 @@ impl<'a> Seat<'a> {
             let before = context.now();
             let linked = context.retry_estale(|| context.fs.link(&claim.path, &path));
             was_linked |= linked.is_ok();
-            // Whatever the reply was, or whether it was lost: the truth is the inode.
+            // Whatever the reply was, or if it was lost: the inode decides.
             let taken = match context.find(&path) {
                 Ok(taken) => taken,
                 Err(error) => {
-                    // It may be ours all the same.
+                    // The seat may be ours all the same.
                     let seat = Seat { claim, nonce, number, lease };
                     seat.give_up(was_linked);
                     return Err(error.into());
@@ -105,7 +105,7 @@ impl<'a> Seat<'a> {
                     let seat = Seat { claim, nonce, number, lease };
                     return Ok(seat.if_those_before_are_there()?);
                 }
-                // Its name is ours, and shows another inode: there are no hard links here.
+                // The seat names our claim, but is another inode: there are no hard links here.
                 (Ok(()), Some(_))
                     if claim_in(&context, &path).is_some_and(|it| it == claim.name) =>
                 {
@@ -122,10 +122,10 @@ impl<'a> Seat<'a> {
                 }
                 (Err(error), None) if is_gone(&error) => return Err(ClaimError::Swept),
                 (Err(error), None) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    Seat { claim, nonce, number, lease }.forfeit(); // it may be made yet
+                    Seat { claim, nonce, number, lease }.forfeit(); // the link may still be made
                     return Err(Error::io(Operation::Link, &path)(error).into());
                 }
-                // It was left in this very moment: try for it again, but not for ever.
+                // The seat was left in this very moment: try for it again, but not for ever.
                 (_, None) if attempts > 0 => attempts -= 1,
                 (_, None) => {
                     Seat { claim, nonce, number, lease }.give_up(was_linked);
@@ -135,8 +135,9 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// A client may have shown a seat that is there no more, and that another may take. But the link
-    /// to this one has told it that the directory has changed, so that it asks again.
+    /// A client may have shown a seat that no longer exists, and that another process may take. But
+    /// the link to this seat has shown the client that the directory has changed, so it asks the
+    /// server again.
     fn if_those_before_are_there(self) -> Result<Option<Seat<'a>>, Error> {
         for number in 0..self.number {
             let path = self.claim.context.names.seat(self.nonce, number);
@@ -157,7 +158,8 @@ impl<'a> Seat<'a> {
         Ok(Some(self))
     }
 
-    /// It can't be looked at: it is ours if the link was made, and may be ours or another's if not.
+    /// The seat can't be looked at: it is ours if the link was made, and may be ours or another's
+    /// if not.
     fn give_up(self, was_linked: bool) {
         if was_linked {
             self.leave();
@@ -166,22 +168,22 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// The lease of the claim in it.
+    /// The lease of the claim in the seat.
     pub(crate) fn lease_of_claim(&self) -> Lease {
         self.claim.lease
     }
 
-    /// Whether its owner may act in it still.
+    /// Whether the seat's owner may still act in it.
     fn is_good(&self) -> bool {
         self.lease.runs(self.claim.context.now()) || !Safeguard::SeatLease.stands()
     }
 
     /// Leaves the seat while the lock file is still the incarnation that it belongs to. The seats
-    /// of those who died in theirs stay, and so does this one if it is forfeited: they must be
-    /// passed stale, not taken.
+    /// of processes that died in them stay, and so does this one if it is forfeited: they must be
+    /// passed over, not taken.
     ///
-    /// The removal of the seat must not be held back until another has passed it stale. So the claim is
-    /// touched first, which has to wait for the same and hurts nobody.
+    /// The removal of the seat must not be delayed until another process has passed it over. So the
+    /// claim is touched first, which has to wait for the same delay and hurts nobody.
     pub(crate) fn leave(self) {
         if !Safeguard::SeatsOfTheDead.stands() {
             return self.close();
@@ -194,7 +196,7 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// Does not come back to the seat, or to those before it.
+    /// Forfeits the seat: the claim does not come back to it, or to those before it.
     fn forfeit(self) {
         if Safeguard::ForfeitedSeat.stands() {
             self.claim.forfeited = Some((self.nonce.clone(), self.number));
@@ -202,14 +204,14 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// Leaves the seat and removes those below it. The lock file is another's now, or none.
+    /// Leaves the seat and removes those below it. The lock file is another's now, or there is none.
     pub(crate) fn close(self) {
         for number in 0..=self.number {
             self.remove(number);
         }
     }
 
-    /// Removes a seat, and says whether that is sure.
+    /// Removes a seat; returns whether that is certain.
     fn remove(&self, number: u32) -> bool {
         let context = &self.claim.context;
         let path = context.names.seat(self.nonce, number);
@@ -221,34 +223,34 @@ impl<'a> Seat<'a> {
     }
 }
 
-/// Whether the process in a seat can't act in it any more, by its date or by its death. A claim in a
-/// seat was last changed when it was linked to it, or later.
+/// Whether the process in a seat can no longer act in it, by its date or by its death. A claim in a
+/// seat was last changed when it was linked to the seat, or later.
 pub(crate) fn is_forsaken(context: &Context, seat: &Path, attr: &Attr) -> bool {
     let ends = attr.ctime.checked_add(SEAT_LEASE);
     if ends.is_some_and(|ends| is_dated_over(context, attr.ctime, ends)) {
         return true;
     }
-    // Only where a death counts at once need anybody know whose it was.
+    // Whose seat it was matters only where a death counts at once.
     let is_dead = |claim: &ClaimName| life(context, claim) == Life::Dead;
     context.is_local() && claim_in(context, seat).as_ref().is_some_and(is_dead)
 }
 
 impl Claim {
-    /// A seat is not there. If it is the one that was forfeited, and the link to it would have been made
-    /// by now, the claim is out of it.
+    /// Takes note that a seat does not exist. If it is the forfeited one, and the link to it would
+    /// have been made by now, the claim is out of it.
     fn is_out_of(&mut self, number: u32) {
         let since = self.context.now().saturating_sub(self.forfeited_at);
         let is_it = |(_, forfeited): &mut (Nonce, u32)| *forfeited == number;
         if since >= self.context.clock_slop {
             if let Some((of, _)) = self.forfeited.take_if(is_it) {
-                // It may be in one before.
+                // The claim may still be in an earlier seat.
                 self.forfeited = number.checked_sub(1).map(|before| (of, before));
             }
         }
     }
 
-    /// Removes the seats of its own tenure that it has left behind as a holder that was late, now that
-    /// the lock file is no longer its.
+    /// Removes the seats of its own tenure that the claim left behind as a late holder's, now that
+    /// the lock file is no longer its own.
     pub(crate) fn remove_seats_left(&mut self) {
         let nonce = self.name.nonce.clone();
         if let Some((_, number)) = self.forfeited.take_if(|(of, _)| *of == nonce) {
@@ -257,8 +259,8 @@ impl Claim {
         }
     }
 
-    /// Whether another's claim has been seen unchanged in its seat for so long that it can't act in it
-    /// any more: its date may be one that is yet to come, if the server's clock was set back.
+    /// Whether another's claim has been observed unchanged in its seat for so long that its owner
+    /// can no longer act in it: its date may lie in the future, if the server's clock was set back.
     fn sees_forsaken(&mut self, other: &Attr, before: Duration) -> bool {
         match &mut self.seen_in_seat {
             Some(seen) if seen.is(other.id, other.ctime) => {

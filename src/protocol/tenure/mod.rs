@@ -1,8 +1,8 @@
-//! A tenure: the lock while it is ours. Refresh, verify and release.
+//! A tenure: the lock while it is ours, to be refreshed, verified and released.
 //!
-//! While the lease runs nobody else touches the lock, so its holder acts directly. Once it is over
-//! the holder is one among those who may end the incarnation, and plays by their rule: it touches
-//! its claim, takes a seat, looks again, and only then acts.
+//! While the lease runs nobody else touches the lock, so its holder acts directly. Once the lease
+//! has expired, the holder is one among the processes that may end the incarnation, and follows
+//! their rule: it touches its claim, takes a seat, rechecks, and only then acts.
 
 mod refresh;
 mod release;
@@ -29,7 +29,7 @@ pub(crate) struct Tenure {
     incarnation: Incarnation,
     /// Its fencing token, if it has one.
     pub(crate) token: Option<u64>,
-    /// The process that began it: in a forked child there is no tenure.
+    /// The process that began it: a forked child has no tenure.
     pid: u32,
     /// `None` once it is released or let go of.
     claim: RequestMutex<Option<Claim>>,
@@ -37,21 +37,21 @@ pub(crate) struct Tenure {
     lease_ends: AtomicU64,
     /// The same in the server's time, in nanoseconds since 1970.
     expires_at: AtomicU64,
-    /// How long a lease is to be, in nanoseconds.
+    /// The intended length of a lease, in nanoseconds.
     lifetime: AtomicU64,
     held: AtomicBool,
     /// Whether its claim is being removed: the first step of its release.
     releasing: AtomicBool,
-    /// Whether others may act on it too, within its lease: then it plays by the rule of those who
-    /// are late.
+    /// Whether others may act on it too, within its lease: then its holder follows the rule for
+    /// late ones.
     shared: bool,
-    /// For one release at a time: a second waits for what comes of the first.
+    /// Lets one release run at a time: a second waits for the result of the first.
     release: RequestMutex<()>,
-    /// The place at the head of this host's queue, if it was won there: for the next in line.
+    /// The place at the head of this host's queue, if the lock was won there: for the next in line.
     turn: Mutex<Option<HandoffToken>>,
     /// Where the claim goes if the tenure ends within its lease.
     claim_cache: Option<Arc<ClaimCache>>,
-    /// The events of its holding: none before it is handed out.
+    /// The events while it is held: none before the tenure is handed out.
     pub(crate) events: events::Holding,
 }
 
@@ -85,7 +85,7 @@ impl Tenure {
         self
     }
 
-    /// The same tenure, whose claim is to be linked again one day, if claims are kept.
+    /// The same tenure, whose claim is to be linked again later, if claims are kept.
     pub(crate) fn giving_back_to(mut self, claim_cache: &Arc<ClaimCache>) -> Tenure {
         self.claim_cache = self.context.keep_claim.then(|| claim_cache.clone());
         self
@@ -105,17 +105,17 @@ impl Tenure {
         &self.incarnation.claim
     }
 
-    /// Whether it was neither released nor let go of, by the process that began it.
+    /// Whether this process began it, and has neither released it nor let go of it.
     pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire) && self.is_ours()
     }
 
-    /// Asked before any lock is taken, which a fork may have left locked.
+    /// Checked before any mutex is locked, since a fork may have left it locked.
     pub(crate) fn is_ours(&self) -> bool {
         self.pid == self.context.processes.pid()
     }
 
-    /// How much of the lease is left, by what the last successful refresh made sure of.
+    /// How much of the lease is left, as the last successful refresh made sure.
     pub(crate) fn remaining(&self) -> Duration {
         self.lease_ends().saturating_sub(self.context.now())
     }
@@ -125,7 +125,7 @@ impl Tenure {
         self.remaining() >= self.lifetime() * 7 / 8
     }
 
-    /// For how long the lease has been stale.
+    /// How long ago the lease expired.
     pub(crate) fn overdue(&self) -> Duration {
         self.context.now().saturating_sub(self.lease_ends())
     }
@@ -147,18 +147,18 @@ impl Tenure {
         self.lifetime.store(nanoseconds(lifetime), Ordering::Release);
     }
 
-    /// Whether the lease runs, by what was made sure of. It is not enough that the claim's does: a
-    /// holder that is late touches its claim before it knows whether the lock is still its own.
+    /// Whether the lease runs, as far as was made sure. The claim's own lease is not enough: a late
+    /// holder touches its claim before it knows whether the lock is still its own.
     fn is_in_time(&self) -> bool {
         !self.remaining().is_zero()
     }
 
-    /// Whether nobody else may touch the lock yet.
+    /// Whether no other process may touch the lock yet.
     fn may_act_alone(&self) -> bool {
         self.is_in_time() && !self.shared
     }
 
-    /// By when those who are in so many seats, one after the other, have ended the tenure or given way.
+    /// By when processes in that many seats, one after another, have ended the tenure or given way.
     fn decided_by(&self, seats: u32) -> Duration {
         self.context.now().saturating_add(self.context.time_of_seats(seats))
     }
@@ -175,7 +175,7 @@ impl Tenure {
     }
 
     /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over` makes
-    /// it another's in one operation. The claim is of no use then, and goes.
+    /// the lock another's in one operation. The claim is of no use then, and is removed.
     pub(crate) fn let_go(
         &self,
         hand_over: impl FnOnce() -> Result<(), Error>,
@@ -184,8 +184,8 @@ impl Tenure {
             if !self.is_in_time() {
                 return Err(self.expired());
             }
-            // Who can't tell whether the lock is another's by now may only act on it as one who is
-            // late does.
+            // A holder that can't tell whether the lock is another's by now may only act on it as a
+            // late one does.
             let handed_over = hand_over();
             self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
             handed_over
@@ -200,8 +200,7 @@ impl Tenure {
         self.is_ours() && self.releasing.load(Ordering::Acquire) && self.lock_claim().is_none()
     }
 
-    /// Does something with the claim, unless there is no tenure any more or never was in this
-    /// process.
+    /// Calls `act` with the claim, unless the tenure has ended or never was this process's.
     fn with_claim<T>(&self, act: impl FnOnce(&mut Claim) -> Result<T, Error>) -> Result<T, Error> {
         if self.is_ours() {
             if let Some(claim) = self.lock_claim().as_mut() {
@@ -219,7 +218,7 @@ impl Tenure {
         Error::Expired { path: self.context.lock_path().into(), ago: self.overdue(), error: None }
     }
 
-    /// Says who has the lock instead.
+    /// The error that shows who has the lock instead.
     pub(crate) fn lost(&self) -> Error {
         match observe::observe(&self.context) {
             Ok(sight) => {
@@ -229,12 +228,12 @@ impl Tenure {
         }
     }
 
-    /// It is held no more, whenever it is [closed](Self::close).
+    /// The tenure is no longer held, whenever it is [closed](Self::close).
     pub(crate) fn abandon(&self) {
         self.held.store(false, Ordering::Release);
     }
 
-    /// [`release`](Self::release), unless that is done, where nobody hears how it went.
+    /// [`release`](Self::release), unless that is done, where no caller gets the result.
     pub(crate) fn close(&self) {
         if self.is_ours() {
             if let Err(error) = self.release() {

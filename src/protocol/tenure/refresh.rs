@@ -1,8 +1,8 @@
-//! Refreshing: a whole lifetime from now, in time or late.
+//! Refreshing: extends the lease to a whole lifetime from now, in time or late.
 //!
-//! While the lease runs a touch of the claim is enough, and a look whether it is still the lock file. Once
-//! it is stale, or where others may act on the lock too, the holder wins a seat of its own tenure and looks
-//! again: if the lock is still its own, the touch before that has renewed it.
+//! While the lease runs a touch of the claim is enough, with a check that it is still the lock file.
+//! Once the lease has expired, or where others may act on the lock too, the holder wins a seat of its
+//! own tenure and rechecks: if the lock is still its own, the touch before that has renewed it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{claim_in, linked, names_claim, recheck_own};
 use crate::protocol::takeover::{Sitting, sit_down};
 
-/// How many seats, whose owners died in them one after the other, a late holder waits for.
+/// How many seats, whose owners died in them one after another, a late holder waits for.
 const SEATS_TO_REFRESH: u32 = 4;
 
 impl Tenure {
-    /// Makes the lease a whole lifetime from now.
+    /// Extends the lease to a whole lifetime from now.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
         let mut ended = self.lease_ends();
         if self.is_released() {
-            return Ok(()); // it is kept alive until its release is done, and no longer
+            return Ok(()); // kept alive until its release is done, and no longer
         }
         let refreshed = self.with_claim(|claim| {
             claim.lifetime = self.lifetime();
@@ -32,7 +32,7 @@ impl Tenure {
             // Before another refresh begins, whose lease may be shorter.
             match &refreshed {
                 Ok(ends) => self.lease_ends.store(nanoseconds(*ends), Ordering::Release),
-                // Whatever was left of it, it is of no use.
+                // Whatever was left of the lease is of no use.
                 Err(Error::Lost { .. }) => {
                     self.lease_ends.fetch_min(nanoseconds(self.context.now()), Ordering::AcqRel);
                 }
@@ -47,7 +47,7 @@ impl Tenure {
         refreshed.map(|_| ())
     }
 
-    /// Refreshes the lease, in the way that there is just now, and says when it ends.
+    /// Refreshes the lease, in the way that applies just now; returns when it ends.
     fn refresh_with(&self, claim: &mut Claim) -> Result<Duration, Error> {
         if self.releasing.load(Ordering::Acquire) {
             return self.refresh_until_released(claim);
@@ -61,21 +61,22 @@ impl Tenure {
         Ok(claim.lease.ends)
     }
 
-    /// Others may read a shorter lease as soon as the touch is asked for, whatever comes of that: it
-    /// counts from before. Returns the end that was believed until now.
+    /// Others may read a shorter lease as soon as the touch is requested, whatever comes of that:
+    /// it counts from before. Returns the end that was believed until now.
     fn believe_no_more_than(&self, lifetime: Duration) -> Duration {
         let least = nanoseconds(self.context.now().saturating_add(lifetime));
         let least = if Safeguard::LesserLease.stands() { least } else { u64::MAX };
         Duration::from_nanos(self.lease_ends.fetch_min(least, Ordering::AcqRel))
     }
 
-    /// Touches the claim and sees that it is still the lock file. False if that took so long that
-    /// the lease which made it safe is stale.
+    /// Touches the claim and checks that it is still the lock file. False if that took so long that
+    /// the lease which made it safe has expired.
     fn refresh_in_time(&self, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..2 {
             let before = self.context.now();
             let kept = unless_swept(claim.touch())?.is_some();
-            // Where it was swept an NFS client may touch it all the same: one name is not enough.
+            // Where the claim was swept, an NFS client may touch it all the same: one name is not
+            // enough.
             let Some(attr) = kept.then(|| linked(claim)).transpose()?.flatten() else {
                 if !Safeguard::SweptClaim.stands() || !self.restore(claim)? {
                     return Err(self.lost());
@@ -89,7 +90,7 @@ impl Tenure {
         Ok(false)
     }
 
-    /// While the claim is being removed the lease goes on for as long as the claim is there.
+    /// While the claim is being removed, the lease is renewed for as long as the claim is there.
     fn refresh_until_released(&self, claim: &mut Claim) -> Result<Duration, Error> {
         let is_there = self.may_act_alone()
             && unless_swept(claim.touch())?.is_some()
@@ -97,17 +98,17 @@ impl Tenure {
         Ok(if is_there { claim.lease.ends } else { self.lease_ends() })
     }
 
-    /// Gives a claim that somebody has removed (say, a cleaner of temporary files) its name
-    /// back, if the lock file is still ours; says whether it is.
+    /// Gives a claim that another process has removed (say, a cleaner of temporary files) its name
+    /// back, if the lock file is still ours; returns whether it is.
     fn restore(&self, claim: &mut Claim) -> Result<bool, Error> {
-        // A client may believe that the name is there already, until it has looked.
+        // A client may believe that the name is already there, until it has looked.
         for _ in 0..2 {
             if !names_claim(claim)? {
                 return Ok(false);
             }
             claim.restore(self.context.lock_path())?;
-            // The lock file may have become another's in between: its inode must not keep our name. Its
-            // number may be the same, but what it says is not.
+            // The lock file may have become another's in between: its inode must not keep our name.
+            // Its number may be the same, but its content is not.
             let says = claim_in(&self.context, &claim.path);
             if claim.is_there()? && says.is_none_or(|name| name == claim.name) {
                 return Ok(true);
@@ -117,7 +118,7 @@ impl Tenure {
         Ok(false)
     }
 
-    /// Renews a lease that is stale, if nobody has ended it.
+    /// Renews an expired lease, if no other process has ended the tenure.
     fn refresh_late(&self, claim: &mut Claim) -> Result<(), Error> {
         claim.was_late = true;
         if !Safeguard::LateHolderTakesSeat.stands() {
@@ -128,7 +129,7 @@ impl Tenure {
         while self.context.now() <= until {
             match unless_swept(sit_down(claim, &self.incarnation, recheck_own))? {
                 Some(Sitting::Seated(seat)) => {
-                    // What was written before the last look counts: leaving writes once more.
+                    // What was written before the recheck counts: leaving writes once more.
                     let renewed = seat.lease_of_claim();
                     seat.leave();
                     claim.lease = renewed;
@@ -137,14 +138,15 @@ impl Tenure {
                     }
                 }
                 Some(Sitting::Gone) => return Err(self.lost()),
-                // A breaker removes the claim before it looks for the last time.
+                // A breaker removes the claim before its last recheck.
                 None => {
                     swept += 1;
                     if swept > SEATS_TO_REFRESH || !self.restore(claim)? {
                         return Err(self.lost());
                     }
                 }
-                // Somebody may be ending it right now: it is over in a moment, one way or another.
+                // Another process may be ending the tenure right now: that is soon decided, one way
+                // or another.
                 Some(Sitting::NotNow) => {}
             }
             self.context.pause(&mut backoff, Duration::MAX);
@@ -152,8 +154,8 @@ impl Tenure {
         Err(self.expired())
     }
 
-    /// Renews the lease of a lock that others may act on at the same time, with the same claim. So it is
-    /// another claim that takes the seat: two of them must not sit in one.
+    /// Renews the lease of a lock that others may act on at the same time, with the same claim. So
+    /// another claim takes the seat: with the shared one, two processes could be in one seat.
     fn refresh_shared(&self, claim: &mut Claim) -> Result<(), Error> {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
         while self.context.now() <= until {

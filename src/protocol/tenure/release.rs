@@ -1,13 +1,13 @@
-//! Releasing: giving the lock back.
+//! Releasing: gives the lock back.
 //!
-//! 1. Remove the claim. A server may hold that back for minutes (a delegation of a client that died, a
-//!    period of grace), and executes it then: it hurts nobody, since the name is this tenure's alone.
-//!    What held it back holds back nothing more that is asked for of the inode. The lease is kept alive
-//!    meanwhile, as far as the system lets it: Linux's NFS client has a touch of the same inode wait for
-//!    the removal.
-//! 2. Look at the clock. While the lease runs nobody else touches the lock file: take it away.
-//! 3. If the lease is over by then, somebody may have ended the tenure, or be about to: end it as
-//!    anybody else would, with a new claim, by its seat.
+//! 1. Remove the claim. A server may delay that for minutes (a delegation of a client that died, a
+//!    grace period), and execute it then: it hurts nobody, since the name is this tenure's alone.
+//!    Whatever delayed it delays no later request on the inode. The lease is kept alive meanwhile,
+//!    as far as the system lets it: Linux's NFS client makes a touch of the same inode wait for the
+//!    removal.
+//! 2. Check the clock. While the lease runs nobody else touches the lock file: take it away.
+//! 3. If the lease has expired by then, another process may have ended the tenure, or be about to:
+//!    end it as any other process would, with a new claim, by its seat.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -23,31 +23,33 @@ use crate::protocol::takeover::{
 };
 use crate::sys::errno::{is_estale, is_forbidden, is_gone};
 
-/// How a tenure came to its end.
+/// How a tenure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     WithinLease,
     Late,
 }
 
-/// Whether the claim is gone, and what may have been held back is done.
+/// Whether the claim is gone, and all that may have been delayed is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cleared {
     Yes,
-    /// The claim is gone, but another has removed it, and may be about to take the lock file away.
+    /// The claim is gone, but another process has removed it, and may be about to take the lock
+    /// file away.
     ByAnother,
     No,
 }
 
-/// How many seats, whose owners died in them one after the other, a late holder waits for. It has nothing
-/// else to do, and under [`StalePolicy::Never`](crate::StalePolicy) nobody else would end the tenure.
+/// How many seats, whose owners died in them one after another, a late holder waits for. It has
+/// nothing else to do, and under [`StalePolicy::Never`](crate::StalePolicy) no other process would
+/// end the tenure.
 const SEATS_TO_RELEASE: u32 = 64;
 
-/// How often a removal is asked for that NFS or FUSE answers with ESTALE.
+/// How often to ask for a removal to which NFS or FUSE answers ESTALE.
 const ATTEMPTS: u32 = 8;
 
 impl Tenure {
-    /// Gives the lock back. Whatever comes of it, this tenure is stale.
+    /// Gives the lock back. Whatever comes of it, this tenure has ended.
     pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(self.lost());
@@ -55,8 +57,8 @@ impl Tenure {
         self.abandon();
         let _alone = self.release.lock();
         let cleared = self.clear_the_way();
-        let mut place = self.lock_claim(); // until it is done: who wants it done too waits for that
-        let Some(mut claim) = place.take() else { return Ok(()) }; // done before
+        let mut place = self.lock_claim(); // held until done: another release waits for it
+        let Some(mut claim) = place.take() else { return Ok(()) }; // already released
         let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim, cleared)?)));
         self.hand_off();
         self.context.fairness.released(self.context.now());
@@ -80,21 +82,21 @@ impl Tenure {
         released
     }
 
-    /// Does first what may be held back for long, where it can do no harm.
+    /// First makes the requests that may be delayed for long, where they can do no harm.
     fn clear_the_way(&self) -> Result<Cleared, Error> {
         let looks = self.context.is_local() && self.claim_cache.is_none();
         let mut place = self.lock_claim();
-        let Some(claim) = place.as_mut() else { return Ok(Cleared::No) }; // released before
+        let Some(claim) = place.as_mut() else { return Ok(Cleared::No) }; // already released
         if looks && !has_lock_file(claim)? {
             return Err(self.lost());
         }
-        // Where others may act on it too, the claim goes in the seat.
+        // Where others may act on the lock too, the claim is removed in the seat.
         if self.shared || !Safeguard::ClaimFirst.stands() {
             return Ok(Cleared::No);
         }
         if self.claim_cache.is_some() {
-            // The claim stays, but a touch of it has to wait for the same. Where no server gives
-            // delegations, nothing does.
+            // The claim stays, but a touch of it has to wait for the same delay. Where no server
+            // gives delegations, there is none.
             if !self.context.is_this_machines_alone() && claim.touch().is_err() {
                 touch_lock_file(&self.context)?;
             }
@@ -106,11 +108,11 @@ impl Tenure {
         drop(place);
         match self.context.remove(&path).or_else(|_| self.context.remove(&path)) {
             Ok(true) => Ok(Cleared::Yes),
-            // Somebody breaks the lock, on purpose, or has swept the claim.
+            // Another process is breaking the lock, on purpose, or has swept the claim.
             Ok(false) if Safeguard::ClaimGoneTakesSeat.stands() => Ok(Cleared::ByAnother),
             Ok(false) => touch_lock_file(&self.context).map(|()| Cleared::Yes),
             Err(error) if is_forbidden(&error) => Ok(Cleared::No),
-            // Nothing was answered: what follows might be executed at any time.
+            // There was no answer: what follows might be executed at any time.
             Err(error) => Err(Error::io(Operation::Remove, &path)(error)),
         }
     }
@@ -120,7 +122,7 @@ impl Tenure {
         if cleared == Cleared::ByAnother {
             return self.end_late(claim);
         }
-        // One operation follows the check.
+        // Only one operation follows the check.
         if !self.may_act_alone() && Safeguard::LateHolderTakesSeat.stands() {
             return self.end_late(claim);
         }
@@ -129,13 +131,13 @@ impl Tenure {
         ended
     }
 
-    /// Where nothing that is asked for is done twice, the lock file is simply removed.
+    /// Where no request is executed twice, the lock file is simply removed.
     fn unlink(&self, claim: &Claim) -> Result<End, Error> {
         let lock = self.context.lock_path();
         for attempt in 0..ATTEMPTS {
             match self.context.fs.unlink(lock) {
                 Ok(()) => return Ok(End::WithinLease),
-                // The first time may have done it.
+                // The first request may have done it.
                 Err(error) if is_gone(&error) && attempt > 0 => return Ok(End::WithinLease),
                 Err(error) if is_gone(&error) => return Err(self.lost()),
                 Err(error) if !is_estale(&error) || attempt + 1 == ATTEMPTS => {
@@ -148,7 +150,7 @@ impl Tenure {
         unreachable!("the last attempt returns")
     }
 
-    /// Where it may be, only what was looked at afterwards is sure.
+    /// Where a request may be executed twice, only a look at the result is certain.
     fn rename(&self, claim: &Claim) -> Result<End, Error> {
         let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
         match take_away(claim, is_own)? {
@@ -157,7 +159,7 @@ impl Tenure {
         }
     }
 
-    /// Ends the tenure as a breaker does, unless somebody else has.
+    /// Ends the tenure as a breaker does, unless another process has ended it.
     fn end_late(&self, own: &Claim) -> Result<End, Error> {
         let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_RELEASE));
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
@@ -182,7 +184,7 @@ impl Tenure {
         Err(self.expired())
     }
 
-    /// Wakes the next in line, if there is one.
+    /// Wakes the next waiter in line, if there is one.
     fn hand_off(&self) {
         drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
