@@ -1,4 +1,4 @@
-//! WaitLimit: for how long to contend.
+//! The limit of a wait: how long to contend for a lock.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::holder::Obstacle;
 
-/// For how long to contend for a lock that is held.
+/// How long to contend for a lock that is held.
 pub(crate) enum WaitLimit<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
     None,
-    /// From the beginning on.
+    /// This long, counted from the start of the call.
     For(Duration),
-    /// While this says so, which is asked ten times a second.
+    /// While this returns true; it is called ten times a second.
     While(&'a mut W),
     Endless,
 }
 
-/// After how long patience that depends on something else is asked again.
+/// After how long a limit that depends on a closure is checked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
-    /// For how long to wait before it is to be asked again; nothing once it has ended.
+    /// How long to wait before the limit is checked again; zero once it is reached.
     pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
         match self {
             WaitLimit::None => Duration::ZERO,
@@ -36,7 +36,7 @@ impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
         }
     }
 
-    /// The error once it has ended.
+    /// The error once the limit is reached.
     pub(crate) fn ended(&self, path: PathBuf, waited: Duration, obstacle: Obstacle) -> Error {
         let obstacle = Box::new(obstacle);
         match self {

@@ -1,8 +1,8 @@
-//! How a contender spends its pauses.
+//! Parking: how a contender spends its pauses.
 //!
-//! The protocol is written once, as a future that waits for nothing but its pauses. In the
-//! blocking face they block the calling thread, and the future is ready when it is first polled. With
-//! the feature `tokio` nothing is blocked: see `tokio/acquire.rs`.
+//! The protocol is written once, as a future that waits for nothing but its pauses. In the blocking
+//! API the pauses block the calling thread, and the future is ready when it is first polled. With
+//! the feature `tokio` nothing blocks: see `tokio/acquire.rs`.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use crate::sys::wake_fd::WakeFd;
 
 /// A way of spending pauses.
 pub(crate) trait Park: Sync {
-    /// Waits until there may be something to be heard, or for `time`. Says whether there may be.
+    /// Waits until `wake_fd` may have something to report, or for `time`. Returns whether it may have.
     fn park(
         &self,
         context: &Context,
@@ -23,7 +23,7 @@ pub(crate) trait Park: Sync {
     ) -> impl Future<Output = bool> + Send;
 }
 
-/// The calling thread blocks.
+/// Blocks the calling thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadPark;
 
@@ -37,7 +37,7 @@ impl Park for ThreadPark {
     }
 }
 
-/// Does something whose pauses are all [`ThreadPark`].
+/// Runs a future whose pauses are all spent by [`ThreadPark`].
 pub(crate) fn run<T>(something: impl Future<Output = T>) -> T {
     match pin!(something).poll(&mut task::Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,

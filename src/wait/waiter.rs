@@ -1,5 +1,5 @@
 //! How a contender waits: in its host's queue, watching the lock file from the head of it, and by
-//! polling all the same, since not everything can be heard.
+//! polling all the same, since not every release wakes it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ use crate::sys::handoff_queue::{HandoffToken, Place, QueueEvent, Queued};
 use crate::sys::inotify::Watch;
 use crate::wait::park::Park;
 
-/// How many times longer than the longest pause of the head those behind it wait until they look
-/// for themselves. A look at a local file costs next to nothing.
+/// Waiters behind the head look for themselves after this many times the head's longest pause. A
+/// look at a local file costs next to nothing.
 const BEHIND_LOCAL: u32 = 2;
 const BEHIND_REMOTE: u32 = 30;
 
-/// For how many turns in a row the lock may go from one waiter of a host to the next while other
-/// hosts wait, who only poll and are never as quick.
+/// How many times in a row the lock may go from one waiter of a host to the next while other hosts
+/// wait, which only poll and are never as quick.
 const HANDOFFS_IN_A_ROW: u64 = 32;
 
-/// One contender's way of waiting.
+/// How one contender waits.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     backoff: Backoff,
     place: Option<Place>,
     watch: Option<Watch>,
-    /// The claim of the holder that was seen last.
+    /// The claim of the holder that was observed last.
     holder: Option<PathBuf>,
-    /// When to look at the lock file if nothing is heard until then.
+    /// When to look at the lock file if nothing wakes the waiter until then.
     observe_file: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Woken {
     Turn,
     /// It is time to look at the lock file.
     Look,
-    /// Neither: only the time that was given is over.
+    /// Neither: only the given time has passed.
     Early,
 }
 
@@ -51,17 +51,17 @@ impl Waiter {
         Waiter { backoff, place: None, watch: None, holder: None, observe_file: None }
     }
 
-    /// Queues up, unless that is done or can't be.
+    /// Joins the queue, unless that is done or impossible.
     pub(crate) fn queue_up(&mut self, context: &Context) {
         if self.place.is_none() {
             self.place = context.queue().and_then(Place::join);
             if self.place.is_some() {
-                self.observe_file = None; // the pauses of another place
+                self.observe_file = None; // it was set for another place
             }
         }
     }
 
-    /// Whether others are in front: to them the lock goes first when it is free.
+    /// Whether others are in front: they get the lock first when it becomes free.
     pub(crate) fn is_behind(&self) -> bool {
         matches!(self.place, Some(Place::Behind(_)))
     }
@@ -74,8 +74,8 @@ impl Waiter {
         }
     }
 
-    /// Waits until it is worth while to look at the lock file, held with that claim, or for
-    /// `at_most`.
+    /// Waits until it is worth while to look at the lock file, which is held with the claim
+    /// `holder`, or for `at_most`.
     pub(crate) async fn pause(
         &mut self,
         context: &Context,
@@ -93,7 +93,7 @@ impl Waiter {
         }
     }
 
-    /// Behind others.
+    /// Waits behind others in the queue.
     async fn stand(
         &mut self,
         context: &Context,
@@ -127,7 +127,7 @@ impl Waiter {
         }
     }
 
-    /// At the head, or where there is no queue.
+    /// Waits at the head of the queue, or where there is no queue.
     async fn poll(
         &mut self,
         context: &Context,
@@ -137,15 +137,16 @@ impl Waiter {
     ) -> Woken {
         if holder.is_some() && self.holder.as_deref() != holder {
             self.holder = holder.map(Path::to_owned);
-            // The pauses are a fraction of the hold, not of the wait: who sees the lock change hands
-            // must not come ever more rarely, or those on another host pass it on among themselves.
+            // The pauses are a fraction of the hold, not of the wait: a waiter that sees the lock
+            // change hands must not poll ever more rarely, or the waiters of another host pass the
+            // lock on among themselves.
             self.backoff = context.backoff();
             if context.can_wake {
                 self.watch = self.watch.take().or_else(Watch::new);
             }
             match self.watch.as_ref().map(|watch| watch.on(context.lock_path())) {
                 None => {}
-                // What happened before was not seen.
+                // What happened before the watch began was not seen.
                 Some(Ok(())) => return Woken::Look,
                 Some(Err(error)) if is_gone(&error) => {
                     self.holder = None;
@@ -189,10 +190,10 @@ impl Waiter {
     }
 }
 
-/// Whether other hosts want the lock, to whom it is to be left for as long as they may take to look.
+/// Whether other hosts want the lock: then it is left to them for as long as they may take to look.
 pub(crate) fn others_wait(context: &Context) -> bool {
     if context.is_local() {
-        return false; // all who can be there are in the queue
+        return false; // all possible contenders are in the queue
     }
     let Ok(entries) = context.fs.list(context.names.dir()) else { return false };
     let is_other = |entry: &OsString| match context.names.parse_neighbour(entry) {
