@@ -1,11 +1,11 @@
-//! Waiting for a lock that another holds: polling, ever more slowly, with jitter.
+//! How a waiter polls a lock that another process holds: ever more slowly, with jitter.
 //!
-//! A pause is about a quarter of what was waited before it, so a release is noticed an eighth of the
-//! hold later, on the average; and some thirty looks are all that comes before the longest pause.
+//! A pause is about a quarter of the wait before it, so a release is noticed an eighth of the hold
+//! later on average; and there are only some thirty looks before the longest pause.
 
 use std::time::Duration;
 
-/// How a waiter polls.
+/// The bounds of a waiter's pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Polling {
     pub(crate) first: Duration,
@@ -24,8 +24,8 @@ impl Backoff {
         Backoff { next: polling.first, cap: polling.cap }
     }
 
-    /// How long to wait until the next look; `random` spreads the waiters of one lock, who would
-    /// otherwise all come at once.
+    /// How long to wait until the next look. `random` spreads the waiters of one lock, which would
+    /// otherwise all look at once.
     pub(crate) fn pause(&mut self, random: u64) -> Duration {
         let full = self.next;
         self.next = (full * 5 / 4).min(self.cap);

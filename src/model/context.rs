@@ -1,4 +1,4 @@
-//! What every step of the protocol needs to know of its lock.
+//! What every step of the protocol needs to know about its lock.
 
 use std::ffi::OsStr;
 use std::io;
@@ -20,7 +20,7 @@ use crate::sys::fs::{Attr, FileId, Fs, Mount};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::{Processes, hash};
 
-/// One lock, as one handle and the clones of it see it.
+/// One lock, as one handle and its clones see it.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) names: Names,
@@ -35,17 +35,17 @@ pub(crate) struct Context {
     pub(crate) server: ServerClock,
     /// Whether a handle keeps its claim from one tenure to the next.
     pub(crate) keep_claim: bool,
-    /// Whether tenures are numbered.
+    /// Whether tenures get fencing tokens.
     pub(crate) fencing: bool,
-    /// Whether a waiter can be woken by this machine's kernel: not where time is only simulated.
+    /// Whether this machine's kernel can wake a waiter: not where time is only simulated.
     pub(crate) can_wake: bool,
     /// The queue of this host's waiters, once it is known.
     pub(crate) queue: OnceLock<Option<u64>>,
-    /// Whether others are let go first.
+    /// Decides when this handle lets other waiters go first.
     pub(crate) fairness: Fairness,
-    /// Whether the file system was seen to do what a lock takes.
+    /// Whether the file system was seen to do what a lock needs.
     pub(crate) is_tried: AtomicBool,
-    /// Whether what the dead have left was looked for.
+    /// Whether this handle has swept already.
     pub(crate) has_swept: AtomicBool,
 }
 
@@ -60,29 +60,29 @@ impl Context {
         self.clock.now()
     }
 
-    /// The time on the server, by which another's lease is judged: never too late, so that nobody
-    /// judges early. Before the server was heard of, this machine's date must do.
+    /// The server's time, by which another's lease is checked: never too late, so that no lease is
+    /// found expired early. Until the server's time is known, this machine's date must do.
     pub(crate) fn server_time(&self) -> SystemTime {
         let known = self.server.earliest(self.now()).filter(|_| Safeguard::ServersTime.stands());
         known.unwrap_or_else(|| self.clock.wall())
     }
 
-    /// The time on the server from which a lease of our own is counted: never too early.
+    /// The server's time from which a lease of our own is counted: never too early.
     pub(crate) fn lease_start(&self, now: Duration) -> SystemTime {
         self.server.latest(now).unwrap_or_else(|| self.clock.wall())
     }
 
-    /// What can be relied on where the lock is.
+    /// What can be relied on in the lock's directory.
     pub(crate) fn mount(&self) -> Mount {
         self.fs.mount(self.names.dir()).unwrap_or(Mount::Other)
     }
 
-    /// The server stamped this time on a file of ours after that moment of our own clock.
+    /// The server stamped this time on a file of ours after the moment `before` of our own clock.
     pub(crate) fn learn_time(&self, stamped: SystemTime, before: Duration) {
         self.server.set(stamped, before, self.now(), self.clock_slop / 4);
     }
 
-    /// For how long processes can be in so many seats, one after the other, before all are passed over.
+    /// How long processes can be in that many seats, one after another, before all are passed over.
     pub(crate) fn time_of_seats(&self, seats: u32) -> Duration {
         SEAT_LEASE.saturating_add(self.clock_slop).saturating_mul(seats)
     }
@@ -97,8 +97,8 @@ impl Context {
         self.mount() == Mount::Local
     }
 
-    /// What the queue of this host's waiters is known by: the lock's directory, whatever path leads
-    /// there, and its name. Two locks that came to have the same would only wait in one line.
+    /// Identifies the queue of this host's waiters: by the lock's directory, whatever path leads
+    /// there, and the lock's name. Two locks with the same key would only share a queue.
     pub(crate) fn queue(&self) -> Option<u64> {
         if !self.can_wake {
             return None;
@@ -110,7 +110,7 @@ impl Context {
         })
     }
 
-    /// Looks at a file, which may not be there.
+    /// Looks up a file, which may not be there.
     pub(crate) fn find(&self, path: &Path) -> Result<Option<Attr>, Error> {
         match self.retry_estale(|| self.fs.stat(path)) {
             Ok(attr) => Ok(Some(attr)),
@@ -119,7 +119,7 @@ impl Context {
         }
     }
 
-    /// Removes a file, and says whether it was there.
+    /// Removes a file; returns whether it was there.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
         let mut asked = 0;
         let removed = self.retry_estale(|| {
@@ -128,19 +128,19 @@ impl Context {
         });
         match removed {
             Ok(()) => Ok(true),
-            Err(error) if is_gone(&error) => Ok(asked > 1), // the first time may have done it
+            Err(error) if is_gone(&error) => Ok(asked > 1), // the first request may have done it
             Err(error) => Err(error),
         }
     }
 
-    /// Any number that the name of a put-aside file has room for.
+    /// A random number that the name of a put-aside file has room for.
     pub(crate) fn random_number(&self) -> u32 {
         u32::try_from((self.random)() >> 32).unwrap_or_default()
     }
 
-    /// ESTALE says that the client had hold of a file that has gone, not that its name leads
-    /// nowhere: ask again. Where others come and go it can be said several times in a row (seen on
-    /// NFSv4.2); in the end it is an error like any other.
+    /// ESTALE means that the client had hold of a file that is gone, not that its name leads
+    /// nowhere: ask again. Where files come and go it can be returned several times in a row (seen
+    /// on NFSv4.2); in the end it is an error like any other.
     pub(crate) fn retry_estale<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let mut answer = ask();
         for tries in 0..8 {
@@ -161,8 +161,9 @@ impl Context {
         error.raw_os_error().is_some_and(|errno| self.retry_errnos.contains(&errno))
     }
 
-    /// Linux's SMB client says EINVAL where a file was used by its other name a moment ago, for up to a
-    /// second; EBUSY is what creating says of the same. In the end it is an error like any other.
+    /// Linux's SMB client returns EINVAL where a file was used by its other name a moment ago, for
+    /// up to a second; creating a file returns EBUSY for the same reason. In the end it is an error
+    /// like any other.
     pub(crate) fn retry_busy<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         for tries in 3..11 {
             match self.retry_estale(&mut ask) {
@@ -175,7 +176,7 @@ impl Context {
         self.retry_estale(ask)
     }
 
-    /// The error of a file system that does not do what a lock takes.
+    /// The error for a file system that does not do what a lock needs.
     pub(crate) fn unsupported(&self, lacks: impl Into<String>, error: Option<io::Error>) -> Error {
         let file_system = self.fs.describe(self.names.dir());
         let lacks = format!("{}: use a directory on another file system", lacks.into());
@@ -192,7 +193,7 @@ impl Context {
         }
     }
 
-    /// The error of names that may not have as many bytes as this one has.
+    /// The error for a file system whose names may not have as many bytes as this one.
     pub(crate) fn names_too_long(&self, name: &Path, error: Option<io::Error>) -> Error {
         let needed = name.file_name().map_or(0, OsStr::len);
         let most = match self.fs.name_max(self.names.dir()) {
@@ -207,10 +208,11 @@ impl Context {
         Error::UnsupportedFileSystem { path: self.lock_path().into(), file_system, lacks, error }
     }
 
-    /// Whether the error of link(2) says that there are no hard links, or no more of them. It is asked for
-    /// where a file was made a moment ago, so that what keeps it from being linked is not the directory.
+    /// Whether the error of link(2) means that there are no hard links, or no more of them. It is
+    /// called where a file was made a moment ago, so that the directory is not what keeps it from
+    /// being linked.
     pub(crate) fn lacks_links(&self, error: &io::Error) -> bool {
-        // A disk may fail; but some file systems mean by that that they have no such thing.
+        // A disk may fail; but some file systems report that way that they have no such operation.
         is_refusal(error)
             || has_no_links(error)
             || (may_mean_no_links(error) && self.mount() == Mount::Other)

@@ -1,17 +1,17 @@
-//! Who lets those go first who wait already.
+//! How a handle lets other waiters go first.
 //!
-//! A process that releases a lock and takes it again at once is quicker than any waiter can be woken. So a
-//! handle that had to wait the last time queues up before it tries; and one that locks and unlocks
-//! again and again without ever waiting does so now and then, to see whether somebody waits.
+//! A process that releases a lock and takes it again at once is quicker than any waiter can wake up. So
+//! a handle that had to wait the last time queues up before it tries; and a handle that locks and
+//! unlocks again and again without ever waiting does so now and then, to see whether others wait.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::model::lease::nanoseconds;
 
-/// Who locks again within this time after it has released leaves a waiter no time to wake up.
+/// A handle that locks again within this time after a release leaves a waiter no time to wake up.
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// How often such a handle asks whether somebody waits: a few system calls in hundreds.
+/// How often such a handle checks whether others wait: a few system calls in hundreds.
 const ASKS: Duration = Duration::from_millis(10);
 
 /// What one handle remembers of its last tenures; times in nanoseconds of its clock.

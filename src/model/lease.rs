@@ -1,4 +1,4 @@
-//! Time: leases, and the one clock that they are judged by, the file server's.
+//! Time: leases, and the one clock that they are checked against, the file server's.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -7,22 +7,23 @@ use std::time::{Duration, SystemTime};
 use crate::error::Error;
 use crate::sys::fs::FileId;
 
-/// Less than this, and a lease is over before a file server has answered.
+/// A shorter lease would expire before a file server has answered.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// Where time stamps of file systems end, this is too long.
+/// A longer lease would end beyond the time stamps of some file systems.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// For how long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms.
+/// How long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms in that
+/// time.
 const GOOD_FOR: Duration = Duration::from_secs(60);
 
-/// For how long a process may act in a seat, whatever its lifetime is: for some ten requests to a server
-/// that takes a second for each.
+/// How long a process may act in a seat, whatever its lifetime is: enough for some ten requests to
+/// a server that takes a second for each.
 pub(crate) const SEAT_LEASE: Duration = Duration::from_secs(15);
 
-/// For how long the holder may act, on this machine's own clock.
+/// How long the holder may act, on this machine's own clock.
 ///
-/// It is counted from *before* the operation that began or extended it, so it never ends later
-/// than the mtime that others read.
+/// It is counted from *before* the operation that began or extended it, so it never ends later than
+/// the mtime that others read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) ends: Duration,
@@ -39,7 +40,7 @@ impl Lease {
 }
 
 /// The server's clock, known from the ctime that it stamped on a file of ours, and carried on by
-/// our own monotonic clock. The machines' ideas of the date do not matter.
+/// our own monotonic clock. The machines' own dates do not matter.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClock {
     known: Mutex<Known>,
@@ -61,9 +62,9 @@ struct Sample {
 }
 
 impl ServerClock {
-    /// The server stamped this time on a file between the two moments. What came last counts:
+    /// The server stamped this time on a file between the two moments. The last stamp counts, since
     /// the server's clock may have been set. If it was set forward by more than `tolerance`, dates
-    /// from before say nothing of how long ago they were written.
+    /// from before show nothing about how long ago they were written.
     pub(crate) fn set(
         &self,
         stamped: SystemTime,
@@ -85,28 +86,28 @@ impl ServerClock {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).jumped_to
     }
 
-    /// Whether a time that the server stamped on a file can be compared with the time that it is on
-    /// the server now: not if its clock has jumped forward in between.
+    /// Whether a time that the server stamped on a file can be compared with the server's time now:
+    /// not if its clock has jumped forward in between.
     pub(crate) fn is_comparable(&self, stamped: SystemTime) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.jumped_to.is_none_or(|jumped_to| jumped_to <= stamped)
     }
 
-    /// The least that it can be on the server now: a process that judges another's lease uses this, and
-    /// is never early.
+    /// The earliest that it can be on the server now: a process that checks another's lease uses
+    /// this, and is never early.
     pub(crate) fn earliest(&self, now: Duration) -> Option<SystemTime> {
         let sample = self.sample()?;
         sample.stamped.checked_add(now.saturating_sub(sample.after))
     }
 
-    /// The most that it can be on the server now: a process that sets the end of its own lease uses this,
-    /// so that nobody finds it ended early. (But for less than the resolution of the server's time
-    /// stamps, from a clock tick to two seconds, for which the slop is there.)
+    /// The latest that it can be on the server now: a process that sets the end of its own lease
+    /// uses this, so that nobody finds it expired early. (Except by less than the resolution of the
+    /// server's time stamps, from a clock tick to two seconds, which the slop covers.)
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
         self.sample()?.at_most(now)
     }
 
-    /// Whether it was asked for so long ago that it had better be asked for again.
+    /// Whether the last stamp is so old that a new one had better be requested.
     pub(crate) fn is_old(&self, now: Duration) -> bool {
         self.sample().is_none_or(|sample| now.saturating_sub(sample.after) >= GOOD_FOR)
     }
@@ -117,14 +118,14 @@ impl ServerClock {
 }
 
 impl Sample {
-    /// The most that it can be on the server at that moment, unless its clock was set.
+    /// The latest that it can be on the server at that moment, unless its clock was set.
     fn at_most(&self, now: Duration) -> Option<SystemTime> {
         self.stamped.checked_add(now.saturating_sub(self.before))
     }
 }
 
-/// A file that bore the same date in one look after another, on our own clock: what a clock that is set
-/// has no part in.
+/// A file that had the same date in one look after another, timed by our own clock, which setting
+/// another clock does not affect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObservedDate {
     id: FileId,
@@ -153,7 +154,7 @@ impl ObservedDate {
     }
 }
 
-/// A lease must have a length, and an end that file systems can express.
+/// Checks that a lease has a length, and an end that file systems can express.
 pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Error> {
     if !(SHORTEST..=LONGEST).contains(&lifetime) {
         let reason = format!("a lifetime of {lifetime:?} is not between 10 ms and ten years");
@@ -164,7 +165,7 @@ pub(crate) fn check_lifetime(path: &Path, lifetime: Duration) -> Result<(), Erro
 
 /// A time on our clock, or since 1970, as an atomic number can hold it.
 pub(crate) fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // in some 584 years
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // enough for some 584 years
 }
 
 /// A date as [`nanoseconds`].

@@ -1,5 +1,5 @@
-//! What the protocol reckons with, and that asks nothing of the system by itself: names, leases, a
-//! lock's context, and how long to wait between two looks.
+//! The protocol's model, which makes no system calls by itself: names, leases, a lock's context,
+//! and how long to wait between two looks.
 
 pub(crate) mod backoff;
 pub(crate) mod context;

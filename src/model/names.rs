@@ -1,10 +1,11 @@
-//! The names beside a lock file, and the content that names a claim: the only parser.
+//! The names beside a lock file, and the content that names a claim: makes them, and is the only
+//! parser.
 //!
 //! | name | what it is |
 //! |---|---|
 //! | `L` | the lock file |
 //! | `L\|HOST\|PID\|NONCE` | a claim; the lock file is a hard link to the holder's |
-//! | `L\|break\|KEY\|K` | seat K in the succession of the incarnation whose nonce is KEY |
+//! | `L\|break\|KEY\|K` | seat K in the takeover of the incarnation whose nonce is KEY |
 //! | `L\|aside\|KEY\|K` | a lock file on its way out, put aside by the process with that nonce |
 //! | `L\|fence\|KEY\|K` | a directory that is to become `L.fence` |
 //! | `L.fence/N` | the counter of the lock's fencing tokens |
@@ -19,22 +20,22 @@ use std::sync::Arc;
 
 use crate::sys::process::{Process, Proof, WORLD_BITS};
 
-/// The longest name that common file systems take, see pathconf(3).
+/// The longest name that common file systems take: see pathconf(3).
 const NAME_MAX: usize = 255;
 /// The longest content that is worth reading: a path, see limits.h, and a name.
 pub(crate) const CONTENT_MAX: usize = 4096 + NAME_MAX;
 /// The most digits that the number of a seat or of a put-aside file can have.
 const NUMBER_DIGITS: usize = 10;
 const NONCE_MAX: usize = 64;
-/// The last seat in a succession. Nobody has died in so many, one after the other: something else makes
-/// them.
+/// The last seat of an incarnation. Processes do not die in so many, one after another: something
+/// else makes them.
 pub(crate) const LAST_SEAT: u32 = 64;
 
 const BREAK: &[u8] = b"break";
 const ASIDE: &[u8] = b"aside";
 const FENCE: &[u8] = b"fence";
 
-/// Why a lock can't have the names that it was to have.
+/// Why a lock can't have the names that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadName {
     #[error("the path names no file")]
@@ -51,7 +52,7 @@ pub(crate) enum BadName {
     TooLong,
 }
 
-/// How the names of one lock are made and told from others.
+/// Makes the names of one lock's files, and recognizes them.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     lock: PathBuf,
@@ -62,9 +63,9 @@ pub(crate) struct Names {
     host: Arc<OsStr>,
 }
 
-/// The number that tells one claim, and so one incarnation, from others: flufl.lock's is decimal; ours is
-/// `x`, 64 random bits in hexadecimal and, where they are known, `w` and the hash of the world, `s`
-/// and the start time of the process, and `k` and the hash of the boot.
+/// The number that distinguishes one claim, and so one incarnation, from others. flufl.lock's is
+/// decimal; ours is `x` and 64 random bits in hexadecimal, then, where they are known, `w` and the
+/// hash of the world, `s` and the start time of the process, and `k` and the hash of the boot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Nonce(Arc<str>);
 
@@ -72,7 +73,7 @@ impl Nonce {
     pub(crate) fn new(random: u64, proof: Option<Proof>) -> Nonce {
         const DIGITS: usize = (WORLD_BITS / 4) as usize;
         let mut nonce = String::with_capacity(NONCE_MAX);
-        let _ = write!(nonce, "x{random:016x}"); // a String takes whatever is written
+        let _ = write!(nonce, "x{random:016x}"); // writing to a String never fails
         if let Some(Proof { world, started, boot }) = proof {
             let _ = write!(nonce, "w{world:0DIGITS$x}s{started:x}");
             if let Some(boot) = boot {
@@ -103,12 +104,12 @@ impl Nonce {
         })
     }
 
-    /// A seat must not look like a claim, whose third field is a number.
+    /// The nonce as a key: a seat must not look like a claim, whose third field is a number.
     fn key(&self) -> Arc<str> {
         if self.is_number() { format!("n{}", self.0).into() } else { self.0.clone() }
     }
 
-    /// As much of it as no other has: for names that nothing is read from.
+    /// As much of it as is unique: for names from which nothing is parsed.
     fn short_key(&self) -> Arc<str> {
         match self.0.split_once('w') {
             Some((random, _)) if random.starts_with('x') => random.into(),
@@ -121,7 +122,7 @@ impl Nonce {
     }
 }
 
-/// The name of a claim, taken apart.
+/// The parts of a claim's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClaimName {
     pub(crate) path: Arc<Path>,
@@ -131,13 +132,13 @@ pub(crate) struct ClaimName {
 }
 
 impl ClaimName {
-    /// Whether a peer made it that keeps to no claims but the one that is the lock file: flufl.lock
-    /// never touches its claim while it waits.
+    /// Whether its maker is a peer that maintains no claim but the one that is the lock file:
+    /// flufl.lock never touches its claim while it waits.
     pub(crate) fn is_foreign(&self) -> bool {
         self.nonce.is_number()
     }
 
-    /// The process that it names. Nobody's start time is known from the mere pid of flufl.lock.
+    /// The process that it names. A claim of flufl.lock's has only a pid, so the start time is unknown.
     pub(crate) fn process(&self) -> Process {
         Process { pid: self.pid, proof: self.nonce.proof() }
     }
@@ -147,10 +148,10 @@ impl ClaimName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Neighbour {
     Claim(ClaimName),
-    /// A seat in the succession of the incarnation with this key.
+    /// A seat in the takeover of the incarnation with this key.
     Seat(Arc<str>),
     Aside,
-    /// A draft of the directory that has the counter of fencing tokens in it.
+    /// A draft of the directory that holds the counter of fencing tokens.
     FenceDraft,
 }
 
@@ -186,7 +187,7 @@ impl Names {
         Ok(names)
     }
 
-    /// Whether the longest name that has this nonce in it can be.
+    /// Whether the longest name with this nonce in it is short enough.
     fn fits(&self, nonce: &Nonce) -> bool {
         let key = nonce.key();
         let seat = self.join(BREAK, key.as_bytes(), &[b'0'; NUMBER_DIGITS]);
@@ -214,16 +215,15 @@ impl Names {
         ClaimName { path: path.into(), host: self.host.clone(), pid: owner.pid, nonce }
     }
 
-    /// A name for the incarnation of a lock file that has lost its content, and whose claim is gone:
-    /// no claim is ever called that.
+    /// A name for the incarnation of a lock file that has lost its content, and whose claim is
+    /// gone: no claim ever has this name.
     pub(crate) fn nameless(&self, ino: u64) -> ClaimName {
         let nonce = Nonce(format!("i{ino:x}").into());
         let path = self.join(b"", b"0", nonce.0.as_bytes());
         ClaimName { path: path.into(), host: OsStr::new("").into(), pid: 0, nonce }
     }
 
-    /// A name that is as long as the longest that a tenure with this claim may need: that of a file put
-    /// aside, but for its length.
+    /// A put-aside file's name, padded to the longest that a tenure with this claim may need.
     pub(crate) fn longest(&self, claim: &ClaimName) -> PathBuf {
         let aside = self.aside(&claim.nonce, u32::MAX);
         let seat = self.seat(&claim.nonce, LAST_SEAT);
@@ -232,7 +232,7 @@ impl Names {
         OsString::from_vec([aside.as_os_str().as_bytes(), &zeros].concat()).into()
     }
 
-    /// Seat `number` in the succession of the incarnation with that nonce.
+    /// Seat `number` in the takeover of the incarnation with that nonce.
     pub(crate) fn seat(&self, nonce: &Nonce, number: u32) -> PathBuf {
         self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes())
     }
@@ -242,30 +242,30 @@ impl Names {
         self.join(ASIDE, nonce.short_key().as_bytes(), number.to_string().as_bytes())
     }
 
-    /// The directory with the counter of fencing tokens in it.
+    /// The directory that holds the counter of fencing tokens.
     pub(crate) fn fence(&self) -> PathBuf {
         let parts = [self.lock.as_os_str().as_bytes(), b".", FENCE];
         OsString::from_vec(parts.concat()).into()
     }
 
-    /// Where the process with that nonce makes what is to become that directory.
+    /// Where the process with that nonce drafts that directory.
     pub(crate) fn fence_draft(&self, nonce: &Nonce, number: u32) -> PathBuf {
         self.join(FENCE, nonce.short_key().as_bytes(), number.to_string().as_bytes())
     }
 
-    /// The number that an entry of that directory stands for. Each has one name only.
+    /// The number that an entry of that directory stands for. Each number has only one name.
     pub(crate) fn parse_counter(entry: &OsStr) -> Option<u64> {
         let number: u64 = entry.to_str()?.parse().ok()?;
         (*number.to_string() == *entry).then_some(number)
     }
 
-    /// Whether a file in the succession is one of this incarnation's.
+    /// Whether the key is that of the incarnation with this nonce.
     pub(crate) fn is_key_of(key: &str, nonce: &Nonce) -> bool {
         *nonce.key() == *key
     }
 
-    /// The claim that a lock file's content names: always one beside the lock file itself,
-    /// whatever directory the content names. flufl.lock writes the path as its user gave it.
+    /// The claim that a lock file's content names: always one beside the lock file itself, whatever
+    /// directory the content names. flufl.lock writes the path as its user gave it.
     pub(crate) fn parse_content(&self, content: &[u8]) -> Option<ClaimName> {
         let name = content.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
         match self.parse_neighbour(OsStr::from_bytes(name))? {
@@ -274,8 +274,8 @@ impl Names {
         }
     }
 
-    /// The claim that a content or a directory entry names which has something else for the lock's
-    /// name, as if that were the lock's name; and the lock by that other name.
+    /// The claim named by content or a directory entry that has something else in place of the lock's
+    /// name, read as if that were the lock's name; and the path of the lock by that other name.
     pub(crate) fn parse_other_spelling(&self, name: &[u8]) -> Option<(PathBuf, ClaimName)> {
         let name = name.trim_ascii_end().rsplit(|byte| *byte == b'/').next()?;
         let base = (0..3).try_fold(name, |rest, _| {
@@ -326,7 +326,7 @@ impl Names {
     }
 }
 
-/// The fields between separators, which may be longer than a byte.
+/// The fields between separators; a separator may be longer than a byte.
 struct Fields<'a> {
     rest: Option<&'a [u8]>,
     separator: &'a [u8],
@@ -374,7 +374,7 @@ mod tests {
         prop_oneof![Just('|'), Just(':'), Just('+'), Just('→'), any::<char>()]
     }
 
-    /// The names of some lock, wherever and on whatever host.
+    /// The names of some lock, in any directory and on any host.
     fn names() -> impl Strategy<Value = Names> {
         let dir = vec(file_name(), 0..3).prop_map(|dirs| {
             dirs.iter().fold(PathBuf::from("/"), |dir, name| dir.join(OsStr::from_bytes(name)))
@@ -394,7 +394,8 @@ mod tests {
         (any::<u32>(), proptest::option::of(proof)).prop_map(|(pid, proof)| Process { pid, proof })
     }
 
-    /// Bytes that come close to being a name: any, and the real ones with something else in them.
+    /// Bytes that come close to being a name: arbitrary ones, and real names with something else in
+    /// them.
     fn near_name(names: &Names) -> impl Strategy<Value = Vec<u8>> + use<> {
         let (prefix, separator) = (names.prefix.clone(), names.separator.clone());
         let part = prop_oneof![
@@ -422,7 +423,7 @@ mod tests {
         path.file_name().unwrap()
     }
 
-    /// What is true of a claim, whatever it was read from.
+    /// What is true of every claim, whatever it was read from.
     fn check_claim(names: &Names, claim: &ClaimName) -> Result<(), TestCaseError> {
         let file_name = name_of(&claim.path);
         prop_assert_eq!(claim.path.parent(), Some(names.dir()));
@@ -433,7 +434,7 @@ mod tests {
         prop_assert_eq!(names.parse_neighbour(file_name), again);
         let content = names.parse_content(claim.path.as_os_str().as_bytes());
         prop_assert_eq!(content.as_ref(), Some(claim));
-        // All that may be made of its nonce can be a name too.
+        // All names that may be made of its nonce are valid too.
         let (seat, aside) = (names.seat(&claim.nonce, u32::MAX), names.aside(&claim.nonce, 0));
         prop_assert!(name_of(&seat).len() <= NAME_MAX);
         let seat = names.parse_neighbour(name_of(&seat));

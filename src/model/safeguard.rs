@@ -1,57 +1,58 @@
 //! The protocol's safeguards, by name.
 //!
-//! All of them stand, always. The simulator takes one at a time away, to see that something goes
-//! wrong without it: a checker that finds nothing to complain of proves nothing.
+//! All of them stand, always. The simulator removes one at a time, to see that something goes wrong
+//! without it: a checker that finds nothing to complain of proves nothing.
 
-/// What keeps two processes from holding the lock at once, or one from being told a falsehood.
+/// A step that keeps two processes from holding the lock at once, or one from getting a wrong answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Safeguard {
     /// The right to end an incarnation is won by a link.
     Seat,
-    /// A process in a seat looks again whether the lock file is still what it was.
+    /// A process in a seat rechecks whether the lock file is still what it was.
     SecondLook,
     /// A process touches its claim before it takes a seat.
     TouchBeforeSeat,
-    /// A process that finds its time in a seat over does not come back to that seat.
+    /// A process whose time in a seat has expired does not come back to that seat.
     ForfeitedSeat,
-    /// The seats of those who died in theirs stay for as long as the lock file is what it was.
+    /// The seats of processes that died in them stay for as long as the lock file is what it was.
     SeatsOfTheDead,
-    /// A holder whose lease is over takes a seat too.
+    /// A holder whose lease has expired takes a seat too.
     LateHolderTakesSeat,
-    /// A waiter keeps its claim's lease ahead.
+    /// A waiter renews its claim before the claim's lease expires.
     FreshWhileWaiting,
-    /// The truth is the inode, whatever link(2) said.
+    /// The inode decides, whatever link(2) returned.
     TruthIsInode,
     /// Only a claim that has not expired is linked a second time.
     FreshFromShelf,
-    /// What the rename caught is looked at, and put back if it was another's.
+    /// What the rename caught is checked, and put back if it is another's.
     LookAtCatch,
-    /// Leases are judged by the server's time, not by the machine's date.
+    /// Leases are checked against the server's time, not the machine's date.
     ServersTime,
-    /// On a network a dead holder's last request is given time.
+    /// On a network, a dead holder's last request is given time.
     RestForTheDead,
-    /// A holder whose claim was swept looks whether the lock file is still its own.
+    /// A holder whose claim was swept checks whether the lock file is still its own.
     SweptClaim,
-    /// A process that has drawn a fencing token looks whether it still holds the lock.
+    /// A process that has drawn a fencing token checks whether it still holds the lock.
     TokenIsVerified,
-    /// The claim is removed, and the clock looked at, before the lock file is taken away: what may
-    /// hang is done to a name that nobody else has.
+    /// The claim is removed, and the clock checked, before the lock file is taken away: what may
+    /// hang is done to a name that no other process has.
     ClaimFirst,
-    /// A process that has won a seat sees that those before it are there.
+    /// A process that has won a seat checks that those before it are there.
     SeatsBefore,
-    /// Nobody acts in a seat whose own short lease is over.
+    /// No process acts in a seat whose own short lease has expired.
     SeatLease,
     /// A claim that was ever late is not linked again.
     NeverLateAgain,
-    /// A holder believes the lesser lease from before it is written.
+    /// A holder believes the shorter lease from before it is written.
     LesserLease,
-    /// Where the content says nothing, the claim beside the lock file says who holds it.
+    /// Where the content says nothing, the claim beside the lock file shows who holds it.
     DirectoryTells,
-    /// A holder that is provably alive is succeeded only after its lease, as it was observed.
+    /// The lock of a holder that is provably alive is taken over only after its lease, as it was
+    /// observed.
     ObservedAlive,
-    /// After a jump of the server's clock, what was observed counts.
+    /// After a jump of the server's clock, observations count instead of dates.
     ObservedAfterJump,
-    /// A lock file that was observed unchanged for as long as its lease has a lease that is over.
+    /// A lock file that was observed unchanged for as long as its lease has an expired lease.
     ObservedUnchanged,
     /// A holder that finds its claim gone when it releases takes a seat, however long its lease is.
     ClaimGoneTakesSeat,
@@ -78,7 +79,7 @@ impl Safeguard {
         !REMOVED.get().contains(&self)
     }
 
-    /// Does something without these safeguards, on this thread.
+    /// Calls `act` without these safeguards, on this thread.
     pub(crate) fn without<T>(removed: &'static [Safeguard], act: impl FnOnce() -> T) -> T {
         REMOVED.set(removed);
         let done = act();
