@@ -1,5 +1,5 @@
-//! What administrators do with a lock: see what time it is for its leases, break it, see who waits
-//! for it, and sweep what the dead have left.
+//! Administration of a lock: the server's time, breaking a lock, listing its waiters, and sweeping
+//! what dead processes left behind.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -21,9 +21,9 @@ use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::sys::fs::Attr;
 
 impl Lock {
-    /// What time it is on the file server, whose clock leases are judged by. Asked by a file that
-    /// is made beside the lock file and removed again. From then on [`holder`](Self::holder) and
-    /// [`state`](Self::state) judge by it too.
+    /// The file server's time, by which leases are measured. To learn it, this makes a file beside
+    /// the lock file and removes it again. From then on [`holder`](Self::holder) and
+    /// [`state`](Self::state) use that time too. Blocks for a few file operations.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -37,18 +37,19 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if no file can be made there.
+    /// [`Error::Io`] if no file can be made in the lock's directory.
     pub fn server_time(&self) -> Result<SystemTime, Error> {
         drop(Claim::make(&self.context, self.lifetime())?);
         Ok(self.context.server_time())
     }
 
-    /// Ends the tenure of the holder, if `condition` says so, and says whose it was.
-    /// For administrators: to a lock whose lease runs the guarantee does not extend any more, since
-    /// its holder does not know.
+    /// Breaks the lock if `condition` holds for its holder, and returns that holder; `None` if
+    /// nothing was broken. For administrators: the guarantee does not cover a lock that is broken
+    /// while its lease runs, since its holder does not know.
     ///
-    /// The condition is asked again in the seat, and never about a file that is no lock. Exactly one
-    /// of those who break a lock at once succeeds, and none of them can break its successor's.
+    /// The condition is checked again in the seat, and never on a file that is not a lock. Of
+    /// several processes that break a lock at once, exactly one succeeds, and none can break the
+    /// next holder's lock. Blocks for a few file operations.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -65,7 +66,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// As for [`holder`](Self::holder), and [`Error::Held`] if the file system does not permit it.
+    /// As for [`holder`](Self::holder), and [`Error::Held`] if the file system does not permit
+    /// breaking the lock.
     pub fn break_if(
         &self,
         condition: impl FnMut(&Holder) -> bool,
@@ -77,9 +79,10 @@ impl Lock {
         Ok(broken)
     }
 
-    /// [`break_if`](Self::break_if) without its event in the log: for a program that keeps locks on
-    /// behalf of others, such as a server, and ends them when their holders ask for it. To its own
-    /// guards of the lock it applies [`LockGuard::discard_if_lost`](crate::LockGuard::discard_if_lost).
+    /// Like [`break_if`](Self::break_if), but emits no event: for a program that keeps locks on
+    /// behalf of others, such as a server, and ends them when their holders ask for it. Such a
+    /// program then calls [`LockGuard::discard_if_lost`](crate::LockGuard::discard_if_lost) on its
+    /// own guards of the lock.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -116,14 +119,16 @@ impl Lock {
         }
     }
 
-    /// Takes away whatever plain file has the lock's name, if `condition` says so, and says what it
-    /// was. For administrators: this also ends what [`break_if`](Self::break_if) leaves alone, a file
-    /// that is no lock or that this process may not read. Anything else than a plain file is left
-    /// alone: a directory, a symbolic link, a FIFO, a device.
+    /// Removes the plain file with the lock's name, whatever it contains, if `condition` holds for
+    /// it, and returns a description of the file; `None` if nothing was removed. For
+    /// administrators: unlike [`break_if`](Self::break_if), this also removes a file that is not a
+    /// lock or that this process may not read. Anything but a plain file is left alone: a
+    /// directory, a symbolic link, a FIFO, a device.
     ///
-    /// The condition is asked about the file and, if it is a lock, about its holder; in the seat it
-    /// is asked again. Exactly one of those who break a file at once succeeds, and none of them can
-    /// break what comes after it: the file is renamed, looked at, and put back if it is another.
+    /// The condition gets the file and, if it is a lock, its holder; it is checked again in the
+    /// seat. Of several processes that break a file at once, exactly one succeeds, and none can
+    /// break the next file of that name: the file is renamed, checked, and put back if it is
+    /// another. Blocks for a few file operations.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -141,8 +146,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] if it is no plain file, or if it is a lock and the file system does not permit
-    /// to end it; [`Error::Io`].
+    /// [`Error::Held`] if it is not a plain file, or if it is a lock and the file system does not
+    /// permit breaking it; [`Error::Io`] if a file operation failed.
     pub fn break_file_if(
         &self,
         mut condition: impl FnMut(&LockFile, Option<&Holder>) -> bool,
@@ -187,13 +192,13 @@ impl Lock {
         Ok(Some(found.file))
     }
 
-    /// Who waits for the lock, as far as their claims tell: the files of those that are alive, or
-    /// whose lease runs. flufl.lock's do not renew theirs while they wait, so that one who has
-    /// waited for longer than his lifetime is not told.
+    /// The waiters for the lock, as far as their claims show: the claims whose process is alive or
+    /// whose lease runs. A waiter of flufl.lock does not renew its claim while it waits, so it is
+    /// missing from the list once it has waited for longer than its lifetime.
     ///
-    /// A claim is there while somebody waits, or is about to take the lock, or keeps it for the next
-    /// time ([`LockOptions::keep_claim`](crate::LockOptions::keep_claim)). Blocks for a listing of the
-    /// directory and a look at each claim.
+    /// A claim exists while its process waits, is about to take the lock, or keeps the claim for
+    /// the next acquisition ([`LockOptions::keep_claim`](crate::LockOptions::keep_claim)). Blocks
+    /// for a listing of the directory and a check of each claim.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -207,7 +212,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the directory can't be listed or a claim not be looked at.
+    /// [`Error::Io`] if the directory cannot be listed or a claim cannot be checked.
     pub fn waiters(&self) -> Result<Vec<Holder>, Error> {
         let context = &self.context;
         let holders = match observe(context)? {
@@ -227,7 +232,8 @@ impl Lock {
         Ok(waiters)
     }
 
-    /// What [`sweep`](Self::sweep) would remove.
+    /// The files that [`sweep`](Self::sweep) would remove. Blocks for a listing of the directory
+    /// and a check of each such file.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -248,17 +254,18 @@ impl Lock {
         Ok(found)
     }
 
-    /// Removes what processes that died have left beside the lock file: claims and the like that
-    /// have expired and that the lock file is not. Says which files. Touches nothing else.
+    /// Removes the files that dead processes left beside the lock file (claims and the like that
+    /// have expired and are not the lock file) and returns their paths. Touches no other files.
+    /// Blocks for a listing of the directory and a check of each such file.
     ///
-    /// A handle does so by itself before it first acquires the lock.
+    /// A handle sweeps by itself before it first acquires the lock.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the directory can't be listed or a claim can't be made. What may not be
-    /// removed is left.
+    /// [`Error::Io`] if the directory cannot be listed or a claim cannot be made. A file that may
+    /// not be removed is left.
     pub fn sweep(&self) -> Result<Vec<PathBuf>, Error> {
-        let claim = Claim::make(&self.context, self.lifetime())?; // shows the server's time
+        let claim = Claim::make(&self.context, self.lifetime())?; // learns the server's time
         let swept = sweep(&self.context);
         drop(claim);
         swept
@@ -269,13 +276,13 @@ impl Lock {
 struct Found {
     attr: Attr,
     file: LockFile,
-    /// What tells it from what comes after it: of a file that is no lock, its inode.
+    /// What distinguishes it from later files of that name: if it is not a lock, its inode.
     incarnation: Incarnation,
     holder: Option<Holder>,
     is_readable: bool,
 }
 
-/// Looks at the plain file that has the lock's name.
+/// Observes the plain file with the lock's name.
 fn find(context: &Context) -> Result<Option<Found>, Error> {
     let path = context.lock_path();
     let Some(attr) = context.find(path)? else { return Ok(None) };
@@ -300,7 +307,7 @@ fn find(context: &Context) -> Result<Option<Found>, Error> {
 }
 
 impl Found {
-    /// Whether it is the same file; of one that is no lock, whether it has not changed either.
+    /// Whether it is the same file and, if it is not a lock, unchanged.
     fn is(&self, other: &Found) -> bool {
         self.incarnation.is(&other.incarnation)
             && (self.holder.is_some() || self.has_content_of(other))
@@ -310,7 +317,7 @@ impl Found {
         (self.attr.mtime, self.attr.size) == (other.attr.mtime, other.attr.size)
     }
 
-    /// What it is now, and when it was last changed by anybody but us.
+    /// The file as it is now, with the time of the last change that was not ours.
     fn unless_changed(&self, before: &Found) -> (LockFile, Option<Holder>) {
         let file = if self.has_content_of(before) { &before.file } else { &self.file };
         let holder = match (&before.holder, &self.holder) {
@@ -321,8 +328,8 @@ impl Found {
     }
 }
 
-/// A holder at the second look, and when it last refreshed the lock: ending its tenure has changed the
-/// ctime of its files by then.
+/// The holder at the recheck, with the time of its own last refresh: by then the takeover has
+/// changed the ctime of its files.
 fn unless_refreshed(before: &Holder, now: &Holder) -> Holder {
     let is_refreshed = now.expires_at != before.expires_at;
     let refreshed_at = if is_refreshed { now.refreshed_at } else { before.refreshed_at };

@@ -1,4 +1,4 @@
-//! The clock that leases are measured on.
+//! The clock by which leases are measured.
 
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::sys::clock;
 
-/// The clock that leases are measured on; replaceable through
+/// The clock by which leases are measured; replaceable through
 /// [`LockOptions::clock`](crate::LockOptions::clock).
 ///
-/// flufl.lock's counterpart is the `_now` hook, which its users overrode to make up for clocks
-/// that disagree. Here expiry is judged in the file server's time, so only tests should have
-/// reason to bring a clock of their own.
+/// flufl.lock's counterpart is the `_now` hook, which its users overrode to compensate for clocks
+/// that disagree. This library decides expiry in the file server's time, so only tests should need
+/// a clock of their own.
 ///
 /// ```
 /// use linklock::Clock;
@@ -22,14 +22,14 @@ use crate::sys::clock;
 /// assert!(clock.now() > before);
 /// ```
 pub trait Clock: Debug + Send + Sync {
-    /// Time since some fixed moment: never goes back, and goes on while the machine is suspended
-    /// (`CLOCK_BOOTTIME`, see clock_gettime(2); on systems that have none `CLOCK_MONOTONIC`, which
-    /// goes on in some of them only, see `docs/portability.md`).
+    /// Time since some fixed moment. It never goes back, and it advances while the machine is
+    /// suspended (`CLOCK_BOOTTIME`, see clock_gettime(2); systems without that use
+    /// `CLOCK_MONOTONIC`, which advances then on some of them only, see `docs/portability.md`).
     fn now(&self) -> Duration;
-    /// This machine's idea of the date. It decides nothing but what
-    /// [`Lock::state`](crate::Lock::state) says before the server's time is known.
+    /// This machine's date. It affects only what [`Lock::state`](crate::Lock::state) and
+    /// [`Lock::holder`](crate::Lock::holder) return before the server's time is known.
     fn wall(&self) -> SystemTime;
-    /// Blocks the calling thread.
+    /// Blocks the calling thread for `time`.
     fn sleep(&self, time: Duration);
 }
 
@@ -43,8 +43,8 @@ pub trait Clock: Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// The one that all locks share which bring none of their own: they are kept alive by the same
-/// threads.
+/// The clock shared by all locks without a clock of their own, which are therefore kept alive by
+/// the same threads.
 pub(crate) fn system_clock() -> Arc<dyn Clock> {
     static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(|| Arc::new(SystemClock));
     CLOCK.clone()

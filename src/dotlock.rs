@@ -1,4 +1,4 @@
-//! The dotlocks of mail programs: who writes what, and the only parser.
+//! The dotlocks of mail programs: what each program writes, and the only parser.
 //!
 //! | program | content | mode |
 //! |---|---|---|
@@ -16,16 +16,16 @@ use std::time::{Duration, SystemTime};
 
 use crate::sys::process::Life;
 
-/// The longest content that any of them has: a pid and a host name, see limits.h.
+/// The longest content of any of them: a pid and a host name, see limits.h.
 pub(crate) const DOTLOCK_MAX: usize = 512;
 
-/// Which program a dotlock is from, as far as its content and mode tell.
+/// The program that a dotlock is from, as far as its content and mode show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DotlockKind {
-    /// `0\n`: dotlockfile(1) and all that use liblockfile, and this library.
+    /// `0\n`: dotlockfile(1), all programs that use liblockfile, and this library.
     Liblockfile,
-    /// `PID\n`: `dotlockfile -p`. On which host that process is it does not say.
+    /// `PID\n`: `dotlockfile -p`. It does not record the host of that process.
     LiblockfilePid(u32),
     /// `0`: procmail and its lockfile(1).
     Procmail,
@@ -38,7 +38,7 @@ pub enum DotlockKind {
 }
 
 impl DotlockKind {
-    /// What kind of dotlock has this content and mode; `None` if none has. Of a file that is not
+    /// The kind of dotlock with this content and mode; `None` if there is none. If the file is not
     /// empty, only the content counts.
     ///
     /// ```
@@ -66,7 +66,7 @@ impl DotlockKind {
         fits.then(|| DotlockKind::Dovecot(pid, OsStr::from_bytes(host).to_owned()))
     }
 
-    /// The process that it names, if it names one.
+    /// The process id in the content; `None` if there is none.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         match self {
@@ -78,7 +78,7 @@ impl DotlockKind {
         }
     }
 
-    /// The host that it names, if it names one, as that calls itself.
+    /// The host in the content, by its own name for itself; `None` if there is none.
     #[must_use]
     pub fn host(&self) -> Option<&OsStr> {
         match self {
@@ -88,7 +88,7 @@ impl DotlockKind {
     }
 }
 
-/// No mail program has the pid 0, and none writes it with zeroes before it.
+/// No mail program has the pid 0, and none writes leading zeroes.
 fn parse_pid(digits: &[u8]) -> Option<u32> {
     let plain = digits.iter().all(u8::is_ascii_digit) && !digits.starts_with(b"0");
     let pid = std::str::from_utf8(digits).ok()?.parse().ok()?;
@@ -111,7 +111,7 @@ impl fmt::Display for DotlockKind {
     }
 }
 
-/// Another program's dotlock on a mailbox, as it was when it was looked at.
+/// Another program's dotlock on a mailbox, as it was when observed. A snapshot: no method blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dotlock {
     pub(crate) kind: DotlockKind,
@@ -121,14 +121,14 @@ pub struct Dotlock {
 }
 
 impl Dotlock {
-    /// Which program it is from.
+    /// The program that it is from.
     #[must_use]
     pub fn kind(&self) -> &DotlockKind {
         &self.kind
     }
 
-    /// Whether the process that it names runs. [`Life::Unknown`] where it names none, and where
-    /// its host can't be proven to be this one.
+    /// Whether the process that it names runs. [`Life::Unknown`] if it names none, or if its host
+    /// cannot be proven to be this one.
     #[must_use]
     pub fn life(&self) -> Life {
         self.life
@@ -140,8 +140,8 @@ impl Dotlock {
         self.changed_at
     }
 
-    /// For how long neither it nor the mailbox has changed, as observed through the handle that
-    /// looked: zero at the first look, whatever their dates say.
+    /// How long both the dotlock and the mailbox have been unchanged, as observed through this
+    /// handle: zero at the first observation, whatever their dates are.
     #[must_use]
     pub fn unchanged_for(&self) -> Duration {
         self.unchanged_for

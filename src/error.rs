@@ -1,4 +1,4 @@
-//! The one error type.
+//! The error type, and the public types that its variants contain.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::dotlock::Dotlock;
 use crate::holder::{Holder, Obstacle, Rounded};
 
-/// What went wrong, where, and who is in the way.
+/// What failed, on which path, and which holder is in the way.
 ///
-/// The message has the cause in it, so that a program that prints nothing else shows it all; therefore
-/// [`source`](std::error::Error::source) is `None`. [`io_error`](Error::io_error) returns the cause.
+/// The message includes the cause, so that a program that prints nothing else shows everything;
+/// therefore [`source`](std::error::Error::source) is `None`. [`io_error`](Error::io_error) returns
+/// the cause.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -30,7 +31,9 @@ use crate::holder::{Holder, Obstacle, Rounded};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The lock is held, and there was to be no waiting.
+    /// The lock is held, and the caller asked not to wait. Also returned where no wait would help:
+    /// the file with the lock's name is not a lock, or the file system does not permit ending the
+    /// lock.
     #[error("lock {} is taken: {obstacle}", path.display())]
     #[non_exhaustive]
     Held {
@@ -40,19 +43,19 @@ pub enum Error {
         obstacle: Box<Obstacle>,
     },
 
-    /// The lock was still held when the time was up.
+    /// The lock was still held when the time was up, or when the caller's `go_on` returned `false`.
     #[error("waited {} for lock {}: {obstacle}", Rounded(*waited), path.display())]
     #[non_exhaustive]
     TimedOut {
         /// The lock file.
         path: PathBuf,
-        /// For how long.
+        /// How long the caller waited.
         waited: Duration,
-        /// What was in the way at last.
+        /// What was in the way last.
         obstacle: Box<Obstacle>,
     },
 
-    /// This very handle holds the lock already: waiting would be waiting for oneself.
+    /// This handle already holds the lock: the wait would never end.
     #[error(
         "lock {} is already held by a guard of this handle: give each thread or task a clone of its own",
         path.display()
@@ -63,36 +66,37 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The lock is no longer ours: the lease was over and another has ended it, or somebody has
-    /// removed the lock file. What it guards may have changed under us.
+    /// The lock is no longer ours: its lease had ended and another process has ended the tenure, or
+    /// the lock file was removed. What the lock guards may have been changed by another process.
     #[error("lock {} was lost: {now}", path.display())]
     #[non_exhaustive]
     Lost {
         /// The lock file.
         path: PathBuf,
-        /// What is there instead.
+        /// What is in its place.
         now: Successor,
     },
 
-    /// The lease ended, but nobody was seen to take the lock: a refresh may still save it.
+    /// The lease has ended, but no other process was seen to take the lock: a refresh may still
+    /// save it.
     #[error("the lease of lock {} ended {} ago{}", path.display(), Rounded(*ago), because(error.as_ref()))]
     #[non_exhaustive]
     Expired {
         /// The lock file.
         path: PathBuf,
-        /// For how long it has been over.
+        /// How long ago the lease ended.
         ago: Duration,
-        /// What kept it from being refreshed in time, if it was tried.
+        /// The error that prevented a refresh in time, if one was tried.
         error: Option<io::Error>,
     },
 
-    /// A lock can't be made with these options.
+    /// The options, or what was asked of the lock, are invalid.
     #[error("invalid lock {}: {reason}", path.display())]
     #[non_exhaustive]
     Invalid {
         /// The lock file.
         path: PathBuf,
-        /// Why not.
+        /// Why it is invalid.
         reason: String,
     },
 
@@ -106,48 +110,48 @@ pub enum Error {
     NoHardLinks {
         /// The lock file.
         path: PathBuf,
-        /// The claim that was to be linked to it.
+        /// The claim that was to be linked to the lock file.
         claim: PathBuf,
-        /// What is mounted there.
+        /// The file system that is mounted there.
         file_system: String,
-        /// What the system said, if it said anything.
+        /// The system's error, if it returned one.
         error: Option<io::Error>,
     },
 
-    /// The file system lacks something else that a lock takes. This is found out before the lock is
+    /// The file system lacks something else that a lock needs. This is detected before the lock is
     /// held.
     #[error("cannot lock {}: {file_system} {lacks}{}", path.display(), because(error.as_ref()))]
     #[non_exhaustive]
     UnsupportedFileSystem {
         /// The lock file.
         path: PathBuf,
-        /// What is mounted there.
+        /// The file system that is mounted there.
         file_system: String,
-        /// What it does not do, and what to do about it.
+        /// What the file system does not do, and what to do about it.
         lacks: String,
-        /// What the system said, if it said anything.
+        /// The system's error, if it returned one.
         error: Option<io::Error>,
     },
 
-    /// The process that a lock was to be detached to does not run.
+    /// The process that was to become a detached lock's owner does not exist.
     #[error("cannot detach lock {}: no process {pid}", path.display())]
     #[non_exhaustive]
     NoSuchOwner {
         /// The lock file.
         path: PathBuf,
-        /// The pid.
+        /// The pid that was given.
         pid: u32,
     },
 
-    /// Locking a mailbox takes a permission that is missing.
+    /// Locking a mailbox needs a permission that this process does not have.
     #[error("cannot lock mailbox {}: {missing}: {error}", path.display())]
     #[non_exhaustive]
     Denied {
         /// The mailbox.
         path: PathBuf,
-        /// Which permission, to what, and who has it.
+        /// Which permission, on what, and which user has it.
         missing: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 
@@ -155,26 +159,26 @@ pub enum Error {
     #[error("failed to {operation} {}: {error}", path.display())]
     #[non_exhaustive]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         operation: Operation,
-        /// On which file.
+        /// The file on which it failed.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// Who was found in the place of a holder that lost its lock.
+/// What was found in place of a holder that lost its lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Successor {
-    /// Nobody: the lock file is gone.
+    /// Nothing: the lock file is gone.
     Nobody,
     /// Another holder.
     Holder(Box<Holder>),
-    /// Something that is no lock, or can't be read.
+    /// Something that is not a lock, or cannot be read.
     Stranger,
-    /// Of a mailbox: another program's dotlock.
+    /// On a mailbox: another program's dotlock.
     Dotlock(Box<Dotlock>),
 }
 
@@ -189,13 +193,13 @@ impl fmt::Display for Successor {
     }
 }
 
-/// A file operation, as error messages name it.
+/// A file operation, as named in error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
     /// Make a claim.
     Create,
-    /// Ask for a file's attributes.
+    /// Get a file's attributes.
     Stat,
     /// Read a lock file.
     Read,
@@ -209,7 +213,7 @@ pub enum Operation {
     Remove,
     /// List a directory.
     List,
-    /// Find out the host's name.
+    /// Get the host's name.
     HostName,
     /// Make a path absolute.
     Resolve,
@@ -219,7 +223,7 @@ pub enum Operation {
     Open,
     /// Lock a mailbox by fcntl(2).
     FcntlLock,
-    /// Have any of these done by a thread of a runtime's pool.
+    /// Run any of these on a thread of a runtime's pool.
     UsePool,
 }
 
@@ -245,7 +249,7 @@ impl fmt::Display for Operation {
 }
 
 impl Error {
-    /// The lock file or, for a failed file operation, the file that it failed on.
+    /// The path of the lock file or, for a failed file operation, of the file on which it failed.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -263,7 +267,8 @@ impl Error {
         }
     }
 
-    /// The holder of the lock, where that is what went wrong.
+    /// The holder of the lock, where a holder is what is in the way or has taken the lock;
+    /// otherwise `None`.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
         match self {
@@ -273,7 +278,7 @@ impl Error {
         }
     }
 
-    /// What the system said, where a system call failed.
+    /// The system's error, where a system call failed; otherwise `None`.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {
@@ -285,13 +290,13 @@ impl Error {
         }
     }
 
-    /// Whether somebody else's holding the lock is all that is wrong: try again later.
+    /// Whether the only problem is that the lock is held by another process: try again later.
     #[must_use]
     pub fn is_contention(&self) -> bool {
         matches!(self, Error::Held { .. } | Error::TimedOut { .. })
     }
 
-    /// Whether the lock is lost, or as good as lost.
+    /// Whether the lock is lost, or its lease has ended, so that it may be lost at any moment.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(self, Error::Lost { .. } | Error::Expired { .. })
@@ -302,12 +307,12 @@ impl Error {
     }
 }
 
-/// The system's own words: part of the message, for those who print nothing but that.
+/// The system's error as part of the message, for programs that print only the message.
 fn because(error: Option<&io::Error>) -> String {
     error.map_or_else(String::new, |error| format!(": {error}"))
 }
 
-/// Keeps the kind of the system's error, and says the rest in the message.
+/// Keeps the kind of the system's error; the message contains the rest.
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         let kind = match &error {

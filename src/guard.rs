@@ -1,4 +1,4 @@
-//! The guard: its owner holds the lock.
+//! The guard of the blocking face: its owner holds the lock.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,13 @@ use crate::protocol::transfer::detach;
 
 /// A lock that is held. Dropping it releases the lock.
 ///
-/// A guard is a lease, not a fence: the lock of a holder that stalls past its lease can be taken over, which it learns
-/// at the next [`refresh`](Self::refresh), [`verify`](Self::verify) or [`unlock`](Self::unlock),
-/// or through [`keep_alive`](Self::keep_alive).
+/// A guard is a lease, not a fence: the lock of a holder that stalls past its lease can be taken
+/// over. The holder learns of it at the next [`refresh`](Self::refresh), [`verify`](Self::verify)
+/// or [`unlock`](Self::unlock), or through [`keep_alive`](Self::keep_alive).
 ///
-/// Drop never panics. What fails in it is reported through the feature `tracing`; call
-/// [`unlock`](Self::unlock) to be told. In a forked child, which holds nothing, it does nothing.
+/// Drop blocks for the file operations of a release, and never panics. A failure in it is reported
+/// through the feature `tracing` only; call [`unlock`](Self::unlock) to get the error. In a forked
+/// child, which holds nothing, drop does nothing.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -48,21 +49,21 @@ impl LockGuard {
         LockGuard { tenure, claim_path, kept_alive: Mutex::default() }
     }
 
-    /// The lock file.
+    /// The path of the lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.tenure.context.lock_path()
     }
 
-    /// The claim that the lock file is a hard link to. flufl.lock: `claimfile`.
+    /// The path of the claim that the lock file is a hard link to. flufl.lock: `claimfile`.
     #[must_use]
     pub fn claim_path(&self) -> &Path {
         &self.claim_path
     }
 
-    /// The number of this acquisition, higher than those of all before it, if the lock was made
-    /// with [`fencing`](crate::LockOptions::fencing). See
-    /// [Fencing tokens](crate::guide::leases#fencing-tokens).
+    /// The number of this acquisition, higher than those of all earlier ones; `None` unless the
+    /// lock was made with [`fencing`](crate::LockOptions::fencing). See [Fencing
+    /// tokens](crate::guide::leases#fencing-tokens).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -78,24 +79,24 @@ impl LockGuard {
         self.tenure.token
     }
 
-    /// Makes the lease a whole lifetime from now. flufl.lock: `refresh()`.
+    /// Extends the lease to a whole lifetime from now. flufl.lock: `refresh()`.
     ///
-    /// Blocks for a few file operations: while the lease runs one to set the time and one to look;
-    /// once it is over also for those of a [succession](crate::guide::safety#the-argument), and
-    /// while another is about to take the lock, until that is decided.
+    /// Blocks for a few file operations: while the lease runs, one to set the time and one to
+    /// check; after its end, also those of a [takeover](crate::guide::safety#the-argument), and,
+    /// while another process is about to take the lock, until that is decided.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Io`] if a file operation failed,
-    /// in which case it may be tried again for as long as the lease runs; [`Error::Expired`] if the lease
-    /// was over and it could not be decided within four seats' time (of 15 s and the clock slop) whose the
-    /// lock is.
+    /// [`Error::Lost`] if the lock is no longer ours; [`Error::Io`] if a file operation failed: the
+    /// refresh may be tried again for as long as the lease runs; [`Error::Expired`] if the lease
+    /// had ended and it could not be decided within the time of four seats (15 s and the clock slop
+    /// each) whose the lock is.
     pub fn refresh(&self) -> Result<(), Error> {
         self.tenure.refresh()
     }
 
-    /// Makes the lease, and those of later refreshes, `lifetime` long. flufl.lock:
-    /// `refresh(lifetime)`.
+    /// Refreshes the lock with a new lifetime, which later refreshes keep to. flufl.lock:
+    /// `refresh(lifetime)`. Blocks as [`refresh`](Self::refresh) does.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -110,8 +111,8 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] for a lifetime that no lock can
-    /// have.
+    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] if the lifetime is not between 10
+    /// ms and ten years.
     pub fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
         self.set_lifetime(lifetime)?;
         let refreshed = self.tenure.refresh();
@@ -125,7 +126,7 @@ impl LockGuard {
         Ok(())
     }
 
-    /// The lease is to be kept alive by its new lifetime, if it is.
+    /// Adapts the keep-alive, if there is one, to the new lifetime.
     pub(crate) fn reschedule(&self) {
         if self.tenure.is_ours() {
             if let Some(kept) = &*self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -134,31 +135,32 @@ impl LockGuard {
         }
     }
 
-    /// Refreshes the lock if it is still held, and says whether it was. flufl.lock:
-    /// `refresh(unconditionally=True)`.
+    /// Refreshes the lock if it is still held, and returns whether it was. flufl.lock:
+    /// `refresh(unconditionally=True)`. Blocks as [`refresh`](Self::refresh) does.
     ///
     /// # Errors
     ///
-    /// As for [`refresh`](Self::refresh), but for [`Error::Lost`].
+    /// As for [`refresh`](Self::refresh), except [`Error::Lost`].
     pub fn refresh_if_held(&self) -> Result<bool, Error> {
         if_held(self.refresh())
     }
 
-    /// Makes sure, without prolonging anything, that the lock is ours and that its lease runs.
+    /// Checks that the lock is ours and that its lease runs, without extending the lease.
     ///
-    /// Blocks for one look at the lock file, which asks the file server. An answer is as good as
-    /// [`remaining`](Self::remaining) is long.
+    /// Blocks for one check of the lock file, which asks the file server. The answer is valid for as
+    /// long as [`remaining`](Self::remaining) shows.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Expired`] if it is but its lease
-    /// is over, so that another may take it at any time; [`Error::Io`] if that can't be told.
+    /// [`Error::Lost`] if the lock is no longer ours; [`Error::Expired`] if it is ours but its
+    /// lease has ended, so that another process may take it at any time; [`Error::Io`] if that
+    /// cannot be determined.
     pub fn verify(&self) -> Result<(), Error> {
         self.tenure.verify()
     }
 
-    /// For how much longer the lease runs: by this machine's clock, without asking the server.
-    /// Zero once it is over.
+    /// How much longer the lease runs, by this machine's clock, without asking the server. Zero
+    /// once it has ended.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.tenure.remaining()
@@ -170,16 +172,17 @@ impl LockGuard {
         self.tenure.expires_at()
     }
 
-    /// Keeps the lock alive until it is released: from now on another thread refreshes it three times
-    /// in each lifetime. All locks of the process share one or two such threads; there is one more for
-    /// each refresh that hangs, so that it delays no other lock's.
+    /// Keeps the lock alive until it is released: from now on another thread refreshes it three
+    /// times in each lifetime. All locks of the process share one or two such threads, plus one for
+    /// each refresh that hangs, so that it delays no other lock's refresh. Blocks for no file
+    /// operation.
     ///
-    /// A refresh that fails for the time being (`EIO`, `ESTALE`, a server that does not answer) is
-    /// tried again while the lease runs. If the lock is lost nevertheless, `on_lost` is called
-    /// once, on such a thread, with the reason: [`Error::Lost`], or [`Error::Expired`] with what kept
-    /// it from being refreshed. It should stop the work at once; other locks don't wait for it.
+    /// A refresh that fails temporarily (`EIO`, `ESTALE`, a server that does not answer) is tried
+    /// again while the lease runs. If the lock is lost nevertheless, `on_lost` is called once, on
+    /// such a thread, with the reason: [`Error::Lost`], or [`Error::Expired`] with the error that
+    /// prevented the refresh. It should stop the work at once. Other locks do not wait for it.
     ///
-    /// Asked again, it replaces what it was given to call.
+    /// A second call replaces the `on_lost` of the first.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -204,7 +207,7 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there can't be another thread.
+    /// [`Error::Io`] if no thread can be started.
     pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
         let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
@@ -212,38 +215,39 @@ impl LockGuard {
         Ok(())
     }
 
-    /// Releases the lock, and says how that went. flufl.lock: `unlock()`.
+    /// Releases the lock, and returns whether that succeeded. flufl.lock: `unlock()`.
     ///
-    /// Blocks for a few file operations; once the lease is over also for those of a
-    /// [succession](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked
+    /// Blocks for a few file operations; after the lease's end, also for those of a
+    /// [takeover](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked
     /// child gets [`Error::Lost`]: it never had the lock.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
-    /// worked on it. [`Error::Io`] if a file operation failed, and [`Error::Expired`] if the lease was over
-    /// and others kept the seats of it for half an hour; the lock ends by its lease then.
+    /// [`Error::Lost`] if the lock was no longer ours: what it guards may have changed while we
+    /// worked on it. [`Error::Io`] if a file operation failed, and [`Error::Expired`] if the lease
+    /// had ended and other processes occupied its seats for the time of 64 of them (half an hour by
+    /// default); in both cases the lock ends with its lease.
     pub fn unlock(self) -> Result<(), Error> {
-        self.tenure.release() // kept alive until that is done, as long as it may take
+        self.tenure.release() // kept alive until then, however long that takes
     }
 
-    /// Releases the lock if it is still held, and says whether it was. flufl.lock:
-    /// `unlock(unconditionally=True)`.
+    /// Releases the lock if it is still held, and returns whether it was. flufl.lock:
+    /// `unlock(unconditionally=True)`. Blocks as [`unlock`](Self::unlock) does.
     ///
     /// # Errors
     ///
-    /// As for [`unlock`](Self::unlock), but for [`Error::Lost`].
+    /// As for [`unlock`](Self::unlock), except [`Error::Lost`].
     pub fn unlock_if_held(self) -> Result<bool, Error> {
         if_held(self.unlock())
     }
 
-    /// Drops the guard if its lock is gone, which is no loss to report: for a program that has ended
-    /// the lock by [`Lock::end_if`](crate::Lock::end_if). Otherwise returns the guard, refreshed if
-    /// possible.
+    /// Drops the guard if its lock is gone, without reporting a loss: for a program that has ended
+    /// the lock with [`Lock::end_if`](crate::Lock::end_if). Otherwise returns the guard, refreshed
+    /// if possible. Blocks as [`refresh`](Self::refresh) does.
     ///
     /// # Errors
     ///
-    /// The guard, if the lock is still held or that is uncertain.
+    /// The guard, if the lock is still held or if that is uncertain.
     pub fn discard_if_lost(self) -> Result<(), LockGuard> {
         self.tenure.events.expect_loss();
         match self.refresh() {
@@ -252,12 +256,14 @@ impl LockGuard {
         }
     }
 
-    /// Leaves the lock held when the guard is gone: for a daemon that goes on in another process,
-    /// or a shell script that runs one command to lock and another to unlock. It counts as
-    /// `owner`'s from now on. Returns its claim, with which [`Lock::adopt`](crate::Lock::adopt) takes it
-    /// over, and [`Lock::attach`](crate::Lock::attach) acts for its owner.
+    /// Leaves the lock held after the guard is gone: for a daemon that continues in another
+    /// process, or a shell script that runs one command to lock and another to unlock. From now on
+    /// the lock counts as `owner`'s. Returns the path of its claim, with which
+    /// [`Lock::adopt`](crate::Lock::adopt) takes charge of the lock, and
+    /// [`Lock::attach`](crate::Lock::attach) acts for its owner.
     ///
-    /// The lock is refreshed first; nobody keeps it alive afterwards.
+    /// The lock is refreshed first, and is not kept alive afterwards. Blocks for a few file
+    /// operations, as [`refresh`](Self::refresh) does.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -274,9 +280,9 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchOwner`] if there is no such process; [`Error::Invalid`] for a guard that was
-    /// [attached](crate::Lock::attach); otherwise as for [`refresh`](Self::refresh). The lock is released
-    /// then, since its guard is gone.
+    /// [`Error::NoSuchOwner`] if there is no such process; [`Error::Invalid`] for a guard from
+    /// [`Lock::attach`](crate::Lock::attach); otherwise as for [`refresh`](Self::refresh). After an
+    /// error the lock is released, since its guard is gone.
     pub fn detach(self, owner: Owner) -> Result<PathBuf, Error> {
         if self.tenure.is_ours() {
             self.put_keep_alive(None);
@@ -289,16 +295,17 @@ impl LockGuard {
         &self.tenure
     }
 
-    /// Not in a forked child: another thread of its parent may have left this locked.
+    /// Must not be called in a forked child: another thread of its parent may have left this
+    /// locked.
     fn put_keep_alive(&self, kept: Option<KeepAlive>) {
         let mut place = self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *place, kept);
         drop(place);
-        drop(last); // and what it was to call, which may have hold of anything
+        drop(last); // and its callback, which may own anything
     }
 }
 
-/// For callers that do not mind if the lock was lost.
+/// For callers that accept that the lock was lost.
 pub(crate) fn if_held(result: Result<(), Error>) -> Result<bool, Error> {
     match result {
         Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! Who holds a lock, and what stands in a lock file's place when it is no lock.
+//! The holder of a lock, and whatever else can be in a contender's way.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,8 +10,9 @@ use crate::dotlock::Dotlock;
 use crate::lock_file::LockFile;
 use crate::sys::process::Life;
 
-/// The process that held the lock when it was looked at, or waited for it
-/// ([`Lock::waiters`](crate::Lock::waiters)): flufl.lock's `details`, and more.
+/// The process that held the lock when it was observed, or waited for it
+/// ([`Lock::waiters`](crate::Lock::waiters)): flufl.lock's `details`, and more. A snapshot: no
+/// method blocks.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -38,39 +39,39 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// The host that it runs on, as it calls itself.
+    /// The host that it runs on, by its own name for itself.
     #[must_use]
     pub fn host(&self) -> &OsStr {
         &self.host
     }
 
-    /// Its process id, which means something on its own host only. A lock detached to nobody but
-    /// its lease says 1.
+    /// Its process id, which is meaningful on its own host only. For a lock that was detached with
+    /// no owner but its lease, it is 1.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether anything says who it is. A lock file that has lost its content in a power cut, and
+    /// Whether the holder can be identified. A lock file that lost its content in a power cut, and
     /// whose claim is gone, has a holder with an empty host name.
     #[must_use]
     pub fn is_known(&self) -> bool {
         !self.host.is_empty()
     }
 
-    /// Its claim, beside the lock file.
+    /// The path of its claim, beside the lock file.
     #[must_use]
     pub fn claim_path(&self) -> &Path {
         &self.claim
     }
 
-    /// Whose format its claim has.
+    /// The format of its claim.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Whether its process runs, as far as that can be told from here.
+    /// Whether its process runs, as far as this host can determine.
     #[must_use]
     pub fn life(&self) -> Life {
         self.life
@@ -88,39 +89,39 @@ impl Holder {
         self.refreshed_at
     }
 
-    /// For how long it had not refreshed the lock when this was read.
+    /// How long it had not refreshed the lock when it was observed.
     #[must_use]
     pub fn idle(&self) -> Duration {
         self.server_time.duration_since(self.refreshed_at).unwrap_or_default()
     }
 
-    /// For how much longer its lease ran when this was read; zero if it was over.
+    /// How much longer its lease ran when it was observed; zero if it had ended.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.expires_at.duration_since(self.server_time).unwrap_or_default()
     }
 
-    /// For how long its lease had been over when this was read; zero if it ran.
+    /// How long its lease had been expired when it was observed; zero if it ran.
     #[must_use]
     pub fn overdue(&self) -> Duration {
         self.server_time.duration_since(self.expires_at).unwrap_or_default()
     }
 
-    /// Whether its lease was over when this was read. Another may take the lock only once the
-    /// clock slop has passed too.
+    /// Whether its lease had ended when it was observed. Another process may take the lock only
+    /// once the clock slop has passed too.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.expires_at < self.server_time
     }
 }
 
-/// Who writes claims like this one: the two formats are one but for the last field of the name.
+/// The program whose format a claim has: the two formats differ only in the last field of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
     /// This library.
     Linklock,
-    /// Python's flufl.lock, whose holders can't be proven dead.
+    /// Python's flufl.lock, whose holders cannot be proven dead.
     FluflLock,
 }
 
@@ -140,7 +141,7 @@ impl fmt::Display for Holder {
 
 impl Holder {
     fn fmt_process(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Any user who may write the lock file chooses what this says.
+        // Any user who may write the lock file chooses this text.
         let host = self.host.to_string_lossy();
         write!(f, "process {} on {}", self.pid, host.escape_debug())?;
         match self.life {
@@ -151,7 +152,7 @@ impl Holder {
     }
 }
 
-/// A duration as a message shows it.
+/// A duration as messages show it.
 pub(crate) struct Rounded(pub(crate) Duration);
 
 impl fmt::Display for Rounded {
@@ -163,36 +164,37 @@ impl fmt::Display for Rounded {
     }
 }
 
-/// What keeps others from the lock.
+/// What keeps a contender from the lock.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Obstacle {
-    /// A holder, whose lease runs.
+    /// A holder whose lease runs.
     Holder(Holder),
-    /// A holder that could be succeeded, if breaking its lock were permitted: in a sticky
-    /// directory nobody may remove another user's file (see unlink(2)). The lock ends only when
+    /// A holder whose stale lock could be taken over, if that were permitted: in a sticky
+    /// directory, users may not remove each other's files (see unlink(2)). The lock ends only when
     /// its holder, the directory's owner or root ends it.
     CannotBreak(Holder, io::Error),
-    /// Something else has the lock file's name: a file that is no lock, a directory, a symbolic
-    /// link. It is never removed.
+    /// Something else has the lock file's name: a file that is not a lock, a directory, a symbolic
+    /// link. A contender never removes it.
     NotALock,
-    /// A file that can't be read just now, and is therefore taken for a lock that is held.
+    /// A file that cannot be read at present, and is therefore treated as a held lock.
     Unreadable(io::Error),
-    /// A file that this process may not read, and beside which no claim says who holds the lock: it is
-    /// taken for a lock that is held. Its owner and root can read it.
+    /// A file that this process may not read, and beside which no claim shows its holder: it is
+    /// treated as a held lock. Its owner and root can read it.
     ReadDenied(LockFile, io::Error),
-    /// Nothing but others of this host, who have waited for longer: the lock is released to them.
+    /// Only other waiters on this host, which have waited for longer: the lock is passed to them
+    /// first.
     Queue,
-    /// Of a mailbox: a dotlock that may not be ended, or not yet.
+    /// On a mailbox: a dotlock that may not be broken, or not yet.
     Dotlock(Dotlock),
-    /// Of a mailbox: a dotlock that could be ended, if that were permitted.
+    /// On a mailbox: a dotlock that could be broken, if that were permitted.
     CannotBreakDotlock(Dotlock, io::Error),
-    /// Of a mailbox: another program's fcntl(2) lock. Its process, if the system says which.
+    /// On a mailbox: another program's fcntl(2) lock, with its process if the system reports it.
     Fcntl(Option<u32>),
 }
 
 impl Obstacle {
-    /// The holder, if it is a lock that is in the way.
+    /// The holder, if the obstacle is a held lock; otherwise `None`.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
         match self {
@@ -231,7 +233,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// What can be inferred of a lock: flufl.lock's six states.
+/// What can be inferred about a lock: flufl.lock's six states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
@@ -239,46 +241,46 @@ pub enum State {
     Unlocked,
     /// This process holds it, and its lease runs.
     Ours,
-    /// This process holds it, but its lease is over: another may take it.
+    /// This process holds it, but its lease has ended: another process may take it.
     OursExpired,
     /// Its holder is provably dead.
     Stale,
-    /// Another holds it, and its lease is over.
+    /// Another process holds it, and its lease has ended.
     TheirsExpired,
-    /// Another holds it, or what has its name is no lock.
+    /// Another process holds it, or the file with its name is not a lock.
     Unknown,
 }
 
-/// Who answers for a lock that was detached from the process that took it.
+/// The owner of a lock that was detached from the process that took it.
 ///
 /// See [`LockGuard::detach`](crate::LockGuard::detach).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Owner {
-    /// A running process of this host: the lock counts as held by it, and as stale once it is
-    /// dead. A shell script gives its own pid.
+    /// A running process of this host: the lock counts as held by it, and as stale once that
+    /// process is dead. A shell script passes its own pid.
     Process(u32),
-    /// Nobody: the lock ends when it is released or when its lease is over.
+    /// No process: the lock ends when it is released or when its lease ends.
     Lease,
 }
 
-/// When another's lock may be ended.
+/// When another process's lock may be taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StalePolicy {
-    /// When its lease has been over for the clock slop, or its holder is provably
-    /// [dead](crate::Life::Dead). On a network file
-    /// system a dead holder's last request may still be under way, so there it must have been seen
-    /// dead for the clock slop.
+    /// When its lease has been expired for the clock slop, or its holder is provably
+    /// [dead](crate::Life::Dead). On a network file system a dead holder's last request may still
+    /// be under way, so there the holder must have been seen dead for the clock slop.
     #[default]
     ExpiredOrDead,
-    /// Only when its lease has been over for the clock slop: flufl.lock's rule.
+    /// Only when its lease has been expired for the clock slop: flufl.lock's rule.
     ///
-    /// Under this policy and the one above, a holder that is provably [alive](crate::Life::Alive) and
-    /// whose lease only looks over must besides be observed for a whole lease and the slop without a
-    /// refresh, since a machine's clock may have been set: one who does not wait finds the lock held.
+    /// Under this policy and the one above, a holder that is provably [alive](crate::Life::Alive),
+    /// and whose lease only appears to have ended, must also be observed for a whole lease and the
+    /// slop without a refresh, since a machine's clock may have been set. A contender that does not
+    /// wait finds the lock held.
     Expired,
-    /// Never: a lock that its holder does not release stays.
+    /// Never: a lock that its holder does not release stays held.
     Never,
 }
 
@@ -286,7 +288,7 @@ pub enum StalePolicy {
 mod tests {
     use super::*;
 
-    /// One that has refreshed its lock at 100 s, for 15 s, as it was seen at that time.
+    /// A holder that refreshed its lock at 100 s, for 15 s, as observed at the given time.
     fn seen_at(seconds: u64) -> Holder {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         Holder {

@@ -26,10 +26,10 @@ use crate::wait::park::{Park, ThreadPark, run};
 
 /// A lock that any program on any machine with the same directory can take.
 ///
-/// A handle: it has a path and options, and holds nothing itself. Acquiring the lock returns a
-/// [`LockGuard`]. Handles are independent of each other, clones too: two of them in one process
-/// exclude each other like two processes. Locking a handle that holds the lock already is an
-/// error, since nobody would ever release it.
+/// A `Lock` is a handle: it has a path and options, and holds nothing itself. Acquiring the lock
+/// returns a [`LockGuard`]. Handles are independent of each other, and so are clones: two handles
+/// in one process exclude each other like two processes. Locking through a handle that already
+/// holds the lock is an error, since the wait could never end.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -58,18 +58,18 @@ impl Lock {
         Lock { context: Arc::new(context), lifetime, timeout, last, claim_cache }
     }
 
-    /// Acquires the lock, and blocks until it is acquired, or for the default timeout if the
-    /// options have one. flufl.lock: `lock()`.
+    /// Acquires the lock. Blocks until it is acquired, or for the default timeout if the options
+    /// set one. flufl.lock: `lock()`.
     ///
-    /// A waiter is woken when a process of this machine releases the lock, and polls for what
-    /// others do (see [`LockOptions::polling`](crate::LockOptions::polling)). If the lock's holder is stale,
-    /// it is succeeded, without waiting any longer.
+    /// A waiter is woken when a process on this machine releases the lock, and polls for releases
+    /// on other machines (see [`LockOptions::polling`](crate::LockOptions::polling)). A stale lock
+    /// is taken over without further waiting.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`];
-    /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no case is anything
-    /// left behind.
+    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`] after the
+    /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no
+    /// case is anything left behind.
     pub fn lock(&self) -> Result<LockGuard, Error> {
         self.acquire(match self.timeout {
             Some(timeout) => WaitLimit::For(timeout),
@@ -86,7 +86,8 @@ impl Lock {
         self.acquire(WaitLimit::None)
     }
 
-    /// Acquires the lock if that is possible within `time`. flufl.lock: `lock(timeout)`.
+    /// Acquires the lock if that is possible within `time`. Blocks for `time` at most, but does not
+    /// interrupt a file operation that hangs. flufl.lock: `lock(timeout)`.
     ///
     /// # Errors
     ///
@@ -95,7 +96,8 @@ impl Lock {
         self.acquire(WaitLimit::For(time))
     }
 
-    /// Acquires the lock if that is possible before `deadline`.
+    /// Acquires the lock if that is possible before `deadline`. Blocks until then at most, but does
+    /// not interrupt a file operation that hangs.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -115,9 +117,9 @@ impl Lock {
         self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Acquires the lock, and goes on waiting while `go_on` says so: to be told whom one waits
-    /// for, or to be able to give up when a signal comes. It is asked at least every 100 ms, and
-    /// before anything is waited for.
+    /// Acquires the lock, and keeps waiting for as long as `go_on` returns `true`. With it, a
+    /// program can report whom it is waiting for, or give up when a signal arrives. `go_on` is
+    /// called at least every 100 ms, and before the first wait. Blocks while it waits.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -136,7 +138,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] when `go_on` says no; otherwise as for [`lock`](Self::lock).
+    /// [`Error::TimedOut`] if `go_on` returns `false`; otherwise as for [`lock`](Self::lock).
     pub fn lock_while(&self, mut go_on: impl FnMut(&Obstacle) -> bool) -> Result<LockGuard, Error> {
         self.acquire(WaitLimit::While(&mut go_on))
     }
@@ -146,7 +148,7 @@ impl Lock {
         Ok(self.hold(run(self.contend(acquisition, limit, &ThreadPark))?))
     }
 
-    /// The events of an acquisition that begins here.
+    /// The events of an acquisition that begins now.
     pub(crate) fn begin_acquisition(&self) -> events::Acquisition {
         events::Acquisition::begin(&self.context, self.path(), self.lifetime)
     }
@@ -160,14 +162,14 @@ impl Lock {
         self.last.must_be_none(self.path())?;
         let contention = acquire(&self.context, &self.claim_cache, self.lifetime, limit, parker);
         let mut contention = pin!(contention);
-        // Between two polls it may go from one thread to another.
+        // Between two polls the future may move to another thread.
         let acquired = poll_fn(|task| acquisition.during(|| contention.as_mut().poll(task))).await;
         let outcome = acquired.as_ref().map(|tenure| (Some(&*tenure.claim().path), tenure.token));
         acquisition.ended(&self.context, self.path(), outcome);
         acquired
     }
 
-    /// This handle holds the lock from now on, by the guard that has this tenure.
+    /// Makes this handle the holder, and returns the guard that owns this tenure.
     pub(crate) fn hold(&self, mut tenure: Tenure) -> LockGuard {
         tenure.events = events::Holding::begin(&self.context);
         LockGuard::new(self.last.begin(tenure))
@@ -178,27 +180,32 @@ impl Lock {
         self.last.held()
     }
 
-    /// Takes over a lock that was detached, with the claim that [`detach`](LockGuard::detach)
-    /// returned: from now on it is this process's, with a new claim, and the old claim is worth
-    /// nothing. Of several that adopt a lock one succeeds.
+    /// Takes charge of a detached lock, given the claim that [`detach`](LockGuard::detach)
+    /// returned: from now on the lock is this process's, under a new claim, and the old claim is
+    /// worth nothing. If several processes adopt a lock at once, one succeeds. Blocks for a few
+    /// file operations, and while other processes are about to adopt the lock or to end it.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it is not held with that claim any more; [`Error::Held`] if others are about to
-    /// adopt or to end it, and that is not decided in a minute or two; [`Error::Invalid`] for
-    /// what is no claim of this lock; [`Error::AlreadyLocked`]; [`Error::Io`].
+    /// [`Error::Lost`] if the lock is no longer held with that claim; [`Error::Held`] if other
+    /// processes are about to adopt it or to end it, and that is not decided within the time of 16
+    /// seats (15 s and the clock slop each); [`Error::Invalid`] if `claim` is not a claim of this
+    /// lock; [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::Io`] if a file
+    /// operation failed.
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
         self.last.must_be_none(self.path())?;
         Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
-    /// Acts on a detached lock in the place of its owner: refreshes, verifies or releases it for a
-    /// shell script, say. The lock stays the owner's, with the same claim, and ends if the owner dies.
-    /// Dropping the guard releases the lock; [`forget`](std::mem::forget) it to leave the lock held.
+    /// Acts on a detached lock on behalf of its owner: refreshes, verifies or releases it, for a
+    /// shell script, say. The lock stays the owner's, with the same claim, and becomes stale if the
+    /// owner dies. Dropping the guard releases the lock; [`forget`](std::mem::forget) it to leave
+    /// the lock held. Blocks for a few file operations.
     ///
     /// Any number of processes may do this at once, so a guard of this kind excludes none of them.
-    /// Where several refresh the lock, one that stalls in the middle of it may write an older date than
-    /// another has, whose lease then ends sooner than its guard says: let one of them refresh.
+    /// If several of them refresh the lock, one that stalls in the middle of a refresh may write an
+    /// older date than another has written, whose lease then ends sooner than its guard shows: let
+    /// only one of them refresh.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -223,45 +230,46 @@ impl Lock {
         Ok(self.hold(attach(&self.context, claim.as_ref(), self.lifetime)?))
     }
 
-    /// The lock file. flufl.lock: `lockfile`.
+    /// The path of the lock file. flufl.lock: `lockfile`.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.context.lock_path()
     }
 
-    /// What this host is called in claims. flufl.lock: `hostname`.
+    /// This host's name in claims. flufl.lock: `hostname`.
     #[must_use]
     pub fn host_name(&self) -> &OsStr {
         self.context.names.host()
     }
 
-    /// The claim by which this handle holds the lock, if it does. flufl.lock: `claimfile`.
+    /// The path of the claim with which this handle holds the lock; `None` if it holds nothing.
+    /// flufl.lock: `claimfile`.
     #[must_use]
     pub fn claim_path(&self) -> Option<PathBuf> {
         self.tenure().map(|tenure| tenure.claim().path.to_path_buf())
     }
 
-    /// How long a lease is. flufl.lock: `lifetime`.
+    /// The length of a lease. flufl.lock: `lifetime`.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// Sets how long a lease is, for acquisitions to come. See [`LockGuard::refresh_for`] for a
-    /// lock that is held. flufl.lock: `lifetime`.
+    /// Sets the length of a lease for later acquisitions. To change it for a lock that is held, see
+    /// [`LockGuard::refresh_for`]. flufl.lock: `lifetime`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a lifetime that no lock can have.
+    /// [`Error::Invalid`] if the lifetime is not between 10 ms and ten years.
     pub fn set_lifetime(&mut self, lifetime: Duration) -> Result<(), Error> {
         check_lifetime(self.path(), lifetime)?;
         self.lifetime = lifetime;
         Ok(())
     }
 
-    /// Whether the first acquisition through this handle and its clones is to [sweep](Self::sweep),
-    /// which lists the directory: it does by default. Turn it off where very many
-    /// locks in one directory, and sweeps from time to time.
+    /// Sets whether the first acquisition through this handle and its clones [sweeps](Self::sweep),
+    /// which lists the directory. It does by default. Turn it off where a directory holds very many
+    /// locks, and sweep from time to time.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -276,21 +284,23 @@ impl Lock {
         self.context.has_swept.store(!sweeping, Ordering::Relaxed);
     }
 
-    /// For how long [`lock`](Self::lock) waits, unless it is for ever. flufl.lock:
+    /// How long [`lock`](Self::lock) waits; `None` if it waits for ever. flufl.lock:
     /// `default_timeout`.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Which errors of reading a lock file are waited out. flufl.lock: `retry_errnos`.
+    /// Errors of reading a lock file, as `errno` values, that a contender waits out. flufl.lock:
+    /// `retry_errnos`.
     #[must_use]
     pub fn retry_errnos(&self) -> &[i32] {
         &self.context.retry_errnos
     }
 
-    /// Whether this handle holds the lock, as far as the file server knows. Unlike flufl.lock's
-    /// `is_locked` it does not refresh the lock.
+    /// Whether this handle holds the lock and its lease runs, as far as the file server knows.
+    /// Unlike flufl.lock's `is_locked`, this does not refresh the lock. Blocks for one read of the
+    /// lock file, if the handle has a guard.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -304,7 +314,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if that can't be told.
+    /// [`Error::Io`] if the lock file cannot be read.
     pub fn is_locked(&self) -> Result<bool, Error> {
         match self.tenure().map(|tenure| tenure.verify()) {
             None | Some(Err(Error::Lost { .. } | Error::Expired { .. })) => Ok(false),
@@ -313,13 +323,13 @@ impl Lock {
         }
     }
 
-    /// Who holds the lock, if anybody does. flufl.lock: `details`. Blocks for a look at the lock
-    /// file.
+    /// The process that holds the lock; `None` if the lock is free. flufl.lock: `details`. Blocks
+    /// for one read of the lock file.
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] if what has the lock file's name is no lock or can't be read;
-    /// [`Error::Io`].
+    /// [`Error::Held`] if the file with the lock's name is not a lock or cannot be read;
+    /// [`Error::Io`] if a file operation failed.
     pub fn holder(&self) -> Result<Option<Holder>, Error> {
         let obstacle = match observe(&self.context)? {
             Observation::Free => return Ok(None),
@@ -332,9 +342,10 @@ impl Lock {
         Err(Error::Held { path: self.path().into(), obstacle: Box::new(obstacle) })
     }
 
-    /// What can be inferred of the lock without holding it. flufl.lock: `state`.
+    /// What can be inferred about the lock without holding it. flufl.lock: `state`. Blocks for one
+    /// read of the lock file.
     ///
-    /// Whether a lease is over is judged by the file server's time if this handle has ever
+    /// Whether a lease is expired is decided by the file server's time if this handle has ever
     /// acquired the lock, and by this machine's date otherwise.
     ///
     /// ```
@@ -351,7 +362,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::Io`] if a file operation failed.
     pub fn state(&self) -> Result<State, Error> {
         let (held, holder) = match observe(&self.context)? {
             Observation::Free => return Ok(State::Unlocked),
@@ -369,8 +380,8 @@ impl Lock {
         })
     }
 
-    /// When the holder's lease ends, in the file server's time. flufl.lock:
-    /// `expiration`.
+    /// When the holder's lease ends, in the file server's time; `None` if the lock is free. Blocks
+    /// for one read of the lock file. flufl.lock: `expiration`.
     ///
     /// # Errors
     ///
@@ -380,7 +391,7 @@ impl Lock {
     }
 }
 
-/// A handle of its own, with the same path and options, that holds nothing.
+/// An independent handle with the same path and options, which holds nothing.
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         let Lock { context, lifetime, timeout, .. } = self;

@@ -1,4 +1,4 @@
-//! The file that has a lock's name, whatever is in it.
+//! The file with a lock's name, whatever it contains.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use crate::sys::fs::Attr;
 use crate::sys::users;
 
-/// The plain file that had a lock's name when it was looked at: a lock file, or another's that is in
-/// the lock's place. It shows as, for instance, `bob's, mode 0600, 120 bytes`.
+/// The plain file that had a lock's name when it was observed: a lock file, or another file in the
+/// lock's place. Displayed as, for instance, `bob's, mode 0600, 120 bytes`. A snapshot: only
+/// [`owner_name`](Self::owner_name) may block.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -37,38 +38,39 @@ impl LockFile {
         LockFile { owner, permissions, size, changed_at, server_time }
     }
 
-    /// The number of the user whose file it is.
+    /// The number of the user who owns the file.
     #[must_use]
     pub fn owner(&self) -> u32 {
         self.owner
     }
 
-    /// The name of that user, if this machine has one for it.
+    /// The name of that user; `None` if this machine has none for the number. Blocks for a lookup
+    /// in the user database, see getpwuid(3).
     #[must_use]
     pub fn owner_name(&self) -> Option<String> {
         users::user_name(self.owner)
     }
 
-    /// Who may do what with it: the mode's last twelve bits, see inode(7).
+    /// The file's permissions: the last twelve bits of its mode, see inode(7).
     #[must_use]
     pub fn permissions(&self) -> u32 {
         self.permissions
     }
 
-    /// How many bytes are in it.
+    /// The file's size, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// When it was last written, touched, linked or given other permissions, in the file server's
-    /// time: its ctime.
+    /// When the file was last written, touched, linked or given other permissions, in the file
+    /// server's time: its ctime.
     #[must_use]
     pub fn changed_at(&self) -> SystemTime {
         self.changed_at
     }
 
-    /// For how long it had not been changed when it was looked at.
+    /// How long the file had not changed when it was observed.
     #[must_use]
     pub fn unchanged_for(&self) -> Duration {
         self.server_time.duration_since(self.changed_at).unwrap_or_default()

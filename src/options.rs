@@ -1,4 +1,4 @@
-//! A lock's options, validated.
+//! The options of a lock, and how they are validated.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,29 +51,29 @@ pub struct LockOptions {
     clock: Option<Arc<dyn Clock>>,
 }
 
-/// How long a lease is by default, as in flufl.lock.
+/// The default length of a lease: 15 s, as in flufl.lock.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(15);
-/// For how long after its end a lease is respected by default, as in flufl.lock.
+/// How long an expired lease is still respected by default: 10 s, as in flufl.lock.
 pub const DEFAULT_CLOCK_SLOP: Duration = Duration::from_secs(10);
-/// The first and the longest pause of a waiter that polls, by default.
+/// The first and the longest pause of a polling waiter by default: 1 ms and 1 s.
 pub const DEFAULT_POLLING: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(1)];
 
 impl Lock {
-    /// A lock with the default options: a lifetime of 15 s, as flufl.lock has it, and no timeout.
+    /// Makes a lock with the default options: a lifetime of 15 s, as in flufl.lock, and no timeout.
     ///
-    /// A relative path is made absolute now, and a later `chdir` changes nothing. Nothing is done
-    /// to the file system yet.
+    /// A relative path is made absolute now, and a later `chdir` changes nothing. The file system
+    /// is not touched yet, and nothing blocks.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if there can't be such a lock: the path names no file, it has the
-    /// separator in it, or the names of its claims would be too long. [`Error::Io`] if the current
+    /// [`Error::Invalid`] if the lock path is invalid: it has no file name, it contains the
+    /// separator, or the names of its claims would be too long. [`Error::Io`] if the current
     /// directory or the host name is not available.
     pub fn new(path: impl Into<PathBuf>) -> Result<Lock, Error> {
         Lock::options(path).build()
     }
 
-    /// A lock with options.
+    /// Options for a lock at this path; [`build`](LockOptions::build) makes it.
     pub fn options(path: impl Into<PathBuf>) -> LockOptions {
         LockOptions {
             path: path.into(),
@@ -93,83 +93,84 @@ impl Lock {
 }
 
 impl LockOptions {
-    /// How long a lease is: for how long the holder may be out of touch before others may take the
-    /// lock. From 10 ms to ten years; 15 s by default, as in flufl.lock.
+    /// The length of a lease: how long the holder may be out of touch before other processes may
+    /// take the lock. From 10 ms to ten years; 15 s by default, as in flufl.lock.
     pub fn lifetime(mut self, lifetime: Duration) -> LockOptions {
         self.lifetime = lifetime;
         self
     }
 
-    /// For how long [`Lock::lock`] waits; for ever by default. flufl.lock: `default_timeout`.
+    /// How long [`Lock::lock`] waits; for ever by default. flufl.lock: `default_timeout`.
     pub fn timeout(mut self, timeout: Duration) -> LockOptions {
         self.timeout = Some(timeout);
         self
     }
 
-    /// What stands between the parts of a claim's name: `|` by default, as in flufl.lock. All who
-    /// use a lock must use the same. It may be no letter or digit, and may not occur in the path or
-    /// the host name.
+    /// The character between the parts of a claim's name: `|` by default, as in flufl.lock. All
+    /// users of a lock must choose the same. It must not be a letter or a digit, and must not occur
+    /// in the path or the host name.
     pub fn separator(mut self, separator: char) -> LockOptions {
         self.separator = separator;
         self
     }
 
-    /// What this host is called in claims, in place of what gethostname(2) says. To be set where
-    /// that changes while locks are held, or is the same on several hosts.
+    /// This host's name in claims, in place of what gethostname(2) returns. Set it where that name
+    /// changes while locks are held, or is the same on several hosts.
     pub fn host_name(mut self, host_name: impl Into<OsString>) -> LockOptions {
         self.host_name = Some(host_name.into());
         self
     }
 
-    /// When another's lock may be ended; see [`StalePolicy`].
+    /// When another process's lock may be taken over; see [`StalePolicy`].
     pub fn stale(mut self, policy: StalePolicy) -> LockOptions {
         self.stale = policy;
         self
     }
 
-    /// For how long after its end a lease is still respected: 10 s by default, as in flufl.lock
+    /// How long an expired lease is still respected: 10 s by default, as in flufl.lock
     /// (`CLOCK_SLOP`).
     ///
-    /// This is the one assumption that the lock's safety rests on: a process that checks its lease
-    /// and then issues one file operation has that operation executed within this time.
+    /// The lock's safety rests on this one assumption: if a process checks its lease and then
+    /// issues one file operation, the server executes that operation within this time.
     ///
-    /// Processes that use one lock may have different slops: each is how long *this* process respects
-    /// what others have left. So the *shortest* of all must be longer than any process's operation may
-    /// take; a longer one costs nothing but a longer wait for the locks of the dead. See
-    /// [The assumptions](crate::guide::safety#the-assumptions-one-by-one).
+    /// Processes that use one lock may have different slops: each is how long *this* process
+    /// respects the locks of others. So the *shortest* of all must be longer than any process's
+    /// operation may take; a longer slop costs nothing but a longer wait for the locks of dead
+    /// holders. See [The assumptions](crate::guide::safety#the-assumptions-one-by-one).
     pub fn clock_slop(mut self, slop: Duration) -> LockOptions {
         self.clock_slop = slop;
         self
     }
 
-    /// How a waiter polls: the first pause, and the longest that it grows to. 1 ms and 1 s by
-    /// default. One poll is one look at the lock file, which costs a file server one request.
+    /// How a waiter polls: its first pause, and the longest that its pauses grow to. 1 ms and 1 s
+    /// by default. One poll reads the lock file once, which costs a file server one request.
     ///
-    /// Polling is for what can't be heard: a release on another machine, or the death of a holder.
-    /// On one machine (Linux) a waiter is woken when the lock is released, waiters are served in the
-    /// order in which they came, and only the first of them polls; those behind it look for
-    /// themselves after 2 times the longest pause, or 30 times on a network file system.
+    /// A waiter polls for what cannot wake it: a release on another machine, or the death of a
+    /// holder. On one machine (Linux) a waiter is woken when the lock is released, waiters are
+    /// served in the order of arrival, and only the first of them polls; the waiters behind it
+    /// check the lock file themselves after 2 times the longest pause, or after 30 times that on a
+    /// network file system.
     pub fn polling(mut self, first: Duration, longest: Duration) -> LockOptions {
         self.polling = Polling { first: first.min(longest), cap: longest };
         self
     }
 
-    /// Errors of reading a lock file that are to be waited out, as `errno` values, like `EIO`
-    /// where a server comes and goes. `ENOENT` means that the lock is free; all others
-    /// fail the acquisition. flufl.lock: `retry_errnos`.
+    /// Errors of reading a lock file that a contender waits out, as `errno` values: `EIO`, for
+    /// example, where a server comes and goes. `ENOENT` means that the lock is free; all other
+    /// errors fail the acquisition. None by default. flufl.lock: `retry_errnos`.
     pub fn retry_errnos(mut self, errnos: impl IntoIterator<Item = i32>) -> LockOptions {
         self.retry_errnos = errnos.into_iter().collect();
         self
     }
 
-    /// Keeps the handle's claim after an unlock, for the next time: for a lock that is taken again
-    /// and again, within its lifetime. Where nobody contends, lock and unlock are three system
-    /// calls then (utimensat(2), link(2), unlink(2)); otherwise nine. Off by default.
+    /// Keeps the handle's claim after an unlock, for the next acquisition: for a lock that is taken
+    /// again and again, within its lifetime. Without contention, lock and unlock then take three
+    /// system calls (utimensat(2), link(2), unlink(2)) instead of nine. Off by default.
     ///
-    /// The claim, a small file beside the lock file, is there until the handle is dropped. On a
-    /// local file system [`unlock`](crate::LockGuard::unlock) then relies on the lease alone: it
-    /// does not look whether somebody who keeps to no rules (`rm`, flufl.lock with a wrong clock)
-    /// has ended the tenure, and another has the lock by now.
+    /// The claim, a small file beside the lock file, exists until the handle is dropped. On a local
+    /// file system [`unlock`](crate::LockGuard::unlock) then relies on the lease alone: it does not
+    /// check whether a program that ignores the protocol (`rm`, flufl.lock with a wrong clock) has
+    /// ended the tenure and another process holds the lock by now.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -187,29 +188,31 @@ impl LockOptions {
         self
     }
 
-    /// Numbers the acquisitions: each guard has a [token](crate::LockGuard::token), higher than all
-    /// before it. Off by default; see [Fencing tokens](crate::guide::leases#fencing-tokens) for what
-    /// they are good for, and what they cost.
+    /// Numbers the acquisitions: each guard has a [token](crate::LockGuard::token), higher than
+    /// those of all earlier ones. Off by default; see [Fencing
+    /// tokens](crate::guide::leases#fencing-tokens) for their use and their cost.
     ///
-    /// All users of a lock should choose the same: a holder without has no token, and can't be
-    /// told from those who have lost the lock.
+    /// All users of a lock should choose the same: a holder without this option has no token, and
+    /// cannot be distinguished from one that has lost the lock.
     pub fn fencing(mut self, fencing: bool) -> LockOptions {
         self.fencing = fencing;
         self
     }
 
     /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook. Waiters then
-    /// wait by it alone: they poll, and are in no [queue](crate::guide::waiting#on-one-machine).
+    /// wait by this clock alone: they poll, and join no
+    /// [queue](crate::guide::waiting#on-one-machine).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> LockOptions {
         self.clock = Some(clock);
         self
     }
 
-    /// Makes the lock.
+    /// Makes the lock. The file system is not touched yet, and nothing blocks.
     ///
     /// # Errors
     ///
-    /// As for [`Lock::new`], and [`Error::Invalid`] for a lifetime that no lock can have.
+    /// As for [`Lock::new`], and [`Error::Invalid`] if the lifetime is not between 10 ms and ten
+    /// years.
     pub fn build(self) -> Result<Lock, Error> {
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
         let can_wake = self.clock.is_none();
@@ -219,7 +222,7 @@ impl LockOptions {
         self.build_on(Machine { fs, clock, processes, random, can_wake })
     }
 
-    /// Makes the lock, on another machine than this if it must be.
+    /// Makes the lock on a given machine, which may be a simulated one.
     pub(crate) fn build_on(self, machine: Machine) -> Result<Lock, Error> {
         check_lifetime(&self.path, self.lifetime)?;
         let host = match self.host_name {
@@ -259,19 +262,19 @@ impl LockOptions {
     }
 }
 
-/// What a lock is used on.
+/// The machine that a lock is used on.
 #[derive(Clone)]
 pub(crate) struct Machine {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) random: fn() -> u64,
-    /// Whether its kernel can wake a waiter: not where time is only simulated.
+    /// Whether the kernel can wake a waiter; `false` where time is only simulated.
     pub(crate) can_wake: bool,
 }
 
-/// A number that nobody can guess, and that comes up nowhere else: machines that were cloned while
-/// they ran have the same random numbers ahead of them, but not the same moments.
+/// A number that cannot be guessed and does not repeat: machines that were cloned while they ran
+/// draw the same random numbers from then on, but not at the same moments.
 fn unguessable() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     rand::random::<u64>() ^ (now.as_secs() << 30 | u64::from(now.subsec_nanos()))
