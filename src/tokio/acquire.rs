@@ -1,5 +1,5 @@
-//! Contending: the protocol's future goes back and forth between a thread of the pool, which moves it
-//! on until it has to pause, and the task, which awaits that pause.
+//! Contention on tokio: the protocol's future alternates between a thread of the pool, which polls
+//! it until it has to park, and the task, which awaits that pause.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,11 @@ use crate::sys::wake_fd::WakeFd;
 use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
 
-/// WaitLimit that can go from one thread to another.
+/// A wait limit that can move between threads.
 pub(super) type AsyncWaitLimit = WaitLimit<'static, dyn FnMut(&Obstacle) -> bool + Send>;
 
-/// Contends for the lock until it is ours or patience ends. Dropped, it leaves nothing behind.
+/// Contends for the lock until it is acquired or the limit is reached. If dropped, leaves nothing
+/// behind.
 pub(super) async fn contend(lock: &Arc<Lock>, limit: AsyncWaitLimit) -> Result<Tenure, Error> {
     let yielding = Arc::<Yielding>::default();
     let (contender, parker) = (lock.clone(), yielding.clone());
@@ -46,23 +47,23 @@ pub(super) async fn contend(lock: &Arc<Lock>, limit: AsyncWaitLimit) -> Result<T
     }
 }
 
-/// What a pause waits for.
+/// What ends a pause.
 enum Pause {
-    /// Something to be heard, but no longer than this.
+    /// A wake-up, or this time, whichever comes first.
     WakeFd(WakeFd, Duration),
     Time(Duration),
-    /// Time by a clock that can only block.
+    /// A time on a clock that can only block.
     TimeBy(Arc<dyn Clock>, Duration),
 }
 
-/// The state of the pause that the protocol is in, if it is.
+/// The state of the protocol's pause, if it is in one.
 enum State {
     Asked(Pause),
-    /// Whether there may be something to be heard.
+    /// The pause has ended; `true` if there may be a wake-up.
     Over(bool),
 }
 
-/// Pauses that are handed out to the task that polls.
+/// Passes pauses to the task that polls the protocol, which awaits them.
 #[derive(Default)]
 struct Yielding(Mutex<Option<State>>);
 
@@ -86,7 +87,7 @@ impl Park for Yielding {
 }
 
 impl Yielding {
-    /// Awaits the pause that was asked for.
+    /// Awaits the pause that the protocol has asked for.
     async fn spend(&self, lock: &Lock) {
         let heard = match self.take() {
             Some(State::Asked(Pause::WakeFd(wake_fd, time))) => listen(wake_fd, time).await,
@@ -95,7 +96,7 @@ impl Yielding {
                 false
             }
             Some(State::Asked(Pause::TimeBy(clock, time))) => {
-                // If the runtime shuts down, so will the next turn.
+                // If the runtime shuts down, so will the next turn on the pool.
                 let _ = on_pool(lock.path(), move || clock.sleep(time)).await;
                 false
             }
@@ -113,15 +114,15 @@ impl Yielding {
     }
 }
 
-/// A registration for each pause: it reports what was there before, too, so that none can be
-/// missed, and none is left over.
+/// Registers the descriptor for each pause separately. A registration also reports what was there
+/// before it, so no wake-up is missed, and none is left registered.
 async fn listen(wake_fd: WakeFd, time: Duration) -> bool {
-    // Its successor is the same with `unsafe` before it, lest the descriptor be closed or be
-    // another meanwhile, which an ear's is not; and tokio has it only since 1.53.3.
+    // The method that replaces this one is `unsafe`, for descriptors that are closed or replaced
+    // meanwhile, which a `WakeFd`'s is not; and tokio has it only since 1.53.3.
     #[allow(deprecated)]
     let registered = AsyncFd::with_interest(wake_fd, Interest::READABLE);
     let Ok(wake_fd) = registered else {
-        sleep(time).await; // the system has no room for it: see then, without having heard
+        sleep(time).await; // no room to register it: recheck after the pause, as if woken
         return true;
     };
     timeout(time, wake_fd.readable()).await.is_ok()

@@ -1,4 +1,4 @@
-//! The guard: its owner holds the lock.
+//! The guard of the tokio face: its owner holds the lock.
 
 use std::fmt;
 use std::path::Path;
@@ -11,17 +11,17 @@ use crate::error::Error;
 use crate::guard::if_held;
 use crate::protocol::tenure::Tenure;
 
-/// A lock that is held: [`linklock::LockGuard`](crate::LockGuard), but what takes file operations is
-/// a future. It can go from task to task. Dropping it releases the lock, a moment later: see
-/// [the module](crate::tokio#dropped-futures-guards-and-runtimes).
+/// A lock that is held: [`linklock::LockGuard`](crate::LockGuard), but its methods with file
+/// operations are futures. It can move between tasks. Dropping it releases the lock, a moment
+/// later: see [the module](crate::tokio#dropped-futures-guards-and-runtimes).
 ///
-/// A guard is a lease, not a fence: the lock of a holder that stalls past its lease can be taken over, which it learns
-/// at the next [`refresh`](Self::refresh), [`verify`](Self::verify) or [`unlock`](Self::unlock),
-/// or through [`keep_alive`](Self::keep_alive).
+/// A guard is a lease, not a fence: the lock of a holder that stalls past its lease can be taken
+/// over. The holder learns of it at the next [`refresh`](Self::refresh), [`verify`](Self::verify)
+/// or [`unlock`](Self::unlock), or through [`keep_alive`](Self::keep_alive).
 ///
-/// Drop never panics. What fails in it is reported through the feature `tracing`; call
-/// [`unlock`](Self::unlock) to be told. To [detach](crate::LockGuard::detach) the lock, convert the
-/// guard into a blocking one.
+/// Drop never panics. A failure in it is reported through the feature `tracing` only; call
+/// [`unlock`](Self::unlock) to get the error. To [detach](crate::LockGuard::detach) the lock,
+/// convert the guard into a blocking one.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -42,32 +42,33 @@ use crate::protocol::tenure::Tenure;
 /// ```
 #[must_use = "dropping a guard releases its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
-    /// `None` only while this is dropped.
+    /// `None` only while this is being dropped.
     blocking: Option<crate::LockGuard>,
 }
 
 impl LockGuard {
-    /// The lock file.
+    /// The path of the lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.blocking().path()
     }
 
-    /// The claim that the lock file is a hard link to.
+    /// The path of the claim that the lock file is a hard link to.
     #[must_use]
     pub fn claim_path(&self) -> &Path {
         self.blocking().claim_path()
     }
 
-    /// The number of this acquisition, higher than those of all before it, if the lock was made
-    /// with [`fencing`](crate::LockOptions::fencing). See [Fencing tokens](crate::guide::leases#fencing-tokens).
+    /// The number of this acquisition, higher than those of all earlier ones; `None` unless the
+    /// lock was made with [`fencing`](crate::LockOptions::fencing). See
+    /// [Fencing tokens](crate::guide::leases#fencing-tokens).
     #[must_use]
     pub fn token(&self) -> Option<u64> {
         self.blocking().token()
     }
 
-    /// For how much longer the lease runs: by this machine's clock, without asking the server.
-    /// Zero once it is over.
+    /// How much longer the lease runs, by this machine's clock, without asking the server. Zero
+    /// once it has ended.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.blocking().remaining()
@@ -79,16 +80,17 @@ impl LockGuard {
         self.blocking().expires_at()
     }
 
-    /// Makes the lease a whole lifetime from now.
+    /// Extends the lease to a whole lifetime from now.
     ///
     /// # If it is dropped
     ///
-    /// The lock may have been refreshed or not, and is held as before.
+    /// The lock may or may not have been refreshed, and is held as before.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Io`] if a file operation failed,
-    /// in which case it may be tried again for as long as the lease runs.
+    /// [`Error::Lost`] if the lock is no longer ours; [`Error::Io`] if a file operation failed, or
+    /// the runtime shuts down: the refresh may be tried again for as long as the lease runs;
+    /// [`Error::Expired`] as for [the blocking guard](crate::LockGuard::refresh).
     ///
     /// # Panics
     ///
@@ -97,7 +99,7 @@ impl LockGuard {
         self.on_pool(Tenure::refresh).await
     }
 
-    /// Makes the lease, and those of later refreshes, `lifetime` long.
+    /// Refreshes the lock with a new lifetime, which later refreshes keep to.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -115,24 +117,25 @@ impl LockGuard {
     ///
     /// # If it is dropped
     ///
-    /// As for [`refresh`](Self::refresh); later refreshes go by the new lifetime.
+    /// As for [`refresh`](Self::refresh); later refreshes use the new lifetime.
     ///
     /// # Errors
     ///
-    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] for a lifetime that no lock can
-    /// have.
+    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] if the lifetime is not
+    /// between 10 ms and ten years.
     ///
     /// # Panics
     ///
     /// Outside a runtime.
     pub async fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
         self.blocking().set_lifetime(lifetime)?;
-        // Before it is awaited: if this is dropped, the new lifetime counts for the keep-alive all the same.
+        // Before the await: if this future is dropped, the keep-alive must still get the new
+        // lifetime.
         self.blocking().reschedule();
         self.refresh().await
     }
 
-    /// Refreshes the lock if it is still held, and says whether it was.
+    /// Refreshes the lock if it is still held, and returns whether it was.
     ///
     /// # If it is dropped
     ///
@@ -140,7 +143,7 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// As for [`refresh`](Self::refresh), but for [`Error::Lost`].
+    /// As for [`refresh`](Self::refresh), except [`Error::Lost`].
     ///
     /// # Panics
     ///
@@ -149,8 +152,9 @@ impl LockGuard {
         if_held(self.refresh().await)
     }
 
-    /// Makes sure, without prolonging anything, that the lock is ours and that its lease runs, by one
-    /// look at the lock file. An answer is as good as [`remaining`](Self::remaining) is long.
+    /// Checks that the lock is ours and that its lease runs, without extending the lease, by one
+    /// check of the lock file. The answer is valid for as long as [`remaining`](Self::remaining)
+    /// shows.
     ///
     /// # If it is dropped
     ///
@@ -158,8 +162,9 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the lock is not ours any more; [`Error::Expired`] if it is but its lease
-    /// is over, so that another may take it at any time; [`Error::Io`] if that can't be told.
+    /// [`Error::Lost`] if the lock is no longer ours; [`Error::Expired`] if it is ours but its
+    /// lease has ended, so that another process may take it at any time; [`Error::Io`] if that
+    /// cannot be determined.
     ///
     /// # Panics
     ///
@@ -169,15 +174,15 @@ impl LockGuard {
     }
 
     /// Keeps the lock alive until it is released: from now on it is refreshed three times in each
-    /// lifetime. What this returns can be awaited, and then says if the lock is lost nevertheless; it
-    /// need not be kept.
+    /// lifetime. The returned [`KeepAlive`] can be awaited to learn that the lock is lost
+    /// nevertheless; dropping it changes nothing. Does not block.
     ///
-    /// A refresh that fails for the time being (`EIO`, `ESTALE`, a server that does not answer) is
-    /// tried again while the lease runs. The refreshes are done by threads that all locks of the
-    /// process share, [as those of a blocking guard](crate::LockGuard::keep_alive): whatever blocks
-    /// the runtime or fills its pool does not delay them, and one that hangs delays no other.
+    /// A refresh that fails temporarily (`EIO`, `ESTALE`, a server that does not answer) is tried
+    /// again while the lease runs. The refreshes run on threads that all locks of the process
+    /// share, [as those of a blocking guard do](crate::LockGuard::keep_alive): code that blocks the
+    /// runtime or fills its pool does not delay them, and a refresh that hangs delays no other.
     ///
-    /// Asked again, it begins again, and the one before it has nothing more to say.
+    /// A second call replaces the first, whose [`KeepAlive`] then reports nothing more.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -198,28 +203,30 @@ impl LockGuard {
         KeepAlive::start(self.blocking())
     }
 
-    /// Releases the lock, and says how that went.
+    /// Releases the lock, and returns whether that succeeded.
     ///
     /// # If it is dropped
     ///
-    /// The lock is released all the same, as if the guard were dropped.
+    /// The lock is released nevertheless, as if the guard were dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the lock was not ours any more: what it guards may have changed while we
-    /// worked on it. [`Error::Io`] if a file operation failed; the lock ends by its lease then.
+    /// [`Error::Lost`] if the lock was no longer ours: what it guards may have changed while we
+    /// worked on it. [`Error::Io`] if a file operation failed, or the runtime shuts down, and
+    /// [`Error::Expired`] as for [the blocking guard](crate::LockGuard::unlock); in these cases the
+    /// lock ends with its lease.
     ///
     /// # Panics
     ///
-    /// Outside a runtime. The lock is released.
+    /// Outside a runtime. The lock is released nevertheless.
     pub async fn unlock(self) -> Result<(), Error> {
-        // After this is dropped the same handle may lock again.
+        // If this future is dropped, the same handle may lock again at once.
         let leaving = Leaving(self.tenure().clone());
         let guard = crate::LockGuard::from(self);
         on_pool(leaving.0.context.lock_path(), move || guard.unlock()).await?
     }
 
-    /// Releases the lock if it is still held, and says whether it was.
+    /// Releases the lock if it is still held, and returns whether it was.
     ///
     /// # If it is dropped
     ///
@@ -227,7 +234,7 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// As for [`unlock`](Self::unlock), but for [`Error::Lost`].
+    /// As for [`unlock`](Self::unlock), except [`Error::Lost`].
     ///
     /// # Panics
     ///
@@ -253,14 +260,14 @@ impl LockGuard {
     }
 }
 
-/// The same tenure, kept alive as before.
+/// Keeps the tenure, and its keep-alive.
 impl From<crate::LockGuard> for LockGuard {
     fn from(guard: crate::LockGuard) -> LockGuard {
         LockGuard { blocking: Some(guard) }
     }
 }
 
-/// The same tenure, kept alive as before, in a guard whose methods block, and whose drop does.
+/// Keeps the tenure, and its keep-alive, in a guard whose methods and drop block.
 impl From<LockGuard> for crate::LockGuard {
     fn from(mut guard: LockGuard) -> crate::LockGuard {
         guard.blocking.take().expect("it is there until the guard is gone")
@@ -269,7 +276,7 @@ impl From<LockGuard> for crate::LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        // Unless it was made a blocking one.
+        // `None` if the guard was converted into a blocking one.
         if let Some(blocking) = self.blocking.take() {
             // A forked child has no pool, and nothing to release.
             if blocking.tenure().is_ours() {
@@ -286,7 +293,7 @@ impl fmt::Debug for LockGuard {
     }
 }
 
-/// An unlock that is awaited.
+/// An unlock that is being awaited.
 struct Leaving(Arc<Tenure>);
 
 impl Drop for Leaving {

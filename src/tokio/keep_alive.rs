@@ -1,16 +1,17 @@
-//! Keep-alive: by the threads that keep all locks of the process alive, not by the runtime's. Its pool
-//! may be full of what blocks, and its tasks wait for those that block a worker.
+//! Keep-alive for tasks: done by the threads that keep all locks of the process alive, not by the
+//! runtime, whose pool may be full of blocking work, and whose tasks wait for tasks that block a
+//! worker.
 
 use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::guard::LockGuard;
 
-/// A lock that is [kept alive](super::LockGuard::keep_alive): says if it is lost. Dropping this
+/// Reports the loss of a lock that is [kept alive](super::LockGuard::keep_alive). Dropping this
 /// changes nothing.
 #[derive(Debug)]
 pub struct KeepAlive {
-    /// `None` once all is said.
+    /// `None` once everything is reported.
     lost: Option<oneshot::Receiver<Error>>,
 }
 
@@ -18,7 +19,7 @@ impl KeepAlive {
     pub(super) fn start(guard: &LockGuard) -> KeepAlive {
         let (tell, lost) = oneshot::channel();
         let on_lost = |why| {
-            let _ = tell.send(why); // if anybody wants to know
+            let _ = tell.send(why); // the receiver may be gone
         };
         let lost = match guard.keep_alive(on_lost) {
             Ok(()) => lost,
@@ -31,16 +32,16 @@ impl KeepAlive {
         KeepAlive { lost: Some(lost) }
     }
 
-    /// Waits until the lock is lost, and says why, once: [`Error::Lost`], or [`Error::Expired`] with
-    /// what kept it from being refreshed. The work should stop at once. [`Error::Io`], at once, if
-    /// there was no thread to keep it alive. `None` if it never was lost: the guard is gone, or was
-    /// asked again to keep the lock alive.
+    /// Waits until the lock is lost, and returns the reason, once: [`Error::Lost`], or
+    /// [`Error::Expired`] with the error that prevented the refresh. The work should stop at once.
+    /// Returns [`Error::Io`] immediately if no thread could be started. Returns `None` if the lock
+    /// was not lost: the guard is gone, or `keep_alive` was called again.
     ///
-    /// In `tokio::select!`, `Some(why) = kept.lost() => ...` is the branch for it.
+    /// In `tokio::select!`, the branch for it is `Some(why) = kept.lost() => ...`.
     ///
     /// # If it is dropped
     ///
-    /// Nothing is missed: it may be asked for again.
+    /// Nothing is missed: this may be called again.
     pub async fn lost(&mut self) -> Option<Error> {
         let why = self.lost.as_mut()?.await.ok();
         self.lost = None;

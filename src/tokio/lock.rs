@@ -1,4 +1,4 @@
-//! The lock: a handle, as the blocking one is.
+//! The lock of the tokio face: a handle, as in the blocking face.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::wait::limit::WaitLimit;
 
 /// A lock that any program on any machine with the same directory can take:
 /// [`linklock::Lock`](crate::Lock), but its methods are futures. See [the module](crate::tokio) for
-/// what they need, and what becomes of one that is dropped.
+/// what they need, and what happens to a future that is dropped.
 ///
-/// A handle, which holds nothing itself. Handles are independent of each other, clones too: give
-/// each task that contends a clone of its own. Locking a handle that holds the lock already is an
-/// error, for a task that waits for its own guard would wait for ever.
+/// A `Lock` is a handle, which holds nothing itself. Handles are independent of each other, and so
+/// are clones: give each task that contends its own clone. Locking through a handle that already
+/// holds the lock is an error, since a task that waits for its own guard would wait for ever.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -43,13 +43,13 @@ use crate::wait::limit::WaitLimit;
 /// ```
 #[derive(Debug)]
 pub struct Lock {
-    /// `None` only while it is dropped.
+    /// `None` only while this is being dropped.
     blocking: Option<Arc<crate::Lock>>,
 }
 
 impl Lock {
-    /// A lock with the default options. For others, make a [`linklock::Lock`](crate::Lock::options)
-    /// and convert it.
+    /// A lock with the default options. To set options, make a
+    /// [`linklock::Lock`](crate::Lock::options) and convert it.
     ///
     /// # Errors
     ///
@@ -58,28 +58,28 @@ impl Lock {
         crate::Lock::new(path).map(Lock::from)
     }
 
-    /// Acquires the lock, and waits until it is acquired, or for the default timeout if the options
-    /// have one.
+    /// Acquires the lock. Waits until it is acquired, or for the default timeout if the options set
+    /// one.
     ///
-    /// A waiter is woken when a process of this machine releases the lock, and polls for what
-    /// others do (see [`LockOptions::polling`](crate::LockOptions::polling)). If the lock's holder is
-    /// stale, it is succeeded, without waiting any longer.
+    /// A waiter is woken when a process on this machine releases the lock, and polls for releases
+    /// on other machines (see [`LockOptions::polling`](crate::LockOptions::polling)). A stale lock
+    /// is taken over without further waiting.
     ///
     /// # If it is dropped
     ///
-    /// The wait is called off, and nothing is left behind: see
-    /// [the module](crate::tokio#dropped-futures-guards-and-runtimes). The process that locks again is the
-    /// last in line.
+    /// The wait is cancelled, and nothing is left behind: see
+    /// [the module](crate::tokio#dropped-futures-guards-and-runtimes). A later attempt joins the
+    /// queue at its end.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`];
-    /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed, or if the runtime shuts
-    /// down. In no case is anything left behind.
+    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`] after the
+    /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed, or if the
+    /// runtime shuts down. In no case is anything left behind.
     ///
     /// # Panics
     ///
-    /// Outside a runtime, or if it has to wait in one without I/O or timers.
+    /// Outside a runtime, or if the future has to wait in a runtime without I/O or timers.
     pub async fn lock(&self) -> Result<LockGuard, Error> {
         self.acquire(match self.as_blocking().timeout() {
             Some(timeout) => WaitLimit::For(timeout),
@@ -88,7 +88,7 @@ impl Lock {
         .await
     }
 
-    /// Acquires the lock if it is free: by a few file operations.
+    /// Acquires the lock if it is free, which takes a few file operations.
     ///
     /// # If it is dropped
     ///
@@ -105,8 +105,9 @@ impl Lock {
         self.acquire(WaitLimit::None).await
     }
 
-    /// Acquires the lock if that is possible within `time`, counted from when a thread of the pool first
-    /// looks. Unlike a timeout around [`lock`](Self::lock) it says who is in the way.
+    /// Acquires the lock if that is possible within `time`, counted from when a thread of the pool
+    /// begins the acquisition. Unlike a timeout around [`lock`](Self::lock), the error names the
+    /// holder.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -158,19 +159,20 @@ impl Lock {
 
     async fn acquire(&self, limit: AsyncWaitLimit) -> Result<LockGuard, Error> {
         let lock = self.shared();
-        // Nobody holds what nobody was given: after this is dropped the handle may lock again.
+        // No guard was returned, so no tenure counts as held: if this is dropped, the handle may
+        // lock again.
         let tenure = contend(lock, limit).await?;
         Ok(LockGuard::from(lock.hold(tenure)))
     }
 
-    /// The lock file.
+    /// The path of the lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.as_blocking().path()
     }
 
-    /// This handle, for all else that it can say and do. What takes file operations blocks, and should
-    /// run in the runtime's pool, for which a clone of the handle can be moved there.
+    /// The blocking handle, for everything else. Its methods with file operations block, and should
+    /// run in the runtime's pool, to which a clone of the handle can be moved.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -198,14 +200,14 @@ impl Lock {
     }
 }
 
-/// The same handle: it holds what it held.
+/// The same handle: it holds what it held before.
 impl From<crate::Lock> for Lock {
     fn from(lock: crate::Lock) -> Lock {
         Lock { blocking: Some(Arc::new(lock)) }
     }
 }
 
-/// A handle of its own, with the same path and options, that holds nothing.
+/// An independent handle with the same path and options, which holds nothing.
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         Lock::from(self.as_blocking().clone())
@@ -214,7 +216,7 @@ impl Clone for Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Nothing else of it takes a file operation.
+        // Only a kept claim makes the drop of a handle take a file operation.
         if self.as_blocking().context.keep_claim {
             leave_to_pool(self.blocking.take());
         }

@@ -1,4 +1,4 @@
-//! The runtime's pool of threads for what blocks.
+//! The runtime's pool of threads for blocking work.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,8 +9,8 @@ use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Operation};
 
-/// Does what blocks in a thread of the pool. If the future is dropped it is done all the same, unless
-/// it has not begun when the runtime shuts down; what it returns is dropped in the pool then.
+/// Runs blocking work on a thread of the pool. If the future is dropped, the work still runs and
+/// its result is dropped in the pool, unless the runtime shuts down before the work begins.
 pub(super) async fn on_pool<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> T + Send + 'static,
@@ -24,18 +24,17 @@ pub(super) async fn on_pool<T: Send + 'static>(
     }
 }
 
-/// Drops in the pool what blocks when it is dropped; here and now where there is no runtime, or one
-/// that shuts down. Never panics.
+/// Drops a value whose drop blocks: in the pool, or here if there is no runtime or it shuts down.
+/// Never panics.
 pub(super) fn leave_to_pool<T: Send + 'static>(left: T) {
     if let Ok(runtime) = Handle::try_current() {
-        // It panics where the system has no thread at all for the pool. What it was given is dropped
-        // by that, too.
+        // This panics where the system has no thread at all for the pool, and drops the value too.
         let spawn = || runtime.spawn_blocking(move || drop(left));
         let _ = catch_unwind(AssertUnwindSafe(spawn));
     }
 }
 
-/// What blocks when it is dropped, so that this is [left to the pool](leave_to_pool).
+/// A value whose drop blocks, and is therefore [left to the pool](leave_to_pool).
 pub(super) struct LeftToPool<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> LeftToPool<T> {
@@ -43,7 +42,7 @@ impl<T: Send + 'static> LeftToPool<T> {
         LeftToPool(Some(it))
     }
 
-    /// For the code that sees to it.
+    /// The value, for code that takes care of its drop.
     pub(super) fn into_inner(mut self) -> T {
         self.0.take().expect("only this takes it")
     }
