@@ -1,5 +1,4 @@
-//! Keeping leases alive: one [`schedule`], which the [`thread`] of blocking programs and the task of
-//! those on tokio both go by.
+//! Keep-alive: one [`schedule`] of renewals, and the [`thread`]s that follow it for both faces.
 
 pub(crate) mod schedule;
 pub(crate) mod thread;

@@ -1,5 +1,4 @@
-//! Renewal schedule shared by the keep-alive thread and the tokio task: when the next refresh is due, and when the
-//! lock is lost.
+//! The renewal schedule of one lock: when the next refresh is due, and when the lock is lost.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,20 +11,20 @@ use crate::error::{Error, Operation};
 use crate::events;
 use crate::protocol::tenure::Tenure;
 
-/// After a failed refresh, the next is tried no later than this.
+/// The longest pause after a failed refresh.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// A lock that can be kept alive.
 pub(crate) trait Renewable: Send + Sync {
-    /// Makes the lease a whole lifetime from now.
+    /// Extends the lease to a whole lifetime from now.
     fn refresh(&self) -> Result<(), Error>;
     /// How much of the lease is left.
     fn remaining(&self) -> Duration;
-    /// For how long the lease has been over.
+    /// How long the lease has been expired.
     fn overdue(&self) -> Duration;
     fn lifetime(&self) -> Duration;
     fn path(&self) -> &Path;
-    /// Whether its holder has not given it back.
+    /// Whether the holder has not released it.
     fn is_held(&self) -> bool;
     fn clock(&self) -> &Arc<dyn Clock>;
 }
@@ -60,12 +59,12 @@ impl Renewable for Tenure {
     }
 }
 
-/// One lock's refreshes, so far: three in each lifetime.
+/// The refreshes of one lock: three in each lifetime.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
-    /// When the next is due, on the lock's clock.
+    /// When the next refresh is due, on the lock's clock.
     pub(crate) due: Duration,
-    /// What kept the last from succeeding.
+    /// The error of the last refresh, if it failed.
     trouble: Option<io::Error>,
 }
 
@@ -74,8 +73,8 @@ impl Upkeep {
         Upkeep { due: next_refresh(leased), trouble: None }
     }
 
-    /// What came of a refresh. One that failed for the time being is tried again for as long as the
-    /// lease runs; an error is why the lock is lost.
+    /// Schedules the next refresh by the outcome of this one. A temporary failure is tried again
+    /// for as long as the lease runs. Returns an error if the lock is lost.
     pub(crate) fn after(
         &mut self,
         refreshed: Result<(), Error>,
@@ -93,8 +92,8 @@ impl Upkeep {
     }
 }
 
-/// Refreshes a lock that is kept alive. A panic (of a clock that is not ours, say) is one more thing
-/// that may pass.
+/// Refreshes a lock that is kept alive. A panic (in a custom clock, for example) counts as a
+/// temporary failure.
 pub(crate) fn refresh(leased: &dyn Renewable) -> Result<(), Error> {
     let refreshed = catch_unwind(AssertUnwindSafe(|| leased.refresh())).unwrap_or_else(|_| {
         let panicked = io::Error::other("the refresh panicked");
@@ -108,12 +107,12 @@ pub(crate) fn refresh(leased: &dyn Renewable) -> Result<(), Error> {
     refreshed
 }
 
-/// When a lock is to be refreshed that was refreshed just now.
+/// When a lock that was refreshed just now is due again.
 pub(crate) fn next_refresh(leased: &dyn Renewable) -> Duration {
     leased.clock().now() + leased.lifetime() / 3
 }
 
-/// An error of a lease that ended because it could not be refreshed, with what kept it from that.
+/// Adds to the error of an expired lease what prevented its refresh.
 fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Renewable) -> Error {
     let path = leased.path().to_owned();
     let ago = leased.overdue();

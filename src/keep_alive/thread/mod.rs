@@ -1,10 +1,10 @@
-//! Keep-alive: the threads that refresh the locks of this process.
+//! The keep-alive threads, which refresh the locks of this process.
 //!
-//! A refresh may hang for minutes, when a file server holds one request back; and so may what is
-//! called when a lock is lost. Neither may hold up another lock. So a thread that takes a lock to
-//! refresh it first makes sure that another stands ready to take the next, and stands ready itself
-//! when it is done, unless enough others do. While nothing hangs that makes two threads, and one more
-//! for each lock that hangs.
+//! A refresh may hang for minutes, while a file server holds a request back; so may a callback for
+//! a lost lock. Neither may delay another lock. So a thread that takes a lock to refresh first
+//! makes sure that another thread is ready to take the next lock, and becomes ready again when it
+//! is done, unless enough others are. While nothing hangs, that makes two threads; each lock that
+//! hangs adds one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -19,18 +19,18 @@ use crate::error::Error;
 use crate::keep_alive::schedule::{Renewable, Upkeep, next_refresh, refresh};
 use crate::sys::fs::process_id;
 
-/// How many threads stand ready at most. One could do; the second saves starting a thread for each
-/// refresh, and is there when the system has no more.
+/// How many threads wait ready at most. One would do; the second saves starting a thread for each
+/// refresh, and exists already when the system cannot start another.
 const READY: usize = 2;
 
-/// After this time the next lock waits no longer for the refresh under way. Until then locks that are
-/// due together are refreshed one after the other, rather than by a thread each.
+/// How long the next lock waits for the refresh under way. Until then, locks that are due together
+/// are refreshed one after the other, rather than by a thread each.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// For how long threads stand ready when there is no lock left to keep alive.
+/// How long threads wait ready when no lock is left to keep alive.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What is called, once, when a lock is lost.
+/// Called, once, when a lock is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
 
 /// Keeps a lock alive until it is dropped.
@@ -41,8 +41,8 @@ pub(crate) struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Refreshes the lock three times in each lifetime. A refresh that fails for the time being
-    /// is tried again for as long as the lease runs.
+    /// Refreshes the lock three times in each lifetime. A refresh that fails temporarily is tried
+    /// again for as long as the lease runs.
     pub(crate) fn start<L>(leased: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
     where
         L: Renewable + 'static,
@@ -59,7 +59,7 @@ impl KeepAlive {
         Ok(KeepAlive { keeper, number })
     }
 
-    /// The lease was changed: keep to the new one.
+    /// Adapts the schedule to a changed lifetime.
     pub(crate) fn reschedule(&self, leased: &dyn Renewable) {
         lock(&self.keeper.renewals).reschedule(self.number, next_refresh(leased));
         self.keeper.changed.notify_all();
@@ -70,18 +70,18 @@ impl Drop for KeepAlive {
     fn drop(&mut self) {
         if self.keeper.pid == process_id() {
             let renewal = lock(&self.keeper.renewals).remove(self.number);
-            drop(renewal); // with all that was to be called has hold of: maybe another lock's guard
+            drop(renewal); // with its callback, which may own another lock's guard
         }
     }
 }
 
-/// The keepers of this process: one, but for tests that bring clocks of their own.
+/// The renewers of this process: one, unless tests bring clocks of their own.
 static RENEWERS: Mutex<Vec<Weak<Renewer>>> = Mutex::new(Vec::new());
 
 /// The locks that are kept alive, and what their threads share.
 #[derive(Debug)]
 struct Renewer {
-    /// The process that has the threads: a forked child inherits only the memory.
+    /// The process that owns the threads: a forked child inherits only the memory.
     pid: u32,
     clock: Arc<dyn Clock>,
     renewals: Mutex<Renewals>,
@@ -92,16 +92,16 @@ struct Renewer {
 #[derive(Debug, Default)]
 struct Renewals {
     all: HashMap<u64, Renewal>,
-    /// When each is to be refreshed, but for those that are being refreshed.
+    /// When each lock is due, except locks that are being refreshed.
     due: BTreeSet<(Duration, u64)>,
     next_number: u64,
-    /// How many threads wait for a lock to be due, or have been started to do so.
+    /// How many threads wait for a lock to be due, or were started to do so.
     ready: usize,
-    /// The lock that was taken last, and when, until its refresh is done.
+    /// The lock that was taken last, and when; `None` once its refresh is done.
     latest: Option<(u64, Instant)>,
 }
 
-/// A lock to be kept alive.
+/// A lock that is kept alive.
 struct Renewal {
     leased: Weak<dyn Renewable>,
     upkeep: Upkeep,
@@ -129,7 +129,7 @@ impl Renewals {
         Some(renewal)
     }
 
-    /// A lock that is being refreshed is left alone: its next refresh is not yet fixed.
+    /// Leaves a lock alone that is being refreshed: its next refresh is not yet scheduled.
     fn reschedule(&mut self, number: u64, due: Duration) {
         let Some(renewal) = self.all.get_mut(&number) else { return };
         if self.due.remove(&(renewal.upkeep.due, number)) {
@@ -138,14 +138,14 @@ impl Renewals {
         }
     }
 
-    /// How long it is until a lock may be taken. `None` if none waits to be refreshed.
+    /// The time until a lock may be taken. `None` if no lock is waiting for its refresh.
     fn pause(&self, now: Duration) -> Option<Duration> {
         let (due, _) = self.due.first()?;
         let left_to_latest = self.latest.map(|(_, begun)| PATIENCE.saturating_sub(begun.elapsed()));
         Some(due.saturating_sub(now).max(left_to_latest.unwrap_or_default()))
     }
 
-    /// The lock that is due first. `None` if it is gone.
+    /// Takes the lock that is due first. `None` if it is gone.
     fn take(&mut self) -> Option<(u64, Arc<dyn Renewable>)> {
         let (_, number) = self.due.pop_first()?;
         let leased = self.all.get(&number)?.leased.upgrade()?;
@@ -178,7 +178,7 @@ impl Renewer {
         }
     }
 
-    /// Makes sure that a thread stands ready.
+    /// Makes sure that a thread is ready.
     fn make_ready(self: &Arc<Renewer>, renewals: &mut Renewals) -> io::Result<()> {
         if renewals.ready == 0 {
             (self.start_thread)(self.clone())?;
@@ -187,19 +187,19 @@ impl Renewer {
         Ok(())
     }
 
-    /// What a thread does that is counted as ready.
+    /// The loop of a thread that is counted as ready.
     fn run(self: Arc<Renewer>) {
         while let Some((number, leased)) = self.next_due() {
             self.refresh(number, &*leased);
-            drop(leased); // its holder may have left it to this thread to release it
+            drop(leased); // releases the lock, if its holder has dropped it meanwhile
             if !self.stand_ready() {
                 return;
             }
         }
     }
 
-    /// Waits until a lock is due, and leaves the next to another thread; or until there has been none
-    /// to keep alive for a while.
+    /// Waits until a lock is due, and leaves the next one to another thread. `None` if for a while
+    /// there has been no lock to keep alive.
     fn next_due(self: &Arc<Renewer>) -> Option<(u64, Arc<dyn Renewable>)> {
         let mut renewals = lock(&self.renewals);
         loop {
@@ -207,10 +207,10 @@ impl Renewer {
             if pause == Some(Duration::ZERO) {
                 let Some(taken) = renewals.take() else { continue };
                 renewals.ready -= 1;
-                // If the system has no more threads, the next lock waits for this one.
+                // If the system cannot start a thread, the next lock waits for this one.
                 let _ = self.make_ready(&mut renewals);
                 drop(renewals);
-                self.changed.notify_all(); // it may be another that is due next
+                self.changed.notify_all(); // the next lock due may be another now
                 return Some(taken);
             }
             let woken = self.changed.wait_timeout(renewals, pause.unwrap_or(LINGER));
@@ -223,7 +223,7 @@ impl Renewer {
         }
     }
 
-    /// Counts the calling thread as ready, unless there are enough.
+    /// Counts the calling thread as ready, unless enough threads are.
     fn stand_ready(&self) -> bool {
         let mut renewals = lock(&self.renewals);
         let is_needed = renewals.ready < READY;
@@ -231,7 +231,7 @@ impl Renewer {
             renewals.ready += 1;
         } else {
             drop(renewals);
-            self.changed.notify_all(); // of when the lock that was refreshed is due again
+            self.changed.notify_all(); // the lock that was refreshed is due again
         }
         is_needed
     }
@@ -240,16 +240,16 @@ impl Renewer {
         let refreshed = refresh(leased);
         let mut renewals = lock(&self.renewals);
         renewals.latest.take_if(|(latest, _)| *latest == number);
-        let Some(renewal) = renewals.all.get_mut(&number) else { return }; // no longer kept
+        let Some(renewal) = renewals.all.get_mut(&number) else { return }; // no longer kept alive
         let Err(why) = renewal.upkeep.after(refreshed, leased) else {
             let due = renewal.upkeep.due;
             renewals.due.insert((due, number));
             return;
         };
         let renewal = renewals.remove(number);
-        drop(renewals); // what is called may drop the guard
+        drop(renewals); // the callback may drop the guard
         if let Some(Renewal { on_lost, .. }) = renewal {
-            // A holder that has given the lock back since has not lost it.
+            // A lock that its holder has released since is not lost.
             if leased.is_held() {
                 let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
             }

@@ -1,4 +1,4 @@
-//! Locks whose refreshes hang, fail and panic, and what they call when they are lost.
+//! Tests of keep-alive: refreshes that hang, fail and panic, and the callback for a lost lock.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::sys::errno;
 
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Refreshed three times in it.
+/// A lifetime in which a lock is refreshed three times.
 const SHORT: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(36_000);
 
@@ -23,7 +23,7 @@ struct Fake {
     lifetime: Duration,
     /// What a refresh does.
     outcome: Outcome,
-    /// A refresh hangs for as long as there is a sender.
+    /// A refresh hangs for as long as the sender exists.
     gate: Mutex<Option<Receiver<()>>>,
     begun: AtomicUsize,
     done: AtomicUsize,
@@ -108,10 +108,10 @@ fn lost(fake: &Fake) -> Result<(), Error> {
     Err(Error::Expired { path: fake.path().into(), ago: Duration::ZERO, error: None })
 }
 
-/// A clock of the test's own, so that a keeper is, too.
+/// A clock of the test's own, so that its renewer is not shared either.
 fn clock() -> Arc<dyn Clock> {
     #[derive(Debug)]
-    struct Own(#[allow(dead_code)] u8); // of some size: no two have one address
+    struct Own(#[allow(dead_code)] u8); // not zero-sized, so that no two share an address
     impl Clock for Own {
         fn now(&self) -> Duration {
             SystemClock.now()
@@ -132,7 +132,7 @@ fn keep(fake: Fake, on_lost: impl FnOnce(Error) + Send + 'static) -> (Arc<Fake>,
     (fake, kept)
 }
 
-/// Locks that are refreshed as they should be.
+/// Locks whose refreshes succeed.
 fn sound(clock: &Arc<dyn Clock>, count: usize) -> Vec<(Arc<Fake>, KeepAlive)> {
     let fakes = (0..count).map(|_| Fake::new(clock, SHORT, |_| Ok(())));
     fakes.map(|fake| keep(fake, |why| panic!("{why}"))).collect()
@@ -147,7 +147,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Each of them is refreshed several times from now on.
+/// Waits until each of them has been refreshed several times from now on.
 #[track_caller]
 fn go_on(others: &[(Arc<Fake>, KeepAlive)]) {
     let before: Vec<_> = others.iter().map(|(fake, _)| fake.done()).collect();
@@ -188,7 +188,8 @@ fn a_call_that_takes_long_holds_up_no_other_lock() {
     drop(opens);
 }
 
-/// A keep-alive ends at once, whatever its lock's refresh waits for, and nothing is called.
+/// A keep-alive ends at once, even while a refresh of its lock hangs, and its callback is not
+/// called.
 #[test]
 fn a_keep_alive_is_dropped_while_a_refresh_hangs() {
     let clock = clock();
@@ -209,13 +210,13 @@ fn a_lock_whose_refresh_hangs_is_not_taken_by_a_second_thread() {
     let hanging = keep(fake, |why| panic!("{why}"));
     wait_until("it hangs", || hanging.0.begun() == 1);
     hanging.1.reschedule(&*hanging.0);
-    go_on(&sound(&clock, 2)); // for longer than until it would be due
+    go_on(&sound(&clock, 2)); // until after it would have been due again
     assert_eq!(hanging.0.begun(), 1);
     drop(opens);
     go_on(&[hanging]);
 }
 
-/// Those that are due together are taken one after the other, unless one takes long.
+/// Locks that are due together are taken one after the other, unless a refresh takes long.
 #[test]
 fn many_locks_have_few_threads() {
     let fake: Arc<dyn Renewable> = Arc::new(Fake::new(&clock(), LONG, |_| Ok(())));
@@ -233,7 +234,7 @@ fn many_locks_have_few_threads() {
         assert!(renewals.take().is_some());
         let pause = renewals.pause(2 * LONG + SystemClock.now());
         let (_, begun) = renewals.latest.take().unwrap();
-        let is_quick = begun.elapsed() < PATIENCE; // or this thread had to wait for a processor
+        let is_quick = begun.elapsed() < PATIENCE; // otherwise this thread had to wait for a processor
         assert_eq!(renewals.pause(2 * LONG + SystemClock.now()), Some(Duration::ZERO));
         is_quick.then_some(pause)
     };
@@ -252,7 +253,7 @@ fn no_more_threads_than_these_stand_ready() {
     assert!(lock(&keeper.renewals).ready <= READY);
 }
 
-/// All threads of a keeper have hold of it, and nothing else has once no lock is kept alive.
+/// All threads of a renewer own it, and nothing else does once no lock is kept alive.
 #[test]
 fn threads_end_when_nothing_is_left_to_keep_alive() {
     let clock = clock();
@@ -280,7 +281,7 @@ fn where_there_are_no_more_threads_one_keeps_all() {
     go_on(&all);
     assert!(STARTED.load(Ordering::SeqCst) > 1, "it has not asked for another");
     drop(all);
-    // And where there is none at all, that is an error.
+    // If the system cannot start even one thread, that is an error.
     let none = Arc::new(Renewer::new(&self::clock(), |_| Err(libc_error(errno::EAGAIN))));
     lock(&RENEWERS).push(Arc::downgrade(&none));
     let fake = Arc::new(Fake::new(&none.clock, SHORT, |_| Ok(())));
@@ -297,7 +298,7 @@ fn locks_of_one_clock_share_their_threads() {
     assert!(!Arc::ptr_eq(&one.keeper, &elsewhere.keeper));
 }
 
-/// In a second, but several times in the lease.
+/// After a second, or sooner if the lease is short.
 #[test]
 fn a_refresh_that_failed_is_tried_again_soon() {
     let clock = clock();
@@ -305,14 +306,14 @@ fn a_refresh_that_failed_is_tried_again_soon() {
         let pause = Duration::from_millis(pause);
         let (fake, kept) = keep(Fake::new(&clock, lifetime, trouble), |why| panic!("{why}"));
         let before = clock.now();
-        lock(&kept.keeper.renewals).due.clear(); // it is taken
+        lock(&kept.keeper.renewals).due.clear(); // as if it were taken
         kept.keeper.refresh(kept.number, &*fake);
         let due = lock(&kept.keeper.renewals).all[&kept.number].upkeep.due;
         assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
     }
 }
 
-/// What is to be called may have hold of anything, another lock's guard for instance.
+/// A callback may own anything, such as another lock's guard.
 #[test]
 fn a_keep_alive_that_is_dropped_may_end_another() {
     let clock = clock();
