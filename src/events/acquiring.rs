@@ -1,4 +1,4 @@
-//! An acquisition, from its first step to its end.
+//! Events of an acquisition, from its first step to its end.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::holder::Obstacle;
 use crate::model::context::Context;
 
 /// One acquisition, from its first step to its end. It is a value, which may move between threads;
-/// each piece of the work is done [`during`](Self::during) it.
+/// each piece of the work runs inside [`during`](Self::during).
 #[derive(Debug)]
 pub(crate) struct Acquisition {
     span: Span,
@@ -24,12 +24,12 @@ impl Acquisition {
         Acquisition { span: Span::of_acquisition(path, lifetime), begun: context.now() }
     }
 
-    /// Does a piece of the work, within one thread.
+    /// Runs a piece of the work, within one thread.
     pub(crate) fn during<T>(&self, act: impl FnOnce() -> T) -> T {
         self.span.during(act)
     }
 
-    /// The lock was acquired, with that claim and that token if it has them, or it was not.
+    /// The lock was acquired, with this claim and token if it has them, or the acquisition failed.
     pub(crate) fn ended(
         &self,
         context: &Context,
@@ -64,7 +64,7 @@ impl Acquisition {
     }
 }
 
-/// The events of one contender's wait: one for each obstacle, not for each look.
+/// The events of one contender's wait: one event for each obstacle, not for each poll.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     obstacle: Option<u64>,
@@ -72,7 +72,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// This is in its way, and it goes on waiting if any time is left.
+    /// The contender meets this obstacle, and keeps waiting if any time is left.
     pub(crate) fn meets(
         &mut self,
         path: &Path,
@@ -107,7 +107,7 @@ impl Waiting {
     }
 }
 
-/// A contender has lost what it had got so far.
+/// A contender has lost its progress, and starts over.
 pub(crate) fn restarted(context: &Context, because: &'static str) {
     event!(WARN restarted "an acquisition had to start over", context.lock_path(), because = because);
 }

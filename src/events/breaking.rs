@@ -1,4 +1,4 @@
-//! The end of a tenure that another process puts to it.
+//! Events of a tenure that another process ends.
 
 use std::path::Path;
 
@@ -10,24 +10,24 @@ use crate::holder::Holder;
 use crate::model::context::Context;
 use crate::sys::process::Life;
 
-/// We have ended the tenure of a holder that was stale.
+/// This process has ended the tenure of a stale holder.
 pub(crate) fn broken(context: &Context, holder: &Holder) {
     let because = if holder.overdue() > context.clock_slop { "expired" } else { "dead" };
     emit_broken(context.lock_path(), holder.into(), because);
 }
 
-/// The same, because the caller asked for it.
+/// This process has ended a tenure at its caller's request.
 pub(crate) fn broken_on_request(context: &Context, holder: &Holder) {
     emit_broken(context.lock_path(), holder.into(), "requested");
 }
 
-/// A file has been removed that is no lock, or that can't be read, because the caller said so.
+/// At the caller's request, a file was removed that is not a lock or cannot be read.
 pub(crate) fn removed_on_request(context: &Context, is_readable: bool) {
     let kind = if is_readable { "no_lock" } else { "unreadable" };
     emit_broken(context.lock_path(), Peer::of_kind(kind), "requested");
 }
 
-/// We have ended another program's dotlock.
+/// This process has broken another program's dotlock.
 pub(crate) fn dotlock_broken(mailbox: &Path, dotlock: &Dotlock) {
     let because = if dotlock.life == Life::Dead { "dead" } else { "unchanged" };
     emit_broken(mailbox, dotlock.into(), because);
@@ -37,19 +37,19 @@ fn emit_broken(path: &Path, whose: Peer<'_>, because: &'static str) {
     peer_event!(WARN whose => broken "a stale lock was broken", path, because = because);
 }
 
-/// Another was first, or the holder released the lock after all.
+/// Another process ended the tenure first, or the holder released the lock after all.
 pub(crate) fn ended_by_another(context: &Context, holder: &Holder) {
     peer_event!(DEBUG holder.into() => ended_by_another "a stale lock was ended by another",
         context.lock_path());
 }
 
-/// What was renamed was not what was looked at: a request was executed twice, or a program breaks
+/// The renamed file was not the observed one: a request was executed twice, or a program breaks
 /// locks without a seat.
 pub(crate) fn caught_another(lock: &Path) {
     event!(ERROR caught_another "another's lock was taken away by mistake and is put back", lock);
 }
 
-/// Who may end a mailbox's dotlock could not give that right back, which ends by its lease.
+/// A process could not give back the right to break a mailbox's dotlock, which ends with its lease.
 pub(crate) fn right_not_given_back(mailbox: &Path, error: &Error) {
     event!(WARN right_not_given_back "the right to break a mailbox's dotlock was not given back",
         mailbox, error = words(error));

@@ -1,10 +1,10 @@
-//! How an event is emitted: without harm to the lock, whatever the subscriber does.
+//! How an event is emitted without harm to the lock, whatever the subscriber does.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// A wait of this length is of interest to those, too, who don't follow each step.
+/// A wait of this length also interests subscribers that do not follow each step.
 pub(super) const LONG: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -12,9 +12,9 @@ thread_local! {
     static EMITS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls the subscriber. If it panics, it is as if it had not been called: the lock is in the middle
-/// of something, or in a destructor, or the thread keeps other locks alive. The locks that a
-/// subscriber uses itself, say for its file, emit nothing: it would never end.
+/// Calls the subscriber. A panic in it is discarded: the lock is in the middle of an operation, or
+/// in a destructor, or the thread keeps other locks alive. Locks that a subscriber uses itself, for
+/// its log file say, emit nothing, to prevent endless recursion.
 pub(super) fn quietly<T>(emit: impl FnOnce() -> T) -> Option<T> {
     if EMITS.replace(true) {
         return None;
@@ -24,7 +24,7 @@ pub(super) fn quietly<T>(emit: impl FnOnce() -> T) -> Option<T> {
     emitted.ok()
 }
 
-/// What there is only with the feature.
+/// Code that exists only with the feature.
 #[cfg(feature = "tracing")]
 macro_rules! with_tracing {
     ($($code:tt)*) => { $($code)* };
@@ -36,7 +36,7 @@ macro_rules! with_tracing {
     ($($code:tt)*) => {};
 }
 
-/// An event: its level, its name, its text, the lock's path, and its other fields.
+/// Emits an event: its level, its name, its text, the lock's path, and its other fields.
 macro_rules! event {
     ($level:ident $name:ident $text:literal, $path:expr $(, $($key:ident).+ = $value:expr)*) => {{
         with_tracing! {
@@ -51,7 +51,7 @@ macro_rules! event {
     }};
 }
 
-/// An event in which another process or program has a part.
+/// Emits an event that involves another process or program.
 macro_rules! peer_event {
     ($level:ident $peer:expr => $name:ident $text:literal, $path:expr $(, $key:ident = $value:expr)*) => {{
         let peer: $crate::events::peer::Peer<'_> = $peer;
@@ -70,7 +70,7 @@ macro_rules! peer_event {
     }};
 }
 
-/// INFO for what took long, and DEBUG for what did not.
+/// Emits at INFO if the time is long, and at DEBUG otherwise.
 macro_rules! timed_event {
     ($time:expr => $emit:ident $($event:tt)*) => {
         if $time >= $crate::events::emit::LONG {

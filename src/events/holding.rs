@@ -1,4 +1,4 @@
-//! A tenure, from the moment at which the lock is handed out.
+//! Events of a tenure, from the moment at which the lock is handed out.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use crate::events::text::{plain, secs, words};
 use crate::holder::Owner;
 use crate::model::context::Context;
 
-/// What was told of one tenure. Nothing is, as long as nobody was given the lock.
+/// What was reported about one tenure. Nothing is, until a caller has received the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
     begun: Option<Duration>,
@@ -21,7 +21,7 @@ impl Holding {
         Holding { begun: Some(context.now()), is_lost: AtomicBool::new(false) }
     }
 
-    /// A refresh is done: the lease, which ended then, ends later now; or it failed.
+    /// A refresh has ended: the lease, which ended at `ended`, is extended, or the refresh failed.
     pub(crate) fn refreshed(
         &self,
         context: &Context,
@@ -48,7 +48,7 @@ impl Holding {
         }
     }
 
-    /// The lock is given back, its lease ended then or later; or that failed.
+    /// The lock, whose lease ends at `ended`, was released, or the release failed.
     pub(crate) fn released(
         &self,
         context: &Context,
@@ -72,18 +72,18 @@ impl Holding {
         }
     }
 
-    /// If it is lost, that is no news.
+    /// A loss of this lock is expected, and is not to be reported.
     pub(crate) fn expect_loss(&self) {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
-    /// It is lost, as the error says.
+    /// The lock is lost, for the reason in the error.
     pub(crate) fn lost(&self, path: &Path, error: Error) -> Error {
         self.tell_loss(path, &error);
         error
     }
 
-    /// If the error says so, the lock is lost, which is reported once.
+    /// Reports a loss once, if the error is one.
     fn tell_loss(&self, path: &Path, error: &Error) {
         if let Error::Lost { now, .. } = error {
             if self.begun.is_some() && !self.is_lost.swap(true, Ordering::Relaxed) {
@@ -101,8 +101,8 @@ pub(crate) fn not_released(path: &Path, error: &Error) {
     }
 }
 
-/// A lock that is kept alive could not be refreshed: it is tried again while its lease runs. A
-/// loss was reported before.
+/// A lock that is kept alive could not be refreshed; the refresh is tried again while the lease
+/// runs. A loss was reported before.
 pub(crate) fn not_kept_alive(path: &Path, left: Duration, error: &Error) {
     if error.is_lost() {
         return;
@@ -116,7 +116,7 @@ pub(crate) fn not_kept_alive(path: &Path, left: Duration, error: &Error) {
     }
 }
 
-/// The lock is held by a new claim, which is its owner's.
+/// The lock was detached: it is held by its owner's new claim.
 pub(crate) fn detached(context: &Context, claim: &Path, owner: Owner) {
     let pid = match owner {
         Owner::Process(pid) => Some(pid),
@@ -126,7 +126,7 @@ pub(crate) fn detached(context: &Context, claim: &Path, owner: Owner) {
         claim = plain(claim), owner.pid = pid);
 }
 
-/// We are in charge of a lock that was detached.
+/// This process took charge of a detached lock.
 pub(crate) fn adopted(context: &Context, claim: &Path, token: Option<u64>) {
     event!(DEBUG adopted "adopted a lock", context.lock_path(), claim = plain(claim), token = token);
 }

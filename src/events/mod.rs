@@ -1,13 +1,13 @@
-//! What happens to locks, as events for those who subscribe to them: the feature `tracing`. Without it
-//! the macros of [`emit`] vanish, and with them all that these functions would have said.
+//! Events about locks, for subscribers: the feature `tracing`. Without it the macros of [`emit`]
+//! vanish, and with them everything that these functions would emit.
 //!
-//! Each function is one thing that can happen, and they are grouped as `guide/tracing.md` lists them.
-//! What happens in any healthy program is DEBUG, since there may be thousands of it in a second, and
-//! refreshes are TRACE; what takes long is INFO; what has been survived and should not have been is
-//! WARN; and what may have done harm is ERROR.
+//! Each function reports one thing that can happen; they are grouped as in `guide/tracing.md`. What
+//! happens in any healthy program is DEBUG, since it may happen thousands of times a second, and
+//! refreshes are TRACE. What takes long is INFO. What was survived but should not have happened is
+//! WARN. What may have done harm is ERROR.
 //!
-//! A forked child emits nothing of what its parent did: the subscriber could hang there, if another
-//! thread of the parent was at it.
+//! A forked child emits nothing about its parent's locks: the subscriber could hang there, if
+//! another thread of the parent was inside it during the fork.
 #![cfg_attr(
     not(feature = "tracing"),
     allow(

@@ -1,4 +1,4 @@
-//! Somebody else, as an event tells of it.
+//! The peer of an event: the process or file on its other side.
 
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,8 +12,8 @@ use crate::events::text::plain;
 use crate::holder::{Format, Holder, Obstacle};
 use crate::sys::process::Life;
 
-/// The process or file that has a lock or is in its way. Borrowed: nothing is made of it without a
-/// subscriber.
+/// The process or file that has a lock or is in its way. It borrows everything, so that nothing is
+/// allocated without a subscriber.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Peer<'a> {
     pub(super) kind: &'static str,
@@ -23,7 +23,7 @@ pub(super) struct Peer<'a> {
     pub(super) life: Option<Life>,
     format: Option<Format>,
     dotlock: Option<&'a DotlockKind>,
-    /// For how much longer its lease ran; less than nothing once it was over.
+    /// How much longer its lease ran; negative once it had ended.
     pub(super) lease_secs: Option<f64>,
     pub(super) unchanged: Option<Duration>,
     pub(super) error: Option<&'a io::Error>,
@@ -46,7 +46,7 @@ impl<'a> Peer<'a> {
         })
     }
 
-    /// Who writes files like its own.
+    /// The program that writes files in this format.
     pub(super) fn program(&self) -> Option<String> {
         match (self.format, self.dotlock) {
             (Some(Format::Linklock), _) => Some("linklock".into()),
@@ -55,8 +55,8 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// What tells it from others, as long as it lives: whatever changes from look to look is not in
-    /// it.
+    /// Identifies the peer for as long as it lives: a hash of what does not change from one
+    /// observation to the next.
     pub(super) fn identity(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.kind, self.host, self.pid, self.claim, self.dotlock, self.life()).hash(&mut hasher);

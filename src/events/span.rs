@@ -34,7 +34,7 @@ impl Span {
         Span::default()
     }
 
-    /// Does a piece of the work inside the span, within one thread.
+    /// Runs a piece of the work inside the span, within one thread.
     pub(super) fn during<T>(&self, act: impl FnOnce() -> T) -> T {
         with_tracing! {
             let _entered = Entered(self.span.as_ref().and_then(|span| quietly(|| span.enter())));
@@ -67,7 +67,7 @@ impl Drop for Span {
     }
 }
 
-/// Inside a span.
+/// The span is entered until this is dropped.
 #[cfg(feature = "tracing")]
 struct Entered<'a>(Option<tracing::span::Entered<'a>>);
 

@@ -1,11 +1,11 @@
-//! What stands in an event, as text and as numbers.
+//! Text and numbers as they appear in events.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::time::Duration;
 
-/// Text that can't end a line nor move a cursor: what is not printable is escaped as in a string of
-/// Rust. Quotes and backslashes are left to the writer of the log, which quotes all strings.
+/// Text that cannot end a line or move a cursor: unprintable characters are escaped as in a Rust
+/// string. Quotes and backslashes are left to the log's writer, which quotes all strings.
 pub(super) fn plain(text: impl AsRef<OsStr>) -> String {
     let text = text.as_ref().to_string_lossy();
     let mut plain = String::with_capacity(text.len());
@@ -17,7 +17,7 @@ pub(super) fn plain(text: impl AsRef<OsStr>) -> String {
     plain
 }
 
-/// What an error says.
+/// The text of an error.
 pub(super) fn words(error: impl Display) -> String {
     plain(error.to_string())
 }

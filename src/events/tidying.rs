@@ -1,4 +1,4 @@
-//! Files that are left behind, and removed.
+//! Events about files that are left behind, and removed.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::events::text::{plain, words};
 use crate::model::context::Context;
 
-/// What the dead had left was removed.
+/// Files that dead processes had left were removed.
 pub(crate) fn swept(context: &Context, files: &[PathBuf]) {
     for file in files {
         event!(DEBUG swept_file "swept a file", context.lock_path(), file = plain(file));
@@ -17,13 +17,13 @@ pub(crate) fn swept(context: &Context, files: &[PathBuf]) {
     }
 }
 
-/// What the dead have left is left for later.
+/// Files that dead processes have left could not be swept, and remain for a later sweep.
 pub(crate) fn not_swept(context: &Context, error: &Error) {
     event!(WARN not_swept "what the dead have left could not be swept", context.lock_path(),
         error = words(error));
 }
 
-/// A file of ours could not be removed: others will do it.
+/// A file of ours could not be removed: a later sweep will remove it.
 pub(crate) fn left_behind(context: &Context, file: &Path, error: &dyn Display) {
     event!(WARN left_behind "a file was left behind", context.lock_path(),
         file = plain(file), error = words(error));
