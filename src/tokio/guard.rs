@@ -203,7 +203,7 @@ impl LockGuard {
         KeepAlive::start(self.blocking())
     }
 
-    /// Releases the lock, and returns whether that succeeded.
+    /// Releases the lock. Returns an error if it was lost or could not be released.
     ///
     /// # If it is dropped
     ///
