@@ -31,9 +31,8 @@ use crate::holder::{Holder, Obstacle, Rounded};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The lock is held, and the caller asked not to wait. Also returned where no wait would help:
-    /// the file with the lock's name is not a lock, or the file system does not permit ending the
-    /// lock.
+    /// The lock is held, or another obstacle is in the way, and the method does not wait for it, or
+    /// no longer.
     #[error("lock {} is taken: {obstacle}", path.display())]
     #[non_exhaustive]
     Held {
@@ -96,7 +95,7 @@ pub enum Error {
     Invalid {
         /// The lock file.
         path: PathBuf,
-        /// Why it is invalid.
+        /// Why they are invalid.
         reason: String,
     },
 

@@ -62,8 +62,8 @@ impl LockGuard {
     }
 
     /// The number of this acquisition, higher than those of all earlier ones; `None` unless the
-    /// lock was made with [`fencing`](crate::LockOptions::fencing). See [Fencing
-    /// tokens](crate::guide::leases#fencing-tokens).
+    /// lock was made with [`fencing`](crate::LockOptions::fencing). See
+    /// [Fencing tokens](crate::guide::leases#fencing-tokens).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -111,8 +111,8 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] if the lifetime is not between 10
-    /// ms and ten years.
+    /// As for [`refresh`](Self::refresh), and [`Error::Invalid`] if the lifetime is not
+    /// between 10 ms and ten years.
     pub fn refresh_for(&self, lifetime: Duration) -> Result<(), Error> {
         self.set_lifetime(lifetime)?;
         let refreshed = self.tenure.refresh();
@@ -215,7 +215,8 @@ impl LockGuard {
         Ok(())
     }
 
-    /// Releases the lock, and returns whether that succeeded. flufl.lock: `unlock()`.
+    /// Releases the lock. Returns an error if it was lost or could not be released. flufl.lock:
+    /// `unlock()`.
     ///
     /// Blocks for a few file operations; after the lease's end, also for those of a
     /// [takeover](crate::guide::safety#the-argument), as [`refresh`](Self::refresh) does. A forked

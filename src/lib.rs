@@ -126,7 +126,7 @@
 //! [`unlock`]: LockGuard::unlock
 //! [`keep_alive`]: LockGuard::keep_alive
 #![deny(missing_docs)]
-#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
+#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs marks items behind a feature
 
 #[cfg(not(unix))]
 compile_error!("linklock is for Unix: it takes link(2), and what stat(2) tells of a file");

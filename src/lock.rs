@@ -299,8 +299,8 @@ impl Lock {
     }
 
     /// Whether this handle holds the lock and its lease runs, as far as the file server knows.
-    /// Unlike flufl.lock's `is_locked`, this does not refresh the lock. Blocks for one read of the
-    /// lock file, if the handle has a guard.
+    /// Unlike flufl.lock's `is_locked`, this does not refresh the lock. Blocks for one check
+    /// of the lock file, if the handle has a guard.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the lock file cannot be read.
+    /// [`Error::Io`] if that cannot be determined.
     pub fn is_locked(&self) -> Result<bool, Error> {
         match self.tenure().map(|tenure| tenure.verify()) {
             None | Some(Err(Error::Lost { .. } | Error::Expired { .. })) => Ok(false),

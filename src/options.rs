@@ -189,8 +189,8 @@ impl LockOptions {
     }
 
     /// Numbers the acquisitions: each guard has a [token](crate::LockGuard::token), higher than
-    /// those of all earlier ones. Off by default; see [Fencing
-    /// tokens](crate::guide::leases#fencing-tokens) for their use and their cost.
+    /// those of all earlier ones. Off by default; see
+    /// [Fencing tokens](crate::guide::leases#fencing-tokens) for their use and their cost.
     ///
     /// All users of a lock should choose the same: a holder without this option has no token, and
     /// cannot be distinguished from one that has lost the lock.
