@@ -242,8 +242,7 @@ impl Lock {
         self.context.names.host()
     }
 
-    /// The path of the claim with which this handle holds the lock; `None` if it holds nothing.
-    /// flufl.lock: `claimfile`.
+    /// The path of the claim by which this handle holds the lock, if it does. flufl.lock: `claimfile`.
     #[must_use]
     pub fn claim_path(&self) -> Option<PathBuf> {
         self.tenure().map(|tenure| tenure.claim().path.to_path_buf())
@@ -284,15 +283,13 @@ impl Lock {
         self.context.has_swept.store(!sweeping, Ordering::Relaxed);
     }
 
-    /// How long [`lock`](Self::lock) waits; `None` if it waits for ever. flufl.lock:
-    /// `default_timeout`.
+    /// How long [`lock`](Self::lock) waits; `None`: for ever. flufl.lock: `default_timeout`.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Errors of reading a lock file, as `errno` values, that a contender waits out. flufl.lock:
-    /// `retry_errnos`.
+    /// The `errno` values of reading a lock file that are waited out. flufl.lock: `retry_errnos`.
     #[must_use]
     pub fn retry_errnos(&self) -> &[i32] {
         &self.context.retry_errnos
@@ -328,8 +325,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] if the file with the lock's name is not a lock or cannot be read;
-    /// [`Error::Io`] if a file operation failed.
+    /// [`Error::Held`] if the file of that name is not a lock or cannot be read; [`Error::Io`].
     pub fn holder(&self) -> Result<Option<Holder>, Error> {
         let obstacle = match observe(&self.context)? {
             Observation::Free => return Ok(None),
