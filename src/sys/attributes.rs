@@ -1,4 +1,4 @@
-//! A file's attributes as its server has them, whatever the client has cached.
+//! A file's attributes as its server has them, bypassing the client's cache.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::fs::{Attr, attributes, cached_attributes};
 
-/// By statx(2) where there is such a call. It says ENOSYS before Linux 4.11, and container runtimes
-/// of that time refuse with EPERM what they do not know.
+/// Uses statx(2) where the system has it. Before Linux 4.11 the call fails with ENOSYS, and
+/// container runtimes of that time reject unknown calls with EPERM.
 pub(super) fn attributes_of(path: &Path) -> io::Result<Attr> {
     #[cfg(all(target_os = "linux", any(target_env = "gnu", target_env = "musl")))]
     #[cfg(not(linklock_elsewhere))]
@@ -19,8 +19,8 @@ pub(super) fn attributes_of(path: &Path) -> io::Result<Attr> {
     by_opening(path)
 }
 
-/// Opening a file is what makes an NFS client ask the server (RFC 1813, section 4.8, close-to-open
-/// consistency). Files that can't be opened have their cached attributes.
+/// Opening a file makes an NFS client ask the server (RFC 1813, section 4.8, close-to-open
+/// consistency). For a file that cannot be opened, returns the cached attributes.
 fn by_opening(path: &Path) -> io::Result<Attr> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -41,9 +41,9 @@ mod statx {
 
     use crate::sys::fs::{Attr, FileId, FileKind, PERMISSIONS, timestamp};
 
-    /// `AT_STATX_FORCE_SYNC`: after a repeated LINK, the stat and fstat of Linux's NFSv4 client go on
-    /// showing the link count of before. The system call itself, since musl has a function for it
-    /// from 1.2.5 on only, and glibc's makes do without the flag where the kernel has no statx(2).
+    /// Passes `AT_STATX_FORCE_SYNC`, because after a retransmitted LINK, stat and fstat on Linux's
+    /// NFSv4 client keep showing the old link count. Makes the system call directly: musl has a
+    /// wrapper only from 1.2.5 on, and glibc's ignores the flag where the kernel has no statx(2).
     pub(super) fn attributes(path: &Path) -> io::Result<Attr> {
         let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_STATX_FORCE_SYNC;
         let mut stat = MaybeUninit::<libc::statx>::zeroed();
@@ -62,7 +62,7 @@ mod statx {
         if done != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: a statx is all integers, for which the zeroes it began with are valid too.
+        // SAFETY: every field of a statx is an integer, so the initial zeroes are valid too.
         #[allow(unsafe_code)]
         let stat = unsafe { stat.assume_init() };
         Ok(Attr {
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// One of each kind; nobody may open the last but root.
+    /// One file of each kind; only root can open the last.
     fn files(dir: &Path) -> Vec<PathBuf> {
         let paths = ["file", "dir", "link", "fifo", "secret"].map(|name| dir.join(name));
         let [file, subdir, link, fifo, secret] = &paths;

@@ -6,13 +6,13 @@ use nix::time::clock_gettime;
 
 use super::kernel::SUSPEND_CLOCK;
 
-/// Time since some moment of this boot; where the system has such a clock it goes on while the machine
-/// is suspended.
+/// Time since a fixed moment of this boot. Where the system has a suitable clock, it includes time
+/// spent suspended.
 pub(crate) fn since_boot() -> Duration {
     Duration::from(clock_gettime(SUSPEND_CLOCK).expect("a clock that every supported kernel has"))
 }
 
-/// The date.
+/// The current date.
 pub(crate) fn date() -> SystemTime {
     SystemTime::now()
 }

@@ -1,4 +1,4 @@
-//! Whether a file system keeps the dates that are set: a lease is one.
+//! Whether a file system keeps the dates that are set on files; a lease depends on it.
 
 use std::fmt;
 use std::io;
@@ -6,18 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
-/// The coarsest that dates may be, those of FAT's: a lease is written by as much longer.
+/// The coarsest date resolution supported, which is FAT's. On such a file system leases are written
+/// this much longer.
 pub(crate) const COARSEST: Duration = Duration::from_secs(2);
 
-/// The last moment that every file system can keep: in 2038, where a date has 32 bits.
+/// The latest date that every file system can store: in 2038, the end of 32-bit dates.
 const SURELY_KEPT: Duration = Duration::from_secs(i32::MAX as u64);
 
-/// Why a file does not have the date that it was to have.
+/// Why a file does not have the date that was set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DateNotKept {
-    /// Success was reported, and it has another.
+    /// Setting it reported success, but the file has a different date.
     Changed { set: SystemTime, kept: SystemTime },
-    /// None can be set.
+    /// No date can be set.
     Refused(Errno),
 }
 
@@ -36,15 +37,15 @@ impl fmt::Display for DateNotKept {
 
 impl std::error::Error for DateNotKept {}
 
-/// Whether a file that has the one date was given the other: never an earlier one, but for what is lost of
-/// less than a microsecond, and no later one than comes of rounding.
+/// Whether `kept` is what a file system may make of `date`: not earlier, except for a loss of less
+/// than a microsecond, and not later than rounding explains.
 pub(crate) fn is_kept(kept: SystemTime, date: SystemTime) -> bool {
     let earlier = date.duration_since(kept).unwrap_or_default();
     let later = kept.duration_since(date).unwrap_or_default();
     earlier < Duration::from_micros(1) && later <= 2 * COARSEST
 }
 
-/// Whether a date is one that only some file systems have room for.
+/// Whether only some file systems can store this date.
 pub(super) fn is_far_off(date: SystemTime) -> bool {
     date.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since > SURELY_KEPT)
 }

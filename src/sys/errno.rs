@@ -1,4 +1,5 @@
-//! What an error of the system says: each question once, in the protocol's words.
+//! What a system error means for the protocol: one predicate for each question, in the protocol's
+//! words.
 
 use std::io;
 
@@ -9,79 +10,79 @@ pub(crate) use libc::{
     ETIMEDOUT, EXDEV,
 };
 
-/// Whether a name leads nowhere (any more).
+/// Whether the name does not exist (any more).
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOENT)
 }
 
-/// Whether an NFS client had hold of a file that has gone.
+/// Whether an NFS client held a handle to a file that is gone.
 pub(crate) fn is_estale(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ESTALE)
 }
 
-/// Whether the system does not permit a change.
+/// Whether the system forbids a change.
 pub(crate) fn is_forbidden(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EPERM, libc::EACCES, libc::EROFS])
 }
 
-/// Whether the file system is mounted to be read only.
+/// Whether the file system is mounted read-only.
 pub(crate) fn is_read_only(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EROFS)
 }
 
-/// Whether the system does not permit to read a file.
+/// Whether the system forbids reading a file.
 pub(crate) fn is_read_denied(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EACCES, libc::EPERM])
 }
 
-/// Whether reading failed in a way that may pass, or that others may be free of.
+/// Whether reading failed in a way that may be temporary, or that may not affect other processes.
 pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     is_read_denied(error) || is_one_of(error, &[libc::ESTALE, libc::EIO])
 }
 
-/// Whether an SMB client had hold of the file by another name.
+/// Whether an SMB client had the file open under another name.
 pub(crate) fn is_busy(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EINVAL, libc::EBUSY])
 }
 
-/// Whether there is no such operation on this file system.
+/// Whether this file system lacks the operation.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     let refusals = [libc::ENOSYS, libc::EOPNOTSUPP, libc::ENOTSUP, libc::EXDEV, libc::EINVAL];
     is_one_of(error, &refusals)
 }
 
-/// Whether the file system, or a sandbox, does not let something be done at all.
+/// Whether the file system or a sandbox does not allow the operation at all.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     is_forbidden(error) || is_unsupported(error)
 }
 
-/// What link(2) says, besides that it is [refused](is_refusal), where there are no hard links or
-/// no more of them.
+/// What link(2) returns, apart from being [refused](is_refusal), where there are no hard links or
+/// the file already has the maximum number.
 pub(crate) fn has_no_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EMLINK, libc::ERANGE, libc::ENOENT, libc::ENOTDIR])
 }
 
-/// What link(2) may say on some file systems where there are no hard links.
+/// What link(2) may return on some file systems without hard links.
 pub(crate) fn may_mean_no_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EIO, libc::EEXIST])
 }
 
-/// Whether a file system does not take a name for what is in it.
+/// Whether a file system rejects a name because of its characters.
 pub(crate) fn is_name_refused(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EINVAL, libc::EILSEQ])
 }
 
-/// Whether a file system does not take a name for its length.
+/// Whether a file system rejects a name because of its length.
 pub(crate) fn is_name_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENAMETOOLONG)
 }
 
-/// Whether what is to be made is in another's use.
+/// Whether the file to be created is in use by another process.
 pub(crate) fn is_in_use(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBUSY)
 }
 
-/// What rename(2) and mkdir(2) say of a directory's name that is taken.
+/// What rename(2) and mkdir(2) return when a directory's name is taken.
 pub(crate) fn is_taken(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EEXIST, libc::ENOTEMPTY])
 }
@@ -90,7 +91,7 @@ fn is_one_of(error: &io::Error, errnos: &[i32]) -> bool {
     error.raw_os_error().is_some_and(|errno| errnos.contains(&errno))
 }
 
-/// Whether a disk failed, or what some file systems say of what they do not do.
+/// Whether a disk failed; some file systems also return this for operations they lack.
 pub(crate) fn is_input_output(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EIO)
 }

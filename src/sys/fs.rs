@@ -1,8 +1,8 @@
-//! The file system as the protocols see it: the [`Fs`] trait, one method a step, and [`OpenFile`], a
-//! file that a mailbox's lock keeps open.
+//! The file system as the protocols see it: the [`Fs`] trait, with one method per step, and
+//! [`OpenFile`], a file that a mailbox lock keeps open.
 //!
-//! Everything above works on `dyn Fs` and `dyn Clock`, so that a test can put a faulty or a
-//! simulated file system underneath the real protocol.
+//! All layers above work on `dyn Fs` and `dyn Clock`, so that a test can run the real protocol on a
+//! faulty or simulated file system.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -16,14 +16,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::range_lock::Locker;
 
-/// What tells one inode from another, at one moment: file systems use inode numbers again.
+/// Identifies an inode at one moment only: file systems reuse inode numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
     pub(crate) dev: u64,
     pub(crate) ino: u64,
 }
 
-/// What an inode is, see inode(7).
+/// The type of an inode, see inode(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Plain,
@@ -33,21 +33,21 @@ pub(crate) enum FileKind {
     Other,
 }
 
-/// What the file server says of an inode.
+/// The attributes of an inode, as the file server reports them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attr {
     pub(crate) id: FileId,
-    /// How many names the inode has: the link count.
+    /// The link count: how many names the inode has.
     pub(crate) nlink: u64,
     pub(crate) kind: FileKind,
-    /// Who may do what: the mode's last twelve bits.
+    /// The access permissions: the mode's last twelve bits.
     pub(crate) permissions: u32,
-    /// The user whose file it is.
+    /// The user who owns the file.
     pub(crate) owner: u32,
     pub(crate) size: u64,
-    /// When the lease ends, as the process that touched the file has said.
+    /// When the lease ends, as set by the process that touched the file.
     pub(crate) mtime: SystemTime,
-    /// When the inode was last changed, stamped by the server's own clock.
+    /// When the inode was last changed, by the server's own clock.
     pub(crate) ctime: SystemTime,
 }
 
@@ -55,116 +55,119 @@ pub(crate) struct Attr {
 ///
 /// None of them follows a symbolic link in the last component of a path.
 pub(crate) trait Fs: Debug + Send + Sync {
-    /// Makes a file, mode 0666 less the umask, with this content, and with the mtime that `mtime`
-    /// makes of the attributes it was created with: their `ctime` tells the server's time. When this
-    /// returns a server has all of it, and every error of write(2) and close(2) has been reported. A
-    /// file that can't be written in full is removed again, and so is one whose date is not kept: the
-    /// error has a [`DateNotKept`] in it.
+    /// Creates a file with mode 0666 less the umask, this content, and the mtime that `mtime`
+    /// computes from the attributes after creation, whose `ctime` is the server's time. On return
+    /// the server has all of it, and every error of write(2) and close(2) has been reported. A file
+    /// that cannot be written in full is removed again, and so is a file whose date is not kept;
+    /// the error then contains a [`DateNotKept`].
     ///
-    /// The name must be one that nobody else would use: it is not asked for exclusively, which
-    /// costs an NFS server a request more (RFC 1813, section 3.3.8, `EXCLUSIVE`).
+    /// No other process may use the same name: the file is not created exclusively, which would
+    /// cost an NFS server one more request (RFC 1813, section 3.3.8, `EXCLUSIVE`).
     fn create(
         &self,
         path: &Path,
         content: &[u8],
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)>;
-    /// Asks the server, whatever the client has cached.
+    /// Asks the server, bypassing the client's cache.
     fn stat(&self, path: &Path) -> io::Result<Attr>;
-    /// Reads at most `limit` bytes, with the attributes of the inode they were read from.
+    /// Reads at most `limit` bytes, and returns them with the attributes of the inode they came
+    /// from.
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)>;
-    /// Sets the mtime, and the atime with it: some file systems take both or none (libfuse 2).
+    /// Sets the mtime, and the atime too, since some file systems set both or neither (libfuse 2).
     fn touch(&self, path: &Path, mtime: SystemTime) -> io::Result<()>;
-    /// Sets the atime to the present. Nobody goes by that: it is asked for because a server executes it
-    /// only when it would execute any other change of the inode.
+    /// Sets the atime to the current time. No code reads the atime: the request serves as a probe,
+    /// since a server executes it only when it would execute any other change of the inode.
     fn touch_atime(&self, path: &Path) -> io::Result<()>;
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn unlink(&self, path: &Path) -> io::Result<()>;
-    /// Makes a directory, mode 0777 less the umask, with an empty file in it, which may be there
-    /// already. What can't be made in full may be left in part.
+    /// Creates a directory, mode 0777 less the umask, with an empty file in it. Both may exist
+    /// already. On failure a part of them may be left behind.
     fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()>;
-    /// Removes such a directory, and the file in it if it is there.
+    /// Removes such a directory, and the file in it if there is one.
     fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()>;
-    /// Renames a file inside a directory, which is no symbolic link.
+    /// Renames a file inside a directory; fails if the directory is a symbolic link.
     fn rename_in(&self, dir: &Path, from: &str, to: &str) -> io::Result<()>;
-    /// Removes a file inside a directory, which is no symbolic link.
+    /// Removes a file inside a directory; fails if the directory is a symbolic link.
     fn unlink_in(&self, dir: &Path, entry: &str) -> io::Result<()>;
-    /// The names in a directory, in no order.
+    /// The names in a directory, in no particular order.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
-    /// What can be relied on where this directory is.
+    /// How far the file system under this directory can be trusted.
     fn mount(&self, dir: &Path) -> io::Result<Mount>;
-    /// The most bytes that a name in this directory may have, if the file system says so.
+    /// The longest name in bytes that this directory allows, if the file system reports it.
     fn name_max(&self, _dir: &Path) -> Option<usize> {
         None
     }
-    /// What is mounted where this directory is, for error messages.
+    /// What is mounted at this directory, for error messages.
     fn describe(&self, dir: &Path) -> String {
         format!("what is mounted on {}", dir.display())
     }
-    /// Makes a file whose name must be free, else EEXIST, with exactly these permissions, whatever the
-    /// umask, and with this content; and keeps it open. When this returns a server has all of it. A file
-    /// that can't be written in full is removed again.
+    /// Creates a file exclusively (EEXIST if the name is taken), with exactly these permissions
+    /// whatever the umask is, and with this content, and keeps it open. On return the server has
+    /// all of it. A file that cannot be written in full is removed again.
     fn create_new(
         &self,
         path: &Path,
         content: &[u8],
         permissions: u32,
     ) -> io::Result<Box<dyn OpenFile>>;
-    /// Opens a file to lock it, for which it must be open for writing too, or to see who has locked it.
-    /// Does not wait for the other end of a FIFO. `None` where range locks are the process's and this
-    /// process has the file open already: to close it twice would end the first one's lock.
+    /// Opens a file to lock it, which requires `for_writing`, or to see which process has locked
+    /// it. Does not wait for the other end of a FIFO. Returns `None` where range locks belong to
+    /// the process and this process has the file open already: closing the second descriptor would
+    /// release the first one's lock.
     fn open(&self, path: &Path, for_writing: bool) -> io::Result<Option<Box<dyn OpenFile>>>;
-    /// [`stat`](Self::stat) for a file that this process may have locked: does not open it where to
-    /// close it would end the lock, and then shows what the client has cached.
+    /// Like [`stat`](Self::stat), for a file that this process may have locked. Where closing a
+    /// descriptor would release the lock, it does not open the file, and returns what the client
+    /// has cached.
     fn stat_lockable(&self, path: &Path) -> io::Result<Attr>;
 }
 
-/// A file that is open: the same inode, whatever has its name by now. Dropping it closes it, and
-/// unlocks it.
+/// An open file: always the same inode, even if its name now belongs to another. Dropping it closes
+/// and unlocks the file.
 pub(crate) trait OpenFile: Debug + Send + Sync {
-    /// Its attributes, which an NFS client may have cached.
+    /// The file's attributes, which an NFS client may have cached.
     fn attributes(&self) -> io::Result<Attr>;
-    /// Sets its times to the present, by the server's clock.
+    /// Sets the file's times to the current time of the server's clock.
     fn touch(&self) -> io::Result<()>;
-    /// Locks the whole file for writing, and returns whether that could be done at once.
+    /// Tries to lock the whole file for writing, without waiting, and returns whether it succeeded.
     fn try_lock(&self) -> io::Result<bool>;
-    /// Unlocks the file, for forked children too that have inherited it.
+    /// Unlocks the file, also for forked children that have inherited it.
     fn unlock(&self) -> io::Result<()>;
-    /// Who keeps us from locking the file.
+    /// Which process keeps this one from locking the file.
     fn locker(&self) -> io::Result<Locker>;
-    /// The file itself, to read and write. A simulated file has none.
+    /// The file itself, for reading and writing. A simulated file has none.
     fn file(&self) -> Option<&File>;
 }
 
-/// A file that stays open for writing until its name is about to be removed.
+/// A file that stays open for writing until just before its name is removed.
 ///
-/// Only where that has a use: an NFSv4 server gives nobody a read delegation on a file that is open
-/// for writing (RFC 8881, section 10.4), and without a delegation nothing that is asked for of the
-/// inode has to wait until the delegation of a dead client is revoked.
+/// Used only where that helps: an NFSv4 server grants no read delegation on a file that is open for
+/// writing (RFC 8881, section 10.4), and without a delegation no request for the inode has to wait
+/// until the delegation of a dead client is revoked.
 #[derive(Debug, Default)]
 pub(crate) struct HeldOpen(#[allow(dead_code)] pub(super) Option<File>);
 
-/// How a file system executes what is asked of it.
+/// How a file system executes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mount {
-    /// By this machine alone, once and before the call returns.
+    /// By this machine alone, exactly once and before the call returns.
     Local,
-    /// Likewise for the processes of this machine; but it exports file systems by NFS, so that the
-    /// files may be those of processes of other machines too.
+    /// As `Local` for the processes of this machine, which however exports file systems by NFS, so
+    /// the files may also belong to processes on other machines.
     #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
     Exported,
     /// By a server, through Linux's NFS client. A request may be executed twice, or after the
-    /// caller's death, but a success that is reported comes from the server.
+    /// caller's death, but a reported success comes from the server.
     #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
     Nfs,
-    /// In a way that is not known: nothing is believed that was not looked at.
+    /// In an unknown way: nothing is believed before it has been checked.
     Other,
 }
 
-/// This process's number. It is asked for several times in each lock and unlock, so the system is
-/// asked only once: pthread_atfork(3) makes a forked child ask again. (A child made by the
-/// bare system call clone(2), past the C library, is not told, and must not use what it inherits.)
+/// This process's id. Each lock and unlock needs it several times, so it is cached:
+/// pthread_atfork(3) clears the cache in a forked child. (A child made by the bare system call
+/// clone(2), bypassing the C library, keeps the parent's id and must not use what it inherits.)
 pub(crate) fn process_id() -> u32 {
     static KNOWN: AtomicU32 = AtomicU32::new(UNKNOWN);
     static HEARS_OF_FORKS: OnceLock<bool> = OnceLock::new();
@@ -175,7 +178,7 @@ pub(crate) fn process_id() -> u32 {
     match KNOWN.load(Ordering::Relaxed) {
         UNKNOWN => {
             let pid = std::process::id();
-            // SAFETY: the handler lives as long as the program, and does nothing but store a number.
+            // SAFETY: the handler lives as long as the program, and only stores a number.
             #[allow(unsafe_code)]
             let can_wake = *HEARS_OF_FORKS
                 .get_or_init(|| unsafe { libc::pthread_atfork(None, None, Some(forget)) } == 0);
@@ -188,7 +191,7 @@ pub(crate) fn process_id() -> u32 {
     }
 }
 
-/// The bits of a mode that are not a file's type, see inode(7).
+/// The bits of a mode other than the file type, see inode(7).
 pub(super) const PERMISSIONS: u32 = 0o7777;
 
 /// The attributes of an open file, which an NFS client may have cached.
@@ -196,14 +199,15 @@ pub(crate) fn attributes(file: &File) -> io::Result<Attr> {
     file.metadata().map(|meta| Attr::of(&meta))
 }
 
-/// The attributes of a file that is not opened, which an NFS client may have cached.
+/// The attributes of a file without opening it, which an NFS client may have cached.
 pub(crate) fn cached_attributes(path: &Path) -> io::Result<Attr> {
     std::fs::symlink_metadata(path).map(|meta| Attr::of(&meta))
 }
 
 impl Attr {
-    /// How long the lease was, that this date ends, when the inode was last changed: both are the
-    /// server's time, and so no clock that is set later matters. Zero if it was over by then.
+    /// The remaining length of the lease when the inode was last changed. Both dates are the
+    /// server's time, so later changes to any clock do not matter. Zero if the lease had already
+    /// ended.
     pub(crate) fn lease_length(&self) -> Duration {
         self.mtime.duration_since(self.ctime).unwrap_or_default()
     }
@@ -241,7 +245,7 @@ impl FileKind {
     }
 }
 
-/// A file's time, clamped to what [`SystemTime`] can hold: the owner of a file can give it any.
+/// A file's time, clamped to the range of [`SystemTime`]: the owner of a file can set any date.
 pub(super) fn timestamp(seconds: i64, nanoseconds: i64) -> SystemTime {
     let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
     let whole = Duration::from_secs(seconds.unsigned_abs());

@@ -1,8 +1,8 @@
-//! The system: every system call is made from here.
+//! The operating system: all system calls are made in this module.
 //!
-//! [`fs`] is the file system as the protocol sees it, [`process`] the processes. What only Linux has
-//! stands in `linux`, and what stands in for it on other systems in `unsupported`: which of the two is
-//! taken is decided here, once.
+//! [`fs`] is the file system as the protocol sees it, and [`process`] the processes. Linux-only
+//! features are in `linux`, their replacements on other systems in `unsupported`. This file is the
+//! only place that chooses between the two.
 
 mod attributes;
 pub(crate) mod clock;
@@ -23,7 +23,7 @@ pub(crate) mod users;
 #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "unsupported/mod.rs")]
 mod os;
 
-// Of the kernel alone, which is Android's too.
+// These depend on the kernel alone, which Android shares.
 #[cfg_attr(
     all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)),
     path = "linux/kernel.rs"

@@ -1,16 +1,16 @@
-//! What is mounted where, as the system's own table has it.
+//! What is mounted where, according to the system's mount table.
 
 use std::path::Path;
 
-/// The kind, the source and the place of the mount that a directory is on: `fuse.sshfs from host:/x on
-/// /mnt`.
+/// The type, source and mount point of the file system that a directory is on: `fuse.sshfs from
+/// host:/x on /mnt`.
 #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 pub(super) fn describe(dir: &Path) -> Option<String> {
     let dir = std::fs::canonicalize(dir).ok()?;
     let table = std::fs::read("/proc/self/mountinfo").ok()?;
     let table = String::from_utf8_lossy(&table);
     let mounts = table.lines().filter_map(parse).filter(|mount| dir.starts_with(&mount.point));
-    // Of two at one place the later is over the earlier.
+    // Of two mounts at one place, the later hides the earlier.
     let mount = mounts.max_by_key(|mount| mount.point.len())?;
     Some(format!("{} from {} on {}", mount.kind, mount.source, mount.point))
 }
@@ -36,7 +36,7 @@ fn parse(line: &str) -> Option<Mounted> {
     Some(Mounted { point, kind: right.next()?.to_owned(), source: unescape(right.next()?) })
 }
 
-/// Blanks and the like are written in octal.
+/// The table writes blanks and similar characters in octal.
 #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 fn unescape(text: &str) -> String {
     let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];

@@ -1,7 +1,8 @@
-//! A mutex that is held while the file server is asked.
+//! A mutex that may be held during requests to the file server.
 //!
-//! It is one of the standard library, but for tests: all simulated processes share one thread, so a
-//! process that waits for another's request must leave the thread to the simulator's scheduler.
+//! In production it is the standard library's. In tests all simulated processes share one thread,
+//! so a process that waits for another's request must yield the thread to the simulator's
+//! scheduler.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -37,12 +38,13 @@ pub(crate) mod contention {
         static WAIT: RefCell<Option<Wait>> = const { RefCell::new(None) };
     }
 
-    /// From now on this thread's waiting is `wait`, which returns when it is worth another try.
+    /// From now on this thread waits by calling `wait`, which returns when another try is
+    /// worthwhile.
     pub(crate) fn wait_by(wait: impl Fn() + 'static) {
         WAIT.set(Some(Rc::new(wait)));
     }
 
-    /// Whether it has waited: on a thread with no scheduler the mutex itself does.
+    /// Returns whether it has waited. On a thread without a scheduler the mutex itself blocks.
     pub(super) fn wait() -> bool {
         let wait = WAIT.with_borrow(Clone::clone);
         wait.inspect(|wait| wait()).is_some()

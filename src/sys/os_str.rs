@@ -1,3 +1,3 @@
-//! Names as the bytes that the system knows them by.
+//! Names as the bytes that the system uses.
 
 pub(crate) use std::os::unix::ffi::{OsStrExt, OsStringExt};

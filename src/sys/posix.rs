@@ -1,4 +1,4 @@
-//! [`Fs`] by the system calls of this machine.
+//! [`Fs`] by this machine's system calls.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -23,15 +23,15 @@ use super::mount_table;
 use super::posix_file::PosixFile;
 use super::range_lock::IS_OF_PROCESS;
 
-/// [`Fs`] by the system calls of this machine, for one directory.
+/// [`Fs`] by this machine's system calls, for one directory.
 #[derive(Debug, Default)]
 pub(crate) struct PosixFs {
     told: OnceLock<Told>,
-    /// Whether dates are cut to whole seconds, or to two of them.
+    /// Whether dates are truncated to whole seconds, or to multiples of two.
     is_coarse: AtomicBool,
 }
 
-/// What statfs(2) says.
+/// What statfs(2) reports.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     mount: Mount,
@@ -39,7 +39,7 @@ struct Told {
 }
 
 impl PosixFs {
-    /// Asked of the system only once.
+    /// Queries the system only once.
     fn told(&self, dir: &Path) -> io::Result<Told> {
         if let Some(told) = self.told.get() {
             return Ok(*told);
@@ -48,8 +48,8 @@ impl PosixFs {
         Ok(*self.told.get_or_init(|| told))
     }
 
-    /// Looks whether a file was given its date, and tries once more if not: coarse dates are written by
-    /// so much later, and one may have been lost when the file was closed.
+    /// Checks that a file has got its date, and sets it once more if not: a coarse date is then
+    /// written later by its resolution, and a date may have been lost when the file was closed.
     fn check_date(
         &self,
         date: SystemTime,
@@ -71,11 +71,12 @@ impl PosixFs {
         Err(not_kept(DateNotKept::Changed { set: date, kept }))
     }
 
-    /// Dates a file that is open for writing.
+    /// Sets the date of a file that is open for writing.
     fn date(&self, file: &File, path: &Path, date: SystemTime) -> io::Result<()> {
         let spec = time_spec(self.rounded_up(date))?;
         match futimens(file, &spec, &spec) {
-            // Many a file system means by it that it has no dates; but a disk may fail.
+            // Many file systems return EIO because they have no dates; on the known ones it means a
+            // failed disk.
             Err(Errno::EIO) if self.mount_of(path) == Mount::Other => {
                 Err(not_kept(DateNotKept::Refused(Errno::EIO)))
             }
@@ -86,15 +87,15 @@ impl PosixFs {
         }
     }
 
-    /// What is written for a date, so that what is kept is not before it.
+    /// The date to write so that the date that is kept is not earlier.
     fn rounded_up(&self, date: SystemTime) -> SystemTime {
         let more = if self.is_coarse.load(Ordering::Relaxed) { COARSEST } else { Duration::ZERO };
         date.checked_add(more).unwrap_or(date)
     }
 
-    /// How files are opened beside this one. On NFS without the client's cache: then a write is on
-    /// the server before it returns, so that a full disk is not reported too late, and a client of
-    /// NFSv4.1 or later asks for no delegation.
+    /// Extra flags for opening files. On NFS they bypass the client's cache: a write then reaches
+    /// the server before it returns, so a full disk is reported in time, and a client of NFSv4.1 or
+    /// later requests no delegation.
     fn open_flags(&self, path: &Path) -> i32 {
         if self.mount_of(path) == Mount::Nfs { UNCACHED } else { 0 }
     }
@@ -104,8 +105,8 @@ impl PosixFs {
     }
 }
 
-/// open(2)'s flag for what goes past the cache; only Linux's NFS client is known to take any length
-/// and alignment with it.
+/// The flag of open(2) that bypasses the cache. Only Linux's NFS client is known to accept any
+/// length and alignment with it.
 #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 const UNCACHED: i32 = libc::O_DIRECT;
 #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
@@ -122,13 +123,13 @@ impl Fs for PosixFs {
         let mut fill = || {
             let mut file =
                 OpenOptions::new().write(true).create(true).custom_flags(flags).open(path)?;
-            // Asked before the write: an NFS client would first have to flush it.
+            // Before the write: afterwards an NFS client would first have to flush it.
             let attr = attributes(&file)?;
             file.write_all(content)?;
             let date = mtime(&attr);
             self.date(&file, path, date)?;
             match self.mount_of(path) {
-                // No request: the reply to the last one says it.
+                // Costs no request: the last reply carried the attributes.
                 Mount::Nfs => {
                     self.check_date(
                         date,
@@ -144,10 +145,10 @@ impl Fs for PosixFs {
                         |date| self.date(&file, path, date),
                     )?;
                 }
-                // This machine's own file systems are known to keep what they have room for.
+                // The file systems of this machine are known to keep every date they have room for.
                 Mount::Local | Mount::Exported | Mount::Other => {}
             }
-            close(file)?; // where some file systems report what became of the write
+            close(file)?; // where some file systems report whether the write failed
             if self.mount_of(path) == Mount::Other {
                 self.check_date(date, || self.stat(path), |date| self.touch(path, date))?;
             }
@@ -155,8 +156,8 @@ impl Fs for PosixFs {
         };
         let filled = fill();
         let Err(error) = filled else { return filled };
-        // The error that is worth reporting is the first. That the file could be removed says that its
-        // name is a good one: it was there, and only busy.
+        // Report the first error. If the file could be removed, its name is valid: the file existed
+        // and was only busy.
         let was_made = std::fs::remove_file(path).is_ok();
         let is_busy = was_made && error.raw_os_error() == Some(libc::EINVAL);
         Err(if is_busy { Errno::EBUSY.into() } else { error })
@@ -167,11 +168,11 @@ impl Fs for PosixFs {
     }
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<(Attr, Vec<u8>)> {
-        // O_NONBLOCK: a FIFO that took the lock file's place must not hang us.
+        // O_NONBLOCK: a FIFO in the lock file's place must not block us.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | self.open_flags(path);
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let attr = attributes(&file)?;
-        // One read for what is usually there, and one that finds nothing more.
+        // One read for the usual content, and one that finds the end.
         let mut content = Vec::with_capacity(limit.min(256));
         if attr.is_file() {
             file.take(limit as u64).read_to_end(&mut content)?;
@@ -182,7 +183,7 @@ impl Fs for PosixFs {
     fn touch(&self, path: &Path, date: SystemTime) -> io::Result<()> {
         let spec = time_spec(self.rounded_up(date))?;
         utimensat(AT_FDCWD, path, &spec, &spec, UtimensatFlags::NoFollowSymlink)?;
-        // A lease that was cut short is over for others.
+        // To other processes a truncated lease has expired.
         if is_far_off(date) && !is_kept(self.stat(path)?.mtime, date) {
             return Err(Errno::EOVERFLOW.into());
         }
@@ -210,7 +211,7 @@ impl Fs for PosixFs {
     fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
         match std::fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {} // nobody else would use its name: a reply was lost
+            _ => {} // only we use this name: an earlier reply was lost
         }
         let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         openat(directory(path)?, entry, flags, Mode::from_bits_truncate(0o666))?;
@@ -257,10 +258,10 @@ impl Fs for PosixFs {
         permissions: u32,
     ) -> io::Result<Box<dyn OpenFile>> {
         let file = PosixFile::create_new(path, permissions)?;
-        // An NFS client keeps what is written until the file is closed.
+        // An NFS client may hold back written data until the file is closed.
         let is_local = matches!(self.mount_of(path), Mount::Local | Mount::Exported);
         if let Err(error) = file.fill(content, permissions, !is_local) {
-            let _ = std::fs::remove_file(path); // the error that is worth telling is the first
+            let _ = std::fs::remove_file(path); // the first error is the one to report
             return Err(error);
         }
         Ok(Box::new(file))
@@ -278,8 +279,8 @@ impl Fs for PosixFs {
 
 #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 fn ask(dir: &Path) -> io::Result<Told> {
-    // linux/magic.h, and those that live out of its tree. What is not listed counts as unknown,
-    // which costs a little time and no safety.
+    // From linux/magic.h and from out-of-tree file systems. A type that is not listed counts as
+    // unknown, which costs a little time but no safety.
     const NFS: i64 = 0x6969;
     const LOCAL: [i64; 11] = [
         0xEF53,      // ext2, ext3, ext4
@@ -308,16 +309,18 @@ fn ask(dir: &Path) -> io::Result<Told> {
     Ok(Told { mount, name_max })
 }
 
-/// Whether this machine's kernel serves NFS, by the table that exportfs(8) keeps: a line for each
-/// export. Which of them leads to a directory is not asked: bind mounts and `crossmnt` make that hard
-/// to tell, and to take a directory for an exported one costs no safety.
+/// Whether this machine's kernel serves NFS, according to the table that exportfs(8) maintains,
+/// which has a line for each export. Whether a directory is in one of them is not checked: bind
+/// mounts and `crossmnt` make that hard to determine, and taking a directory for an exported one
+/// costs no safety.
 #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 fn exports_anything() -> bool {
     let table = std::fs::read_to_string("/var/lib/nfs/etab").unwrap_or_default();
     table.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'))
 }
 
-/// What the others' kinds are is not known: to take one for remote costs time and no safety.
+/// File system types on other systems are not known: treating one as remote costs time but no
+/// safety.
 #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
 fn ask(_dir: &Path) -> io::Result<Told> {
     Ok(Told { mount: Mount::Other, name_max: None })
@@ -327,21 +330,22 @@ fn not_kept(why: DateNotKept) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
-/// close(2), with what it reports.
+/// close(2), with the error it reports.
 fn close(file: File) -> io::Result<()> {
     match nix::unistd::close(file) {
-        Err(Errno::EINTR) => Ok(()), // it is closed all the same
+        Err(Errno::EINTR) => Ok(()), // it is closed nevertheless
         closed => Ok(closed?),
     }
 }
 
-/// A directory to do something in, whatever takes the place of its name meanwhile.
+/// Opens a directory, so that operations in it are unaffected if its name is replaced.
 fn directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
 }
 
-/// An error where the seconds are 32 bits and end in 2038: cut short, a lease would be long over.
+/// Fails where seconds have 32 bits and the date is after their end in 2038: truncated, a lease
+/// would have expired long ago.
 fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
     let since_epoch = time.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     let spec = TimeSpec::from_duration(since_epoch);
@@ -353,7 +357,7 @@ fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
 mod tests {
     use super::*;
 
-    /// On ext4 with inodes of 128 bytes they end in 2038.
+    /// On ext4 with 128-byte inodes, dates end in 2038.
     #[test]
     fn a_far_off_date_is_kept_or_an_error() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! A file that is open to be touched or locked, by the system calls of this machine.
+//! A file that is kept open to be touched or locked by this machine's system calls.
 //!
-//! Where a range lock is the process's, two of its threads do not exclude each other, and the lock ends
-//! when the process closes the file, by whatever descriptor. So there this library opens a file to lock
-//! it only once at a time.
+//! Where a range lock belongs to the process, two of its threads do not exclude each other, and the
+//! lock is released when the process closes any descriptor of the file. On such systems this crate
+//! opens a file to lock it only once at a time.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -16,7 +16,8 @@ use nix::sys::time::TimeSpec;
 use super::fs::{Attr, FileId, OpenFile, attributes, cached_attributes, process_id};
 use super::range_lock::{self, IS_OF_PROCESS, Locker};
 
-/// [`OpenFile`] by a descriptor. The fields go in this order: it is closed before another may open it.
+/// [`OpenFile`] by a descriptor. The order of the fields matters: the file is closed before it may
+/// be opened again.
 #[derive(Debug)]
 pub(super) struct PosixFile {
     file: File,
@@ -30,14 +31,14 @@ impl PosixFile {
         Ok(PosixFile { file, _alone: None })
     }
 
-    /// Writes a file that was just made.
+    /// Writes the content of a file that was just created.
     pub(super) fn fill(&self, content: &[u8], permissions: u32, to_server: bool) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(permissions))?;
         (&self.file).write_all(content)?;
         if to_server { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// `None` while this process has it open already, where that matters.
+    /// `None` while this process has the file open already, where that matters.
     pub(super) fn open(path: &Path, for_writing: bool) -> io::Result<Option<PosixFile>> {
         let alone = if IS_OF_PROCESS {
             let Some(alone) = Alone::with(cached_attributes(path)?.id) else { return Ok(None) };
@@ -45,7 +46,7 @@ impl PosixFile {
         } else {
             None
         };
-        // O_NONBLOCK: a FIFO that took the file's place must not hang us.
+        // O_NONBLOCK: a FIFO in the file's place must not block us.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         let mut options = OpenOptions::new();
         let file = options.read(true).write(for_writing).custom_flags(flags).open(path)?;
@@ -79,17 +80,17 @@ impl OpenFile for PosixFile {
     }
 }
 
-/// The files that a process has open; a forked child, too, finds its parent's here.
+/// The files that each process has open: a forked child inherits its parent's entries.
 static OPEN: Mutex<Vec<(u32, FileId)>> = Mutex::new(Vec::new());
 
-/// The right to have a file open.
+/// The right to have a file open, exclusive within the process.
 #[derive(Debug)]
 struct Alone {
     entry: (u32, FileId),
 }
 
 impl Alone {
-    /// `None` while another in this process has it.
+    /// `None` while this process has the file open already.
     fn with(file: FileId) -> Option<Alone> {
         let entry = (process_id(), file);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@ use super::process::Stat;
 /// The machine's initial pid namespace, see PROC_PID_INIT_INO in Linux's proc_ns.h.
 pub(crate) const INITIAL_NAMESPACE: &str = "pid:[4026531836]";
 
-/// A mount of proc(5). Where there is none, nothing is known.
+/// A mount of proc(5). Without one, nothing is known.
 #[derive(Debug)]
 pub(crate) struct Proc {
     pub(crate) root: PathBuf,
@@ -24,7 +24,7 @@ impl Default for Proc {
 }
 
 impl Proc {
-    /// Whether this process is in the initial pid namespace, to which all others are visible.
+    /// Whether this process is in the initial pid namespace, from which all processes are visible.
     pub(crate) fn is_in_initial_namespace(&self) -> bool {
         let own = std::fs::read_link(self.root.join("self/ns/pid"));
         own.is_ok_and(|own| own == OsStr::new(INITIAL_NAMESPACE))
@@ -37,12 +37,12 @@ impl Proc {
         Some(names?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
     }
 
-    /// Whether there is a process of that number.
+    /// Whether a process with this pid exists.
     pub(crate) fn has(&self, pid: u32) -> bool {
         self.root.join(pid.to_string()).exists()
     }
 
-    /// The numbers of a process, in its pid namespace and in those above it.
+    /// The pids of a process, in its own pid namespace and in those above it.
     pub(crate) fn pids_of(&self, pid: u32) -> Option<Vec<u32>> {
         let status = std::fs::read(self.root.join(pid.to_string()).join("status")).ok()?;
         let status = String::from_utf8_lossy(&status);

@@ -1,8 +1,8 @@
-//! Processes: who this one is, and whether another one is provably dead.
+//! Processes: the identity of this one, and whether another one is provably dead.
 //!
-//! A pid proves nothing by itself: it is used again, it means another process in another pid
-//! namespace, and after a reboot it means nothing. So a claim records three more things, and a
-//! process counts as dead only where all of them can be compared.
+//! A pid proves nothing by itself: it is reused, it means another process in another pid namespace,
+//! and after a reboot it means nothing. So a claim records three more values, and a process counts
+//! as dead only where all of them can be compared.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::sys::fs::process_id;
 
-/// What can be told of the process that holds a lock.
+/// What is known about the process that holds a lock.
 ///
 /// ```no_run
 /// use linklock::{Life, Lock};
@@ -33,14 +33,14 @@ use crate::sys::fs::process_id;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Life {
-    /// It runs on this host.
+    /// The process runs on this host.
     Alive,
-    /// It ran on this host, in this boot and this pid namespace, and does no longer. Or it ran in an
-    /// earlier boot of this host, and the lock is on a disk that is this machine's alone: on a local
-    /// file system, of a machine that exports none by NFS.
+    /// The process ran on this host, in this boot and this pid namespace, and has ended. Or it ran
+    /// in an earlier boot of this host, and the lock is on a disk that only this machine uses: on a
+    /// local file system of a machine that exports none by NFS.
     Dead,
-    /// That is not known here: it runs on another host or in another container; or its claim says
-    /// too little, as flufl.lock's does.
+    /// It cannot be determined here: the process runs on another host or in another container, or
+    /// its claim records too little, as flufl.lock's does.
     Unknown,
 }
 
@@ -48,33 +48,33 @@ pub enum Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
-    /// What it takes to prove it dead one day; `None` where that is not available.
+    /// What it takes to prove the process dead one day; `None` where that is not available.
     pub(crate) proof: Option<Proof>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Proof {
-    /// A hash of the boot and the namespaces in which pid and start time mean what they say.
+    /// A hash of the boot and the namespaces within which the pid and the start time are valid.
     pub(crate) world: u64,
     /// Clock ticks from boot to the start of the process.
     pub(crate) started: u64,
-    /// A hash of the boot alone, where the claim has one.
+    /// A hash of the boot alone, if the claim has one.
     pub(crate) boot: Option<u32>,
 }
 
-/// How many bits of the hash a claim has room for: 12 hexadecimal digits.
+/// How many bits of the hash fit into a claim: 12 hexadecimal digits.
 pub(crate) const WORLD_BITS: u32 = 48;
 
-/// What the operating system knows of processes.
+/// What the operating system knows about processes.
 pub(crate) trait Processes: Debug + Send + Sync {
-    /// The number of this process: takes no lock, which a fork may have left locked.
+    /// The pid of this process. Takes no lock, since a fork may have left it locked.
     fn pid(&self) -> u32;
     /// This process.
     fn this(&self) -> Process;
     /// A running process of this pid namespace.
     fn find(&self, pid: u32) -> io::Result<Process>;
     fn life(&self, process: &Process) -> Life;
-    /// Of a process that can only have been this machine's: whether it ended with an earlier boot.
+    /// For a process that can only have run on this machine: whether it ended with an earlier boot.
     fn life_by_boot(&self, process: &Process) -> Life;
 }
 
@@ -92,7 +92,7 @@ impl Processes for PosixProcesses {
     fn this(&self) -> Process {
         let pid = self.pid();
         let mut known = self.this.lock().unwrap_or_else(PoisonError::into_inner);
-        // A fork is another process, with another pid, that inherits our memory.
+        // A forked child inherits this memory but has another pid.
         match *known {
             Some(process) if process.pid == pid => process,
             _ => *known.insert(Process { pid, proof: proof(pid) }),
@@ -113,7 +113,7 @@ impl Processes for PosixProcesses {
         if theirs.world != ours.world {
             return Life::Unknown;
         }
-        // Asked first: with hidepid, /proc shows nothing of other users' processes.
+        // Checked first: with hidepid, /proc hides other users' processes.
         if signal_nothing(process.pid) == Err(Errno::ESRCH) {
             return Life::Dead;
         }
@@ -138,14 +138,14 @@ fn life_by_boot(theirs: Option<u32>, ours: Option<u32>) -> Life {
 
 fn signal_nothing(pid: u32) -> nix::Result<()> {
     match i32::try_from(pid) {
-        // 0 and below name process groups; they are no process.
+        // Zero and negative numbers name process groups, not processes.
         Ok(pid) if pid > 0 => kill(Pid::from_raw(pid), None),
         _ => Err(Errno::ESRCH),
     }
 }
 
 fn proof(pid: u32) -> Option<Proof> {
-    // Elsewhere nothing says all that it takes, though there may be a /proc.
+    // Other systems do not provide all the values needed, even if they have a /proc.
     if cfg!(not(all(target_os = "linux", not(linklock_elsewhere)))) {
         return None;
     }
@@ -154,15 +154,16 @@ fn proof(pid: u32) -> Option<Proof> {
     Some(Proof { world, started, boot: Some(boot_of(&boot)) })
 }
 
-/// What the kernel calls this boot.
+/// The kernel's id for this boot.
 fn boot() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(boot.trim().to_owned())
 }
 
-/// The boot, the pid namespace and the time namespace (which shifts start times), hashed.
+/// A hash of the boot, the pid namespace and the time namespace (which shifts start times).
 fn world(boot: &str) -> Option<u64> {
-    // Without a /proc of our own pid namespace (`unshare --pid`) nothing below is about us.
+    // Without a /proc of our own pid namespace (`unshare --pid`), none of the following is about
+    // us.
     let own = std::fs::read_link("/proc/self").ok()?;
     if own.to_str()?.parse() != Ok(std::process::id()) {
         return None;
@@ -172,25 +173,25 @@ fn world(boot: &str) -> Option<u64> {
     Some(world_of(boot, &pids, &times))
 }
 
-/// The boot, hashed: a claim has room for 8 hexadecimal digits of it.
+/// A hash of the boot: a claim has room for 8 hexadecimal digits of it.
 pub(crate) fn boot_of(boot: &str) -> u32 {
     u32::try_from(hash([boot.as_bytes()]) >> u32::BITS).unwrap_or_default()
 }
 
-/// Two processes of the same world can tell of each other whether they live.
+/// Two processes with the same world can determine whether the other is alive.
 pub(crate) fn world_of(boot: &str, pids: &Path, times: &Path) -> u64 {
     let text = format!("{boot}\n{}\n{}", pids.display(), times.display());
     hash([text.as_bytes()]) >> (u64::BITS - WORLD_BITS)
 }
 
-/// FNV-1a, since std promises no hash that stays the same from one build to the next.
+/// FNV-1a, since std promises no hash that is the same in every build.
 pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     parts.into_iter().flatten().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
     })
 }
 
-/// What /proc/PID/stat says, see proc(5).
+/// The fields used of /proc/PID/stat, see proc(5).
 pub(crate) struct Stat {
     state: char,
     threads: u64,
@@ -200,13 +201,14 @@ pub(crate) struct Stat {
 
 impl Stat {
     fn read(pid: u32) -> Option<Stat> {
-        let mut line = [0; 1024]; // comes in one piece, and has some 300 bytes
+        let mut line = [0; 1024]; // read in one piece, about 300 bytes
         let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
         Stat::parse(&line[..length])
     }
 
     pub(crate) fn parse(line: &[u8]) -> Option<Stat> {
-        // The second field is the command in brackets, which may itself have blanks and brackets.
+        // The second field is the command in parentheses, which may itself contain blanks and
+        // parentheses.
         let end = line.iter().rposition(|byte| *byte == b')')?;
         let line = std::str::from_utf8(&line[end + 1..]).ok()?;
         let mut fields = line.split_ascii_whitespace();
@@ -216,8 +218,8 @@ impl Stat {
         Some(Stat { state, threads, started })
     }
 
-    /// Dead but not yet waited for. A leader that has ended before its threads looks the same,
-    /// but for their number.
+    /// Dead but not yet waited for. A thread-group leader that ended before its threads looks the
+    /// same, except for the number of threads.
     pub(crate) fn ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }

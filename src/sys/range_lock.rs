@@ -1,4 +1,4 @@
-//! Locks on whole files by fcntl(2): on Linux by open file description.
+//! Locks on whole files by fcntl(2); on Linux they belong to the open file description.
 
 use std::fs::File;
 use std::io;
@@ -9,13 +9,13 @@ use nix::fcntl::fcntl;
 pub(super) use super::kernel::IS_OF_PROCESS;
 use super::kernel::{GET, SET};
 
-// C's int on some systems and short on others.
+// The type is C's int on some systems and short on others.
 #[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
 const WRITE: libc::c_short = libc::F_WRLCK as libc::c_short;
 #[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
 const NONE: libc::c_short = libc::F_UNLCK as libc::c_short;
 
-/// The argument of fcntl(2) for a lock on a whole file, however long it grows.
+/// The argument of fcntl(2) for a lock on the whole file, however long it grows.
 fn whole_file(kind: libc::c_short) -> libc::flock {
     #[allow(clippy::cast_possible_truncation)] // it is 0
     let from_start = libc::SEEK_SET as libc::c_short;
@@ -24,7 +24,7 @@ fn whole_file(kind: libc::c_short) -> libc::flock {
         l_whence: from_start,
         l_start: 0,
         l_len: 0,
-        l_pid: 0, // as fcntl(2) wants it for a lock by open file description
+        l_pid: 0, // required by fcntl(2) for locks on an open file description
         #[cfg(any(target_os = "freebsd", target_os = "illumos", target_os = "solaris"))]
         l_sysid: 0,
         #[cfg(any(target_os = "illumos", target_os = "solaris"))]
@@ -32,29 +32,29 @@ fn whole_file(kind: libc::c_short) -> libc::flock {
     }
 }
 
-/// Locks the whole file for writing, and says whether that could be done at once. The file must be
-/// open for writing.
+/// Tries to lock the whole file for writing, without waiting, and returns whether it succeeded. The
+/// file must be open for writing.
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match fcntl(file, SET(&whole_file(WRITE))) {
         Ok(_) => Ok(true),
-        // POSIX lets a system say either.
+        // POSIX allows either.
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Unlocks the file, for forked children too that have inherited it.
+/// Unlocks the file, also for forked children that have inherited it.
 pub(super) fn unlock(file: &File) -> io::Result<()> {
     fcntl(file, SET(&whole_file(NONE)))?;
     Ok(())
 }
 
-/// Who keeps us from locking the file.
+/// Which process keeps this one from locking the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locker {
     Nobody,
-    /// A process, if the system says which: not of a lock by open file description, nor of
-    /// another host's.
+    /// A process, with its pid if the system reports it: it does not for a lock on an open file
+    /// description, nor for a lock from another host.
     Somebody(Option<u32>),
 }
 

@@ -1,4 +1,4 @@
-//! Users and groups: their names, see getpwuid(3) and getgrgid(3), and the files that are theirs.
+//! Users and groups: their names, see getpwuid(3) and getgrgid(3), and the ownership of files.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -6,22 +6,22 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
-/// The name of a user, if this machine has one for the number.
+/// The user's name, if this machine has one for the number.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
 }
 
-/// The name of a group, if this machine has one for the number.
+/// The group's name, if this machine has one for the number.
 pub(crate) fn group_name(gid: u32) -> Option<String> {
     Group::from_gid(Gid::from_raw(gid)).ok().flatten().map(|group| group.name)
 }
 
-/// The user as whom this process acts.
+/// The effective user of this process.
 pub(crate) fn effective_user() -> u32 {
     geteuid().as_raw()
 }
 
-/// Whose a file is, and who may do what with it.
+/// Who owns a file, and its permissions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ownership {
     pub(crate) user: u32,
@@ -30,7 +30,7 @@ pub(crate) struct Ownership {
     pub(crate) permissions: u32,
 }
 
-/// Whose a file is; a symbolic link is followed.
+/// The ownership of a file; follows a symbolic link.
 pub(crate) fn ownership(path: &Path) -> io::Result<Ownership> {
     let meta = path.metadata()?;
     let permissions = meta.mode() & super::fs::PERMISSIONS;

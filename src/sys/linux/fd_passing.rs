@@ -9,19 +9,19 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::time::TimeSpec;
 
-/// Blocks until the descriptor can be read, or for `time`. Says whether it can.
+/// Blocks until the descriptor is readable, or for `time`. Returns whether it is readable.
 pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
     let mut polled = [PollFd::new(descriptor, PollFlags::POLLIN)];
     let longest = Duration::from_secs(i32::MAX as u64 / 1000);
     let time = TimeSpec::from_duration(time.min(longest));
     match ppoll(&mut polled, Some(time), None) {
         Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false), // like a sleep that is over early
+        Err(Errno::EINTR) => Ok(false), // like a sleep that ends early
         Err(errno) => Err(errno.into()),
     }
 }
 
-/// Sends a descriptor and a number through a socket, without ever blocking.
+/// Sends a descriptor and a number through a socket; never blocks.
 pub(crate) fn pass_descriptor(
     socket: BorrowedFd<'_>,
     passed: BorrowedFd<'_>,
@@ -35,7 +35,7 @@ pub(crate) fn pass_descriptor(
     Ok(())
 }
 
-/// The descriptor and the number that came through a socket; `None` if the other side has gone.
+/// The descriptor and the number received through a socket; `None` if the peer has closed it.
 pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, u64)>> {
     let mut number = [0; 8];
     let mut room = nix::cmsg_space!([RawFd; 1]);
@@ -46,7 +46,7 @@ pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<Option<(O
         ControlMessageOwned::ScmRights(received) => received.first().copied(),
         _ => None,
     });
-    // SAFETY: recvmsg(2) has just made this descriptor, for us alone.
+    // SAFETY: recvmsg(2) has just created this descriptor, and only this code owns it.
     #[allow(unsafe_code)]
     let received = received.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
     Ok(received.map(|descriptor| (descriptor, u64::from_le_bytes(number))))

@@ -1,19 +1,19 @@
-//! The queue of the waiters of one host. Only the waiter at its head watches the lock
-//! file, so that a release wakes one waiter, not all, and a file server is asked by one.
+//! The queue of one host's waiters. Only the waiter at its head watches the lock file, so a release
+//! wakes one waiter instead of all, and only one of them polls the file server.
 //!
-//! The head has a socket of the abstract namespace (unix(7)), named after the lock. A waiter that comes
-//! later connects to it, and so stands in line: the kernel keeps connections in order. The waiter that was
-//! at the head keeps the socket while it holds the lock and then passes it on to the next in line
-//! (`SCM_RIGHTS`), which is woken by that. If it dies the kernel closes the socket, and all behind
-//! it queue up again. There is no file to be left behind, and nothing to break.
+//! The head listens on a socket in the abstract namespace (unix(7)), named after the lock. A later
+//! waiter connects to it and is thereby queued: the kernel keeps connections in order. The head
+//! keeps the socket while it holds the lock, then passes it to the next waiter in the queue
+//! (`SCM_RIGHTS`), which wakes that waiter. If the head dies, the kernel closes the socket, and all
+//! waiters behind it queue up again. No file can be left behind, and nothing has to be broken.
 //!
-//! A place in the queue is a hint, never a right: only the hard link gives the lock. A waiter
-//! in line looks at the lock file now and then all the same, for the head may have stopped,
-//! or be no linklock at all.
+//! A place in the queue is a hint, never a right: only the hard link acquires the lock. A queued
+//! waiter still checks the lock file now and then, because the head may be stopped, or may not be a
+//! linklock process at all.
 //!
-//! Any user of the machine can take the socket's name. So each user has a queue of his own, and
-//! nothing is taken from or given to another's process: a socket that another has could be made to
-//! block the process that accepts on it.
+//! Any user of the machine can bind the socket's name. So each user has a separate queue, and
+//! nothing is accepted from or given to another user's process: a process that accepts on a socket
+//! can be made to block by another user who also holds it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -32,7 +32,7 @@ use super::unshared::Unshared;
 use super::wake_fd::WakeFd;
 use crate::sys::fs::process_id;
 
-/// How often to try for a place while others come and go.
+/// How often to try to join while other waiters come and go.
 const ATTEMPTS: u32 = 8;
 
 /// A place in the queue.
@@ -42,39 +42,40 @@ pub(crate) enum Place {
     Behind(Queued),
 }
 
-/// The place at the head. Dropped, it is passed on to the next in line.
+/// The place at the head. Dropping it passes it on to the next waiter in the queue.
 #[derive(Debug)]
 pub(crate) struct HandoffToken {
     socket: Unshared<UnixListener>,
-    /// A forked child has not the place.
+    /// A forked child does not own the place.
     pid: u32,
-    /// For how many turns in a handoffs the lock was passed on within this host.
+    /// How many times in a row the lock has been passed on within this host.
     pub(crate) handoffs: u64,
 }
 
-/// A place in line. If it has just become the first when it is dropped, that is passed on.
+/// A place in the queue behind the head. If it is handed the head's place just as it is dropped, it
+/// passes that on.
 #[derive(Debug)]
 pub(crate) struct Queued {
     stream: Arc<Unshared<UnixStream>>,
-    /// A forked child has not the place.
+    /// A forked child does not own the place.
     pid: u32,
-    /// Whether there was word, after which no other comes.
+    /// Whether the final event has arrived; no other follows it.
     is_over: bool,
 }
 
-/// What is heard in line.
+/// What a queued waiter can receive.
 #[derive(Debug)]
 pub(crate) enum QueueEvent {
     /// The place at the head is ours.
     Token(HandoffToken),
-    /// The waiter at the head has gone without passing it on.
+    /// The waiter at the head is gone without having passed it on.
     Gone,
     /// Nothing yet.
     None,
 }
 
 impl Place {
-    /// Queues up for a lock. `None` where there is no queue, or no room in it.
+    /// Joins the queue for a lock. `None` where there is no queue, or no room in it.
     pub(crate) fn join(queue: u64) -> Option<Place> {
         let name = format!("linklock-{}-{queue:016x}", geteuid());
         let address = UnixAddr::new_abstract(name.as_bytes()).ok()?;
@@ -89,7 +90,7 @@ impl Place {
                 Ok(()) if !is_own(&socket) => return None,
                 Ok(()) => return Some(Place::Behind(Queued::on(socket))),
                 Err(Errno::ECONNREFUSED) => {} // it is about to listen, or has just gone
-                Err(_) => return None,         // EAGAIN: so many are in line that there is no room
+                Err(_) => return None,         // EAGAIN: the queue is full
             }
         }
         None
@@ -112,7 +113,7 @@ impl Drop for HandoffToken {
         if self.pid != process_id() {
             return;
         }
-        // Some in line may have given up.
+        // Some queued waiters may have given up.
         while let Ok((next, _)) = self.socket.accept() {
             let passed = is_own(&next)
                 && pass_descriptor(next.as_fd(), self.socket.as_fd(), self.handoffs + 1).is_ok();
@@ -120,8 +121,9 @@ impl Drop for HandoffToken {
                 return;
             }
         }
-        // Nobody is left, and the queue ends with the socket. A child that the C library knows nothing
-        // of may have a copy, where nobody is to queue up any more; who has just done so does it again.
+        // No waiter is left, and the queue ends with the socket. A child that was made without the
+        // C library may have a copy of the socket; the shutdown keeps waiters from queueing up
+        // there. A waiter that has just connected is closed, and joins again.
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         while self.socket.accept().is_ok() {}
     }
@@ -132,12 +134,12 @@ impl Queued {
         Queued { stream: Arc::new(socket.into()), pid: process_id(), is_over: false }
     }
 
-    /// Where it can be heard that there is word from the one in front.
+    /// A descriptor that becomes readable when an event from the head arrives.
     pub(crate) fn wake_fd(&self) -> WakeFd {
         WakeFd::new(self.stream.clone())
     }
 
-    /// The word that has come by now.
+    /// The event that has arrived by now, if any.
     pub(crate) fn event(&mut self) -> QueueEvent {
         let word = match receive_descriptor(self.stream.as_fd()) {
             Ok(Some((socket, handoffs))) => {
@@ -159,13 +161,14 @@ impl Drop for Queued {
     }
 }
 
-/// Whether a process of the same user is at the other end: the one that began to listen, or connected.
+/// Whether the peer, that is the process that called listen(2) or connect(2), belongs to the same
+/// user.
 fn is_own(socket: &impl AsFd) -> bool {
     let peer = getsockopt(socket, PeerCredentials);
     peer.is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }
 
-/// A socket on which nothing blocks.
+/// A non-blocking socket.
 fn unconnected() -> nix::Result<Unshared<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     socket(AddressFamily::Unix, SockType::Stream, flags, None).map(Unshared::new)

@@ -1,5 +1,5 @@
-//! Watching a lock file by inotify(7): a waiter is woken when a process of the same machine
-//! removes, renames or touches it, on NFS too. What other machines do is not seen.
+//! Watches a lock file by inotify(7): a waiter wakes when a process of the same machine removes,
+//! renames or touches it, on NFS too. Changes made by other machines are not seen.
 
 use std::io;
 use std::path::Path;
@@ -9,20 +9,20 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::wake_fd::WakeFd;
 
-/// What a machine's kernel reports of one file's inode.
+/// What this machine's kernel reports about the watched inodes.
 #[derive(Debug)]
 pub(crate) struct Watch {
     inotify: Arc<Inotify>,
 }
 
 impl Watch {
-    /// `None` if there can't be one: their number is limited for each user.
+    /// `None` if no instance is available: their number is limited per user.
     pub(crate) fn new() -> Option<Watch> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
         Inotify::init(flags).ok().map(|inotify| Watch { inotify: Arc::new(inotify) })
     }
 
-    /// Watches the inode that has this name now, besides those that had it before.
+    /// Watches the inode that has this name now, in addition to those that had it before.
     pub(crate) fn on(&self, path: &Path) -> io::Result<()> {
         let changes = AddWatchFlags::IN_ATTRIB // the link count, or the mtime
             | AddWatchFlags::IN_DELETE_SELF
@@ -32,13 +32,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Where it can be heard that something has happened.
+    /// A descriptor that becomes readable when something has happened.
     pub(crate) fn wake_fd(&self) -> WakeFd {
         WakeFd::new(self.inotify.clone())
     }
 
-    /// Takes note of what has happened.
+    /// Consumes the events that have arrived.
     pub(crate) fn hear(&self) {
-        let _ = self.inotify.read_events(); // which they were does not matter
+        let _ = self.inotify.read_events(); // their content does not matter
     }
 }

@@ -1,23 +1,23 @@
 //! Descriptors that a forked child does not inherit.
 //!
-//! What a process has open the kernel closes when it dies, and that is how the other end of a socket
-//! learns of it. Not so if a child was forked meanwhile that does not exec: it has a copy of each
-//! descriptor for as long as it lives. So in the child these are replaced by a socket that is
-//! connected to nothing: by pthread_atfork(3), and so not in a child that is made by the bare system
-//! call clone(2).
+//! When a process dies, the kernel closes its descriptors; that is how the other end of a socket
+//! learns of the death. But a child that was forked in the meantime and does not exec has a copy of
+//! each descriptor for as long as it lives. So in the child these descriptors are replaced by an
+//! unconnected socket. pthread_atfork(3) does this, so it does not happen in a child made by the
+//! bare system call clone(2).
 
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A bit for each of the first 65,536 descriptors; any beyond them are inherited.
+/// One bit for each of the first 65,536 descriptors; any above those are inherited.
 static UNSHARED: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
 
-/// Something with a descriptor that a forked child has not. As soon as there is a descriptor it is to
-/// be one of these: a child that is forked before has a copy.
+/// Something with a descriptor that a forked child does not get. Wrap the descriptor as soon as it
+/// exists: a child forked before that has a copy.
 #[derive(Debug)]
 pub(crate) struct Unshared<T: AsFd> {
-    mark: Mark, // dropped first: once the descriptor is closed its number may be another's
+    mark: Mark, // dropped first: once the descriptor is closed its number may be reused
     it: T,
 }
 
@@ -27,13 +27,13 @@ impl<T: AsFd> Unshared<T> {
         Unshared { mark, it }
     }
 
-    /// The same descriptor, as something else.
+    /// The same descriptor, as another type.
     pub(crate) fn into<U: AsFd + From<T>>(self) -> Unshared<U> {
         Unshared { mark: self.mark, it: self.it.into() }
     }
 }
 
-/// A descriptor's bit, set.
+/// The bit of a descriptor, set while this exists.
 #[derive(Debug)]
 struct Mark(RawFd);
 
@@ -67,7 +67,8 @@ impl<T: AsFd> AsFd for Unshared<T> {
     }
 }
 
-/// Where a descriptor's bit is; for one too high no bit, in any word.
+/// The location of a descriptor's bit; for a descriptor that is too high, an arbitrary word and no
+/// bit.
 fn place(descriptor: RawFd) -> (&'static AtomicU64, u64) {
     let number = usize::try_from(descriptor).unwrap_or(usize::MAX);
     match UNSHARED.get(number / 64) {
@@ -79,24 +80,25 @@ fn place(descriptor: RawFd) -> (&'static AtomicU64, u64) {
 fn hear_of_forks() {
     static HEARS: AtomicBool = AtomicBool::new(false);
     if !HEARS.load(Ordering::Acquire) {
-        // SAFETY: the handler lives as long as the program, and does only what is safe after a fork.
+        // SAFETY: the handler lives as long as the program, and only does what is safe after a
+        // fork.
         #[allow(unsafe_code)]
         unsafe {
             libc::pthread_atfork(None, None, Some(replace));
         }
-        // Not before: a child may be forked by another thread meanwhile, and is to know that it has no
-        // handler. Twice does no harm.
+        // Set only now: another thread may fork in the meantime, and its child must see that the
+        // handler is not registered yet. Registering it twice is harmless.
         HEARS.store(true, Ordering::Release);
     }
 }
 
-/// In the child, which has this thread alone. It may do no more than a signal handler: other threads
-/// of the parent may have held any lock of the C library's.
+/// Runs in the child, which has only this thread. It may do no more than a signal handler: other
+/// threads of the parent may have held any of the C library's locks.
 extern "C" fn replace() {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     let mut unconnected = None;
     for (word, bits) in UNSHARED.iter().enumerate() {
-        let mut left = bits.swap(0, Ordering::Relaxed); // the child's descriptors are its own from now on
+        let mut left = bits.swap(0, Ordering::Relaxed); // from now on they are the child's own
         while left != 0 {
             let descriptor = word * 64 + left.trailing_zeros() as usize;
             left &= left - 1;
@@ -104,7 +106,7 @@ extern "C" fn replace() {
             #[allow(unsafe_code)]
             let with =
                 *unconnected.get_or_insert_with(|| unsafe { libc::socket(libc::AF_UNIX, kind, 0) });
-            // SAFETY: the owner of this descriptor has a socket still, and its number is not free.
+            // SAFETY: the owner of this descriptor still has a socket, and its number is not freed.
             #[allow(unsafe_code)]
             unsafe {
                 libc::dup3(with, RawFd::try_from(descriptor).unwrap_or(-1), libc::O_CLOEXEC);
@@ -112,7 +114,7 @@ extern "C" fn replace() {
         }
     }
     if let Some(unconnected) = unconnected {
-        // SAFETY: it was made above, and nothing else has it.
+        // SAFETY: it was created above, and nothing else owns it.
         #[allow(unsafe_code)]
         unsafe {
             libc::close(unconnected);
@@ -127,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// The number of a descriptor that is closed may be anybody's.
+    /// The number of a closed descriptor may be reused by any other.
     #[test]
     fn a_descriptor_that_is_closed_has_no_bit() {
         let (one, mut other) = UnixStream::pair().unwrap();

@@ -1,4 +1,4 @@
-//! What a waiter listens at: a descriptor that can be read once there is something to be heard.
+//! What wakes a waiter: a descriptor that becomes readable when there is news.
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fd_passing::wait_readable;
 
-/// A descriptor, which stays open for as long as somebody listens.
+/// A descriptor, which stays open as long as a waiter uses it.
 #[derive(Clone)]
 pub(crate) struct WakeFd(Arc<dyn AsFd + Send + Sync>);
 
@@ -16,7 +16,7 @@ impl WakeFd {
         WakeFd(descriptor)
     }
 
-    /// Blocks until there may be something to be heard, or for `time`. Says whether there may be.
+    /// Blocks until there may be news, or for `time`. Returns whether there may be news.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         wait_readable(self.0.as_fd(), time).unwrap_or(true)
     }

@@ -1,12 +1,12 @@
-//! Where there is no abstract namespace for sockets there is no queue: a waiter polls.
+//! Systems without an abstract socket namespace have no queue: a waiter polls.
 
-#![allow(dead_code)] // nobody is ever in it
+#![allow(dead_code)] // no value of these types ever exists
 
 use std::convert::Infallible;
 
 use super::wake_fd::WakeFd;
 
-/// A place in the queue: nobody has one.
+/// A place in the queue; never exists.
 #[derive(Debug)]
 pub(crate) enum Place {
     Head(HandoffToken),
@@ -20,13 +20,13 @@ pub(crate) struct HandoffToken {
     nobody: Infallible,
 }
 
-/// A place in line.
+/// A place in the queue behind the head.
 #[derive(Debug)]
 pub(crate) struct Queued {
     nobody: Infallible,
 }
 
-/// What is heard in line.
+/// What a queued waiter can receive.
 #[derive(Debug)]
 pub(crate) enum QueueEvent {
     Token(HandoffToken),

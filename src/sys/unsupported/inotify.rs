@@ -1,4 +1,4 @@
-//! Where there is no inotify(7) nothing is watched: a waiter polls.
+//! Systems without inotify(7) watch no files: a waiter polls.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::wake_fd::WakeFd;
 
-/// A watch on a file: there is none.
+/// A watch on a file; never exists.
 #[derive(Debug)]
 pub(crate) struct Watch {
     nothing: Infallible,

@@ -1,4 +1,4 @@
-//! Systems without what [Linux](super) has: nothing wakes a waiter, and it polls.
+//! Systems without the features of [Linux](super): nothing can wake a waiter, so it polls.
 
 pub(crate) mod handoff_queue;
 pub(crate) mod inotify;

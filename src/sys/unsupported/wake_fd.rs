@@ -1,10 +1,10 @@
-//! Where nothing can wake a waiter, it polls.
+//! On systems where nothing can wake a waiter, it polls.
 
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-/// A descriptor to listen at: there is none.
+/// A descriptor that wakes a waiter; never exists.
 #[derive(Clone, Debug)]
 pub(crate) struct WakeFd {
     nothing: Infallible,
