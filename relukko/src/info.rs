@@ -1,4 +1,4 @@
-//! What a server knows about a lock: the object that the interface is made of.
+//! What a server knows about a lock: the object that the interface exchanges.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,11 +31,11 @@ pub struct LockInfo {
     pub id: LockId,
     /// The name of the lock.
     pub lock_name: String,
-    /// Who created it, according to the client.
+    /// Who created it, as given by the client.
     pub creator: Option<String>,
     /// The address it was created from.
     pub ip: Option<String>,
-    /// When it expires. It stays held for some time after that, until the server removes it.
+    /// When it expires. It stays held for some time longer, until the server removes it.
     #[serde(with = "crate::timestamp")]
     pub expires_at: SystemTime,
     /// When it was created.
@@ -60,13 +60,13 @@ pub struct LockInfo {
 #[serde(transparent)]
 pub struct LockId(pub(crate) Uuid);
 
-/// A text that is not an id.
+/// Text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a UUID")]
 pub struct InvalidId(String);
 
 impl LockId {
-    /// The id that consists of zeros. No server's lock has it.
+    /// The id that is all zeros. No lock on a server has it.
     pub const NIL: LockId = LockId(Uuid::nil());
 }
 

@@ -18,15 +18,16 @@
 //!
 //! # What a lock is
 //!
-//! A lock has a name, and expires 10 minutes after it was created unless it is kept alive. It stays
-//! held for 3 minutes more, then the server removes it. Each tenure has an id, by which it is kept
-//! alive and deleted, so that nobody deletes another's by mistake. What [linklock says] of leases
-//! holds here: a holder that stalls for longer than its lease can lose the lock to another.
+//! A lock has a name, and expires 10 minutes after its creation unless it is kept alive. It stays
+//! held for 3 more minutes; then the server removes it. Each tenure has an id, by which it is kept
+//! alive and deleted, so that no client deletes another's tenure by mistake. What [linklock says]
+//! about leases applies here too: a holder that stalls for longer than its lease can lose the lock
+//! to another client.
 //!
 //! # The server's directory
 //!
-//! The directory is the truth; servers remember nothing that is not there, and several may serve
-//! one. For a lock:
+//! The directory is the only state: servers remember nothing that is not there, and several servers
+//! may share one directory. For each lock it contains:
 //!
 //! | file | what it is |
 //! |---|---|
@@ -35,25 +36,25 @@
 //! | <code>...&#124;relukko-ID&#124;PID&#124;NONCE</code> | the claim: its host name says the lock's id |
 //! | `.relukko/ID` | the record: the object that the interface shows |
 //!
-//! Creating a lock writes the record first and then links the lock file, which is what takes the
-//! lock and says which record is its own: a server that is killed in between leaves a record that
-//! means nothing, and is swept. Both are on the disk before 201 is answered. The lock file's lease
-//! ends with the grace period, so that [`linklock::Lock`], `linklock run` and flufl.lock respect
-//! the lock for as long as the server does. It never moves back: a lock that is to expire sooner is
-//! ended by a server, not by its lease. What changes a record takes a lock of its own, so
-//! that two servers lose nothing of each other's changes. A lock is ended in its
-//! [succession](linklock::guide::safety#the-argument) only, which one server wins.
+//! To create a lock, a server first writes the record and then links the lock file. The link takes
+//! the lock and identifies its record: a server killed in between leaves a record without effect,
+//! which is swept. Both are on the disk before the server answers 201. The lock file's lease ends
+//! with the grace period, so that [`linklock::Lock`], `linklock run` and flufl.lock respect the
+//! lock for as long as the server does. The lease never moves back: a lock that is set to expire
+//! sooner is ended by a server, not by its lease. A server takes a separate lock to change a
+//! record, so that two servers lose none of each other's changes. A lock is ended only by a
+//! [takeover](linklock::guide::safety#the-argument), which exactly one server wins.
 //!
-//! Times are those of the file server's clock, as the library reads it; the hosts' own dates play no
-//! part. If the file server's clock is set, a lock counts by the clock as it was when its dates were
-//! written.
+//! Times are those of the file server's clock, as the library reads it; the hosts' own clocks play
+//! no part. If the file server's clock is set, a lock counts by the clock as it was when its dates
+//! were written.
 //!
 //! # Other programs' locks
 //!
-//! A lock file that another program holds is a lock like any other: it is listed, with the process
-//! and its host for a creator and an id made of its claim, and waiters learn of its end. A
-//! stale one is taken over by the rules of [`linklock`]. To delete it is to break it. Only its holder
-//! can prolong it: a server that is asked to says 409.
+//! A lock file that another program holds is a lock like any other: the server lists it, with the
+//! process and its host as the creator and an id derived from its claim, and waiters learn when it
+//! ends. A stale lock is taken over by the rules of [`linklock`]. Deleting the lock breaks it. Only
+//! its holder can prolong it: a request to do so gets 409.
 //!
 //! # Features
 //!
@@ -64,7 +65,7 @@
 //! [linklock says]: linklock#what-is-guaranteed
 
 #![deny(missing_docs)]
-#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows what is behind a feature
+#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows which features an item needs
 
 #[cfg(feature = "client")]
 mod client;

@@ -1,4 +1,4 @@
-//! Times as the interface writes them: RFC 3339 in UTC, to the microsecond, without trailing zeros.
+//! Times in the interface's format: RFC 3339 in UTC, to the microsecond, without trailing zeros.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,43 +6,43 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// What `#[serde(with)]` asks for.
+/// Required by `#[serde(with)]`.
 pub(crate) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
     format(*time)
         .ok_or_else(|| ser::Error::custom("a time out of the range of dates"))?
         .serialize(to)
 }
 
-/// What `#[serde(with)]` asks for.
+/// Required by `#[serde(with)]`.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
     let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
     parse(&text).map_err(de::Error::custom)
 }
 
-/// `None` beyond the year 9999, where RFC 3339 ends.
+/// `None` for dates before 1970 and after 9999, where RFC 3339 ends.
 pub(crate) fn format(time: SystemTime) -> Option<String> {
-    // A `SystemTime` may be far beyond what `OffsetDateTime` takes without a panic.
+    // A `SystemTime` may be far beyond what `OffsetDateTime` accepts without a panic.
     (time < end() && time >= UNIX_EPOCH).then_some(())?;
     OffsetDateTime::from(whole_microseconds(time)).format(&Rfc3339).ok()
 }
 
-/// Where RFC 3339 ends: after the year 9999.
+/// The end of RFC 3339's range: after the year 9999.
 fn end() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(253_402_300_800)
 }
 
-/// Any offset is accepted, as long as the date is one in UTC as well.
+/// Accepts any offset, as long as the date is in range in UTC as well.
 pub(crate) fn parse(text: &str) -> Result<SystemTime, String> {
     let time = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|error| format!("{text:?} is not a date and time in RFC 3339: {error}"))?;
-    // A `SystemTime` is made of what can't overflow: the date in UTC may be in the year 10000.
+    // Computed in steps that cannot overflow: in UTC the date may be in the year 10000.
     let seconds = u64::try_from(time.unix_timestamp()).ok().map(Duration::from_secs);
     let since_1970 = seconds.map(|it| it + Duration::from_nanos(time.nanosecond().into()));
     let time = since_1970.and_then(|it| UNIX_EPOCH.checked_add(it)).filter(|time| *time < end());
     time.map(whole_microseconds).ok_or_else(|| format!("{text:?} is not between 1970 and 9999"))
 }
 
-/// Cuts off what the interface has no digits for.
+/// Truncates to the interface's precision.
 pub(crate) fn whole_microseconds(time: SystemTime) -> SystemTime {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     time - Duration::from_nanos(u64::from(since_epoch.subsec_nanos() % 1000))

@@ -1,13 +1,15 @@
 //! Acquiring a lock.
 //!
-//! 1. Ask for it. A client that finds it free waits for nothing.
-//! 2. Held: listen on the WebSocket from now on. Its connecting is a reason to ask again, since the
-//!    lock may have been released before; so no wake-up is lost, now or when it has to be connected
-//!    again. A waiter polls as well, since the server may not learn of everything that ends a lock.
-//! 3. No answer: the lock may be ours. Each attempt signs what it asks for, so that a list of the
-//!    locks can tell.
-//! 4. No server: try until the deadline. A waiter without one goes on if the server has answered
-//!    before; if it never has, its address is more likely to be wrong.
+//! 1. Request it. If it is free, the client acquires it without waiting.
+//! 2. If it is held, listen on the WebSocket from then on. Each time the WebSocket connects, the
+//!    client requests the lock again, since it may have been released before; so no wake-up is
+//!    lost, now or after a reconnect. The client polls as well, since the server may not learn of
+//!    everything that ends a lock.
+//! 3. If no answer comes, the lock may be ours. Each attempt signs its request, so that the list of
+//!    locks shows whether it is.
+//! 4. If the server is out of reach, retry until the deadline. Without a deadline, a waiter keeps
+//!    retrying only if the server has answered before; if it never has, the address is more likely
+//!    to be wrong.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,26 +25,27 @@ use super::transport::{Bell, Transport};
 use super::wait_limit::WaitLimit;
 use crate::info::LockInfo;
 
-/// The first pause of a waiter that has nothing but polling.
+/// The first pause of a waiter that can only poll.
 const FIRST_POLL: Duration = Duration::from_millis(250);
-/// How long may be spent, after all else, on not leaving a lock that nobody knows of.
+/// How much longer an attempt may take, after everything else, to avoid leaving a lock behind that
+/// no client knows of.
 const CLEAN_UP: Duration = Duration::from_secs(2);
-/// What one attempt may take even if there is no time left.
+/// How long one attempt may take even if no time is left.
 const ONE_ATTEMPT: Duration = Duration::from_secs(1);
 
 pub(super) struct Acquisition<T: Transport, W> {
     session: Session<T>,
     lock_name: String,
-    /// Signed.
+    /// With the signature.
     creator: String,
     limit: WaitLimit<W>,
-    /// Rung by what is heard on the WebSocket, ended by a caller that calls the wait off.
+    /// Rung by messages on the WebSocket; ended when the caller cancels the wait.
     bell: Arc<Bell<T::Wake>>,
     listener: Option<Listener<T>>,
     begun: Instant,
-    /// An attempt went unanswered: the lock may have become ours, or may yet.
+    /// An attempt went unanswered: the lock may be ours already, or may become so later.
     is_uncertain: bool,
-    /// The server has said that the lock is held.
+    /// The server has answered that the lock is held.
     was_answered: bool,
     retries: Retries,
     poll: Duration,
@@ -50,13 +53,13 @@ pub(super) struct Acquisition<T: Transport, W> {
 
 /// What to do after an attempt that failed.
 enum Next {
-    /// The lock is held, as the error says: wait for its end.
+    /// The lock is held, as the error says: wait until it ends.
     Wait(ClientError),
     /// Try again after a delay.
     Retry(Duration, ClientError),
 }
 
-/// Acquires a lock, or says why not; in no case is it left held by us.
+/// Acquires a lock, or returns why not; on failure the lock is not left held by us.
 pub(super) async fn acquire<T: Transport, W: FnMut() -> bool>(
     session: Session<T>,
     lock_name: &str,
@@ -120,14 +123,14 @@ impl<T: Transport, W: FnMut() -> bool> Acquisition<T, W> {
         };
         if error.is_conflict() && self.is_uncertain {
             if let Some(own) = self.find_own(self.attempt_limit()).await? {
-                // It was created before, but no earlier than we began.
+                // It was created earlier, but not before this acquisition began.
                 return Ok(Holding::new(self.session.clone(), own, self.begun));
             }
         }
         Err(error)
     }
 
-    /// What to do after such an error, if anything.
+    /// What to do after this error, or the error itself if retrying is useless.
     fn next(&mut self, error: ClientError) -> Result<Next, ClientError> {
         match error {
             ClientError::Refused { status: 409, message } => {
@@ -151,7 +154,7 @@ impl<T: Transport, W: FnMut() -> bool> Acquisition<T, W> {
         }
     }
 
-    /// Whether only the limit ends the tries.
+    /// Whether retries continue until the limit.
     fn is_persistent(&self) -> bool {
         match self.limit {
             WaitLimit::None => false,
@@ -160,14 +163,15 @@ impl<T: Transport, W: FnMut() -> bool> Acquisition<T, W> {
         }
     }
 
-    /// Listens on the WebSocket, unless it does already or can't: then it polls.
+    /// Listens on the WebSocket, unless it is listening already. Where it cannot, the waiter polls.
     fn listen(&mut self) {
         if self.listener.is_none() {
             self.listener = Listener::start(&self.session, &self.lock_name, &self.bell);
         }
     }
 
-    /// Around the interval while the WebSocket is up; otherwise up to it, step by step.
+    /// About the poll interval while the WebSocket is up; otherwise growing step by step up to the
+    /// interval.
     fn next_poll(&mut self) -> Duration {
         let longest = self.session.options.poll;
         let jitter = 0.75 + random() / 2.0;
@@ -180,7 +184,8 @@ impl<T: Transport, W: FnMut() -> bool> Acquisition<T, W> {
         poll.mul_f64(jitter)
     }
 
-    /// Waits, unless the bell has rung more often than that. False if the wait is over.
+    /// Waits for `time`, or until the bell's count exceeds `heard`. Returns false if the wait is
+    /// over.
     async fn wait(&mut self, time: Duration, heard: u64) -> bool {
         let begun = Instant::now();
         loop {
@@ -208,7 +213,7 @@ impl<T: Transport, W: FnMut() -> bool> Acquisition<T, W> {
         ClientError::TimedOut { lock_name, waited, last: Box::new(last) }
     }
 
-    /// The lock that an unanswered attempt has got.
+    /// The lock that an unanswered attempt has acquired, if any.
     async fn find_own(&mut self, limit: Duration) -> Result<Option<LockInfo>, ClientError> {
         let all: Vec<LockInfo> = self.session.once(&Request::list(), limit).await?;
         let is_own = |lock: &LockInfo| {
@@ -217,7 +222,7 @@ impl<T: Transport, W: FnMut() -> bool> Acquisition<T, W> {
         Ok(all.into_iter().find(is_own))
     }
 
-    /// Gives back what an unanswered attempt may have got.
+    /// Releases the lock that an unanswered attempt may have acquired.
     async fn clean_up(&mut self) {
         if !self.is_uncertain {
             return;

@@ -1,4 +1,4 @@
-//! The server to talk to, and what every request shows it.
+//! The server's address, and what the client sends with every request.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use ureq::http::{HeaderName, HeaderValue};
 
 use super::tls::Tls;
 
-/// A connection that was idle for longer may have been closed at the other end.
+/// The server may have closed a connection that was idle for longer than this.
 pub(super) const LONGEST_IDLE: Duration = Duration::from_secs(5);
 
 pub(super) const USER_AGENT: &str = concat!("linklock-relukko/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     pub(super) base: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) tls: Tls,

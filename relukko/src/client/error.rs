@@ -8,17 +8,17 @@ use crate::info::LockId;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The lock is held, and the client was not to wait.
+    /// The lock is held, and the client did not wait.
     #[error("lock {lock_name:?} is held: {message}")]
     #[non_exhaustive]
     Held {
         /// The lock's name.
         lock_name: String,
-        /// What the server says about its holder.
+        /// The server's message about the holder.
         message: String,
     },
 
-    /// The lock was not acquired before the deadline, or before the wait was called off.
+    /// The lock was not acquired before the deadline, or before the wait was cancelled.
     #[error("gave up on lock {lock_name:?} after {:.1} s: {}", waited.as_secs_f64(), brief(last))]
     #[non_exhaustive]
     TimedOut {
@@ -26,18 +26,18 @@ pub enum ClientError {
         lock_name: String,
         /// How long the client waited.
         waited: Duration,
-        /// What came of the last attempt: [`Held`](ClientError::Held) if it was answered.
+        /// The outcome of the last attempt: [`Held`](ClientError::Held) if the server answered.
         last: Box<ClientError>,
     },
 
     /// The lock is gone: it has expired, or another client has deleted it. What it guards may have
-    /// changed since.
+    /// changed since then.
     #[error("lock {lock_name:?} was lost: the server has no lock with the id {id} any more")]
     #[non_exhaustive]
     Lost {
         /// The lock's name.
         lock_name: String,
-        /// Its id.
+        /// The lock's id.
         id: LockId,
     },
 
@@ -47,9 +47,9 @@ pub enum ClientError {
     Expired {
         /// The lock's name.
         lock_name: String,
-        /// Its id.
+        /// The lock's id.
         id: LockId,
-        /// What came of the last attempt.
+        /// The outcome of the last attempt.
         last: Box<ClientError>,
     },
 
@@ -61,17 +61,17 @@ pub enum ClientError {
     #[error("the server denies access: {message}")]
     #[non_exhaustive]
     Denied {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
 
-    /// The server rejects the request, and would again (any other HTTP 4xx).
+    /// The server rejects the request, and would do so again (any other HTTP 4xx).
     #[error("the server rejected the request: {message} (HTTP {status})")]
     #[non_exhaustive]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
 
@@ -81,7 +81,7 @@ pub enum ClientError {
     Unavailable {
         /// The HTTP status.
         status: u16,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
 
@@ -89,9 +89,9 @@ pub enum ClientError {
     #[error("cannot reach {url}: {reason}")]
     #[non_exhaustive]
     Unreachable {
-        /// The server.
+        /// The server's URL.
         url: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
 
@@ -99,19 +99,19 @@ pub enum ClientError {
     #[error("no answer from {url}: {reason}")]
     #[non_exhaustive]
     NoAnswer {
-        /// The server.
+        /// The server's URL.
         url: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
 
-    /// The answer is not a Relukko server's.
+    /// The answer does not come from a Relukko server.
     #[error("{url} is not a Relukko server: {reason}")]
     #[non_exhaustive]
     NotRelukko {
-        /// The server.
+        /// The server's URL.
         url: String,
-        /// What it did.
+        /// What was wrong with the answer.
         reason: String,
     },
 
@@ -119,7 +119,7 @@ pub enum ClientError {
     #[error("{reason}")]
     #[non_exhaustive]
     Invalid {
-        /// Why not.
+        /// Why it is invalid.
         reason: String,
     },
 }
@@ -135,29 +135,29 @@ impl ClientError {
         }
     }
 
-    /// Whether the lock is lost, or as good as lost.
+    /// Whether the lock is lost, or must be assumed lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(self, ClientError::Lost { .. } | ClientError::Expired { .. })
     }
 
-    /// Whether the lock is held, in the words of HTTP.
+    /// Whether the server answered that the lock is held (HTTP 409).
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, ClientError::Refused { status: 409, .. })
     }
 
-    /// Whether the same request may succeed in a while.
+    /// Whether the same request may succeed later.
     pub(super) fn is_passing(&self) -> bool {
         self.is_uncertain() || matches!(self, ClientError::Unreachable { .. })
     }
 
-    /// Whether the request may have been executed all the same.
+    /// Whether the request may have been executed nevertheless.
     pub(super) fn is_uncertain(&self) -> bool {
         matches!(self, ClientError::Unavailable { .. } | ClientError::NoAnswer { .. })
     }
 }
 
-/// Without what the message around it says already.
+/// The message without what the surrounding message already says.
 fn brief(error: &ClientError) -> String {
     match error {
         ClientError::Held { message, .. } => message.clone(),

@@ -1,4 +1,4 @@
-//! A lock that is held: refreshed, kept alive, released.
+//! A held lock: refreshing it, keeping it alive, releasing it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::session::Session;
 use super::transport::{Bell, Transport};
 use crate::info::{LockId, LockInfo};
 
-/// What a guard is made of.
+/// The core of a guard.
 pub(super) struct Holding<T: Transport> {
     tenure: Arc<Tenure<T>>,
     keeper: Arc<Mutex<Option<KeepAlive<T>>>>,
@@ -21,7 +21,7 @@ struct Tenure<T> {
     lease: Mutex<Lease>,
 }
 
-/// Work that keeps the lock alive until it is dropped.
+/// Background work that keeps the lock alive until this is dropped.
 struct KeepAlive<T: Transport> {
     end: Arc<Bell<T::Wake>>,
     _task: T::Task,
@@ -40,7 +40,7 @@ impl<T: Transport> Clone for Holding<T> {
 }
 
 impl<T: Transport> Holding<T> {
-    /// The lock was asked for at that moment, or later.
+    /// `asked`: a moment no later than when the lock was requested.
     pub(super) fn new(session: Session<T>, info: LockInfo, asked: Instant) -> Holding<T> {
         let lease = Mutex::new(Lease::new(info, asked));
         Holding { tenure: Arc::new(Tenure { session, lease }), keeper: Arc::default() }
@@ -90,12 +90,12 @@ impl<T: Transport> Holding<T> {
         Ok(())
     }
 
-    /// Ends the keep-alive.
+    /// Stops the keep-alive.
     pub(super) fn let_go(&self) {
         self.replace_keeper(None);
     }
 
-    /// Deletes the lock, this one and no other of its name.
+    /// Deletes this lock, and no other lock of the same name.
     pub(super) async fn release(&self) -> Result<(), ClientError> {
         self.let_go();
         let info = self.info();
@@ -109,7 +109,7 @@ impl<T: Transport> Holding<T> {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *keeper, next);
         drop(keeper);
-        drop(last); // and with it what it was to call, which may refer to anything
+        drop(last); // also drops its callback, which may refer to anything
     }
 }
 
@@ -124,7 +124,8 @@ impl<T: Transport> Tenure<T> {
             self.lease().expires = later(Instant::now(), lifetime);
             return Ok(());
         }
-        // The server's date may be later than the one we know: another client may prolong our lock.
+        // The server's date may be later than the one we know: another client may have prolonged
+        // our lock.
         let asked = Instant::now();
         let info = self.ask(&Request::get(id), until).await?;
         let expires = self.lease().on_our_clock(&info);
@@ -152,7 +153,7 @@ impl<T: Transport> Tenure<T> {
         answer.map_err(|error| self.lease().explain(error))
     }
 
-    /// Refreshes the lock until that is called off, or says why it is lost.
+    /// Refreshes the lock until `end`, or returns why it is lost.
     async fn keep(&self, lifetime: Duration, end: &Bell<T::Wake>) -> Option<ClientError> {
         let mut pause = first_pause(lifetime);
         loop {

@@ -9,7 +9,7 @@ pub(super) struct Lease {
     pub(super) info: LockInfo,
     /// The server created the lock no earlier than this, by our clock.
     asked: Instant,
-    /// By our clock, and never later than by the server's.
+    /// By our clock; never later than the server's own date.
     pub(super) expires: Instant,
 }
 
@@ -20,7 +20,7 @@ impl Lease {
         lease
     }
 
-    /// When the lock expires by our clock, from the distance to when it was created.
+    /// When the lock expires by our clock, computed from its lifetime since it was created.
     pub(super) fn on_our_clock(&self, info: &LockInfo) -> Instant {
         later(self.asked, info.expires_at.duration_since(info.created_at).unwrap_or_default())
     }
@@ -34,12 +34,12 @@ impl Lease {
         self.expires.saturating_duration_since(Instant::now())
     }
 
-    /// When a refresh must be done: the server's grace period is not ours to use.
+    /// The deadline for a refresh: the server's grace period is not ours to use.
     pub(super) fn limit(&self) -> Instant {
         Instant::now() + self.remaining().max(Duration::from_secs(1))
     }
 
-    /// A lock of one's own that does not exist is lost.
+    /// If our own lock is not found, it is lost.
     pub(super) fn explain(&self, error: ClientError) -> ClientError {
         match error {
             ClientError::NotFound(id) => {
@@ -49,7 +49,7 @@ impl Lease {
         }
     }
 
-    /// When to refresh again after a refresh that was due before `expired`, or why the lock is lost.
+    /// How long to wait after a refresh that was due before `expired`, or why the lock is lost.
     pub(super) fn after(
         &self,
         refreshed: Result<(), ClientError>,
@@ -70,18 +70,18 @@ impl Lease {
     }
 }
 
-/// As late as this clock goes at most.
+/// `from` plus `by`, or the latest time that is safe to represent.
 pub(super) fn later(from: Instant, by: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
     from.checked_add(by).unwrap_or_else(|| from + FAR)
 }
 
-/// When to refresh for the first time.
+/// How long to wait before the first refresh.
 pub(super) fn first_pause(lifetime: Duration) -> Duration {
     lifetime / 3
 }
 
-/// A lease that is kept alive lasts for a second at least.
+/// A lease that is kept alive must last at least a second.
 pub(super) fn check_lifetime(lifetime: Duration) -> Result<(), ClientError> {
     if lifetime < Duration::from_secs(1) {
         let reason = format!("invalid lifetime {lifetime:?}: it must be at least one second");

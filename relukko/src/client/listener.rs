@@ -1,5 +1,5 @@
-//! The WebSocket on which the server reports locks that have ended. It is connected again whenever
-//! it breaks, with pauses, until the listener is dropped.
+//! The WebSocket on which the server reports locks that have ended. It reconnects whenever it
+//! breaks, with pauses, until the listener is dropped.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::session::Session;
 use super::subscription::{Backoff, Subscription};
 use super::transport::{Bell, Line, Socket, SocketError, Transport};
 
-/// Work that listens, and rings a bell.
+/// Background work that listens, and rings a bell.
 pub(super) struct Listener<T: Transport> {
     shared: Arc<Shared<T>>,
     _task: T::Task,
@@ -21,16 +21,16 @@ pub(super) struct Listener<T: Transport> {
 struct Shared<T: Transport> {
     transport: T,
     subscription: Subscription,
-    /// Rung when there is a reason to ask for the lock.
+    /// Rung when there is a reason to request the lock.
     bell: Arc<Bell<T::Wake>>,
-    /// Ended when nobody listens any more.
+    /// Ended when the listener is dropped.
     end: Bell<T::Wake>,
     line: Line,
     is_connected: AtomicBool,
 }
 
 impl<T: Transport> Listener<T> {
-    /// `None` if there can be no WebSocket: behind a proxy, or by the options.
+    /// `None` if no WebSocket is possible: behind a proxy, or if the options exclude it.
     pub(super) fn start(
         session: &Session<T>,
         lock_name: &str,
@@ -69,7 +69,7 @@ impl<T: Transport> Shared<T> {
         let mut backoff = Backoff::new();
         while !self.end.is_over() {
             let begun = Instant::now();
-            // Why it broke does not matter: the waiter polls meanwhile.
+            // The cause does not matter: the waiter polls in the meantime.
             let _ = self.listen().await;
             self.is_connected.store(false, Ordering::SeqCst);
             self.line.close();
@@ -81,7 +81,7 @@ impl<T: Transport> Shared<T> {
     async fn listen(&self) -> Result<(), SocketError> {
         let mut socket = self.transport.connect(&self.subscription, &self.line).await?;
         self.is_connected.store(true, Ordering::SeqCst);
-        self.bell.ring(); // what was reported before that was not heard
+        self.bell.ring(); // reports sent before were missed
         let pings = self.subscription.pings;
         let mut is_pinged = false;
         loop {

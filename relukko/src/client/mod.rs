@@ -1,10 +1,9 @@
 //! The client, from the top down:
 //!
-//! - `blocking` and `tokio`: its two faces, of the same verbs;
-//! - `acquisition`, `holding` and `session`: what they do, written once as futures over a
-//!   `Transport`;
-//! - `transport`: what those futures need of the world. For the blocking face every wait blocks the
-//!   thread, so that a future is done in one go; for tokio's nothing blocks.
+//! - `blocking` and `tokio`: its two APIs, with the same methods;
+//! - `acquisition`, `holding` and `session`: the logic, written once as futures over a `Transport`;
+//! - `transport`: what those futures need from their environment. In the blocking API every wait
+//!   blocks the thread, so that one poll completes a future; in tokio's nothing blocks.
 
 mod acquisition;
 mod blocking;

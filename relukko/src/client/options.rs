@@ -13,7 +13,7 @@ use super::retry::Retry;
 use super::subscription::Pings;
 use super::tls::TlsOptions;
 
-/// How to make a client: see [`Client::options`](crate::Client::options).
+/// Options for a client: see [`Client::options`](crate::Client::options).
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,27 +64,27 @@ impl ClientOptions {
         }
     }
 
-    /// Another server. The URL may have a path, to which the interface's own are appended, and slashes
-    /// at its end.
+    /// Uses another server. The URL may have a path, to which the interface's paths are appended,
+    /// and trailing slashes.
     pub fn base_url(mut self, base_url: impl Into<String>) -> ClientOptions {
         self.base_url = base_url.into();
         self
     }
 
-    /// Another key.
+    /// Uses another API key.
     pub fn api_key(mut self, api_key: impl Into<String>) -> ClientOptions {
         self.api_key = api_key.into();
         self
     }
 
-    /// A header for every request and for the WebSocket.
+    /// Adds a header to every request and to the WebSocket's handshake.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ClientOptions {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Trusts the certificates in this PEM file, instead of those that the environment
-    /// (`REQUESTS_CA_BUNDLE`, else `CURL_CA_BUNDLE`) or the system names. May be given several times.
+    /// Trusts the certificates in this PEM file, instead of those named by the environment
+    /// (`REQUESTS_CA_BUNDLE`, else `CURL_CA_BUNDLE`) or by the system. May be given several times.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> ClientOptions {
         self.tls.ca_files.push(path.into());
         self
@@ -102,7 +102,7 @@ impl ClientOptions {
         self
     }
 
-    /// Shows the server this certificate, with its private key, both from PEM files.
+    /// Presents this certificate to the server, with its private key, both from PEM files.
     pub fn client_certificate(
         mut self,
         chain: impl Into<PathBuf>,
@@ -112,58 +112,58 @@ impl ClientOptions {
         self
     }
 
-    /// Uses this proxy, instead of those that the environment names (`HTTPS_PROXY` and so on). Behind
+    /// Uses this proxy, instead of those named by the environment (`HTTPS_PROXY` and so on). Behind
     /// a proxy there is no WebSocket: a waiter polls.
     pub fn proxy(mut self, url: impl Into<String>) -> ClientOptions {
         self.proxy = Some(url.into());
         self
     }
 
-    /// How long one request may take, connecting included: 30 s unless it is set, and never longer
-    /// than until the deadline, if there is one.
+    /// How long one request may take, including connecting: 30 s by default, and never longer than
+    /// until the deadline, if there is one.
     pub fn request_timeout(mut self, timeout: Duration) -> ClientOptions {
         self.request_timeout = timeout;
         self
     }
 
-    /// A request that fails because the server is out of reach or answers 5xx is tried `tries` times
-    /// in all, with `delay` before the second try, `backoff` times that before the third, and so on:
-    /// 4 times, 1 s and 2.0 unless they are set.
+    /// A request that fails because the server is out of reach or answers 5xx is tried `tries`
+    /// times in all, with a pause of `delay` before the second try, `backoff` times that before the
+    /// third, and so on: by default 4 times, 1 s and 2.0.
     ///
-    /// A client that waits for a lock until a deadline goes on until then, and one that waits without
-    /// a deadline goes on for good once the server has told it that the lock is held. The delays
-    /// then grow up to [`max_delay`](Self::max_delay).
+    /// A client that waits for a lock until a deadline keeps retrying until then, and a client that
+    /// waits without a deadline retries without end once the server has answered that the lock is
+    /// held. The delays then grow up to [`max_delay`](Self::max_delay).
     pub fn retries(mut self, tries: u32, delay: Duration, backoff: f64) -> ClientOptions {
         self.retry = Retry { tries: tries.max(1), delay, backoff: backoff.max(0.0), ..self.retry };
         self
     }
 
-    /// The longest delay before another try: 10 s unless it is set.
+    /// The longest delay before another try: 10 s by default.
     pub fn max_delay(mut self, delay: Duration) -> ClientOptions {
         self.retry.max_delay = delay;
         self
     }
 
-    /// A WebSocket that has been silent for `interval`, 60 s unless it is set, is pinged; if no answer
-    /// comes within `timeout`, 20 s unless it is set, it counts as dead.
+    /// Pings a WebSocket that has been silent for `interval` (60 s by default). If no answer comes
+    /// within `timeout` (20 s by default), the WebSocket counts as dead.
     pub fn pings(mut self, interval: Duration, timeout: Duration) -> ClientOptions {
         self.websocket = Some(Pings { interval, timeout });
         self
     }
 
-    /// Never listens on a WebSocket: a waiter polls.
+    /// Uses no WebSocket: a waiter polls.
     pub fn without_websocket(mut self) -> ClientOptions {
         self.websocket = None;
         self
     }
 
-    /// How often a waiter polls without having been woken: about every 5 s unless it is set.
+    /// How often a waiter polls without having been woken: about every 5 s by default.
     pub fn polling(mut self, interval: Duration) -> ClientOptions {
         self.poll = interval;
         self
     }
 
-    /// What the options make of the server.
+    /// The endpoint that these options describe.
     pub(super) fn endpoint(&self) -> Result<Endpoint, ClientError> {
         let (base, uri) = self.parse_url()?;
         let headers = self.parse_headers()?;

@@ -1,4 +1,4 @@
-//! The requests.
+//! The requests of the interface.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +11,12 @@ use crate::timestamp;
 
 const TRUST_ME: &str = "RELUKKO_TRUST_ME_IT_IS_LOCKED";
 
-/// Whether no server is to be asked anything.
+/// Whether the environment says to make no requests.
 pub(super) fn is_trusted() -> bool {
     std::env::var_os(TRUST_ME).is_some_and(|value| !value.is_empty())
 }
 
-/// The lock that every request returns when no server is asked.
+/// The lock that every request returns when no requests are made.
 pub(super) fn nil_lock(lock_name: &str, creator: Option<&str>) -> LockInfo {
     let now = timestamp::whole_microseconds(SystemTime::now());
     LockInfo {
@@ -30,18 +30,18 @@ pub(super) fn nil_lock(lock_name: &str, creator: Option<&str>) -> LockInfo {
     }
 }
 
-/// A request, complete but for where it goes.
+/// A request, complete except for the server's address.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<Value>,
-    /// The lock that it is about.
+    /// The lock that the request is about.
     id: Option<LockId>,
     repeats: Repeats,
 }
 
-/// Whether a request may be repeated if it may have been executed.
+/// Whether a request that may have been executed may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repeats {
     Harmlessly,
@@ -119,13 +119,13 @@ impl Request {
         Request::about(Method::PUT, id, "/add_to_expire_at").with(seconds(time)).once()
     }
 
-    /// Whether the same request may succeed after this error, and does no harm if it has already been
-    /// executed.
+    /// Whether the same request may succeed after this error, and does no harm if it has already
+    /// been executed.
     pub(super) fn may_repeat_after(&self, error: &ClientError) -> bool {
         error.is_passing() && (self.repeats == Repeats::Harmlessly || !error.is_uncertain())
     }
 
-    /// 404 means that there is no such lock, if it was about one.
+    /// For a request about a lock, 404 means that the lock does not exist.
     pub(super) fn explain(&self, error: ClientError) -> ClientError {
         match (error, self.id) {
             (ClientError::Refused { status: 404, .. }, Some(id)) => ClientError::NotFound(id),

@@ -1,4 +1,4 @@
-//! What a server answers.
+//! A server's responses.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,15 +13,15 @@ pub(super) struct Response {
     pub(super) body: Vec<u8>,
 }
 
-/// The object in which a server refuses.
+/// The object in which a server rejects a request.
 #[derive(Debug, Deserialize)]
 struct Refusal {
     message: String,
 }
 
 impl Response {
-    /// What it says. 409 is [`ClientError::Refused`] like any other refusal: what it means is for the
-    /// caller to say.
+    /// Parses the body. 409 becomes [`ClientError::Refused`] like any other rejection: only the
+    /// caller knows what it means.
     pub(super) fn read<T: DeserializeOwned>(self, url: String) -> Result<T, ClientError> {
         let Response { status, body } = self;
         if !(200..=299).contains(&status) {

@@ -1,4 +1,4 @@
-//! Requests to a server, sent again where that helps.
+//! Requests to a server, retried where that helps.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl<T: Transport> Session<T> {
         self.send(&Request::list(), None).await
     }
 
-    /// Sends a request about one lock, unless the server is not to be asked.
+    /// Sends a request about one lock, unless no requests are to be made.
     pub(super) async fn ask(&self, request: Request) -> Result<LockInfo, ClientError> {
         if is_trusted() {
             return Ok(nil_lock("", None));
@@ -44,8 +44,8 @@ impl<T: Transport> Session<T> {
         self.send::<Value>(&Request::health(), None).await.map(drop)
     }
 
-    /// Deletes a lock of one's own. Not found after a try that went unanswered, it was deleted by
-    /// that.
+    /// Deletes a lock of our own. If it is not found after a try that went unanswered, that try
+    /// deleted it.
     pub(super) async fn delete_own(&self, lock: &LockInfo) -> Result<(), ClientError> {
         let mut is_uncertain = false;
         let deleted = self.retry::<Value>(&Request::delete(lock.id), None, &mut is_uncertain).await;
@@ -58,7 +58,7 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    /// Sends a request, and again until a deadline if there is one.
+    /// Sends a request, and retries it until a deadline if there is one.
     pub(super) async fn send<R: DeserializeOwned>(
         &self,
         request: &Request,
@@ -67,8 +67,8 @@ impl<T: Transport> Session<T> {
         self.retry(request, until, &mut false).await
     }
 
-    /// Tries several times what may fail for now, with growing delays. `is_uncertain`: a try may have
-    /// been executed though it failed.
+    /// Retries a request that may fail temporarily, with growing delays. Sets `is_uncertain` if a
+    /// failed try may have been executed.
     async fn retry<R: DeserializeOwned>(
         &self,
         request: &Request,

@@ -1,4 +1,4 @@
-//! What a waiter subscribes to on the WebSocket, and when it connects again.
+//! A waiter's subscription on the WebSocket, and when it reconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tungstenite::protocol::WebSocketConfig;
 
 use super::endpoint::Endpoint;
 
-/// The pauses before it is connected again.
+/// The pauses before reconnecting.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long connecting may take, each step of it.
+/// How long each step of connecting may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
 
-/// How a dead WebSocket is noticed.
+/// How to detect a dead WebSocket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pings {
     pub(super) interval: Duration,
@@ -36,7 +36,7 @@ pub(super) struct Subscription {
     lock_name: String,
 }
 
-/// `{"deleted": [...]}`, of which only the names matter here, or that something was missed.
+/// `{"deleted": [...]}`, of which only the names matter here, or a note that messages were missed.
 #[derive(Deserialize)]
 struct News {
     #[serde(default)]
@@ -50,13 +50,13 @@ struct Deleted {
 }
 
 impl Subscription {
-    /// `None` if the server can't be reached by a WebSocket.
+    /// `None` if the server cannot be reached by a WebSocket.
     pub(super) fn new(endpoint: &Endpoint, lock_name: &str, pings: Pings) -> Option<Subscription> {
         if endpoint.proxy.is_some() {
             return None;
         }
         let url = endpoint.url("/ws/broadcast");
-        let url = format!("ws{}", url.strip_prefix("http").unwrap_or(&url)); // https: wss
+        let url = format!("ws{}", url.strip_prefix("http").unwrap_or(&url)); // https becomes wss
         let mut request = url.as_str().into_client_request().ok()?;
         request.headers_mut().extend(endpoint.headers.iter().cloned());
         let uri = request.uri();
@@ -73,7 +73,7 @@ impl Subscription {
             .max_frame_size(Some(LARGEST_MESSAGE))
     }
 
-    /// Whether a message concerns the lock. One that can't be read may.
+    /// Whether a message concerns the lock. An unreadable message may.
     pub(super) fn concerns(&self, text: &str) -> bool {
         serde_json::from_str::<News>(text).map_or(true, |news| {
             news.missed.is_some() || news.deleted.iter().any(|it| it.lock_name == self.lock_name)
@@ -81,7 +81,7 @@ impl Subscription {
     }
 }
 
-/// The pauses between connections, longer each time.
+/// The pauses between connections, growing each time.
 pub(super) struct Backoff(Duration);
 
 impl Backoff {
@@ -89,7 +89,7 @@ impl Backoff {
         Backoff(FIRST_PAUSE)
     }
 
-    /// The pause after a connection that was up, or tried, for so long.
+    /// The pause after a connection that was up, or being tried, for this long.
     pub(super) fn after(&mut self, up: Duration) -> Duration {
         if up > LONGEST_PAUSE {
             self.0 = FIRST_PAUSE;
@@ -100,8 +100,8 @@ impl Backoff {
     }
 }
 
-/// From 0 to 1.
+/// A random number from 0 to 1.
 pub(super) fn random() -> f64 {
-    let (bits, _, _, _) = uuid::Uuid::new_v4().as_fields(); // all of these 32 are random
+    let (bits, _, _, _) = uuid::Uuid::new_v4().as_fields(); // all 32 of these bits are random
     f64::from(bits) / f64::from(u32::MAX)
 }

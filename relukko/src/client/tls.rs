@@ -1,4 +1,4 @@
-//! The certificates to trust and to show: read once, for HTTP and the WebSocket alike.
+//! The certificates to trust and to present, loaded once for both HTTP and the WebSocket.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use super::error::ClientError;
 
-/// As in PyRelukko, the first of them that is set counts: a file, or a directory of files.
+/// As in PyRelukko, the first of these that is set counts: a file, or a directory of files.
 const BUNDLES: [&str; 2] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct TlsOptions {
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// The same certificates for the blocking client's HTTP and for everything else.
+/// The same certificates, for the blocking client's HTTP and for everything else.
 #[derive(Debug)]
 pub(super) struct Tls {
     pub(super) ureq: TlsConfig,
@@ -49,7 +49,7 @@ impl TlsOptions {
         Ok(Tls { ureq, rustls: Arc::new(rustls) })
     }
 
-    /// What was given, else what the environment names, else the system's.
+    /// The given certificates, else those named by the environment, else the system's.
     fn roots(&self) -> Result<Vec<CertificateDer<'static>>, ClientError> {
         let mut roots = Vec::new();
         for file in &self.ca_files {
@@ -86,7 +86,7 @@ fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     Ok(certificates)
 }
 
-/// Every certificate in a directory, whatever the files are called; other files are passed over.
+/// All certificates in a directory, whatever the files are called; other files are ignored.
 fn load_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let listed = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = listed.map_err(|error| unusable(dir, &error))?;
@@ -98,7 +98,7 @@ fn load_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     Ok(certificates)
 }
 
-/// A certificate with its private key, as each library wants it.
+/// A certificate with its private key, in each library's format.
 struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

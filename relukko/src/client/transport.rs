@@ -1,5 +1,5 @@
-//! What the client's logic needs of the world: a server to talk to, time that passes, and work that
-//! goes on beside it.
+//! What the client's logic needs from its environment: a server to talk to, waiting, and background
+//! work.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,12 @@ use super::request::Request;
 use super::response::Response;
 use super::subscription::Subscription;
 
-/// A way of talking to a server, and of waiting.
+/// A way to talk to a server, and to wait.
 pub(super) trait Transport: Clone + Send + Sync + 'static {
     type Wake: Wake;
     type Socket: Socket;
-    /// Work that goes on beside ours. Dropping it ends that work at its next wait if it is a task; a
-    /// thread has to be told.
+    /// Background work. If it is a task, dropping this ends it at its next wait; a thread must be
+    /// notified separately.
     type Task: Send + Sync;
 
     fn endpoint(&self) -> &Endpoint;
@@ -55,13 +55,13 @@ pub(super) trait Wake: Default + Send + Sync + 'static {
 
     fn count(&self) -> u64;
 
-    /// Waits until the count exceeds this one, at most for that long.
+    /// Waits until the count exceeds `count`, for `at_most` at the longest.
     fn wait_past(&self, count: u64, at_most: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// A WebSocket that is open.
+/// An open WebSocket.
 pub(super) trait Socket: Send {
-    /// The next message; `None` if none comes in time.
+    /// The next message; `None` if none arrives in time.
     fn next(
         &mut self,
         limit: Duration,
@@ -70,7 +70,7 @@ pub(super) trait Socket: Send {
     fn ping(&mut self) -> impl Future<Output = Result<(), SocketError>> + Send;
 }
 
-/// Why a WebSocket is of no use.
+/// Why a WebSocket is unusable.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SocketError {
     #[error(transparent)]
@@ -85,7 +85,7 @@ impl From<tungstenite::Error> for SocketError {
     }
 }
 
-/// Wakes waiters, and shows when there is nothing more to wait for.
+/// Wakes waiters, and records when there is nothing more to wait for.
 #[derive(Default)]
 pub(super) struct Bell<W> {
     wake: W,
@@ -101,7 +101,7 @@ impl<W: Wake> Bell<W> {
         self.wake.count()
     }
 
-    /// Calls off every wait.
+    /// Cancels every wait.
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.wake.wake();
@@ -111,12 +111,12 @@ impl<W: Wake> Bell<W> {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// Waits until the bell has rung more often than that, at most for that long.
+    /// Waits until the bell has rung more than `count` times, for `at_most` at the longest.
     pub(super) async fn wait_past(&self, count: u64, at_most: Duration) {
         self.wake.wait_past(count, at_most).await;
     }
 
-    /// Waits for that long, unless the wait is called off.
+    /// Waits for `time`, unless the wait is cancelled.
     pub(super) async fn pause(&self, time: Duration) {
         let begun = Instant::now();
         loop {
@@ -132,7 +132,7 @@ impl<W: Wake> Bell<W> {
 
 type HangUp = Box<dyn Fn() + Send + Sync>;
 
-/// A connection that another thread can cut, so that a read on it ends.
+/// A connection that another thread can cut, which ends a read on it.
 #[derive(Default)]
 pub(super) struct Line(Mutex<State>);
 
@@ -143,7 +143,8 @@ struct State {
 }
 
 impl Line {
-    /// The line leads through this connection from now on. One that was cut stays so.
+    /// From now on the line controls this connection. A line that was cut stays cut, and cuts it at
+    /// once.
     pub(super) fn lead_through(&self, hang_up: HangUp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_cut {

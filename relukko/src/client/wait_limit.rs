@@ -1,12 +1,12 @@
-//! For how long to wait for a lock that is held.
+//! How long to wait for a lock that is held.
 
 use std::time::{Duration, Instant};
 
-/// How often a waiter's own condition is checked.
+/// How often the caller's condition is checked.
 const CHECK: Duration = Duration::from_millis(100);
 
 pub(super) enum WaitLimit<W> {
-    /// Not at all.
+    /// Do not wait.
     None,
     Until(Instant),
     /// While the condition holds.
@@ -15,14 +15,14 @@ pub(super) enum WaitLimit<W> {
 }
 
 impl WaitLimit<fn() -> bool> {
-    /// Without end, if that is how far away it is.
+    /// Endless, if the deadline is too far away to represent.
     pub(super) fn within(time: Duration) -> WaitLimit<fn() -> bool> {
         Instant::now().checked_add(time).map_or(WaitLimit::Endless, WaitLimit::Until)
     }
 }
 
 impl<W: FnMut() -> bool> WaitLimit<W> {
-    /// How long to wait before asking again; zero once the wait is over.
+    /// How long to wait before the next check; zero once the wait is over.
     pub(super) fn left(&mut self, now: Instant) -> Duration {
         match self {
             WaitLimit::None | WaitLimit::Endless => Duration::MAX,

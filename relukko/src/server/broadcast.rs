@@ -1,4 +1,4 @@
-//! The WebSocket on which every deletion is reported.
+//! The WebSocket that reports every deletion.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use super::error_response::ErrorResponse;
 use super::metrics::Present;
 use super::shared::Shared;
 
-/// How often a listener is asked whether it is still there.
+/// How often a listener is pinged.
 const PING: Duration = Duration::from_secs(30);
-/// Listeners have nothing to say.
+/// Listeners have nothing to send.
 const LARGEST_MESSAGE: usize = 4096;
 
 pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
@@ -37,7 +37,7 @@ pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgr
         .on_upgrade(move |socket| serve(shared, socket, news, place))
 }
 
-/// Tells of deletions until the listener leaves, falls silent or can't follow.
+/// Reports deletions until the listener leaves, falls silent or cannot keep up.
 async fn serve(
     shared: Shared,
     mut socket: WebSocket,
@@ -53,7 +53,7 @@ async fn serve(
         let message = tokio::select! {
             told = news.recv() => match told {
                 Ok(text) => Message::Text(text),
-                // It can't be told what it has missed, but that it has.
+                // The missed messages are lost, so report that some were missed.
                 Err(RecvError::Lagged(missed)) => {
                     Message::Text(json!({ "deleted": [], "missed": missed }).to_string().into())
                 }

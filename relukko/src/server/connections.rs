@@ -1,4 +1,4 @@
-//! Connections: how many, for how long, and how they end.
+//! Connections: their number, their time limits, and how they end.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,10 +23,10 @@ use super::shared::Shared;
 
 const LARGEST_HEAD: usize = 32 * 1024;
 const MOST_HEADERS: usize = 64;
-/// How long requests that have begun may take once the server is to stop.
+/// How long requests in progress may take once the server is stopping.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Serves until it is to stop, and then until what has begun is done.
+/// Serves until the server stops, and then until requests in progress are done.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -36,8 +36,8 @@ pub(crate) async fn serve(
     let places = Arc::new(Semaphore::new(most));
     let mut stopping = shared.stopping.clone();
     loop {
-        // With all places taken a client waits in the listener's queue; none is taken for long by a
-        // client that asks for nothing.
+        // When all places are taken, a client waits in the listener's queue; an idle client cannot
+        // keep its place for long.
         let next = async {
             let place = places.clone().acquire_owned().await.expect("it is never closed");
             (place, listener.accept().await)
@@ -50,7 +50,7 @@ pub(crate) async fn serve(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
-                sleep(Duration::from_millis(100)).await; // out of file descriptors, most likely
+                sleep(Duration::from_millis(100)).await; // most likely out of file descriptors
                 continue;
             }
         };
@@ -97,7 +97,7 @@ async fn talk(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience) // and so much for being idle
+        .header_read_timeout(patience) // also limits how long a connection may be idle
         .max_buf_size(LARGEST_HEAD)
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
@@ -115,7 +115,7 @@ async fn talk(
     }
 }
 
-/// Waits until the server is to stop.
+/// Waits until the server is stopping.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await; // or the server is gone already
 }
@@ -124,7 +124,8 @@ fn whole(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// `/v1/locks/` is `/v1/locks`, without a redirect, which not every client follows with a body.
+/// Treats `/v1/locks/` as `/v1/locks`, without a redirect, which not every client follows with a
+/// body.
 fn without_slash(uri: &mut Uri) {
     let path = uri.path().trim_end_matches('/');
     if path.len() == uri.path().len() || path.is_empty() {
@@ -136,11 +137,11 @@ fn without_slash(uri: &mut Uri) {
     }
 }
 
-/// A stream to somebody who must not take too long over reading what they asked for.
+/// A stream whose peer must not take too long to read its responses.
 struct Impatient {
     stream: TcpStream,
     patience: Duration,
-    /// Set while a write is waited for.
+    /// Set while a write is pending.
     late: Option<Pin<Box<Sleep>>>,
 }
 

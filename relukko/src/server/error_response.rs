@@ -1,4 +1,4 @@
-//! Answers that say no: always an object with `status` and `message`.
+//! Error responses: always an object with `status` and `message`.
 
 use axum::Json;
 use axum::body::to_bytes;
@@ -51,7 +51,7 @@ impl From<StoreError> for ErrorResponse {
     }
 }
 
-/// The framework's own refusals are plain text: they become objects too.
+/// Turns the framework's own error responses, which are plain text, into objects.
 pub(crate) async fn as_object(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();

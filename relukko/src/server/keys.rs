@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 const HEADER: &str = "x-api-key";
-/// A browser's script can't give a WebSocket a header, but can offer protocols: `relukko` and this
-/// with the key's bytes in hexadecimal.
+/// A browser script cannot set a WebSocket's headers, but it can offer protocols: `relukko`, and
+/// this prefix followed by the key's bytes in hexadecimal.
 const PROTOCOL: &str = "relukko-key.";
 
-/// The keys, as digests: comparing those tells nothing of a key's length either.
+/// The keys, as digests: comparing digests does not reveal a key's length either.
 #[derive(Clone, Default)]
 pub(crate) struct Keys(Vec<[u8; 32]>);
 
@@ -22,7 +22,7 @@ impl Keys {
         self.0.push(Sha256::digest(key).into());
     }
 
-    /// One key a line. Blank lines, and those that begin with `#`, are none.
+    /// Adds one key per line, except for blank lines and those that begin with `#`.
     pub(crate) fn add_file(&mut self, path: &Path) -> io::Result<()> {
         let text = std::fs::read_to_string(path)?;
         let lines = text.lines().map(str::trim);
@@ -56,7 +56,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The key that is offered as a WebSocket's protocol.
+/// The key that the client offers as a WebSocket protocol.
 fn offered(headers: &HeaderMap) -> Option<Vec<u8>> {
     let protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
     let digits = protocols.split(',').find_map(|it| it.trim().strip_prefix(PROTOCOL))?.as_bytes();

@@ -1,4 +1,4 @@
-//! Figures for Prometheus, in its text format (OpenMetrics).
+//! Metrics for Prometheus, in its text format (OpenMetrics).
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Metrics {
         self.seconds.get_or_create(&Route { method, route }).observe(took.as_secs_f64());
     }
 
-    /// So many locks were held when the directory was looked at, which took so long.
+    /// Records how many locks the last sweep found held, and how long the sweep took.
     pub(crate) fn swept(&self, locks: usize, took: Duration) {
         self.sweep.set(took.as_secs_f64());
         self.locks.set(i64::try_from(locks).unwrap_or(i64::MAX));
@@ -94,7 +94,7 @@ impl Metrics {
     }
 }
 
-/// Counts something for as long as it is there.
+/// Counts something for as long as this exists.
 pub(crate) struct Present(Gauge);
 
 impl Present {

@@ -1,4 +1,4 @@
-//! The server: Relukko's interface to a directory of linklock's locks.
+//! The server: Relukko's interface to a directory of linklock locks.
 
 mod broadcast;
 mod connections;
@@ -33,12 +33,12 @@ pub use self::options::{ServerError, ServerOptions};
 use self::registry::Registry;
 use self::shared::Shared;
 
-/// How many requests work with the directory at once.
+/// How many requests access the directory at once.
 const WORKERS: usize = 64;
-/// How often the locks that somebody waits for are looked at.
+/// How often the locks that clients wait for are checked.
 const WATCH: Duration = Duration::from_millis(250);
 
-/// A server that runs until it is stopped or dropped. Its locks stay held.
+/// A server that runs until it is stopped or dropped. The locks it serves stay held.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -60,30 +60,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of the locks in a directory. It needs a key before it can be started.
+    /// Options for a server of the locks in a directory. It needs an API key before it can start.
     pub fn options(dir: impl Into<PathBuf>) -> ServerOptions {
         ServerOptions::new(dir.into())
     }
 
-    /// Where it listens: with the port that it was given, if it was told to listen at 0.
+    /// The address it listens on, with the actual port if it was set to port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops: no more connections, and none of those that are open is asked for more. Blocks until
-    /// what has begun is done, 10 s at most.
+    /// Stops the server: it accepts no more connections, and no more requests on open ones. Blocks
+    /// until requests in progress are done, for at most 10 s.
     pub fn stop(self) {
         drop(self);
     }
 
-    /// Reads the certificate, its key and the files of API keys again; connections that are open stay
-    /// as they are.
+    /// Reloads the certificate, its key and the files of API keys; open connections are not
+    /// affected.
     ///
     /// # Errors
     ///
-    /// [`ServerError`] if one of them is invalid, or if there is no API key any more: then all is as it
-    /// was.
+    /// [`ServerError`] if one of them is invalid, or if no API key is left; nothing has changed
+    /// then.
     pub fn reload(&self) -> Result<(), ServerError> {
         let (keys, acceptor) = load(&self.options)?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
@@ -130,7 +130,7 @@ impl Server {
 }
 
 impl ServerOptions {
-    /// Starts the server, on threads of its own.
+    /// Starts the server on its own threads.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl ServerOptions {
     }
 }
 
-/// The keys and the certificate, as they are in their files.
+/// The keys and the certificate, as currently in their files.
 fn load(options: &ServerOptions) -> Result<(Keys, Option<TlsAcceptor>), ServerError> {
     let keys = options.load_keys()?;
     if keys.is_empty() {
@@ -152,7 +152,7 @@ fn load(options: &ServerOptions) -> Result<(Keys, Option<TlsAcceptor>), ServerEr
 
 fn run(runtime: Runtime, work: impl Future<Output = ()>) {
     runtime.block_on(work);
-    // What hangs in the file system may hang for ever.
+    // A request stuck in the file system may never return.
     runtime.shutdown_timeout(Duration::from_secs(5));
 }
 
@@ -175,7 +175,7 @@ impl Drop for Server {
     }
 }
 
-/// Sweeps the directory, and watches what others do in it.
+/// Sweeps the directory, and watches for changes by other programs and servers.
 async fn look_around(shared: Shared, sweep_interval: Duration) {
     let mut stopping = shared.stopping.clone();
     let (mut sweeps, mut looks) = (interval(sweep_interval), interval(WATCH));
@@ -194,7 +194,7 @@ async fn look_around(shared: Shared, sweep_interval: Duration) {
                 shared.registry.metrics.failed_sweeps.inc();
                 tracing::error!(%error, "the directory could not be looked through");
             }
-            Err(_) => return, // it panicked, which was reported, or we stop
+            Err(_) => return, // it panicked, which was reported, or the server is stopping
         }
     }
 }

@@ -1,4 +1,4 @@
-//! JSON objects, and nothing else: serde takes an array of the fields' values for a struct as well.
+//! JSON objects only: for a struct, serde would also accept an array of the fields' values.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// What a JSON object says.
+/// The content of a JSON object.
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

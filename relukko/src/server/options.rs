@@ -10,13 +10,13 @@ use super::keys::Keys;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// How to run a [`Server`](crate::Server): see [`Server::options`](crate::Server::options).
+/// Options for a [`Server`](crate::Server): see [`Server::options`](crate::Server::options).
 #[derive(Clone, Debug)]
 #[must_use = "options serve nothing until the server is started"]
 pub struct ServerOptions {
     pub(super) dir: PathBuf,
     pub(super) bind: SocketAddr,
-    /// Those that were given as such; there are others in the files.
+    /// The keys given directly; others are in the files.
     keys: Keys,
     key_files: Vec<PathBuf>,
     pub(super) tls: Option<Tls>,
@@ -28,7 +28,7 @@ pub struct ServerOptions {
     pub(super) patience: Duration,
 }
 
-/// Where the certificate and its key are, in PEM.
+/// The files of the certificate and its key, in PEM.
 #[derive(Clone, Debug)]
 pub(super) struct Tls {
     pub(super) chain: PathBuf,
@@ -52,7 +52,7 @@ impl ServerOptions {
         }
     }
 
-    /// Where to listen: 127.0.0.1:3000 unless it is set.
+    /// The address to listen on: 127.0.0.1:3000 by default.
     pub fn bind(mut self, address: SocketAddr) -> ServerOptions {
         self.bind = address;
         self
@@ -64,19 +64,19 @@ impl ServerOptions {
         self
     }
 
-    /// Accepts the API keys in this file, one a line; blank lines and those that begin with `#` are
-    /// skipped. [`Server::reload`](crate::Server::reload) reads it again.
+    /// Accepts the API keys in this file, one per line; blank lines and those that begin with `#`
+    /// are skipped. [`Server::reload`](crate::Server::reload) reads the file again.
     ///
     /// # Errors
     ///
-    /// [`ServerError::File`] if it can't be read.
+    /// [`ServerError::File`] if the file cannot be read.
     pub fn api_key_file(mut self, path: impl AsRef<Path>) -> Result<ServerOptions, ServerError> {
         self.key_files.push(path.as_ref().to_owned());
         self.load_keys()?;
         Ok(self)
     }
 
-    /// All keys, those in the files as the files are now.
+    /// All keys, including those currently in the files.
     pub(super) fn load_keys(&self) -> Result<Keys, ServerError> {
         let mut keys = self.keys.clone();
         for path in &self.key_files {
@@ -85,89 +85,87 @@ impl ServerOptions {
         Ok(keys)
     }
 
-    /// Speaks TLS, with a certificate chain and its private key from PEM files.
+    /// Serves TLS, with a certificate chain and its private key from PEM files.
     pub fn tls(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> ServerOptions {
         self.tls = Some(Tls { chain: chain.into(), key: key.into() });
         self
     }
 
-    /// How many connections are served at once, 4096 unless it is set: others wait. WebSockets are
-    /// not among them.
+    /// How many connections are served at once: 4096 by default; further ones wait. WebSockets do
+    /// not count.
     pub fn max_connections(mut self, most: usize) -> ServerOptions {
         self.max_connections = most.max(1);
         self
     }
 
-    /// How many WebSockets there may be, 2048 unless it is set: others get 503.
+    /// How many WebSockets may be open: 2048 by default; further ones get 503.
     pub fn max_websockets(mut self, most: usize) -> ServerOptions {
         self.max_websockets = most;
         self
     }
 
-    /// How long until a new lock expires: 10 minutes unless it is set, as in Relukko. At least a
+    /// How long a new lock takes to expire: 10 minutes by default, as in Relukko. At least a
     /// second, at most a year.
     pub fn lifetime(mut self, lifetime: Duration) -> ServerOptions {
         self.lifetime = lifetime.clamp(SHORTEST, LONGEST);
         self
     }
 
-    /// For how long a lock is still held after it has expired: 3 minutes unless it is set, at most a
-    /// year.
+    /// How long a lock stays held after it has expired: 3 minutes by default, at most a year.
     pub fn grace(mut self, grace: Duration) -> ServerOptions {
         self.grace = grace.min(LONGEST);
         self
     }
 
-    /// How often the directory is looked through for locks that have expired: every 15 s unless it
-    /// is set.
+    /// How often the directory is swept for expired locks: every 15 s by default.
     pub fn sweep_interval(mut self, interval: Duration) -> ServerOptions {
         self.sweep_interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// How long a client may take over a request's head, its body, or reading some of the answer,
-    /// and be idle between requests: 10 s unless it is set.
+    /// How long a client may take to send a request's head, to send its body, or to read part of
+    /// the answer, and how long it may be idle between requests: 10 s by default.
     pub fn patience(mut self, patience: Duration) -> ServerOptions {
         self.patience = patience;
         self
     }
 }
 
-/// Why a server can't run.
+/// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// Without a key nobody could get in.
+    /// There is no API key: no client could get access.
     #[error("no API key: set RELUKKO_API_KEY or pass a file of keys")]
     NoKey,
-    /// The locks' directory can't be worked with.
+    /// The directory of the locks cannot be used.
     #[error("cannot serve the directory {}: {error}", path.display())]
     #[non_exhaustive]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The address can't be listened at.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}: {error}")]
     #[non_exhaustive]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A file of keys or certificates can't be used.
+    /// A file of keys or certificates cannot be used.
     #[error("cannot use {}: {error}", path.display())]
     #[non_exhaustive]
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         error: io::Error,
     },
-    /// There can't be threads.
+    /// No thread could be started.
     #[error("cannot start threads: {0}")]
     Start(io::Error),
 }

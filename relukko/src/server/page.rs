@@ -1,10 +1,10 @@
-//! What is served as it is: the web page, which needs nothing from elsewhere, and the description
-//! of the interface.
+//! Static files: the web page, which loads nothing from other servers, and the interface's
+//! description.
 
 use axum::http::header;
 use axum::response::IntoResponse;
 
-/// Nothing but this server's own files, in nobody's frame.
+/// Allows only this server's own files, and no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -1,5 +1,5 @@
-//! The store, and what this server has seen of it: so that it can report every lock that ends,
-//! whichever program or server has ended it.
+//! The store, and what this server has seen in it, so that it can report every lock that ends,
+//! whichever program or server ended it.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -14,19 +14,19 @@ use super::metrics::Metrics;
 use super::store::{Found, Store, StoreError};
 use crate::info::{LockId, LockInfo};
 
-/// How many messages a slow listener may be behind.
+/// How many messages a slow listener may lag behind.
 const BACKLOG: usize = 1024;
-/// How coarse the time stamps of directories may be.
+/// The coarsest resolution expected of a directory's time stamps.
 const RESOLUTION: Duration = Duration::from_secs(2);
-/// How long a check of the directory is good for.
+/// How long a check of the directory stays valid.
 const HEALTH_AGE: Duration = Duration::from_secs(1);
-/// For how long a lock is watched after somebody last asked for it.
+/// How long a lock is watched after a client last requested it.
 const INTEREST: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Registry {
     store: Store,
     board: Mutex<HashMap<LockId, Seen>>,
-    /// The locks that a request is deleting, which reports that itself.
+    /// The locks that a request is deleting; the request reports that itself.
     deleting: Mutex<HashSet<LockId>>,
     follower: Mutex<Follower>,
     health: Mutex<Option<(Instant, Result<(), String>)>>,
@@ -34,11 +34,11 @@ pub(crate) struct Registry {
     pub(crate) metrics: Metrics,
 }
 
-/// A lock that was held when it was last looked at.
+/// A lock that was held when last observed.
 struct Seen {
     file: String,
     info: LockInfo,
-    /// Somebody waits for it, perhaps.
+    /// A client may be waiting for the lock until then.
     watched_until: Option<Instant>,
 }
 
@@ -101,7 +101,7 @@ impl Registry {
         Ok(info)
     }
 
-    /// Deletes a lock, since a client at that address asks for it.
+    /// Deletes a lock at the request of a client at this address.
     pub(crate) fn delete(&self, id: LockId, peer: IpAddr) -> Result<LockInfo, StoreError> {
         lock(&self.deleting).insert(id);
         let deleted = self.store.delete(id);
@@ -115,8 +115,8 @@ impl Registry {
         Ok(info)
     }
 
-    /// Looks at everything: ends what has expired, tells of what others have ended, puts right what
-    /// a killed server may have left.
+    /// Checks all locks: ends those that have expired, reports those that others have ended, and
+    /// repairs what a killed server may have left.
     pub(crate) fn sweep(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
         self.store.read_clock()?;
@@ -141,7 +141,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Tells of the locks that were seen before and are gone.
+    /// Reports the locks that were seen before and are gone.
     fn compare(&self, held: &[Found]) -> Result<(), StoreError> {
         let mut gone: HashMap<_, _> =
             self.board().iter().map(|(id, seen)| (*id, seen.file.clone())).collect();
@@ -150,7 +150,7 @@ impl Registry {
             self.note(found.file.clone(), &found.info, None);
         }
         for (id, file) in gone {
-            // It may have been created since the survey began.
+            // It may have been created after the survey began.
             if self.store.look_for(&file, id)?.is_none() {
                 self.forget(id);
             }
@@ -158,8 +158,8 @@ impl Registry {
         Ok(())
     }
 
-    /// While anybody listens: looks at the locks that somebody waits for, and at the directory if names
-    /// in it have changed, so that what other programs and servers end is reported at once.
+    /// While any client listens: checks the locks that clients wait for, and the directory if names
+    /// in it have changed, so that locks ended by other programs and servers are reported at once.
     pub(crate) fn watch(&self) -> Result<(), StoreError> {
         if self.news.receiver_count() == 0 {
             return Ok(());
@@ -206,7 +206,7 @@ impl Registry {
         }
         for (id, file) in gone {
             if self.store.look_for(&file, id)?.is_some() {
-                known.insert(file); // it has lost its claim
+                known.insert(file); // its claim is gone
             } else {
                 self.forget(id);
             }
@@ -220,7 +220,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether the directory can be worked with, as of a second ago at most.
+    /// Whether the directory is usable; the result is at most a second old.
     pub(crate) fn check_health(&self) -> Result<(), String> {
         let mut health = lock(&self.health);
         match &*health {
@@ -233,7 +233,7 @@ impl Registry {
         }
     }
 
-    /// Takes a lock that is gone off the board, and reports that, unless a request does.
+    /// Removes a lock that is gone from the board, and reports that, unless a request does.
     fn forget(&self, id: LockId) {
         if lock(&self.deleting).contains(&id) {
             return;
@@ -254,7 +254,7 @@ impl Registry {
         let info = info.clone();
         let seen = board.entry(info.id).or_insert(Seen { file, info: info.clone(), watched_until });
         seen.watched_until = watched_until.or(seen.watched_until);
-        // Another program's lock has the name that it was asked for by.
+        // Keep another program's lock under the name that it was requested by.
         if watched_until.is_some() || seen.watched_until.is_none() {
             seen.info = info;
         }
@@ -262,7 +262,7 @@ impl Registry {
 
     fn tell(&self, deleted: &[&LockInfo]) {
         self.metrics.broadcasts.inc();
-        let _ = self.news.send(json!({ "deleted": deleted }).to_string().into()); // if anybody listens
+        let _ = self.news.send(json!({ "deleted": deleted }).to_string().into()); // or no client listens
     }
 
     fn board(&self) -> MutexGuard<'_, HashMap<LockId, Seen>> {
@@ -274,10 +274,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// When to list the directory.
+/// Decides when to list the directory.
 #[derive(Default)]
 struct Follower {
-    /// When names were last changed, by the file server's clock, and when we first saw that.
+    /// When names last changed, by the file server's clock, and when we first saw that.
     changed: Option<(SystemTime, Instant)>,
     not_before: Option<Instant>,
 }
@@ -295,7 +295,7 @@ impl Follower {
         !is_settled && self.not_before.is_none_or(|not_before| now >= not_before)
     }
 
-    /// Listing a directory of many names is left to take a fifth of the time.
+    /// Limits the listing of large directories to a fifth of the time.
     fn looked(&mut self, took: Duration) {
         self.not_before = Some(Instant::now() + took * 4);
     }

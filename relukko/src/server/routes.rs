@@ -1,4 +1,4 @@
-//! The routes, as `openapi.json` describes them.
+//! The routes, as described in `openapi.json`.
 
 use std::net::SocketAddr;
 use std::sync::PoisonError;
@@ -24,9 +24,9 @@ use super::{broadcast, page};
 use crate::info::{LockId, LockInfo};
 use crate::timestamp;
 
-/// What a request without a body prolongs a lock by.
+/// How many seconds a request without a body prolongs a lock by.
 const PROLONGED: f64 = 300.0;
-/// A name of the greatest length, every byte of it written as six.
+/// Fits a name of the greatest length with every byte escaped as six.
 const LARGEST_BODY: usize = 128 * 1024;
 const BUG: &str = "internal error: see the server's log";
 const LONGEST_CREATOR: usize = 4096;
@@ -73,7 +73,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// Lets only those in who have a key. Wrong or missing: 403.
+/// Rejects requests whose key is wrong or missing, with 403.
 async fn check_key(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if shared.keys.read().unwrap_or_else(PoisonError::into_inner).let_in(request.headers()) {
         return next.run(request).await;
@@ -93,7 +93,7 @@ async fn wrong_method() -> ErrorResponse {
     ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here")
 }
 
-/// Logs and counts. Neither tells a key: headers are not shown.
+/// Logs and counts requests. Neither reveals a key, since headers are not recorded.
 async fn observe(
     State(shared): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -105,7 +105,7 @@ async fn observe(
         known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => {
             known.to_owned()
         }
-        _ => "other".to_owned(), // a client must not choose how many figures there are
+        _ => "other".to_owned(), // clients must not choose how many metrics there are
     };
     let path = request.extensions().get::<MatchedPath>();
     let route = path.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
@@ -191,7 +191,7 @@ async fn delete(
     on(&shared, move |registry| registry.delete(id, peer)).await.map(Json)
 }
 
-/// HEAD is GET without the body to axum, but what changes a lock must not be asked for by it.
+/// axum treats HEAD as GET without the body, but HEAD must not change a lock.
 async fn no_head() -> impl IntoResponse {
     let message = "this method is not supported here";
     ([(header::ALLOW, "GET,PUT")], ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, message))
@@ -228,7 +228,7 @@ async fn add_seconds(State(shared): State<Shared>, Path(id): Path<String>, body:
     change(&shared, id, move |info, _| expire(info, info.expires_at, seconds)).await
 }
 
-/// So many seconds from then on, or before it.
+/// Sets a lock to expire this many seconds after `from`, or before it.
 fn expire(info: &mut LockInfo, from: SystemTime, seconds: f64) -> Result<(), StoreError> {
     let by = Duration::try_from_secs_f64(seconds.abs()).ok();
     let to =
@@ -247,7 +247,7 @@ async fn change(
     on(shared, move |registry| registry.update(id, change)).await.map(Json)
 }
 
-/// Works with the directory, which blocks. It is not given up when the client is.
+/// Accesses the directory, which blocks. The work continues even if the client gives up.
 async fn on<T: Send + 'static>(
     shared: &Shared,
     work: impl FnOnce(&Registry) -> Result<T, StoreError> + Send + 'static,
@@ -259,7 +259,7 @@ async fn on<T: Send + 'static>(
     }
 }
 
-/// Ids that can't be are unknown.
+/// An invalid id is an unknown one.
 fn parse_id(id: &str) -> Result<LockId, ErrorResponse> {
     id.parse().map_err(|error| {
         ErrorResponse::new(StatusCode::NOT_FOUND, format!("no such lock: {error}"))
@@ -281,7 +281,7 @@ fn optional_time<'de, D: serde::Deserializer<'de>>(
     text.map(|text| timestamp::parse(&text)).transpose().map_err(serde::de::Error::custom)
 }
 
-/// Reads a body that is small, and comes in time. Its type is not asked for.
+/// Reads a body, with limits on its size and time. Its content type is ignored.
 async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T, ErrorResponse> {
     let read = tokio::time::timeout(patience, to_bytes(body, LARGEST_BODY)).await;
     let read = read.map_err(|_| {

@@ -1,4 +1,4 @@
-//! What every request and connection can get at.
+//! State shared by all requests and connections.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;

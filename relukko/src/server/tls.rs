@@ -1,4 +1,4 @@
-//! TLS, by rustls.
+//! The server's TLS, by rustls.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The guard: it holds the lock.
+//! The blocking guard, which holds a lock.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::client::error::ClientError;
 use crate::client::holding::Holding;
 use crate::info::{LockId, LockInfo};
 
-/// A lock that is held. Dropping it deletes the lock, which takes a request whose failure goes
-/// unreported: call [`unlock`](Self::unlock) to see it.
+/// A lock that is held. Dropping the guard deletes the lock, which takes a request whose failure
+/// goes unreported; call [`unlock`](Self::unlock) to see it.
 ///
-/// It is a lease, not a fence: a holder that can't reach the server before its lease ends can lose
-/// the lock to another client. It finds out at its next request, or from
+/// A lock is a lease, not a fence: a holder that cannot reach the server before its lease ends can
+/// lose the lock to another client. The holder finds out at its next request, or from
 /// [`keep_alive`](Self::keep_alive).
 #[must_use = "dropping a guard deletes its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
@@ -39,25 +39,25 @@ impl LockGuard {
     }
 
     /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
-    /// time is over.
+    /// time has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.holding.remaining()
     }
 
-    /// Renews the lease, so that the lock does not expire within this time. It never expires sooner
-    /// than it would have.
+    /// Renews the lease, so that the lock does not expire within this time. The lock never expires
+    /// sooner than it would have.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Lost`] if the lock is gone; otherwise it may still be held, and you may try
-    /// again while the lease runs.
+    /// [`ClientError::Lost`] if the lock is gone; after any other error it may still be held, and
+    /// you may try again while the lease runs.
     pub fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
         run(self.holding.refresh(lifetime))
     }
 
-    /// Sets the lock to expire after this time, whether that is later or sooner than before: what
-    /// others wait for if this client dies.
+    /// Sets the lock to expire after this time, whether that is later or sooner than before. If
+    /// this client dies, others wait that long.
     ///
     /// # Errors
     ///
@@ -71,14 +71,14 @@ impl LockGuard {
     ///
     /// If the lock is lost nevertheless, `on_lost` is called once, on that thread, with the reason:
     /// [`ClientError::Lost`], or [`ClientError::Expired`] if the server was out of reach until the
-    /// lease ended. It should stop the work at once.
+    /// lease ended. The callback should stop the work at once.
     ///
     /// A second call replaces the first.
     ///
     /// # Errors
     ///
-    /// As for [`refresh`](Self::refresh), and [`ClientError::Invalid`] if no thread can be started or
-    /// the time is less than a second.
+    /// As for [`refresh`](Self::refresh), and [`ClientError::Invalid`] if no thread can be started
+    /// or the time is less than a second.
     pub fn keep_alive(
         &self,
         lifetime: Duration,
@@ -87,12 +87,13 @@ impl LockGuard {
         run(self.holding.keep_alive(lifetime, on_lost))
     }
 
-    /// Deletes the lock, this one and no other of its name.
+    /// Deletes this lock, and no other lock of the same name.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Lost`] if it was gone already: what it guards may have changed in the
-    /// meantime. Others if the server could not be reached: then the lock ends when it expires.
+    /// [`ClientError::Lost`] if the lock was gone already: what it guards may have changed in the
+    /// meantime. Another error if the server could not be reached: then the lock ends when it
+    /// expires.
     pub fn unlock(mut self) -> Result<(), ClientError> {
         self.is_done = true;
         run(self.holding.release())

@@ -1,4 +1,4 @@
-//! Acquiring a lock, blocking.
+//! Acquiring a lock, with blocking calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +14,13 @@ use crate::client::wait_limit::WaitLimit;
 impl Client {
     /// Acquires a lock, and blocks until it is free.
     ///
-    /// The server shows `creator`, with a number after it by which the client recognizes its own
+    /// The server shows `creator` followed by a number, by which the client recognizes its own
     /// lock.
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; in no case is the lock left held, as far as the server can be reached.
+    /// [`ClientError`]. On any error the lock is not left held, as far as the server can be
+    /// reached.
     pub fn lock(&self, lock_name: &str, creator: Option<&str>) -> Result<LockGuard, ClientError> {
         self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Endless)
     }
@@ -38,7 +39,7 @@ impl Client {
     }
 
     /// Acquires a lock if it becomes free within `time`, which includes connecting, requests and
-    /// retries. The lock is asked for at least once, even if that takes a second longer.
+    /// retries. The client requests the lock at least once, even if that takes a second longer.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl Client {
         self.acquire(lock_name, creator, WaitLimit::within(time))
     }
 
-    /// [`try_lock_for`](Self::try_lock_for), until a deadline.
+    /// Like [`try_lock_for`](Self::try_lock_for), with a deadline.
     ///
     /// # Errors
     ///
@@ -66,8 +67,8 @@ impl Client {
         self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Until(deadline))
     }
 
-    /// Acquires a lock, and waits while `go_on` returns true, which is called about every 100 ms
-    /// unless a request is under way.
+    /// Acquires a lock, and waits as long as `go_on` returns true. `go_on` is called about every
+    /// 100 ms, except during a request.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The client's blocking face.
+//! The client's blocking API.
 
 mod guard;
 mod lock;
@@ -17,10 +17,10 @@ use super::session::Session;
 
 /// A client of a Relukko server: a cheap handle, whose clones share their connections.
 ///
-/// Each request has a time limit, and is tried again if it fails for now; an error is returned only
-/// after the last try. With the environment variable `RELUKKO_TRUST_ME_IT_IS_LOCKED` set and not
-/// empty no request is made: every lock counts as acquired, under [`LockId::NIL`]. The user who sets
-/// it vouches for that.
+/// Each request has a time limit, and is retried after a temporary failure; only the last failure
+/// is returned. If the environment variable `RELUKKO_TRUST_ME_IT_IS_LOCKED` is set and not empty,
+/// no request is made and every lock counts as acquired, under [`LockId::NIL`]. Exclusion is then
+/// the responsibility of the user who set it.
 ///
 /// [`LockId::NIL`]: crate::LockId::NIL
 ///
@@ -53,19 +53,19 @@ impl Client {
         Client::options(base_url, api_key).build()
     }
 
-    /// A client with options.
+    /// Options for a client.
     pub fn options(base_url: impl Into<String>, api_key: impl Into<String>) -> ClientOptions {
         ClientOptions::new(base_url.into(), api_key.into())
     }
 
-    /// The options that this client was made with, to make another.
+    /// The options that this client was built with, as a basis for another client.
     pub fn to_options(&self) -> ClientOptions {
         ClientOptions::clone(&self.session.options)
     }
 }
 
 impl ClientOptions {
-    /// Makes the client. Nothing is sent yet.
+    /// Builds the client. Nothing is sent yet.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Requests about locks, blocking.
+//! Requests about locks, with blocking calls.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ impl Client {
         run(self.session.ask(Request::get(id)))
     }
 
-    /// Sets a lock's creator and when it expires; `None` leaves it as it is.
+    /// Sets a lock's creator and expiry date; `None` leaves the value unchanged.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Client {
         run(self.session.ask(Request::update(id, creator, expires_at)?))
     }
 
-    /// Deletes a lock, no matter who holds it, and returns what it was. For one's own lock use
+    /// Deletes a lock, no matter who holds it, and returns its last state. For your own lock use
     /// [`LockGuard::unlock`](crate::LockGuard::unlock).
     ///
     /// # Errors
@@ -69,8 +69,8 @@ impl Client {
         run(self.session.ask(Request::keep_alive_for(id, time)))
     }
 
-    /// Lets a lock expire 5 minutes later than before. If no answer comes the request is not repeated,
-    /// since it may have been executed.
+    /// Sets a lock to expire 5 minutes later than before. If no answer comes, the request is not
+    /// repeated, since it may have been executed.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Client {
         run(self.session.ask(Request::add_to_expires_at(id)))
     }
 
-    /// Lets a lock expire this much later than before; see
+    /// Sets a lock to expire this much later than before; see
     /// [`add_to_expires_at`](Self::add_to_expires_at).
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Client {
         run(self.session.ask(Request::add_to_expires_at_for(id, time)))
     }
 
-    /// Checks whether the server answers. No key is needed for that.
+    /// Checks whether the server answers. This needs no key.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ pub(in crate::client) struct BlockingSocket(WebSocket<Stream>);
 
 impl Socket for BlockingSocket {
     async fn next(&mut self, limit: Duration) -> Result<Option<Message>, SocketError> {
-        let limit = limit.max(Duration::from_millis(1)); // zero would be an error
+        let limit = limit.max(Duration::from_millis(1)); // zero is an error
         self.0.get_ref().stream().set_read_timeout(Some(limit))?;
         match self.0.read() {
             Ok(message) => Ok(Some(message)),
@@ -33,12 +33,12 @@ pub(super) fn connect(to: &Subscription, line: &Line) -> Result<BlockingSocket, 
     let stream = reach(to)?;
     let end = stream.try_clone()?;
     line.lead_through(Box::new(move || {
-        let _ = end.shutdown(Shutdown::Both); // or it is shut already
+        let _ = end.shutdown(Shutdown::Both); // or it is shut down already
     }));
     shake_hands(to, stream).map(BlockingSocket)
 }
 
-/// Connects to the first of the host's addresses that answers.
+/// Connects to the first of the host's addresses that accepts.
 fn reach(to: &Subscription) -> io::Result<TcpStream> {
     let mut failed = io::Error::other(format!("{} has no address", to.url));
     for address in (to.host.as_str(), to.port).to_socket_addrs()? {

@@ -1,4 +1,4 @@
-//! Requests that block the thread, and threads for what goes on beside it.
+//! Requests that block the thread, and threads for background work.
 
 use std::io;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Blocking {
         let body = request.body.as_ref().map(Value::to_string).unwrap_or_default();
         let request =
             head.body(body).map_err(|error| ClientError::Invalid { reason: error.to_string() })?;
-        let limit = limit.max(Duration::from_millis(1)); // zero would be no limit
+        let limit = limit.max(Duration::from_millis(1)); // zero would mean no limit
         let request = agent.configure_request(request).timeout_global(Some(limit)).build();
         let mut answer = agent.run(request).map_err(|error| failure(&url, &error))?;
         let status = answer.status().as_u16();
@@ -87,7 +87,7 @@ impl Transport for Blocking {
     }
 }
 
-/// What matters is whether the request may have reached the server.
+/// Classifies a failure by whether the request may have reached the server.
 fn failure(url: &str, error: &ureq::Error) -> ClientError {
     let (url, reason) = (url.to_owned(), error.to_string());
     let refused = |error: &io::Error| {

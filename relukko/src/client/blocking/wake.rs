@@ -1,4 +1,4 @@
-//! Waiting that blocks the thread.
+//! Waits that block the thread.
 
 use std::pin::pin;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::client::transport::Wake;
 
-/// Does work whose every wait blocks the thread, so that it is done in one go.
+/// Runs a future whose every wait blocks the thread, so that a single poll completes it.
 pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,

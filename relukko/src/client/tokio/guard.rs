@@ -1,4 +1,4 @@
-//! The guard: it holds the lock.
+//! The asynchronous guard, which holds a lock.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::client::error::ClientError;
 use crate::client::holding::Holding;
 use crate::info::{LockId, LockInfo};
 
-/// A lock that is held. Dropping it has a task delete the lock, which needs a runtime that goes on for
-/// as long; a failure goes unreported: call [`unlock`](Self::unlock) to see it.
+/// A lock that is held. When the guard is dropped, a task deletes the lock, for which the runtime
+/// must keep running; a failure goes unreported. Call [`unlock`](Self::unlock) to see it.
 ///
-/// It is a lease, not a fence: a holder that can't reach the server before its lease ends can lose
-/// the lock to another client. It finds out at its next request, or from
+/// A lock is a lease, not a fence: a holder that cannot reach the server before its lease ends can
+/// lose the lock to another client. The holder finds out at its next request, or from
 /// [`keep_alive`](Self::keep_alive).
 #[must_use = "dropping a guard deletes its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
@@ -24,7 +24,7 @@ pub struct LockGuard {
 }
 
 impl LockGuard {
-    /// Called on a runtime.
+    /// Must be called on a runtime.
     pub(super) fn new(holding: Holding<Tokio>) -> LockGuard {
         LockGuard { holding, runtime: Handle::current(), is_done: false }
     }
@@ -42,23 +42,23 @@ impl LockGuard {
     }
 
     /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
-    /// time is over.
+    /// time has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.holding.remaining()
     }
 
-    /// [`LockGuard::refresh`](crate::LockGuard::refresh).
+    /// Like [`LockGuard::refresh`](crate::LockGuard::refresh).
     ///
     /// # Errors
     ///
-    /// [`ClientError::Lost`] if the lock is gone; otherwise it may still be held, and you may try
-    /// again while the lease runs.
+    /// [`ClientError::Lost`] if the lock is gone; after any other error it may still be held, and
+    /// you may try again while the lease runs.
     pub async fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
         self.holding.refresh(lifetime).await
     }
 
-    /// [`LockGuard::expire_in`](crate::LockGuard::expire_in).
+    /// Like [`LockGuard::expire_in`](crate::LockGuard::expire_in).
     ///
     /// # Errors
     ///
@@ -72,8 +72,8 @@ impl LockGuard {
     ///
     /// If the lock is lost nevertheless, `on_lost` is called once, in that task, with the reason:
     /// [`ClientError::Lost`], or [`ClientError::Expired`] if the server was out of reach until the
-    /// lease ended. It should stop the work at once. Work that blocks the runtime's threads keeps
-    /// that task from running, too.
+    /// lease ended. The callback should stop the work at once. Work that blocks the runtime's
+    /// threads keeps that task from running, too.
     ///
     /// A second call replaces the first.
     ///
@@ -89,12 +89,14 @@ impl LockGuard {
         self.holding.keep_alive(lifetime, on_lost).await
     }
 
-    /// Deletes the lock, this one and no other of its name. If the future is dropped, a task does.
+    /// Deletes this lock, and no other lock of the same name. If the future is dropped, a task
+    /// deletes it.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Lost`] if it was gone already: what it guards may have changed in the
-    /// meantime. Others if the server could not be reached: then the lock ends when it expires.
+    /// [`ClientError::Lost`] if the lock was gone already: what it guards may have changed in the
+    /// meantime. Another error if the server could not be reached: then the lock ends when it
+    /// expires.
     pub async fn unlock(mut self) -> Result<(), ClientError> {
         let released = self.holding.release().await;
         self.is_done = true;

@@ -1,7 +1,7 @@
 //! Acquiring a lock, without blocking.
 //!
-//! The future of a caller may be dropped at any moment. So the acquisition is a task of its own, which
-//! goes on until the last request is answered, and gives back a lock that nobody waits for any more.
+//! A caller may drop the future at any moment. So the acquisition runs as a task, which continues
+//! until the last request is answered, and releases the lock if no caller waits for it any more.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -16,14 +16,16 @@ use crate::client::transport::{Bell, Transport};
 use crate::client::wait_limit::WaitLimit;
 
 impl Client {
-    /// [`Client::lock`](crate::Client::lock).
+    /// Like [`Client::lock`](crate::Client::lock).
     ///
-    /// Dropping the future calls off the wait and leaves no lock behind, as far as the server can be
-    /// reached and the runtime goes on: a task deletes what a request may have acquired by then.
+    /// Dropping the future cancels the wait and leaves no lock behind, as far as the server can be
+    /// reached and the runtime keeps running: a task deletes a lock that a request may have
+    /// acquired by then.
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; in no case is the lock left held, as far as the server can be reached.
+    /// [`ClientError`]. On any error the lock is not left held, as far as the server can be
+    /// reached.
     pub async fn lock(
         &self,
         lock_name: &str,
@@ -32,7 +34,7 @@ impl Client {
         self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Endless).await
     }
 
-    /// [`Client::try_lock`](crate::Client::try_lock). The future may be dropped as that of
+    /// Like [`Client::try_lock`](crate::Client::try_lock). The future may be dropped, as with
     /// [`lock`](Self::lock).
     ///
     /// # Errors
@@ -46,8 +48,8 @@ impl Client {
         self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::None).await
     }
 
-    /// [`Client::try_lock_for`](crate::Client::try_lock_for). The future may be dropped as that of
-    /// [`lock`](Self::lock).
+    /// Like [`Client::try_lock_for`](crate::Client::try_lock_for). The future may be dropped, as
+    /// with [`lock`](Self::lock).
     ///
     /// # Errors
     ///
@@ -61,8 +63,8 @@ impl Client {
         self.acquire(lock_name, creator, WaitLimit::within(time)).await
     }
 
-    /// [`Client::try_lock_until`](crate::Client::try_lock_until). The future may be dropped as that of
-    /// [`lock`](Self::lock).
+    /// Like [`Client::try_lock_until`](crate::Client::try_lock_until). The future may be dropped,
+    /// as with [`lock`](Self::lock).
     ///
     /// # Errors
     ///
@@ -76,7 +78,7 @@ impl Client {
         self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Until(deadline)).await
     }
 
-    /// [`Client::lock_while`](crate::Client::lock_while). The future may be dropped as that of
+    /// Like [`Client::lock_while`](crate::Client::lock_while). The future may be dropped, as with
     /// [`lock`](Self::lock).
     ///
     /// # Errors
@@ -102,7 +104,8 @@ impl Client {
         let _call_off = CallOff(bell.clone());
         let (session, url) = (self.session.clone(), self.session.transport.endpoint().url(""));
         let (lock_name, creator) = (lock_name.to_owned(), creator.map(str::to_owned));
-        // A guard that nobody takes from the task is dropped with it, and so deletes its lock.
+        // If no caller takes the guard from the task, it is dropped with the task and deletes its
+        // lock.
         let task = ::tokio::spawn(async move {
             let acquired = acquire(session, &lock_name, creator.as_deref(), limit, bell).await;
             acquired.map(LockGuard::new)
@@ -118,7 +121,7 @@ impl Client {
     }
 }
 
-/// Calls off a wait.
+/// Cancels a wait when dropped.
 struct CallOff(Arc<Bell<Count>>);
 
 impl Drop for CallOff {

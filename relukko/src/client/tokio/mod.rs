@@ -1,4 +1,4 @@
-//! The client for programs on tokio: the same verbs, and nothing blocks.
+//! The client for programs on tokio: the same methods, none of which blocks.
 //!
 //! ```
 //! # let dir = tempfile::tempdir()?;
@@ -18,7 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The futures need a runtime with its I/O and its timers enabled, and panic without one.
+//! The futures need a runtime with I/O and timers enabled, and panic without one.
 
 mod guard;
 mod lock;
@@ -35,8 +35,8 @@ use super::error::ClientError;
 use super::options::ClientOptions;
 use super::session::Session;
 
-/// A client of a Relukko server: [`linklock_relukko::Client`](crate::Client), but its methods are
-/// futures. See [the module](self) for what they need.
+/// A client of a Relukko server: like [`linklock_relukko::Client`](crate::Client), but its methods
+/// are futures. See [the module](self) for what they need.
 #[derive(Clone)]
 pub struct Client {
     session: Session<Tokio>,
@@ -55,14 +55,14 @@ impl Client {
         ClientOptions::new(base_url.into(), api_key.into()).build_tokio()
     }
 
-    /// The options that this client was made with, to make another.
+    /// The options that this client was built with, as a basis for another client.
     pub fn to_options(&self) -> ClientOptions {
         ClientOptions::clone(&self.session.options)
     }
 }
 
 impl ClientOptions {
-    /// Makes the client for tokio. Nothing is sent yet.
+    /// Builds the client for tokio. Nothing is sent yet.
     ///
     /// # Errors
     ///

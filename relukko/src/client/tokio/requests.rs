@@ -8,7 +8,7 @@ use crate::client::request::Request;
 use crate::info::{LockId, LockInfo};
 
 impl Client {
-    /// [`Client::list`](crate::Client::list).
+    /// Like [`Client::list`](crate::Client::list).
     ///
     /// # Errors
     ///
@@ -17,7 +17,7 @@ impl Client {
         self.session.list().await
     }
 
-    /// [`Client::get`](crate::Client::get).
+    /// Like [`Client::get`](crate::Client::get).
     ///
     /// # Errors
     ///
@@ -26,7 +26,7 @@ impl Client {
         self.session.ask(Request::get(id)).await
     }
 
-    /// [`Client::update`](crate::Client::update).
+    /// Like [`Client::update`](crate::Client::update).
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl Client {
         self.session.ask(Request::update(id, creator, expires_at)?).await
     }
 
-    /// [`Client::delete`](crate::Client::delete).
+    /// Like [`Client::delete`](crate::Client::delete).
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Client {
         self.session.ask(Request::delete(id)).await
     }
 
-    /// [`Client::keep_alive`](crate::Client::keep_alive).
+    /// Like [`Client::keep_alive`](crate::Client::keep_alive).
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Client {
         self.session.ask(Request::keep_alive(id)).await
     }
 
-    /// [`Client::keep_alive_for`](crate::Client::keep_alive_for).
+    /// Like [`Client::keep_alive_for`](crate::Client::keep_alive_for).
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Client {
         self.session.ask(Request::keep_alive_for(id, time)).await
     }
 
-    /// [`Client::add_to_expires_at`](crate::Client::add_to_expires_at).
+    /// Like [`Client::add_to_expires_at`](crate::Client::add_to_expires_at).
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Client {
         self.session.ask(Request::add_to_expires_at(id)).await
     }
 
-    /// [`Client::add_to_expires_at_for`](crate::Client::add_to_expires_at_for).
+    /// Like [`Client::add_to_expires_at_for`](crate::Client::add_to_expires_at_for).
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Client {
         self.session.ask(Request::add_to_expires_at_for(id, time)).await
     }
 
-    /// [`Client::check_health`](crate::Client::check_health).
+    /// Like [`Client::check_health`](crate::Client::check_health).
     ///
     /// # Errors
     ///

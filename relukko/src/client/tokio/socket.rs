@@ -1,4 +1,4 @@
-//! A WebSocket that blocks nothing.
+//! A WebSocket that does not block.
 
 use std::io;
 use std::time::Duration;

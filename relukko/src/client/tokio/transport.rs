@@ -1,4 +1,4 @@
-//! Requests that block nothing, and tasks for what goes on beside them.
+//! Requests that do not block, and tasks for background work.
 
 use std::error::Error;
 use std::io;
@@ -32,7 +32,7 @@ impl Tokio {
             .redirect(reqwest::redirect::Policy::none())
             .pool_idle_timeout(LONGEST_IDLE)
             .user_agent(USER_AGENT)
-            .no_proxy(); // but for the one that was chosen
+            .no_proxy(); // except the one chosen below
         let builder = match &endpoint.proxy {
             Some(proxy) => {
                 builder.proxy(reqwest::Proxy::all(proxy.uri().to_string()).map_err(invalid)?)
@@ -101,7 +101,7 @@ impl Transport for Tokio {
     }
 }
 
-/// What matters is whether the request may have reached the server.
+/// Classifies a failure by whether the request may have reached the server.
 fn failure(url: &str, error: reqwest::Error) -> ClientError {
     let (is_invalid, is_unsent) = (error.is_builder(), error.is_connect());
     let url = url.to_owned();

@@ -1,4 +1,4 @@
-//! Waiting that lets other tasks run.
+//! Waits that let other tasks run.
 
 use std::time::Duration;
 
@@ -26,6 +26,6 @@ impl Wake for Count {
 
     async fn wait_past(&self, seen: u64, at_most: Duration) {
         let mut count = self.0.subscribe();
-        let _ = timeout(at_most, count.wait_for(|count| *count > seen)).await; // or time is up
+        let _ = timeout(at_most, count.wait_for(|count| *count > seen)).await; // or the time is up
     }
 }

@@ -1,7 +1,7 @@
-//! Changing and ending locks of ours.
+//! Changing and ending our own locks.
 //!
-//! A record is read, changed and replaced in turn, and the turn is a lock itself, since several
-//! servers may serve the directory. The record is replaced before the lease is prolonged: a
+//! Servers take turns to read, change and replace a record. A turn is itself a lock, since several
+//! servers may serve the directory. The record is replaced before the lease is prolonged, so that a
 //! program that sees the lock file change sees the new record.
 
 use std::thread;
@@ -13,14 +13,15 @@ use super::names::{self, Identity};
 use super::{Found, LEEWAY, LONGEST_LEASE, Store, StoreError};
 use crate::info::{LockId, LockInfo};
 
-/// How long a turn may take, and be waited for.
+/// How long a turn may last, and how long to wait for one.
 const TURN: Duration = Duration::from_secs(10);
-/// How often to try to end a lock that another is at, which takes a few file operations.
+/// How often to try to end a lock while another process is ending it, which takes a few file
+/// operations.
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Store {
-    /// Changes what is said of a lock, and prolongs its lease if it is to expire later.
+    /// Changes a lock's record, and prolongs its lease if the lock is to expire later.
     pub(crate) fn update(
         &self,
         id: LockId,
@@ -47,7 +48,7 @@ impl Store {
         Ok(info)
     }
 
-    /// Sees to it that the lease lasts for as long as the record says, and that it is still ours.
+    /// Makes sure that the lease lasts as long as the record says, and that the lock is still ours.
     fn prolong(&self, file: &str, info: &LockInfo, holder: &Holder) -> Result<(), StoreError> {
         let ends = info.expires_at + self.grace;
         if ends <= holder.expires_at() {
@@ -68,7 +69,8 @@ impl Store {
         })
     }
 
-    /// Acts on a lock that another server, or this one before a restart, has taken.
+    /// Attaches to a lock that another server, or this one before a restart, has taken, and renews
+    /// its lease.
     fn attach(
         &self,
         file: &str,
@@ -83,7 +85,8 @@ impl Store {
         held.guard().refresh_for(lease)
     }
 
-    /// Gives every lock the lease that its record says: a server may have died between the two.
+    /// Prolongs a lock's lease to what its record says: a server may have died between writing the
+    /// two.
     pub(crate) fn repair(&self, found: &Found) -> Result<(), StoreError> {
         let ends = found.info.expires_at + self.grace;
         let in_reach = ends.min(self.now() + LONGEST_LEASE / 2);
@@ -96,8 +99,8 @@ impl Store {
         self.prolong(&again.file, &again.info, &again.holder)
     }
 
-    /// Deletes a lock, and says what it was. Another program's lock is broken: its holder learns so
-    /// when it next looks.
+    /// Deletes a lock, and returns its last state. Another program's lock is broken: its holder
+    /// learns of it at its next check.
     pub(crate) fn delete(&self, id: LockId) -> Result<LockInfo, StoreError> {
         let found = self.find(id)?;
         if self.end(&found.file, found.identity, |_| true)? {
@@ -107,12 +110,12 @@ impl Store {
         }
     }
 
-    /// Whether a lock of ours is over, grace period and all.
+    /// Whether a lock of ours has ended, including the grace period.
     pub(crate) fn is_over(&self, info: &LockInfo) -> Result<bool, StoreError> {
         Ok(self.clock.has_come(info.expires_at + self.grace, info.updated_at)?)
     }
 
-    /// Ends a lock of ours that is over, and says whether it did.
+    /// Ends a lock of ours that has expired, and returns whether it did.
     pub(crate) fn expire(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
         match self.look_for(file, id)? {
             Some(found) if self.is_over(&found.info)? => {}
@@ -120,7 +123,8 @@ impl Store {
             None => return Ok(true),
         }
         let turn = self.turn(id)?;
-        // Asked last in the succession itself: if our turn is over by then, so is our right to it.
+        // Checked last, within the takeover itself: if our turn has ended by then, so has our right
+        // to end the lock.
         self.end(file, Identity::Ours(id), |_| {
             let is_over = |info| self.is_over(&info).unwrap_or(false);
             let still = self.records.read(id).is_ok_and(|it| it.is_none_or(is_over));
@@ -128,9 +132,9 @@ impl Store {
         })
     }
 
-    /// Ends a lock if the condition holds to the last, and says whether it did: of all who try at once,
-    /// exactly one does. The end of another program's lock is a warning in the log: its holder does
-    /// not know.
+    /// Ends a lock if the condition holds to the last, and returns whether it did: of all processes
+    /// that try at once, exactly one succeeds. Ending another program's lock logs a warning,
+    /// because its holder does not know of it.
     pub(super) fn end(
         &self,
         file: &str,
@@ -152,14 +156,14 @@ impl Store {
                 return Ok(true);
             }
             match self.look_for(file, id)? {
-                Some(found) if condition(&found.holder) => thread::sleep(PAUSE), // another is at it
+                Some(found) if condition(&found.holder) => thread::sleep(PAUSE), // already being ended
                 _ => return Ok(false),
             }
         }
         Err(StoreError::Busy(id))
     }
 
-    /// The lock is gone, whichever server has ended it.
+    /// Records that the lock is gone, whichever server ended it.
     pub(crate) fn forget(&self, id: LockId) {
         self.held_locks.end(id);
     }

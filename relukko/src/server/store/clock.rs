@@ -1,11 +1,11 @@
-//! The time on the file server: the one clock that all who serve a directory share.
+//! The file server's time: the one clock that all servers of a directory share.
 //!
-//! It is read by the library, from the time that the file server stamps on a claim, and carried on by
-//! the library's monotonic clock. This machine's date plays no part, but for a hint: when it parts
-//! from the monotonic clock it was set, and with it, perhaps, the file server's.
+//! The library reads it from the time that the file server stamps on a claim, and extrapolates it
+//! with its monotonic clock. This machine's date plays no part, except as a hint: if it diverges
+//! from the monotonic clock it was set, and perhaps the file server's clock with it.
 //!
-//! The file server's clock may be set as well, forward by an hour, and then every lock would look
-//! over. So a date counts by the clock as it was when the date was written.
+//! The file server's clock may be set as well: an hour forward, and every lock would look expired.
+//! So a date counts by the clock as it was when the date was written.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,16 @@ use linklock::{Clock, Lock, SystemClock};
 
 use crate::timestamp::whole_microseconds;
 
-/// Below this it is the resolution of time stamps, and the network, that is seen.
+/// Smaller differences come from the resolution of time stamps and from the network.
 const NOISE: Duration = Duration::from_millis(200);
 /// A reading younger than this is as good as a new one.
 const YOUNG: Duration = Duration::from_secs(1);
-/// How often a clock may be set and all its settings are remembered.
+/// How many settings of the clock are remembered.
 const MOST: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct FileClock {
-    /// Its claims are what the file server stamps.
+    /// The file server stamps this lock's claims.
     probe: Lock,
     state: Mutex<State>,
 }
@@ -37,7 +37,7 @@ struct State {
 }
 
 impl FileClock {
-    /// The directory is the one to make claims in.
+    /// `dir` is the directory to create claims in.
     pub(crate) fn open(dir: &Path) -> Result<FileClock, linklock::Error> {
         let mut probe = Lock::new(dir.join("clock"))?;
         probe.set_sweeping(false);
@@ -46,7 +46,7 @@ impl FileClock {
         Ok(clock)
     }
 
-    /// Now, to the microsecond.
+    /// The current time, to the microsecond.
     pub(crate) fn now(&self) -> SystemTime {
         if self.was_set() {
             if let Err(error) = self.read() {
@@ -66,7 +66,8 @@ impl FileClock {
         Ok(())
     }
 
-    /// Whether a date has come that was written at another. Before it says so it reads the clock.
+    /// Whether a date that was written at `written` has come. Before returning true it
+    /// reads the clock, unless it has just been read.
     pub(crate) fn has_come(
         &self,
         date: SystemTime,
@@ -86,7 +87,7 @@ impl FileClock {
         Ok(has_come())
     }
 
-    /// Whether this machine's date has parted from its monotonic clock.
+    /// Whether this machine's date has diverged from its monotonic clock.
     fn was_set(&self) -> bool {
         let Some((read, date)) = self.state().read else { return true };
         let passed = SystemClock.now().saturating_sub(read);
@@ -99,7 +100,7 @@ impl FileClock {
     }
 }
 
-/// How the file server's clock was set, one after the other; the last counts.
+/// The settings of the file server's clock, in order; the last one is current.
 #[derive(Debug, Default)]
 struct Settings(Vec<Setting>);
 
@@ -122,7 +123,7 @@ impl Setting {
 }
 
 impl Settings {
-    /// The file server stamped that date at that moment.
+    /// Records that the file server stamped `stamped` at the moment `now`.
     fn learn(&mut self, stamped: SystemTime, now: Duration) {
         if self.0.last().is_some_and(|last| distance(last.date(now), stamped) <= NOISE) {
             return;
@@ -138,8 +139,8 @@ impl Settings {
         self.0.last().map_or(SystemTime::UNIX_EPOCH, |last| last.date(now))
     }
 
-    /// The moment of a date that was written at another: by the setting of that time, and the latest if
-    /// that is not certain. What was written before all of them counts by the first.
+    /// The moment of a date that was written at `written`, by the setting of that time; the latest
+    /// moment if the setting is ambiguous. A date written before all settings counts by the first.
     fn moment(&self, date: SystemTime, written: SystemTime) -> Duration {
         let ends = self.0.iter().skip(1).map(|next| Some(next.since)).chain([None]);
         let was_valid = |(setting, end): &(&Setting, Option<Duration>)| {
@@ -183,11 +184,11 @@ mod tests {
         settings.learn(noon(), HOUR);
         let expires = noon() + LIFETIME;
         settings.learn(noon() + 5 * HOUR, HOUR + Duration::from_secs(15));
-        // Written before, and even before we began.
+        // Written before the setting, and even before the first reading.
         for written in [noon(), noon() - HOUR] {
             assert_eq!(settings.moment(expires, written), HOUR + LIFETIME);
         }
-        // Written since.
+        // Written since the setting.
         let (written, now) = (noon() + 5 * HOUR, HOUR + Duration::from_secs(15));
         assert_eq!(settings.moment(written + LIFETIME, written), now + LIFETIME);
     }

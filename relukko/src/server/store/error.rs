@@ -1,4 +1,4 @@
-//! Why the store refuses.
+//! Why the store rejects a request.
 
 use std::io;
 
@@ -11,7 +11,7 @@ pub(crate) enum StoreError {
     BadName(#[from] BadName),
     #[error("{0}")]
     BadTime(&'static str),
-    /// Held, by the lock in that file, or by what is no lock.
+    /// Held by the lock in that file, or blocked by something that is not a lock.
     #[error("{message}")]
     Held { by: Option<(String, Box<LockInfo>)>, message: String },
     #[error("there is no lock with the id {0}")]

@@ -1,8 +1,8 @@
-//! The locks that this server is in held of: their guards, by which it prolongs their leases.
+//! The locks that this server maintains: their guards, by which it prolongs their leases.
 //!
-//! Several servers may be in held of one lock. A guard prolongs the lease, which any number of
-//! them may do at once, but it never releases the lock: a lock of ours is ended only in its
-//! succession (see `linklock`), which exactly one of them wins.
+//! Several servers may maintain the same lock. A guard prolongs the lease, which any number of them
+//! may do at once, but it never releases the lock: a lock of ours is ended only by a takeover (see
+//! `linklock`), which exactly one of them wins.
 
 use std::collections::HashMap;
 use std::mem;
@@ -22,7 +22,7 @@ impl HeldLock {
     }
 }
 
-/// The guard of a lock that is gone gives back its memory; any other is left as it is.
+/// Frees the guard of a lock that is gone; leaves any other lock held.
 impl Drop for HeldLock {
     fn drop(&mut self) {
         if let Some(Err(guard)) = self.0.take().map(LockGuard::discard_if_lost) {
@@ -39,16 +39,16 @@ impl HeldLocks {
         self.all().get(&id).cloned()
     }
 
-    /// The first guard of a lock stays.
+    /// Keeps the first guard of a lock.
     pub(crate) fn take(&self, id: LockId, guard: LockGuard) -> Arc<HeldLock> {
         let held = Arc::new(HeldLock(Some(guard)));
         self.all().entry(id).or_insert(held).clone()
     }
 
-    /// The lock is gone.
+    /// Records that the lock is gone.
     pub(crate) fn end(&self, id: LockId) {
         let held = self.all().remove(&id);
-        drop(held); // which takes a few file operations: not under the mutex
+        drop(held); // takes a few file operations, so not under the mutex
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<LockId, Arc<HeldLock>>> {

@@ -1,11 +1,11 @@
-//! The store: a directory of lock files. It is the truth; a server remembers nothing that another
-//! does not find there.
+//! The store: a directory of lock files, which is the only state. A server remembers nothing that
+//! another server does not find there.
 //!
-//! A lock of ours is a lock file whose claim has its id for a host name, so that link(2), which
-//! takes the lock, also says which record is its own. The record is written before that. The end of
-//! the lock file's lease is the end of the grace period, so that other programs respect the lock
-//! for as long as the server does; it only ever moves ahead, and what the record says counts for
-//! the servers. A server that is killed leaves a lock that is held, or a record that means nothing.
+//! A lock of ours is a lock file whose claim has the lock's id for a host name, so that link(2),
+//! which takes the lock, also identifies its record. The record is written before that. The lock
+//! file's lease ends with the grace period, so that other programs respect the lock for as long as
+//! the server does; the lease only ever moves ahead, and the servers go by the record. A server
+//! that is killed leaves either a lock that is held, or a record without effect.
 
 mod change;
 mod clock;
@@ -29,9 +29,10 @@ use self::names::Identity;
 use self::records::Records;
 use crate::info::{LockId, LockInfo};
 
-/// Longer than any lease can be: what expires later is prolonged when that comes near.
+/// The longest lease to write, within the limit of the library. A lock that expires later is
+/// prolonged well before such a lease ends.
 const LONGEST_LEASE: Duration = Duration::from_secs(9 * 365 * 86_400);
-/// By how much a lease is longer than it must be: more than clocks are read apart by.
+/// How much longer than needed a lease is made: more than two readings of the clock can differ.
 const LEEWAY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Found {
 }
 
 impl Store {
-    /// `lifetime`: when a new lock expires; `grace`: for how long it is held after that.
+    /// `lifetime`: how long until a new lock expires; `grace`: how long it stays held after that.
     pub(crate) fn open(
         dir: &Path,
         lifetime: Duration,
@@ -76,12 +77,12 @@ impl Store {
         self.clock.now()
     }
 
-    /// Whether locks can be created, prolonged and deleted: the directory is there and takes files.
+    /// Whether locks can be created, prolonged and deleted: the directory exists and is writable.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.records.probe()
     }
 
-    /// Takes a lock. What is returned is held, whatever becomes of this process.
+    /// Takes a lock. The lock that is returned stays held whatever happens to this process.
     pub(crate) fn create(
         &self,
         lock_name: &str,
@@ -128,7 +129,7 @@ impl Store {
             .build()?;
         lock.set_sweeping(false);
         self.held_locks.take(info.id, lock.try_lock()?);
-        // If we stalled for long enough between the two, our record was swept.
+        // If we stalled long enough between the two, our record was swept.
         let kept = self.records.read(info.id).and_then(|record| match record {
             Some(_) => Ok(()),
             None => self.records.write(info),
@@ -136,13 +137,13 @@ impl Store {
         let synced =
             kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
         if let Err(error) = synced {
-            let _ = self.end(file, Identity::Ours(info.id), |_| true); // or it ends as it expires
+            let _ = self.end(file, Identity::Ours(info.id), |_| true); // or it ends when it expires
             return Err(error.into());
         }
         Ok(())
     }
 
-    /// Ends a lock that is over, so that it can be taken, or says who holds it.
+    /// Ends a lock that has expired, so that it can be taken, or returns who holds it.
     fn succeed(&self, found: &Found, lock_name: &str) -> Result<(), StoreError> {
         let is_over = match found.identity {
             Identity::Ours(id) => self.expire(&found.file, id)?,
@@ -151,7 +152,7 @@ impl Store {
         if is_over { Ok(()) } else { Err(held(found.clone(), lock_name)) }
     }
 
-    /// Another program's lock is taken over by the rules of its kind, if anybody waits for it.
+    /// Another program's lock is taken over by the rules for its kind, if any client waits for it.
     pub(crate) fn end_foreign_if_stale(&self, found: &Found) -> Result<bool, StoreError> {
         if !found.holder.is_expired() && found.holder.life() != Life::Dead {
             return Ok(false);
@@ -178,11 +179,11 @@ impl Store {
             }
             return Err(StoreError::NotFound(id));
         }
-        // Another program's, or one whose record somebody has removed.
+        // Another program's lock, or one whose record was removed.
         self.search(id)?.ok_or(StoreError::NotFound(id))
     }
 
-    /// The lock with that id, if it is held in that file.
+    /// The lock with this id, if it is held in this file.
     pub(crate) fn look_for(&self, file: &str, id: LockId) -> Result<Option<Found>, StoreError> {
         match self.look(file) {
             Ok(found) => Ok(found.filter(|found| found.identity.id() == id)),
@@ -191,7 +192,7 @@ impl Store {
         }
     }
 
-    /// The lock in that file, if it is held.
+    /// The lock in this file, if it is held.
     fn look(&self, file: &str) -> Result<Option<Found>, StoreError> {
         let holder = match self.lock(file)?.holder() {
             Ok(Some(holder)) => holder,
@@ -221,7 +222,7 @@ impl Store {
         Ok(Some(Found { file: file.to_owned(), info, identity, holder }))
     }
 
-    /// What a lock file alone says.
+    /// What the lock file alone shows.
     fn infer(&self, file: &str, identity: Identity, holder: &Holder) -> LockInfo {
         let (creator, expires_at) = match identity {
             Identity::Ours(_) => (None, holder.expires_at() - self.grace),
@@ -242,7 +243,7 @@ impl Store {
         }
     }
 
-    /// A handle that looks at the lock as any program does.
+    /// A handle that observes the lock as any other program does.
     fn lock(&self, file: &str) -> Result<Lock, StoreError> {
         let mut lock = Lock::new(self.dir.join(file))?;
         lock.set_sweeping(false);
@@ -250,7 +251,7 @@ impl Store {
     }
 }
 
-/// Of another program's lock the file's name may not tell what name was asked for.
+/// The file name of another program's lock may not reveal the name that was requested.
 fn held(found: Found, lock_name: &str) -> StoreError {
     let info = LockInfo { lock_name: lock_name.to_owned(), ..found.info };
     let message = match &info.creator {

@@ -1,9 +1,9 @@
-//! File names for lock names: any text to a name that can neither escape the directory nor be
-//! another's.
+//! File names for lock names: maps any text to a name that can neither escape the directory nor
+//! collide with another.
 //!
-//! A *plain* name, like `report` or `nightly.backup`, is its own file's, so that it can be locked
-//! from a shell as well. Any other becomes `READABLE~HASH`: what of it can be read, and 160 bits of
-//! its SHA-256. No plain name has a tilde in it, so the two kinds never meet.
+//! A *plain* name, like `report` or `nightly.backup`, is used as the file name, so that the lock
+//! can also be taken from a shell. Any other name becomes `READABLE~HASH`: its readable part, and
+//! 160 bits of its SHA-256. No plain name contains a tilde, so the two kinds never collide.
 
 use std::ffi::OsStr;
 
@@ -13,16 +13,17 @@ use uuid::Uuid;
 
 use crate::info::LockId;
 
-/// More than this is refused.
+/// Longer names are rejected.
 pub(crate) const LONGEST: usize = 16 * 1024;
-/// So that the longest name beside the lock file, a claim's with an id in it, fits in 255 bytes.
+/// Short enough that the longest name beside the lock file, that of a claim with an id in it, fits
+/// in 255 bytes.
 const LONGEST_PLAIN: usize = 100;
 const LONGEST_READABLE: usize = 40;
-/// What begins the host name in our claims; the id follows. Everything that is to be known of the
-/// lock can be found by it, and exists before the lock is taken.
+/// The prefix of the host name in our claims; the id follows. The id leads to everything known
+/// about the lock, and that exists before the lock is taken.
 const HOST: &str = "relukko-";
 
-/// Why a text can't be a lock's name.
+/// Why a text cannot be the name of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadName {
     #[error("lock_name is empty")]
@@ -41,8 +42,8 @@ pub(crate) fn file_name(lock_name: &str) -> Result<String, BadName> {
     }
 }
 
-/// The lock's name, as far as the lock file's tells: its own, if it is no lock of ours that we know
-/// of. `None` for a file that can't be the lock file of any name.
+/// The lock's name as far as the file name shows it: the file name itself, unless a record says
+/// otherwise. `None` for a file that cannot be a lock file.
 pub(crate) fn lock_name(file_name: &str) -> Option<&str> {
     let is_hashed = file_name.rsplit_once('~').is_some_and(|(readable, hash)| {
         readable.bytes().all(is_plain_byte) && hash.len() == 40 && hash.bytes().all(is_hex)
@@ -55,7 +56,8 @@ fn is_plain(name: &str) -> bool {
     fits && name.bytes().all(is_plain_byte)
 }
 
-/// Nothing that file systems treat alike though it is not, nor that has a meaning beside a lock file.
+/// Excludes characters that some file systems treat as equal to others, and those with a meaning in
+/// names beside a lock file.
 fn is_plain_byte(byte: u8) -> bool {
     (byte.is_ascii_graphic() || byte == b' ') && !b"/\\|~".contains(&byte)
 }
@@ -81,16 +83,16 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What the host is called in the claim of that lock.
+/// The host name in the claim of this lock.
 pub(crate) fn host(id: LockId) -> String {
     format!("{HOST}{}", id.0.simple())
 }
 
-/// Whose lock it is: one of ours, told by its id, or another program's.
+/// Whose lock it is: ours, with its id, or another program's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     Ours(LockId),
-    /// The id is made of the claim's name, which no other tenure has.
+    /// The id is derived from the claim's name, which is unique to the tenure.
     Foreign(LockId),
 }
 
@@ -100,8 +102,8 @@ impl Identity {
         Identity::new(holder.host(), claim)
     }
 
-    /// What the name of a file beside a lock file says, if it is a claim: the lock file and whose
-    /// lock it is if that claim has become it.
+    /// If the name of a file beside a lock file is that of a claim: the lock file, and whose lock
+    /// it is if that claim holds it.
     pub(crate) fn of_claim(name: &OsStr) -> Option<(&str, Identity)> {
         let fields: Vec<_> = name.to_str()?.split('|').collect();
         let [file, host, pid, _nonce] = fields[..] else { return None };
@@ -176,7 +178,7 @@ mod tests {
             assert!(!file.starts_with('.') && !file.contains(['/', '\0', '|']), "{name:?}: {file}");
             assert!(lock_name(&file).is_some(), "{file}");
             assert_eq!(seen.insert(file.clone(), name), None, "{file}");
-            // The file's own name, asked for as a lock, is another lock.
+            // The file name, requested as a lock name, is another lock.
             if file != name {
                 assert_ne!(file_name(&file).unwrap(), file);
             }

@@ -1,8 +1,8 @@
-//! What is to be known of a lock beyond its lock file: one small file a lock, named by its id.
+//! What is known about a lock beyond its lock file: one small file per lock, named by its id.
 //!
-//! A record is written before the lock is taken and replaced as a whole, so that a server may die
-//! at any moment: a lock of ours that is held always has one, and it is always whole. A record
-//! whose lock is not held means nothing, and is removed in time.
+//! A record is written before the lock is taken, and replaced as a whole, so that a server may die
+//! at any moment: a lock of ours that is held always has a record, which is always complete. A
+//! record whose lock is not held has no effect, and is removed in time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::info::{LockId, LockInfo};
 
-/// The directory for them, inside the locks' own: no lock's file name begins with a dot.
+/// The directory of records, inside that of the locks: no lock file's name begins with a dot.
 const DIR: &str = ".relukko";
-/// What the names of records end with that are not whole yet.
+/// The suffix of records that are not complete yet.
 pub(super) const HALF: &str = ".new";
 
 #[derive(Debug)]
@@ -28,8 +28,8 @@ impl Records {
         Ok(records)
     }
 
-    /// Makes the directory if it is gone, but not the locks' own: that may be a file system that is
-    /// not mounted.
+    /// Creates the records' directory if it is gone, but not the locks': that may be the mount
+    /// point of a file system that is not mounted.
     pub(crate) fn ensure(&self) -> io::Result<()> {
         match fs::create_dir(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -42,11 +42,11 @@ impl Records {
         self.ensure()?;
         let path = self.dir.join(format!("{}{HALF}", uuid::Uuid::new_v4().simple()));
         let written = write_new(&path, &[b' '; 4096]);
-        let _ = fs::remove_file(path); // or it is swept
+        let _ = fs::remove_file(path); // if this fails, it is swept
         written
     }
 
-    /// The lock under which the record of a lock is changed.
+    /// The lock to hold while changing a lock's record.
     pub(crate) fn turn(&self, id: LockId) -> PathBuf {
         self.dir.join(format!("{id}.turn"))
     }
@@ -55,7 +55,7 @@ impl Records {
         &self.dir
     }
 
-    /// Writes a record, in full or not at all, and on to the disk.
+    /// Writes a record to the disk, in full or not at all.
     pub(crate) fn write(&self, info: &LockInfo) -> io::Result<()> {
         match self.try_write(info) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -72,13 +72,12 @@ impl Records {
         let written = write_new(&temporary, &serde_json::to_vec(info)?)
             .and_then(|()| fs::rename(&temporary, self.path(info.id)));
         if written.is_err() {
-            let _ = fs::remove_file(&temporary); // the error that is worth telling is the first
+            let _ = fs::remove_file(&temporary); // the first error is the one to report
         }
         written
     }
 
-    /// `None` if there is none. One that can't be made sense of is an error: somebody has been
-    /// meddling.
+    /// `None` if there is no record. An invalid record is an error: someone has edited it.
     pub(crate) fn read(&self, id: LockId) -> io::Result<Option<LockInfo>> {
         match fs::read(self.path(id)) {
             Ok(text) => match serde_json::from_slice::<LockInfo>(&text) {
@@ -101,7 +100,7 @@ impl Records {
         }
     }
 
-    /// The records, and halves of records, that have not been touched for that long, by the file
+    /// The records, and incomplete records, that have not been touched for this long, by the file
     /// server's time.
     pub(crate) fn older_than(&self, age: Duration, now: SystemTime) -> io::Result<Vec<Leftover>> {
         let mut old = Vec::new();
@@ -127,7 +126,7 @@ impl Records {
     }
 }
 
-/// What an interrupted server, or the end of a lock that nobody deleted, may leave.
+/// What remains after a server was interrupted, or after a lock ended without being deleted.
 #[derive(Debug)]
 pub(crate) enum Leftover {
     Record(LockId),
@@ -140,7 +139,7 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Makes sure that a file that was linked is there after a power failure as well.
+/// Makes sure that a file that was linked survives a power failure.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

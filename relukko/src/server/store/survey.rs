@@ -1,4 +1,4 @@
-//! Looking at the whole directory, and sweeping it.
+//! Surveying the whole directory, and sweeping it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -10,13 +10,13 @@ use super::records::Leftover;
 use super::{Found, Store, StoreError};
 use crate::info::LockId;
 
-/// For how long a record without a lock is left alone: its lock may be about to be taken.
+/// How long a record without a lock is left alone: its lock may be about to be taken.
 const REST: Duration = Duration::from_secs(600);
-/// How many locks are swept at a time: each lists the directory once more.
+/// How many locks are swept at a time: each one lists the directory once more.
 const AT_ONCE: usize = 16;
 
 impl Store {
-    /// All locks that are held, ours and others'.
+    /// All locks that are held, ours and those of other programs.
     pub(crate) fn survey(&self) -> Result<Vec<Found>, StoreError> {
         let mut all = Vec::new();
         for file in self.lock_files()? {
@@ -25,7 +25,7 @@ impl Store {
         Ok(all)
     }
 
-    /// The lock in that file. What is no lock, or not ours to read, is passed over.
+    /// The lock in this file. Files that are not locks, or that we may not read, are skipped.
     pub(crate) fn look_if_lock(&self, file: &str) -> Result<Option<Found>, StoreError> {
         match self.look(file) {
             Err(StoreError::Held { .. }) => Ok(None),
@@ -33,8 +33,8 @@ impl Store {
         }
     }
 
-    /// The lock with that id, when there is nothing but the directory to tell which it is. Names will
-    /// do: only lock files that have lost their claims are looked into.
+    /// Finds the lock with this id by the directory alone. File names usually suffice: only lock
+    /// files without a claim are read.
     pub(super) fn search(&self, id: LockId) -> Result<Option<Found>, StoreError> {
         let (mut candidates, mut files, mut claimed) = (Vec::new(), Vec::new(), HashSet::new());
         for entry in fs::read_dir(&self.dir)? {
@@ -91,12 +91,14 @@ impl Store {
         Ok(files)
     }
 
-    /// When a name was last added to the directory or taken from it. Opening it has NFS ask the server.
+    /// When a name was last added to or removed from the directory. Opening the directory makes an
+    /// NFS client ask the server.
     pub(crate) fn changed(&self) -> io::Result<SystemTime> {
         fs::File::open(&self.dir)?.metadata()?.modified()
     }
 
-    /// Removes what others have left: records without a lock, claims and seats of the dead.
+    /// Removes what others have left: records without a lock, and claims and seats of dead
+    /// processes.
     pub(crate) fn tidy(&self, held: &[Found]) -> Result<(), StoreError> {
         let ours = held.iter().filter_map(|found| match found.identity {
             Identity::Ours(id) => Some(id),
@@ -113,15 +115,15 @@ impl Store {
                     }
                 }
                 Leftover::Half(path) => {
-                    let _ = fs::remove_file(path); // or the next time
+                    let _ = fs::remove_file(path); // or the next sweep removes it
                 }
             }
         }
         self.sweep_claims()
     }
 
-    /// Beside a lock file that is held is one claim, and beside one that is free none, but for a
-    /// moment: where there is more, the library looks whether anybody is behind it.
+    /// Except for a moment, a held lock file has one claim beside it, and a free one has none.
+    /// Where there are more, the library checks whether a process is behind them.
     fn sweep_claims(&self) -> Result<(), StoreError> {
         for dir in [self.dir.as_path(), self.records.dir()] {
             let mut crowded = HashSet::new();
@@ -138,7 +140,7 @@ impl Store {
                 }
             }
             for file in crowded.into_iter().take(AT_ONCE) {
-                linklock::Lock::new(dir.join(&file))?.sweep()?; // which logs what it finds
+                linklock::Lock::new(dir.join(&file))?.sweep()?; // logs what it finds
             }
         }
         Ok(())
