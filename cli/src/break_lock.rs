@@ -1,4 +1,4 @@
-//! `linklock break`: ending another's hold of a lock.
+//! `linklock break`: ends a lock that another process holds.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -54,10 +54,10 @@ pub(crate) struct Args {
     options: LockOptions,
 }
 
-/// A file server's clock that is said to be behind by less than this may be right: what is known of it
-/// is not exact, and many file systems' dates are coarse.
+/// If the file server's clock seems to be behind by less than this, it may be right: its reading is
+/// not exact, and the dates of many file systems are coarse.
 const AHEAD: Duration = Duration::from_secs(1);
-/// How often a lock is looked at that is watched.
+/// How often a watched lock is checked.
 const EVERY: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
@@ -69,7 +69,8 @@ Examples:
 linklock(1), or linklock --help, has the exit statuses.";
 
 impl Args {
-    /// Whether the conditions are met; or all but for the date of a lock that was watched instead.
+    /// Whether the conditions are met, possibly except for the date of a lock that was watched
+    /// instead.
     fn may_be_broken(&self, holder: &Holder, watched: Option<&Holder>) -> bool {
         let is_dead = holder.life() == Life::Dead;
         if self.if_unchanged_for.is_none() && !self.if_dead {
@@ -123,7 +124,7 @@ fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
     }
 }
 
-/// What --json shows, as schema.json describes it.
+/// The output of --json, as described in schema.json.
 #[derive(Debug, Serialize)]
 struct Report {
     lock: String,
@@ -167,7 +168,7 @@ fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
     Err(Failure::new(exit::HELD, why))
 }
 
-/// What a file is that is no lock of ours.
+/// What kind of file this is, if it is not one of our locks.
 fn kind(path: &Path) -> &'static str {
     let foreign = path.symlink_metadata().ok().and_then(|meta| Foreign::read(path, &meta));
     match foreign {
@@ -177,12 +178,13 @@ fn kind(path: &Path) -> &'static str {
     }
 }
 
-/// What is in the way is not an error like any other.
+/// An obstacle gets an exit code of its own.
 fn failure_by_force(error: Error) -> Failure {
     if error.is_contention() { Failure::new(exit::HELD, error) } else { error.into() }
 }
 
-/// The same, of what a plain file is in the way of that --force would end.
+/// Like `failure_by_force`, but points to --force where a plain file is in the way that it would
+/// remove.
 fn failure(lock: &Lock, error: Error) -> Failure {
     let is_plain = lock.path().symlink_metadata().is_ok_and(|meta| meta.is_file());
     match error {
@@ -193,9 +195,9 @@ fn failure(lock: &Lock, error: Error) -> Failure {
     }
 }
 
-/// Watches a lock that was last changed in the future, by its date: where a clock was set back, the
-/// date does not say for how long it has not changed. Says whose it is if it has not changed for
-/// `time`, by this machine's clock that nobody can set.
+/// Watches a lock whose date of last change is in the future: where a clock was set back, the date
+/// does not show how long the lock has not changed. Returns the holder if the lock has not changed
+/// for `time`, by this machine's monotonic clock.
 fn watch_if_dated_ahead(lock: &Lock, time: Duration) -> Result<Option<Holder>, Error> {
     let server_time = lock.server_time()?;
     let Some(first) = lock.holder()? else { return Ok(None) };
@@ -220,7 +222,7 @@ fn watch_if_dated_ahead(lock: &Lock, time: Duration) -> Result<Option<Holder>, E
     }
 }
 
-/// Whether it is the same tenure, not refreshed.
+/// Whether both show the same tenure without a refresh in between.
 fn is_unchanged(before: &Holder, now: &Holder) -> bool {
     let dates = |holder: &Holder| (holder.refreshed_at(), holder.expires_at());
     before.claim_path() == now.claim_path() && dates(before) == dates(now)

@@ -1,5 +1,4 @@
-//! The command line: the one definition that parsing, the help, the man pages and the completions
-//! come from.
+//! The command line: the single definition behind parsing, help, man pages and completions.
 
 use clap::{Parser, Subcommand};
 
@@ -46,7 +45,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it, and says what to exit with.
+    /// Executes the command and returns the exit code.
     pub(crate) fn execute(&self) -> Result<u8, Failure> {
         if !self.has_its_own_log() {
             log::start();
@@ -88,13 +87,13 @@ pub(crate) enum Internal {
 }
 
 impl Internal {
-    /// Whether this command line is one of them.
+    /// Whether this command line is an internal one.
     pub(crate) fn is_asked_for() -> bool {
         let names = [shim::NAME, warden::NAME, keep::NAME];
         std::env::args_os().nth(1).is_some_and(|first| names.iter().any(|name| first == *name))
     }
 
-    /// Does it, and says what to exit with.
+    /// Executes the command and returns the exit code.
     pub(crate) fn execute(&self) -> Result<u8, Failure> {
         match self {
             Internal::Shim(args) => shim::exec(args),

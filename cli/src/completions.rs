@@ -1,4 +1,4 @@
-//! `linklock completions`
+//! `linklock completions`: completion scripts for shells.
 
 use clap::CommandFactory;
 use clap_complete::Shell;

@@ -1,5 +1,5 @@
-//! Contending for locks: for as long as the user wants to wait and sends no signal to end us.
-//! Whichever way it ends, no claim is left behind.
+//! Contending for locks, until the user's limit or a signal ends the wait. However the wait ends,
+//! no claim is left behind.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ use crate::progress::{Progress, explain};
 
 /// Acquires all of the locks, or none.
 ///
-/// It waits for one lock only while it holds no other, so that there is no deadlock, in whatever
-/// order others take them and by whatever names they know them.
+/// Waits for one lock only while holding no other, so there is no deadlock, in whatever order and
+/// under whatever names other processes take the locks.
 pub(crate) fn acquire(
     locks: &[Lock],
     limit: &WaitLimit,
@@ -82,7 +82,8 @@ fn contend<T>(
     let acquired = acquire(&mut contender);
     contender.progress.clear();
 
-    // What comes before there is a command is not meant for it, even if the lock is ours by now.
+    // A signal that arrives before the command starts is not for the command, even if the lock is
+    // ours by now.
     if let Some(signal) = contender.ended.or_else(|| events.ended_by()) {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
@@ -97,15 +98,15 @@ fn contend<T>(
 struct Contender<'a> {
     limit: &'a WaitLimit,
     events: &'a Events,
-    /// The signal that has ended it.
+    /// The signal that has ended the wait.
     ended: Option<Signal>,
-    /// Whether it is known whose child we are not.
+    /// Whether the ancestors have been checked.
     has_looked: bool,
     progress: Progress,
 }
 
 impl Contender<'_> {
-    /// Waits for one lock, if there is to be any waiting.
+    /// Acquires one lock, waiting for it unless the user said not to.
     fn acquire(&mut self, lock: &Lock) -> Result<LockGuard, Error> {
         if self.limit.no_wait {
             return lock.try_lock();
@@ -117,7 +118,7 @@ impl Contender<'_> {
         })
     }
 
-    /// Once: a script that has acquired the lock, say, and forgotten about it.
+    /// Warns once if an ancestor holds the lock: a script, say, that has acquired it earlier.
     fn warn_of_ancestor(&mut self, lock: &Path, obstacle: &Obstacle) {
         let Some(holder) = obstacle.holder().filter(|_| !self.has_looked) else { return };
         self.has_looked = true;
@@ -146,7 +147,7 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
             Ok(guards) => return Ok(guards),
             Err(failed) => failed,
         };
-        // The guards are dropped by now. The lock that is held is the next to wait for.
+        // The guards are dropped by now. Wait next for the lock that was held.
         match &error {
             Error::Held { obstacle, .. } if !contender.limit.no_wait => {
                 let lock = &locks[index];
@@ -162,8 +163,8 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
     }
 }
 
-/// With the first lock held, takes all others that are free. On failure says which was not, and
-/// releases the rest.
+/// With the first lock held, takes all others that are free. On failure returns which one was not,
+/// and releases the rest.
 fn try_others(
     locks: &[Lock],
     first: usize,
@@ -178,7 +179,7 @@ fn try_others(
         };
         guards.push(guard);
     }
-    // The others may have taken their time.
+    // The other locks may have taken some time.
     for (index, guard) in guards.iter().enumerate().filter(|_| locks.len() > 1) {
         guard.refresh().map_err(|error| (index, error))?;
     }

@@ -1,4 +1,4 @@
-//! The library's errors in the command's words: what failed, on which lock, and what to do.
+//! Messages and exit codes for the library's errors: what failed, on which lock, and what to do.
 
 use std::ffi::OsStr;
 use std::io::{Error as IoError, ErrorKind};
@@ -10,7 +10,7 @@ use nix::unistd::{User, geteuid};
 
 use crate::exit::{CANNOT_CREATE, Failure, LOST, SYSTEM, USAGE};
 
-/// Contention is not among these: what to exit with then is for the user to say.
+/// Contention is not handled here: its exit code is an option.
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match &error {
@@ -36,7 +36,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Of a lock without a directory nobody can say that it is free.
+/// Without its directory, a lock cannot be said to be free.
 pub(crate) fn require_directory(lock: &Path) -> Result<(), Failure> {
     match parent(lock).metadata() {
         Ok(meta) if meta.is_dir() => Ok(()),
@@ -52,7 +52,7 @@ fn is_in_no_directory(file: &Path, error: &IoError) -> bool {
     error.kind() == ErrorKind::NotADirectory && !parent(file).is_dir()
 }
 
-/// Why no file of a lock's can be made.
+/// Why a lock's file could not be created.
 fn cannot_create(file: &Path, error: &IoError) -> String {
     because(
         &lock_of_claim(file).unwrap_or_else(|| file.to_owned()),
@@ -79,7 +79,7 @@ fn because(lock: &Path, error: &IoError, what: &str, access: &str) -> String {
     format!("{what} {}: {reason}", lock.display())
 }
 
-/// Who we are to the file system.
+/// The user as whom we access files.
 fn user() -> String {
     let uid = geteuid();
     match User::from_uid(uid) {
@@ -88,13 +88,13 @@ fn user() -> String {
     }
 }
 
-/// The directory that a path leads to a file in.
+/// The directory of the file that a path names.
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The lock that a claim is of. Its name ends with a separator, which is no letter or digit, a host, the
-/// same separator, a pid, and so on up to the nonce.
+/// The lock that a claim belongs to. After the lock's name, a claim's name consists of a separator,
+/// which is not a letter or digit, a host, the same separator, a pid, and so on up to the nonce.
 fn lock_of_claim(claim: &Path) -> Option<PathBuf> {
     let name = claim.file_name()?.as_bytes();
     let separator = *name.iter().rfind(|byte| !byte.is_ascii_alphanumeric())?;

@@ -1,5 +1,5 @@
-//! All that a run waits for, on one channel: signals, the child's end among them, and the loss of the
-//! lock.
+//! All events that a run waits for, on one channel: signals, changes of the child, and the loss of
+//! the lock.
 
 use std::fmt::Display;
 use std::io;
@@ -9,20 +9,20 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::iterator::{Handle, Signals};
 
-/// What ends us while there is no child.
+/// Signals that end us while there is no child.
 const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
-/// What is passed on to the child without being our end. Without a child, they are ignored.
+/// Signals that are passed on to the child but do not end us. Without a child, they are ignored.
 const MERE_NEWS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// What stops a child and lets it go on. Without a child, it does so to us.
+/// Signals that stop and continue a child. Without a child, they stop and continue us.
 const JOB_CONTROL: [Signal; 2] = [Signal::SIGTSTP, Signal::SIGCONT];
 
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The child has ended, or stopped, or goes on.
+    /// The child has ended, stopped or continued.
     Child,
-    /// To be passed on.
+    /// A signal to pass on.
     Signal(Signal),
     /// Why the lock is lost.
     Lost(String),
@@ -48,10 +48,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// From now on signals don't end this process: they are events.
+    /// Turns signals into events from now on, instead of ending this process.
     ///
-    /// What was ignored when it started stays so, for the child too: nohup(1) ignores HUP, and
-    /// shells have jobs in the background ignore INT and QUIT.
+    /// Signals that were ignored at the start stay ignored, for the child too: nohup(1) ignores
+    /// HUP, and shells make background jobs ignore INT and QUIT.
     pub(crate) fn watch() -> io::Result<Events> {
         let ignored = ignored_signals();
         let passed_on = ENDING.into_iter().chain(MERE_NEWS).filter(|s| !contains(ignored, *s));
@@ -62,8 +62,8 @@ impl Events {
         let (sender, receiver) = channel();
         let signalled = sender.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            // It may have been blocked when we started. What was blocked then stays so for the child,
-            // which inherits from the main thread.
+            // SIGCHLD may have been blocked when we started. For the child, which inherits the main
+            // thread's mask, it stays blocked.
             let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             for signal in signals.forever().filter_map(|number| Signal::try_from(number).ok()) {
                 let event = match signal {
@@ -71,33 +71,33 @@ impl Events {
                     signal => Event::Signal(signal),
                 };
                 if signalled.send(event).is_err() {
-                    return; // the run is over
+                    return; // the run has ended
                 }
             }
         })?;
         Ok(Events { sender, receiver, signals: handle, ignored })
     }
 
-    /// From now on the signals that stop and continue a job are events too.
+    /// From now on, the signals that stop and continue a job are events too.
     pub(crate) fn watch_job_control(&self) -> io::Result<()> {
         let mut watched = JOB_CONTROL.into_iter().filter(|signal| !contains(self.ignored, *signal));
         watched.try_for_each(|signal| self.signals.add_signal(signal as i32))
     }
 
-    /// To be called when the lock is lost.
+    /// Returns a callback that reports the loss of the lock.
     pub(crate) fn on_lost<E: Display>(&self) -> impl FnOnce(E) + Send + use<E> {
         let sender = self.sender.clone();
         move |error| {
-            let _ = sender.send(Event::Lost(error.to_string())); // unless the run is over
+            let _ = sender.send(Event::Lost(error.to_string())); // fails if the run has ended
         }
     }
 
-    /// What happens next, if it happens in time.
+    /// The next event, if one arrives in time.
     pub(crate) fn next(&self, time: Duration) -> Option<Event> {
         self.receiver.recv_timeout(time).ok()
     }
 
-    /// The signal, if any has come, that ends us while there is no child.
+    /// The signal that ends us while there is no child, if one has arrived.
     pub(crate) fn ended_by(&self) -> Option<Signal> {
         loop {
             match self.receiver.try_recv() {
@@ -113,8 +113,8 @@ fn contains(mask: u64, signal: Signal) -> bool {
     mask & (1 << (signal as u32 - 1)) != 0
 }
 
-/// A bit for each signal that is ignored, from the lowest, as proc(5) has it; none where there is
-/// no /proc. sigaction(2), which knows as well, takes unsafe code.
+/// A bit for each ignored signal, starting from the lowest, see proc(5); zero without a /proc.
+/// sigaction(2) would provide this too, but needs unsafe code.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

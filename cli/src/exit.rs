@@ -1,4 +1,4 @@
-//! How the command ends: the exit codes, in one table, and the failures that lead to them.
+//! Exit codes, in one table, and the failures that lead to them.
 
 use std::fmt::{Display, Write};
 use std::io;
@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::output::{NotShown, say};
 
-/// `EX_USAGE`, as all of these up to 78 from sysexits.
+/// `EX_USAGE`; like all of these up to 78, from sysexits.
 pub(crate) const USAGE: u8 = 64;
 /// `EX_UNAVAILABLE`
 pub(crate) const UNFIT: u8 = 69;
@@ -17,16 +17,17 @@ pub(crate) const SYSTEM: u8 = 71;
 pub(crate) const CANNOT_CREATE: u8 = 73;
 /// `EX_TEMPFAIL`
 pub(crate) const HELD: u8 = 75;
-/// The first that sysexits leaves free, so that no tool which keeps to it means something else.
+/// The first code that sysexits leaves free, so that no tool that follows it gives it another
+/// meaning.
 pub(crate) const LOST: u8 = 79;
-/// As timeout(1) says it.
+/// As in timeout(1).
 pub(crate) const OVERLONG: u8 = 124;
-/// As shells say it.
+/// As in shells.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
-/// As shells say it.
+/// As in shells.
 pub(crate) const NOT_FOUND: u8 = 127;
 
-/// What each exit code means, for the help and the man page.
+/// The meaning of each exit code, for the help and the man page.
 const MEANINGS: [(u8, &str); 9] = [
     (USAGE, "usage error, or invalid lock name"),
     (UNFIT, "doctor found that locks can't be trusted there, or a server is unavailable"),
@@ -39,7 +40,7 @@ const MEANINGS: [(u8, &str); 9] = [
     (NOT_FOUND, "COMMAND was not found"),
 ];
 
-/// All exit codes with what they mean.
+/// All exit codes with their meanings.
 pub(crate) fn codes() -> impl Iterator<Item = (String, String)> {
     let own = ("0", "success; run exits with the exit status of COMMAND, whatever that is");
     let signal = ("128+N", "signal N ended COMMAND, or linklock while it waited for the lock");
@@ -48,7 +49,7 @@ pub(crate) fn codes() -> impl Iterator<Item = (String, String)> {
     [owned(own)].into_iter().chain(fixed).chain([owned(signal)])
 }
 
-/// The same, as a table.
+/// The exit codes as a table.
 pub(crate) fn table() -> String {
     let mut table = String::from("Exit status:");
     for (code, meaning) in codes() {
@@ -57,7 +58,7 @@ pub(crate) fn table() -> String {
     table
 }
 
-/// The table, and how to begin.
+/// The table, followed by examples.
 pub(crate) fn table_and_examples() -> String {
     format!("{}\n\n{EXAMPLES}", table())
 }
@@ -69,16 +70,16 @@ Examples:
   linklock doctor /shared
   linklock help run";
 
-/// The exit code for an end by a signal, as shells say it.
+/// The exit code for death by a signal, as in shells.
 pub(crate) fn by_signal(number: i32) -> u8 {
     u8::try_from(128 + number).unwrap_or(u8::MAX)
 }
 
-/// Why the command ends without having done what it was asked for.
+/// Why the command ended without having done its task.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
-    /// `None` where the code says it all.
+    /// `None` where the code alone is enough.
     message: Option<String>,
 }
 
@@ -87,7 +88,7 @@ impl Failure {
         Failure { code, message: Some(message.to_string()) }
     }
 
-    /// For the few system calls that the command makes itself.
+    /// For the few system calls that the command itself makes.
     pub(crate) fn to(act: &str) -> impl FnOnce(io::Error) -> Failure {
         move |error| Failure::new(SYSTEM, format_args!("failed to {act}: {error}"))
     }
@@ -96,7 +97,7 @@ impl Failure {
         Failure { code, message: None }
     }
 
-    /// Tells the user, and says what to exit with.
+    /// Prints the message and returns the exit code.
     pub(crate) fn report(self) -> u8 {
         if let Some(message) = self.message {
             say(message);
@@ -116,7 +117,7 @@ there is no COMMAND: write -- before it, for example: linklock run a.lock -- ech
 
 For more information, try '--help'.";
 
-/// Whether what comes after `--` is missing, which most often means that `--` itself is.
+/// Whether the arguments after `--` are missing, which usually means that `--` itself is missing.
 fn is_without_command(answer: &clap::Error) -> bool {
     let Some(ContextValue::Strings(missing)) = answer.get(ContextKind::InvalidArg) else {
         return false;
@@ -126,7 +127,7 @@ fn is_without_command(answer: &clap::Error) -> bool {
         && !missing.iter().any(|name| name.starts_with("<LOCK>"))
 }
 
-/// Prints why a command line was not parsed: it is wrong, or it asks for help or the version.
+/// Reports why a command line was not parsed: it is wrong, or it requests help or the version.
 pub(crate) fn unparsed(answer: &clap::Error) -> u8 {
     if is_without_command(answer) {
         say(WITHOUT_COMMAND);

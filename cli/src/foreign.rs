@@ -1,6 +1,6 @@
-//! Locks of other programs' formats, recognized by their content.
+//! Locks in other programs' formats, recognized by their content.
 //!
-//! They are shown, and decide nothing but what is waited for: any user may write anything.
+//! They are only shown, and affect only what is waited for, because any user may write any content.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use linklock::mailbox::DotlockKind;
 
 use crate::walk::start_of;
 
-/// The longest content that any of them writes is a pid, a host name and a number or two.
+/// The longest content in any of these formats is a pid, a host name and a number or two.
 const LONGEST: u64 = 512;
 
 /// A lock of another format.
@@ -22,13 +22,13 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// What the file is, if it is known.
+    /// The format and the holder of the file's lock, if the format is known.
     pub(crate) fn read(path: &Path, meta: &Metadata) -> Option<Foreign> {
         if !meta.is_file() || meta.len() > LONGEST {
             return None;
         }
         if meta.len() == 0 {
-            return Foreign::parse(b"", meta.mode()); // one of mutt's can't be opened
+            return Foreign::parse(b"", meta.mode()); // mutt's cannot be opened
         }
         Foreign::parse(&start_of(path, LONGEST).ok()?, meta.mode())
     }
@@ -47,13 +47,13 @@ impl Foreign {
     }
 }
 
-/// What the format of a dotlock is called.
+/// The name of a dotlock's format.
 pub(crate) fn dotlock_format(kind: &DotlockKind) -> Option<&'static str> {
     match kind {
         DotlockKind::Liblockfile | DotlockKind::LiblockfilePid(_) => Some("dotlockfile"),
         DotlockKind::Procmail => Some("procmail"),
         DotlockKind::Dovecot(..) => Some("dovecot"),
-        DotlockKind::Sealed => Some("mutt_dotlock"), // Postfix makes the same, but not for long
+        DotlockKind::Sealed => Some("mutt_dotlock"), // Postfix creates the same, but not for long
         DotlockKind::Empty => Some("empty"),
         _ => None,
     }

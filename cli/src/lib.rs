@@ -1,7 +1,6 @@
 //! The `linklock` command: runs commands under a lock in a shared directory.
 //!
-//! `cli` has the list of subcommands; each has a module of its own, with its arguments and what it
-//! does.
+//! `cli` lists the subcommands; each has its own module, with its arguments and its implementation.
 
 mod break_lock;
 mod cleaned;
@@ -41,7 +40,7 @@ use clap::Parser;
 use crate::cli::{Cli, Internal};
 use crate::exit::Failure;
 
-/// What the program does.
+/// The program's entry point.
 #[must_use]
 pub fn main() -> ExitCode {
     let ended = if Internal::is_asked_for() {

@@ -13,7 +13,7 @@ use crate::status::{STATES, State, Status};
 use crate::time::show_seconds;
 use crate::walk::{Walk, lock_of, start_of};
 
-/// A lock file has a path in it, with a claim's name; no path is longer.
+/// A lock file contains a path that ends with a claim's name; no path is longer.
 const LONGEST: u64 = 4096 + 255;
 
 /// List all locks below a directory
@@ -43,14 +43,15 @@ pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
     let mut locks = BTreeSet::new();
     while let Some((path, meta)) = walk.next_file() {
         match path.file_name().and_then(|name| lock_of(name, &separator)) {
-            // Its lock file may not say that it is one: it is the lock of which there is a claim.
+            // Its lock file may not be recognizable as one: it is the lock that the claim belongs
+            // to.
             Some(lock) => locks.insert(path.with_file_name(lock)),
             None => may_be_lock(&path, &meta, &separator) && locks.insert(path),
         };
     }
     let mut found = Vec::new();
     for path in locks.iter().filter(|path| path.symlink_metadata().is_ok()) {
-        // What can't be a lock's name is no lock.
+        // A file whose name cannot be a lock's is not a lock.
         let Ok(lock) = args.options.lock(path).build() else { continue };
         match Status::of(&lock, args.options.clock_slop) {
             Ok(status) if is_worth_listing(&status) => found.push(status),
@@ -63,7 +64,7 @@ pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
     Ok(walk.end())
 }
 
-/// Whether a file says that it is a lock file, or nobody can know that it isn't.
+/// Whether a file is recognizable as a lock file, or cannot be ruled out.
 fn may_be_lock(path: &Path, meta: &Metadata, separator: &[u8]) -> bool {
     let Some(name) = path.file_name() else { return false };
     let claim = [name.as_bytes(), separator].concat();
@@ -77,7 +78,7 @@ fn may_be_lock(path: &Path, meta: &Metadata, separator: &[u8]) -> bool {
     }
 }
 
-/// What is no lock is of interest only if somebody waits for it to go away.
+/// A file that is not a lock is worth listing only if a process waits for it to go away.
 fn is_worth_listing(status: &Status) -> bool {
     match status.state {
         State::Free => false, // by now

@@ -1,4 +1,4 @@
-//! What happens to locks, a line each on stderr, for those who ask for it.
+//! An optional log on stderr of what happens to locks, one line per event.
 
 use std::env;
 use std::io::{self, Write};
@@ -9,32 +9,32 @@ use tracing_subscriber::fmt::format::{DefaultFields, Format};
 
 use crate::output::{say, without_stop};
 
-/// What asks for it.
+/// The variable that enables the log.
 pub(crate) const LEVEL: &str = "LINKLOCK_LOG";
 
-/// Starts it, if the environment says from which level on.
+/// Starts the log, if the environment sets a level.
 pub(crate) fn start() {
     let Some(level) = env::var_os(LEVEL).filter(|level| !level.is_empty()) else { return };
     match level.to_string_lossy().parse::<LevelFilter>() {
         Ok(level) => lines().with_max_level(level).init(),
-        // No reason not to do what is to be done.
+        // Not a reason to refuse the command.
         Err(_) => say(format_args!("{LEVEL} is none of error, warn, info, debug and trace")),
     }
 }
 
-/// Whether there is one.
+/// Whether the log is on.
 pub(crate) fn is_on() -> bool {
     LevelFilter::current() != LevelFilter::OFF
 }
 
-/// Lines without colours: they are read in a mail from cron, too.
+/// Log lines without colours, since they also end up in mail from cron.
 pub(crate) fn lines() -> SubscriberBuilder<DefaultFields, Format, LevelFilter, fn() -> Stderr> {
     let writer: fn() -> Stderr = || Stderr;
     tracing_subscriber::fmt().with_ansi(false).with_writer(writer)
 }
 
-/// stderr, to which it makes no difference if nobody is there to read it, or if the terminal is
-/// another's.
+/// stderr, with write errors ignored, and without being stopped when the terminal belongs to
+/// another process group.
 pub(crate) struct Stderr;
 
 impl Write for Stderr {

@@ -1,4 +1,4 @@
-//! The `linklock` command: see the library beside it, which has no interface but this.
+//! The `linklock` command: a wrapper around this crate's library, which has no other interface.
 
 use std::process::ExitCode;
 

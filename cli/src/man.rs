@@ -1,4 +1,4 @@
-//! `linklock man`: the man pages, from the one definition of the command line.
+//! `linklock man`: the man pages, generated from the definition of the command line.
 
 use std::fs;
 use std::io;
@@ -71,13 +71,13 @@ fn write_all(root: &Command, dir: &Path) -> io::Result<()> {
     write_family(root, dir)
 }
 
-/// A page for the command, and for all that it has below it.
+/// Writes a page for the command, and for each of its subcommands.
 fn write_family(command: &Command, dir: &Path) -> io::Result<()> {
     fs::write(dir.join(format!("{}.1", name(command))), page(command)?)?;
     command.get_subcommands().try_for_each(|below| write_family(below, dir))
 }
 
-/// The page's: `linklock-run` for `linklock run`.
+/// The page's name: `linklock-run` for `linklock run`.
 fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or(command.get_name())
 }

@@ -1,4 +1,4 @@
-//! `linklock serve` and `run --relukko` in a build without network code: they say how to get it.
+//! `linklock serve` and `run --relukko` in a build without network code: they report how to get it.
 
 use std::ffi::OsString;
 
@@ -21,7 +21,7 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     Err(missing("serve"))
 }
 
-/// This is not in this build.
+/// Reports that something is not in this build.
 pub(crate) fn missing(what: &str) -> Failure {
     let why = format!(
         "{what} is not in this build: cargo install linklock-cli --features relukko builds it, or in \

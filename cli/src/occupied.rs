@@ -1,4 +1,4 @@
-//! What has a lock's name and is no lock: it is never removed, so that waiting for it is in vain.
+//! Files that have a lock's name but are not locks: they are never removed, so waiting is in vain.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use linklock::{Error, Obstacle};
 use crate::exit::{CANNOT_CREATE, Failure};
 use crate::foreign::Foreign;
 
-/// Whether the obstacle will stay for as long as nobody removes it by hand. Another program's lock ends.
+/// Whether the obstacle stays until it is removed by hand. Another program's lock will end.
 pub(crate) fn is_in_vain(path: &Path, obstacle: &Obstacle) -> bool {
     matches!(obstacle, Obstacle::NotALock) && other_programs(path).is_none()
 }
 
-/// The lock of another program that has this name.
+/// Another program's lock with this name.
 pub(crate) fn other_programs(path: &Path) -> Option<Foreign> {
     Foreign::read(path, &path.symlink_metadata().ok()?)
 }
 
-/// Why a lock can never be acquired, if that is what the error comes to.
+/// Why a lock can never be acquired, if that is what the error means.
 pub(crate) fn failure(error: &Error) -> Option<Failure> {
     match error {
         Error::Held { path, obstacle, .. } | Error::TimedOut { path, obstacle, .. }
@@ -29,7 +29,7 @@ pub(crate) fn failure(error: &Error) -> Option<Failure> {
     }
 }
 
-/// What is there, and what to do.
+/// What is there, and what to do about it.
 pub(crate) fn by(path: &Path) -> Failure {
     let name = path.display();
     let (what, advice) = match path.symlink_metadata() {

@@ -1,4 +1,4 @@
-//! The options of several subcommands.
+//! Options that several subcommands share.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -28,13 +28,14 @@ pub(crate) struct LockOptions {
 }
 
 impl LockOptions {
-    /// It is in no lock's own name, but in the name of every file beside it.
+    /// The separator, as bytes: it does not occur in a lock's own name, but in the name of every
+    /// file beside the lock.
     pub(crate) fn separator(&self) -> Vec<u8> {
         self.separator.to_string().into_bytes()
     }
 
-    /// Whether there can be locks with these options below a directory, and it is one: where none can be,
-    /// none would be found.
+    /// Checks that the directory is one, and that locks with these options are possible below it:
+    /// otherwise none would be found.
     pub(crate) fn check(&self, dir: &Path) -> Result<(), Failure> {
         if dir.metadata().is_ok_and(|meta| !meta.is_dir()) {
             let name = dir.display();
@@ -46,7 +47,7 @@ impl LockOptions {
         Ok(())
     }
 
-    /// The lock, still to be built.
+    /// Options for the lock, not built yet.
     pub(crate) fn lock(&self, path: &Path) -> linklock::LockOptions {
         let options = Lock::options(path).separator(self.separator).clock_slop(self.clock_slop);
         match &self.host_name {
@@ -68,7 +69,7 @@ pub(crate) struct Contention {
 }
 
 impl Contention {
-    /// The lock with these options, and polled so often that a short timeout is kept to.
+    /// The lock with these options, polled often enough that a short timeout is observed.
     pub(crate) fn apply_to(&self, lock: linklock::LockOptions) -> linklock::LockOptions {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
@@ -109,17 +110,17 @@ pub(crate) struct WaitLimit {
 }
 
 impl WaitLimit {
-    /// After how long to give up.
+    /// How long to wait before giving up.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.timeout.or(self.default_timeout.filter(|_| !self.no_wait))
     }
 
-    /// Whether it has not been too long yet.
+    /// Whether the wait may continue.
     pub(crate) fn lasts(&self, waited: Duration) -> bool {
         !self.no_wait && self.timeout().is_none_or(|timeout| waited < timeout)
     }
 
-    /// WaitLimit has ended, for this reason.
+    /// The failure when the wait has ended, for this reason.
     pub(crate) fn failure(&self, why: impl Display) -> Failure {
         if self.quiet {
             Failure::silent(self.conflict_exit_code)

@@ -1,5 +1,5 @@
-//! The locks that are held around this very command: by the linklock that started it, as it says in the
-//! environment, or by another process that did.
+//! Locks that are held around this command: by the linklock that started it, according to the
+//! environment, or by another ancestor.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,8 @@ use linklock::{Holder, Life, Lock};
 
 use crate::process::ancestors;
 
-/// Who holds a lock, if that is the linklock that started this command: to wait would be in vain.
+/// The holder of the lock, if that is the linklock that started this command: waiting would be in
+/// vain.
 pub(crate) fn holder(lock: &Lock) -> Option<Holder> {
     let claims = std::env::var_os("LINKLOCK_CLAIM")?;
     let holder = lock.holder().ok()??;
@@ -20,19 +21,20 @@ pub(crate) fn holder(lock: &Lock) -> Option<Holder> {
     claims.as_bytes().split(|byte| *byte == b'\n').any(is_held).then_some(holder)
 }
 
-/// Whether the linklock that started this command has locked that mailbox.
+/// Whether the linklock that started this command has locked this mailbox.
 pub(crate) fn has_locked(mailbox: &Path) -> bool {
     let locked = std::env::var_os("LINKLOCK_MAILBOX");
     locked.is_some_and(|locked| identity(Path::new(&locked)) == identity(mailbox))
 }
 
-/// Whether the holder is a process that started this command, directly or not: where it waits for the
-/// command to end, neither ever goes on.
+/// Whether the holder is an ancestor of this command: if it waits for the command to end, neither
+/// ever continues.
 pub(crate) fn is_ancestor(holder: &Holder) -> bool {
     holder.life() == Life::Alive && ancestors().any(|pid| pid == holder.pid())
 }
 
-/// What is the same for two names of one file: its directory's inode, if there is one, and its name.
+/// A value that is equal for two paths of one file: its directory's inode, if there is one, and its
+/// name.
 pub(crate) fn identity(path: &Path) -> (Option<(u64, u64)>, PathBuf) {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let dir = absolute.parent().and_then(|dir| dir.metadata().ok());

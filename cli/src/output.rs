@@ -1,4 +1,4 @@
-//! What the command prints: messages on stderr, and on stdout what was asked for.
+//! The command's output: messages on stderr, results on stdout.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -7,16 +7,16 @@ use std::io::{self, Write};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
 
-/// Writes a line to stderr, or does not if nobody is there to read it: `eprintln!` would panic,
-/// and the lock would be dropped from under the command that it guards. Nor are we stopped for
-/// writing when the terminal is the command's (`stty tostop`).
+/// Writes a line to stderr, and ignores a failure: `eprintln!` would panic, and the lock would be
+/// dropped while the command that it guards still runs. Nor does writing stop us when the terminal
+/// is the command's (`stty tostop`).
 pub(crate) fn say(message: impl Display) {
     without_stop(|| {
         let _ = writeln!(io::stderr(), "linklock: {message}");
     });
 }
 
-/// Does something to the terminal, also from the background, where TTOU would stop us for it.
+/// Acts on the terminal even from the background, where TTOU would otherwise stop us.
 pub(crate) fn without_stop(act: impl FnOnce()) {
     let before = SigSet::from(Signal::SIGTTOU).thread_swap_mask(SigmaskHow::SIG_BLOCK);
     act();
@@ -25,7 +25,7 @@ pub(crate) fn without_stop(act: impl FnOnce()) {
     }
 }
 
-/// Writes to stdout what was asked for.
+/// Writes a result to stdout.
 pub(crate) fn print(text: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(text).and_then(|()| stdout.flush())
@@ -35,7 +35,7 @@ pub(crate) fn print(text: &[u8]) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct NotShown(pub(crate) io::Error);
 
-/// The same, for a reader that may close the pipe when it has read enough.
+/// Like `print`, for a reader that may close the pipe when it has read enough.
 pub(crate) fn show(text: &str) -> Result<(), NotShown> {
     match print(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -43,7 +43,8 @@ pub(crate) fn show(text: &str) -> Result<(), NotShown> {
     }
 }
 
-/// A name without what a terminal would act on: a user who may create files chooses their names.
+/// A name with its control characters escaped, so that a terminal does not act on them: any user
+/// who may create files chooses their names.
 pub(crate) fn printable(name: &str) -> Cow<'_, str> {
     if !name.contains(char::is_control) {
         return name.into();
@@ -52,7 +53,7 @@ pub(crate) fn printable(name: &str) -> Cow<'_, str> {
     name.chars().map(escape).collect::<String>().into()
 }
 
-/// What --json shows.
+/// The output of --json.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, NotShown> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
     Ok(text.map_err(NotShown)? + "\n")

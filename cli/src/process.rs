@@ -1,11 +1,11 @@
-//! What /proc tells of processes on this machine; nothing where there is none.
+//! Information from /proc about this machine's processes; nothing without a /proc.
 
 use std::fs;
 use std::time::Duration;
 
 use nix::unistd::getppid;
 
-/// Of every architecture that Rust runs Linux on, see times(2).
+/// On every architecture on which Rust supports Linux, see times(2).
 const TICKS_A_SECOND: u64 = 100;
 
 /// Our parent, its parent, and so on.
@@ -30,10 +30,10 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// For how long a process has been running.
+/// How long a process has been running.
 pub(crate) fn age(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The twenty-second field, see proc(5); the second may have anything in it.
+    // The twenty-second field, see proc(5); the second may contain anything.
     let started: u64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;
     let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
@@ -42,7 +42,7 @@ pub(crate) fn age(pid: u32) -> Option<Duration> {
     Some(up.saturating_sub(started))
 }
 
-/// The processes that a process has started, and that still run.
+/// The child processes of a process that are still running.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());

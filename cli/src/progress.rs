@@ -1,4 +1,4 @@
-//! What a terminal shows while a lock is waited for.
+//! The progress line that a terminal shows while waiting for a lock.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -12,18 +12,18 @@ use crate::log;
 use crate::options::WaitLimit;
 use crate::output::say;
 
-/// A user who gets the lock sooner sees nothing.
+/// A user who gets the lock sooner than this sees nothing.
 const AT_FIRST: Duration = Duration::from_millis(500);
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A line at the bottom of the terminal that is kept up to date; nothing where there is none.
+/// A line at the bottom of the terminal that is kept up to date; nothing without a terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     begun: Instant,
     drawn: Option<Instant>,
     is_live: bool,
     in_colour: bool,
-    /// Where there is no terminal, --verbose writes one line.
+    /// Whether --verbose still has to write its one line.
     to_tell: bool,
 }
 
@@ -45,7 +45,7 @@ impl Progress {
         self.begun.elapsed()
     }
 
-    /// Shows what we wait for and why, and since when.
+    /// Shows which lock we wait for, why, and for how long.
     pub(crate) fn show(&mut self, lock: &Path, why: impl Fn() -> String) {
         let path = lock.display();
         if std::mem::take(&mut self.to_tell) {
@@ -60,7 +60,7 @@ impl Progress {
         }
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     pub(crate) fn clear(&mut self) {
         if self.drawn.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -68,7 +68,7 @@ impl Progress {
     }
 }
 
-/// Who holds the lock, also where other waiters of this host come first.
+/// Who holds the lock, even where the obstacle is the queue of this host.
 pub(crate) fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
     match (obstacle, lock.holder()) {
         (Obstacle::Queue, Ok(Some(holder))) => format!("held by {holder}; {obstacle}"),
@@ -76,7 +76,7 @@ pub(crate) fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
     }
 }
 
-/// In one line, however narrow the terminal: what wraps can't be taken away again.
+/// Draws a single line, however narrow the terminal: a wrapped line cannot be cleared.
 fn draw(why: &str, path: &str, in_colour: bool) {
     let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
     let line = fit(why, path, usize::from(width).saturating_sub(1));
@@ -84,9 +84,10 @@ fn draw(why: &str, path: &str, in_colour: bool) {
     let _ = write!(io::stderr(), "\r{on}{line}{off}\x1b[K");
 }
 
-/// The holder comes first, since a narrow terminal has no room for all; of the path, the end matters most.
+/// Fits the text into the width. The holder comes first, since a narrow terminal has no room for
+/// everything; of the path, the end matters most.
 fn fit(why: &str, path: &str, width: usize) -> String {
-    const LEAST: usize = 8; // less of a path says nothing
+    const LEAST: usize = 8; // less of a path is useless
     let is_shown = |c: &char| !c.is_control();
     let why = start_of(why.chars().filter(is_shown), width);
     let left = width.saturating_sub(columns(&why) + ": ".len());
@@ -101,7 +102,7 @@ fn fit(why: &str, path: &str, width: usize) -> String {
     }
 }
 
-/// As many characters as fit into the columns.
+/// As many characters as fit into the width.
 fn start_of(chars: impl Iterator<Item = char>, width: usize) -> String {
     let mut left = width;
     chars

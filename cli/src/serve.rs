@@ -1,4 +1,4 @@
-//! `linklock serve`: the locks of a directory over HTTP.
+//! `linklock serve`: serves the locks of a directory over HTTP.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -151,11 +151,11 @@ fn start_log(args: &Args) {
     }
 }
 
-/// Each connection takes a file descriptor, and what is usually allowed at first is meant for
-/// programs with few.
+/// Raises the limit of file descriptors: each connection takes one, and the usual soft limit is
+/// meant for programs with few.
 fn allow_many_files() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most); // or it stays as it is
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most); // on failure it stays as it is
     }
 }
 

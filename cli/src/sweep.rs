@@ -1,4 +1,4 @@
-//! `linklock sweep`: files that dead processes have left.
+//! `linklock sweep`: removes files that dead processes have left.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ const EXAMPLES: &str = "\
 Examples:
   linklock sweep --dry-run /shared";
 
-/// What --json shows, as schema.json describes it.
+/// The output of --json, as described in schema.json.
 #[derive(Debug, Serialize)]
 struct Swept {
     dry_run: bool,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A duration as it is written on a command line: for the defaults.
+/// A duration in command-line syntax, for the defaults.
 pub(crate) fn exact(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error} (write 90, 90s, 5m or 1h30m)"))
 }
 
-/// Shows a duration no more exactly than anybody wants to know.
+/// Shows a duration with sensible precision.
 pub(crate) fn show(duration: Duration) -> String {
     match duration.as_secs() {
         0..10 => format!("{:.1}s", duration.as_secs_f64()),
@@ -26,12 +26,12 @@ pub(crate) fn show(duration: Duration) -> String {
     }
 }
 
-/// The same, of seconds; an age or so that can't be below zero is none.
+/// Shows a number of seconds; negative values count as zero.
 pub(crate) fn show_seconds(seconds: f64) -> String {
     show(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
-/// How many seconds after the other one time is; below zero if it is before.
+/// How many seconds `time` is after `other`; negative if it is before.
 pub(crate) fn signed_seconds(time: SystemTime, other: SystemTime) -> f64 {
     match time.duration_since(other) {
         Ok(after) => after.as_secs_f64(),
@@ -39,8 +39,8 @@ pub(crate) fn signed_seconds(time: SystemTime, other: SystemTime) -> f64 {
     }
 }
 
-/// A date as RFC 3339 has it, in UTC; `None` for what it can't express, which is before 1970 and
-/// after 9999. Anybody may give a lock file such a time stamp.
+/// A date in RFC 3339 and UTC; `None` before 1970 and after 9999, which it cannot express. A file's
+/// owner can give it any time stamp.
 pub(crate) fn date(time: SystemTime) -> Option<String> {
     const END: Duration = Duration::from_secs(253_402_300_800); // the year 10000
     let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;

@@ -1,4 +1,4 @@
-//! Walking through all that is below a directory, and what the files found there may be.
+//! Walks through all files below a directory, and identifies those that belong to locks.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use walkdir::{IntoIter, WalkDir};
 use crate::exit::{self, Failure};
 use crate::output::say;
 
-/// The plain files below a directory. What can't be read is reported, and passed over.
+/// The plain files below a directory. Unreadable directories and files are reported and skipped.
 pub(crate) struct Walk {
     entries: IntoIter,
     failed: bool,
@@ -37,7 +37,7 @@ impl Walk {
         }
     }
 
-    /// A file that is gone by now is not reported.
+    /// Reports a file that was skipped, unless it is gone by now.
     fn passed_over(&mut self, error: &walkdir::Error) {
         let is_gone = error.depth() > 0
             && error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
@@ -56,21 +56,22 @@ impl Walk {
         self.failed = true;
     }
 
-    /// What to exit with.
+    /// The exit code.
     pub(crate) fn end(self) -> u8 {
         if self.failed { exit::SYSTEM } else { 0 }
     }
 }
 
-/// The lock that a file with this name may belong to: its name is all up to the separator, which no
-/// lock's own name has in it.
+/// The lock that a file with this name may belong to: the part before the separator, which does not
+/// occur in a lock's own name.
 pub(crate) fn lock_of<'a>(name: &'a OsStr, separator: &[u8]) -> Option<&'a OsStr> {
     let name = name.as_bytes();
     let end = name.windows(separator.len()).position(|at| at == separator)?;
     (end > 0).then(|| OsStr::from_bytes(&name[..end]))
 }
 
-/// What a plain file begins with, read without any harm if it is something else by now.
+/// The beginning of a plain file, read so that it does no harm if the file has been replaced by
+/// something else.
 pub(crate) fn start_of(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;

@@ -1,4 +1,4 @@
-//! What locks are made of, tried one by one.
+//! The operations that locks are made of, checked one by one.
 
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io;
@@ -15,20 +15,20 @@ use super::{Finding, Grade};
 use crate::cleaned::cleaned;
 use crate::time;
 
-/// What it takes to ask the server.
+/// Below this, an offset is only the time that it takes to ask the server.
 const SAME: f64 = 0.05;
-/// A difference of the clocks that somebody should look into. Locks don't mind.
+/// A clock difference that an administrator should look into; locks do not depend on it.
 const ODD_OFFSET: f64 = 5.0;
-/// Farther away than this a date is another one, in seconds.
+/// A date that is off by more than this, in seconds, is a different date.
 const COARSE: f64 = 2.0;
-/// More than this for a lock and its release is slow, for anything.
+/// Above this, acquiring and releasing a lock is slow for any file system.
 const SLOW: Duration = Duration::from_millis(200);
 const ROUNDS: usize = 20;
 
 /// What a check has found, or the error that kept it from finding anything.
 pub(super) type Found = Result<(Grade, String), String>;
 
-/// What `lock` tries as well, or does without: where it succeeds, nothing there is bad.
+/// What `lock` tries as well, or can do without: if it passes, none of these is bad.
 const TRIED_BY_LOCK: [&str; 4] = ["names", "time stamps", "rename", "notification"];
 
 type Check = (&'static str, fn(&Scratch) -> Found);
@@ -67,7 +67,7 @@ pub(super) fn finding(check: &'static str, found: Found) -> Finding {
     }
 }
 
-/// In a sticky directory nobody but root removes another's files.
+/// In a sticky directory only root can remove another user's files.
 pub(super) fn sticky(dir: &Path) -> Option<Finding> {
     const STICKY: u32 = 0o1000;
     dir.metadata().ok().filter(|it| it.mode() & STICKY != 0)?;
@@ -79,7 +79,7 @@ fn good(text: &str) -> (Grade, String) {
     (Grade::Good, text.to_owned())
 }
 
-/// An error with what was being done.
+/// An error with the operation that failed.
 pub(super) fn to(act: &str) -> impl FnOnce(io::Error) -> String {
     move |error| format!("failed to {act}: {error}")
 }
@@ -88,7 +88,8 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
     let create = || OpenOptions::new().write(true).create_new(true).open(path);
     for _ in 0..20 {
         match create() {
-            // Linux's SMB client says so of a file that another name was used of a moment ago.
+            // Linux's SMB client returns this for a file that was used by another name a moment
+            // ago.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 let _ = fs::remove_file(path);
                 std::thread::sleep(Duration::from_millis(100));
@@ -103,7 +104,7 @@ fn look(path: &Path) -> Result<Metadata, String> {
     path.symlink_metadata().map_err(to("look at a file"))
 }
 
-/// By systemd-tmpfiles, say.
+/// Whether old files are removed here, by systemd-tmpfiles for example.
 #[allow(clippy::unnecessary_wraps)] // as all checks are
 fn cleaning(scratch: &Scratch) -> Found {
     let note = |dir| {
@@ -116,7 +117,7 @@ fn cleaning(scratch: &Scratch) -> Found {
     Ok(cleaned(scratch.dir()).map_or_else(|| good("nothing is known to remove old files"), note))
 }
 
-/// In the directory itself: a new one in it is not append-only.
+/// Checked in the directory itself: a new directory in it would not be append-only.
 fn removal(scratch: &Scratch) -> Found {
     let mut path = scratch.dir().as_os_str().to_owned();
     path.push(".file");
@@ -125,7 +126,7 @@ fn removal(scratch: &Scratch) -> Found {
     Ok(good("files can be removed"))
 }
 
-/// Who may not read a lock file sees that it is held, but not by which process.
+/// A user who may not read a lock file sees that the lock is held, but not by which process.
 fn readable(scratch: &Scratch) -> Found {
     let path = scratch.path("readable");
     create(&path).map_err(to("create a file"))?;
@@ -141,7 +142,8 @@ fn readable(scratch: &Scratch) -> Found {
     })
 }
 
-/// A lock's longest name is that of a claim: its own, the host's, a number and 60 bytes more.
+/// A lock's longest file name is that of a claim: the lock's name, the host's, a number and 60
+/// bytes more.
 fn names(scratch: &Scratch) -> Found {
     let told = nix::sys::statvfs::statvfs(scratch.dir());
     let most = told.map_err(|errno| format!("failed to ask for the longest name: {errno}"))?;
@@ -175,7 +177,8 @@ fn hard_links(scratch: &Scratch) -> Found {
         Err(error) => return Err(format!("a link to a name that is taken fails with: {error}")),
         Ok(()) => return Err("a link replaces a name that is taken".to_owned()),
     }
-    // These looks may be answered from a cache. What a lock makes of links is for `lock` to say.
+    // These attributes may come from a cache. Whether a lock can use the links is checked by
+    // `lock`.
     let (one, two) = (look(&file)?, look(&link)?);
     if (one.dev(), one.ino()) != (two.dev(), two.ino()) {
         return Ok((Grade::Note, "the two names of a file have different inodes".to_owned()));
@@ -191,8 +194,8 @@ fn hard_links(scratch: &Scratch) -> Found {
     }
 }
 
-/// A date as a lease is written: both times, since some file systems take both or none. Whether what is
-/// kept of it will do is for `lock` to say.
+/// Sets a date as a lease does: both times, since some file systems set both or neither. Whether
+/// the date that is kept is good enough is checked by `lock`.
 fn stamped(path: &Path, since_1970: Duration) -> Result<(f64, u32), String> {
     let wanted = SystemTime::UNIX_EPOCH + since_1970;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -238,7 +241,7 @@ fn rename(scratch: &Scratch) -> Found {
     }
 }
 
-/// Only for speed: without it, waiters poll.
+/// Matters for speed only: without it, waiters poll.
 #[cfg(target_os = "linux")]
 fn notification(scratch: &Scratch) -> Found {
     let path = scratch.path("watched");

@@ -45,7 +45,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What one check has found.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     check: &'static str,
@@ -57,9 +57,9 @@ pub(crate) struct Finding {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Grade {
     Good,
-    /// To be kept in mind.
+    /// Worth knowing.
     Note,
-    /// No lock can be trusted here.
+    /// Locks cannot be trusted here.
     Bad,
 }
 

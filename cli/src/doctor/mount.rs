@@ -1,4 +1,4 @@
-//! What file system a directory is on, and how it is mounted.
+//! The file system that a directory is on, and how it is mounted.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +26,7 @@ pub(super) fn check(dir: &Path) -> Finding {
         let device = format!("{}:{}", libc::major(dev), libc::minor(dev));
         let table = fs::read_to_string("/proc/self/mountinfo")?;
         let mounts = table.lines().filter_map(parse).filter(|mount| dir.starts_with(&mount.point));
-        // Another mount may be over it, or it may have another device's number, as in btrfs.
+        // Another mount may hide it, or its device number may differ from the mount's, as on btrfs.
         Ok(mounts.max_by_key(|mount| (mount.device == device, mount.point.as_os_str().len())))
     });
     let mount = match found {
@@ -42,8 +42,8 @@ pub(super) fn check(dir: &Path) -> Finding {
     }
 }
 
-/// A place at or above the directory where something is to be mounted, by fstab(5), and is not: what is
-/// done here is seen on no other machine.
+/// A mount point at or above the directory, listed in fstab(5), on which nothing is mounted: other
+/// machines would not see what is done here.
 pub(super) fn missing(dir: &Path) -> Option<Finding> {
     let dir = fs::canonicalize(dir).ok()?;
     let fstab = fs::read_to_string("/etc/fstab").ok()?;
@@ -61,7 +61,7 @@ fn not_mounted(fstab: &str, mountinfo: &str, dir: &Path) -> Option<PathBuf> {
     points.find(|point| dir.starts_with(point) && !mounted.contains(point))
 }
 
-/// What is to be kept in mind of such a mount.
+/// What to know about such a mount.
 fn remark(mount: &Mount) -> Option<&'static str> {
     let has = |wanted| mount.options.split(',').any(|option| option == wanted);
     let is = |start| mount.kind.starts_with(start);
@@ -101,7 +101,7 @@ fn parse(line: &str) -> Option<Mount> {
     })
 }
 
-/// Blanks and the like are written in octal.
+/// The table writes blanks and similar characters in octal.
 fn unescape(text: &str) -> String {
     let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     escapes.iter().fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))

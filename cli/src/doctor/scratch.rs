@@ -1,4 +1,4 @@
-//! Where the checks are made: a new directory, which is removed at the end.
+//! The scratch directory in which the checks run; it is removed at the end.
 
 use std::fs;
 use std::io;
@@ -35,7 +35,7 @@ impl Scratch {
     }
 }
 
-/// Only what is in it, which is the checks' own: files and no directories.
+/// Removes only what the checks have created: files, no directories.
 impl Drop for Scratch {
     fn drop(&mut self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {

@@ -1,5 +1,5 @@
-//! The same directory through a second mount: whether what is done through one is seen through the
-//! other.
+//! The same directory through a second mount: whether changes made through one mount are seen
+//! through the other.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ use super::checks::{Found, finding, to};
 use super::scratch::Scratch;
 use super::{Finding, Grade};
 
-/// For how long a cache may show what was before.
+/// How long a cache may show an old state.
 const LONGEST: Duration = Duration::from_secs(60);
 const RACES: usize = 50;
 
@@ -28,7 +28,7 @@ pub(super) fn all(scratch: &Scratch, other: &Path) -> Vec<Finding> {
     vec![visible, held, finding("race", race(scratch, &there))]
 }
 
-/// How long it takes until a new file, and its end, can be seen through the other mount.
+/// How long it takes until a new file, and then its removal, is seen through the other mount.
 fn visibility(scratch: &Scratch, there: &Path) -> Found {
     until("the new directory", || there.is_dir())?;
     let (one, two) = (dev(scratch.dir())?, dev(there)?);
@@ -60,7 +60,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<Duration, String
     Ok(begun.elapsed())
 }
 
-/// A lock must be seen without any delay, whatever a cache shows of plain files.
+/// A lock must be seen without delay, however long a cache shows an old state of plain files.
 fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
     let tried = || -> Result<bool, Error> {
         let other = Lock::new(there.join("both"))?;
@@ -86,7 +86,7 @@ fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
     }
 }
 
-/// Two threads that race for a lock: never both get it.
+/// Two threads race for a lock: at most one may get it.
 fn race(scratch: &Scratch, there: &Path) -> Found {
     let start = Barrier::new(2);
     let contend = |path: PathBuf| {

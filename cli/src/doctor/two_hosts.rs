@@ -1,5 +1,5 @@
-//! Two machines examine a directory together: whether each sees what the other does, and whether
-//! a lock ever lets both in.
+//! Two machines examine a directory together: whether each sees the other's changes, and whether a
+//! lock ever admits both.
 
 use std::fs;
 use std::io;
@@ -12,17 +12,17 @@ use linklock::Lock;
 use super::checks::{Found, create, finding, to};
 use super::{Finding, Grade};
 
-/// Where they meet. The first to arrive makes it; the last to leave removes it.
+/// The meeting place. The first machine to arrive creates it; the last to leave removes it.
 const PLACE: &str = ".linklock-doctor-meeting";
-/// How long to wait for the other host, and for each step of it.
+/// How long to wait for the other host, at each step.
 const LIMIT: Duration = Duration::from_secs(60);
 const TURNS: usize = 50;
 
-/// A host that has been here for longer has died here.
+/// A host whose files are older than this has died.
 const STALE: Duration = Duration::from_secs(600);
 const DONE: &str = ".done";
 
-/// One of the two.
+/// One of the two machines.
 struct TwoHosts {
     place: PathBuf,
     own: String,
@@ -59,7 +59,7 @@ impl TwoHosts {
         Ok(TwoHosts { place, own, arrived: arrived.map_err(to("create a file"))? })
     }
 
-    /// The names of the other's files that end so, and of no dead one's.
+    /// The names of the other machine's files with this ending, except those of dead ones.
     fn others(&self, end: &str) -> Result<Vec<String>, String> {
         let entries = fs::read_dir(&self.place).map_err(to("list the directory"))?;
         let is_fresh = |entry: &fs::DirEntry| {
@@ -75,7 +75,7 @@ impl TwoHosts {
         Ok(names.filter(is_others).collect())
     }
 
-    /// Waits until there is one.
+    /// Waits until there is such a file.
     fn await_others(&self, end: &str) -> Result<String, String> {
         let begun = Instant::now();
         loop {
@@ -97,7 +97,7 @@ impl TwoHosts {
         Ok((Grade::Good, format!("what {who} has made is seen here")))
     }
 
-    /// Both go in and out under one lock.
+    /// Both machines enter and leave under one lock.
     fn take_turns(&self) -> Found {
         let lock = Lock::new(self.place.join("turns")).map_err(|error| error.to_string())?;
         let inside = self.place.join("inside");
@@ -125,7 +125,7 @@ impl TwoHosts {
     }
 }
 
-/// The last to leave tidies up: until then the other host may look for our files.
+/// The last to leave cleans up: until then the other host may look for our files.
 impl Drop for TwoHosts {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.place.join(&self.own));

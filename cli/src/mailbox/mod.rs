@@ -1,4 +1,4 @@
-//! `linklock mailbox`: mailboxes that other mail programs deliver to.
+//! `linklock mailbox`: locks mailboxes that other mail programs deliver to.
 
 mod run;
 mod status;

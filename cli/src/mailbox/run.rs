@@ -1,4 +1,4 @@
-//! `linklock mailbox run`: a command while a mailbox is locked.
+//! `linklock mailbox run`: runs a command while a mailbox is locked.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -44,8 +44,9 @@ Examples:
 
 linklock(1), or linklock --help, has the exit statuses.";
 
-/// For how long a dotlock whose lease has ended is respected by all but the least patient program,
-/// which the lease is made for. The next breaks it after two minutes: this is well below that.
+/// How long after its lease has ended a dotlock is respected by every program but the least patient
+/// one, for which the lease is designed. The next program breaks it after two minutes; this is well
+/// below that.
 const RESPECT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {

@@ -1,4 +1,4 @@
-//! `linklock mailbox status`: who has locked a mailbox.
+//! `linklock mailbox status`: shows who has locked a mailbox.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What --json shows, field by field. What is not UTF-8 is made so.
+/// The output of --json, field by field. Invalid UTF-8 is replaced.
 #[derive(Debug, Serialize)]
 struct Status {
     mailbox: String,
@@ -55,13 +55,13 @@ struct Status {
 #[derive(Debug, Serialize)]
 struct Locked {
     by: Means,
-    /// Whose format a dotlock has.
+    /// The program whose format the dotlock has.
     format: Option<&'static str>,
     host: Option<String>,
     pid: Option<u32>,
-    /// Whether that process runs; `None` where that can't be told from here.
+    /// Whether that process runs; `None` where that cannot be determined here.
     alive: Option<bool>,
-    /// When the dotlock was made or last touched.
+    /// When the dotlock was created or last touched.
     changed_at: Option<String>,
     #[serde(skip)]
     said: String,
@@ -72,7 +72,8 @@ struct Locked {
 enum Means {
     Fcntl,
     Dotlock,
-    /// What has the dotlock's name is none, and stays in the way until somebody removes it.
+    /// The file with the dotlock's name is not a dotlock, and stays in the way until it is removed
+    /// by hand.
     NotALock,
     /// A dotlock that may not be read.
     Unreadable,
@@ -112,7 +113,7 @@ impl Locked {
     }
 }
 
-/// A line for each lock.
+/// One line for each lock.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mailbox = printable(&self.mailbox);

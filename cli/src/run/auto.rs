@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::{self, Failure};
 
-/// As much of the program's name as the lock's name has.
+/// How much of the program's name the lock's name contains.
 const LONGEST: usize = 40;
 
-/// The lock of a command, in this directory or, without one, in the user's own.
+/// The lock for a command, in this directory or, without one, in the user's own.
 pub(super) fn lock(dir: &Path, command: &[OsString]) -> Result<PathBuf, Failure> {
     let dir = if dir.as_os_str().is_empty() { own_dir()? } else { dir.to_owned() };
     Ok(dir.join(name(command)))
 }
 
-/// ~/.cache/linklock, which is made if it is not there.
+/// ~/.cache/linklock, created if necessary.
 fn own_dir() -> Result<PathBuf, Failure> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
@@ -33,7 +33,8 @@ fn own_dir() -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
-/// The program's name, for people, and a hash of all words, which is the same in every version of linklock.
+/// The program's name, for people, and a hash of all words, which is the same in every version of
+/// linklock.
 fn name(command: &[OsString]) -> String {
     let program = command.first().and_then(|program| Path::new(program).file_name());
     let program = program.unwrap_or(OsStr::new("command")).to_string_lossy();

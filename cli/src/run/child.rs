@@ -1,4 +1,4 @@
-//! The child: the command that the lock is held for.
+//! The child: the command that runs under the lock.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,27 +18,27 @@ use crate::process;
 pub(crate) struct Child {
     pid: Pid,
     stand: Stand,
-    /// What came of it if it never came to be the command: it has been waited for.
+    /// How it ended, if it never became the command; it has been waited for.
     failed: Option<Change>,
-    /// Where the command has its own process group.
+    /// Present where the command has its own process group.
     warden: Option<Warden>,
-    /// By its last change.
+    /// According to its last change.
     is_stopped: bool,
-    /// It has been waited for: its pid may be another's.
+    /// It has been waited for: its pid may be reused.
     has_ended: bool,
 }
 
-/// What became of the child.
+/// What happened to the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// With what to exit.
+    /// With this exit code.
     Ended(u8),
     Stopped(Signal),
     Continued,
 }
 
 impl Change {
-    /// As shells say it.
+    /// The change, with exit codes as in shells.
     fn of(news: WaitStatus) -> Option<Change> {
         match news {
             WaitStatus::Exited(_, code) => {
@@ -54,14 +54,14 @@ impl Change {
 
 impl Child {
     /// Starts the command with these variables in its environment. Where it has its own process
-    /// group it is stopped, and begins when it is to go on.
+    /// group, it is stopped at first, and begins on `go_on`.
     pub(crate) fn start(
         command: &[OsString],
         variables: impl IntoIterator<Item = (&'static str, OsString)>,
     ) -> io::Result<Child> {
         let stand = Stand::find();
         let mut process = shim::command(command, &stand)?;
-        // One that a linklock around this one has set is another lock's.
+        // A token set by an outer linklock belongs to another lock.
         let process = process.env_remove("LINKLOCK_TOKEN").envs(variables).spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
         let mut child =
@@ -70,20 +70,20 @@ impl Child {
             child.failed = child.await_stop()?;
         }
         if child.stand.has_own_group() && child.failed.is_none() {
-            // Without one, if there can't be one, at least the command itself dies with us.
+            // If there can be no warden, at least the command itself dies with us.
             child.warden = Warden::start(pid).ok();
             child.is_stopped = true;
         }
         Ok(child)
     }
 
-    /// Waits until the shim has stopped, or has failed.
+    /// Waits until the shim has stopped or failed.
     fn await_stop(&self) -> io::Result<Option<Change>> {
         let news = waitpid(self.pid, Some(WaitPidFlag::WUNTRACED))?;
         Ok(Change::of(news).filter(|change| matches!(change, Change::Ended(_))))
     }
 
-    /// What has become of the child since the last time.
+    /// What has happened to the child since the last call.
     pub(crate) fn change(&mut self) -> io::Result<Option<Change>> {
         if self.failed.is_some() {
             return Ok(self.failed);
@@ -97,12 +97,12 @@ impl Child {
         Ok(change)
     }
 
-    /// Whether the child, by its last change, does nothing until it gets CONT.
+    /// Whether the child, according to its last change, is stopped until it gets CONT.
     pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped
     }
 
-    /// Passes on a signal that we got.
+    /// Passes on a signal that we received.
     pub(crate) fn pass_on(&self, signal: Signal) {
         if !self.stand.has_sent(signal) {
             self.signal(signal);
@@ -118,14 +118,14 @@ impl Child {
         self.signal(Signal::SIGKILL);
     }
 
-    /// The child was stopped. If that was by what is typed at the terminal (or for reading from it
-    /// in the background), we stop too, so that the shell sees it. Says whether the child is to go
-    /// on now: it has not yet.
+    /// Handles a stop of the child. If its cause was typed at the terminal (or was an access to the
+    /// terminal from the background), we stop too, so that the shell notices. Returns whether the
+    /// child should continue now; it has not been continued yet.
     pub(crate) fn stop_with(&self, signal: Signal) -> bool {
         let wants_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         let is_typed = wants_terminal || signal == Signal::SIGTSTP;
-        // By STOP programs stop themselves that have caught TSTP, and others stop them on purpose;
-        // those who are not at the terminal keep their lock meanwhile.
+        // Programs that have caught TSTP stop themselves by STOP, and other processes use STOP on
+        // purpose; a command that does not use the terminal keeps its lock in the meantime.
         if !is_typed && !self.stand.is_at_work(self.pid) {
             return false;
         }
@@ -133,8 +133,8 @@ impl Child {
             return true;
         }
         if !self.stand.has_shell() {
-            // Without a shell that could let it go on, what is typed does not stop a process. What
-            // was stopped by other means is continued by them.
+            // Without a shell that could continue it, a process does not stop for what is typed. If
+            // it was stopped by other means, those also continue it.
             return self.stand.is_job();
         }
         self.stand.take_back(self.pid);
@@ -142,14 +142,14 @@ impl Child {
         true
     }
 
-    /// Has the child go on, with the terminal if we have it.
+    /// Continues the child, and gives it the terminal if we have it.
     pub(crate) fn go_on(&mut self) {
         self.is_stopped = false;
         self.stand.give(self.pid);
         self.signal(Signal::SIGCONT);
     }
 
-    /// The child has ended. What it has started may go on.
+    /// For a child that has ended: lets the processes that it started continue.
     pub(crate) fn leave(self) {
         self.stand.take_back(self.pid);
         if let Some(warden) = self.warden {
@@ -157,7 +157,8 @@ impl Child {
         }
     }
 
-    /// The child has ended. What it has started, and is still in its process group, must not go on.
+    /// For a child that has ended: kills the processes that it started and that are still in its
+    /// process group.
     pub(crate) fn clean_up(self) {
         self.stand.take_back(self.pid);
         if let Some(warden) = self.warden {
@@ -165,7 +166,8 @@ impl Child {
         }
     }
 
-    /// What may not be signalled, since it runs as another user, is left alone.
+    /// Signals the child. A process that may not be signalled, because it runs as another user, is
+    /// left alone.
     fn signal(&self, signal: Signal) {
         if self.failed.is_some() {
             return;
@@ -183,13 +185,13 @@ impl Child {
         };
     }
 
-    /// Whether anything that the child has started still runs, once the child has ended.
+    /// Whether, after the child has ended, any process that it started still runs.
     pub(crate) fn has_left_any(&self) -> bool {
         while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|news| news.pid().is_some()) {}
         self.left().next().is_some()
     }
 
-    /// What the child has started, and the kernel has made ours.
+    /// The processes that the child started and the kernel has reparented to us.
     fn left(&self) -> impl Iterator<Item = Pid> {
         let warden = self.warden.as_ref().map(Warden::pid);
         let children = process::children(std::process::id()).into_iter();
@@ -198,8 +200,8 @@ impl Child {
     }
 }
 
-/// Where no process may be signalled, only the kernel can end the child: when we have ended. The lock is
-/// left, and may be taken over since its holder is dead.
+/// Where no process may be signalled, only the kernel can end the child, once we have ended. The
+/// lock stays behind, and may be taken over since its holder is dead.
 fn end_by_ending(signal: Signal) {
     let ends = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGKILL];
     if ends.contains(&signal) {
@@ -208,13 +210,13 @@ fn end_by_ending(signal: Signal) {
     }
 }
 
-/// Has the kernel make us the parent of all processes whose parents end, among those that we start.
+/// Makes us the parent of our descendants whose own parents end.
 #[cfg(target_os = "linux")]
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-/// Elsewhere there is no such thing.
+/// Other systems have no equivalent.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

@@ -1,4 +1,4 @@
-//! A lock that is held while the command runs, wherever it is kept.
+//! A lock that is held while the command runs, wherever it is stored.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use linklock::{Error, LockGuard};
 
 use crate::events::Events;
 
-/// What went wrong with it, to be told to the user.
+/// What went wrong with a lock, as a message for the user.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     pub(crate) is_lost: bool,
@@ -34,20 +34,20 @@ impl From<Error> for Trouble {
 }
 
 pub(crate) trait Held {
-    /// What it is, in messages.
+    /// The kind of lock, for messages.
     const WHAT: &'static str;
 
-    /// What the user calls it.
+    /// The user's name for the lock.
     fn name(&self) -> String;
-    /// Keeps it alive from now on; the loss of it is an event.
+    /// Keeps the lock alive from now on; its loss is an event.
     fn keep_alive(&self, events: &Events) -> Result<(), Trouble>;
-    /// For how much longer the lease runs.
+    /// How much longer the lease runs.
     fn remaining(&self) -> Duration;
     fn refresh(&self) -> Result<(), Trouble>;
     fn release(self) -> Result<(), Trouble>;
 }
 
-/// By their methods of the same names.
+/// Implements the trait by the guard's methods of the same names.
 macro_rules! held {
     ($guard:ty, $what:literal) => {
         impl Held for $guard {

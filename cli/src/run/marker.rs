@@ -1,4 +1,4 @@
-//! `--at-most-every`: a file beside the lock that says when the command last succeeded.
+//! `--at-most-every`: a file beside the lock whose date shows when the command last succeeded.
 
 use std::fs::File;
 use std::io;
@@ -26,8 +26,8 @@ impl Marker {
         Ok(Marker { path: path.into(), begun: lock.server_time()? })
     }
 
-    /// For how long it has been since the last run began that succeeded. The file is opened, since NFS shows
-    /// what another host has done to it only then. A date in the future is no date.
+    /// How long ago the last successful run began. Opens the file, since only then does NFS show
+    /// changes made by another host. A date in the future does not count.
     pub(super) fn age(&self) -> Result<Option<Duration>, Failure> {
         let read = File::open(&self.path).and_then(|file| file.metadata()?.modified());
         match read {
@@ -40,7 +40,7 @@ impl Marker {
         }
     }
 
-    /// The command has succeeded.
+    /// Records that the command has succeeded.
     pub(super) fn set(&self) {
         let set = File::create(&self.path).and_then(|file| {
             file.set_len(0)?;

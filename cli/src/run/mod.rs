@@ -1,4 +1,4 @@
-//! `linklock run`: a command under a lock.
+//! `linklock run`: runs a command under a lock.
 
 mod auto;
 mod child;
@@ -203,7 +203,7 @@ fn due(lock: &Lock, period: Duration, limit: &WaitLimit) -> Result<Marker, Failu
     }
 }
 
-/// What must stay between two runs would be removed.
+/// Warns if the directory may lose what must persist between two runs.
 fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
     if args.contention.limit.quiet {
         return;
@@ -221,8 +221,8 @@ fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
     }
 }
 
-/// Runs a command while these are held, and kept alive, and releases them. Others respect them for the clock
-/// slop after their leases have ended.
+/// Runs a command while these locks are held and kept alive, then releases them. Other processes
+/// respect the locks for the clock slop after their leases have ended.
 pub(crate) fn run_under<G: Held>(
     guards: Vec<G>,
     command: &[OsString],
@@ -236,7 +236,7 @@ pub(crate) fn run_under<G: Held>(
     Ok(release(guards, verbose, outcome))
 }
 
-/// Runs a command while these are held.
+/// Runs a command while these locks are held.
 fn hold(
     guards: &[impl Held],
     command: &[OsString],
@@ -264,7 +264,7 @@ fn hold(
     Ok(outcome)
 }
 
-/// The locks. One that is named twice would be waited for by the one who holds it.
+/// Builds the locks. Rejects a lock that is named twice: its holder would wait for itself.
 fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
     let auto = args.auto.as_ref().map(|dir| auto::lock(dir, &args.command)).transpose()?;
     let paths: Vec<_> = args.locks.iter().chain(&auto).collect();
@@ -284,7 +284,7 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
     paths.iter().map(build).collect()
 }
 
-/// Those that the linklock around this one holds, with their claims; the others are left.
+/// Takes out the locks that the outer linklock holds, and returns them with their claims.
 fn take_outer(locks: &mut Vec<Lock>) -> Vec<(PathBuf, PathBuf)> {
     let mut outer = Vec::new();
     locks.retain(|lock| {
@@ -295,7 +295,8 @@ fn take_outer(locks: &mut Vec<Lock>) -> Vec<(PathBuf, PathBuf)> {
     outer
 }
 
-/// What the command finds in its environment of its locks: of those that were held before, and its own.
+/// The variables that describe the command's locks: those that an outer linklock holds, and our
+/// own.
 fn environment(
     outer: &[(PathBuf, PathBuf)],
     guards: &[LockGuard],
@@ -317,7 +318,7 @@ fn lines(parts: impl Iterator<Item = impl AsRef<OsStr>>) -> OsString {
     OsString::from_vec(parts.join(&b'\n'))
 }
 
-/// Holds the locks for a while after the command has ended, unless a signal says that it is enough.
+/// Holds the locks for a while after the command has ended, unless a signal cuts this short.
 fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Outcome) {
     while !outcome.is_lost {
         let left = least.saturating_sub(acquired.elapsed());
@@ -333,12 +334,12 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
     }
 }
 
-/// The command has ended. Whether a lock was lost before that is the one thing that casts doubt on
-/// what it has done; a lock that just now can't be removed ends with its lease.
+/// Releases the locks after the command has ended. Only the loss of a lock before that casts doubt
+/// on what the command did; a lock that cannot be removed now ends with its lease.
 fn release<G: Held>(guards: Vec<G>, verbose: bool, mut outcome: Outcome) -> u8 {
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
-            // The release would hang as the refresh does, and the lease is over anyway.
+            // The release would hang as the refresh does, and the lease has ended anyway.
             std::mem::forget(guard);
             continue;
         }

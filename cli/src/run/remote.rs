@@ -1,4 +1,4 @@
-//! A lock that a Relukko server keeps.
+//! A lock that is kept by a Relukko server.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::output::say;
 /// How long one request to a server may take.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// How long to wait without a word.
+/// How long to wait before explaining why.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// The lock, and for how long it is to be out of touch at most.
+/// A lock on a server, and how long it may be out of touch.
 struct Remote {
     guard: LockGuard,
     lifetime: Duration,
@@ -37,7 +37,7 @@ pub(crate) fn run(url: &str, args: &Args) -> Result<u8, Failure> {
     run_under(vec![lock], &args.command, variables, &events, &args.limits, slop, verbose)
 }
 
-/// Waits for the lock as for a file.
+/// Waits for the lock, as for a lock file.
 fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     let name = match args.locks.as_slice() {
         [name] => name.to_str().ok_or_else(|| usage("the lock's name is not valid UTF-8")),
@@ -65,13 +65,14 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
             ended.is_none() && limit.lasts(begun.elapsed())
         })
     };
-    // What comes before there is a command is not meant for it, even if the lock is ours by now.
+    // A signal that arrives before the command starts is not for the command, even if the lock is
+    // ours by now.
     if let Some(signal) = ended.or_else(|| events.ended_by()) {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
     let guard = match acquired {
         Err(error) if error.is_contention() => {
-            // Some servers say so themselves.
+            // Some servers already include the holder in their message.
             let error = error.to_string();
             let holder = holder(&client, name).ok().flatten().filter(|it| !error.contains(it));
             let holder = holder.map_or_else(String::new, |holder| format!(", held by {holder}"));
@@ -83,12 +84,12 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
         say(format_args!("acquired lock {name}"));
     }
     let lifetime = args.lifetime.max(Duration::from_secs(1));
-    guard.expire_in(lifetime).map_err(failure)?; // not after the server's ten minutes
+    guard.expire_in(lifetime).map_err(failure)?; // instead of after the server's ten minutes
     Ok(Remote { guard, lifetime })
 }
 
-/// Unless what is returned is dropped before, says after a while why the lock is waited for: that a server
-/// can't be reached, or on request who holds the lock.
+/// Explains after a while why we wait, unless the returned value is dropped before: because the
+/// server is out of reach, or on request who holds the lock.
 fn explain_later(url: &str, name: &str, tells_holder: bool) -> Sender<()> {
     let (acquired, is_acquired) = channel();
     let (url, name) = (url.to_owned(), name.to_owned());
@@ -106,12 +107,12 @@ fn explain_later(url: &str, name: &str, tells_holder: bool) -> Sender<()> {
             Ok(_) => {}
         }
     };
-    // Without a thread nothing is explained.
+    // Without a thread there is no explanation.
     let _ = std::thread::Builder::new().name("explain".into()).spawn(explain);
     acquired
 }
 
-/// Who holds the lock, as the server has it.
+/// Who holds the lock, according to the server.
 fn holder(client: &Client, name: &str) -> Result<Option<String>, ClientError> {
     let lock = client.list()?.into_iter().find(|lock| lock.lock_name == name);
     Ok(lock.map(|lock| lock.creator.unwrap_or_else(|| "a holder that gave no name".to_owned())))

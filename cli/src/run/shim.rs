@@ -1,8 +1,8 @@
-//! What runs between `linklock run` and the command: a process of our own that arranges to die
-//! with the linklock that started it, and then becomes the command by exec(2).
+//! The shim between `linklock run` and the command: a process of our own that arranges to die with
+//! the linklock that started it, and then becomes the command by exec(2).
 //!
-//! Only a process itself can ask for its parent-death signal, see prctl(2). Between fork and exec
-//! that takes unsafe code; after an exec of our own it takes none.
+//! A process can set a parent-death signal only for itself, see prctl(2). Between fork and exec
+//! that would take unsafe code; after an exec of our own program it takes none.
 
 use std::env::{self, current_exe};
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,7 @@ use nix::unistd::getppid;
 use super::terminal::{Stand, enter_foreground};
 use crate::exit::{self, Failure};
 
-/// Not a name that anybody types.
+/// Not a name that a user would type.
 pub(crate) const NAME: &str = "__exec";
 
 /// Becomes COMMAND, which then dies with the linklock that started it
@@ -41,17 +41,17 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// This very program: on Linux also if its file has been replaced since.
+/// This very program; on Linux even if its file has since been replaced.
 pub(crate) fn this_program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { current_exe() }
 }
 
-/// What ps(1) shows.
+/// Sets the name that ps(1) shows.
 pub(crate) fn name(command: &mut Command) -> &mut Command {
     command.arg0("linklock")
 }
 
-/// How `linklock run` starts its command.
+/// The command line by which `linklock run` starts its command.
 pub(crate) fn command(command: &[OsString], stand: &Stand) -> io::Result<Command> {
     let mut shim = Command::new(this_program()?);
     name(&mut shim).arg(NAME).arg(std::process::id().to_string());
@@ -65,10 +65,10 @@ pub(crate) fn command(command: &[OsString], stand: &Stand) -> io::Result<Command
     Ok(shim)
 }
 
-/// Becomes the command. Returns only if that fails.
+/// Becomes the command. Returns only on failure.
 pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
     die_with_parent().map_err(Failure::to("tie the command to linklock"))?;
-    // It may have died before the kernel was told. Nobody is left to read the exit code.
+    // The parent may have died before the signal was set. Then no process reads the exit code.
     if getppid().as_raw() != args.parent {
         return Err(Failure::silent(exit::SYSTEM));
     }
@@ -91,23 +91,23 @@ pub(crate) fn exec(args: &Args) -> Result<u8, Failure> {
     Err(Failure::new(code, format_args!("failed to run {}: {error}", Path::new(program).display())))
 }
 
-/// Whether there is such a program, as shells see it. Of a name execvp(3) says EACCES also where it
-/// may not look into some directory of the path, or finds a directory.
+/// Whether the program exists, as shells see it. For a bare name execvp(3) also returns EACCES if
+/// it may not search some directory in PATH, or if it finds a directory.
 fn is_found(program: &OsStr) -> bool {
     program.as_bytes().contains(&b'/')
         || env::var_os("PATH")
             .is_none_or(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
-/// KILL rather than TERM: once a dead linklock's lock may be taken over, its command must be dead too.
-/// The kernel sends it before linklock counts as dead. It does not reach a command that changes
-/// its credentials by exec, like sudo(8).
+/// Uses KILL rather than TERM: once a dead linklock's lock may be taken over, its command must be
+/// dead too. The kernel sends the signal before linklock counts as dead. It does not reach a
+/// command that changes its credentials by exec, like sudo(8).
 #[cfg(target_os = "linux")]
 fn die_with_parent() -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
 }
 
-/// Elsewhere there is no such thing: the warden must do.
+/// Other systems have no equivalent: the warden has to suffice.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())

@@ -1,4 +1,4 @@
-//! Supervising the command while it runs: signals, its time limit, and the lock.
+//! Supervises the command while it runs: signals, its time limit, and the lock.
 
 use std::fmt::Display;
 use std::io;
@@ -14,31 +14,31 @@ use crate::exit;
 use crate::output::say;
 use crate::time;
 
-/// How long a command that has lost its lock has at most, from TERM to KILL. Even with the time that
-/// it takes to notice, it is dead before the clock slop is over, for which others respect a lease
-/// that has ended: half of it, and a tenth.
+/// The longest time that a command has from TERM to KILL after its lock was lost. Even including
+/// the time to notice the loss, the command is dead before the clock slop ends, for which other
+/// processes respect an expired lease: the two take at most half of it and a tenth of it.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How late at most a refresh may be until the lock counts as lost. Not at all would be too strict: after
-/// the whole machine was asleep, or all of us were stopped, the keep-alive needs a moment to find
-/// out whether the lock is still ours.
+/// How late a refresh may be before the lock counts as lost. Zero would be too strict: after the
+/// whole machine was asleep, or all of our processes were stopped, the keep-alive needs a moment to
+/// find out whether the lock is still ours.
 const LATE: Duration = Duration::from_secs(1);
 
-/// How it ended.
+/// How the run ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
-    /// What the command has exited with.
+    /// The command's exit code.
     pub(crate) code: u8,
-    /// Whether it was stopped for having run too long.
+    /// Whether the command was stopped for running too long.
     pub(crate) is_overlong: bool,
-    /// Whether the lock was lost meanwhile.
+    /// Whether the lock was lost in the meantime.
     pub(crate) is_lost: bool,
-    /// Whether it was lost since the file server did not answer: a release would hang, too.
+    /// Whether the lock was lost because the file server did not answer: a release would hang, too.
     pub(crate) hangs: bool,
 }
 
 impl Outcome {
-    /// What linklock exits with.
+    /// linklock's exit code.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Outcome { is_lost: true, .. } => exit::LOST,
@@ -75,7 +75,7 @@ pub(crate) fn supervise(
     supervisor.begin();
     loop {
         let event = events.next(supervisor.next_look());
-        // Whatever has happened, what to do about it depends on whether the command is stopped.
+        // Whatever has happened, the response depends on whether the command is stopped.
         if let Some(code) = supervisor.end_of_all()? {
             if let Some(Event::Lost(error)) = event {
                 supervisor.lost_in_the_end(&error);
@@ -92,7 +92,8 @@ pub(crate) fn supervise(
     }
 }
 
-/// For how much longer all of the leases run. There are none where the linklock around this one has them.
+/// How much longer all of the leases run. There are no guards where the outer linklock holds the
+/// locks.
 fn remaining(guards: &[impl Held]) -> Duration {
     guards.iter().map(Held::remaining).min().unwrap_or(Duration::MAX)
 }
@@ -101,24 +102,24 @@ struct Supervisor<'a, G> {
     child: Child,
     guards: &'a [G],
     on_lost: OnLost,
-    /// Whether the lock is held until what the command has started has ended, too.
+    /// Whether the lock is held until all processes that the command started have ended.
     waits_for_all: bool,
-    /// What the command has exited with.
+    /// The command's exit code, once it has ended.
     ended: Option<u8>,
     begun: Instant,
     limit: Option<Instant>,
     kill_after: Duration,
     grace: Duration,
     late: Duration,
-    /// When the command, which was asked to end, is to be killed.
+    /// When to kill the command, which was asked to end.
     kill_at: Option<Instant>,
-    /// Since when some lease has been over.
+    /// Since when a lease has been expired.
     overdue_since: Option<Instant>,
     outcome: Outcome,
 }
 
 impl<G: Held> Supervisor<'_, G> {
-    /// For how long nothing needs to be done unless something happens.
+    /// How long nothing needs to be done unless an event arrives.
     fn next_look(&self) -> Duration {
         let now = Instant::now();
         let lease = match remaining(self.guards) {
@@ -152,7 +153,7 @@ impl<G: Held> Supervisor<'_, G> {
         }
     }
 
-    /// The command's exit code, once nothing is left that the lock is held for.
+    /// The command's exit code, once the lock is no longer needed.
     fn end_of_all(&mut self) -> io::Result<Option<u8>> {
         if self.ended.is_none() {
             self.ended = self.changes()?;
@@ -161,7 +162,7 @@ impl<G: Held> Supervisor<'_, G> {
         Ok(self.ended.filter(|_| !goes_on))
     }
 
-    /// What the child has done since the last time; its exit code, if it has ended.
+    /// Handles the child's changes since the last call; returns its exit code if it has ended.
     fn changes(&mut self) -> io::Result<Option<u8>> {
         while let Some(change) = self.child.change()? {
             match change {
@@ -173,8 +174,8 @@ impl<G: Held> Supervisor<'_, G> {
         Ok(None)
     }
 
-    /// The lock is lost: unless the user has said otherwise, the command must not go on, and one
-    /// that is stopped gets not a moment more.
+    /// Handles the loss of the lock: unless the user chose otherwise, the command must not go on,
+    /// and a stopped command is killed at once.
     fn lost(&mut self, why: &dyn Display) {
         if std::mem::replace(&mut self.outcome.is_lost, true) {
             return;
@@ -182,7 +183,7 @@ impl<G: Held> Supervisor<'_, G> {
         if matches!(self.on_lost, OnLost::Warn) {
             return say(why);
         }
-        self.limit = None; // it ends sooner
+        self.limit = None; // it ends sooner than that
         if self.child.is_stopped() {
             say(format_args!("{why}: killing the command"));
             self.child.kill();
@@ -192,30 +193,30 @@ impl<G: Held> Supervisor<'_, G> {
         }
     }
 
-    /// The lock is lost, and the command has ended.
+    /// Records a loss of the lock that is reported after the command has ended.
     fn lost_in_the_end(&mut self, why: &dyn Display) {
         if !std::mem::replace(&mut self.outcome.is_lost, true) {
             say(why);
         }
     }
 
-    /// Asks the command to end, and kills it after a while.
+    /// Asks the command to end, and schedules its kill.
     fn stop(&mut self, grace: Duration) {
         let at = Instant::now() + grace;
         self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
         self.child.terminate();
-        self.go_on(); // a child that is stopped takes no notice of TERM
+        self.go_on(); // a stopped child does not react to TERM
     }
 
-    /// The command was stopped, and we may be too.
+    /// The command was stopped; we may stop too.
     fn stopped_by(&mut self, signal: Signal) {
         if self.child.stop_with(signal) {
             self.go_on();
         }
     }
 
-    /// The command begins. That its lock is held is known without a look, unless we have been
-    /// stopped since it was acquired.
+    /// Lets the command begin. Unless we have been stopped since the lock was acquired, it is known
+    /// to be held without a check.
     fn begin(&mut self) {
         if remaining(self.guards).is_zero() {
             self.go_on();
@@ -224,8 +225,8 @@ impl<G: Held> Supervisor<'_, G> {
         }
     }
 
-    /// Has the command go on. While it is stopped we may have been stopped too, or suspended with
-    /// the machine, for any time: that the lease seems to run is not enough.
+    /// Continues the command. While it was stopped, we may have been stopped too, or suspended with
+    /// the machine, for any length of time: a lease that seems to run is not enough.
     fn go_on(&mut self) {
         if self.child.is_stopped() && !self.outcome.is_lost {
             self.make_sure();
@@ -236,7 +237,7 @@ impl<G: Held> Supervisor<'_, G> {
         }
     }
 
-    /// Looks whether the lock is still held, and makes its lease whole.
+    /// Verifies that the lock is still held, and renews its lease in full.
     fn make_sure(&mut self) {
         if let Err(trouble) = self.guards.iter().try_for_each(Held::refresh) {
             if trouble.is_lost || remaining(self.guards).is_zero() {
@@ -245,7 +246,7 @@ impl<G: Held> Supervisor<'_, G> {
         }
     }
 
-    /// The command has ended.
+    /// Cleans up after the command has ended.
     fn end(self, code: u8) -> Outcome {
         let was_stopped = self.outcome.is_overlong
             || (self.outcome.is_lost && matches!(self.on_lost, OnLost::Kill));

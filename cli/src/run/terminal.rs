@@ -1,9 +1,9 @@
-//! How the command stands to the terminal, and whether it shares our process group.
+//! The command's relation to the terminal, and whether it shares our process group.
 //!
-//! In a process group of its own all of the command can be signalled, and nothing of it runs
-//! before the lock was made sure of when a stopped job goes on. But only one group at a time may
-//! read from a terminal: a shell script or a pipeline that we are part of would lose it. There the
-//! command stays in our group, as any command would.
+//! In its own process group, all of the command's processes can be signalled, and when a stopped
+//! job is continued none of them runs before the lock has been verified. But only one group at a
+//! time may read from a terminal: a shell script or pipeline that we are part of would lose it. In
+//! that case the command stays in our group, as any command would.
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -17,13 +17,13 @@ use crate::output::without_stop;
 pub(crate) enum Stand {
     /// There is no terminal: the command has its own process group.
     Apart,
-    /// We are a job of our own at the terminal: the command has its own process group, and the
+    /// We are a separate job at the terminal: the command has its own process group, and gets the
     /// terminal whenever we have it.
     Job(File),
-    /// We share a job at the terminal with others, and the command with us.
+    /// We share a job at the terminal with other processes, and the command shares it with us.
     Shared(File),
-    /// No process may be signalled, not even by itself, as in some sandboxes: the command shares our group, since
-    /// it could not be stopped and continued.
+    /// No process may be signalled, not even by itself, as in some sandboxes: the command shares
+    /// our group, since it could not be stopped and continued.
     Confined,
 }
 
@@ -50,19 +50,19 @@ impl Stand {
         matches!(self, Stand::Job(_))
     }
 
-    /// Whether the command is to have the terminal from the start.
+    /// Whether the command gets the terminal from the start.
     pub(crate) fn is_in_foreground(&self) -> bool {
         matches!(self, Stand::Job(terminal) if has_terminal(terminal, getpgrp()))
     }
 
-    /// Whether the command got the signal when we did: what is typed at the terminal goes to all
-    /// in its foreground, and a second INT tells many programs to hurry.
+    /// Whether the command received the signal when we did: keys typed at the terminal signal all
+    /// processes in its foreground, and to many programs a second INT means to hurry.
     pub(crate) fn has_sent(&self, signal: Signal) -> bool {
         let is_typed = matches!(signal, Signal::SIGINT | Signal::SIGQUIT | Signal::SIGTSTP);
         matches!(self, Stand::Shared(terminal) if is_typed && has_terminal(terminal, getpgrp()))
     }
 
-    /// Gives the terminal to the command if we have it, and says whether we had.
+    /// Gives the terminal to the command if we have it, and returns whether we had it.
     pub(crate) fn give(&self, command: Pid) -> bool {
         match self {
             Stand::Job(terminal) if has_terminal(terminal, getpgrp()) => {
@@ -83,7 +83,7 @@ impl Stand {
         }
     }
 
-    /// Whether the command or we are what the terminal is used by.
+    /// Whether the terminal is currently used by the command or by us.
     pub(crate) fn is_at_work(&self, command: Pid) -> bool {
         match self {
             Stand::Apart | Stand::Confined => false,
@@ -93,7 +93,7 @@ impl Stand {
         }
     }
 
-    /// Whether a shell looks after us, which sees it when we stop and can have us go on.
+    /// Whether a shell controls us, which notices when we stop and can continue us.
     pub(crate) fn has_shell(&self) -> bool {
         let is_at_terminal = matches!(self, Stand::Job(_) | Stand::Shared(_));
         is_at_terminal && getsid(Some(getppid())).is_ok_and(|theirs| getsid(None) == Ok(theirs))
@@ -104,14 +104,14 @@ fn has_terminal(terminal: &File, group: Pid) -> bool {
     tcgetpgrp(terminal) == Ok(group)
 }
 
-/// For the command itself, before it is one.
+/// Called by the shim, before it becomes the command.
 pub(crate) fn enter_foreground() {
     if let Ok(terminal) = File::open("/dev/tty") {
         put_in_foreground(&terminal, getpgrp());
     }
 }
 
-/// If the terminal is gone by now nobody minds.
+/// Ignores a failure: the terminal may be gone by now.
 fn put_in_foreground(terminal: &File, group: Pid) {
     without_stop(|| {
         let _ = tcsetpgrp(terminal, group);

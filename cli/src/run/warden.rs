@@ -1,9 +1,10 @@
-//! The warden: a process beside the command that ends all of it if linklock dies.
+//! The warden: a process beside the command that kills all of the command's processes if linklock
+//! dies.
 //!
-//! The command itself dies with linklock by its parent-death signal, but what it has started does
-//! not. The warden waits in the command's process group for the end of a pipe that only linklock
-//! holds, and then kills the group, itself included. Since it is in the group, the group's number
-//! can't have become another's by then.
+//! The command itself dies with linklock by its parent-death signal, but the processes that it
+//! started do not. The warden waits in the command's process group for the end of a pipe that only
+//! linklock holds, and then kills the group, including itself. Since the warden is in the group,
+//! the group's number cannot have been reused by then.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -15,7 +16,7 @@ use nix::unistd::{Pid, getpgrp};
 use super::shim;
 use crate::exit::{self, Failure};
 
-/// Not a name that anybody types.
+/// Not a name that a user would type.
 pub(crate) const NAME: &str = "__watch";
 
 /// Waits until nobody holds the other end of its stdin, then kills its process group
@@ -26,12 +27,12 @@ pub(crate) struct Args {}
 pub(crate) struct Warden(Child);
 
 impl Warden {
-    /// Starts one in the process group of a command that has been started and not waited for.
+    /// Starts a warden in the process group of a command that has been started and not waited for.
     pub(crate) fn start(group: Pid) -> io::Result<Warden> {
         let mut warden = Command::new(shim::this_program()?);
         shim::name(&mut warden).arg(NAME).process_group(group.as_raw());
         warden.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Signals for the group are not for the warden, from its very beginning.
+        // Signals for the group must not reach the warden, not even at its start.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let started = warden.spawn();
         before.thread_set_mask()?;
@@ -42,20 +43,20 @@ impl Warden {
         self.0.id()
     }
 
-    /// What is left of the group may stay.
+    /// Ends the warden, and leaves the rest of the group alone.
     pub(crate) fn dismiss(mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 
-    /// Kills what is left of the group.
+    /// Kills the rest of the group.
     pub(crate) fn kill_all(mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }
 
-/// What the warden does.
+/// The warden's main function.
 pub(crate) fn watch(_: &Args) -> Result<u8, Failure> {
     let failed = || Failure::to("watch over the command");
     SigSet::all().thread_block().map_err(|errno| failed()(errno.into()))?;

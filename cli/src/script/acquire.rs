@@ -1,4 +1,4 @@
-//! `linklock acquire`
+//! `linklock acquire`: acquires a lock for a script.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -69,7 +69,7 @@ fn parse_owner(text: &str) -> Result<Owner, String> {
 }
 
 pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
-    // Asked at once: who has called may soon be gone.
+    // Determined at once, since the calling process may soon be gone.
     let owner = args.owner.unwrap_or_else(|| Owner::Process(caller()));
     if args.keep_alive {
         keep::close_descriptors().map_err(Failure::to("close what the caller has open"))?;
@@ -84,7 +84,7 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     let keep = || keep::start(&args.lock, &claim, args.lifetime, &args.options);
     let kept = if args.keep_alive { keep() } else { Ok(()) };
     if let Err(error) = kept.and_then(|()| tell(&claim)) {
-        // Nobody knows of the lock.
+        // No process knows of the lock.
         if let Ok(guard) = lock.attach(&claim) {
             drop(guard);
         }

@@ -1,4 +1,4 @@
-//! `linklock check`
+//! `linklock check`: verifies that a script's lock is still held.
 
 use super::{Held, leave};
 use crate::exit::Failure;

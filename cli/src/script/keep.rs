@@ -1,4 +1,4 @@
-//! What `linklock acquire --keep-alive` leaves behind: a process that keeps a lock alive until it is
+//! The background process of `linklock acquire --keep-alive`, which keeps a lock alive until it is
 //! released or its owner has ended.
 
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use crate::options::LockOptions;
 use crate::run::shim;
 use crate::time;
 
-/// Not a name that anybody types.
+/// Not a name that a user would type.
 pub(crate) const NAME: &str = "__keep";
 
 /// Keeps a lock alive until it is released or its owner has ended
@@ -33,21 +33,23 @@ pub(crate) struct Args {
     options: LockOptions,
 }
 
-/// Closes what the script has open besides stdin, stdout and stderr: a lock or a pipe of the script's
-/// would be held for as long as the keeper lives. To be called before anything of our own is open:
-/// then neither the keeper nor any other process that we start has it for a moment.
+/// Closes the script's descriptors other than stdin, stdout and stderr: otherwise the background
+/// process would hold open a lock or a pipe of the script's for as long as it lives. Must be called
+/// before we open anything ourselves: then neither that process nor any other that we start has
+/// them even for a moment.
 pub(super) fn close_descriptors() -> io::Result<()> {
     let list = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
     let names: Vec<_> =
         fs::read_dir(list)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
     let descriptors = names.iter().filter_map(|name| name.to_str()?.parse::<RawFd>().ok());
     for descriptor in descriptors.filter(|descriptor| *descriptor > 2) {
-        let _ = close(descriptor); // that of the list itself is closed by now
+        let _ = close(descriptor); // the list's own is closed by now
     }
     Ok(())
 }
 
-/// Starts the keeper of a lock that was detached with this claim, and waits until it keeps it.
+/// Starts the keep-alive process for a lock that was detached with this claim, and waits until it
+/// is ready.
 pub(super) fn start(
     lock: &Path,
     claim: &Path,
@@ -66,12 +68,12 @@ pub(super) fn start(
     if word == READY { Ok(()) } else { Err(io::Error::other("nobody keeps it alive")) }
 }
 
-/// What the keeper says once it keeps the lock.
+/// Printed by the keep-alive process once it keeps the lock alive.
 const READY: &str = "ready\n";
 
 pub(crate) fn keep(args: &Args) -> Result<u8, Failure> {
-    // What is typed at the script's terminal, or its end, is not for us; nor is its directory ours
-    // to keep from being unmounted.
+    // Signals from the script's terminal, and its hangup, are not for us; nor should we keep its
+    // directory from being unmounted.
     setsid().map_err(|errno| Failure::to("leave the session")(errno.into()))?;
     std::env::set_current_dir("/").map_err(Failure::to("leave the directory"))?;
     let lock = args.options.lock(&args.lock).lifetime(args.lifetime).build()?;
@@ -85,7 +87,7 @@ pub(crate) fn keep(args: &Args) -> Result<u8, Failure> {
     let pause = (args.lifetime / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
     loop {
         if is_lost.recv_timeout(pause).is_ok() {
-            leave(guard); // released, most likely; broken, at worst
+            leave(guard); // most likely released; at worst broken
             return Ok(exit::LOST);
         }
         if owner_is_dead(&lock, &args.claim) {
@@ -95,14 +97,14 @@ pub(crate) fn keep(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// An owner of whom nothing can be told, be it `none`, counts as alive.
+/// An owner of which nothing is known, such as `none`, counts as alive.
 fn owner_is_dead(lock: &Lock, claim: &Path) -> bool {
     let holder = lock.holder().ok().flatten();
     holder.is_some_and(|holder| holder.claim_path() == claim && holder.life() == Life::Dead)
 }
 
 impl LockOptions {
-    /// The command line that says the same.
+    /// The equivalent command-line arguments.
     fn arguments(&self) -> Vec<OsString> {
         let mut arguments = vec![
             "--separator".into(),

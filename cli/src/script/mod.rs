@@ -1,7 +1,7 @@
-//! For scripts: a lock that is acquired by one command and released by another.
+//! Commands for scripts: one acquires a lock and another releases it.
 //!
-//! What ties them together is the lock's claim, the holder's file beside it, whose name `acquire`
-//! prints. The lock is its owner's, the script's, and is taken over when that dies.
+//! They are connected by the lock's claim, the holder's file beside it, whose name `acquire`
+//! prints. The lock belongs to its owner, the script, and may be taken over when that dies.
 
 pub(crate) mod acquire;
 mod caller;
@@ -36,13 +36,13 @@ impl Held {
         Ok(self.options.lock(&self.lock).build()?)
     }
 
-    /// Acts on the lock in the place of its owner.
+    /// Attaches to the lock in place of its owner.
     fn attach(&self) -> Result<LockGuard, Failure> {
         Ok(self.lock()?.attach(&self.claim)?)
     }
 }
 
-/// Leaves the lock as it is, held by its owner.
+/// Leaves the lock held by its owner.
 fn leave(guard: LockGuard) {
     std::mem::forget(guard);
 }

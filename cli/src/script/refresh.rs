@@ -1,4 +1,4 @@
-//! `linklock refresh`
+//! `linklock refresh`: renews the lease of a script's lock.
 
 use std::time::Duration;
 
@@ -41,9 +41,9 @@ pub(crate) fn refresh(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// How long the lease was when it was last prolonged: its end is the file's mtime, and when that
-/// was set its ctime says, up to what the system call took. So it is rounded, or else it would
-/// shrink with every refresh.
+/// The length of the lease when it was last renewed. The lease ends at the file's mtime, and the
+/// ctime shows when that was set, give or take the duration of the system call. So the length is
+/// rounded; otherwise it would shrink with every refresh.
 fn lifetime_of(lock: &Lock) -> Result<Duration, Failure> {
     let lease = |holder: Holder| holder.expires_at().duration_since(holder.refreshed_at()).ok();
     let lifetime = lock.holder()?.and_then(lease).unwrap_or(lock.lifetime());

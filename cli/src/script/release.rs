@@ -1,4 +1,4 @@
-//! `linklock release`
+//! `linklock release`: releases a script's lock.
 
 use super::Held;
 use crate::exit::Failure;

@@ -1,4 +1,4 @@
-//! `linklock wait`
+//! `linklock wait`: waits until a lock is free.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::occupied;
 use crate::options::{LockOptions, WaitLimit};
 use crate::progress::{Progress, explain};
 
-/// The longest pause between two looks, as for those who want the lock.
+/// The longest pause between two checks, the same as for contenders.
 const LONGEST: Duration = Duration::from_millis(500);
 
 /// Wait until a lock is free, without taking it
@@ -41,7 +41,7 @@ linklock(1), or linklock --help, has the exit statuses.";
 pub(crate) fn wait(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    // By the server's time, if it can be read: without write access this machine's must do.
+    // Use the server's time if it can be read; without write access this machine's has to do.
     let _ = lock.server_time();
     let mut progress = Progress::new(&args.limit);
     let waited = watch(&lock, args, &events, &mut progress);
@@ -71,7 +71,7 @@ fn watch(
     Ok(0)
 }
 
-/// What is in the way of the lock.
+/// The obstacle to the lock, if any.
 fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
     match lock.holder() {
         Ok(None) => require_directory(lock.path()).map(|()| None),

@@ -1,7 +1,7 @@
-//! Which programs would break a lock that its holder has left, and when.
+//! The programs that would break an abandoned lock, and when.
 //!
-//! Several of them may take one file for their lock: a mailbox's, say. Each has its own rule for
-//! when a lock is stale, and goes by its own host's clock.
+//! Several programs may use the same file as their lock: a mailbox's dotlock, for example. Each has
+//! its own rule for when a lock is stale, and goes by its own host's clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::time;
 
-/// What the rules go by.
+/// The facts that the rules are based on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
-    /// When the lease ends, of a lock in our format or flufl.lock's.
+    /// When the lease ends, for a lock in our format or flufl.lock's.
     pub(crate) lease_ends: Option<SystemTime>,
     pub(crate) holder_is_dead: bool,
     pub(crate) modified: SystemTime,
@@ -23,23 +23,23 @@ pub(crate) struct Facts {
     pub(crate) now: SystemTime,
 }
 
-/// One program that would break the lock, if nobody touches it until then.
+/// A program that would break the lock, if the lock is not touched until then.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Breaker {
     pub(crate) peer: &'static str,
-    /// Why then.
+    /// The rule that determines the time.
     pub(crate) rule: String,
     pub(crate) at: Option<String>,
-    /// Below zero if it would at once.
+    /// Negative if it would break the lock at once.
     pub(crate) in_seconds: f64,
 }
 
 const FLUFL_SLOP: Duration = Duration::from_secs(10);
-/// What procmail takes for a lock at all.
+/// The largest file that procmail regards as a lock.
 const PROCMAIL_SIZE: u64 = 16;
 
-/// Those who would, soonest first. mutt_dotlock never does by itself, and lockfile(1) only when told
-/// after how long.
+/// The programs that would break the lock, soonest first. mutt_dotlock never does by itself, and
+/// lockfile(1) only if given a time.
 pub(crate) fn breakers(facts: &Facts) -> Vec<Breaker> {
     let Facts { modified, changed, .. } = *facts;
     let seconds = Duration::from_secs;

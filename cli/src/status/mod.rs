@@ -1,4 +1,4 @@
-//! `linklock status`: who holds a lock.
+//! `linklock status`: shows who holds a lock.
 
 mod breakers;
 mod origin;
@@ -74,19 +74,19 @@ pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What --json shows, as schema.json describes it. What is not UTF-8 is made so.
+/// The output of --json, as described in schema.json. Invalid UTF-8 is replaced.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
     pub(crate) lock: String,
     pub(crate) state: State,
-    /// Whose format the lock file has.
+    /// The program whose format the lock file has.
     format: Option<&'static str>,
     pub(crate) holder: Option<Details>,
-    /// Why a lock can't be read.
+    /// Why a lock cannot be read.
     error: Option<String>,
-    /// What is in the way, where it is a plain file that is no lock or can't be read.
+    /// The obstacle, if it is a plain file that is not a lock or cannot be read.
     file: Option<FileDetails>,
-    /// How far ahead of this machine's clock the file server's is.
+    /// How far the file server's clock is ahead of this machine's.
     clock_offset_seconds: Option<f64>,
     pub(crate) waiting: Vec<Waiter>,
     breakers: Vec<Breaker>,
@@ -107,25 +107,25 @@ pub(crate) enum State {
 #[derive(Debug, Serialize)]
 pub(crate) struct Details {
     pub(crate) host: Option<String>,
-    /// `None` where it is not known, and of a lock that is held by its lease alone.
+    /// `None` if it is not known, or if the lock is held by its lease alone.
     pub(crate) pid: Option<u32>,
     /// Who owns the lock file.
     user: Option<String>,
     /// The command line of a process that runs on this host.
     command: Option<String>,
-    /// Since when the lock has been held, as far as that is known: when linklock's command was started, or
-    /// else when the claim was made, which may be before the lock was acquired.
+    /// Since when the lock has been held, as far as is known: when linklock's command was started,
+    /// or else when the claim was created, which may be before the lock was acquired.
     since: Option<String>,
     held_seconds: Option<f64>,
-    /// Whether no process answers for the lock.
+    /// Whether the lock belongs to no process.
     #[serde(skip)]
     pub(crate) is_nobodys: bool,
-    /// Whether it is alive; `None` where that can't be told from here.
+    /// Whether the process is alive; `None` if that cannot be determined here.
     alive: Option<bool>,
     claim: Option<String>,
-    /// When the lease ends; `None` for what is no date, or a lock without a lease.
+    /// When the lease ends; `None` for an invalid date, or a lock without a lease.
     expires_at: Option<String>,
-    /// Below zero once it is over.
+    /// Negative once the lease has ended.
     pub(crate) expires_in_seconds: Option<f64>,
     refreshed_at: Option<String>,
     idle_seconds: Option<f64>,
@@ -182,19 +182,19 @@ impl Status {
             Err(Error::Held { obstacle, .. }) => status.obstructed_by(lock, &obstacle, now),
             Err(error) => return Err(error.into()),
         }
-        // A directory that can't be listed has told its lock all the same.
+        // If the directory cannot be listed, the lock's own state is known nevertheless.
         let mut waiters = lock.waiters().unwrap_or_default();
         waiters.sort_by(|one, other| one.claim_path().cmp(other.claim_path()));
         status.waiting = waiters.iter().map(Waiter::of).collect();
         Ok(status)
     }
 
-    /// Whether it is a dotlock, as mail programs make them.
+    /// Whether it is a dotlock, as mail programs create them.
     fn is_mail_programs(&self) -> bool {
         self.format.is_some_and(|format| !matches!(format, "linklock" | "flufl.lock" | "filelock"))
     }
 
-    /// By something that is no lock of ours.
+    /// Records an obstacle that is not one of our locks.
     fn obstructed_by(&mut self, lock: &Lock, obstacle: &Obstacle, now: SystemTime) {
         self.state = State::NotALock;
         if let Obstacle::Unreadable(error) | Obstacle::ReadDenied(_, error) = obstacle {
@@ -215,7 +215,7 @@ impl Status {
     }
 }
 
-/// Whose format a lock file has. Without content and claim it may be anybody's.
+/// The program whose format a lock file has. Without content and claim it may be any program's.
 fn format(path: &Path, holder: &Holder) -> Option<&'static str> {
     match holder.format() {
         _ if !holder.is_known() => {
@@ -248,7 +248,7 @@ fn facts(
 }
 
 impl State {
-    /// As --json has it.
+    /// The name in the output of --json.
     pub(crate) fn name(self) -> &'static str {
         match self {
             State::Free => "free",

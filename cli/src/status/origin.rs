@@ -1,4 +1,4 @@
-//! Where a lock comes from: whose it is, which command holds it, and since when.
+//! The origin of a lock: which user and command hold it, and since when.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 use crate::process;
 use crate::run::warden;
 
-/// Who owns the file: its claim is the same file.
+/// The owner of the lock file, which is the same file as its claim.
 pub(super) fn user(path: &Path) -> Option<String> {
     let uid = path.symlink_metadata().ok()?.uid();
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
@@ -22,8 +22,8 @@ pub(super) fn command(holder: &Holder) -> Option<String> {
     (holder.life() == Life::Alive).then(|| process::command_line(holder.pid()))?
 }
 
-/// Since when the lock has been held, at the earliest: when its claim was made. Where `linklock run` holds
-/// it, its command was started as soon as the lock was acquired.
+/// Since when, at the earliest, the lock has been held: when its claim was created. Where `linklock
+/// run` holds it, the command was started as soon as the lock was acquired.
 pub(super) fn begun(path: &Path, holder: &Holder, now: SystemTime) -> Option<SystemTime> {
     let made = path.symlink_metadata().and_then(|meta| meta.created()).ok();
     let is_alive = holder.life() == Life::Alive;
@@ -41,8 +41,8 @@ fn command_started(linklock: u32, now: SystemTime) -> Option<SystemTime> {
     now.checked_sub(oldest)
 }
 
-/// Whether a lock was handed over to no process, as by `acquire --owner none`: its claim names process 1,
-/// without the evidence by which a process can be told dead.
+/// Whether a lock was transferred to no process, as by `acquire --owner none`: its claim names
+/// process 1, without the evidence by which a process can be proved dead.
 pub(super) fn is_nobodys(holder: &Holder) -> bool {
     let name = holder.claim_path().as_os_str().as_encoded_bytes();
     let nonce = name.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A status as people read it.
+//! The text output of `linklock status`.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -7,7 +7,7 @@ use super::{Details, FileDetails, State, Status, Waiter};
 use crate::output::printable;
 use crate::time::show_seconds as seconds;
 
-/// Less than this is as good as no difference.
+/// A smaller difference does not count.
 const SAME_TIME: f64 = 1.0;
 
 impl State {
@@ -28,14 +28,14 @@ impl Status {
         let mut text = self.to_string();
         let mut title = "breakers:";
         for breaker in self.breakers.iter().filter(|_| with_breakers) {
-            let _ = writeln!(text, "  {title:11} {breaker}"); // a String takes whatever is written
+            let _ = writeln!(text, "  {title:11} {breaker}"); // a String accepts any write
             title = "";
         }
         text
     }
 }
 
-/// Names are shown with their odd characters escaped: users who may write in the directory choose them.
+/// Escapes control characters in names: any user who may write in the directory chooses them.
 impl Display for Status {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", printable(&self.lock), self.state.explained())?;
