@@ -25,7 +25,7 @@ use crate::sys::fs::process_id;
 ///     match holder.life() {
 ///         Life::Alive => println!("at work"),
 ///         Life::Dead => println!("gone: the next comer takes the lock over"),
-///         Life::Unknown => println!("on another host: only its lease tells"),
+///         _ => println!("on another host: only its lease shows"),
 ///     }
 /// }
 /// # Ok::<(), linklock::Error>(())
