@@ -34,7 +34,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let context = &tenure.context;
     if tenure.is_shared() {
         let reason =
-            "it is not this process's to hand stale: it was attached to, not adopted".into();
+            "it is not this process's to hand over: it was attached to, not adopted".into();
         return Err(Error::Invalid { path: context.lock_path().into(), reason });
     }
     let process = match owner {
