@@ -20,6 +20,7 @@ use crate::mailbox::dotlock::{LEASE, OwnDotlock};
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::observe::{Observation, describe, observe};
 use crate::mailbox::takeover::in_turn;
+use crate::model::lease::nanoseconds;
 
 /// How often a late holder tries to act while the lock that breakers take is its own.
 const TURNS: u32 = 4;
@@ -257,8 +258,4 @@ impl Drop for MailboxTenure {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) // in some 584 years
 }
