@@ -128,28 +128,23 @@ impl Fs for PosixFs {
             file.write_all(content)?;
             let date = mtime(&attr);
             self.date(&file, path, date)?;
-            match self.mount_of(path) {
-                // Costs no request: the last reply carried the attributes.
-                Mount::Nfs => {
-                    self.check_date(
-                        date,
-                        || attributes(&file),
-                        |date| self.date(&file, path, date),
-                    )?;
-                    return Ok((attr, HeldOpen(Some(file))));
-                }
-                Mount::Local | Mount::Exported if is_far_off(date) => {
-                    self.check_date(
-                        date,
-                        || attributes(&file),
-                        |date| self.date(&file, path, date),
-                    )?;
-                }
-                // The file systems of this machine are known to keep every date they have room for.
-                Mount::Local | Mount::Exported | Mount::Other => {}
+            let mount = self.mount_of(path);
+            // On NFS that costs no request: the last reply carried the attributes. The file systems of
+            // this machine are known to keep every date they have room for.
+            let checks_open_file = match mount {
+                Mount::Nfs => true,
+                Mount::Local | Mount::Exported => is_far_off(date),
+                Mount::Other => false,
+            };
+            if checks_open_file {
+                let set = |date| self.date(&file, path, date);
+                self.check_date(date, || attributes(&file), set)?;
+            }
+            if mount == Mount::Nfs {
+                return Ok((attr, HeldOpen(Some(file))));
             }
             close(file)?; // where some file systems report whether the write failed
-            if self.mount_of(path) == Mount::Other {
+            if mount == Mount::Other {
                 self.check_date(date, || self.stat(path), |date| self.touch(path, date))?;
             }
             Ok((attr, HeldOpen::default()))
