@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::face::{Face, in_both_faces};
 use common::scripted::{
-    Reply, Request, Scripted, is_websocket, lock, refusal, shake_hands, silent_websocket,
+    Reply, Request, Scripted, is_websocket, lock, losing_the_first_answer, refusal, shake_hands,
+    silent_websocket,
 };
 use common::{PATIENCE, client_options};
 use linklock_relukko::ClientError;
@@ -216,20 +217,7 @@ fn slashes_at_the_end_of_the_url_do_not_matter(face: Face) {
 
 /// PyRelukko: 409, from its own lock.
 fn a_create_whose_answer_is_lost_is_known_again(face: Face) {
-    let created: Arc<Mutex<Option<Value>>> = Arc::default();
-    let server = Scripted::start({
-        let created = created.clone();
-        move |request| match (request.method.as_str(), &mut *created.lock().unwrap()) {
-            ("POST", created @ None) => {
-                *created = Some(lock("x", &request.body["creator"]));
-                Reply::HangUp
-            }
-            ("POST", Some(_)) => refusal(409),
-            ("GET", Some(own)) => Reply::Json(200, json!([lock("y", &Value::Null), own])),
-            ("DELETE", created) => Reply::Json(200, created.take().unwrap()),
-            _ => refusal(404),
-        }
-    });
+    let (server, created) = losing_the_first_answer();
     let client = face.client(client_options(server.address()));
     let guard = client.try_lock("x", Some("me")).unwrap();
     guard.unlock().unwrap();

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use common::face::run;
-use common::scripted::{Reply, Scripted, lock, refusal};
+use common::scripted::{Reply, Scripted, lock, losing_the_first_answer, refusal};
 use common::{PATIENCE, client_options, serve, wait_until};
 use linklock_relukko::Server;
 use linklock_relukko::tokio::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::tempdir;
 use tokio::time::timeout;
 
@@ -121,20 +121,7 @@ fn a_create_that_is_answered_after_the_future_is_gone_is_deleted() {
 #[test]
 fn a_create_whose_answer_is_lost_is_known_again_or_given_back() {
     for is_dropped in [false, true] {
-        let created: Arc<Mutex<Option<Value>>> = Arc::default();
-        let server = Scripted::start({
-            let created = created.clone();
-            move |request| match (request.method.as_str(), &mut *created.lock().unwrap()) {
-                ("POST", created @ None) => {
-                    *created = Some(lock("x", &request.body["creator"]));
-                    Reply::HangUp
-                }
-                ("POST", Some(_)) => refusal(409),
-                ("GET", Some(own)) => Reply::Json(200, json!([lock("y", &Value::Null), own])),
-                ("DELETE", created) => Reply::Json(200, created.take().unwrap()),
-                _ => refusal(404),
-            }
-        });
+        let (server, created) = losing_the_first_answer();
         // A dropped client is dropped in the pause before another try.
         let pause = if is_dropped { PATIENCE } else { Duration::from_millis(10) };
         let options = client_options(server.address()).retries(4, pause, 1.0).max_delay(pause);

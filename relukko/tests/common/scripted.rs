@@ -151,6 +151,25 @@ pub(crate) fn refusal(status: u16) -> Reply {
     Reply::Json(status, json!({ "status": status, "message": "as the script has it" }))
 }
 
+/// A server that creates one lock and hangs up instead of answering, and that lock while it is there.
+pub(crate) fn losing_the_first_answer() -> (Scripted, Arc<Mutex<Option<Value>>>) {
+    let created: Arc<Mutex<Option<Value>>> = Arc::default();
+    let server = Scripted::start({
+        let created = created.clone();
+        move |request| match (request.method.as_str(), &mut *created.lock().unwrap()) {
+            ("POST", created @ None) => {
+                *created = Some(lock("x", &request.body["creator"]));
+                Reply::HangUp
+            }
+            ("POST", Some(_)) => refusal(409),
+            ("GET", Some(own)) => Reply::Json(200, json!([lock("y", &Value::Null), own])),
+            ("DELETE", created) => Reply::Json(200, created.take().unwrap()),
+            _ => refusal(404),
+        }
+    });
+    (server, created)
+}
+
 /// The server's half of a WebSocket's handshake.
 pub(crate) fn shake_hands(stream: &mut TcpStream, key: &str) {
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
