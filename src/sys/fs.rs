@@ -155,14 +155,22 @@ pub(crate) enum Mount {
     Local,
     /// As `Local` for the processes of this machine, which however exports file systems by NFS, so
     /// the files may also belong to processes on other machines.
-    #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
+    #[allow(dead_code)] // found on Linux only
     Exported,
     /// By a server, through Linux's NFS client. A request may be executed twice, or after the
     /// caller's death, but a reported success comes from the server.
-    #[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), allow(dead_code))]
+    #[allow(dead_code)] // found on Linux only
     Nfs,
     /// In an unknown way: nothing is believed before it has been checked.
     Other,
+}
+
+/// What the system knows about the file system of a directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statfs {
+    pub(super) mount: Mount,
+    /// How many bytes a name may have, where that is known.
+    pub(super) name_max: Option<usize>,
 }
 
 /// This process's id. Each lock and unlock needs it several times, so it is cached:

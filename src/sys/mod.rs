@@ -9,7 +9,6 @@ pub(crate) mod clock;
 pub(crate) mod dates;
 pub(crate) mod errno;
 pub(crate) mod fs;
-mod mount_table;
 pub(crate) mod mutex;
 pub(crate) mod os_str;
 pub(crate) mod posix;
@@ -19,17 +18,36 @@ pub(crate) mod process;
 pub(crate) mod range_lock;
 pub(crate) mod users;
 
-#[cfg_attr(all(target_os = "linux", not(linklock_elsewhere)), path = "linux/mod.rs")]
-#[cfg_attr(not(all(target_os = "linux", not(linklock_elsewhere))), path = "unsupported/mod.rs")]
+#[cfg_attr(all(target_os = "linux", not(linklock_unsupported)), path = "linux/mod.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(linklock_unsupported))), path = "unsupported/mod.rs")]
 mod os;
+
+// These depend on the C library too.
+#[cfg_attr(
+    all(
+        target_os = "linux",
+        any(target_env = "gnu", target_env = "musl"),
+        not(linklock_unsupported)
+    ),
+    path = "linux/statx.rs"
+)]
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(target_env = "gnu", target_env = "musl"),
+        not(linklock_unsupported)
+    )),
+    path = "unsupported/statx.rs"
+)]
+mod statx;
 
 // These depend on the kernel alone, which Android shares.
 #[cfg_attr(
-    all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere)),
+    all(any(target_os = "linux", target_os = "android"), not(linklock_unsupported)),
     path = "linux/kernel.rs"
 )]
 #[cfg_attr(
-    not(all(any(target_os = "linux", target_os = "android"), not(linklock_elsewhere))),
+    not(all(any(target_os = "linux", target_os = "android"), not(linklock_unsupported))),
     path = "unsupported/kernel.rs"
 )]
 mod kernel;

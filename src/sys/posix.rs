@@ -18,34 +18,28 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::attributes;
 use super::dates::{COARSEST, DateNotKept, is_far_off, is_kept};
-use super::fs::{Attr, Fs, HeldOpen, Mount, OpenFile, attributes, cached_attributes};
-use super::mount_table;
+use super::fs::{Attr, Fs, HeldOpen, Mount, OpenFile, Statfs, attributes, cached_attributes};
+use super::os::mount_table;
+use super::os::statfs::{UNCACHED, statfs};
 use super::posix_file::PosixFile;
 use super::range_lock::IS_OF_PROCESS;
 
 /// [`Fs`] by this machine's system calls, for one directory.
 #[derive(Debug, Default)]
 pub(crate) struct PosixFs {
-    told: OnceLock<Told>,
+    statfs: OnceLock<Statfs>,
     /// Whether dates are truncated to whole seconds, or to multiples of two.
     is_coarse: AtomicBool,
 }
 
-/// What statfs(2) reports.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    mount: Mount,
-    name_max: Option<usize>,
-}
-
 impl PosixFs {
     /// Queries the system only once.
-    fn told(&self, dir: &Path) -> io::Result<Told> {
-        if let Some(told) = self.told.get() {
-            return Ok(*told);
+    fn statfs(&self, dir: &Path) -> io::Result<Statfs> {
+        if let Some(known) = self.statfs.get() {
+            return Ok(*known);
         }
-        let told = ask(dir)?;
-        Ok(*self.told.get_or_init(|| told))
+        let answer = statfs(dir)?;
+        Ok(*self.statfs.get_or_init(|| answer))
     }
 
     /// Checks that a file has got its date, and sets it once more if not: a coarse date is then
@@ -104,13 +98,6 @@ impl PosixFs {
         path.parent().and_then(|dir| self.mount(dir).ok()).unwrap_or(Mount::Other)
     }
 }
-
-/// The flag of open(2) that bypasses the cache. Only Linux's NFS client is known to accept any
-/// length and alignment with it.
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-const UNCACHED: i32 = libc::O_DIRECT;
-#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
-const UNCACHED: i32 = 0;
 
 impl Fs for PosixFs {
     fn create(
@@ -234,11 +221,11 @@ impl Fs for PosixFs {
     }
 
     fn mount(&self, dir: &Path) -> io::Result<Mount> {
-        self.told(dir).map(|told| told.mount)
+        self.statfs(dir).map(|answer| answer.mount)
     }
 
     fn name_max(&self, dir: &Path) -> Option<usize> {
-        self.told(dir).ok()?.name_max
+        self.statfs(dir).ok()?.name_max
     }
 
     fn describe(&self, dir: &Path) -> String {
@@ -270,55 +257,6 @@ impl Fs for PosixFs {
     fn stat_lockable(&self, path: &Path) -> io::Result<Attr> {
         if IS_OF_PROCESS { cached_attributes(path) } else { self.stat(path) }
     }
-}
-
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-fn ask(dir: &Path) -> io::Result<Told> {
-    // From linux/magic.h and from out-of-tree file systems. A type that is not listed counts as
-    // unknown, which costs a little time but no safety.
-    const NFS: i64 = 0x6969;
-    const LOCAL: [i64; 11] = [
-        0xEF53,      // ext2, ext3, ext4
-        0x5846_5342, // xfs
-        0x9123_683E, // btrfs
-        0x0102_1994, // tmpfs
-        0x8584_58F6, // ramfs
-        0x794C_7630, // overlayfs, whose upper layer can't be NFS
-        0xF2F5_2010, // f2fs
-        0x2FC1_2FC1, // zfs
-        0xCA45_1A4E, // bcachefs
-        0x3153_464A, // jfs
-        0x5265_4973, // reiserfs
-    ];
-    let told = nix::sys::statfs::statfs(dir)?;
-    let kind = told.filesystem_type().0;
-    #[allow(clippy::unnecessary_cast)] // the type's width differs between C libraries
-    let kind = (kind as i64) & 0xFFFF_FFFF;
-    let mount = match kind {
-        NFS => Mount::Nfs,
-        kind if LOCAL.contains(&kind) && exports_anything() => Mount::Exported,
-        kind if LOCAL.contains(&kind) => Mount::Local,
-        _ => Mount::Other,
-    };
-    let name_max = usize::try_from(told.maximum_name_length()).ok().filter(|most| *most > 0);
-    Ok(Told { mount, name_max })
-}
-
-/// Whether this machine's kernel serves NFS, according to the table that exportfs(8) maintains,
-/// which has a line for each export. Whether a directory is in one of them is not checked: bind
-/// mounts and `crossmnt` make that hard to determine, and taking a directory for an exported one
-/// costs no safety.
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-fn exports_anything() -> bool {
-    let table = std::fs::read_to_string("/var/lib/nfs/etab").unwrap_or_default();
-    table.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'))
-}
-
-/// File system types on other systems are not known: treating one as remote costs time but no
-/// safety.
-#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
-fn ask(_dir: &Path) -> io::Result<Told> {
-    Ok(Told { mount: Mount::Other, name_max: None })
 }
 
 fn not_kept(why: DateNotKept) -> io::Error {

@@ -146,7 +146,7 @@ fn signal_nothing(pid: u32) -> nix::Result<()> {
 
 fn proof(pid: u32) -> Option<Proof> {
     // Other systems do not provide all the values needed, even if they have a /proc.
-    if cfg!(not(all(target_os = "linux", not(linklock_elsewhere)))) {
+    if cfg!(not(all(target_os = "linux", not(linklock_unsupported)))) {
         return None;
     }
     let boot = boot()?;
@@ -228,58 +228,6 @@ impl Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-    #[test]
-    fn this_process_is_alive() {
-        let processes = PosixProcesses::default();
-        let this = processes.this();
-        assert!(this.proof.unwrap().world < 1 << WORLD_BITS, "{this:?}");
-        assert_eq!(processes.life(&this), Life::Alive);
-        assert_eq!(processes.find(this.pid).unwrap(), this);
-    }
-
-    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-    #[test]
-    fn a_pid_used_again_is_another_process() {
-        let processes = PosixProcesses::default();
-        let Process { pid, proof: Some(proof) } = processes.this() else { panic!("no /proc") };
-        let earlier = Proof { started: proof.started - 1, ..proof };
-        assert_eq!(processes.life(&Process { pid, proof: Some(earlier) }), Life::Dead);
-        let elsewhere = Proof { world: proof.world ^ 1, ..earlier };
-        assert_eq!(processes.life(&Process { pid, proof: Some(elsewhere) }), Life::Unknown);
-        assert_eq!(processes.life(&Process { pid, proof: None }), Life::Unknown);
-    }
-
-    #[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-    #[test]
-    fn a_child_is_dead_once_it_has_ended_even_before_it_is_waited_for() {
-        let processes = PosixProcesses::default();
-        let mut child =
-            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let process = processes.find(child.id()).unwrap();
-        assert_eq!(processes.life(&process), Life::Alive);
-        drop(child.stdin.take());
-        while processes.life(&process) == Life::Alive {
-            std::thread::yield_now(); // until it is a zombie
-        }
-        assert_eq!(processes.life(&process), Life::Dead);
-        child.wait().unwrap();
-        assert_eq!(processes.life(&process), Life::Dead);
-        assert!(processes.find(process.pid).is_err());
-    }
-
-    #[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
-    #[test]
-    fn elsewhere_nobody_is_known_to_be_dead() {
-        let processes = PosixProcesses::default();
-        assert_eq!(processes.life(&processes.this()), Life::Unknown);
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let process = processes.find(child.id()).unwrap();
-        child.wait().unwrap();
-        assert_eq!(process, Process { pid: child.id(), proof: None });
-        assert_eq!(processes.life(&process), Life::Unknown);
-    }
 
     #[test]
     fn no_process_has_the_number_of_a_group() {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 use nix::fcntl::fcntl;
@@ -19,17 +20,11 @@ const NONE: libc::c_short = libc::F_UNLCK as libc::c_short;
 fn whole_file(kind: libc::c_short) -> libc::flock {
     #[allow(clippy::cast_possible_truncation)] // it is 0
     let from_start = libc::SEEK_SET as libc::c_short;
-    libc::flock {
-        l_type: kind,
-        l_whence: from_start,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0, // required by fcntl(2) for locks on an open file description
-        #[cfg(any(target_os = "freebsd", target_os = "illumos", target_os = "solaris"))]
-        l_sysid: 0,
-        #[cfg(any(target_os = "illumos", target_os = "solaris"))]
-        l_pad: [0; 4],
-    }
+    // SAFETY: every field is an integer, so zeroes are valid. Some systems have fields of their own.
+    #[allow(unsafe_code)]
+    let zeroes = unsafe { MaybeUninit::<libc::flock>::zeroed().assume_init() };
+    // `l_pid` stays 0, as fcntl(2) requires for locks on an open file description.
+    libc::flock { l_type: kind, l_whence: from_start, ..zeroes }
 }
 
 /// Tries to lock the whole file for writing, without waiting, and returns whether it succeeded. The

@@ -21,7 +21,7 @@ const LIBRARY: &[&str] = &[
     "events",
     "model",
     // The words of the public face that every layer uses.
-    "error holder lock_file dotlock clock",
+    "error holder lock_file dotlock clock policy",
     "sys",
 ];
 
@@ -179,6 +179,15 @@ fn paths_in_the_library_lead_one_way() {
 fn unsafe_code_is_in_sys_only() {
     for (module, source) in House::read("src").modules {
         assert!(!source.contains("unsafe {") || module.starts_with("sys"), "{module}");
+    }
+}
+
+/// The system is chosen in one place.
+#[test]
+fn one_file_asks_which_system_it_is_on() {
+    for (module, source) in House::read("src").modules {
+        let asks = ["target_os", "linklock_unsupported"].iter().any(|name| source.contains(name));
+        assert_eq!(asks, module == "sys", "{module}");
     }
 }
 

@@ -4,5 +4,9 @@
 mod fd_passing;
 pub(crate) mod handoff_queue;
 pub(crate) mod inotify;
+pub(super) mod mount_table;
+#[cfg(test)]
+mod process_tests;
+pub(super) mod statfs;
 mod unshared;
 pub(crate) mod wake_fd;

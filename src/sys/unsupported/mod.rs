@@ -2,4 +2,8 @@
 
 pub(crate) mod handoff_queue;
 pub(crate) mod inotify;
+pub(super) mod mount_table;
+#[cfg(test)]
+mod process_tests;
+pub(super) mod statfs;
 pub(crate) mod wake_fd;

@@ -4,8 +4,7 @@ use std::path::Path;
 
 /// The type, source and mount point of the file system that a directory is on: `fuse.sshfs from
 /// host:/x on /mnt`.
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
-pub(super) fn describe(dir: &Path) -> Option<String> {
+pub(in crate::sys) fn describe(dir: &Path) -> Option<String> {
     let dir = std::fs::canonicalize(dir).ok()?;
     let table = std::fs::read("/proc/self/mountinfo").ok()?;
     let table = String::from_utf8_lossy(&table);
@@ -15,20 +14,13 @@ pub(super) fn describe(dir: &Path) -> Option<String> {
     Some(format!("{} from {} on {}", mount.kind, mount.source, mount.point))
 }
 
-#[cfg(not(all(target_os = "linux", not(linklock_elsewhere))))]
-pub(super) fn describe(_dir: &Path) -> Option<String> {
-    None
-}
-
 /// A line of /proc/self/mountinfo, see proc(5).
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 struct Mounted {
     point: String,
     kind: String,
     source: String,
 }
 
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 fn parse(line: &str) -> Option<Mounted> {
     let (left, right) = line.split_once(" - ")?;
     let point = unescape(left.split(' ').nth(4)?);
@@ -37,13 +29,12 @@ fn parse(line: &str) -> Option<Mounted> {
 }
 
 /// The table writes blanks and similar characters in octal.
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))]
 fn unescape(text: &str) -> String {
     let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     escapes.iter().fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
 }
 
-#[cfg(all(test, target_os = "linux", not(linklock_elsewhere)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,0 +1,10 @@
+//! There is no statx(2): the call fails as it does on a kernel from before it.
+
+use std::io;
+use std::path::Path;
+
+use crate::sys::fs::Attr;
+
+pub(super) fn attributes(_path: &Path) -> io::Result<Attr> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
