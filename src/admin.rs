@@ -224,7 +224,7 @@ impl Lock {
             let Some(Neighbour::Claim(claim)) = context.names.parse_neighbour(&entry) else {
                 continue;
             };
-            let Some(attr) = context.find(&claim.path)? else { continue };
+            let Some(attr) = context.machine.find(&claim.path)? else { continue };
             if holders != Some(attr.id) && !is_abandoned(context, &attr, Some(&claim)) {
                 waiters.push(holder_by(context, &attr, &claim));
             }
@@ -285,7 +285,7 @@ struct Found {
 /// Observes the plain file with the lock's name.
 fn find(context: &Context) -> Result<Option<Found>, Error> {
     let path = context.lock_path();
-    let Some(attr) = context.find(path)? else { return Ok(None) };
+    let Some(attr) = context.machine.find(path)? else { return Ok(None) };
     let file = LockFile::of(&attr, context.server_time());
     let found = |incarnation, holder, is_readable| {
         Ok(Some(Found { attr, file, incarnation, holder, is_readable }))
@@ -338,5 +338,5 @@ fn unless_refreshed(before: &Holder, now: &Holder) -> Holder {
 
 fn list(context: &Context) -> Result<Vec<std::ffi::OsString>, Error> {
     let dir = context.names.dir();
-    context.fs.list(dir).map_err(Error::io(Operation::List, dir))
+    context.machine.fs.list(dir).map_err(Error::io(Operation::List, dir))
 }

@@ -145,6 +145,7 @@ mod lock_file;
 pub mod mailbox;
 mod model;
 mod options;
+mod policy;
 mod protocol;
 mod sys;
 #[cfg(test)]
@@ -156,10 +157,11 @@ mod wait;
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, Operation, Successor};
 pub use guard::LockGuard;
-pub use holder::{Format, Holder, Obstacle, Owner, StalePolicy, State};
+pub use holder::{Format, Holder, Obstacle, Owner, State};
 pub use lock::Lock;
 pub use lock_file::LockFile;
 pub use options::{DEFAULT_CLOCK_SLOP, DEFAULT_LIFETIME, DEFAULT_POLLING, LockOptions};
+pub use policy::StalePolicy;
 pub use sys::process::Life;
 
 /// Runs the README's examples too.

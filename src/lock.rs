@@ -280,7 +280,7 @@ impl Lock {
     /// # Ok::<(), linklock::Error>(())
     /// ```
     pub fn set_sweeping(&mut self, sweeping: bool) {
-        self.context.has_swept.store(!sweeping, Ordering::Relaxed);
+        self.context.memory.has_swept.store(!sweeping, Ordering::Relaxed);
     }
 
     /// How long [`lock`](Self::lock) waits; `None`: for ever. flufl.lock: `default_timeout`.
@@ -292,7 +292,7 @@ impl Lock {
     /// The `errno` values of reading a lock file that are waited out. flufl.lock: `retry_errnos`.
     #[must_use]
     pub fn retry_errnos(&self) -> &[i32] {
-        &self.context.retry_errnos
+        &self.context.config.retry_errnos
     }
 
     /// Whether this handle holds the lock and its lease runs, as far as the file server knows.
@@ -332,7 +332,7 @@ impl Lock {
             Observation::Held(_, holder) => return Ok(Some(holder)),
             Observation::NotALock => Obstacle::NotALock,
             Observation::Unreadable(error) => {
-                unreadable(&self.context, self.context.find(self.path())?.as_ref(), error)
+                unreadable(&self.context, self.context.machine.find(self.path())?.as_ref(), error)
             }
         };
         Err(Error::Held { path: self.path().into(), obstacle: Box::new(obstacle) })
@@ -365,7 +365,7 @@ impl Lock {
             Observation::NotALock | Observation::Unreadable(_) => return Ok(State::Unknown),
             Observation::Held(held, holder) => (held, holder),
         };
-        let this = self.context.processes.this();
+        let this = self.context.machine.processes.this();
         let same_host = holder.host() == self.host_name();
         Ok(match (same_host && held.claim.process() == this, holder.is_expired()) {
             (true, false) => State::Ours,

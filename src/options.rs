@@ -2,22 +2,22 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{Clock, system_clock};
 use crate::error::{Error, Operation};
-use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
+use crate::model::config::Config;
 use crate::model::context::Context;
-use crate::model::fairness::Fairness;
-use crate::model::lease::{ServerClock, check_lifetime};
+use crate::model::lease::check_lifetime;
+use crate::model::machine::Machine;
+use crate::model::memory::Memory;
 use crate::model::names::{BadName, Names};
-use crate::sys::fs::Fs;
+use crate::policy::StalePolicy;
 use crate::sys::posix::PosixFs;
-use crate::sys::process::{PosixProcesses, Processes};
+use crate::sys::process::PosixProcesses;
 
 /// How to make a [`Lock`]: see [`Lock::options`].
 ///
@@ -239,38 +239,17 @@ impl LockOptions {
         let path = path.map_err(Error::io(Operation::Resolve, &self.path))?;
         let names = Names::new(&path, self.separator, &host)
             .map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
-        let context = Context {
-            names,
+        let config = Config {
             stale: self.stale,
             clock_slop: self.clock_slop,
             polling: self.polling,
             retry_errnos: self.retry_errnos,
             keep_claim: self.keep_claim,
             fencing: self.fencing,
-            fs: machine.fs,
-            clock: machine.clock,
-            processes: machine.processes,
-            random: machine.random,
-            can_wake: machine.can_wake,
-            queue: OnceLock::new(),
-            fairness: Fairness::default(),
-            server: ServerClock::default(),
-            is_tried: AtomicBool::new(false),
-            has_swept: AtomicBool::new(false),
         };
+        let context = Context { names, config, machine, memory: Memory::default() };
         Ok(Lock::with(context, self.lifetime, self.timeout))
     }
-}
-
-/// The machine that a lock is used on.
-#[derive(Clone)]
-pub(crate) struct Machine {
-    pub(crate) fs: Arc<dyn Fs>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) processes: Arc<dyn Processes>,
-    pub(crate) random: fn() -> u64,
-    /// Whether the kernel can wake a waiter; `false` where time is only simulated.
-    pub(crate) can_wake: bool,
 }
 
 /// A number that cannot be guessed and does not repeat: machines that were cloned while they ran

@@ -12,7 +12,7 @@ use crate::sys::process::Life;
 
 /// This process has ended the tenure of a stale holder.
 pub(crate) fn broken(context: &Context, holder: &Holder) {
-    let because = if holder.overdue() > context.clock_slop { "expired" } else { "dead" };
+    let because = if holder.overdue() > context.config.clock_slop { "expired" } else { "dead" };
     emit_broken(context.lock_path(), holder.into(), because);
 }
 

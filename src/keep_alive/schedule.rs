@@ -55,7 +55,7 @@ impl Renewable for Tenure {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        &self.context.clock
+        &self.context.machine.clock
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
-use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 use crate::model::context::Context;
 use crate::model::names::Nonce;
+use crate::policy::StalePolicy;
 use crate::sys::errno::is_gone;
 use crate::sys::fs::Attr;
 
@@ -43,7 +43,7 @@ impl MailboxContext {
     /// Looks at the mailbox, which may not be there.
     pub(crate) fn find_mailbox(&self) -> Result<Option<Attr>, Error> {
         let core = self.core();
-        match core.retry_estale(|| core.fs.stat_lockable(&self.mailbox)) {
+        match core.machine.retry_estale(|| core.machine.fs.stat_lockable(&self.mailbox)) {
             Ok(attr) => Ok(Some(attr)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(Error::io(Operation::Stat, &self.mailbox)(error)),
@@ -53,6 +53,6 @@ impl MailboxContext {
     /// A name beside the mailbox that nobody else uses, and that is swept if it is left behind.
     pub(crate) fn aside(&self) -> PathBuf {
         let core = self.core();
-        core.names.aside(&Nonce::new((core.random)(), None), core.random_number())
+        core.names.aside(&Nonce::new((core.machine.random)(), None), core.machine.random_number())
     }
 }

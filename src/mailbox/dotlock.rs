@@ -41,12 +41,12 @@ impl OwnDotlock {
     pub(crate) fn make(context: &MailboxContext) -> Result<Making, Error> {
         let core = context.core();
         for attempt in 1..=ATTEMPTS {
-            if core.find(&context.dotlock)?.is_some() {
+            if core.machine.find(&context.dotlock)?.is_some() {
                 return Ok(Making::Taken);
             }
             let first_name = context.aside();
             let until = core.now() + LEASE;
-            let file = match core.fs.create_new(&first_name, CONTENT, MODE) {
+            let file = match core.machine.fs.create_new(&first_name, CONTENT, MODE) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) if was_swept(&error) && attempt < ATTEMPTS => continue,
                 made => made.map_err(|error| {
@@ -55,10 +55,10 @@ impl OwnDotlock {
                 })?,
             };
             let made = OwnDotlock { file };
-            let linked = core.fs.link(&first_name, &context.dotlock);
+            let linked = core.machine.fs.link(&first_name, &context.dotlock);
             let is_ours = made.was_linked(context, &linked);
             let removed =
-                core.remove(&first_name).map_err(Error::io(Operation::Remove, &first_name));
+                core.machine.remove(&first_name).map_err(Error::io(Operation::Remove, &first_name));
             match (is_ours, linked) {
                 (Ok(true), _) => {
                     if let Err(error) = removed {
@@ -80,7 +80,7 @@ impl OwnDotlock {
                     return Err(Error::NoHardLinks {
                         path: context.dotlock.clone(),
                         claim: first_name,
-                        file_system: core.fs.describe(core.names.dir()),
+                        file_system: core.machine.fs.describe(core.names.dir()),
                         error: Some(error),
                     });
                 }
@@ -108,7 +108,7 @@ impl OwnDotlock {
 
     /// Whether it is still the mailbox's dotlock.
     pub(crate) fn is_there(&self, context: &MailboxContext) -> Result<bool, Error> {
-        let Some(there) = context.core().find(&context.dotlock)? else { return Ok(false) };
+        let Some(there) = context.core().machine.find(&context.dotlock)? else { return Ok(false) };
         match self.file.attributes() {
             // An NFS client may go on showing the old attributes of a file that is gone, and whose
             // number another file has by now; but not the other file's date.
@@ -145,7 +145,7 @@ pub(crate) struct ClosedDotlock {
 impl ClosedDotlock {
     /// Whether it is still the mailbox's dotlock.
     pub(crate) fn is_there(&self, context: &MailboxContext) -> Result<bool, Error> {
-        let there = context.core().find(&context.dotlock)?;
+        let there = context.core().machine.find(&context.dotlock)?;
         Ok(there.is_some_and(|there| is_same(&self.own, &there)))
     }
 
@@ -153,7 +153,7 @@ impl ClosedDotlock {
     pub(crate) fn remove(&self, context: &MailboxContext) -> Result<bool, Error> {
         let core = context.core();
         if core.is_local() {
-            let removed = core.remove(&context.dotlock);
+            let removed = core.machine.remove(&context.dotlock);
             return removed.map_err(Error::io(Operation::Remove, &context.dotlock));
         }
         let is_own = |caught: &Aside| is_same(&caught.attr, &self.own);
@@ -166,7 +166,7 @@ impl ClosedDotlock {
 fn give_up(context: &MailboxContext, until: Duration) {
     let core = context.core();
     if core.now() < until {
-        let _ = core.remove(&context.dotlock);
+        let _ = core.machine.remove(&context.dotlock);
     }
 }
 

@@ -70,15 +70,17 @@ impl MboxFile {
             Some(attr) => check_kind(&context.mailbox, &attr)?,
         }
         let core = context.core();
-        let file = match core.retry_estale(|| core.fs.open(&context.mailbox, for_writing)) {
-            Ok(Some(file)) => file,
-            Ok(None) => return Ok(Opening::Busy),
-            Err(error) if is_gone(&error) => return Ok(Opening::None),
-            Err(error) if for_writing => {
-                return Err(permission::to_mailbox(&context.mailbox, error));
-            }
-            Err(error) => return Err(Error::io(Operation::Open, &context.mailbox)(error)),
-        };
+        let file =
+            match core.machine.retry_estale(|| core.machine.fs.open(&context.mailbox, for_writing))
+            {
+                Ok(Some(file)) => file,
+                Ok(None) => return Ok(Opening::Busy),
+                Err(error) if is_gone(&error) => return Ok(Opening::None),
+                Err(error) if for_writing => {
+                    return Err(permission::to_mailbox(&context.mailbox, error));
+                }
+                Err(error) => return Err(Error::io(Operation::Open, &context.mailbox)(error)),
+            };
         let mailbox = MboxFile { file };
         check_kind(&context.mailbox, &mailbox.attributes(context)?)?;
         Ok(Opening::File(mailbox))

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::dotlock::{DOTLOCK_MAX, Dotlock, DotlockKind};
 use crate::error::{Error, Operation};
-use crate::holder::{Holder, Obstacle, StalePolicy};
+use crate::holder::{Holder, Obstacle};
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::dotlock::is_unchanged;
+use crate::policy::StalePolicy;
 use crate::sys::errno::{self, is_gone, is_unreadable};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
@@ -125,7 +126,7 @@ impl Occupant {
 /// Looks at the mailbox's dotlock, by attributes forced from the server and by its content.
 pub(crate) fn observe(context: &MailboxContext) -> Result<Observation, Error> {
     let core = context.core();
-    let Some(attr) = core.find(&context.dotlock)? else { return Ok(Observation::None) };
+    let Some(attr) = core.machine.find(&context.dotlock)? else { return Ok(Observation::None) };
     if !attr.is_file() {
         return Ok(Observation::NotALock);
     }
@@ -133,7 +134,8 @@ pub(crate) fn observe(context: &MailboxContext) -> Result<Observation, Error> {
     let content = if attr.size == 0 {
         Vec::new()
     } else {
-        match core.retry_estale(|| core.fs.read(&context.dotlock, DOTLOCK_MAX + 1)) {
+        match core.machine.retry_estale(|| core.machine.fs.read(&context.dotlock, DOTLOCK_MAX + 1))
+        {
             Ok((read, content)) if read == attr => content,
             Ok(_) => {
                 return Ok(Observation::Unreadable(errno::try_again()));
@@ -218,13 +220,13 @@ impl MailboxObserver {
 
 /// Whether the dotlock and the mailbox are still what they were.
 pub(crate) fn is_still(context: &MailboxContext, before: &Snapshot) -> Result<bool, Error> {
-    let Some(dotlock) = context.core().find(&context.dotlock)? else { return Ok(false) };
+    let Some(dotlock) = context.core().machine.find(&context.dotlock)? else { return Ok(false) };
     Ok(before.is_unchanged(&Snapshot::take(context, dotlock)?))
 }
 
 /// By the rule of such locks: its lease has been over for the clock slop.
 pub(crate) fn is_lease_over(context: &MailboxContext, holder: &Holder) -> bool {
-    let over = holder.expires_at.checked_add(context.core().clock_slop);
+    let over = holder.expires_at.checked_add(context.core().config.clock_slop);
     over.is_some_and(|over| over < holder.server_time)
 }
 

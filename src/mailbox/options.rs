@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::clock::{Clock, system_clock};
 use crate::error::{Error, Operation};
-use crate::holder::StalePolicy;
 use crate::lock::Lock;
 use crate::mailbox::context::MailboxContext;
 use crate::mailbox::lock::MailboxLock;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
-use crate::options::Machine;
+use crate::model::machine::Machine;
+use crate::policy::StalePolicy;
 
 /// A program that touches its dotlock every 15 s has missed three touches by then.
 const SHORTEST_REST: Duration = Duration::from_secs(60);

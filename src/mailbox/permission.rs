@@ -30,7 +30,7 @@ pub(crate) fn removal(context: &MailboxContext, error: &io::Error) -> io::Error 
     let dotlock = &context.dotlock;
     let dir = dotlock.parent().unwrap_or(dotlock);
     let is_sticky = ownership(dir).is_ok_and(|dir| dir.permissions & 0o1000 != 0);
-    let missing = match context.core().find(dotlock) {
+    let missing = match context.core().machine.find(dotlock) {
         Ok(Some(attr)) if is_sticky => {
             format!("only {}, the owner of {} and root may", user(attr.owner), whose(dir, error))
         }

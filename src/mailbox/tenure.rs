@@ -53,7 +53,7 @@ impl MailboxTenure {
             context: context.clone(),
             mailbox,
             dotlock: Mutex::new(Some(dotlock)),
-            pid: context.core().processes.pid(),
+            pid: context.core().machine.processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(began + LEASE)),
             held: AtomicBool::new(true),
             events: events::Holding::default(),
@@ -71,7 +71,7 @@ impl MailboxTenure {
 
     /// Asked before any lock is taken, which a fork may have left locked.
     pub(crate) fn is_ours(&self) -> bool {
-        self.pid == self.context.core().processes.pid()
+        self.pid == self.context.core().machine.processes.pid()
     }
 
     fn lease_ends(&self) -> Duration {
@@ -250,7 +250,7 @@ impl Renewable for MailboxTenure {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        &self.context.core().clock
+        &self.context.core().machine.clock
     }
 }
 

@@ -2,8 +2,12 @@
 //! and how long to wait between two looks.
 
 pub(crate) mod backoff;
+pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod fairness;
 pub(crate) mod lease;
+pub(crate) mod machine;
+pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod safeguard;
+pub(crate) mod server_clock;

@@ -51,7 +51,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     parker: &impl Park,
 ) -> Result<Tenure, Error> {
     let mut contender = Contender::new(context, limit, parker);
-    if context.fairness.is_due(context.now()) {
+    if context.memory.fairness.is_due(context.now()) {
         contender.queue_up(context);
     }
     for round in 1.. {
@@ -78,7 +78,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
             Err(error) if error.is_lost() => events::restarted(context, "it took too long"),
             settled => {
                 settled?;
-                context.fairness.acquired(contender.has_waited);
+                context.memory.fairness.acquired(contender.has_waited);
                 return Ok(tenure.with_handoff_token(contender.waiter.into_token()));
             }
         }
@@ -90,10 +90,10 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
 /// that no other process waits for the sweep.
 fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = &claim.context;
-    if context.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
+    if context.memory.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
         return Ok(());
     }
-    context.has_swept.store(true, Ordering::Relaxed);
+    context.memory.has_swept.store(true, Ordering::Relaxed);
     let begun = context.now();
     if let Err(error) = sweep::sweep(context) {
         events::not_swept(context, &error);
@@ -106,7 +106,7 @@ fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
 /// whole lifetime. A process that has just made the link, and was quick, knows that without a request.
 pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
     let context = tenure.context.clone();
-    if context.fencing {
+    if context.config.fencing {
         tenure.token = Some(fencing::draw(&context, &tenure.claim().nonce)?);
         if !Safeguard::TokenIsVerified.stands() {
             return Ok(());
@@ -258,7 +258,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             let Some(left) = self.time_left(&context, &obstacle) else {
                 return Err(self.give_up(&context, obstacle).into());
             };
-            let at_most = left.min(claim.touch_due_in().max(context.polling.first));
+            let at_most = left.min(claim.touch_due_in().max(context.config.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
             let woken = self.waiter.pause(&context, holder, at_most, self.parker).await;
             if Safeguard::FreshWhileWaiting.stands() {
@@ -334,7 +334,7 @@ enum Link {
 
 fn link(claim: &Claim) -> Result<Link, ClaimError> {
     let context = &claim.context;
-    let error = match context.fs.link(&claim.path, context.lock_path()) {
+    let error = match context.machine.fs.link(&claim.path, context.lock_path()) {
         // The kernel itself reports success, or the server through it, so the lock is ours: however
         // often the request was executed, this is the reply to its last execution.
         Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),

@@ -9,8 +9,9 @@ use crate::error::{Error, Operation};
 use crate::events;
 use crate::holder::Holder;
 use crate::model::context::Context;
-use crate::model::lease::{Lease, ObservedDate};
+use crate::model::lease::Lease;
 use crate::model::names::{ClaimName, Nonce};
+use crate::model::server_clock::ObservedDate;
 use crate::sys::dates::{DateNotKept, is_kept};
 use crate::sys::errno::{is_estale, is_gone, is_in_use, is_name_refused, is_name_too_long};
 use crate::sys::fs::{Attr, FileId, HeldOpen};
@@ -76,7 +77,7 @@ pub(crate) fn unless_swept<T>(step: Result<T, ClaimError>) -> Result<Option<T>, 
 impl Claim {
     /// Makes a claim for this process.
     pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
-        let this = context.processes.this();
+        let this = context.machine.processes.this();
         Claim::create(context, lifetime, &this, this.pid)
     }
 
@@ -86,7 +87,7 @@ impl Claim {
         context: &Arc<Context>,
         lifetime: Duration,
     ) -> Result<Claim, Error> {
-        Claim::create(context, lifetime, owner, context.processes.pid())
+        Claim::create(context, lifetime, owner, context.machine.processes.pid())
     }
 
     /// Creates the file, with its own path as content and the end of its lease as mtime.
@@ -101,7 +102,7 @@ impl Claim {
             let path = name.path.clone();
             let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
-            let made = context.fs.create(&path, path_bytes(&path), &mut |attr| {
+            let made = context.machine.fs.create(&path, path_bytes(&path), &mut |attr| {
                 context.learn_time(attr.ctime, before);
                 (lease, mtime) = begin_lease(context, context.now(), lifetime);
                 mtime
@@ -110,7 +111,7 @@ impl Claim {
                 // Another process has removed it before it was filled.
                 Err(error) if is_estale(&error) && attempt < ATTEMPTS => {}
                 Err(error) if is_in_use(&error) && attempt < ATTEMPTS_IF_BUSY => {
-                    context.clock.sleep(Duration::from_millis(4 << attempt));
+                    context.machine.clock.sleep(Duration::from_millis(4 << attempt));
                 }
                 Err(error) => return Err(not_made(context, &path, error)),
                 Ok((Attr { id, .. }, held_open)) => {
@@ -161,7 +162,7 @@ impl Claim {
             seats_passed: None,
             was_late: true, // for all that is known
             held_open: HeldOpen::default(),
-            keeper: Some(context.processes.pid()),
+            keeper: Some(context.machine.processes.pid()),
             context: context.clone(),
         }
     }
@@ -170,7 +171,8 @@ impl Claim {
     /// while we hold the lock this renews it.
     pub(crate) fn touch(&mut self) -> Result<(), ClaimError> {
         let (lease, mtime) = begin_lease(&self.context, self.context.now(), self.lifetime);
-        match self.context.retry_estale(|| self.context.fs.touch(&self.path, mtime)) {
+        match self.context.machine.retry_estale(|| self.context.machine.fs.touch(&self.path, mtime))
+        {
             Ok(()) => {
                 (self.lease, self.mtime) = (lease, mtime);
                 Ok(())
@@ -188,7 +190,7 @@ impl Claim {
 
     /// Touches a claim that may have been in use for long.
     pub(crate) fn renew(&mut self) -> Result<(), ClaimError> {
-        let is_old = self.context.server.is_old(self.context.now());
+        let is_old = self.context.memory.server.is_old(self.context.now());
         if is_old { self.touch_by_server() } else { self.touch() }
     }
 
@@ -198,7 +200,7 @@ impl Claim {
         for _ in 0..2 {
             let before = self.context.now();
             self.touch()?;
-            match self.context.find(&self.path)? {
+            match self.context.machine.find(&self.path)? {
                 Some(attr) if attr.id == self.id => {
                     if self.learn_time(&attr, before) {
                         break;
@@ -214,7 +216,7 @@ impl Claim {
     /// lease that it wrote is late enough: if the server's clock was set forward, it is too near.
     pub(crate) fn learn_time(&self, attr: &Attr, before: Duration) -> bool {
         self.context.learn_time(attr.ctime, before);
-        let ends = attr.mtime.checked_add(self.context.clock_slop / 2);
+        let ends = attr.mtime.checked_add(self.context.config.clock_slop / 2);
         ends.is_none_or(|ends| ends >= attr.ctime + self.lifetime)
     }
 
@@ -245,7 +247,7 @@ impl Claim {
 
     /// Whether this process may use and remove the file.
     pub(crate) fn is_ours(&self) -> bool {
-        self.keeper.is_some_and(|keeper| keeper == self.context.processes.pid())
+        self.keeper.is_some_and(|keeper| keeper == self.context.machine.processes.pid())
     }
 
     /// Closes the file, whose name is about to be removed: an NFS client does not remove a file
@@ -258,13 +260,13 @@ impl Claim {
     pub(crate) fn remove(&mut self) -> Result<bool, Error> {
         self.keeper = None;
         self.close();
-        self.context.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
+        self.context.machine.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
     }
 
     /// Gives the claim its name back, by a link from another name of its inode, if that still exists.
     pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
-        self.keeper = Some(self.context.processes.pid());
-        match self.context.retry_estale(|| self.context.fs.link(from, &self.path)) {
+        self.keeper = Some(self.context.machine.processes.pid());
+        match self.context.machine.retry_estale(|| self.context.machine.fs.link(from, &self.path)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_gone(&error) => {
                 Err(Error::io(Operation::Link, &self.path)(error))
             }
@@ -297,7 +299,7 @@ impl Claim {
 
     /// Whether the file is there.
     pub(crate) fn is_there(&self) -> Result<bool, Error> {
-        let found = self.context.find(&self.path)?;
+        let found = self.context.machine.find(&self.path)?;
         Ok(found.is_some_and(|attr| attr.id == self.id))
     }
 
@@ -322,7 +324,7 @@ impl Drop for Claim {
 /// the lease's own end. It is in whole microseconds, since many servers keep no more, and up to
 /// 1023 of them are added at random, so that no two claims have the same.
 fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, SystemTime) {
-    let tag = Duration::from_micros(u64::from(context.random_number()) % 1024);
+    let tag = Duration::from_micros(u64::from(context.machine.random_number()) % 1024);
     let ends = context.lease_start(now) + lifetime + tag;
     let since_epoch = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let short_of_one = 1000 - since_epoch.subsec_nanos() % 1000;
@@ -332,8 +334,8 @@ fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, 
 /// A name for a claim of that process. If there is no room for all that identifies the process, the
 /// name has less of it: the death of the process then counts only once the lease has expired.
 fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
-    let most = context.fs.name_max(context.names.dir()).unwrap_or(usize::MAX);
-    let random = (context.random)();
+    let most = context.machine.fs.name_max(context.names.dir()).unwrap_or(usize::MAX);
+    let random = (context.machine.random)();
     let mut longest = PathBuf::new();
     for owner in [*owner, Process { proof: None, ..*owner }] {
         let name = context.names.new_claim(random, &owner);

@@ -37,7 +37,7 @@ impl ClaimCache {
     /// are not to be kept, it is removed.
     pub(crate) fn put(&self, claim: Claim) {
         let was_late = claim.was_late && Safeguard::NeverLateAgain.stands();
-        if !claim.context.keep_claim || was_late || claim.forfeited.is_some() {
+        if !claim.context.config.keep_claim || was_late || claim.forfeited.is_some() {
             return;
         }
         let other = self.claim.lock().unwrap_or_else(PoisonError::into_inner).replace(claim);

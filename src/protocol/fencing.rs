@@ -54,10 +54,10 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             // This shows an NFS client that the names it has cached are out of date.
-            let _ = context.fs.stat(&dir);
+            let _ = context.machine.fs.stat(&dir);
         }
         if attempt > 1 {
-            context.clock.sleep(Duration::from_millis(1 << attempt));
+            context.machine.clock.sleep(Duration::from_millis(1 << attempt));
         }
         let counters = match counters(context, &dir) {
             Ok(counters) => counters,
@@ -81,7 +81,10 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
             let last = io::Error::other("there is no higher number");
             return Err(Error::io(Operation::Rename, &from)(last));
         };
-        match context.retry_estale(|| context.fs.rename_in(&dir, &name, &next.to_string())) {
+        match context
+            .machine
+            .retry_estale(|| context.machine.fs.rename_in(&dir, &name, &next.to_string()))
+        {
             Ok(()) => {
                 remove_lower(context, &dir, &counters, highest);
                 return Ok(next);
@@ -98,13 +101,13 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
 
 /// The numbers in the directory: one, unless others were put there by hand.
 fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
-    let names = context.retry_estale(|| context.fs.list(dir))?;
+    let names = context.machine.retry_estale(|| context.machine.fs.list(dir))?;
     Ok(names.iter().filter_map(|name| Names::parse_counter(name)).collect())
 }
 
 fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
     for lower in counters.iter().filter(|counter| **counter < highest) {
-        if let Err(error) = context.fs.unlink_in(dir, &lower.to_string()) {
+        if let Err(error) = context.machine.fs.unlink_in(dir, &lower.to_string()) {
             events::left_behind(context, &dir.join(lower.to_string()), &error);
         }
     }
@@ -113,10 +116,10 @@ fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
 /// Puts a directory with a counter in its place, if there is none. Returns the error, if any, that
 /// only another look can distinguish from success.
 fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
-    let draft = context.names.fence_draft(tenure, context.random_number());
+    let draft = context.names.fence_draft(tenure, context.machine.random_number());
     let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
-    let made = match context.retry_estale(|| context.fs.make_dir(&draft, FIRST)) {
-        Ok(()) => match context.fs.rename(&draft, dir) {
+    let made = match context.machine.retry_estale(|| context.machine.fs.make_dir(&draft, FIRST)) {
+        Ok(()) => match context.machine.fs.rename(&draft, dir) {
             Ok(()) => Ok(Put::Here),
             Err(error) if is_taken(&error) => Ok(Put::ByAnother),
             // The first of two replies was lost, or a sweeper was quick.
@@ -147,7 +150,7 @@ enum Put {
 
 /// Removes a draft; returns whether it was there.
 pub(crate) fn discard(context: &Context, draft: &Path) -> io::Result<bool> {
-    match context.retry_estale(|| context.fs.remove_dir(draft, FIRST)) {
+    match context.machine.retry_estale(|| context.machine.fs.remove_dir(draft, FIRST)) {
         Ok(()) => Ok(true),
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(error),

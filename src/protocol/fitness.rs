@@ -16,7 +16,7 @@ use crate::sys::fs::{Attr, Mount};
 /// Runs the trial, unless that was done or the file system is known.
 pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = claim.context.clone();
-    if context.mount() != Mount::Other || context.is_tried.load(Ordering::Relaxed) {
+    if context.mount() != Mount::Other || context.memory.is_tried.load(Ordering::Relaxed) {
         return Ok(());
     }
     let mut trial = Trial { linked: context.names.aside(&claim.name.nonce, 0), renamed: None };
@@ -24,7 +24,7 @@ pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let removed = trial.clean_up(&context);
     tried?;
     removed?;
-    context.is_tried.store(true, Ordering::Relaxed);
+    context.memory.is_tried.store(true, Ordering::Relaxed);
     Ok(())
 }
 
@@ -44,7 +44,10 @@ impl Trial {
     /// A second name shows the same inode, and both names are counted.
     fn link(&self, claim: &Claim) -> Result<(), ClaimError> {
         let context = &claim.context;
-        let error = context.retry_estale(|| context.fs.link(&claim.path, &self.linked)).err();
+        let error = context
+            .machine
+            .retry_estale(|| context.machine.fs.link(&claim.path, &self.linked))
+            .err();
         // Whatever the reply was, or if it was lost: the inode decides.
         match find(claim, &self.linked)? {
             Some(attr) if attr.nlink >= 2 => Ok(()),
@@ -84,7 +87,7 @@ impl Trial {
     fn rename(&mut self, claim: &Claim) -> Result<(), ClaimError> {
         let context = &claim.context;
         let renamed = self.renamed.insert(context.names.longest(&claim.name)).clone();
-        let error = context.fs.rename(&self.linked, &renamed).err();
+        let error = context.machine.fs.rename(&self.linked, &renamed).err();
         match find(claim, &renamed) {
             Ok(Some(_)) => return Ok(()),
             Err(failed) if error.is_none() => return Err(failed.into()),
@@ -108,7 +111,11 @@ impl Trial {
 
     /// Removes both names: after a failure it is uncertain which of them exists.
     fn clean_up(&self, context: &Context) -> Result<(), Error> {
-        let remove = |path: &Path| match context.remove(path).or_else(|_| context.remove(path)) {
+        let remove = |path: &Path| match context
+            .machine
+            .remove(path)
+            .or_else(|_| context.machine.remove(path))
+        {
             Ok(_) => Ok(()),
             Err(error) if is_gone(&error) => Ok(()),
             Err(error) if is_refused(&error) => {
@@ -124,7 +131,7 @@ impl Trial {
 /// The file of that name, if it is the claim's. Looks twice: a client may learn of a name only from
 /// the first request for it.
 fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
-    let look = || Ok(claim.context.find(path)?.filter(|attr| attr.id == claim.id));
+    let look = || Ok(claim.context.machine.find(path)?.filter(|attr| attr.id == claim.id));
     match look()? {
         None => look(),
         found => Ok(found),

@@ -32,7 +32,7 @@ static RESTING: Mutex<BTreeMap<PathBuf, Duration>> = Mutex::new(BTreeMap::new())
 /// Whether a handle may sweep by itself. Each sweep lists the whole directory, so the handles of
 /// ten thousand locks in one directory would look at a hundred million entries.
 pub(crate) fn is_affordable(context: &Context) -> bool {
-    if !context.can_wake {
+    if !context.machine.can_wake {
         return true;
     }
     let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ pub(crate) fn is_affordable(context: &Context) -> bool {
 
 /// Records how long a sweep took. (Simulated time says nothing about that.)
 pub(crate) fn took(context: &Context, time: Duration) {
-    if context.can_wake && time > LONG {
+    if context.machine.can_wake && time > LONG {
         let mut resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
         resting.retain(|_, until| *until > context.now());
         resting.insert(context.names.dir().to_owned(), context.now() + time * PART);
@@ -66,14 +66,14 @@ pub(crate) fn sweep(context: &Context) -> Result<Vec<PathBuf>, Error> {
 fn remove(context: &Context, path: &Path) -> io::Result<bool> {
     match path.file_name().and_then(|name| context.names.parse_neighbour(name)) {
         Some(Neighbour::FenceDraft) => fencing::discard(context, path),
-        _ => context.remove(path),
+        _ => context.machine.remove(path),
     }
 }
 
 /// Passes each file that may be removed to `tell`, right after deciding so.
 pub(crate) fn orphans(context: &Context, mut tell: impl FnMut(PathBuf)) -> Result<(), Error> {
     let dir = context.names.dir();
-    for entry in context.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
+    for entry in context.machine.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
         let Some(neighbour) = context.names.parse_neighbour(&entry) else { continue };
         if may_go(context, &entry, &neighbour)? {
             tell(dir.join(entry));
@@ -89,7 +89,7 @@ fn may_go(context: &Context, entry: &OsStr, neighbour: &Neighbour) -> Result<boo
         return Ok(false);
     }
     let path = context.names.dir().join(entry);
-    let Some(attr) = context.find(&path)? else {
+    let Some(attr) = context.machine.find(&path)? else {
         return Ok(false);
     };
     let abandoned = match neighbour {
@@ -118,7 +118,7 @@ fn is_in_use(context: &Context, attr: &Attr, neighbour: &Neighbour) -> Result<bo
         Neighbour::FenceDraft => Ok(false),
         // By the inode, whatever the content says: the file may be all that shows who holds the lock.
         Neighbour::Claim(_) | Neighbour::Aside => {
-            Ok(context.find(context.lock_path())?.is_some_and(|lock| lock.id == attr.id))
+            Ok(context.machine.find(context.lock_path())?.is_some_and(|lock| lock.id == attr.id))
         }
         // A dead breaker's seat must be passed over for as long as the lock file is the same
         // incarnation.

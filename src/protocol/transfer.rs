@@ -40,6 +40,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let process = match owner {
         Owner::Lease => NOBODY,
         Owner::Process(pid) => context
+            .machine
             .processes
             .find(pid)
             .map_err(|_| Error::NoSuchOwner { path: context.lock_path().into(), pid })?,
@@ -49,7 +50,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     // Last before the rename: it waits for all that may delay changes of the inode that is replaced.
     let replaced = tenure.refresh().and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
-    if let Err(error) = context.remove(&aside) {
+    if let Err(error) = context.machine.remove(&aside) {
         events::left_behind(context, &aside, &error);
     }
     replaced?;
@@ -60,7 +61,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
 /// Puts the new claim's inode in the lock file's place, from its put-aside name.
 fn replace(new: &Claim, aside: &Path) -> Result<(), Error> {
     let context = &new.context;
-    let renamed = context.fs.rename(aside, context.lock_path());
+    let renamed = context.machine.fs.rename(aside, context.lock_path());
     // The kernel itself reports success, or the server through it: it was done.
     if renamed.is_ok() && context.mount() != Mount::Other {
         return Ok(());
@@ -93,8 +94,8 @@ pub(crate) fn adopt(
 /// Puts a new claim in the place of that one. Waits until no other process is about to end or to
 /// adopt it: that is soon decided, one way or another.
 fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
-    let (mut backoff, mut trouble) = (context.backoff(), None);
-    let until = context.now().saturating_add(context.time_of_seats(SEATS));
+    let (mut backoff, mut trouble) = (context.config.backoff(), None);
+    let until = context.now().saturating_add(context.config.time_of_seats(SEATS));
     loop {
         let (left, holder) = held_with(context, name)?;
         if context.now() > until {
@@ -136,18 +137,18 @@ fn put_in_place(new: &mut Claim, left: &Incarnation) -> Result<TakeoverOutcome, 
     let aside = put_aside(new)?;
     let replaced = takeover::replace(new, left, |new| replace(new, &aside));
     // Already gone, if all went well.
-    let tidied = context.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
+    let tidied = context.machine.remove(&aside).map_err(Error::io(Operation::Remove, &aside));
     replaced.and_then(|outcome| tidied.map(|_| outcome).map_err(ClaimError::from))
 }
 
 /// Gives the claim a second name, which is to become the lock file's.
 fn put_aside(new: &Claim) -> Result<PathBuf, Error> {
     let context = &new.context;
-    let aside = context.names.aside(&new.name.nonce, context.random_number());
-    match context.fs.link(&new.path, &aside) {
+    let aside = context.names.aside(&new.name.nonce, context.machine.random_number());
+    match context.machine.fs.link(&new.path, &aside) {
         Ok(()) => Ok(aside),
         Err(error) => {
-            let _ = context.remove(&aside); // it may have been made all the same
+            let _ = context.machine.remove(&aside); // it may have been made all the same
             Err(Error::io(Operation::Link, &aside)(error))
         }
     }

@@ -71,8 +71,8 @@ impl Park for Yielding {
     async fn park(&self, context: &Context, wake_fd: Option<WakeFd>, time: Duration) -> bool {
         self.set(State::Asked(match wake_fd {
             Some(wake_fd) => Pause::WakeFd(wake_fd, time),
-            None if context.can_wake => Pause::Time(time),
-            None => Pause::TimeBy(context.clock.clone(), time),
+            None if context.machine.can_wake => Pause::Time(time),
+            None => Pause::TimeBy(context.machine.clock.clone(), time),
         }));
         poll_fn(|_| match self.take() {
             Some(State::Over(heard)) => Poll::Ready(heard),

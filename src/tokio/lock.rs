@@ -217,7 +217,7 @@ impl Clone for Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Only a kept claim makes the drop of a handle take a file operation.
-        if self.as_blocking().context.keep_claim {
+        if self.as_blocking().context.config.keep_claim {
             leave_to_pool(self.blocking.take());
         }
     }

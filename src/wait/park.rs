@@ -32,7 +32,7 @@ impl Park for ThreadPark {
         if let Some(wake_fd) = wake_fd {
             return wake_fd.wait(time);
         }
-        context.clock.sleep(time);
+        context.machine.clock.sleep(time);
         false
     }
 }

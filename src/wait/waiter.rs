@@ -47,7 +47,7 @@ pub(crate) enum Woken {
 
 impl Waiter {
     pub(crate) fn new(context: &Context) -> Waiter {
-        let backoff = context.backoff();
+        let backoff = context.config.backoff();
         Waiter { backoff, place: None, watch: None, holder: None, observe_file: None }
     }
 
@@ -102,14 +102,14 @@ impl Waiter {
         parker: &impl Park,
     ) -> Woken {
         let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
-        let pause = self.pause_until_look(context, |_| context.polling.cap * times);
+        let pause = self.pause_until_look(context, |_| context.config.polling.cap * times);
         let heard = parker.park(context, Some(behind.wake_fd()), pause.min(at_most)).await;
         match if heard { behind.event() } else { QueueEvent::None } {
             QueueEvent::Token(mut token) => {
                 if token.handoffs >= HANDOFFS_IN_A_ROW {
                     token.handoffs = 0;
                     if others_wait(context) {
-                        parker.park(context, None, context.polling.cap).await;
+                        parker.park(context, None, context.config.polling.cap).await;
                     }
                 }
                 self.place = Some(Place::Head(token));
@@ -140,8 +140,8 @@ impl Waiter {
             // The pauses are a fraction of the hold, not of the wait: a waiter that sees the lock
             // change hands must not poll ever more rarely, or the waiters of another host pass the
             // lock on among themselves.
-            self.backoff = context.backoff();
-            if context.can_wake {
+            self.backoff = context.config.backoff();
+            if context.machine.can_wake {
                 self.watch = self.watch.take().or_else(Watch::new);
             }
             match self.watch.as_ref().map(|watch| watch.on(context.lock_path())) {
@@ -155,8 +155,8 @@ impl Waiter {
                 Some(Err(_)) => self.watch = None,
             }
         }
-        let pause =
-            self.pause_until_look(context, |waiter| waiter.backoff.pause((context.random)()));
+        let pause = self
+            .pause_until_look(context, |waiter| waiter.backoff.pause((context.machine.random)()));
         let watch = self.watch.as_ref().filter(|_| holder.is_some());
         if parker.park(context, watch.map(Watch::wake_fd), pause.min(at_most)).await {
             watch.inspect(|watch| watch.hear());
@@ -195,7 +195,7 @@ pub(crate) fn others_wait(context: &Context) -> bool {
     if context.is_local() {
         return false; // all possible contenders are in the queue
     }
-    let Ok(entries) = context.fs.list(context.names.dir()) else { return false };
+    let Ok(entries) = context.machine.fs.list(context.names.dir()) else { return false };
     let is_other = |entry: &OsString| match context.names.parse_neighbour(entry) {
         Some(Neighbour::Claim(claim)) => *claim.host != *context.names.host(),
         _ => false,

@@ -76,7 +76,7 @@ impl Observation {
 /// Observes the lock file, by attributes forced from the server and by its content.
 pub(crate) fn observe(context: &Context) -> Result<Observation, Error> {
     let path = context.lock_path();
-    match context.find(path)? {
+    match context.machine.find(path)? {
         None => Ok(Observation::Free),
         Some(attr) => observe_file(context, &attr),
     }
@@ -88,7 +88,10 @@ pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation
     if !attr.is_file() {
         return Ok(Observation::NotALock);
     }
-    match context.retry_busy(|| context.fs.read(context.lock_path(), CONTENT_MAX + 1)) {
+    match context
+        .machine
+        .retry_busy(|| context.machine.fs.read(context.lock_path(), CONTENT_MAX + 1))
+    {
         Ok((attr, content)) if attr.is_file() && content.len() <= CONTENT_MAX => {
             match context.names.parse_content(&content) {
                 Some(claim) => Ok(held(context, &attr, claim, Evidence::Content)),
@@ -104,7 +107,9 @@ pub(crate) fn observe_file(context: &Context, attr: &Attr) -> Result<Observation
             Some(claim) => held(context, attr, claim, Evidence::Directory),
             None => Observation::Unreadable(error),
         }),
-        Err(error) if is_estale(&error) || is_busy(&error) || context.is_to_be_retried(&error) => {
+        Err(error)
+            if is_estale(&error) || is_busy(&error) || context.config.is_to_be_retried(&error) =>
+        {
             Ok(Observation::Unreadable(error))
         }
         Err(error) => Err(Error::io(Operation::Read, context.lock_path())(error)),
@@ -124,7 +129,7 @@ fn unnamed(context: &Context, attr: &Attr, content: &[u8]) -> Result<Observation
 /// directory that takes `x.lock` and `X.Lock` for one name. The inode proves that it does.
 fn claim_by_another_spelling(context: &Context, attr: &Attr, content: &[u8]) -> Option<ClaimName> {
     let (lock, claim) = context.names.parse_other_spelling(content)?;
-    let found = context.find(&lock).ok().flatten()?;
+    let found = context.machine.find(&lock).ok().flatten()?;
     (found.id == attr.id).then_some(claim)
 }
 
@@ -134,7 +139,7 @@ fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Err
         return Ok(None);
     }
     let dir = context.names.dir();
-    for entry in context.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
+    for entry in context.machine.fs.list(dir).map_err(Error::io(Operation::List, dir))? {
         let claim = match context.names.parse_neighbour(&entry) {
             Some(Neighbour::Claim(claim)) => claim,
             Some(_) => continue,
@@ -143,7 +148,7 @@ fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Err
                 None => continue,
             },
         };
-        if context.find(&claim.path)?.is_some_and(|it| it.id == attr.id) {
+        if context.machine.find(&claim.path)?.is_some_and(|it| it.id == attr.id) {
             return Ok(Some(claim));
         }
     }
@@ -202,10 +207,10 @@ pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
         return Life::Unknown;
     }
     let process = claim.process();
-    match context.processes.life(&process) {
+    match context.machine.processes.life(&process) {
         // Only this machine's processes can have made the claim: if an earlier boot's did, it is dead.
         Life::Unknown if context.is_this_machines_alone() => {
-            context.processes.life_by_boot(&process)
+            context.machine.processes.life_by_boot(&process)
         }
         life => life,
     }
@@ -215,7 +220,7 @@ pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
 /// the claim is there *after* the look: an inode that has lost its last name is reused at once.
 pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
     let lock = claim.context.lock_path();
-    let attr = claim.context.find(lock)?;
+    let attr = claim.context.machine.find(lock)?;
     Ok(attr.filter(|attr| attr.id == claim.id))
 }
 
@@ -289,7 +294,8 @@ pub(crate) fn recheck_own(claim: &Claim) -> Result<Recheck, Error> {
 
 /// The claim that a seat or a put-aside file is a link to, if it can be read.
 pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
-    let (_, content) = context.retry_busy(|| context.fs.read(path, CONTENT_MAX)).ok()?;
+    let (_, content) =
+        context.machine.retry_busy(|| context.machine.fs.read(path, CONTENT_MAX)).ok()?;
     context.names.parse_content(&content)
 }
 
@@ -297,14 +303,14 @@ pub(crate) fn claim_in(context: &Context, path: &Path) -> Option<ClaimName> {
 /// ago: by dates, if those are comparable.
 pub(crate) fn is_dated_over(context: &Context, changed_at: SystemTime, ends: SystemTime) -> bool {
     let is_comparable =
-        context.server.is_comparable(changed_at) || !Safeguard::ObservedAfterJump.stands();
+        context.memory.server.is_comparable(changed_at) || !Safeguard::ObservedAfterJump.stands();
     is_comparable && has_expired(context, ends)
 }
 
 /// Whether a lease that ended at `expires_at` did so more than the clock slop ago, in the server's
 /// time.
 pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
-    let over = expires_at.checked_add(context.clock_slop);
+    let over = expires_at.checked_add(context.config.clock_slop);
     over.is_some_and(|over| over < context.server_time())
 }
 

@@ -9,11 +9,13 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Operation};
-use crate::holder::{Holder, Obstacle, StalePolicy};
+use crate::holder::{Holder, Obstacle};
 use crate::model::context::Context;
-use crate::model::lease::{ObservedDate, SEAT_LEASE};
+use crate::model::lease::SEAT_LEASE;
 use crate::model::names::ClaimName;
 use crate::model::safeguard::Safeguard;
+use crate::model::server_clock::ObservedDate;
+use crate::policy::StalePolicy;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{
     Evidence, Incarnation, Observation, Recheck, has_expired, held, observe_file, unreadable,
@@ -116,7 +118,7 @@ impl Observer {
     /// Observes the lock file: by one request, if it has not changed since the last time.
     fn latest(&mut self, context: &Context) -> Result<Observation, Error> {
         let before = context.now();
-        let Some(attr) = context.find(context.lock_path())? else {
+        let Some(attr) = context.machine.find(context.lock_path())? else {
             (self.last, self.observed, self.refreshed_after) = (None, None, None);
             return Ok(Observation::Free);
         };
@@ -136,7 +138,7 @@ impl Observer {
     }
 
     fn note(&mut self, context: &Context, attr: &Attr, before: Duration) {
-        let jumped_to = context.server.jumped_to();
+        let jumped_to = context.memory.server.jumped_to();
         match &mut self.observed {
             Some(watched) if watched.seen.is(attr.id, attr.mtime) => watched.seen.until = before,
             other => {
@@ -152,7 +154,7 @@ impl Observer {
 
     /// Whether the policy lets the contender with `claim` take over this tenure.
     fn is_stale(&mut self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
-        match claim.context.stale {
+        match claim.context.config.stale {
             StalePolicy::Never => false,
             StalePolicy::Expired => self.lease_is_over(claim, held, holder),
             StalePolicy::ExpiredOrDead => {
@@ -165,7 +167,7 @@ impl Observer {
     /// Whether the holder's lease has been expired for at least the clock slop: by its date, where
     /// that is reliable, or because the lock file has been observed unchanged for as long.
     fn lease_is_over(&self, claim: &Claim, held: &Incarnation, holder: &Holder) -> bool {
-        let (context, slop) = (&claim.context, claim.context.clock_slop);
+        let (context, slop) = (&claim.context, claim.context.config.clock_slop);
         let watched = self.observed.filter(|it| it.seen.is(held.id, holder.expires_at));
         let unchanged = watched.map_or(Duration::ZERO, |it| it.seen.unchanged_for());
         let length = watched.map(|it| it.length).filter(|length| !length.is_zero());
@@ -173,7 +175,7 @@ impl Observer {
         let length = length.unwrap_or(claim.lifetime);
         let at_least = length.saturating_add(length / CLOCK_ERROR).saturating_add(slop);
         let ran_out = unchanged >= at_least && Safeguard::ObservedUnchanged.stands();
-        let is_comparable = context.server.jumped_to() == self.refreshed_after
+        let is_comparable = context.memory.server.jumped_to() == self.refreshed_after
             || !Safeguard::ObservedAfterJump.stands();
         let is_dated_over = is_comparable && has_expired(context, holder.expires_at);
         match holder.life {
@@ -200,7 +202,7 @@ impl Observer {
             _ => self.dead_since.insert((held.claim.clone(), now)).1,
         };
         let nothing_is_under_way = context.is_local() || !Safeguard::RestForTheDead.stands();
-        nothing_is_under_way || now.saturating_sub(since) >= context.clock_slop
+        nothing_is_under_way || now.saturating_sub(since) >= context.config.clock_slop
     }
 }
 
@@ -208,7 +210,7 @@ impl Observer {
 /// power cut leaves none of them on the machine itself; of a server's clients one may be in a seat.
 fn rest_of_the_nameless(context: &Context) -> Duration {
     let seat = if context.is_this_machines_alone() { Duration::ZERO } else { SEAT_LEASE };
-    seat.saturating_add(context.clock_slop)
+    seat.saturating_add(context.config.clock_slop)
 }
 
 fn is_nameless(seen: Option<&(Attr, Seen)>) -> bool {

@@ -39,7 +39,7 @@ pub(crate) fn take_away(
 ) -> Result<Caught, Error> {
     let context = &claim.context;
     // A new name each time: a request that is repeated late must not find the name in use.
-    let path = context.names.aside(&claim.name.nonce, context.random_number());
+    let path = context.names.aside(&claim.name.nonce, context.machine.random_number());
     catch(context, context.lock_path(), path, is_expected)
 }
 
@@ -83,8 +83,8 @@ fn catch_by_link(
     is_expected: impl FnOnce(&Aside) -> bool,
     refused: io::Error,
 ) -> Result<Caught, Error> {
-    let linked = context.retry_estale(|| context.fs.link(lock, &path));
-    let Some(attr) = context.find(&path)? else {
+    let linked = context.machine.retry_estale(|| context.machine.fs.link(lock, &path));
+    let Some(attr) = context.machine.find(&path)? else {
         return match linked {
             Err(error) if is_gone(&error) => Ok(Caught::Nothing),
             _ => Err(Error::io(Operation::Rename, lock)(refused)),
@@ -93,7 +93,9 @@ fn catch_by_link(
     let aside = Aside { context, lock, path, attr };
     let caught = if is_expected(&aside) { Caught::Expected } else { Caught::Another };
     let removed = match caught {
-        Caught::Expected => context.remove(lock).map_err(Error::io(Operation::Remove, lock)),
+        Caught::Expected => {
+            context.machine.remove(lock).map_err(Error::io(Operation::Remove, lock))
+        }
         Caught::Nothing | Caught::Another => Ok(true),
     };
     aside.remove()?;
@@ -107,10 +109,10 @@ impl<'a> Aside<'a> {
         lock: &'a Path,
         path: PathBuf,
     ) -> Result<Option<Aside<'a>>, Error> {
-        let renamed = context.fs.rename(lock, &path);
+        let renamed = context.machine.fs.rename(lock, &path);
         // If the first of two replies was lost, the second says ENOENT: look at the new name. Only
         // we may remove a file there, so that is worth a second try.
-        let caught = context.find(&path).or_else(|_| context.find(&path))?;
+        let caught = context.machine.find(&path).or_else(|_| context.machine.find(&path))?;
         match (caught, renamed) {
             (Some(attr), _) => Ok(Some(Aside { context, lock, path, attr })),
             (None, Err(error)) if !is_gone(&error) => {
@@ -134,7 +136,7 @@ impl<'a> Aside<'a> {
     /// Links a lock file that was caught by mistake back to its name.
     fn put_back(&self) -> Result<(), Error> {
         let lock = self.lock;
-        let linked = self.context.fs.link(&self.path, lock);
+        let linked = self.context.machine.fs.link(&self.path, lock);
         events::caught_another(lock);
         match linked {
             // EEXIST: a third process has taken the lock meanwhile, or our own first request made
@@ -147,7 +149,7 @@ impl<'a> Aside<'a> {
     }
 
     fn remove(self) -> Result<(), Error> {
-        let removed = self.context.remove(&self.path);
+        let removed = self.context.machine.remove(&self.path);
         removed.map(|_| ()).map_err(Error::io(Operation::Remove, &self.path))
     }
 }

@@ -161,7 +161,7 @@ fn clear_the_way(
 /// is known.
 pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
     let lock = context.lock_path();
-    match context.retry_estale(|| context.fs.touch_atime(lock)) {
+    match context.machine.retry_estale(|| context.machine.fs.touch_atime(lock)) {
         Err(error) if !is_gone(&error) && !is_forbidden(&error) => {
             Err(Error::io(Operation::Touch, lock)(error))
         }
@@ -173,10 +173,10 @@ pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
 /// Where it is not permitted, taking the lock file away is not either.
 fn remove_claim(context: &Context, of: &Incarnation) -> Result<bool, Error> {
     let path = &of.claim.path;
-    if context.find(path)?.is_none_or(|attr| attr.id != of.id) {
+    if context.machine.find(path)?.is_none_or(|attr| attr.id != of.id) {
         return Ok(false);
     }
-    match context.remove(path) {
+    match context.machine.remove(path) {
         Err(error) if !is_forbidden(&error) => Err(Error::io(Operation::Remove, path)(error)),
         _ => Ok(true),
     }

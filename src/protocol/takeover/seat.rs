@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::Context;
-use crate::model::lease::{Lease, ObservedDate, SEAT_LEASE};
+use crate::model::lease::{Lease, SEAT_LEASE};
 use crate::model::names::{ClaimName, LAST_SEAT, Nonce};
 use crate::model::safeguard::Safeguard;
+use crate::model::server_clock::ObservedDate;
 use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Incarnation, Recheck, claim_in, is_dated_over, life};
 use crate::sys::errno::{self, is_gone};
@@ -88,10 +89,11 @@ impl<'a> Seat<'a> {
         loop {
             let path = context.names.seat(nonce, number);
             let before = context.now();
-            let linked = context.retry_estale(|| context.fs.link(&claim.path, &path));
+            let linked =
+                context.machine.retry_estale(|| context.machine.fs.link(&claim.path, &path));
             was_linked |= linked.is_ok();
             // Whatever the reply was, or if it was lost: the inode decides.
-            let taken = match context.find(&path) {
+            let taken = match context.machine.find(&path) {
                 Ok(taken) => taken,
                 Err(error) => {
                     // The seat may be ours all the same.
@@ -109,7 +111,7 @@ impl<'a> Seat<'a> {
                 (Ok(()), Some(_))
                     if claim_in(&context, &path).is_some_and(|it| it == claim.name) =>
                 {
-                    let _ = context.remove(&path);
+                    let _ = context.machine.remove(&path);
                     return Err(context.no_hard_links(&claim.path, None).into());
                 }
                 (_, Some(_)) if number >= LAST_SEAT => return Ok(None),
@@ -141,7 +143,7 @@ impl<'a> Seat<'a> {
     fn if_those_before_are_there(self) -> Result<Option<Seat<'a>>, Error> {
         for number in 0..self.number {
             let path = self.claim.context.names.seat(self.nonce, number);
-            let is_there = match self.claim.context.find(&path) {
+            let is_there = match self.claim.context.machine.find(&path) {
                 Ok(found) => found.is_some() || !Safeguard::SeatsBefore.stands(),
                 Err(error) => {
                     self.leave();
@@ -215,7 +217,7 @@ impl<'a> Seat<'a> {
     fn remove(&self, number: u32) -> bool {
         let context = &self.claim.context;
         let path = context.names.seat(self.nonce, number);
-        let removed = context.remove(&path);
+        let removed = context.machine.remove(&path);
         if let Err(error) = &removed {
             events::left_behind(context, &path, error);
         }
@@ -241,7 +243,7 @@ impl Claim {
     fn is_out_of(&mut self, number: u32) {
         let since = self.context.now().saturating_sub(self.forfeited_at);
         let is_it = |(_, forfeited): &mut (Nonce, u32)| *forfeited == number;
-        if since >= self.context.clock_slop {
+        if since >= self.context.config.clock_slop {
             if let Some((of, _)) = self.forfeited.take_if(is_it) {
                 // The claim may still be in an earlier seat.
                 self.forfeited = number.checked_sub(1).map(|before| (of, before));
@@ -265,7 +267,7 @@ impl Claim {
         match &mut self.seen_in_seat {
             Some(seen) if seen.is(other.id, other.ctime) => {
                 seen.until = before;
-                seen.unchanged_for() >= SEAT_LEASE.saturating_add(self.context.clock_slop)
+                seen.unchanged_for() >= SEAT_LEASE.saturating_add(self.context.config.clock_slop)
             }
             seen => {
                 *seen = Some(ObservedDate::begin(other.id, other.ctime, self.context.now()));

@@ -64,7 +64,7 @@ impl Tenure {
             context: claim.context.clone(),
             incarnation,
             token: None,
-            pid: claim.context.processes.pid(),
+            pid: claim.context.machine.processes.pid(),
             lease_ends: AtomicU64::new(nanoseconds(claim.lease.ends)),
             expires_at: AtomicU64::new(since_epoch(claim.expires_at())),
             lifetime: AtomicU64::new(nanoseconds(claim.lifetime)),
@@ -87,7 +87,7 @@ impl Tenure {
 
     /// The same tenure, whose claim is to be linked again later, if claims are kept.
     pub(crate) fn giving_back_to(mut self, claim_cache: &Arc<ClaimCache>) -> Tenure {
-        self.claim_cache = self.context.keep_claim.then(|| claim_cache.clone());
+        self.claim_cache = self.context.config.keep_claim.then(|| claim_cache.clone());
         self
     }
 
@@ -112,7 +112,7 @@ impl Tenure {
 
     /// Checked before any mutex is locked, since a fork may have left it locked.
     pub(crate) fn is_ours(&self) -> bool {
-        self.pid == self.context.processes.pid()
+        self.pid == self.context.machine.processes.pid()
     }
 
     /// How much of the lease is left, as the last successful refresh made sure.
@@ -160,7 +160,7 @@ impl Tenure {
 
     /// By when processes in that many seats, one after another, have ended the tenure or given way.
     fn decided_by(&self, seats: u32) -> Duration {
-        self.context.now().saturating_add(self.context.time_of_seats(seats))
+        self.context.now().saturating_add(self.context.config.time_of_seats(seats))
     }
 
     /// Whether the lock is ours and its lease runs.

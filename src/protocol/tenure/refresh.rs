@@ -124,7 +124,8 @@ impl Tenure {
         if !Safeguard::LateHolderTakesSeat.stands() {
             return self.refresh_in_time(claim).map(|_| ());
         }
-        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
+        let (mut backoff, until) =
+            (self.context.config.backoff(), self.decided_by(SEATS_TO_REFRESH));
         let mut swept = 0;
         while self.context.now() <= until {
             match unless_swept(sit_down(claim, &self.incarnation, recheck_own))? {
@@ -157,7 +158,8 @@ impl Tenure {
     /// Renews the lease of a lock that others may act on at the same time, with the same claim. So
     /// another claim takes the seat: with the shared one, two processes could be in one seat.
     fn refresh_shared(&self, claim: &mut Claim) -> Result<(), Error> {
-        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_REFRESH));
+        let (mut backoff, until) =
+            (self.context.config.backoff(), self.decided_by(SEATS_TO_REFRESH));
         while self.context.now() <= until {
             if unless_swept(claim.touch())?.is_none() && !self.restore(claim)? {
                 return Err(self.lost());

@@ -61,7 +61,7 @@ impl Tenure {
         let Some(mut claim) = place.take() else { return Ok(()) }; // already released
         let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim, cleared)?)));
         self.hand_off();
-        self.context.fairness.released(self.context.now());
+        self.context.memory.fairness.released(self.context.now());
         if released.is_ok() {
             claim.remove_seats_left();
         }
@@ -106,7 +106,7 @@ impl Tenure {
         let path = claim.path.clone();
         self.releasing.store(true, Ordering::Release); // from here on nobody restores it
         drop(place);
-        match self.context.remove(&path).or_else(|_| self.context.remove(&path)) {
+        match self.context.machine.remove(&path).or_else(|_| self.context.machine.remove(&path)) {
             Ok(true) => Ok(Cleared::Yes),
             // Another process is breaking the lock, on purpose, or has swept the claim.
             Ok(false) if Safeguard::ClaimGoneTakesSeat.stands() => Ok(Cleared::ByAnother),
@@ -135,7 +135,7 @@ impl Tenure {
     fn unlink(&self, claim: &Claim) -> Result<End, Error> {
         let lock = self.context.lock_path();
         for attempt in 0..ATTEMPTS {
-            match self.context.fs.unlink(lock) {
+            match self.context.machine.fs.unlink(lock) {
                 Ok(()) => return Ok(End::WithinLease),
                 // The first request may have done it.
                 Err(error) if is_gone(&error) && attempt > 0 => return Ok(End::WithinLease),
@@ -161,7 +161,8 @@ impl Tenure {
 
     /// Ends the tenure as a breaker does, unless another process has ended it.
     fn end_late(&self, own: &Claim) -> Result<End, Error> {
-        let (mut backoff, until) = (self.context.backoff(), self.decided_by(SEATS_TO_RELEASE));
+        let (mut backoff, until) =
+            (self.context.config.backoff(), self.decided_by(SEATS_TO_RELEASE));
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
         let mut swept = false;
         while self.context.now() <= until {

@@ -16,7 +16,8 @@ use super::server::{ManualClock, ServerFs};
 use crate::clock::Clock;
 use crate::guard::LockGuard;
 use crate::lock::Lock;
-use crate::options::{LockOptions, Machine};
+use crate::model::machine::Machine;
+use crate::options::LockOptions;
 use crate::sys::fs::{Fs, Mount};
 use crate::sys::process::{Life, Process, Processes, Proof};
 

@@ -93,7 +93,7 @@ fn a_process_that_never_finds_its_seat_gives_up() {
     scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
     scene.pass(LIFETIME + SLOP + SECOND);
     let lock = scene.lock_of(US);
-    lock.context.has_swept.store(true, Ordering::Relaxed);
+    lock.context.memory.has_swept.store(true, Ordering::Relaxed);
     scene.fs.arm(Some(Fault::always(Op::Link, errno::EEXIST)));
     let error = lock.try_lock().unwrap_err();
     assert!(!scene.fs.gave_up());
@@ -161,6 +161,6 @@ fn a_breaker_that_died_in_its_seat_is_passed_over_at_once() {
 fn what_is_put_aside_has_a_name_of_its_own_each_time() {
     let scene = Scene::new(Mount::Nfs);
     let context = &scene.lock_of(US).context;
-    let numbers = [(); 8].map(|()| context.random_number());
+    let numbers = [(); 8].map(|()| context.machine.random_number());
     assert!(numbers.iter().enumerate().all(|(at, number)| !numbers[..at].contains(number)));
 }

@@ -10,8 +10,8 @@ use super::mail_programs;
 use super::run::{Run, STRANGERS};
 use super::scenario::Workload;
 use super::schedule::{Choice, Schedule};
-use crate::holder::StalePolicy;
 use crate::model::lease::SEAT_LEASE;
+use crate::policy::StalePolicy;
 
 impl Run<'_> {
     /// The next contender gets the lock in time, whatever the dead have left.

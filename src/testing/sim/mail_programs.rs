@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::lock::Lock;
 use crate::mailbox::{LEASE, MailboxGuard, MailboxLock};
-use crate::options::Machine;
+use crate::model::machine::Machine;
 use crate::sys::fs::Fs;
 
 /// After which time the other program takes a dotlock for stale: as Mail Avenger, the quickest.

@@ -18,9 +18,9 @@ use super::schedule::{Choice, Schedule};
 use super::server::Server;
 use super::step::possible;
 use super::world::{Client, Process, ProcessState, Waiting, World};
-use crate::holder::StalePolicy;
 use crate::lock::Lock;
-use crate::options::Machine;
+use crate::model::machine::Machine;
+use crate::policy::StalePolicy;
 use crate::sys::mutex::contention;
 
 /// Words of a stack: the protocol needs far less.

@@ -6,7 +6,7 @@ use super::actor::Actor;
 use super::constants::SLOP;
 use super::faults::{Caching, Faults};
 use super::safety_checker::MailboxUse;
-use crate::holder::StalePolicy;
+use crate::policy::StalePolicy;
 
 /// What a process does.
 pub(super) type Workload = fn(&Actor);

@@ -7,7 +7,7 @@ use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::flufl;
 use super::scenario::{Participant, Scenario};
 use super::workloads::*;
-use crate::holder::StalePolicy;
+use crate::policy::StalePolicy;
 
 /// The processes and their machines, on a network file system.
 pub(super) fn scenario(parts: &[Participant]) -> Scenario {

@@ -157,7 +157,7 @@ fn by_the_policy_never_nothing_is_ended() {
     }
 }
 
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))] // who runs is looked for in its /proc
+#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // who runs is looked for in its /proc
 #[test]
 fn a_process_that_runs_here_is_waited_for_however_long_it_takes() {
     let pid = std::process::id();
@@ -177,7 +177,7 @@ fn a_process_that_runs_here_is_waited_for_however_long_it_takes() {
 
 /// Which processes a machine has can be seen from its initial pid namespace only; in a container
 /// a pid proves nothing, and the dotlock must rest for 300 s like any other.
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))] // who runs is looked for in its /proc
+#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // who runs is looked for in its /proc
 #[test]
 fn a_process_that_is_dead_on_this_host_is_succeeded_at_once_where_that_can_be_seen() {
     let sees_all = fs::read_link("/proc/self/ns/pid").unwrap().to_str() == Some("pid:[4026531836]");

@@ -81,7 +81,7 @@ fn a_mailbox_that_is_locked_by_fcntl_is_held() {
     scene.lock().try_lock().unwrap().unlock().unwrap();
 }
 
-#[cfg(all(target_os = "linux", not(linklock_elsewhere)))] // it is by open file description
+#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // it is by open file description
 #[test]
 fn our_lock_excludes_posix_locks_and_does_not_vanish_when_the_mailbox_is_closed() {
     let scene = Scene::new();

@@ -1,7 +1,7 @@
 //! Leases of several lengths, and what ends one too late or too soon.
 
 use super::NAMES;
-use crate::holder::StalePolicy;
+use crate::policy::StalePolicy;
 use crate::testing::sim::constants::LONG_LIFETIME;
 use crate::testing::sim::explore::{explore, sample, search};
 use crate::testing::sim::faults::{Faults, NOTHING};

@@ -21,7 +21,7 @@ use super::scenarios::{
     two_on_one_machine, two_twice, two_with_tokens,
 };
 use super::situations::{forfeited_seat, kept_claim_that_has_expired};
-use crate::holder::StalePolicy;
+use crate::policy::StalePolicy;
 
 const NAMES: Caching = Caching::Names;
 const CRASH: Faults = Faults { crashes: 1, ..NOTHING };

@@ -1,0 +1,158 @@
+//! The file server's clock, the one that leases are checked against, and what was observed without it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::sys::fs::FileId;
+
+/// How long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms in that
+/// time.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
+/// The server's clock, known from the ctime that it stamped on a file of ours, and carried on by
+/// our own monotonic clock. The machines' own dates do not matter.
+#[derive(Debug, Default)]
+pub(crate) struct ServerClock {
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    sample: Option<Sample>,
+    /// The time that it was set forward to, as far as that was noticed.
+    jumped_to: Option<SystemTime>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    stamped: SystemTime,
+    /// The stamp was made between these two moments of our own clock.
+    before: Duration,
+    after: Duration,
+}
+
+impl ServerClock {
+    /// The server stamped this time on a file between the two moments. The last stamp counts, since
+    /// the server's clock may have been set. If it was set forward by more than `tolerance`, dates
+    /// from before show nothing about how long ago they were written.
+    pub(crate) fn set(
+        &self,
+        stamped: SystemTime,
+        before: Duration,
+        after: Duration,
+        tolerance: Duration,
+    ) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected =
+            known.sample.and_then(|sample| sample.at_most(after)?.checked_add(tolerance));
+        if expected.is_some_and(|expected| expected < stamped) {
+            known.jumped_to = Some(stamped);
+        }
+        known.sample = Some(Sample { stamped, before, after });
+    }
+
+    /// The time that the server's clock was last set forward to, as far as that was noticed.
+    pub(crate) fn jumped_to(&self) -> Option<SystemTime> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).jumped_to
+    }
+
+    /// Whether a time that the server stamped on a file can be compared with the server's time now:
+    /// not if its clock has jumped forward in between.
+    pub(crate) fn is_comparable(&self, stamped: SystemTime) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.jumped_to.is_none_or(|jumped_to| jumped_to <= stamped)
+    }
+
+    /// The earliest that it can be on the server now: a process that checks another's lease uses
+    /// this, and is never early.
+    pub(crate) fn earliest(&self, now: Duration) -> Option<SystemTime> {
+        let sample = self.sample()?;
+        sample.stamped.checked_add(now.saturating_sub(sample.after))
+    }
+
+    /// The latest that it can be on the server now: a process that sets the end of its own lease
+    /// uses this, so that nobody finds it expired early. (Except by less than the resolution of the
+    /// server's time stamps, from a clock tick to two seconds, which the slop covers.)
+    pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
+        self.sample()?.at_most(now)
+    }
+
+    /// Whether the last stamp is so old that a new one had better be requested.
+    pub(crate) fn is_old(&self, now: Duration) -> bool {
+        self.sample().is_none_or(|sample| now.saturating_sub(sample.after) >= GOOD_FOR)
+    }
+
+    fn sample(&self) -> Option<Sample> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).sample
+    }
+}
+
+impl Sample {
+    /// The latest that it can be on the server at that moment, unless its clock was set.
+    fn at_most(&self, now: Duration) -> Option<SystemTime> {
+        self.stamped.checked_add(now.saturating_sub(self.before))
+    }
+}
+
+/// A file that had the same date in one look after another, timed by our own clock, which setting
+/// another clock does not affect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObservedDate {
+    id: FileId,
+    date: SystemTime,
+    /// After the first look.
+    since: Duration,
+    /// Before the last look.
+    pub(crate) until: Duration,
+}
+
+impl ObservedDate {
+    pub(crate) fn begin(id: FileId, date: SystemTime, after: Duration) -> ObservedDate {
+        ObservedDate { id, date, since: after, until: after }
+    }
+
+    pub(crate) fn is(&self, id: FileId, date: SystemTime) -> bool {
+        self.id == id && self.date == date
+    }
+
+    pub(crate) fn is_of(&self, id: FileId) -> bool {
+        self.id == id
+    }
+
+    pub(crate) fn unchanged_for(&self) -> Duration {
+        self.until.saturating_sub(self.since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn the_server_clock_is_bounded_from_both_sides() {
+        let clock = ServerClock::default();
+        assert_eq!(clock.earliest(seconds(1)), None);
+        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        clock.set(noon, seconds(10), seconds(13), seconds(2)); // a slow request
+        assert_eq!(clock.earliest(seconds(20)), Some(noon + seconds(7)));
+        assert_eq!(clock.latest(seconds(20)), Some(noon + seconds(10)));
+    }
+
+    #[test]
+    fn a_jump_forward_is_noticed_and_what_lies_within_the_tolerance_is_none() {
+        let clock = ServerClock::default();
+        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        clock.set(noon, seconds(10), seconds(10), seconds(2));
+        clock.set(noon + seconds(12), seconds(20), seconds(20), seconds(2));
+        assert!(clock.is_comparable(noon), "two seconds too many are tolerated");
+        clock.set(noon + seconds(25), seconds(30), seconds(30), seconds(2));
+        assert!(!clock.is_comparable(noon + seconds(24)));
+        assert!(clock.is_comparable(noon + seconds(25)), "stamped by the clock as it is now");
+        clock.set(noon, seconds(40), seconds(40), seconds(2));
+        assert!(!clock.is_comparable(noon), "a clock that is set back makes no date comparable");
+    }
+}
