@@ -9,7 +9,7 @@ pub(crate) enum Safeguard {
     /// The right to end an incarnation is won by a link.
     Seat,
     /// A process in a seat rechecks whether the lock file is still what it was.
-    SecondLook,
+    Recheck,
     /// A process touches its claim before it takes a seat.
     TouchBeforeSeat,
     /// A process whose time in a seat has expired does not come back to that seat.
@@ -19,13 +19,13 @@ pub(crate) enum Safeguard {
     /// A holder whose lease has expired takes a seat too.
     LateHolderTakesSeat,
     /// A waiter renews its claim before the claim's lease expires.
-    FreshWhileWaiting,
+    RenewedWhileWaiting,
     /// The inode decides, whatever link(2) returned.
     TruthIsInode,
     /// Only a claim that has not expired is linked a second time.
-    FreshFromShelf,
+    UnexpiredFromCache,
     /// What the rename caught is checked, and put back if it is another's.
-    LookAtCatch,
+    CatchIsChecked,
     /// Leases are checked against the server's time, not the machine's date.
     ServersTime,
     /// On a network, a dead holder's last request is given time.
@@ -46,7 +46,7 @@ pub(crate) enum Safeguard {
     /// A holder believes the shorter lease from before it is written.
     LesserLease,
     /// Where the content says nothing, the claim beside the lock file shows who holds it.
-    DirectoryTells,
+    DirectoryDecides,
     /// The lock of a holder that is provably alive is taken over only after its lease, as it was
     /// observed.
     ObservedAlive,

@@ -261,7 +261,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             let at_most = left.min(claim.touch_due_in().max(context.config.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
             let woken = self.waiter.pause(&context, holder, at_most, self.parker).await;
-            if Safeguard::FreshWhileWaiting.stands() {
+            if Safeguard::RenewedWhileWaiting.stands() {
                 claim.touch_if_due()?;
             }
             match woken {

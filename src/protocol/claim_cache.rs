@@ -47,5 +47,5 @@ impl ClaimCache {
 
 /// Whether a cached claim can be used again. A forked child finds its parent's claim here.
 fn is_good(claim: &Claim) -> bool {
-    claim.is_ours() && (claim.has_lease() || !Safeguard::FreshFromShelf.stands())
+    claim.is_ours() && (claim.has_lease() || !Safeguard::UnexpiredFromCache.stands())
 }

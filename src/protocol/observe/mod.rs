@@ -135,7 +135,7 @@ fn claim_by_another_spelling(context: &Context, attr: &Attr, content: &[u8]) -> 
 
 /// The claim beside the lock file that has its inode.
 fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Error> {
-    if !Safeguard::DirectoryTells.stands() {
+    if !Safeguard::DirectoryDecides.stands() {
         return Ok(None);
     }
     let dir = context.names.dir();
@@ -161,7 +161,7 @@ fn is_blank(content: &[u8]) -> bool {
 }
 
 fn nameless(context: &Context, attr: &Attr) -> Observation {
-    if !Safeguard::DirectoryTells.stands() {
+    if !Safeguard::DirectoryDecides.stands() {
         return Observation::NotALock;
     }
     held(context, attr, context.names.nameless(attr.id.ino), Evidence::Nothing)

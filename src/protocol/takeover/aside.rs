@@ -61,7 +61,7 @@ pub(crate) fn catch(
         }
         Err(error) => return Err(error),
     };
-    let caught = if is_expected(&aside) || !Safeguard::LookAtCatch.stands() {
+    let caught = if is_expected(&aside) || !Safeguard::CatchIsChecked.stands() {
         Caught::Expected
     } else {
         aside.put_back()?;

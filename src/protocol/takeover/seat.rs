@@ -52,7 +52,7 @@ pub(crate) fn sit_down<'a>(
     let Some(seat) = Seat::take(claim, &stale.claim.nonce, lease)? else {
         return Ok(Sitting::NotNow);
     };
-    if !Safeguard::SecondLook.stands() {
+    if !Safeguard::Recheck.stands() {
         return Ok(Sitting::Seated(seat));
     }
     match recheck(seat.claim) {

@@ -22,7 +22,7 @@ fn assert_needed(removed: &'static [Safeguard], scenario: &Scenario, kinds: &[&s
 /// It judges a lock, and then removes whatever has its name.
 #[test]
 fn flufl_locks_break() {
-    assert_needed(&[Seat, SecondLook, LookAtCatch], &succession(), UNSAFE);
+    assert_needed(&[Seat, Recheck, CatchIsChecked], &succession(), UNSAFE);
 }
 
 /// It touches its claim before it waits and after it has linked it, and not in between. Either of
@@ -30,7 +30,7 @@ fn flufl_locks_break() {
 /// moment on, and keeps to the rule for those.
 #[test]
 fn flufl_locks_late_touch() {
-    assert_needed(&[FreshWhileWaiting, LateHolderTakesSeat], &long_tenures(), UNSAFE);
+    assert_needed(&[RenewedWhileWaiting, LateHolderTakesSeat], &long_tenures(), UNSAFE);
 }
 
 /// It takes EEXIST for another's lock, and then finds that it is its own.
@@ -47,7 +47,7 @@ fn the_seat() {
 
 #[test]
 fn the_second_look() {
-    assert_needed(&[SecondLook], &succession(), UNSAFE);
+    assert_needed(&[Recheck], &succession(), UNSAFE);
 }
 
 /// The touch shows what time it is on the server: it may have been set back since.
@@ -76,7 +76,7 @@ fn the_late_holders_seat() {
 #[test]
 fn the_look_at_the_catch() {
     let faults = Faults { restarts: 2, ..NOTHING };
-    assert_needed(&[LookAtCatch], &Scenario { faults, ..two_twice() }, UNSAFE);
+    assert_needed(&[CatchIsChecked], &Scenario { faults, ..two_twice() }, UNSAFE);
 }
 
 #[test]
@@ -100,8 +100,12 @@ fn the_look_for_a_swept_claim() {
 #[test]
 fn kept_claims_that_have_expired() {
     let scenario = kept_claim_that_has_expired();
-    Safeguard::without(&[FreshFromShelf], || sample(&scenario)).assert_safe();
-    assert_needed(&[FreshFromShelf, SweptClaim], &scenario, &["was told that it lost what it has"]);
+    Safeguard::without(&[UnexpiredFromCache], || sample(&scenario)).assert_safe();
+    assert_needed(
+        &[UnexpiredFromCache, SweptClaim],
+        &scenario,
+        &["was told that it lost what it has"],
+    );
 }
 
 /// A process that stalls between its link and its rename would have a token higher than its successor's.
@@ -164,7 +168,7 @@ fn the_lesser_lease() {
 fn the_claim_beside_the_lock_file() {
     let faults = Faults { power_cuts: 1, ..NOTHING };
     let scenario = Scenario { faults, ..power_cuts() };
-    assert_needed(&[DirectoryTells], &scenario, &["never come to an end"]);
+    assert_needed(&[DirectoryDecides], &scenario, &["never come to an end"]);
 }
 
 #[test]
