@@ -1,4 +1,4 @@
-//! Taking and holding a lock where something fails in a way of its own.
+//! Acquiring and holding a lock: failures that need a test of their own.
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
@@ -19,9 +19,9 @@ use crate::wait::waiter::others_wait;
 const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
 const SECOND: Duration = Duration::from_secs(1);
 
-/// However the file system says it.
+/// Each errno by which a file system refuses hard links.
 #[test]
-fn where_there_are_no_hard_links_that_is_said() {
+fn a_file_system_without_hard_links_is_reported_as_such() {
     for mount in ALL {
         for errno in [errno::EPERM, errno::ENOTSUP, errno::EOPNOTSUPP, errno::ENOSYS, errno::EMLINK]
         {
@@ -36,7 +36,7 @@ fn where_there_are_no_hard_links_that_is_said() {
 }
 
 #[test]
-fn a_lock_is_held_though_an_error_was_reported() {
+fn a_linked_claim_holds_the_lock_whatever_link_reports() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let lock = scene.lock_of(US);
@@ -45,9 +45,9 @@ fn a_lock_is_held_though_an_error_was_reported() {
     }
 }
 
-/// Where it is not known how requests are executed, success is not believed either.
+/// Where a request may be executed twice, a reported success proves nothing either.
 #[test]
-fn a_lock_is_not_held_though_success_was_reported() {
+fn a_claim_that_is_not_linked_holds_nothing_whatever_link_reports() {
     let scene = Scene::quirky(Mount::Other, Quirk::TakenIsDone);
     let holder = scene.lock_of(PEER).lock().unwrap();
     let error = scene.lock_of(US).try_lock().unwrap_err();
@@ -56,17 +56,17 @@ fn a_lock_is_not_held_though_success_was_reported() {
     scene.lock_of(US).try_lock().unwrap().unlock().unwrap();
 }
 
-/// What can't be seen to be a hard link is none, unless it is known who says so.
+/// A link count of 1 means no hard link, except on file systems that are known to report that.
 #[test]
-fn a_link_that_does_not_count_is_no_hard_link() {
+fn a_link_that_is_not_counted_is_not_accepted() {
     let scene = Scene::quirky(Mount::Other, Quirk::CountsNoLinks);
     let error = scene.lock_of(US).lock().unwrap_err();
     assert!(matches!(error, Error::NoHardLinks { .. }), "{error:?}");
     assert!(scene.files().is_empty(), "{:?}", scene.files());
 }
 
-/// A claim is touched when little of its lease is left. A process that gets the lock before that does not
-/// begin with what is left.
+/// A claim is touched when little of its lease is left. A process that acquires the lock just
+/// before that does not start with the remainder.
 #[test]
 fn a_waiter_gets_a_whole_lease() {
     let scene = Scene::new(Mount::Nfs);
@@ -81,9 +81,9 @@ fn a_waiter_gets_a_whole_lease() {
     assert!(left > LIFETIME * 7 / 8, "{left:?}");
 }
 
-/// What was written before it was known would end at once, by the server's new time.
+/// A lease written before the jump would end at once by the server's new time.
 #[test]
-fn a_lease_is_prolonged_by_a_date_that_was_set_forward() {
+fn a_lease_is_written_again_after_the_servers_clock_was_set_forward() {
     for ahead in [SLOP, Duration::from_secs(3600)] {
         let scene = Scene::new(Mount::Nfs);
         let guard = scene.lock_of(US).lock().unwrap();
@@ -95,9 +95,9 @@ fn a_lease_is_prolonged_by_a_date_that_was_set_forward() {
     }
 }
 
-/// Nobody has taken it: only the claim was removed, as a careless administrator might.
+/// The lock was not taken over: only the claim was removed, as a careless administrator might do.
 #[test]
-fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
+fn a_late_holder_whose_claim_was_removed_still_has_the_lock() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let guard = scene.lock_of(US).lock().unwrap();
@@ -112,9 +112,9 @@ fn a_late_holder_whose_claim_was_removed_has_the_lock_still() {
     }
 }
 
-/// Somebody may have removed it before it had any content.
+/// Another process may remove it before it has any content.
 #[test]
-fn a_claim_that_went_while_it_was_made_is_made_again() {
+fn a_claim_that_was_removed_while_it_was_made_is_made_again() {
     let scene = Scene::new(Mount::Nfs);
     let lock = scene.lock_of(US);
     scene.fs.arm(Some(Fault::once(Op::Create, errno::ESTALE)));
@@ -122,7 +122,7 @@ fn a_claim_that_went_while_it_was_made_is_made_again() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
+fn a_lock_that_cannot_be_read_has_an_unknown_holder() {
     for errno in [errno::EACCES, errno::EPERM, errno::ESTALE] {
         let scene = Scene::new(Mount::Nfs);
         let holder = scene.lock_of(PEER).lock().unwrap();
@@ -133,7 +133,7 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
             other => panic!("{errno}: {other:?}"),
         };
         if errno != errno::ESTALE {
-            // The claim beside it says whose it is.
+            // The claim beside it names the holder.
             let seen = obstacle();
             let claim = seen.holder().map(|seen| seen.claim_path().to_owned());
             assert_eq!(claim.as_deref(), Some(holder.claim_path()), "{seen:?}");
@@ -146,16 +146,16 @@ fn a_lock_that_cannot_be_read_is_held_by_someone_unknown() {
             _ => false,
         };
         assert!(is_said, "{seen:?}");
-        // Other trouble is not waited out, unless it is to be.
+        // Other errors are not waited out unless the options say so.
         scene.fs.arm(Some(Fault::always(Op::Read, errno::EIO)));
         let error = lock.try_lock().unwrap_err();
         assert!(matches!(error, Error::Io { operation: Operation::Read, .. }), "{error:?}");
     }
 }
 
-/// In whole microseconds, which every server keeps, and never before the lease is stale.
+/// It is in whole microseconds, which every server keeps, and never before the end of the lease.
 #[test]
-fn what_a_claim_says_is_never_less_than_its_lease() {
+fn the_end_in_a_claim_is_never_before_the_end_of_its_lease() {
     let scene = Scene::new(Mount::Nfs);
     let mut claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     for _ in 0..5_000 {
@@ -169,7 +169,7 @@ fn what_a_claim_says_is_never_less_than_its_lease() {
 }
 
 #[test]
-fn a_lock_file_without_its_claim_is_its_claims_still() {
+fn a_lock_file_is_recognised_without_its_claim() {
     let scene = Scene::new(Mount::Nfs);
     let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     assert!(!is_lock_file(&claim).unwrap());
@@ -177,13 +177,13 @@ fn a_lock_file_without_its_claim_is_its_claims_still() {
     assert!(is_lock_file(&claim).unwrap());
     fs::remove_file(&claim.path).unwrap();
     assert!(is_lock_file(&claim).unwrap());
-    fs::write(scene.path(), "its inode, and not its content").unwrap();
+    fs::write(scene.path(), "same inode, other content").unwrap();
     assert!(!is_lock_file(&claim).unwrap());
 }
 
-/// The client had hold of a file that has gone: its name may lead to another.
+/// The client held a handle of a file that is gone: its name may lead to another file by now.
 #[test]
-fn what_is_stale_is_asked_for_again() {
+fn a_stale_handle_is_looked_up_again() {
     let scene = Scene::new(Mount::Nfs);
     let guard = scene.lock_of(US).lock().unwrap();
     for op in [Op::Stat, Op::Touch] {
@@ -194,13 +194,13 @@ fn what_is_stale_is_asked_for_again() {
     let begun = scene.server_time();
     let error = guard.verify().unwrap_err();
     assert!(matches!(error, Error::Io { operation: Operation::Stat, .. }), "{error:?}");
-    // Once at once, and then ever more rarely.
+    // The first retry is immediate, and the next ones have growing pauses.
     let took = scene.server_time().duration_since(begun).unwrap();
     assert!(took > Duration::from_millis(200) && took < Duration::from_millis(300), "{took:?}");
 }
 
 #[test]
-fn a_keep_alive_learns_what_it_must_know_of_a_tenure() {
+fn a_keep_alive_knows_the_lease_of_its_tenure() {
     let scene = Scene::new(Mount::Local);
     let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     let tenure = Tenure::begin(claim);
@@ -212,7 +212,7 @@ fn a_keep_alive_learns_what_it_must_know_of_a_tenure() {
 }
 
 #[test]
-fn a_large_directory_is_swept_for_a_part_of_the_time() {
+fn sweeps_of_a_large_directory_take_a_small_share_of_the_time() {
     let scene = Scene::new(Mount::Local);
     let other_dir = tempfile::tempdir().unwrap();
     let lock = scene.hearing_lock_at(&scene.path(), US);
@@ -225,16 +225,16 @@ fn a_large_directory_is_swept_for_a_part_of_the_time() {
     assert!(is_affordable(&other.context));
     scene.pass(millisecond);
     took(&other.context, 2 * millisecond);
-    assert!(!is_affordable(&lock.context), "each rests on its own");
+    assert!(!is_affordable(&lock.context), "each handle rests on its own");
     scene.pass(98 * millisecond);
     assert!(!is_affordable(&lock.context));
     scene.pass(millisecond);
-    assert!(is_affordable(&lock.context), "a fiftieth");
+    assert!(is_affordable(&lock.context), "a fiftieth of the time");
 }
 
-/// Which only poll, and are never as quick as the next in line.
+/// Waiters on other hosts only poll, and are never as quick as the next waiter in a local queue.
 #[test]
-fn the_lock_is_left_to_other_hosts_if_they_want_it() {
+fn the_queue_skips_a_turn_for_waiters_on_other_hosts() {
     for (mount, stands_back) in [(Mount::Nfs, true), (Mount::Local, false)] {
         let scene = Scene::new(mount);
         let lock = scene.lock_of(US);

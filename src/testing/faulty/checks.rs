@@ -1,4 +1,4 @@
-//! What must hold, whatever fails.
+//! What must hold, whichever operation fails.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::guard::LockGuard;
 use crate::holder::Obstacle;
 use crate::sys::errno;
 
-/// One case: what fails in it, and what of it was not as it must be.
+/// One case: the fault, and the problems that it caused.
 #[derive(Debug)]
 pub(super) struct Check<'a> {
     pub(super) scene: &'a Scene,
     fault: Option<Fault>,
-    /// What was there before anything failed.
+    /// The files that existed before the fault was armed.
     prior: HashSet<PathBuf>,
-    /// Whether another holds the lock, and is alive.
+    /// Whether another process, which is alive, holds the lock.
     pub(super) is_contended: bool,
     pub(super) problems: Vec<String>,
 }
@@ -29,7 +29,7 @@ impl<'a> Check<'a> {
         Check { scene, fault, prior, is_contended: false, problems }
     }
 
-    /// From now on operations fail.
+    /// Operations fail from now on.
     pub(super) fn arm(&mut self) {
         self.prior = self.scene.files();
         self.scene.fs.arm(self.fault);
@@ -41,7 +41,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Whether a process has the lock for as long as its guard says.
+    /// Checks that a process has the lock for as long as its guard says.
     pub(super) fn holds(&mut self, doing: &str, guard: &LockGuard) {
         let scene = self.scene;
         self.expect(truth(guard.claim_path()).is_some(), || format!("{doing}: no claim"));
@@ -56,7 +56,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Whether an error says what failed, and where; or is one of those that mean something else.
+    /// Checks that an error says what failed, and where, or is one with another meaning.
     pub(super) fn failed(&mut self, doing: &str, error: &Error, was_ours: bool) {
         let Some(fault) = self.fault else {
             let is_expected = self.is_contended && error.is_contention();
@@ -76,7 +76,7 @@ impl<'a> Check<'a> {
                 self.is_contended || is_explained(obstacle, fault)
             }
             Error::NoHardLinks { error, .. } => {
-                // Said of what may pass it would mislead.
+                // Such an error would mislead about a temporary failure.
                 let may_pass =
                     [errno::EINTR, errno::ENOSPC, errno::EDQUOT, errno::ESTALE, errno::ETIMEDOUT];
                 let is_it = error.as_ref().is_some_and(|it| it.raw_os_error() == Some(fault.errno));
@@ -95,7 +95,7 @@ impl<'a> Check<'a> {
                 let ops = [Op::Create, Op::Rename, Op::Unlink];
                 ops.contains(&fault.op) && is_it && refusals.contains(&fault.errno)
             }
-            // The file system itself says that the lock file, or the claim, is not there.
+            // The file system itself claims that the lock file, or the claim, is not there.
             Error::Lost { .. } => !was_ours || fault.errno == errno::ENOENT,
             _ => false,
         };
@@ -104,19 +104,20 @@ impl<'a> Check<'a> {
         self.expect(is_right, || format!("{doing}: WRONG ERROR: {message}"));
     }
 
-    /// Whether what is said of a lock that another holds is true: `None` says that nobody does.
+    /// Checks what a call reports about a lock that another process holds: `None` means that it is
+    /// free.
     pub(super) fn says(&mut self, doing: &str, said: Result<Option<bool>, Error>) {
-        // The file system itself may say that there is no lock file.
+        // The file system itself may claim that there is no lock file.
         let may_be_gone = self.fault.is_some_and(|fault| fault.errno == errno::ENOENT);
         match said {
             Ok(Some(is_true)) => self.expect(is_true, || format!("{doing}: A FALSEHOOD")),
-            Ok(None) => self.expect(may_be_gone, || format!("{doing}: NOBODY holds it")),
+            Ok(None) => self.expect(may_be_gone, || format!("{doing}: WRONG: the lock is free")),
             Err(error) => self.failed(doing, &error, false),
         }
     }
 
-    /// What must be so once the operations no longer fail: nothing is left behind, a process that comes
-    /// next has the lock in time, and nothing else was touched.
+    /// What must hold once operations no longer fail: no file is left behind, the next process gets
+    /// the lock in time, and no other file was touched.
     pub(super) fn finish(mut self) -> Vec<String> {
         let scene = self.scene;
         scene.fs.disarm();
@@ -130,11 +131,13 @@ impl<'a> Check<'a> {
         let next = scene.lock_of(NEXT);
         match next.try_lock_for(limit) {
             Ok(guard) => {
-                self.holds("the next", &guard);
+                self.holds("the next process", &guard);
                 let released = guard.unlock();
-                self.expect(released.is_ok(), || format!("the next can't unlock: {released:?}"));
+                self.expect(released.is_ok(), || {
+                    format!("the next process can't unlock: {released:?}")
+                });
             }
-            Err(error) => self.problems.push(format!("THE NEXT CAN'T LOCK: {error}")),
+            Err(error) => self.problems.push(format!("THE NEXT PROCESS CAN'T LOCK: {error}")),
         }
         scene.pass(LIFETIME + SLOP + Duration::from_secs(1));
         let swept = next.sweep();
@@ -145,18 +148,19 @@ impl<'a> Check<'a> {
         self.problems
     }
 
-    /// Whether this very file could not be removed; or was made although the file system said that
-    /// it was not, and so is of a name that nobody knows to be taken.
+    /// Whether this very file could not be removed, or was made although the file system reported
+    /// that it was not, so that its process does not know of it.
     fn could_not_be_removed(&self, path: &Path) -> bool {
         let Some(fault) = self.fault else { return false };
         let failures = self.scene.fs.failures();
-        // What is in a directory keeps that from being removed.
+        // A directory cannot be removed while it has entries.
         let mut concerned = failures.iter().filter(|failure| failure.paths[0].starts_with(path));
         match fault.op {
             Op::Unlink | Op::RemoveDir => concerned.any(|failure| !failure.executed),
             Op::Create => concerned.any(|failure| failure.executed),
-            // What was put aside, or has the name of an ended tenure's claim, may be another's. Only a
-            // look would tell, and looks go on failing, or say that there is nothing.
+            // A file that was set aside, or has the name of an ended tenure's claim, may be another
+            // process's. Only a stat would show, and stats go on failing, or report that there is
+            // no file.
             Op::Stat => {
                 let is_hidden = !self.is_passing() || fault.errno == errno::ENOENT;
                 let is_seat = path.to_string_lossy().contains("|break|");
@@ -167,19 +171,19 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Whether the trouble is over once an operation has failed.
+    /// Whether the failure is over once an operation has failed.
     pub(super) fn is_passing(&self) -> bool {
         self.fault.is_none_or(|fault| matches!(fault.when, When::At(_)))
     }
 }
 
-/// Whether what keeps one from the lock is the fault.
+/// Whether the fault explains the obstacle.
 fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
     match obstacle {
         Obstacle::CannotBreak(_, error)
         | Obstacle::Unreadable(error)
         | Obstacle::ReadDenied(_, error) => {
-            // EEXIST: the lock file is there, and the file system says that it is not.
+            // EEXIST: the lock file exists, and the file system claims that it does not.
             error.raw_os_error() == Some(fault.errno)
                 || error.raw_os_error() == Some(errno::EEXIST)
                     && matches!(fault.op, Op::Stat | Op::Read | Op::Rename)

@@ -50,12 +50,12 @@ impl Op {
         Op::Locker,
     ];
 
-    /// Whether it matters that it was executed although it is said to have failed.
+    /// Whether it matters that the operation was executed although it reported a failure.
     pub(super) fn changes(self) -> bool {
         !matches!(self, Op::Stat | Op::Read | Op::List | Op::Open | Op::Locker)
     }
 
-    /// What errors call it.
+    /// The operation's name in errors.
     pub(super) fn operation(self) -> Operation {
         match self {
             Op::Create | Op::MakeDir => Operation::Create,
@@ -72,55 +72,55 @@ impl Op {
     }
 }
 
-/// Which calls of the operation fail.
+/// Which calls of an operation fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
-    /// This one alone: the trouble is over when it is tried again.
+    /// Only this one: a retry succeeds.
     At(usize),
-    /// This one and all that follow.
+    /// This one and all later ones.
     From(usize),
 }
 
-/// What goes wrong.
+/// A failure to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) op: Op,
     pub(super) errno: i32,
     pub(super) when: When,
-    /// Whether the file system does what it says that it could not do: a lost reply.
+    /// Whether the operation is executed although it reports a failure: a lost reply.
     pub(super) executed: bool,
 }
 
 impl Fault {
-    /// Only the first call fails, and does nothing.
+    /// Only the first call fails, without being executed.
     pub(super) fn once(op: Op, errno: i32) -> Fault {
         Fault { op, errno, when: When::At(0), executed: false }
     }
 
-    /// All calls fail, and do nothing.
+    /// All calls fail, without being executed.
     pub(super) fn always(op: Op, errno: i32) -> Fault {
         Fault { when: When::From(0), ..Fault::once(op, errno) }
     }
 }
 
-/// A call that failed because it was to.
+/// A call that was made to fail.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) paths: Vec<PathBuf>,
-    /// Whether it has changed something all the same.
+    /// Whether it was executed all the same.
     pub(super) executed: bool,
 }
 
-/// What a file system does otherwise than it should, at all times.
+/// A permanent deviation of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quirk {
-    /// A link to a name that is taken is said to have been made, as old BSD clients said.
+    /// A link to an existing name is reported as made, as by old BSD clients.
     TakenIsDone,
-    /// Every file has one name, for all that its attributes say.
+    /// The attributes of every file report a link count of 1.
     CountsNoLinks,
 }
 
-/// What has been asked for so far.
+/// The calls so far.
 #[derive(Debug, Default)]
 struct Record {
     fault: Option<Fault>,
@@ -130,10 +130,11 @@ struct Record {
     gave_up: bool,
 }
 
-/// After so many calls somebody tries for ever: the fault is taken away, so that the test ends.
+/// After this many calls a process is considered to retry for ever: the fault is removed, so that
+/// the test ends.
 const ENDLESS: usize = 30_000;
 
-/// One process's view of a file system, and of what goes wrong with it.
+/// A process's view of a file system, with its faults.
 #[derive(Debug)]
 pub(super) struct FaultyFs {
     inner: Arc<dyn Fs>,
@@ -142,11 +143,11 @@ pub(super) struct FaultyFs {
     faults: Arc<Faults>,
 }
 
-/// What fails, of a file system and of the files that are open in it.
+/// The faults of a file system, shared with its open files.
 #[derive(Debug, Default)]
 struct Faults(Mutex<Record>);
 
-/// A file that is open in it, and the name by which it was opened.
+/// An open file, and the name by which it was opened.
 #[derive(Debug)]
 struct FaultyFile {
     inner: Box<dyn OpenFile>,
@@ -163,23 +164,23 @@ impl FaultyFs {
         FaultyFs { quirk: Some(quirk), ..self }
     }
 
-    /// The attributes as this file system shows them.
+    /// The attributes that this file system reports.
     fn shown(&self, attr: Attr) -> Attr {
         let nlink = if self.quirk == Some(Quirk::CountsNoLinks) { 1 } else { attr.nlink };
         Attr { nlink, ..attr }
     }
 
-    /// Begins to count, and to fail.
+    /// Starts counting and failing.
     pub(super) fn arm(&self, fault: Option<Fault>) {
         *self.record() = Record { fault, ..Record::default() };
     }
 
-    /// What fails from now on, without forgetting anything.
+    /// Stops failing, but keeps the counts.
     pub(super) fn disarm(&self) {
         self.record().fault = None;
     }
 
-    /// How often this operation was asked for.
+    /// How often this operation was called.
     pub(super) fn count(&self, op: Op) -> usize {
         self.record().counts[op as usize]
     }
@@ -188,7 +189,7 @@ impl FaultyFs {
         self.record().failures.clone()
     }
 
-    /// Whether the fault had to be taken away.
+    /// Whether the fault was removed after endless calls.
     pub(super) fn gave_up(&self) -> bool {
         self.record().gave_up
     }
@@ -216,7 +217,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fault that strikes this call.
+    /// The fault that applies to this call.
     fn strikes(&self, op: Op) -> Option<Fault> {
         let mut record = self.record();
         let number = record.counts[op as usize];

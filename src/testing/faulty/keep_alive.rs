@@ -1,5 +1,5 @@
-//! What a keep-alive makes of a file system that fails: it tries again while the lease runs, and
-//! says why if it ends all the same.
+//! The keep-alive on a file system that fails: it tries again while the lease runs, and reports the
+//! cause if the lease ends all the same.
 
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -11,21 +11,21 @@ use crate::guard::LockGuard;
 use crate::sys::errno;
 use crate::sys::fs::Mount;
 
-/// What comes and goes with a server or a network.
+/// Errors of a server or a network that may pass.
 pub(super) const PASSING: [i32; 4] = [errno::EIO, errno::ESTALE, errno::ETIMEDOUT, errno::EINTR];
-/// What a refresh is made of.
+/// The operations of a refresh.
 pub(super) const OPS: [Op; 2] = [Op::Touch, Op::Stat];
-/// Between two tries.
+/// The pause between two attempts.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
-/// In real time, which only the keeper's thread takes.
+/// A limit in real time, which only the keep-alive thread takes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A lock that is kept alive, while operations fail.
+/// A lock that is kept alive while operations fail.
 struct Kept {
     scene: Scene,
     guard: LockGuard,
     lost: Receiver<Error>,
-    /// Another lock: that it is to be kept alive wakes the keeper up.
+    /// Another lock, which wakes the keep-alive thread when its own keep-alive starts.
     alarm: LockGuard,
 }
 
@@ -50,24 +50,24 @@ impl Kept {
         self.scene.fs.arm(Some(fault));
     }
 
-    /// Waits for the keeper's thread.
+    /// Waits for the keep-alive thread.
     fn until(&self, what: &str, mut is_so: impl FnMut(&Kept) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+            assert!(begun.elapsed() < PATIENCE, "not seen: {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Waits for one more failed try.
+    /// Waits for one more failed attempt.
     fn tried_again(&self, before: usize) {
-        self.until("a try", |kept| kept.scene.fs.failures().len() > before);
+        self.until("an attempt", |kept| kept.scene.fs.failures().len() > before);
     }
 }
 
-/// Every case of an operation that fails for a while, on both kinds of file system.
+/// Runs every case of an operation that fails for a while, on both kinds of file system.
 fn for_all(act: impl Fn(&Kept, Op, i32) + Sync) {
-    // Each waits for threads most of the time.
+    // Each case mostly waits for threads.
     std::thread::scope(|scope| {
         for (op, errno) in OPS.iter().flat_map(|op| PASSING.map(|errno| (*op, errno))) {
             let act = &act;
@@ -81,7 +81,7 @@ fn for_all(act: impl Fn(&Kept, Op, i32) + Sync) {
 }
 
 #[test]
-fn it_rides_out_what_passes() {
+fn a_keep_alive_survives_errors_that_pass() {
     for_all(|kept, op, errno| {
         kept.fail(op, errno);
         kept.pass(LIFETIME / 3);
@@ -102,12 +102,16 @@ fn it_rides_out_what_passes() {
 }
 
 #[test]
-fn it_says_what_kept_it_from_being_refreshed() {
+fn a_lost_lock_is_reported_with_the_error_of_its_refresh() {
     for_all(|kept, op, errno| {
         kept.fail(op, errno);
         kept.pass(LIFETIME / 3);
         kept.tried_again(0);
-        assert_eq!(kept.lost.try_recv().err(), Some(TryRecvError::Empty), "{op:?} {errno}: early");
+        assert_eq!(
+            kept.lost.try_recv().err(),
+            Some(TryRecvError::Empty),
+            "{op:?} {errno}: too early"
+        );
         kept.pass(LIFETIME);
         match kept.lost.recv_timeout(PATIENCE) {
             Ok(Error::Expired { error: Some(error), .. }) => {
@@ -119,7 +123,7 @@ fn it_says_what_kept_it_from_being_refreshed() {
 }
 
 #[test]
-fn it_says_that_a_lock_is_gone() {
+fn a_lock_file_that_is_gone_is_reported_as_lost() {
     let kept = Kept::begin(Mount::Local);
     std::fs::remove_file(kept.scene.path()).unwrap();
     kept.pass(LIFETIME / 3);

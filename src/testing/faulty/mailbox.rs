@@ -27,7 +27,7 @@ fn without_fcntl(case: &mut Case) {
     uncontended(case);
 }
 
-/// Another holds it, by both locks or by its dotlock alone.
+/// Another program holds it, by both locks or by its dotlock alone.
 fn contended(case: &mut Case) {
     contended_by(case, true);
 }
@@ -51,7 +51,7 @@ fn contended_by(case: &mut Case, uses_fcntl: bool) {
     case.is_contended = false;
 }
 
-/// Another holds it at first, and is waited for.
+/// Another program holds it at first, and we wait for it.
 fn awaited(case: &mut Case) {
     let mut holder = Some(case.lock_of(PEER, true).lock().unwrap());
     let lock = case.ours();
@@ -74,19 +74,19 @@ fn awaited(case: &mut Case) {
     }
 }
 
-/// A dotlock of the dead was seen to rest, and is taken over.
+/// A dead program's dotlock was observed unchanged, and is taken over.
 fn stale_dotlock(case: &mut Case) {
     case.make_dotlock(b"0\n");
     take_over(case);
 }
 
-/// The same, of a program that writes nothing.
+/// The same for a program that writes nothing into its dotlock.
 fn empty_dotlock(case: &mut Case) {
     case.make_dotlock(b"");
     take_over(case);
 }
 
-/// The same, of a lock file of [`Lock`](crate::Lock)'s kind.
+/// The same for a lock file of [`Lock`](crate::Lock)'s kind.
 fn stale_lock_file(case: &mut Case) {
     let lock = case.scene.lock_at(&case.dotlock(), PEER);
     case.scene.die(PEER, lock.lock().unwrap());
@@ -107,7 +107,7 @@ fn refresh_in_time(case: &mut Case) {
     refresh_after(case, LEASE / 2);
 }
 
-/// Another could have taken the mailbox meanwhile.
+/// Another program could have taken the mailbox meanwhile.
 fn refresh_late(case: &mut Case) {
     refresh_after(case, REST + SECOND);
 }
@@ -122,9 +122,9 @@ fn refresh_after(case: &mut Case, time: Duration) {
         Err(error) => case.failed("refresh", error, true),
     }
     case.scene.fs.disarm();
-    // Only a holder that was not told of its loss may try again.
+    // Only a holder that did not learn of its loss may try again.
     if !matches!(refreshed, Err(Error::Lost { .. })) {
-        // The right to act on a dotlock may have been left behind, with a lease.
+        // The right to act on a dotlock may have been left behind, with its lease.
         case.scene.pass(LIFETIME + 2 * SLOP);
         match guard.refresh() {
             Ok(()) => case.holds("refresh again", &guard),
@@ -160,12 +160,12 @@ fn unlock_after(case: &mut Case, time: Duration) {
     case.unlock(guard);
 }
 
-/// Another holds it, and we only ask about it.
+/// Another program holds it, and we only list the obstacles.
 fn asked_about(case: &mut Case) {
     let holder = case.lock_of(PEER, true).lock().unwrap();
     let lock = case.ours();
     case.arm();
-    // The file system itself may say that there is no mailbox, or no dotlock.
+    // The file system itself may claim that there is no mailbox, or no dotlock.
     let may_be_gone = case.fault.is_some_and(|fault| fault.errno == errno::ENOENT);
     match lock.obstacles() {
         Ok(found) => {
@@ -179,7 +179,7 @@ fn asked_about(case: &mut Case) {
     case.expect(released.is_ok(), || format!("the holder: {released:?}"));
 }
 
-/// Nobody has it, and we only ask.
+/// The mailbox is free, and we only list the obstacles.
 fn asked_about_nothing(case: &mut Case) {
     let lock = case.ours();
     case.arm();
@@ -189,9 +189,10 @@ fn asked_about_nothing(case: &mut Case) {
     }
 }
 
-/// Others of its host see that its process is alive, and can't know that it has no use for it.
+/// Other processes of its host see that its process is alive, but not that it has no use for that
+/// right.
 #[test]
-fn a_right_that_was_not_given_back_is_not_in_our_own_way() {
+fn a_right_that_was_not_given_back_does_not_block_its_own_process() {
     let case = Case::new(Mount::Nfs, None);
     let lock = case.ours();
     let rest = || {
@@ -200,7 +201,7 @@ fn a_right_that_was_not_given_back_is_not_in_our_own_way() {
         case.scene.pass(REST + SECOND);
     };
     rest();
-    // The first takes the dotlock away.
+    // The first rename takes the dotlock away.
     let fault = Fault { when: When::At(1), ..Fault::once(Op::Rename, errno::EIO) };
     case.scene.fs.arm(Some(fault));
     lock.lock().unwrap().unlock().unwrap();

@@ -1,4 +1,4 @@
-//! One case of a mailbox: what fails in it, and what of it was not as it must be.
+//! One case of a mailbox: the fault, and the problems that it caused.
 
 use super::fault::{Fault, Op, When};
 use super::scene::{LIFETIME, NEXT, PEER, SLOP, Scene, US, host_of, truth};
@@ -16,20 +16,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
-/// For how long another's dotlock must rest.
+/// How long another program's dotlock must be unchanged before it is taken over.
 pub(super) const REST: Duration = Duration::from_secs(60);
-/// The longest pause between two looks.
+/// The longest pause between two polls.
 pub(super) const POLL: Duration = Duration::from_secs(5);
 
-/// One case: what fails in it, and what of it was not as it must be.
-#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
+/// One case: the fault, and the problems that it caused.
+#[allow(clippy::struct_excessive_bools)] // the choices are independent
 pub(super) struct Case {
     pub(super) scene: Scene,
     pub(super) fault: Option<Fault>,
     pub(super) uses_fcntl: bool,
-    /// What was there before anything failed.
+    /// The files that existed before the fault was armed.
     pub(super) prior: HashSet<PathBuf>,
-    /// Whether another holds the mailbox.
+    /// Whether another program holds the mailbox.
     pub(super) is_contended: bool,
     /// Whether there is a stale dotlock.
     pub(super) is_taking_over: bool,
@@ -62,12 +62,12 @@ impl Case {
         self.scene.path().with_file_name("joe.lock")
     }
 
-    /// The right to take a dotlock over.
+    /// The file of the right to take over a dotlock.
     pub(super) fn breaker(&self) -> PathBuf {
         self.scene.path().with_file_name(".joe.break")
     }
 
-    /// The lock, as a process has it. Only ours fails.
+    /// A lock in the given process. Only our own process has faults.
     pub(super) fn lock_of(&self, pid: u32, uses_fcntl: bool) -> MailboxLock {
         MailboxLock::options(self.mailbox())
             .clock(self.scene.clock.clone())
@@ -84,7 +84,7 @@ impl Case {
         self.lock_of(US, self.uses_fcntl)
     }
 
-    /// Another program makes its dotlock.
+    /// Makes the dotlock of another program.
     pub(super) fn make_dotlock(&self, content: &[u8]) {
         let file = self.scene.server.create_new(&self.dotlock(), content, 0o644).unwrap();
         file.attributes().unwrap();
@@ -105,7 +105,7 @@ impl Case {
         self.fault.is_none_or(|fault| matches!(fault.when, When::At(_)))
     }
 
-    /// Whether a process that was given the mailbox has it, for as long as it believes.
+    /// Checks that a process that got the mailbox has it, for as long as its guard says.
     pub(super) fn holds(&mut self, doing: &str, guard: &MailboxGuard) {
         let left = guard.remaining();
         self.expect(!left.is_zero(), || format!("{doing}: FALSE SUCCESS: no lease"));
@@ -131,7 +131,7 @@ impl Case {
         }
     }
 
-    /// Nobody has the mailbox by fcntl(2).
+    /// Checks that no process has the mailbox locked by fcntl(2).
     pub(super) fn is_unlocked(&mut self, doing: &str) {
         let found = self.lock_of(PEER, true).obstacles();
         let is_free = matches!(&found, Ok(found) if !found.iter().any(is_fcntl));
@@ -140,7 +140,7 @@ impl Case {
         });
     }
 
-    /// Whether an error says what failed, and where; or is one of those that mean something else.
+    /// Checks that an error says what failed, and where, or is one with another meaning.
     pub(super) fn failed(&mut self, doing: &str, error: &Error, was_ours: bool) {
         let Some(fault) = self.fault else {
             let is_expected = self.is_contended && error.is_contention();
@@ -152,7 +152,7 @@ impl Case {
                 *operation == fault.op.operation()
                     && cause.raw_os_error() == Some(fault.errno)
                     && failures.iter().any(|failure| {
-                        // An open dotlock is known by its first name.
+                        // Errors name an open dotlock by its first name.
                         let first_name = failure.paths[0].to_string_lossy().contains("|aside|");
                         failure.paths.contains(path) || first_name && *path == self.dotlock()
                     })
@@ -162,8 +162,8 @@ impl Case {
                     && cause.raw_os_error() == Some(fault.errno)
             }
             Error::Held { obstacle, .. } | Error::TimedOut { obstacle, .. } => {
-                // A breaker that can't give its right back is in its own way; and the file system
-                // itself may say that there is nothing to take over.
+                // A breaker that cannot give its right back blocks itself; and the file system
+                // itself may claim that there is no dotlock to take over.
                 let is_hindered = fault.op == Op::Rename || fault.errno == errno::ENOENT;
                 let is_dotlock = matches!(**obstacle, Obstacle::Dotlock(_) | Obstacle::Holder(_));
                 self.is_contended
@@ -178,7 +178,7 @@ impl Case {
                 [Op::Create, Op::Rename, Op::Unlink].contains(&fault.op)
                     && error.as_ref().and_then(io::Error::raw_os_error) == Some(fault.errno)
             }
-            // The file system itself says that the dotlock is gone.
+            // The file system itself claims that the dotlock is gone.
             Error::Lost { .. } => {
                 !was_ours || [errno::ENOENT, errno::ESTALE].contains(&fault.errno)
             }
@@ -218,15 +218,15 @@ impl Case {
         self.is_unlocked("unlock");
     }
 
-    /// What must be so once the operations no longer fail: nothing is left behind, the next comer has
-    /// the mailbox in time, and nothing else was touched.
+    /// What must hold once operations no longer fail: no file is left behind, the next program gets
+    /// the mailbox in time, and no other file was touched.
     pub(super) fn finish(mut self) -> (Vec<String>, Counts) {
         let counts = Op::ALL.map(|op| self.scene.fs.count(op));
         self.scene.fs.disarm();
         self.expect(!self.scene.fs.gave_up(), || "NEVER ENDS while the fault lasts".to_owned());
         for left in self.scene.files().difference(&self.prior.clone()) {
             let name = left.file_name().unwrap().to_string_lossy().into_owned();
-            // A right that can't be given back ends with its lease.
+            // A right that cannot be given back ends with its lease.
             let is_excused = self.could_not_be_removed(left)
                 || *left == self.breaker()
                 || *left == self.dotlock() && (self.may_be_held || !self.is_passing());
@@ -235,11 +235,13 @@ impl Case {
         let next = self.lock_of(NEXT, true);
         match next.try_lock_for(REST + LIFETIME + 2 * SLOP + 4 * POLL) {
             Ok(guard) => {
-                self.holds("the next", &guard);
+                self.holds("the next program", &guard);
                 let released = guard.unlock();
-                self.expect(released.is_ok(), || format!("the next can't unlock: {released:?}"));
+                self.expect(released.is_ok(), || {
+                    format!("the next program can't unlock: {released:?}")
+                });
             }
-            Err(error) => self.problems.push(format!("THE NEXT CAN'T LOCK: {error}")),
+            Err(error) => self.problems.push(format!("THE NEXT PROGRAM CAN'T LOCK: {error}")),
         }
         self.scene.pass(10 * REST);
         let swept = [self.breaker(), self.dotlock()].map(|path| {
@@ -254,9 +256,9 @@ impl Case {
         (self.problems, counts)
     }
 
-    /// Whether this very file could not be removed; or was made although the file system said that it
-    /// was not, and so has a name that nobody knows to be taken; or may be another's for all that can
-    /// be seen while looks go on failing.
+    /// Whether this very file could not be removed, or was made although the file system reported
+    /// that it was not, so that its process does not know of it, or may be another process's as
+    /// long as stats go on failing.
     pub(super) fn could_not_be_removed(&self, path: &Path) -> bool {
         let Some(fault) = self.fault else { return false };
         let failures = self.scene.fs.failures();
@@ -277,14 +279,14 @@ pub(super) fn is_fcntl(obstacle: &Obstacle) -> bool {
     matches!(obstacle, Obstacle::Fcntl(_))
 }
 
-/// Whether what keeps a process from the mailbox is the fault.
+/// Whether the fault explains what keeps a process from the mailbox.
 pub(super) fn is_explained(obstacle: &Obstacle, fault: Fault) -> bool {
     let kind = io::Error::from_raw_os_error(fault.errno).kind();
     match obstacle {
         Obstacle::CannotBreakDotlock(_, error) | Obstacle::CannotBreak(_, error) => {
             error.kind() == kind
         }
-        // EEXIST: the dotlock is there, and the file system says that it is not.
+        // EEXIST: the dotlock exists, and the file system claims that it does not.
         Obstacle::Unreadable(error) => {
             error.raw_os_error() == Some(fault.errno)
                 || error.raw_os_error() == Some(errno::EEXIST)

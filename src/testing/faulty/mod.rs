@@ -1,15 +1,16 @@
 //! Every errno at every call: the real protocol over a file system in which one operation fails.
 //!
 //! - [`fault`]: the file system that fails on request.
-//! - [`server`]: the real one, with a clock that only tests move on.
-//! - [`scene`]: a directory, a lock, those who use it, and what is true of it all.
-//! - [`uses`]: what is done with a lock while operations fail.
-//! - [`checks`]: what must hold whatever fails.
+//! - [`server`]: the real file system, with a clock that only tests advance.
+//! - [`scene`]: a directory, a lock, its processes, and the true state of its files.
+//! - [`uses`]: the operations on a lock that are tried while calls fail.
+//! - [`checks`]: what must hold, whichever call fails.
 //! - [`table`]: every use, with every errno at every call of every operation.
-//! - [`keep_alive`]: what a keep-alive makes of it; `tokio`: the same, as a task.
-//! - [`cases`], [`takeover`], [`tokens`]: what fails in a way of its own.
-//! - [`mailbox`]: the same table for the lock on a mailbox; [`mailbox_case`]: one case of it.
-//! - [`requests`]: how much is asked for when nothing fails.
+//! - [`keep_alive`]: the keep-alive thread on such a file system; `tokio`: the keep-alive task.
+//! - [`cases`], [`takeover`], [`tokens`]: failures that need a test of their own.
+//! - [`mailbox`]: the same table for the lock on a mailbox; [`mailbox_case`]: one case of that
+//!   table.
+//! - [`requests`]: how many requests are made when nothing fails.
 
 mod cases;
 mod checks;

@@ -1,4 +1,4 @@
-//! How much is asked for when nothing fails: a file server has others to answer, too.
+//! How many requests are made when nothing fails: a file server has other clients, too.
 
 use super::fault::Op;
 use super::scene::{LIFETIME, PEER, POLL, SLOP, Scene, US};
@@ -7,7 +7,7 @@ use crate::sys::fs::Mount;
 
 const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
 
-/// A handle that has swept, and asks for no more than it needs from now on.
+/// A handle that has swept already, and from now on makes only the requests of its operations.
 fn used(scene: &Scene) -> Lock {
     let lock = scene.lock_of(US);
     lock.lock().unwrap().unlock().unwrap();
@@ -22,7 +22,7 @@ fn assert_asked(scene: &Scene, expected: &[(Op, usize)]) {
 }
 
 #[test]
-fn to_lock() {
+fn a_lock_takes_few_requests() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let lock = used(&scene);
@@ -40,7 +40,7 @@ fn to_lock() {
 }
 
 #[test]
-fn to_unlock() {
+fn an_unlock_takes_few_requests() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let guard = used(&scene).lock().unwrap();
@@ -58,7 +58,7 @@ fn to_unlock() {
 }
 
 #[test]
-fn to_refresh_and_to_verify() {
+fn a_refresh_and_a_verify_take_few_requests() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let guard = used(&scene).lock().unwrap();
@@ -72,7 +72,7 @@ fn to_refresh_and_to_verify() {
 }
 
 #[test]
-fn for_a_token() {
+fn a_token_takes_few_requests() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let lock = scene.fenced_lock_of(US);
@@ -85,9 +85,9 @@ fn for_a_token() {
     }
 }
 
-/// One look a second, the content once, and the claim kept fresh.
+/// A waiter polls once a second, reads the content once, and touches its claim in time.
 #[test]
-fn to_wait() {
+fn a_waiter_polls_with_few_requests() {
     for mount in ALL {
         let scene = Scene::new(mount);
         let lock = used(&scene);
@@ -98,8 +98,8 @@ fn to_wait() {
         let waited = scene.server_time().duration_since(begun).unwrap();
         assert!(waited > LIFETIME + SLOP && waited < LIFETIME + SLOP + 2 * POLL, "{waited:?}");
         let counts = [Op::Stat, Op::Read, Op::Touch].map(|op| scene.fs.count(op));
-        // To end a tenure takes some more.
-        assert!((20..50).contains(&counts[0]), "{mount:?}, looks: {counts:?}");
+        // A takeover takes some more.
+        assert!((20..50).contains(&counts[0]), "{mount:?}, stats: {counts:?}");
         assert!((1..=4).contains(&counts[1]), "{mount:?}, reads: {counts:?}");
         assert!((2..=4).contains(&counts[2]), "{mount:?}, touches: {counts:?}");
     }

@@ -1,4 +1,4 @@
-//! A directory, a lock, those who use it, and what is true of it all.
+//! A directory, a lock, its processes, and the true state of its files.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
@@ -23,20 +23,20 @@ use crate::sys::process::{Life, Process, Processes, Proof};
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 pub(super) const SLOP: Duration = Duration::from_secs(10);
-/// The longest pause between two looks at a lock.
+/// The longest pause between two polls of a lock.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// For how long anybody waits for a lock here: an acquisition that ends well does so long before.
+/// How long an acquisition may wait here, which is far longer than one that succeeds needs.
 const PATIENCE: Duration = Duration::from_secs(200);
 
-/// The process whose file system fails.
+/// Our process: its file system fails.
 pub(super) const US: u32 = 100;
-/// Another on our own host: we can tell whether it is alive.
+/// Another process on our own host, where we can see whether it is alive.
 pub(super) const NEIGHBOUR: u32 = 101;
-/// Those on other hosts.
+/// A process on another host.
 pub(super) const PEER: u32 = 202;
 pub(super) const NEXT: u32 = 303;
 
-/// What is beside a lock but has nothing to do with it, however much it may look like it.
+/// Files beside the lock that do not belong to it, however similar their names.
 const STRANGERS: [&str; 7] = [
     "save me",
     "loc",
@@ -53,7 +53,7 @@ pub(super) struct Scene {
     strangers: BTreeMap<PathBuf, String>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) server: Arc<ServerFs>,
-    /// Our view of the server.
+    /// Our process's view of the server.
     pub(super) fs: Arc<FaultyFs>,
     mount: Mount,
     dead: Arc<Mutex<HashSet<u32>>>,
@@ -64,7 +64,7 @@ impl Scene {
         Scene::on(mount, |fs| fs)
     }
 
-    /// The same, where our view of the server is a strange one.
+    /// The same, with a quirk in our view of the server.
     pub(super) fn quirky(mount: Mount, quirk: Quirk) -> Scene {
         Scene::on(mount, |fs| fs.with(quirk))
     }
@@ -89,7 +89,7 @@ impl Scene {
         self.dir.path().join("lock")
     }
 
-    /// The lock, as a process has it. Only ours fails.
+    /// A lock in the given process. Only our own process has faults.
     pub(super) fn lock_of(&self, pid: u32) -> Lock {
         self.lock_at(&self.path(), pid)
     }
@@ -100,7 +100,7 @@ impl Scene {
         options.fencing(true).build_on(machine).unwrap()
     }
 
-    /// The same, where a waiter can be woken: time that is measured counts.
+    /// The same, where a waiter can be woken: measured time then counts.
     pub(super) fn hearing_lock_at(&self, path: &Path, pid: u32) -> Lock {
         let (options, machine) = self.options(path, pid);
         options.build_on(Machine { can_wake: true, ..machine }).unwrap()
@@ -121,7 +121,7 @@ impl Scene {
         (options, self.machine_of(pid))
     }
 
-    /// What a process is on. Only our file system fails.
+    /// The machine of a process. Only our own file system has faults.
     pub(super) fn machine_of(&self, pid: u32) -> Machine {
         let fs: Arc<dyn Fs> = match pid {
             US => self.fs.clone(),
@@ -140,25 +140,25 @@ impl Scene {
         self.clock.sleep(time);
     }
 
-    /// Lets a process die.
+    /// Ends a process.
     pub(super) fn kill(&self, pid: u32) {
         self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
     }
 
-    /// Lets the process that has this guard die with it.
+    /// Ends the process that has this guard, and drops the guard with it.
     pub(super) fn die(&self, pid: u32, guard: LockGuard) {
         self.kill(pid);
-        drop(guard); // as in a forked child: the memory goes, and nothing is released
+        drop(guard); // as in a forked child, no lock is released
     }
 
     pub(super) fn server_time(&self) -> SystemTime {
         self.clock.wall()
     }
 
-    /// When the lease of the lock file ends, if the lock file is this claim.
+    /// When the lease of the lock file ends, if it is linked to this claim.
     pub(super) fn lease_end(&self, claim: &Path) -> Option<SystemTime> {
         let (lock, ends) = truth(&self.path())?;
-        // A claim that somebody has removed still names itself in the lock file.
+        // A claim that was removed is still named by the lock file.
         let is_claim = match truth(claim) {
             Some((inode, _)) => inode == lock,
             None => fs::read(self.path()).unwrap() == claim.as_os_str().as_encoded_bytes(),
@@ -166,7 +166,7 @@ impl Scene {
         is_claim.then_some(ends)
     }
 
-    /// The lock's own files, the lock file included; but not the directory that stays.
+    /// The lock's own files, with the lock file but without the fence directory, which stays.
     pub(super) fn files(&self) -> HashSet<PathBuf> {
         let all = fs::read_dir(self.dir.path()).unwrap();
         let paths = all.map(|entry| entry.unwrap().path());
@@ -174,12 +174,12 @@ impl Scene {
         paths.filter(is_own).collect()
     }
 
-    /// The directory of the fencing tokens' counter.
+    /// The directory of the fencing counter.
     pub(super) fn fence(&self) -> PathBuf {
         self.dir.path().join("lock.fence")
     }
 
-    /// What of the strangers has changed.
+    /// The changes of the unrelated files, if any.
     pub(super) fn hurt_strangers(&self) -> Option<String> {
         let now = self.look_at_strangers();
         (now != self.strangers).then(|| format!("strangers: {now:?}, were {:?}", self.strangers))
@@ -199,18 +199,18 @@ impl Scene {
     }
 }
 
-/// What a process's host is called.
+/// The host name of a process.
 pub(super) fn host_of(pid: u32) -> String {
     format!("host{}", pid / 100)
 }
 
-/// The inode and the mtime of a file, in truth.
+/// The inode number and the mtime of a file, as they really are.
 pub(super) fn truth(path: &Path) -> Option<(u64, SystemTime)> {
     let meta = fs::symlink_metadata(path).ok()?;
     Some((meta.ino(), meta.modified().unwrap()))
 }
 
-/// Where no disk slows down tens of thousands of scenes.
+/// A directory in memory, where possible: tens of thousands of scenes are slow on a disk.
 fn fast_place() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -262,7 +262,7 @@ thread_local! {
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The same numbers in every scene: `SplitMix64`.
+/// Random numbers, the same in every scene: `SplitMix64`.
 fn random() -> u64 {
     let state = RANDOM.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
     RANDOM.set(state);

@@ -1,4 +1,5 @@
-//! The real file system, stamped by a clock that only tests move on: nothing waits for real.
+//! The real file system, with time stamps from a clock that only tests advance: no test really
+//! sleeps.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,11 +14,11 @@ use crate::sys::fs::{Attr, FileId, Fs, HeldOpen, Mount, OpenFile};
 use crate::sys::posix::PosixFs;
 use crate::sys::range_lock::Locker;
 
-/// The clock of everybody in a test. Sleeping moves it on.
+/// The clock of all processes in a test. Sleeping advances it.
 #[derive(Debug, Default)]
 pub(super) struct ManualClock(Mutex<Duration>);
 
-/// When the tests take place.
+/// The date at which the tests begin.
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
 impl Clock for ManualClock {
@@ -35,23 +36,23 @@ impl Clock for ManualClock {
     }
 }
 
-/// [`PosixFs`], but for the time that a file was last changed.
+/// [`PosixFs`], except for the modification times.
 #[derive(Debug)]
 pub(super) struct ServerFs {
     inner: PosixFs,
     stamps: Arc<Stamps>,
 }
 
-/// When files were last changed.
+/// The modification times of files.
 #[derive(Debug)]
 struct Stamps {
     clock: Arc<ManualClock>,
-    /// How far the server's date has been set forward.
+    /// How far the server's clock has been set forward.
     ahead: Mutex<Duration>,
     changed: Mutex<HashMap<FileId, SystemTime>>,
 }
 
-/// A file that is open on the server.
+/// An open file on the server.
 #[derive(Debug)]
 struct ServerFile {
     inner: Box<dyn OpenFile>,
@@ -64,7 +65,7 @@ impl ServerFs {
         ServerFs { inner: PosixFs::default(), stamps: Arc::new(stamps) }
     }
 
-    /// Sets its date forward.
+    /// Sets the server's clock forward.
     pub(super) fn set_forward(&self, ahead: Duration) {
         *self.stamps.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
     }
@@ -81,7 +82,7 @@ impl ServerFs {
         self.stamps.stamped(attr)
     }
 
-    /// Stamps what now has this name.
+    /// Stamps the file that has this name now.
     fn change_at(&self, path: &Path) {
         if let Ok(attr) = self.inner.stat(path) {
             self.change(attr);
@@ -98,7 +99,7 @@ impl Stamps {
         self.clock.wall() + *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stamps the file with the time, as every change of an inode does.
+    /// Stamps the file with the current time, as every change of an inode does.
     fn change(&self, attr: Attr) -> Attr {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let ctime = self.date();

@@ -29,7 +29,7 @@ const ERRNOS: [i32; 15] = [
     errno::ETIMEDOUT,
 ];
 
-/// Runs one case, and says what was wrong with it.
+/// Runs one case, and returns its problems.
 fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, Counts) {
     let scene = Scene::new(mount);
     let mut check = Check::new(&scene, fault);
@@ -38,10 +38,10 @@ fn run(act: Use, mount: Mount, fault: Option<Fault>) -> (Vec<String>, Counts) {
     (check.finish(), counts)
 }
 
-/// How often each operation was asked for.
+/// How often each operation was called.
 pub(super) type Counts = [usize; Op::ALL.len()];
 
-/// Every fault that can strike, where the operations are asked for so many times.
+/// Every fault that can apply when the operations are called this often.
 fn faults(counts: Counts) -> Vec<Fault> {
     let mut faults = Vec::new();
     for op in Op::ALL {
@@ -58,7 +58,8 @@ fn faults(counts: Counts) -> Vec<Fault> {
     faults
 }
 
-/// Runs all cases of a use, each in a scene of its own, and fails with a list of what was wrong, alike things together.
+/// Runs all cases of a use, each in a scene of its own, and fails with a list of the problems,
+/// where equal ones are listed together.
 #[track_caller]
 pub(super) fn drive(run: impl Fn(Mount, Option<Fault>) -> (Vec<String>, Counts)) {
     let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! TakeoverOutcome another's tenure where something fails in a way of its own.
+//! Taking over another process's lock: failures that need a test of their own.
 
 use std::fs;
 use std::io;
@@ -16,9 +16,9 @@ use crate::sys::fs::Mount;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// To break a lock that may not be broken, or that just could not be.
+/// An attempt to break a lock may be forbidden, or may just fail.
 #[test]
-fn only_what_is_forbidden_is_said_to_be() {
+fn only_a_forbidden_break_is_reported_as_forbidden() {
     for (errno, is_forbidden) in [
         (errno::EPERM, true),
         (errno::EACCES, true),
@@ -42,7 +42,7 @@ fn only_what_is_forbidden_is_said_to_be() {
 }
 
 #[test]
-fn what_was_caught_by_mistake_is_given_back() {
+fn a_lock_file_that_was_caught_by_mistake_is_put_back() {
     let scene = Scene::new(Mount::Nfs);
     let holder = scene.lock_of(PEER).lock().unwrap();
     let before = scene.files();
@@ -55,7 +55,7 @@ fn what_was_caught_by_mistake_is_given_back() {
 }
 
 #[test]
-fn what_was_caught_by_mistake_is_not_put_in_the_place_of_a_third() {
+fn a_lock_file_that_was_caught_by_mistake_does_not_replace_a_third_holders() {
     let scene = Scene::new(Mount::Nfs);
     let caught = scene.lock_of(PEER).lock().unwrap();
     let lock = scene.lock_of(US);
@@ -71,9 +71,9 @@ fn what_was_caught_by_mistake_is_not_put_in_the_place_of_a_third() {
     assert!(caught.unlock().unwrap_err().is_lost());
 }
 
-/// It is another's, who may be holding it: it must not be lost besides.
+/// It belongs to another process, which may be holding the lock: it must not be lost as well.
 #[test]
-fn what_cannot_be_given_back_is_kept() {
+fn a_lock_file_that_cannot_be_put_back_is_kept() {
     let scene = Scene::new(Mount::Nfs);
     let holder = scene.lock_of(PEER).lock().unwrap();
     let lock = scene.lock_of(US);
@@ -86,7 +86,7 @@ fn what_cannot_be_given_back_is_kept() {
     holder.unlock().unwrap();
 }
 
-/// A seat that is said to be taken, and in which nobody is, over and stale.
+/// Each attempt reports that the seat is taken, yet no process is in it.
 #[test]
 fn a_process_that_never_finds_its_seat_gives_up() {
     let scene = Scene::new(Mount::Nfs);
@@ -98,13 +98,14 @@ fn a_process_that_never_finds_its_seat_gives_up() {
     let error = lock.try_lock().unwrap_err();
     assert!(!scene.fs.gave_up());
     assert!(matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::NotFound));
-    // Once means only that somebody has left it in that moment. (First it is tried for the lock.)
+    // A single such report only means that a process has just left the seat. (The first link is the
+    // attempt to lock.)
     scene.fs.arm(Some(Fault { when: When::At(1), ..Fault::once(Op::Link, errno::EEXIST) }));
     lock.try_lock().unwrap().unlock().unwrap();
 }
 
 #[test]
-fn a_forfeited_seat_is_passed_over_in_its_own_succession() {
+fn a_forfeited_seat_is_passed_over_for_its_own_incarnation() {
     let scene = Scene::new(Mount::Nfs);
     let context = &scene.lock_of(US).context;
     let mut claim = Claim::make(context, LIFETIME).unwrap();
@@ -116,9 +117,9 @@ fn a_forfeited_seat_is_passed_over_in_its_own_succession() {
     assert_eq!(claim.first_seat(&other), 0);
 }
 
-/// The rest that is given to a dead holder's last request is not its successor's.
+/// The pause for a dead holder's last request does not count for the next holder's.
 #[test]
-fn each_of_the_dead_is_given_its_own_rest() {
+fn each_dead_holder_gets_a_pause_of_its_own() {
     let scene = Scene::new(Mount::Nfs);
     scene.die(NEIGHBOUR, scene.lock_of(NEIGHBOUR).lock().unwrap());
     let begun = scene.server_time();
@@ -138,7 +139,7 @@ fn each_of_the_dead_is_given_its_own_rest() {
     drop(guard);
 }
 
-/// Where nothing is ever under way, its seat is as good as empty.
+/// Where no request can still be under way, its seat is as good as empty.
 #[test]
 fn a_breaker_that_died_in_its_seat_is_passed_over_at_once() {
     for (mount, is_passed) in [(Mount::Local, true), (Mount::Nfs, false)] {
@@ -151,14 +152,14 @@ fn a_breaker_that_died_in_its_seat_is_passed_over_at_once() {
         let claim = Claim::make(&scene.lock_of(NEIGHBOUR).context, LIFETIME).unwrap();
         fs::hard_link(&claim.path, seat).unwrap();
         scene.kill(NEIGHBOUR);
-        drop(claim); // as the memory of the dead goes
+        drop(claim); // as in a dead process, no claim is removed
         assert_eq!(scene.lock_of(US).try_lock().is_ok(), is_passed, "{mount:?}");
     }
 }
 
-/// A request that is executed late, or twice, must not find in use what another has.
+/// A request that is executed late, or twice, must not hit the file of another process.
 #[test]
-fn what_is_put_aside_has_a_name_of_its_own_each_time() {
+fn a_lock_file_is_set_aside_under_a_new_name_each_time() {
     let scene = Scene::new(Mount::Nfs);
     let context = &scene.lock_of(US).context;
     let numbers = [(); 8].map(|()| context.machine.random_number());

@@ -1,4 +1,4 @@
-//! Drawing fencing tokens where something fails in a way of its own.
+//! Drawing fencing tokens: failures that need a test of their own.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use crate::sys::fs::Mount;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Another may have drawn it, or we ourselves: which an NFS client sees only once it has asked.
+/// Another process may have drawn it, or this one has, which an NFS client sees only once it has
+/// asked.
 #[test]
-fn a_number_that_is_gone_is_looked_for_again() {
+fn a_counter_that_is_gone_is_looked_for_again() {
     let scene = Scene::new(Mount::Nfs);
     let lock = scene.fenced_lock_of(US);
     lock.lock().unwrap().unlock().unwrap();
@@ -23,7 +24,7 @@ fn a_number_that_is_gone_is_looked_for_again() {
 }
 
 #[test]
-fn the_first_number_is_drawn_though_its_draft_is_gone() {
+fn the_first_token_is_drawn_although_its_draft_is_gone() {
     for (op, executed) in [(Op::Rename, true), (Op::Rename, false), (Op::MakeDir, false)] {
         let scene = Scene::new(Mount::Nfs);
         let lock = scene.fenced_lock_of(US);
@@ -33,7 +34,7 @@ fn the_first_number_is_drawn_though_its_draft_is_gone() {
 }
 
 #[test]
-fn a_first_number_that_may_not_be_drafted_is_an_error_at_once() {
+fn a_first_token_that_cannot_be_drafted_is_an_error_at_once() {
     for op in [Op::Rename, Op::MakeDir] {
         let scene = Scene::new(Mount::Local);
         let lock = scene.fenced_lock_of(US);
@@ -46,7 +47,7 @@ fn a_first_number_that_may_not_be_drafted_is_an_error_at_once() {
 }
 
 #[test]
-fn a_number_that_is_always_gone_is_looked_for_in_a_second_and_no_more() {
+fn a_counter_that_is_always_gone_is_looked_for_during_one_second() {
     for (errno, is_tried_again) in [(errno::ENOENT, true), (errno::EIO, false)] {
         let scene = Scene::new(Mount::Local);
         let lock = scene.fenced_lock_of(US);

@@ -1,4 +1,4 @@
-//! What a keep-alive on tokio makes of a file system that fails: the same as that of a thread's guard.
+//! The keep-alive on tokio, on a file system that fails: it behaves like that of a thread's guard.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use crate::error::Error;
 use crate::sys::fs::Mount;
 use crate::tokio::{KeepAlive, Lock, LockGuard};
 
-/// A lock that is kept alive, while operations fail.
+/// A lock that is kept alive while operations fail.
 struct Kept {
     scene: Scene,
     guard: LockGuard,
     keeper: KeepAlive,
-    /// Another lock: that it is to be kept alive wakes the keeper up.
+    /// Another lock, which wakes the keep-alive task when its own keep-alive starts.
     alarm: crate::LockGuard,
 }
 
@@ -36,21 +36,22 @@ impl Kept {
     async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+            assert!(begun.elapsed() < PATIENCE, "not seen: {what}");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
 
-/// Every case of an operation that fails until the fault is disarmed, on both kinds of file system.
+/// Runs every case of an operation that fails until the fault is disarmed, on both kinds of file
+/// system.
 fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
-    // Each waits most of the time.
+    // Each case waits most of the time.
     std::thread::scope(|scope| {
         for (op, errno) in OPS.iter().flat_map(|op| PASSING.map(|errno| (*op, errno))) {
             let act = &act;
             scope.spawn(move || {
                 let mut runtime = tokio::runtime::Builder::new_current_thread();
-                // What is random in a scene each thread counts for itself.
+                // The random numbers of a scene are counted per thread.
                 let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
                 runtime.block_on(async {
                     for mount in [Mount::Local, Mount::Nfs] {
@@ -58,7 +59,7 @@ fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
                         let fault = Fault { op, errno, when: When::From(0), executed: false };
                         kept.scene.fs.arm(Some(fault));
                         kept.pass(LIFETIME / 3);
-                        kept.until("a try", |kept| !kept.scene.fs.failures().is_empty()).await;
+                        kept.until("an attempt", |kept| !kept.scene.fs.failures().is_empty()).await;
                         act(&mut kept, op, errno).await;
                     }
                 });
@@ -68,11 +69,11 @@ fn for_all(act: impl AsyncFn(&mut Kept, Op, i32) + Sync) {
 }
 
 #[test]
-fn it_rides_out_what_passes() {
+fn a_keep_alive_survives_errors_that_pass() {
     for_all(async |kept, op, errno| {
         let tries = kept.scene.fs.failures().len();
         kept.pass(RETRY);
-        kept.until("another try", |kept| kept.scene.fs.failures().len() > tries).await;
+        kept.until("another attempt", |kept| kept.scene.fs.failures().len() > tries).await;
         kept.scene.fs.disarm();
         kept.pass(RETRY);
         let what = format!("a refresh after {op:?} {errno}");
@@ -84,7 +85,7 @@ fn it_rides_out_what_passes() {
 }
 
 #[test]
-fn it_says_what_kept_it_from_being_refreshed() {
+fn a_lost_lock_is_reported_with_the_error_of_its_refresh() {
     for_all(async |kept, op, errno| {
         kept.pass(2 * LIFETIME);
         match tokio::time::timeout(PATIENCE, kept.keeper.lost()).await {

@@ -1,4 +1,4 @@
-//! What is done with a lock while operations fail. Each use makes its preparations undisturbed.
+//! The operations on a lock that are tried while calls fail. Each use prepares itself undisturbed.
 
 use std::fs;
 use std::path::Path;
@@ -16,14 +16,14 @@ pub(super) type Use = fn(&Scene, &mut Check);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Nobody else wants it.
+/// The lock has no other contender.
 pub(super) fn uncontended(scene: &Scene, check: &mut Check) {
     let lock = scene.lock_of(US);
     check.arm();
     lock_and_unlock(check, &lock);
 }
 
-/// The first token of all is drawn.
+/// The very first token is drawn.
 pub(super) fn first_token(scene: &Scene, check: &mut Check) {
     let lock = scene.fenced_lock_of(US);
     check.arm();
@@ -31,7 +31,7 @@ pub(super) fn first_token(scene: &Scene, check: &mut Check) {
     next_token(scene, check, 0);
 }
 
-/// Another has had a token before us.
+/// Another process has drawn a token before us.
 pub(super) fn later_token(scene: &Scene, check: &mut Check) {
     let guard = scene.fenced_lock_of(PEER).lock().unwrap();
     let before = guard.token().unwrap();
@@ -54,7 +54,7 @@ pub(super) fn later_token(scene: &Scene, check: &mut Check) {
     next_token(scene, check, drawn.unwrap_or(before));
 }
 
-/// The next holder, once nothing fails any more, has a higher token.
+/// The next holder, once operations no longer fail, gets a higher token.
 fn next_token(scene: &Scene, check: &mut Check, before: u64) {
     scene.fs.disarm();
     match scene.fenced_lock_of(NEXT).lock() {
@@ -63,13 +63,13 @@ fn next_token(scene: &Scene, check: &mut Check, before: u64) {
             check.expect(token > Some(before), || format!("{token:?} after {before}"));
             unlock(check, guard);
         }
-        Err(error) => check.problems.push(format!("NO TOKEN for the next: {error}")),
+        Err(error) => check.problems.push(format!("NO TOKEN for the next process: {error}")),
     }
     let left = fs::read_dir(scene.fence()).unwrap().count();
     check.expect(left == 1, || format!("there are {left} counters"));
 }
 
-/// Its holder was on another host, and died long ago.
+/// The holder was on another host, and died long ago.
 pub(super) fn expired_holder(scene: &Scene, check: &mut Check) {
     scene.die(PEER, scene.lock_of(PEER).lock().unwrap());
     scene.pass(LIFETIME + SLOP + SECOND);
@@ -78,7 +78,7 @@ pub(super) fn expired_holder(scene: &Scene, check: &mut Check) {
     lock_and_unlock(check, &lock);
 }
 
-/// Its holder was a process of this host.
+/// The holder was a process of this host.
 pub(super) fn dead_holder(scene: &Scene, check: &mut Check) {
     scene.die(NEIGHBOUR, scene.lock_of(NEIGHBOUR).lock().unwrap());
     let lock = scene.lock_of(US);
@@ -86,7 +86,7 @@ pub(super) fn dead_holder(scene: &Scene, check: &mut Check) {
     lock_and_unlock(check, &lock);
 }
 
-/// So did the process that took over the lock, in the first seat.
+/// So did the process that was taking over the lock, in the first seat.
 pub(super) fn dead_breaker(scene: &Scene, check: &mut Check) {
     let guard = scene.lock_of(PEER).lock().unwrap();
     let claim = guard.claim_path().to_owned();
@@ -99,7 +99,7 @@ pub(super) fn dead_breaker(scene: &Scene, check: &mut Check) {
     lock_and_unlock(check, &lock);
 }
 
-/// Another holds it, and there is to be no waiting.
+/// Another process holds it, and we do not wait.
 pub(super) fn contended(scene: &Scene, check: &mut Check) {
     let holder = scene.lock_of(PEER).lock().unwrap();
     let lock = scene.lock_of(US);
@@ -115,7 +115,7 @@ pub(super) fn contended(scene: &Scene, check: &mut Check) {
     check.expect(released.is_ok(), || format!("the holder: {released:?}"));
 }
 
-/// Another holds it at first, and we wait until it does no longer.
+/// Another process holds it at first, and we wait until it does not.
 pub(super) fn awaited(scene: &Scene, check: &mut Check) {
     let mut holder = Some(scene.lock_of(PEER).lock().unwrap());
     let begun = scene.server_time();
@@ -142,17 +142,17 @@ pub(super) fn refresh_in_time(scene: &Scene, check: &mut Check) {
     refresh_after(scene, check, LIFETIME / 2);
 }
 
-/// Nobody could have taken the lock yet.
+/// The lock could not have been taken over yet.
 pub(super) fn refresh_late(scene: &Scene, check: &mut Check) {
     refresh_after(scene, check, LIFETIME + SECOND);
 }
 
-/// Anybody could have taken the lock meanwhile.
+/// The lock could have been taken over meanwhile.
 pub(super) fn refresh_very_late(scene: &Scene, check: &mut Check) {
     refresh_after(scene, check, LIFETIME + SLOP + SECOND);
 }
 
-/// Somebody has removed the claim.
+/// Another process has removed the claim.
 pub(super) fn refresh_without_claim(scene: &Scene, check: &mut Check) {
     let lock = scene.lock_of(US);
     let guard = lock.lock().unwrap();
@@ -181,7 +181,7 @@ pub(super) fn unlock_very_late(scene: &Scene, check: &mut Check) {
     unlock_after(scene, check, LIFETIME + SLOP + SECOND);
 }
 
-/// The lock goes to nobody, and from nobody to us again.
+/// The lock is detached, and then adopted again by us.
 pub(super) fn handed_over(scene: &Scene, check: &mut Check) {
     let lock = scene.lock_of(US);
     let guard = lock.lock().unwrap();
@@ -200,8 +200,8 @@ pub(super) fn handed_over(scene: &Scene, check: &mut Check) {
         }
         Err(error) => {
             check.failed("adopt", &error, true);
-            // It is there to be adopted still, by that claim or, if all was done and it could not be
-            // seen, by the adopter's.
+            // It can still be adopted: by that claim or, if the adoption was executed but could not
+            // be seen, by the adopter's.
             scene.fs.disarm();
             let claim = lock.holder().ok().flatten().map_or(claim, |it| it.claim_path().to_owned());
             let adopted = lock.adopt(&claim).and_then(LockGuard::unlock);
@@ -210,7 +210,7 @@ pub(super) fn handed_over(scene: &Scene, check: &mut Check) {
     }
 }
 
-/// Another holds it, and we only ask about it.
+/// Another process holds it, and we only query it.
 pub(super) fn asked_about(scene: &Scene, check: &mut Check) {
     let holder = scene.lock_of(PEER).lock().unwrap();
     let lock = scene.lock_of(US);
@@ -231,7 +231,7 @@ pub(super) fn asked_about(scene: &Scene, check: &mut Check) {
     check.expect(released.is_ok(), || format!("the holder: {released:?}"));
 }
 
-/// Beside a live lock there are a claim, a seat and a put-aside file of the dead.
+/// Beside a live lock there are a claim, a seat and a set-aside file of dead processes.
 pub(super) fn sweep(scene: &Scene, check: &mut Check) {
     let holder = scene.lock_of(PEER).lock().unwrap();
     orphan(scene, "host7|7|x0000000000000007", "break|x0000000000000007|0");
@@ -252,7 +252,7 @@ pub(super) fn sweep(scene: &Scene, check: &mut Check) {
     check.expect(released.is_ok(), || format!("the holder: {released:?}"));
 }
 
-/// An administrator ends a lock whose lease runs.
+/// An administrator breaks a lock whose lease runs.
 pub(super) fn break_if(scene: &Scene, check: &mut Check) {
     let holder = scene.lock_of(PEER).lock().unwrap();
     let lock = scene.lock_of(US);
@@ -261,17 +261,17 @@ pub(super) fn break_if(scene: &Scene, check: &mut Check) {
         Ok(broken) => {
             let is_held = scene.lease_end(holder.claim_path()).is_some();
             check.expect(!(broken.is_some() && is_held), || {
-                "break_if: FALSE SUCCESS: it is held still".to_owned()
+                "break_if: FALSE SUCCESS: it is still held".to_owned()
             });
         }
         Err(error) => check.failed("break_if", &error, false),
     }
     scene.fs.disarm();
-    // It was told that nothing can be done against its not knowing.
+    // The holder may be unable to learn of it.
     let _ = holder.unlock();
 }
 
-/// An administrator removes a file that is no lock.
+/// An administrator removes a file that is not a lock.
 pub(super) fn break_file_if(scene: &Scene, check: &mut Check) {
     let lock = scene.lock_of(US);
     fs::write(lock.path(), "no lock").unwrap();
@@ -279,16 +279,16 @@ pub(super) fn break_file_if(scene: &Scene, check: &mut Check) {
     check.arm();
     match lock.break_file_if(|_, _| true) {
         Ok(broken) => check.expect(!(broken.is_some() && lock.path().exists()), || {
-            "break_file_if: FALSE SUCCESS: it is there still".to_owned()
+            "break_file_if: FALSE SUCCESS: it still exists".to_owned()
         }),
         Err(error) => check.failed("break_file_if", &error, false),
     }
     scene.fs.disarm();
     let next = scene.lock_of(NEXT);
     if lock.path().exists() {
-        scene.pass(SEAT_LEASE + SLOP + SECOND); // it may have been left in the seat
+        scene.pass(SEAT_LEASE + SLOP + SECOND); // the breaker may have been left in the seat
         let broken = next.break_file_if(|_, _| true);
-        check.expect(matches!(broken, Ok(Some(_))), || format!("the next: {broken:?}"));
+        check.expect(matches!(broken, Ok(Some(_))), || format!("the next process: {broken:?}"));
     }
     lock_and_unlock(check, &next);
 }
@@ -355,7 +355,7 @@ fn refresh(check: &mut Check, guard: LockGuard) {
     unlock(check, guard);
 }
 
-/// Makes an expired claim of somebody long dead, and another name of it.
+/// Makes an expired claim of a process that died long ago, and links it to another name.
 fn orphan(scene: &Scene, claim: &str, other: &str) {
     let path = |rest: &str| scene.path().with_file_name(format!("lock|{rest}"));
     let claim = path(claim);

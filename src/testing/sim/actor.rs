@@ -1,5 +1,4 @@
-//! A process, as its script sees it: what it does with the lock, and what must be true of the
-//! answers that it gets.
+//! A process as its script sees it: the operations on the lock, and the checks of their answers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +22,7 @@ pub(super) struct Actor {
     pub(super) clock: SimClock,
     /// See [`Rules`](super::safety_checker::Rules).
     pub(super) may_be_caught: bool,
-    /// Whether requests fail in this run: an acquisition fails for no other reason.
+    /// Whether requests may fail in this run. An acquisition fails for no other reason.
     pub(super) may_fail: bool,
 }
 
@@ -32,20 +31,20 @@ impl Actor {
         self.clock.sleep(Duration::from_secs(seconds));
     }
 
-    /// Acquires the lock, for as long as it takes.
+    /// Acquires the lock, however long that takes.
     pub(super) fn lock(&self) -> Option<LockGuard> {
         self.insist(|| self.lock.lock(), |_| false)
     }
 
-    /// The same, for a lifetime of its own.
+    /// The same, with a lifetime of this lock's own.
     pub(super) fn lock_for(&self, lifetime: Duration) -> Option<LockGuard> {
         let mut lock = self.lock.clone();
         lock.set_lifetime(lifetime).expect("a lifetime");
         self.insist(|| lock.lock(), |_| false)
     }
 
-    /// Tries until it is done or hopeless. Nothing but a request that failed keeps the lock from
-    /// a process that waits for as long as it takes.
+    /// Tries until the lock is acquired or cannot be. A process without a timeout fails to acquire
+    /// it only because a request failed.
     fn insist(
         &self,
         acquire: impl Fn() -> Result<LockGuard, Error>,
@@ -53,7 +52,7 @@ impl Actor {
     ) -> Option<LockGuard> {
         loop {
             match acquire() {
-                // Broken by an administrator already.
+                // An administrator has already broken it.
                 Ok(guard) if self.is_given_up(&guard) => return Some(guard),
                 Ok(guard) => {
                     self.has_token(&guard);
@@ -73,7 +72,7 @@ impl Actor {
         }
     }
 
-    /// Says which token this process was given with the lock.
+    /// Records the fencing token that this process got with the lock.
     fn has_token(&self, guard: &LockGuard) {
         if let Some(token) = guard.token() {
             self.process.note(|| format!("has the fencing token {token}"));
@@ -82,7 +81,7 @@ impl Actor {
         }
     }
 
-    /// Says that this process was given the lock, or that its lease was prolonged.
+    /// Records that this process acquired the lock, or extended its lease.
     pub(super) fn holds(&self, left: Duration) {
         self.process.note(|| format!("HOLDS the lock for {left:?}"));
         let mut world = self.process.world();
@@ -91,12 +90,13 @@ impl Actor {
         world.safety.holds(self.process.id, file, now, left);
     }
 
-    /// Refreshes the lock, and says whether it is not lost.
+    /// Refreshes the lock, and returns whether it is still held.
     pub(super) fn refresh(&self, guard: &LockGuard) -> bool {
         self.was_refreshed(guard, &guard.refresh())
     }
 
-    /// The same, for that long, now and later. Who asks for less believes in no more from then on.
+    /// The same, with a new lifetime. A process that asks for a shorter lease counts on no more
+    /// than that from this moment.
     pub(super) fn refresh_for(&self, guard: &LockGuard, lifetime: Duration) -> bool {
         {
             let mut world = self.process.world();
@@ -108,7 +108,7 @@ impl Actor {
 
     fn was_refreshed(&self, guard: &LockGuard, refreshed: &Result<(), Error>) -> bool {
         match refreshed {
-            // To its holder nothing is promised any more.
+            // The holder is promised nothing any more.
             _ if self.is_given_up(guard) => refreshed.is_ok(),
             Ok(()) if !guard.remaining().is_zero() => {
                 self.assures(self.has_lock(guard));
@@ -116,7 +116,7 @@ impl Actor {
                 true
             }
             Err(Error::Lost { .. }) => self.loses(self.has_lock(guard)),
-            // The lease goes on, for as long as the guard says.
+            // The lease runs for as long as the guard says.
             _ if !guard.remaining().is_zero() => {
                 self.holds(guard.remaining());
                 true
@@ -125,11 +125,12 @@ impl Actor {
         }
     }
 
-    /// Refreshes the lock from a thread that keeps it alive, and says whether that should go on.
+    /// Refreshes the lock from its keep-alive thread, and returns whether that thread should
+    /// continue.
     pub(super) fn keep_alive(&self, tenure: &Tenure) -> bool {
         let refreshed = tenure.refresh();
         if !tenure.is_held() {
-            return false; // another thread has begun to unlock it: this one is not asked any more
+            return false; // another thread has begun to unlock it, and this one stops
         }
         let has_lock = self.is_lock_file(&tenure.claim().path);
         match refreshed {
@@ -143,23 +144,23 @@ impl Actor {
         true
     }
 
-    /// Acts for the owner of a lock that was handed over, once it is.
+    /// Attaches to a lock that was handed over, once there is one.
     pub(super) fn attach(&self) -> Option<(usize, LockGuard)> {
         let (holder, claim) = self.waits_for(|| self.process.world().handed_over.clone())?;
         self.process.world().safety.attaches(self.process.id, holder);
         Some((holder, self.lock.attach(&claim).ok()?))
     }
 
-    /// Refreshes a lock for its owner, for a minute, and says whether that should go on.
+    /// Refreshes a lock for its owner, for a minute, and returns whether to continue.
     pub(super) fn refresh_attached(&self, holder: usize, guard: &LockGuard) -> bool {
         let refreshed = guard.refresh_for(Duration::from_secs(60));
         let left = guard.remaining();
         let world = self.process.world();
         if !world.runs(holder) {
-            return true; // a dead owner may be succeeded, whatever others do for it
+            return true; // a dead owner's lock may be taken over, whatever others do for it
         }
         if world.attached_unlock {
-            return false; // by another that acts for the owner: nothing is promised to this one
+            return false; // another process that acts for the owner released it: this one has no promise
         }
         let (now, file) = (world.now, world.lock_file(holder));
         drop(world);
@@ -167,14 +168,14 @@ impl Actor {
         match refreshed {
             Err(Error::Lost { .. }) => return self.loses(has_lock),
             Ok(()) if !left.is_zero() => self.assures(has_lock),
-            _ => return true, // not in time, but perhaps the next time
+            _ => return true, // too late now, but perhaps not the next time
         }
         self.process.note(|| format!("REFRESHES the lock of its owner, for {left:?}"));
         self.process.world().safety.holds(holder, file, now, left);
         true
     }
 
-    /// Unlocks for the owner.
+    /// Unlocks on behalf of the owner.
     pub(super) fn unlock_attached(&self, holder: usize, guard: LockGuard) {
         let mut world = self.process.world();
         world.attached_unlock = true;
@@ -183,7 +184,7 @@ impl Actor {
         let _ = guard.unlock();
     }
 
-    /// Breaks the lock that is held now, however well its holder is, and no other.
+    /// Breaks the incarnation that holds the lock now, even if its holder is alive, and no other.
     pub(super) fn break_held(&self) {
         let mut target: Option<PathBuf> = None;
         let broken = self.lock.break_file_if(|_, holder| {
@@ -206,7 +207,7 @@ impl Actor {
         self.process.world().safety.is_given_up(guard.claim_path())
     }
 
-    /// Looks whether the lock is held, and says whether it is not lost.
+    /// Verifies that the lock is held, and returns whether it still is.
     pub(super) fn verify(&self, guard: &LockGuard) -> bool {
         match guard.verify() {
             verified if self.is_given_up(guard) => verified.is_ok(),
@@ -230,7 +231,7 @@ impl Actor {
         }
     }
 
-    /// Leaves the lock to another process: to an adopter, or to its own lease.
+    /// Hands the lock over to an adopter, or leaves it to its lease.
     pub(super) fn hand_over(&self, guard: LockGuard, owner: Owner) {
         let began = self.process.world().now;
         self.process.note(|| format!("hands the lock over to {owner:?}"));
@@ -242,9 +243,9 @@ impl Actor {
             Owner::Lease => None,
         };
         let (now, file) = (world.now, holder.and_then(|holder| world.lock_file(holder)));
-        // It has a lease since before it was asked for.
+        // The lease began before the call did.
         let left = (began + LIFETIME).saturating_sub(now);
-        // An owner that has died by now may have been succeeded, too.
+        // If the owner has died by now, its lock may already have been taken over.
         if holder.is_none_or(|holder| world.runs(holder)) {
             world.safety.holds(holder.unwrap_or(NOBODY), file, now, left);
         }
@@ -252,17 +253,17 @@ impl Actor {
         world.handed_over = Some((holder, claim));
     }
 
-    /// Takes charge of a lock that was handed over, once it is.
+    /// Adopts a lock that was handed over, once there is one.
     pub(super) fn adopt(&self) -> Option<LockGuard> {
         self.adopt_what(|| self.process.world().handed_over.take())
     }
 
-    /// The same, although others may do so too.
+    /// The same, although another process may adopt it too.
     pub(super) fn adopt_too(&self) -> Option<LockGuard> {
         self.adopt_what(|| self.process.world().handed_over.clone())
     }
 
-    /// Waits a while until there is such a thing.
+    /// Waits a while for `find` to find something.
     pub(super) fn waits_for<T>(&self, find: impl Fn() -> Option<T>) -> Option<T> {
         for _ in 0..10 {
             let found = find();
@@ -277,19 +278,19 @@ impl Actor {
     fn adopt_what(&self, handed_over: impl Fn() -> Option<(usize, PathBuf)>) -> Option<LockGuard> {
         let (holder, claim) = self.waits_for(handed_over)?;
         self.process.world().safety.ends(holder);
-        // It may be held with that claim still, while others are in the seats.
+        // That claim may still hold the lock while other processes are in its seats.
         let may_be = |error: &Error| error.is_lost() || matches!(error, Error::Held { .. });
         self.insist(|| self.lock.adopt(&claim), may_be)
     }
 
-    /// Removes what others have left, and nothing else.
+    /// Sweeps, and checks that only leftovers are removed.
     pub(super) fn sweep(&self) {
         if let Ok(swept) = self.lock.sweep() {
             self.process.note(|| format!("has swept {} files", swept.len()));
         }
     }
 
-    /// Dies, whatever it holds.
+    /// Dies, even while it holds the lock.
     pub(super) fn die(&self) {
         let mut world = self.process.world();
         world.processes[self.process.id].waiting = Waiting::Crashed;
@@ -298,37 +299,37 @@ impl Actor {
         world.safety.dies(self.process.id, now);
     }
 
-    /// Whether the lock file is this process's, in truth.
+    /// Whether the lock file is really this process's.
     fn has_lock(&self, guard: &LockGuard) -> bool {
         self.is_lock_file(guard.claim_path())
     }
 
-    /// Whether the lock file is that of this claim.
+    /// Whether the lock file is linked to this claim.
     fn is_lock_file(&self, claim: &Path) -> bool {
         let claim = claim.as_os_str().as_encoded_bytes();
         match self.process.world().server.content(Path::new(PATH)) {
             Some(content) => content == claim,
-            // A rename that is executed twice catches another's lock file, and puts it back.
+            // A rename that is executed twice catches another holder's lock file, and puts it back.
             None => self.may_be_caught,
         }
     }
 
-    /// A process whose call says that all is well must have the lock.
+    /// A process may learn that it holds the lock only if it does.
     fn assures(&self, has_lock: bool) {
         if !has_lock {
             let id = self.process.id;
-            self.process.is_wrong(format!("process {id} was not told that it lost it"));
+            self.process.is_wrong(format!("process {id} did not learn that it lost the lock"));
         }
     }
 
-    /// A process whose call says that the lock is lost must not have it.
+    /// A process may learn that it lost the lock only if it did.
     fn loses(&self, has_lock: bool) -> bool {
         self.process.note(|| "learns that it LOST the lock".to_owned());
-        // Where a power cut has left no content, and the claim is gone, nobody can tell.
-        let can_be_told = self.process.world().server.tells_holder();
-        if has_lock && !self.may_be_caught && can_be_told {
+        // After a power cut that left no content, and with the claim gone, the holder is unknown.
+        let is_known = self.process.world().server.tells_holder();
+        if has_lock && !self.may_be_caught && is_known {
             let id = self.process.id;
-            self.process.is_wrong(format!("process {id} was told that it lost what it has"));
+            self.process.is_wrong(format!("process {id} learned of a loss, but holds the lock"));
         }
         self.process.world().safety.ends(self.process.id);
         false

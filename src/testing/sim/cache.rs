@@ -1,8 +1,8 @@
-//! What one NFS client has cached.
+//! The cache of one NFS client.
 //!
-//! Names are cached until the client learns that others have changed the directory, which it does
-//! from the reply to a change of its own (RFC 1813, `wcc_data`). Whether a cached name is used that
-//! the server no longer agrees with is the scheduler's choice.
+//! Names are cached until the client learns that another client has changed the directory, which it
+//! does from the reply to a change of its own (RFC 1813, `wcc_data`). Whether a client uses a
+//! cached name that is out of date is the scheduler's choice.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,30 +12,30 @@ use std::time::Duration;
 use super::server::Handle;
 use crate::sys::fs::Attr;
 
-/// What one machine believes of the server.
+/// What one machine has cached of the server.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     names: BTreeMap<OsString, Cached>,
-    /// What was read of an inode, with its attributes.
+    /// The content and attributes that were read of each inode.
     inodes: BTreeMap<Handle, (Duration, Attr, Vec<u8>)>,
-    /// What a directory was listed with.
+    /// The names that each directory was listed with.
     lists: BTreeMap<PathBuf, (Duration, Vec<OsString>)>,
-    /// How often the directory had changed when the client last heard.
+    /// The directory's change counter when the client last saw it.
     changes: u64,
 }
 
-/// A name that was looked up, which may have led nowhere.
+/// A name that was looked up, found or not.
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     handle: Option<Handle>,
     until: Duration,
 }
 
-/// For how long a directory's names are believed without asking: `acdirmin`, see nfs(5).
+/// How long a directory's names are used without asking the server: `acdirmin`, see nfs(5).
 const BELIEVED: Duration = Duration::from_secs(30);
 
 impl Cache {
-    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
+    #[allow(clippy::option_option)] // the absence of a name may be cached too
     pub(super) fn get(&self, path: &Path, now: Duration) -> Option<Option<Handle>> {
         self.names
             .get(path.as_os_str())
@@ -51,7 +51,7 @@ impl Cache {
         self.names.remove(path.as_os_str());
     }
 
-    /// The names in a directory, as they once were.
+    /// The names in a directory, as the client last saw them.
     pub(super) fn list(&self, dir: &Path, now: Duration) -> Option<&[OsString]> {
         let (until, names) = self.lists.get(dir)?;
         (now < *until).then_some(names)
@@ -65,7 +65,7 @@ impl Cache {
         self.lists.remove(dir);
     }
 
-    /// The attributes and the content of an inode, as they once were.
+    /// The attributes and the content of an inode, as the client last saw them.
     pub(super) fn inode(&self, handle: Handle, now: Duration) -> Option<(Attr, Vec<u8>)> {
         let (until, attr, content) = self.inodes.get(&handle)?;
         (now < *until).then(|| (*attr, content.clone()))
@@ -75,8 +75,8 @@ impl Cache {
         self.inodes.insert(handle, (now + BELIEVED, read.0, read.1));
     }
 
-    /// A change of our own took the directory from one count to another: if others have changed
-    /// it too, nothing that was cached can be trusted.
+    /// A change by this client took the directory's counter from `before` to `after`. If other
+    /// clients have changed the directory too, the cache cannot be trusted.
     pub(super) fn changed(&mut self, before: u64, after: u64) {
         if self.changes != before {
             self.names.clear();

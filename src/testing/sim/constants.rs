@@ -1,39 +1,40 @@
-//! What is the same in every run.
+//! Constants of every run.
 
 use std::time::{Duration, SystemTime};
 
-/// The directory that all is in.
+/// The directory that contains all files.
 pub(super) const DIR: &str = "/sim";
-/// The lock's file in every run.
+/// The path of the lock.
 pub(super) const PATH: &str = "/sim/L";
-/// The directory of its fencing tokens' counter.
+/// The directory of its fencing counter.
 pub(super) const FENCE: &str = "/sim/L.fence";
 /// The mailbox, in runs with one.
 pub(super) const MAILBOX: &str = "/sim/joe";
-/// Its dotlock.
+/// The mailbox's dotlock.
 pub(super) const DOTLOCK: &str = "/sim/joe.lock";
-/// The lock that is taken to remove another's dotlock, and how all names beside it begin.
+/// The lock that guards the removal of another process's dotlock, and the prefix of all names
+/// beside it.
 pub(super) const BREAKER: &str = "/sim/.joe.break";
-/// How the names begin that other mail programs give their files before they are dotlocks.
+/// The prefix of the files that other mail programs link their dotlocks from.
 pub(super) const FOREIGN: &str = "/sim/.lk";
-/// For how long another's dotlock must rest before it is taken over.
+/// How long another process's dotlock must be unchanged before it is taken over.
 pub(super) const REST: Duration = Duration::from_secs(60);
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
-/// That of a process which expects to work for long.
+/// The lifetime that a process asks for when it expects to work for long.
 pub(super) const LONG_LIFETIME: Duration = Duration::from_secs(300);
 pub(super) const SLOP: Duration = Duration::from_secs(10);
-/// For how long a process may stand still: longer than its lease is respected.
+/// How long a process may stall: longer than its lease is respected.
 pub(super) const STALL: Duration = Duration::from_secs(26);
-/// The longest pause between two looks at a lock.
+/// The longest pause between two polls of a lock.
 pub(super) const POLL: Duration = Duration::from_secs(4);
-/// After which time the server revokes a delegation whose client does not give it back: knfsd's
-/// lease, and what a client waits before it asks again.
+/// When the server revokes a delegation that its client does not return: knfsd's lease, plus a
+/// client's delay before it asks again.
 pub(super) const REVOKED_AFTER: Duration = Duration::from_secs(105);
-/// After which time a content is on the disk, although nobody has asked for that.
+/// When a content reaches the disk without being synced.
 pub(super) const WRITTEN_BACK: Duration = Duration::from_secs(30);
 /// How often a local file system's journal is committed.
 pub(super) const JOURNAL: Duration = Duration::from_secs(5);
-/// A run that goes on for so many steps never ends.
+/// A run that takes this many steps is considered endless.
 pub(super) const STEPS: usize = 10_000;
 
 /// The server's date when a run begins.

@@ -1,4 +1,4 @@
-//! Exploring a scenario: all schedules with few deviations, or many random ones. What is found is
+//! Exploring a scenario: all schedules with few deviations, or many random ones. A violation is
 //! shown as a trace, with the command that replays it.
 
 use std::env;
@@ -7,17 +7,16 @@ use super::run::{Outcome, run};
 use super::scenario::Scenario;
 use super::schedule::{Deviations, Exhaustive, Random, Schedule};
 
-/// The seeds of so many random schedules are tried of each scenario, unless this variable says how
-/// many.
+/// How many random schedules of each scenario are tried, unless this variable sets another number.
 const SCHEDULES: (&str, u64) = ("LINKLOCK_SCHEDULES", 2_000);
-/// Replays one random schedule.
+/// Replays one random schedule, by its seed.
 const SEED: &str = "LINKLOCK_SEED";
-/// Replays one schedule by its deviations from the undisturbed one.
+/// Replays one schedule, by its deviations from the undisturbed one.
 const DEVIATIONS: &str = "LINKLOCK_DEVIATIONS";
-/// So many random schedules are tried until the lack of a safeguard must have shown.
+/// How many random schedules are tried before a missing safeguard counts as unnoticed.
 const UNTIL_FOUND: u64 = 20_000;
 
-/// What exploring a scenario has shown.
+/// The result of exploring a scenario.
 #[derive(Debug, Default)]
 pub(super) struct Explored {
     schedules: u64,
@@ -26,7 +25,7 @@ pub(super) struct Explored {
     found: Option<Found>,
 }
 
-/// A violation: what, and the trace of the run.
+/// A violation, with its description and the trace of the run.
 #[derive(Debug)]
 struct Found {
     violation: String,
@@ -42,7 +41,7 @@ impl Explored {
 
     fn finds(&mut self, outcome: Outcome, replay: &str) {
         let Some(violation) = outcome.violation else {
-            panic!("the same schedule, and another run: {replay}");
+            panic!("the same schedule led to a different run: {replay}");
         };
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         let steps = outcome.trace.join("\n");
@@ -54,7 +53,7 @@ impl Explored {
         self.found = Some(Found { violation, trace });
     }
 
-    /// Nothing is wrong, and in most runs something was promised.
+    /// No violation was found, and most runs were subject to a promise.
     #[track_caller]
     pub(super) fn assert_safe(self) {
         if let Some(found) = self.found {
@@ -66,17 +65,17 @@ impl Explored {
         if excused > 0 {
             println!("    in {excused} of them a neighbour broke a lock by its own rules");
         }
-        assert!(excused * 2 <= schedules, "too few runs show anything");
+        assert!(excused * 2 <= schedules, "too few runs prove anything");
     }
 
-    /// Something is wrong, and of this kind.
+    /// A violation of one of these kinds was found.
     #[track_caller]
     pub(super) fn assert_found(self, kinds: &[&str]) {
         let Some(found) = self.found else {
             panic!("nothing was found in {} schedules", self.schedules);
         };
         let is_expected = kinds.iter().any(|kind| found.violation.contains(kind));
-        assert!(is_expected, "something else was found:\n{}", found.trace);
+        assert!(is_expected, "an unexpected violation was found:\n{}", found.trace);
         println!("found after {} schedules: {}", self.schedules, found.violation);
         if env::var_os(SEED).is_some() || env::var_os(DEVIATIONS).is_some() {
             println!("{}", found.trace);
@@ -84,7 +83,7 @@ impl Explored {
     }
 }
 
-/// Every run with at most so many deviations from the undisturbed one.
+/// Every run with at most this many deviations from the undisturbed one.
 pub(super) fn explore(scenario: &Scenario, deviations: usize) -> Explored {
     let mut explored = Explored::default();
     if let Ok(text) = env::var(DEVIATIONS) {
@@ -113,14 +112,14 @@ pub(super) fn explore(scenario: &Scenario, deviations: usize) -> Explored {
     }
 }
 
-/// Random runs: so many as are asked for.
+/// Random runs, as many as are configured.
 pub(super) fn sample(scenario: &Scenario) -> Explored {
     let (variable, usual) = SCHEDULES;
     let count = env::var(variable).ok().map(|count| count.parse().expect("a number"));
     sample_up_to(scenario, count.unwrap_or(usual))
 }
 
-/// Random runs until something is found, or for so long that nothing ever will be.
+/// Random runs until a violation is found, up to [`UNTIL_FOUND`].
 pub(super) fn search(scenario: &Scenario) -> Explored {
     sample_up_to(scenario, UNTIL_FOUND)
 }

@@ -1,50 +1,51 @@
 //! What may go wrong in a run, and how often.
 
-/// Of what clients may use what they have cached, although it has changed since.
+/// Which cached data clients may use after it has changed on the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Caching {
     #[default]
     Nothing,
     Names,
-    /// Attributes and contents too: nothing is forced from the server.
+    /// Attributes and contents too: no read is forced to go to the server.
     Everything,
 }
 
 /// What may go wrong in one run, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
-    /// A process is killed, where it stands. Its last request may be executed after its death.
+    /// A process is killed at any point. Its last request may be executed after its death.
     pub(super) crashes: usize,
-    /// A process stands still for longer than its lease and the slop.
+    /// A process stalls for longer than its lease and the slop.
     pub(super) stalls: usize,
-    /// A machine is rebooted: its processes are gone, and so is what it had cached.
+    /// A machine reboots: its processes and its cache are gone.
     pub(super) reboots: usize,
-    /// A request is executed and its reply is lost, as the server's reply cache is: it is executed
+    /// A request is executed, but its reply and the server's reply cache are lost: it is executed
     /// again, at once or later, and the second reply counts.
     pub(super) repeats: usize,
-    /// The server is restarted: that happens to all requests whose replies are under way.
+    /// The server restarts: every request whose reply is under way is repeated.
     pub(super) restarts: usize,
-    /// EIO or ESTALE, whether the request was executed or not.
+    /// A request fails with EIO or ESTALE, whether it was executed or not.
     pub(super) errors: usize,
     /// A machine's date is set, hours forward or back.
     pub(super) clock_steps: usize,
-    /// The server has given a dead client a read delegation of an inode. What would change the inode
-    /// waits until the server revokes it, which may take far longer than the clock slop.
+    /// The server has given a dead client a read delegation of an inode. A request that would
+    /// change the inode waits until the server revokes it, which may take far longer than the clock
+    /// slop.
     pub(super) delegations: usize,
     /// The server's clock is set: back by minutes, or forward by [`SERVER_STEP`].
     pub(super) server_steps: usize,
     /// The server's clock is set forward by an hour.
     pub(super) server_jumps: usize,
-    /// A copy of a SETATTR, LINK or CREATE that was answered is executed later.
+    /// A copy of a SETATTR, LINK or CREATE is executed after the original was answered.
     pub(super) late_copies: usize,
-    /// The same of a WRITE.
+    /// The same for a WRITE.
     pub(super) late_writes: usize,
-    /// The same of a RENAME or REMOVE.
+    /// The same for a RENAME or REMOVE.
     pub(super) late_removals: usize,
-    /// The server's power is cut: contents that have not reached the disk are lost, the names stay.
-    /// On a local file system all processes die with it, and a moment of names may be lost too.
+    /// The server loses power: contents that have not reached the disk are lost, while names stay.
+    /// On a local file system all processes die with it, and the latest names may be lost too.
     pub(super) power_cuts: usize,
-    /// A listing has none of the names that were made or removed while it was made, or all of them.
+    /// A listing shows all of the names that were made or removed while it ran, or none of them.
     pub(super) listings: usize,
 }
 
@@ -52,7 +53,7 @@ pub(super) struct Faults {
 /// [the assumptions](crate::guide::safety#the-assumptions-one-by-one).
 pub(super) const SERVER_STEP: i64 = 2;
 
-/// Nothing goes wrong.
+/// No faults.
 pub(super) const NOTHING: Faults = Faults {
     crashes: 0,
     stalls: 0,
@@ -70,5 +71,5 @@ pub(super) const NOTHING: Faults = Faults {
     power_cuts: 0,
     listings: 0,
 };
-/// What goes wrong on machines, whatever they share.
+/// The faults of machines, on any file system.
 pub(super) const ACCIDENTS: Faults = Faults { crashes: 2, stalls: 1, clock_steps: 1, ..NOTHING };

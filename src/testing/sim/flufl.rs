@@ -1,9 +1,9 @@
-//! A neighbour that speaks flufl.lock 10's protocol, fault for fault: it breaks a lock by name, it
-//! touches its claim before it begins to wait and once it is linked, and it goes by what link(2)
-//! says.
+//! A peer that speaks flufl.lock 10's protocol, fault for fault: it breaks a lock by name, it
+//! touches its claim only before it begins to wait and once it is linked, and it trusts the reply
+//! of link(2).
 //!
-//! Where it breaks a lock, or acts on one that it has let expire, what it does is its own affair
-//! and that of nobody whom it does it to: from then on the run is excused.
+//! When it breaks a lock, or acts on one after its own lease has expired, neither it nor its victim
+//! is promised anything: from then on the run is excused.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use crate::clock::Clock;
 use crate::sys::errno;
 use crate::sys::fs::Fs;
 
-/// flufl.lock in one process.
+/// A process that uses flufl.lock.
 struct Flufl<'a> {
     actor: &'a Actor,
     claim: PathBuf,
-    /// The end of its lease, as it has last written it.
+    /// The end of its lease, as it last wrote it.
     ends: SystemTime,
 }
 
-/// Takes the lock, works under it, refreshes it, works, and gives it back.
+/// Acquires the lock, works, refreshes it, works, and releases it.
 pub(super) fn tenure(actor: &Actor) {
     if let Some(mut held) = Flufl::lock(actor) {
         actor.sleep(2);
@@ -87,10 +87,10 @@ impl<'a> Flufl<'a> {
         }
     }
 
-    /// Removes the lock file, whichever process's it is by now, and the claim that it said it was.
+    /// Removes the lock file, even if it is another process's by now, and the claim that it named.
     fn break_lock(&self) {
         let lock = Path::new(PATH);
-        self.excuse("broke a lock by its name");
+        self.excuse("broke a lock by name");
         let _ = self.actor.fs.touch(lock, lease_end(self.actor));
         let winner = self.actor.fs.read(lock, usize::MAX);
         let _ = self.actor.fs.unlink(lock);
@@ -120,7 +120,7 @@ impl<'a> Flufl<'a> {
         self.actor.holds(left);
     }
 
-    /// Refreshes the lease, and says whether it still is the lock's.
+    /// Refreshes the lease, and returns whether the lock is still held.
     fn is_locked(&mut self) -> bool {
         self.is_late("refreshed a lock that had expired");
         self.touch();
@@ -143,7 +143,7 @@ impl<'a> Flufl<'a> {
         let _ = self.actor.fs.unlink(&self.claim);
     }
 
-    /// Once its lease is over it has no right to act on the lock, and does so all the same.
+    /// After the end of its lease it has no right to act on the lock, and acts on it all the same.
     fn is_late(&self, what: &str) {
         if self.ends < self.actor.clock.wall() {
             self.excuse(what);

@@ -37,8 +37,8 @@ impl Clock for SimClock {
     }
 }
 
-/// What the machine of a process knows of processes. The numbers of processes are used again: on
-/// other machines, and after a boot.
+/// Processes as one machine sees them. Other machines, and later boots, use the same process IDs
+/// again.
 #[derive(Clone, Debug)]
 pub(super) struct SimProcesses(pub(super) Process);
 
@@ -52,7 +52,7 @@ impl SimProcesses {
         }
     }
 
-    /// The process of that number in this boot of this machine, and whether it runs.
+    /// The process with that ID in this boot of this machine, and whether it runs.
     fn local(&self, pid: u32) -> Option<(usize, bool)> {
         let world = self.0.world();
         let found = world.neighbour(world.running, pid)?;
@@ -62,7 +62,7 @@ impl SimProcesses {
 
 impl Processes for SimProcesses {
     fn pid(&self) -> u32 {
-        // The memory of a crashed process is torn down like a forked child's: nothing is released.
+        // The memory of a crashed process is dropped like a forked child's: no lock is released.
         if self.0.has_crashed() { 0 } else { self.this().pid }
     }
 
@@ -97,12 +97,12 @@ thread_local! {
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Begins the random numbers of a run, the same for each.
+/// Seeds the random numbers of a run, identically for every run.
 pub(super) fn seed_random() {
     RANDOM.set(0);
 }
 
-/// A random number of the run: `SplitMix64`.
+/// The run's next random number: `SplitMix64`.
 pub(super) fn random() -> u64 {
     let state = RANDOM.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
     RANDOM.set(state);

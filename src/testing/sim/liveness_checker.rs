@@ -1,4 +1,5 @@
-//! What must be so when all have ended: the next comer has the lock, and nothing is left behind.
+//! What must hold when all processes have ended: the next contender gets the lock, and no files are
+//! left.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::model::lease::SEAT_LEASE;
 use crate::policy::StalePolicy;
 
 impl Run<'_> {
-    /// The next contender gets the lock in time, whatever the dead have left.
+    /// The next contender gets the lock in time, whatever dead processes left behind.
     pub(super) fn next_comer(&mut self) -> Option<String> {
         self.faults = Faults::default();
         let mut world = self.world();
@@ -24,16 +25,17 @@ impl Run<'_> {
         {
             return None;
         }
-        // The longer it took to ask what time it is on the server, the further ahead a lease may end:
-        // but for no longer than the run took, or by as much as the server's clock was set back.
+        // The longer a process took to ask for the server's time, the further ahead its lease may
+        // end: by at most the length of the run, or by as much as the server's clock was set back.
         let last = world.server.last_lease().unwrap_or_default().saturating_sub(world.now);
         let longest = self.scenario.lifetime;
         if last > longest + world.now + world.server.clock_error() {
-            return Some(format!("a lease runs for {last:?} to come"));
+            return Some(format!("a lease ends only in {last:?}"));
         }
-        // Whatever the dates are: what is seen unchanged for as long as its lease is over.
+        // Dates do not matter for a lock that is observed unchanged for the length of its lease.
         let last = match world.server.longest_lease() {
-            // One that was changed after its end is taken to have been as long as the own lease.
+            // A lock that changed after its end is taken to have a lease as long as the observer's
+            // own.
             Some(Duration::ZERO) if !world.server.clock_error().is_zero() => last.min(longest),
             Some(observed) if !world.server.clock_error().is_zero() => last.min(observed),
             _ => last,
@@ -52,15 +54,16 @@ impl Run<'_> {
         let slop = self.scenario.longest_slop();
         let bound = match deathbed {
             _ if held.is_none() => Duration::from_secs(1),
-            // A breaker that died in its seat must be passed over by its lease.
+            // A seat whose breaker has died is passed over once its lease ends.
             Some(_) if !world.server.has_seats() => {
                 let dead_wait = if world.safety.rules.local { Duration::ZERO } else { slop };
                 dead_wait + 2 * POLL
             }
-            // What nobody knows is ended once it was seen unchanged for the slop.
+            // A lock without a known holder is taken over once it was observed unchanged for the
+            // slop.
             _ if !tells_holder => last + SEAT_LEASE + 2 * slop + 2 * POLL,
-            // A sweep of a dead breaker's claim changes the inode that is in the seat.
-            // Where its date is yet to come the seat is watched after the lock file was.
+            // Sweeping a dead breaker's claim changes the inode in the seat. If its date is in the
+            // future, the seat is observed only after the lock file was.
             _ if world.server.has_seats() && !world.server.clock_error().is_zero() => {
                 last + slop + SEAT_LEASE + slop + 2 * POLL
             }
@@ -79,16 +82,16 @@ impl Run<'_> {
             let world = self.world();
             let took = world.now.saturating_sub(began);
             if world.safety.tenures() == tenures {
-                Some("nobody gets the lock any more".to_owned())
+                Some("no contender can get the lock".to_owned())
             } else if took > bound {
-                Some(format!("the next comer has waited for {took:?}, not {bound:?}"))
+                Some(format!("the next contender waited for {took:?}, not {bound:?}"))
             } else {
                 None
             }
         })
     }
 
-    /// The same of a mailbox: what the dead have left has rested for long enough.
+    /// The same for a mailbox: what dead processes left has been unchanged for long enough.
     pub(super) fn next_mail_program(&mut self) -> Option<String> {
         self.faults = Faults::default();
         let world = self.world();
@@ -105,14 +108,14 @@ impl Run<'_> {
             let world = self.world();
             let took = world.now.saturating_sub(began);
             if world.safety.tenures() == tenures {
-                Some("nobody gets the mailbox any more".to_owned())
+                Some("no program can get the mailbox".to_owned())
             } else {
-                (took > bound).then(|| format!("the next comer has waited for {took:?}"))
+                (took > bound).then(|| format!("the next program waited for {took:?}"))
             }
         })
     }
 
-    /// When all is over no file is left, and those that are nobody's business are as they were.
+    /// In the end no file of the lock is left, and unrelated files are untouched.
     pub(super) fn clean_up(&mut self) -> Option<String> {
         self.world().now += Duration::from_secs(100_000);
         let sweep: Workload =
@@ -121,7 +124,7 @@ impl Run<'_> {
         self.go_on(&mut Undisturbed).or_else(|| {
             let world = self.world();
             if let Some(hurt) = STRANGERS.iter().find(|path| !world.server.is_untouched(path)) {
-                return Some(format!("somebody has touched {hurt}"));
+                return Some(format!("a process touched {hurt}"));
             }
             let names = world.server.names().map(|name| name.display().to_string());
             let left: Vec<String> =
@@ -132,13 +135,13 @@ impl Run<'_> {
     }
 }
 
-/// The counter of fencing tokens outlives its lock, a mailbox stays, and other mail programs that die
-/// leave their files.
+/// The fencing counter outlives its lock, a mailbox stays, and mail programs of another kind leave
+/// files when they die.
 fn stays(name: &str) -> bool {
     Path::new(name).starts_with(FENCE) || name == MAILBOX || name.starts_with(FOREIGN)
 }
 
-/// The schedule in which nothing happens but what must.
+/// The schedule without faults.
 struct Undisturbed;
 
 impl Schedule for Undisturbed {

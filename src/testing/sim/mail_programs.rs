@@ -1,4 +1,4 @@
-//! Programs that lock a mailbox: ours, and one of another kind, that goes by the dotlock's name.
+//! Programs that lock a mailbox: ours, and one of another kind that judges a dotlock by its name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::mailbox::{LEASE, MailboxGuard, MailboxLock};
 use crate::model::machine::Machine;
 use crate::sys::fs::Fs;
 
-/// After which time the other program takes a dotlock for stale: as Mail Avenger, the quickest.
+/// When the other program considers a dotlock stale: Mail Avenger's limit, the shortest known.
 const BREAKS_AFTER: Duration = Duration::from_secs(30);
 
 fn machine(actor: &Actor) -> Machine {
@@ -33,7 +33,7 @@ fn host(actor: &Actor) -> String {
     format!("host{}", actor.process.world().processes[actor.process.id].client)
 }
 
-/// A mailbox's lock, and what must be true of what its process learns.
+/// A mailbox lock, with checks of what its process learns.
 struct Program<'a> {
     actor: &'a Actor,
     lock: MailboxLock,
@@ -50,11 +50,11 @@ impl<'a> Program<'a> {
             .polling(POLL / 4, POLL)
             .fcntl(uses_fcntl)
             .build_on(&machine(actor))
-            .expect("the options are right");
+            .expect("the options are valid");
         Program { actor, lock }
     }
 
-    /// Locks the mailbox, for as long as it takes: only a request that failed may be in the way.
+    /// Locks the mailbox, however long that takes. It fails only if a request failed.
     fn lock(&self) -> Option<MailboxGuard> {
         let process = &self.actor.process;
         loop {
@@ -79,7 +79,7 @@ impl<'a> Program<'a> {
         holds(self.actor, left);
     }
 
-    /// Refreshes the lock, and says whether it is not lost.
+    /// Refreshes the lock, and returns whether it is still held.
     fn refresh(&self, guard: &MailboxGuard) -> bool {
         match guard.refresh() {
             Ok(()) if !guard.remaining().is_zero() => {
@@ -92,7 +92,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Looks whether the mailbox is still locked, and says whether it is not lost.
+    /// Verifies that the mailbox is still locked, and returns whether it is.
     fn verify(&self, guard: &MailboxGuard) -> bool {
         match guard.verify() {
             Ok(()) if !guard.remaining().is_zero() => {
@@ -110,16 +110,16 @@ impl<'a> Program<'a> {
         process.world().safety.ends(process.id);
         let has_dotlock = self.has_dotlock();
         if guard.unlock().is_ok() && !has_dotlock {
-            process.is_wrong(format!("process {} was not told that it lost it", process.id));
+            process.is_wrong(format!("process {} did not learn that it lost the lock", process.id));
         }
     }
 
-    /// Whether the dotlock is this process's, in truth.
+    /// Whether the dotlock is really this process's.
     fn has_dotlock(&self) -> bool {
         let world = self.actor.process.world();
         match world.server.find(Path::new(DOTLOCK)) {
             Some(there) => world.safety.dotlocks.get(&self.actor.process.id) == Some(&there),
-            // A rename that is executed twice catches another's dotlock, and puts it back.
+            // A rename that is executed twice catches another program's dotlock, and puts it back.
             None => self.actor.may_be_caught,
         }
     }
@@ -127,23 +127,24 @@ impl<'a> Program<'a> {
     fn is_assured(&self) {
         if !self.has_dotlock() {
             let process = &self.actor.process;
-            process.is_wrong(format!("process {} was not told that it lost it", process.id));
+            process.is_wrong(format!("process {} did not learn that it lost the lock", process.id));
         }
     }
 
     fn loses(&self) -> bool {
         let process = &self.actor.process;
         process.note(|| "LOST the mailbox".to_owned());
-        // ESTALE for an open file says that it is gone, even if it is a fault.
+        // ESTALE for an open file means that it is gone, even when it is an injected fault.
         if self.has_dotlock() && !self.actor.may_be_caught && !self.actor.may_fail {
-            process.is_wrong(format!("process {} was told that it lost what it has", process.id));
+            process
+                .is_wrong(format!("process {} learned of a loss, but holds the lock", process.id));
         }
         process.world().safety.ends(process.id);
         false
     }
 }
 
-/// A process has the mailbox, for so long.
+/// Records that a process has the mailbox, for `left`.
 fn holds(actor: &Actor, left: Duration) {
     actor.process.note(|| format!("HOLDS the mailbox for {left:?}"));
     let mut world = actor.process.world();
@@ -154,7 +155,7 @@ fn holds(actor: &Actor, left: Duration) {
     world.safety.holds(actor.process.id, file, now, left);
 }
 
-/// Takes the mailbox and gives it back.
+/// Locks the mailbox and unlocks it.
 pub(super) fn brief_tenure(actor: &Actor) {
     let program = Program::new(actor);
     if let Some(guard) = program.lock() {
@@ -162,7 +163,7 @@ pub(super) fn brief_tenure(actor: &Actor) {
     }
 }
 
-/// Takes the mailbox, works, refreshes the lock, works, and gives it back.
+/// Locks the mailbox, works, refreshes the lock, works, and unlocks it.
 pub(super) fn tenure(actor: &Actor) {
     let program = Program::new(actor);
     let Some(guard) = program.lock() else { return };
@@ -178,7 +179,7 @@ pub(super) fn two_tenures(actor: &Actor) {
     tenure(actor);
 }
 
-/// Keeps the mailbox for longer than a dotlock is respected that nobody touches.
+/// Keeps the mailbox for longer than an untouched dotlock is respected.
 pub(super) fn long_tenure(actor: &Actor) {
     let program = Program::new(actor);
     let Some(guard) = program.lock() else { return };
@@ -191,7 +192,7 @@ pub(super) fn long_tenure(actor: &Actor) {
     program.unlock(guard);
 }
 
-/// Looks before each piece of its work whether it still has the mailbox.
+/// Verifies before each piece of work that the mailbox is still locked.
 pub(super) fn careful_tenure(actor: &Actor) {
     let program = Program::new(actor);
     let Some(guard) = program.lock() else { return };
@@ -204,7 +205,7 @@ pub(super) fn careful_tenure(actor: &Actor) {
     program.unlock(guard);
 }
 
-/// Comes back to the dotlock when others may have removed it, and refreshes it all the same.
+/// Resumes when its dotlock may have been removed, and refreshes it all the same.
 pub(super) fn late_refresh(actor: &Actor) {
     let program = Program::new(actor);
     let Some(guard) = program.lock() else { return };
@@ -215,7 +216,7 @@ pub(super) fn late_refresh(actor: &Actor) {
     program.unlock(guard);
 }
 
-/// The same, but gives it back.
+/// The same, but unlocks it.
 pub(super) fn late_unlock(actor: &Actor) {
     let program = Program::new(actor);
     let Some(guard) = program.lock() else { return };
@@ -223,7 +224,7 @@ pub(super) fn late_unlock(actor: &Actor) {
     program.unlock(guard);
 }
 
-/// Takes the mailbox and dies.
+/// Locks the mailbox and dies.
 pub(super) fn last_tenure(actor: &Actor) {
     let program = Program::new(actor);
     if let Some(_guard) = program.lock() {
@@ -231,17 +232,17 @@ pub(super) fn last_tenure(actor: &Actor) {
     }
 }
 
-/// Removes what the dead have left of the right to remove a dotlock.
+/// Sweeps what dead processes left of the right to remove a dotlock.
 pub(super) fn sweep(actor: &Actor) {
     let lock = Lock::options(BREAKER).host_name(host(actor)).build_on(machine(actor));
-    let lock = lock.expect("the options are right");
+    let lock = lock.expect("the options are valid");
     let swept = lock.lock().and_then(LockGuard::unlock).and_then(|()| lock.sweep());
     actor.process.note(|| format!("sweeps: {swept:?}"));
 }
 
-/// Another mail program. It makes its dotlock by a link, takes one for stale that was not changed for a
-/// while, and removes it by its name: whatever that does to a later one, and to a holder that comes back,
-/// is its own affair. From then on the run is excused.
+/// A mail program of another kind. It links its dotlock, considers one stale that has been
+/// unchanged for a while, and removes it by name. If that removes a later dotlock, or the holder
+/// comes back, the run is excused from then on.
 pub(super) fn foreign_tenure(actor: &Actor) {
     tenure_by_name(actor, excuse);
 }
@@ -251,14 +252,14 @@ pub(super) fn two_foreign_tenures(actor: &Actor) {
     foreign_tenure(actor);
 }
 
-/// The same without an excuse: the checkers must find what it does.
+/// The same without an excuse: the checkers must find the damage.
 pub(super) fn careless_tenure(actor: &Actor) {
     tenure_by_name(actor, |_| ());
 }
 
 fn excuse(actor: &Actor) {
     let mut world = actor.process.world();
-    world.safety.excuse.get_or_insert_with(|| "removed a dotlock by its name".to_owned());
+    world.safety.excuse.get_or_insert_with(|| "removed a dotlock by name".to_owned());
 }
 
 fn tenure_by_name(actor: &Actor, on_breaking: fn(&Actor)) {
@@ -274,7 +275,7 @@ fn tenure_by_name(actor: &Actor, on_breaking: fn(&Actor)) {
     let _ = actor.fs.unlink(Path::new(DOTLOCK));
 }
 
-/// Returns since when it has had the dotlock at most.
+/// Returns the earliest time at which it can have had the dotlock.
 fn lock_by_name(actor: &Actor, on_breaking: fn(&Actor)) -> Option<Duration> {
     let dotlock = Path::new(DOTLOCK);
     let id = actor.process.id;

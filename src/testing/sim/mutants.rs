@@ -1,7 +1,6 @@
-//! What must be found when a safeguard is missing: a checker that can't fail proves nothing.
+//! What must be found when a safeguard is missing: a checker that cannot fail proves nothing.
 //!
-//! Each scenario here is one of those that are safe with all safeguards, see
-//! [`safety`](super::safety).
+//! Each scenario here is safe with all safeguards: see [`safety`](super::safety).
 
 use super::explore::{explore, sample, search};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
@@ -10,30 +9,32 @@ use super::scenarios::*;
 use super::situations::*;
 use crate::model::safeguard::Safeguard::{self, *};
 
-/// Two hold the lock, or a process believes falsely that it still does, or a live one is taken away.
+/// Two processes hold the lock, one wrongly believes that it still does, or a live lock is taken
+/// away.
 const UNSAFE: &[&str] =
-    &["while the lease of", "was not told that it lost it", "takes the lock away"];
+    &["while the lease of", "did not learn that it lost", "takes the lock away"];
 
 #[track_caller]
 fn assert_needed(removed: &'static [Safeguard], scenario: &Scenario, kinds: &[&str]) {
     Safeguard::without(removed, || search(scenario)).assert_found(kinds);
 }
 
-/// It judges a lock, and then removes whatever has its name.
+/// It judges a lock, and then removes the file that has its name by then.
 #[test]
 fn flufl_locks_break() {
     assert_needed(&[Seat, Recheck, CatchIsChecked], &succession(), UNSAFE);
 }
 
-/// It touches its claim before it waits and after it has linked it, and not in between. Either of
-/// ours makes up for it: a process that links a claim that has expired meanwhile is late from the first
-/// moment on, and keeps to the rule for those.
+/// It touches its claim before it waits and after it has linked it, but not in between. Our own
+/// waiters make up for that: a process whose claim expired before it was linked is late from the
+/// start, and follows the rule for late holders.
 #[test]
 fn flufl_locks_late_touch() {
     assert_needed(&[RenewedWhileWaiting, LateHolderTakesSeat], &long_tenures(), UNSAFE);
 }
 
-/// It takes EEXIST for another's lock, and then finds that it is its own.
+/// It takes EEXIST to mean that another process holds the lock, and then finds that it holds it
+/// itself.
 #[test]
 fn flufl_locks_trust_in_eexist() {
     let faults = Faults { repeats: 1, ..NOTHING };
@@ -50,7 +51,7 @@ fn the_second_look() {
     assert_needed(&[Recheck], &succession(), UNSAFE);
 }
 
-/// The touch shows what time it is on the server: it may have been set back since.
+/// The touch reads the server's clock, which may have been set back since.
 #[test]
 fn the_touch_before_the_seat() {
     let faults = Faults { server_steps: 1, ..ACCIDENTS };
@@ -92,11 +93,11 @@ fn the_rest_for_the_dead() {
 #[test]
 fn the_look_for_a_swept_claim() {
     let scenario = Scenario { faults: ACCIDENTS, caching: Caching::Names, ..sweeping() };
-    assert_needed(&[SweptClaim], &scenario, &["was told that it lost what it has"]);
+    assert_needed(&[SweptClaim], &scenario, &["learned of a loss, but holds the lock"]);
 }
 
-/// A sweeper that has found it expired may remove it once it is linked. Its owner notices if it looks what
-/// became of a swept claim.
+/// A sweeper that has found a claim expired may remove it once it is linked. Its owner notices only
+/// if it checks what became of a swept claim.
 #[test]
 fn kept_claims_that_have_expired() {
     let scenario = kept_claim_that_has_expired();
@@ -104,11 +105,12 @@ fn kept_claims_that_have_expired() {
     assert_needed(
         &[UnexpiredFromCache, SweptClaim],
         &scenario,
-        &["was told that it lost what it has"],
+        &["learned of a loss, but holds the lock"],
     );
 }
 
-/// A process that stalls between its link and its rename would have a token higher than its successor's.
+/// A process that stalls between its link and its rename would get a higher token than the next
+/// holder's.
 #[test]
 fn the_look_after_the_rename() {
     let faults = Faults { stalls: 1, ..NOTHING };
@@ -116,23 +118,23 @@ fn the_look_after_the_rename() {
     assert_needed(&[TokenIsVerified], &scenario, &["against the order of acquisition"]);
 }
 
-/// Nothing of this library is taken away here, but what every client of NFS has cached is believed.
+/// No lock is taken away here, but each NFS client trusts its cache.
 #[test]
 fn forced_attributes() {
     let scenario = Scenario { faults: ACCIDENTS, caching: Caching::Everything, ..five() };
     search(&scenario).assert_found(UNSAFE);
 }
 
-/// The limit that `guide::safety` tells of: a RENAME that is executed twice takes the next holder's
-/// lock file away for a moment, and in that moment a third gets in.
+/// The limit that `guide::safety` describes: a RENAME that is executed twice takes the next
+/// holder's lock file away for a moment, in which a third process acquires the lock.
 #[test]
 fn a_rename_executed_twice_lets_a_third_in() {
     let faults = Faults { restarts: 2, ..NOTHING };
     search(&Scenario { faults, ..three() }).assert_found(UNSAFE);
 }
 
-/// Nothing of this library is taken away here either: a reader that comes between the removal of the
-/// claim and that of the lock file is given a delegation, and dies with it.
+/// No lock is taken away here either: a reader that comes between the removal of the claim and that
+/// of the lock file is given a delegation, and dies with it.
 #[test]
 fn a_reader_in_the_last_moment() {
     let faults = Faults { delegations: 1, ..NOTHING };
@@ -163,7 +165,7 @@ fn the_lesser_lease() {
     Safeguard::without(&[LesserLease], || explore(&scenario, 1)).assert_found(UNSAFE);
 }
 
-/// A lock file without a content is nobody's, then, and stays for ever.
+/// A lock file without content then has no owner, and stays for ever.
 #[test]
 fn the_claim_beside_the_lock_file() {
     let faults = Faults { power_cuts: 1, ..NOTHING };
@@ -195,7 +197,7 @@ fn the_adopters_seat() {
     Safeguard::without(&[AdoptionTakesSeat], || explore(&two_adopters(), 2)).assert_found(UNSAFE);
 }
 
-/// A client remembers a seat that its owner has left.
+/// A client's cache contains a seat that its owner has left.
 #[test]
 fn the_seats_before() {
     let mut scenario = seat_in_a_cache();
@@ -207,7 +209,7 @@ fn the_seats_before() {
     Safeguard::without(&[SeatsBefore], || explore(&scenario, 1)).assert_found(UNSAFE);
 }
 
-/// Each request must be executed within the *shortest* slop of all who use the lock.
+/// Each request must be executed within the *shortest* slop of all contenders.
 #[test]
 fn a_slop_that_is_too_short_for_others_requests() {
     explore(&release_that_is_slow(), 1).assert_found(UNSAFE);
@@ -220,14 +222,15 @@ fn the_claim_that_another_removed() {
     assert_needed(&[ClaimGoneTakesSeat], &Scenario { faults, ..scenario }, UNSAFE);
 }
 
-/// A limit: a live lock is broken on purpose while its holder is about to take the lock file away.
+/// A limit: an administrator breaks a live lock while its holder is about to take the lock file
+/// away.
 #[test]
 fn a_live_lock_that_is_broken_in_its_release() {
     explore(&broken_in_its_release(), 2).assert_found(UNSAFE);
 }
 
-/// A limit of attached guards: a process that stands still in the middle of a refresh writes an old date
-/// when it goes on, over a later one that another has written.
+/// A limit of attached guards: a process that stalls in the middle of a refresh writes an old date
+/// when it resumes, over a later one that another process has written.
 #[test]
 fn an_old_refresh_of_another_process() {
     let faults = Faults { late_copies: 2, crashes: 1, stalls: 1, ..NOTHING };
@@ -236,8 +239,8 @@ fn an_old_refresh_of_another_process() {
     search(&Scenario { faults, caching, delay, ..attached_twice() }).assert_found(UNSAFE);
 }
 
-/// A limit: a copy of the claim's WRITE that is executed after the touch dates the claim back, so that
-/// its lease seems to be over.
+/// A limit: a copy of the claim's WRITE that is executed after the touch sets the claim's date
+/// back, so that its lease seems to be over.
 #[test]
 fn a_write_that_is_executed_once_more() {
     let faults = Faults { late_writes: 1, ..NOTHING };

@@ -17,7 +17,7 @@ use crate::sys::fs::{Attr, Fs, HeldOpen, Mount, OpenFile};
 pub(super) struct SimFs {
     pub(super) process: Process,
     pub(super) local: bool,
-    /// Whether requests fail in this run: nothing else makes it matter that a file is closed.
+    /// Whether requests may fail in this run: only then does closing a file matter.
     pub(super) may_fail: bool,
 }
 
@@ -26,7 +26,7 @@ impl SimFs {
         self.process.ask(request).map_err(io::Error::from_raw_os_error)
     }
 
-    /// Writes a file that was just made.
+    /// Writes a newly made file.
     fn fill(
         &self,
         handle: Handle,
@@ -41,7 +41,7 @@ impl SimFs {
         Ok(())
     }
 
-    /// What a name leads to, by the cache or by asking; ESTALE makes the kernel ask again.
+    /// The inode of a name, from the cache or from the server; after ESTALE the kernel asks again.
     fn walk(&self, path: &Path) -> io::Result<(Handle, Attr)> {
         if let Some(cached) = self.process.cached(path) {
             let handle = cached.ok_or(io::Error::from_raw_os_error(errno::ENOENT))?;
@@ -60,7 +60,7 @@ impl SimFs {
         }
     }
 
-    /// A name that led to something stale is looked up again the next time.
+    /// Forgets a name that led to a stale handle, so that it is looked up again.
     fn known(&self, path: &Path, answer: io::Result<Answer>) -> io::Result<Answer> {
         if matches!(&answer, Err(error) if error.raw_os_error() == Some(errno::ESTALE)) {
             self.process.forget(path);
@@ -68,7 +68,7 @@ impl SimFs {
         answer
     }
 
-    /// The handle of a name that is about to be used, for no request if it is cached.
+    /// The handle of a name that is about to be used; a cached one costs no request.
     fn handle(&self, path: &Path) -> io::Result<Handle> {
         match self.process.cached(path) {
             Some(Some(handle)) => Ok(handle),
@@ -128,7 +128,7 @@ impl Fs for SimFs {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let handle = self.handle(from)?;
         if let Some(Some(_)) = self.process.cached(to) {
-            return Err(io::Error::from_raw_os_error(errno::EEXIST)); // as the client believes
+            return Err(io::Error::from_raw_os_error(errno::EEXIST)); // according to the client's cache
         }
         self.known(from, self.ask(Request::Link(handle, to.to_owned()))).map(|_| ())
     }
@@ -204,10 +204,10 @@ impl Fs for SimFs {
     }
 }
 
-/// The process's part in what its client has cached.
+/// What a process may use of its client's cache.
 impl Process {
-    /// What this process's client has cached of a name, if it may use that.
-    #[allow(clippy::option_option)] // that a name leads nowhere may be cached too
+    /// The cached inode of a name, if this process may use it.
+    #[allow(clippy::option_option)] // the absence of a name may be cached too
     fn cached(&self, path: &Path) -> Option<Option<Handle>> {
         let world = self.world();
         let client = world.processes[world.running].client;
@@ -216,7 +216,7 @@ impl Process {
         usable.then_some(cached)
     }
 
-    /// What this process's client has cached of a directory, if it may use that.
+    /// The cached names of a directory, if this process may use them.
     fn cached_list(&self, dir: &Path) -> Option<Vec<OsString>> {
         let world = self.world();
         if world.caching == Caching::Nothing && !world.stale_lists {
@@ -226,7 +226,7 @@ impl Process {
         world.clients[client].cache.list(dir, world.now).map(<[_]>::to_vec)
     }
 
-    /// What this process's client has cached of an inode, if that may be used.
+    /// The cached attributes and content of an inode, if this process may use them.
     pub(super) fn cached_inode(&self, handle: Handle) -> Option<(Attr, Vec<u8>)> {
         let world = self.world();
         if world.caching != Caching::Everything {

@@ -10,14 +10,14 @@ use crate::sys::errno;
 use crate::sys::fs::{Attr, OpenFile};
 use crate::sys::range_lock::Locker;
 
-/// An inode that is open. The server knows of its range lock only: an inode whose last name is removed
-/// is gone, and what has hold of it learns so.
+/// An open inode. The server knows an open file only by its range lock: an inode whose last name is
+/// removed is gone, and the process that has it open gets an error.
 #[derive(Debug)]
 pub(super) struct SimFile {
     process: Process,
     handle: Handle,
     owner: Owner,
-    /// Whether closing it may unlock it.
+    /// Whether closing it may release a range lock.
     has_locked: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ impl SimFile {
     }
 }
 
-/// Whether the server could do it, unless another has the lock.
+/// Whether the server granted it, or another process has the range lock.
 fn is_free(answer: io::Result<Answer>) -> io::Result<bool> {
     match answer {
         Ok(_) => Ok(true),
@@ -78,7 +78,7 @@ impl OpenFile for SimFile {
     }
 }
 
-/// A kernel asks until it is done.
+/// The kernel retries until the file is unlocked.
 impl Drop for SimFile {
     fn drop(&mut self) {
         let has_locked = self.has_locked.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Plays the prefix of a scenario, before a schedule decides.
+//! Plays the prefix of a scenario, before the schedule takes over.
 
 use crate::sys::errno;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use super::trace;
 use super::world::Waiting;
 
 impl Run<'_> {
-    /// Plays the scenario's prefix.
     pub(super) fn play_prefix(&mut self) -> Option<String> {
         let scenario = self.scenario;
         for act in &scenario.prefix {
@@ -55,7 +54,7 @@ impl Run<'_> {
         self.world().named(name)
     }
 
-    /// Moves one process on, and nobody else, until this is true of what it waits for.
+    /// Resumes one process, and no other, until `is_far_enough` holds for what it waits for.
     fn go_on_alone(&mut self, name: &str, is_far_enough: impl Fn(&Waiting) -> bool) {
         let id = self.named(name);
         for _ in 0..STEPS {
@@ -75,12 +74,12 @@ impl Run<'_> {
             }
         }
         let trace = self.world().trace.take().unwrap_or_default().join("\n");
-        panic!("{trace}\n{name} never comes to that");
+        panic!("{trace}\n{name} never gets that far");
     }
 }
 
-/// Whether a line of a trace begins like this, and says something of that. All names have an L in
-/// them: by itself it is the lock file.
+/// Whether a line of a trace begins with this verb and mentions `what`. All names contain an L; an
+/// L alone is the lock file.
 fn is_about(asked: &str, verb: &str, what: &str) -> bool {
     asked.starts_with(verb)
         && if what == "L" { asked.ends_with(" L") } else { asked.contains(what) }

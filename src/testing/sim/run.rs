@@ -1,5 +1,5 @@
-//! One run: processes that execute the real protocol, each on a stack of its own, moved on one
-//! step at a time by a [`Schedule`].
+//! One run: processes that execute the real protocol, each on its own stack, moved on one step at a
+//! time by a [`Schedule`].
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,13 +23,13 @@ use crate::model::machine::Machine;
 use crate::policy::StalePolicy;
 use crate::sys::mutex::contention;
 
-/// Words of a stack: the protocol needs far less.
+/// The words of a stack, which is far more than the protocol needs.
 const STACK: usize = 0x4000;
 
 type Stack = Generator<'static, (), ()>;
 
 thread_local! {
-    /// Stacks that are used again: to have one from the system takes as long as half a run.
+    /// Stacks are reused: getting a new one from the system takes as long as half a run.
     static STACKS: RefCell<Vec<Stack>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -43,17 +43,17 @@ fn stack(code: impl FnOnce() + Send + 'static) -> Stack {
     }
 }
 
-/// What is beside the lock and nobody's business, however much it may look like the lock's.
+/// Files beside the lock that do not belong to it, however similar their names.
 pub(super) const STRANGERS: [&str; 4] =
     ["/sim/K", "/sim/L2|host0|100|x0000000000000001", "/sim/L|aside|none|x", "/sim/L|host0|1"];
 
-/// What a run has shown.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) violation: Option<String>,
     pub(super) trace: Vec<String>,
     pub(super) tenures: usize,
-    /// Whether a neighbour has kept to no rules, so that nothing was promised.
+    /// Whether a peer has broken the rules, so that nothing was promised.
     pub(super) excused: bool,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Run<'a> {
     world: Arc<Mutex<World>>,
     stacks: Vec<Stack>,
     pub(super) faults: Faults,
-    /// The process that has moved last.
+    /// The process that moved last.
     pub(super) last: usize,
     steps: usize,
 }
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         }));
     }
 
-    /// A process with a handle of the lock, on that machine.
+    /// A process on that machine, with a handle of the lock.
     fn actor(&self, process: Process, client: usize) -> Actor {
         let scenario = self.scenario;
         let may_fail = scenario.faults.errors > 0;
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
                 random,
                 can_wake: false,
             })
-            .expect("the options are right");
+            .expect("the options are valid");
         let may_be_caught = process.world().safety.rules.may_be_caught;
         Actor { process, lock, fs, clock, may_be_caught, may_fail }
     }
@@ -234,11 +234,11 @@ impl<'a> Run<'a> {
         }
         drop(world);
         for thread in threads {
-            self.resume(thread); // it unwinds, while the world knows it as dead
+            self.resume(thread); // it unwinds while it counts as dead
         }
     }
 
-    /// All that ran on a machine is gone, and others come.
+    /// Ends all processes of a machine, and starts those that run after a boot.
     pub(super) fn reboot(&mut self, client: usize) {
         for id in 0..self.stacks.len() {
             let is_there = |world: &World| world.processes[id].client == client && world.runs(id);
@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Moves the processes on until all have ended, or until something is wrong.
+    /// Moves the processes on until all have ended, or until a violation.
     pub(super) fn go_on(&mut self, schedule: &mut dyn Schedule) -> Option<String> {
         let mut steps = Vec::new();
         let mut choices: Vec<Choice> = Vec::new();
@@ -288,7 +288,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A thread that waits for a mutex leaves the processor to the scheduler.
+/// A thread that waits for a mutex yields to the scheduler.
 fn wait_for_mutexes_in(world: &Arc<Mutex<World>>) {
     let world = Arc::downgrade(world);
     contention::wait_by(move || {

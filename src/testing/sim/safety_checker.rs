@@ -1,4 +1,4 @@
-//! What must hold in every run, whatever the scheduler does.
+//! What must hold in every run, whatever the scheduler decides.
 
 use crate::sys::os_str::OsStrExt;
 use std::collections::BTreeMap;
@@ -12,45 +12,46 @@ use super::server::{Handle, Request, Server};
 /// The holder of a lock that was detached, and that no process has adopted yet.
 pub(super) const NOBODY: usize = usize::MAX;
 
-/// Who holds the lock, as the holders themselves believe.
+/// The holders of the lock, as they themselves see it.
 #[derive(Debug, Default)]
 pub(super) struct SafetyChecker {
     pub(super) rules: Rules,
     tenures: Vec<Tenure>,
-    /// Of each process, its machine and the boot of it. A thread is nobody of its own.
+    /// The machine and boot of each process. A thread counts as its process.
     machines: Vec<Option<(usize, u64)>>,
-    /// Since when each process is over, as others on its machine can see.
+    /// When each process became visibly dead to others on its machine.
     deaths: Vec<Option<Duration>>,
-    /// The claims by which the lock was acquired, in order.
+    /// The claims that acquired the lock, in order.
     acquisitions: Vec<PathBuf>,
-    /// The fencing tokens that were given: at which of the acquisitions, and to whom.
+    /// The fencing tokens: the index of the acquisition, the token, and the process that got it.
     tokens: Vec<(usize, u64, usize)>,
-    /// The inode that each process has last linked to the mailbox's dotlock.
+    /// The inode that each process last linked to the mailbox's dotlock.
     pub(super) dotlocks: BTreeMap<usize, Handle>,
-    /// Who acts for whom, on a lock that is another's.
+    /// Pairs of a process that acts on another's lock, and the holder it acts for.
     attached: Vec<(usize, usize)>,
-    /// Lock files that may be broken, although their holders are well.
+    /// Lock files that may be broken although their holders are alive.
     broken: Vec<(Handle, PathBuf)>,
     violation: Option<String>,
-    /// Why nothing more is promised in this run: a neighbour has broken a lock by its own rules.
+    /// Why nothing more is promised in this run: a peer has broken a lock by its own rules.
     pub(super) excuse: Option<String>,
 }
 
-/// What the safety goes by.
-#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
+/// What the safety of a scenario depends on.
+#[allow(clippy::struct_excessive_bools)] // the choices are independent
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
-    /// Nothing that was asked for is under way when its process dies.
+    /// A dead process has no requests under way.
     pub(super) local: bool,
-    /// For how long those on the same machine must have seen a holder dead.
+    /// How long a process on the same machine must have seen a holder dead.
     pub(super) dead_wait: Duration,
-    /// Nobody is succeeded, ever.
+    /// No lock is ever taken over.
     pub(super) never: bool,
-    /// Tenures are numbered.
+    /// Acquisitions get fencing tokens.
     pub(super) fencing: bool,
-    /// A RENAME may be executed twice: it then catches another's lock file, which is put back.
+    /// A RENAME may be executed twice: it then catches another holder's lock file, which is put
+    /// back.
     pub(super) may_be_caught: bool,
-    /// A mailbox is locked in place of the lock.
+    /// How the mailbox is locked that takes the place of the lock, if one does.
     pub(super) mailbox: Option<MailboxUse>,
 }
 
@@ -66,7 +67,7 @@ pub(super) struct MailboxUse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LockFile {
     pub(super) handle: Handle,
-    /// Whether it says which process holds it, and what it takes to prove it dead.
+    /// Whether it names the process that holds it, and says enough to prove it dead.
     pub(super) is_provable: bool,
 }
 
@@ -74,7 +75,7 @@ pub(super) struct LockFile {
 struct Tenure {
     process: usize,
     file: Option<LockFile>,
-    /// Until when the holder believes its lease to run.
+    /// When the lease ends, as the holder sees it.
     ends: Duration,
     over: bool,
 }
@@ -99,7 +100,7 @@ impl SafetyChecker {
         self.violation.take()
     }
 
-    /// A process was told that it holds the lock, or still holds it, for so long.
+    /// A process learns that it holds the lock, or still holds it, for `left`.
     pub(super) fn holds(
         &mut self,
         process: usize,
@@ -108,7 +109,7 @@ impl SafetyChecker {
         left: Duration,
     ) {
         let others = self.tenures.iter().filter(|other| other.process != process);
-        // Who stalled on the way knows that it holds nothing.
+        // A process that stalled in its acquisition knows that it holds nothing.
         if let Some(other) = others.filter(|_| !left.is_zero()).find(|it| self.is_live(it, now)) {
             let (first, ends) = (other.process, other.ends);
             self.is_wrong(format!(
@@ -118,10 +119,10 @@ impl SafetyChecker {
         }
         if !left.is_zero() {
             self.tenures.iter_mut().filter(|other| other.process != process).for_each(|it| {
-                it.over = true; // succeeded
+                it.over = true; // taken over
             });
         }
-        // Nor is the lock file its own, for all that it knows.
+        // The lock file is then not known to be its own either.
         let file = file.filter(|_| !left.is_zero());
         let ends = now + left;
         match self.tenures.last_mut() {
@@ -134,19 +135,19 @@ impl SafetyChecker {
         }
     }
 
-    /// A process asks for a lease that ends then, which may be before its own does.
+    /// A process asks for a lease that ends at `ends`, which may be before its current one does.
     pub(super) fn shortens(&mut self, process: usize, ends: Duration) {
         for tenure in self.tenures.iter_mut().filter(|tenure| tenure.process == process) {
             tenure.ends = tenure.ends.min(ends);
         }
     }
 
-    /// The lock file has become this claim's.
+    /// This claim has been linked to the lock file.
     pub(super) fn acquires(&mut self, claim: &[u8]) {
         self.acquisitions.push(OsStr::from_bytes(claim).into());
     }
 
-    /// A process has a fencing token for its tenure: they grow in the order of acquisition.
+    /// A process got a fencing token for its tenure: tokens grow in the order of acquisition.
     pub(super) fn has_token(&mut self, process: usize, claim: &Path, token: u64) {
         let Some(rank) = self.acquisitions.iter().rposition(|acquired| acquired == claim) else {
             return self.is_wrong(format!("process {process} never had the lock"));
@@ -164,7 +165,7 @@ impl SafetyChecker {
         self.tokens.push((rank, token, process));
     }
 
-    /// Whether nobody may take the lock from this holder.
+    /// Whether the lock must not be taken from this holder.
     fn is_live(&self, tenure: &Tenure, now: Duration) -> bool {
         let is_dead =
             self.seen_dead(tenure).is_some_and(|since| now >= since + self.rules.dead_wait);
@@ -179,8 +180,8 @@ impl SafetyChecker {
         tenure.file.is_some_and(is_it)
     }
 
-    /// Since when it can be seen that this holder is dead: by another process on its machine, if
-    /// the lock file says what it takes.
+    /// When another process on its machine could first see this holder dead, if the lock file says
+    /// enough to prove it.
     fn seen_dead(&self, tenure: &Tenure) -> Option<Duration> {
         tenure.file.filter(|file| file.is_provable)?;
         let machine = self.machines.get(tenure.process)?.as_ref()?;
@@ -188,22 +189,22 @@ impl SafetyChecker {
         self.deaths[tenure.process].filter(|_| there > 1)
     }
 
-    /// From now on what this process does to the lock it does for that one.
+    /// From now on this process acts on the lock for that holder.
     pub(super) fn attaches(&mut self, process: usize, holder: usize) {
         self.attached.push((process, holder));
     }
 
-    /// Somebody may end this lock file's tenure, and nothing is promised to its holder any more.
+    /// This lock file's tenure may be broken, and its holder is promised nothing any more.
     pub(super) fn may_break(&mut self, file: Handle, claim: &Path) {
         self.broken.push((file, claim.into()));
     }
 
-    /// Whether the lock with this claim was given up to a process that breaks it.
+    /// Whether the lock with this claim may have been broken.
     pub(super) fn is_given_up(&self, claim: &Path) -> bool {
         self.broken.iter().any(|(_, broken)| broken == claim)
     }
 
-    /// A process begins to release the lock, or was told that it has lost it.
+    /// A process begins to release the lock, or has learned that it lost it.
     pub(super) fn ends(&mut self, process: usize) {
         for tenure in self.tenures.iter_mut().filter(|tenure| tenure.process == process) {
             tenure.over = true;
@@ -214,7 +215,7 @@ impl SafetyChecker {
         self.deaths[process].get_or_insert(now);
     }
 
-    /// A machine is booted again: a process that was not seen dead for long enough never will be.
+    /// A machine reboots: a process that was not seen dead for long enough by then never will be.
     pub(super) fn reboots(&mut self, client: usize, boot: u64, now: Duration) {
         let dead_wait = self.rules.dead_wait;
         for (machine, death) in self.machines.iter().zip(&mut self.deaths) {
@@ -228,8 +229,7 @@ impl SafetyChecker {
         self.tenures.len()
     }
 
-    /// The machine, and the boot of it, in which it can be seen that the holder of the lock file is
-    /// dead, if it is.
+    /// The machine and boot in which the lock file's holder is visibly dead, if it is.
     pub(super) fn deathbed(&self, file: Handle) -> Option<(usize, u64)> {
         let last = self
             .tenures
@@ -239,8 +239,8 @@ impl SafetyChecker {
         self.machines.get(last.process).copied().flatten()
     }
 
-    /// What a process asks the server to do, which does it now: nobody takes a live lock away, and
-    /// nothing but the lock's own names is touched.
+    /// The server executes a request of a process, which must not take a live lock away, and must
+    /// touch only the lock's own names.
     pub(super) fn sees(
         &mut self,
         process: usize,
@@ -289,7 +289,7 @@ impl SafetyChecker {
         self.tenures.iter_mut().filter(|it| is_robbed(it)).for_each(|it| it.over = true);
     }
 
-    /// Whether this is a name of the lock's own.
+    /// Whether this name belongs to the lock.
     fn is_own(&self, path: &Path) -> bool {
         let name = path.as_os_str().as_encoded_bytes();
         let begins = |own: &str| name.starts_with(own.as_bytes());

@@ -1,4 +1,4 @@
-//! Scenarios that begin with nobody holding the lock: who does what, on which machine.
+//! Scenarios that begin with a free lock: which process does what, on which machine.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ pub(super) fn scenario(parts: &[Participant]) -> Scenario {
     Scenario {
         parts: parts.to_vec(),
         after_boot: Vec::new(),
-        // One has run for days and is an hour fast, one was just started and is an hour slow.
+        // One machine has run for days and is an hour fast; one has just started and is an hour
+        // slow.
         clients: vec![(500_000, 3600), (5, -3600), (70, 0)],
         one_name: false,
         policy: StalePolicy::ExpiredOrDead,
@@ -48,12 +49,12 @@ pub(super) fn two_on_one_machine() -> Scenario {
     Scenario { local: true, ..scenario(&[("alice", 0, tenure), ("bob", 0, tenure)]) }
 }
 
-/// Two who number their tenures.
+/// Two processes that get fencing tokens.
 pub(super) fn two_with_tokens() -> Scenario {
     Scenario { fencing: true, ..two_twice() }
 }
 
-/// Five who do, on three machines.
+/// Five processes that get fencing tokens, on three machines.
 pub(super) fn five_with_tokens() -> Scenario {
     Scenario { fencing: true, ..five() }
 }
@@ -76,19 +77,20 @@ pub(super) fn five() -> Scenario {
     ])
 }
 
-/// One who keeps the lock for long, and two who wait on other machines.
+/// One process that keeps the lock for long, and two waiters on other machines.
 pub(super) fn long_tenures() -> Scenario {
     scenario(&[("alice", 0, long_tenure), ("bob", 1, two_tenures), ("carol", 2, two_tenures)])
 }
 
-/// A dead holder, and three on its machine who would succeed it at once.
+/// A dead holder, and three contenders on its machine, which may take over at once.
 pub(super) fn succession() -> Scenario {
     let parts: [Participant; 4] =
         [("alice", 0, last_tenure), ("bob", 0, tenure), ("carol", 0, tenure), ("dave", 0, tenure)];
     Scenario { local: true, ..scenario(&parts) }
 }
 
-/// A dead holder, and four on other machines who would succeed it once its lease is over.
+/// A dead holder, and four contenders on other machines, which may take over once its lease is
+/// over.
 pub(super) fn succession_by_lease() -> Scenario {
     scenario(&[
         ("alice", 0, last_tenure),
@@ -99,7 +101,8 @@ pub(super) fn succession_by_lease() -> Scenario {
     ])
 }
 
-/// A machine that is booted while its processes use the lock, and those who come up again on it.
+/// A machine that reboots while its processes use the lock, and the processes that start after
+/// that.
 pub(super) fn reboots() -> Scenario {
     Scenario {
         after_boot: vec![("alice II", 0, tenure), ("bob II", 1, tenure)],
@@ -108,12 +111,12 @@ pub(super) fn reboots() -> Scenario {
     }
 }
 
-/// Two machines that are clones but for their boot, in which processes have the same numbers.
+/// Two machines that differ only in their boot ID, with the same process IDs.
 pub(super) fn clones() -> Scenario {
     Scenario { one_name: true, faults: ACCIDENTS, ..three() }
 }
 
-/// Locks that change hands: to their adopters, or to their lease.
+/// Locks that are handed over: to an adopter, or to their lease.
 pub(super) fn hand_over() -> Scenario {
     scenario(&[
         ("alice", 0, leave_to_the_lease),
@@ -123,7 +126,7 @@ pub(super) fn hand_over() -> Scenario {
     ])
 }
 
-/// A process that locks for another of its machine, which may die.
+/// A process that acquires the lock for another process of its machine, which may die.
 pub(super) fn hand_over_to_a_process() -> Scenario {
     scenario(&[
         ("bob", 0, adopt),
@@ -133,7 +136,7 @@ pub(super) fn hand_over_to_a_process() -> Scenario {
     ])
 }
 
-/// Processes that die, and one that sweeps behind them.
+/// Processes that die, and one that sweeps.
 pub(super) fn sweeping() -> Scenario {
     scenario(&[
         ("alice", 0, long_tenure),
@@ -143,7 +146,7 @@ pub(super) fn sweeping() -> Scenario {
     ])
 }
 
-/// Machines whose date is right, with flufl.lock on one of them.
+/// Machines with correct dates, one of which runs flufl.lock.
 pub(super) fn neighbour() -> Scenario {
     Scenario {
         clients: vec![(500_000, 0), (5, 0), (70, 0)],
@@ -155,7 +158,7 @@ pub(super) fn neighbour() -> Scenario {
     }
 }
 
-/// Handles that keep their claims: the same inode and the same name come back.
+/// Handles that keep their claims: an inode is linked again under the same name.
 pub(super) fn kept_claims() -> Scenario {
     Scenario {
         keep_claim: true,
@@ -168,7 +171,7 @@ pub(super) fn kept_claims() -> Scenario {
     }
 }
 
-/// A lease that is made shorter, and one who waits for the lock.
+/// A lease that is shortened, and a waiter.
 pub(super) fn shortened_lease() -> Scenario {
     Scenario {
         lifetime: LONG_LIFETIME,
@@ -176,7 +179,7 @@ pub(super) fn shortened_lease() -> Scenario {
     }
 }
 
-/// Leases that are made shorter and longer.
+/// Leases that are shortened and lengthened.
 pub(super) fn many_lengths() -> Scenario {
     Scenario {
         lifetime: Duration::from_secs(120),
@@ -189,7 +192,7 @@ pub(super) fn many_lengths() -> Scenario {
     }
 }
 
-/// Processes that expect to work for so long, or so long.
+/// Processes that ask for lifetimes of different lengths.
 pub(super) fn lifetimes() -> Scenario {
     Scenario {
         lifetime: LONG_LIFETIME,
@@ -203,7 +206,7 @@ pub(super) fn lifetimes() -> Scenario {
     }
 }
 
-/// Alice leaves the lock to frank, who soon dies; bob has adopted it by then and keeps it alive.
+/// Alice leaves the lock to frank, which soon dies; by then bob has adopted it and keeps it alive.
 pub(super) fn dying_owner() -> Scenario {
     scenario(&[
         ("frank", 0, short_life),
@@ -214,7 +217,7 @@ pub(super) fn dying_owner() -> Scenario {
     ])
 }
 
-/// Two who know of the same lock that was handed over.
+/// Two processes that may adopt the same lock.
 pub(super) fn two_adopters() -> Scenario {
     scenario(&[
         ("alice", 0, leave_to_the_lease),
@@ -224,7 +227,7 @@ pub(super) fn two_adopters() -> Scenario {
     ])
 }
 
-/// A machine that loses power, and who comes when it is back.
+/// A machine that loses power, and the processes that start when it is back.
 pub(super) fn power_cuts() -> Scenario {
     Scenario {
         local: true,
@@ -234,17 +237,17 @@ pub(super) fn power_cuts() -> Scenario {
     }
 }
 
-/// A holder with a child, and others who wait.
+/// A holder with a forked child, and waiters.
 pub(super) fn forks() -> Scenario {
     scenario(&[("alice", 0, fork), ("child", 0, child), ("bob", 0, tenure), ("carol", 1, tenure)])
 }
 
-/// Processes with clock slops of their own: 10 s, 5 s and 20 s.
+/// Processes with different clock slops: 10 s, 5 s and 20 s.
 pub(super) fn unequal_slops(scenario: Scenario) -> Scenario {
     Scenario { slops: vec![(1, SLOP / 2), (2, SLOP * 2)], delay: SLOP / 2, ..scenario }
 }
 
-/// A process whose threads share a guard, and others who wait.
+/// A process whose threads share a guard, and waiters.
 pub(super) fn threads() -> Scenario {
     Scenario {
         threads: vec![("alice II", "alice"), ("alice III", "alice")],
@@ -259,7 +262,7 @@ pub(super) fn threads() -> Scenario {
     }
 }
 
-/// A process with a thread that keeps its lock alive while another releases it, and others who wait.
+/// A process in which one thread keeps the lock alive while another releases it, and waiters.
 pub(super) fn kept_alive() -> Scenario {
     Scenario {
         threads: vec![("keeper", "alice")],
@@ -272,12 +275,12 @@ pub(super) fn kept_alive() -> Scenario {
     }
 }
 
-/// A holder that does not refresh its lease, and one who waits.
+/// A holder that does not refresh its lease, and a waiter.
 pub(super) fn one_lease() -> Scenario {
     scenario(&[("alice", 0, tenure_without_refresh), ("bob", 1, brief_tenure)])
 }
 
-/// A lock that is one process's, for which others act.
+/// A lock that one process owns, and others act on.
 pub(super) fn attached() -> Scenario {
     Scenario {
         lifetime: Duration::from_secs(60),
@@ -292,14 +295,14 @@ pub(super) fn attached() -> Scenario {
     }
 }
 
-/// The same, of whom two refresh it.
+/// The same, with two that refresh it.
 pub(super) fn attached_twice() -> Scenario {
     let mut scenario = attached();
     scenario.parts[3].2 = refresh_and_unlock_for_another;
     scenario
 }
 
-/// Locks that an administrator breaks while their holders are well.
+/// Locks that an administrator breaks while their holders are alive.
 pub(super) fn broken_on_purpose() -> Scenario {
     Scenario {
         lifetime: Duration::from_secs(120),

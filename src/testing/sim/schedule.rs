@@ -1,14 +1,14 @@
-//! Who decides what happens next: every decision of a run is one number.
+//! The decisions of a run: each is one number.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Decides between the options of a step. Option 0 is what an undisturbed run would do.
+/// Chooses between the options of a step. Option 0 is what an undisturbed run would do.
 pub(super) trait Schedule {
     fn choose(&mut self, options: &[Choice]) -> usize;
 }
 
-/// What one option of a step costs, and whom it moves on.
+/// The kind of an option: what it costs, and which process it moves on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     /// A process goes on.
@@ -19,11 +19,11 @@ pub(super) enum Choice {
     Fault,
 }
 
-/// All runs in which at most so many decisions differ from option 0, one after the other.
+/// All runs in which at most a given number of decisions differ from option 0, one after the other.
 #[derive(Debug)]
 pub(super) struct Exhaustive {
     budget: usize,
-    /// The decisions of this run, and how many options each had.
+    /// The decisions of this run, each with the number of its options.
     path: Vec<(usize, usize)>,
     at: usize,
 }
@@ -48,7 +48,7 @@ impl Exhaustive {
 }
 
 impl Exhaustive {
-    /// What is special about this run.
+    /// The decisions in which this run deviates.
     pub(super) fn deviations(&self) -> Deviations {
         let path = self.path.iter().enumerate();
         let deviations = path.filter(|(_, (chosen, _))| *chosen != 0);
@@ -67,7 +67,7 @@ impl Schedule for Exhaustive {
     }
 }
 
-/// One run: what it decides at which step where that is not option 0.
+/// One run, by the steps at which it deviates from option 0, and the options it takes there.
 #[derive(Debug)]
 pub(super) struct Deviations {
     at: usize,
@@ -75,7 +75,7 @@ pub(super) struct Deviations {
 }
 
 impl Deviations {
-    /// Steps and options, as [`Display`](fmt::Display) writes them.
+    /// Parses steps and options, as [`Display`](fmt::Display) writes them.
     pub(super) fn parse(text: &str) -> Option<Deviations> {
         let deviations = text.split(',').filter(|part| !part.is_empty()).map(|part| {
             let (at, chosen) = part.split_once(':')?;
@@ -101,15 +101,16 @@ impl Schedule for Deviations {
     }
 }
 
-/// Processes run by random priorities that change at a few random steps, which finds bugs of few
+/// Runs processes by random priorities that change at a few random steps, which finds bugs of few
 /// ordering constraints with a known probability (Burckhardt et al., "A Randomized Scheduler with
-/// Probabilistic Guarantees of Finding Bugs", ASPLOS 2010); faults come at random.
+/// Probabilistic Guarantees of Finding Bugs", ASPLOS 2010). Faults are injected at random.
 #[derive(Debug)]
 pub(super) struct Random {
     state: u64,
-    /// Of each process, and of time: a process that comes after time is stalled while it passes.
+    /// The priorities of each process and of time: a process with a lower priority than time is
+    /// stalled while time passes.
     priorities: Vec<u64>,
-    /// One in so many decisions may bring a fault.
+    /// One in this many decisions may inject a fault.
     rarity: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Scenarios that begin in the middle: each has a prefix that leads up to a rare situation, from which
-//! the schedule takes over.
+//! Scenarios that begin in the middle: each has a prefix that leads up to a rare situation, from
+//! which the schedule takes over.
 
 use super::constants::{LONG_LIFETIME, SLOP};
 use super::faults::{Caching, Faults, NOTHING};
@@ -7,15 +7,15 @@ use super::scenario::{Act, Scenario};
 use super::scenarios::scenario;
 use super::workloads::*;
 
-/// A dead holder in whose succession bob has won the seat and stood still in it until his claim had
-/// expired, so that carol has passed it over and is about to act in the next. Bob has just come to, and dave is about
-/// to take a seat.
+/// A dead holder. Bob won the seat to take over from it and stalled there until bob's claim
+/// expired, so carol has passed bob over and is about to act in the next seat. Bob has just
+/// resumed, and dave is about to take a seat.
 pub(super) fn forfeited_seat() -> Scenario {
     Scenario {
         prefix: vec![
             Act::Ends("alice"),
             Act::Seconds(26),
-            Act::After("carol", "lists", ""), // what nobody has left yet
+            Act::After("carol", "lists", ""), // there are no leftovers yet
             Act::After("dave", "lists", ""),
             Act::After("bob", "links", "|break|"),
             Act::Seconds(26),
@@ -33,7 +33,8 @@ pub(super) fn forfeited_seat() -> Scenario {
     }
 }
 
-/// A handle whose kept claim has expired, and one who has found it so and is about to remove it.
+/// A handle whose kept claim has expired, and a sweeper that has found it expired and is about to
+/// remove it.
 pub(super) fn kept_claim_that_has_expired() -> Scenario {
     Scenario {
         keep_claim: true,
@@ -46,7 +47,7 @@ pub(super) fn kept_claim_that_has_expired() -> Scenario {
     }
 }
 
-/// [`forfeited_seat`], but bob's look at the seat that he has won fails after he stood still.
+/// [`forfeited_seat`], but bob's recheck of the seat that it won fails after it stalled.
 pub(super) fn forfeited_seat_and_an_error() -> Scenario {
     Scenario {
         faults: Faults { errors: 1, ..NOTHING },
@@ -67,9 +68,9 @@ pub(super) fn forfeited_seat_and_an_error() -> Scenario {
     }
 }
 
-/// Claims are kept. Alice is late; dave has won a seat in the succession of her tenure and stood
-/// still in it; she renews her lease by the next seat, unlocks in time, and links the same claim
-/// again, with dave's seat still there. Eve, who sweeps, found it between the two tenures.
+/// Claims are kept. Alice is late; dave has won a seat against her tenure and stalled there; alice
+/// renews her lease by the next seat, unlocks in time, and links the same claim again while dave's
+/// seat is still there. Eve, which sweeps, found that seat between the two tenures.
 pub(super) fn kept_claim_that_was_late() -> Scenario {
     Scenario {
         keep_claim: true,
@@ -85,11 +86,11 @@ pub(super) fn kept_claim_that_was_late() -> Scenario {
             Act::Seconds(26),
             Act::After("alice", "removes", "|aside|"), // late, renewed, and released in time
             Act::After("eve", "looks up", "|break|"),  // dave's seat, which has expired
-            Act::After("eve", "looks up", "L"),        // nobody has the lock
+            Act::After("eve", "looks up", "L"),        // the lock is free
             Act::After("alice", "links", "to L"),
             Act::Park("alice"),
             Act::Seconds(26),
-            Act::Before("carol", "renames", "L to"), // past dave's seat, in the next
+            Act::Before("carol", "renames", "L to"), // past dave's seat, by the next
             Act::After("eve", "removes", "|break|"),
             Act::Before("frank", "links", "|break|"),
         ],
@@ -104,7 +105,7 @@ pub(super) fn kept_claim_that_was_late() -> Scenario {
     }
 }
 
-/// A dead holder with a short lease, and a breaker with a long one who stands still in its seat.
+/// A dead holder with a short lease, and a breaker with a long one that stalls in its seat.
 pub(super) fn slow_breaker() -> Scenario {
     Scenario {
         lifetime: LONG_LIFETIME,
@@ -122,7 +123,7 @@ pub(super) fn slow_breaker() -> Scenario {
     }
 }
 
-/// A dead holder whose lock file has lost its content and its claim, and two who come by.
+/// A dead holder whose lock file has lost its content and its claim, and two contenders.
 pub(super) fn nameless() -> Scenario {
     Scenario {
         faults: Faults { crashes: 1, stalls: 1, ..NOTHING },
@@ -136,7 +137,7 @@ pub(super) fn nameless() -> Scenario {
     }
 }
 
-/// A holder that works for long, and waiters that have seen it: nobody comes for the first time.
+/// A holder that works for long, and waiters that have all observed it already.
 pub(super) fn watchers() -> Scenario {
     Scenario {
         prefix: vec![
@@ -155,17 +156,17 @@ pub(super) fn watchers() -> Scenario {
     }
 }
 
-/// Alice is late and renews her lease by seat 0, which she leaves; bob's client has seen her in it
-/// and believes that it is there still. She is late again, and bob goes on to seat 1.
+/// Alice is late and renews its lease by seat 0, which it then leaves; bob's client has seen alice
+/// there and has that seat in its cache. Alice is late again, and bob proceeds to seat 1.
 pub(super) fn seat_in_a_cache() -> Scenario {
     Scenario {
         caching: Caching::Names,
         prefix: vec![
             Act::After("alice", "links", "to L"),
             Act::Park("alice"),
-            Act::Seconds(18), // her lease is over, and not yet for others
+            Act::Seconds(18), // the lease is over for alice, but not yet for others
             Act::After("alice", "links", "|break|"),
-            Act::After("bob", "looks up", "|break|"), // as one who sweeps
+            Act::After("bob", "looks up", "|break|"), // as a sweeper does
             Act::After("alice", "removes", "|break|"),
             Act::Park("alice"),
             Act::Park("bob"),
@@ -174,7 +175,7 @@ pub(super) fn seat_in_a_cache() -> Scenario {
     }
 }
 
-/// A dead holder whose claim is gone already: its removal can recall no delegation any more.
+/// A dead holder whose claim is already gone: its removal can no longer recall a delegation.
 pub(super) fn claim_that_is_gone() -> Scenario {
     Scenario {
         faults: Faults { delegations: 1, ..NOTHING },
@@ -188,7 +189,7 @@ pub(super) fn claim_that_is_gone() -> Scenario {
     }
 }
 
-/// A dead holder whose lease ends in minutes, since the server's clock was set back.
+/// A dead holder whose lease ends in minutes, because the server's clock was set back.
 pub(super) fn dated_ahead() -> Scenario {
     Scenario {
         prefix: vec![Act::Ends("alice"), Act::SetsServer(-120)],
@@ -200,7 +201,7 @@ pub(super) fn dated_ahead() -> Scenario {
     }
 }
 
-/// [`watchers`] who see the server's clock jump by an hour.
+/// [`watchers`] that see the server's clock jump by an hour.
 pub(super) fn watchers_of_a_jump() -> Scenario {
     let mut scenario = watchers();
     scenario.parts[0].2 = long_work;
@@ -208,7 +209,7 @@ pub(super) fn watchers_of_a_jump() -> Scenario {
     Scenario { lifetime: LONG_LIFETIME, ..scenario }
 }
 
-/// A holder, and one on its machine who comes for the first time after the clock has jumped.
+/// A holder, and a process on its machine that first observes it after the clock has jumped.
 pub(super) fn alive_after_a_jump() -> Scenario {
     Scenario {
         local: true,
@@ -221,14 +222,14 @@ pub(super) fn alive_after_a_jump() -> Scenario {
     }
 }
 
-/// [`forfeited_seat`], before bob comes to.
+/// [`forfeited_seat`], before bob resumes.
 pub(super) fn slow_in_its_seat() -> Scenario {
     let mut scenario = forfeited_seat();
     scenario.prefix.truncate(7);
     scenario
 }
 
-/// Alice has looked at the clock, and her last request has been under way for longer than the slop of bob.
+/// Alice has read the clock, and her last request has been under way for longer than bob's slop.
 pub(super) fn release_that_is_slow() -> Scenario {
     Scenario {
         slops: vec![(1, SLOP / 2)],
@@ -244,7 +245,7 @@ pub(super) fn release_that_is_slow() -> Scenario {
     }
 }
 
-/// Alice, who is about to take her lock file away, and an administrator who is about to remove her claim.
+/// Alice is about to take her lock file away, and an administrator is about to remove her claim.
 pub(super) fn broken_in_its_release() -> Scenario {
     Scenario {
         prefix: vec![

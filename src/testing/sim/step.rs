@@ -1,4 +1,4 @@
-//! What may happen next in a run.
+//! The possible next steps of a run.
 
 use crate::sys::errno;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use super::schedule::Choice;
 use super::server::Request;
 use super::world::{ProcessState, Waiting, World};
 
-/// What the scheduler may do next.
+/// A step that the scheduler may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Execute(usize),
     Resume(usize),
-    /// A request is executed whose process is dead.
+    /// A request of a dead process is executed.
     ExecuteStray(usize),
     PassTime(Duration),
     Crash(usize),
-    /// Its last request will be executed all the same.
+    /// The process dies, and its last request is executed all the same.
     CrashAsking(usize),
     Stall(usize),
     Reboot(usize),
@@ -29,34 +29,34 @@ pub(super) enum Step {
     JumpServer,
     /// A dead client has a delegation of what this process is about to change.
     HoldBack(usize),
-    /// The server revokes one, since it has waited for long enough, or before.
+    /// The server revokes a delegation, after its limit or before.
     Revoke(usize),
     RevokeEarly(usize),
     LateCopy(usize),
     LateRemoval(usize),
     LateWrite(usize),
     PowerCut(Loss),
-    /// A listing has none of the names that came or went meanwhile, or all.
+    /// A listing shows none of the names that came or went while it ran, or all of them.
     ListLeast(usize),
     ListMost(usize),
 }
 
-/// What is lost when the server's power is cut.
+/// What a power cut of the server loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loss {
     /// Contents are all zero afterwards, rather than empty.
     pub(super) to_nuls: bool,
-    /// All that has changed since the journal was committed.
+    /// All changes since the journal was last committed.
     pub(super) names: bool,
 }
 
-/// How far a machine's date is set forward or back.
+/// How far a machine's date is set forward or back, in seconds.
 const HOURS: i64 = 3 * 3600;
-/// How far the server's clock is set back.
+/// How far the server's clock is set back, in seconds.
 const MINUTES_BACK: i64 = -120;
 
 impl Step {
-    /// Who is moved on by it.
+    /// The kind of this step, with the process that it moves on.
     pub(super) fn choice(self, world: &World) -> Choice {
         match self {
             Step::Execute(id) | Step::Resume(id) => Choice::Process(id),
@@ -67,13 +67,13 @@ impl Step {
     }
 }
 
-/// All that may happen next. None of it is what an undisturbed run would go on with but the first;
-/// an empty list is the end. The process that has moved last comes first: anything else preempts it.
+/// All possible steps. The first is what an undisturbed run would do; an empty list ends the run.
+/// The process that moved last comes first: anything else preempts it.
 pub(super) fn possible(world: &World, faults: &Faults, last: usize, steps: &mut Vec<Step>) {
     steps.clear();
     let count = world.processes.len();
     let mut sleepers = None::<Duration>;
-    let mut deadline = Duration::MAX; // for what must be executed by then
+    let mut deadline = Duration::MAX; // when the oldest request must be executed
     for offset in 0..count {
         let id = (last + offset) % count;
         let state = &world.processes[id];
@@ -156,7 +156,7 @@ fn add_faults(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
     }
 }
 
-/// What may happen to a process.
+/// Faults of a process.
 fn add_faults_of(id: usize, world: &World, faults: &Faults, steps: &mut Vec<Step>) {
     let state = &world.processes[id];
     if faults.crashes > 0 {
@@ -170,7 +170,7 @@ fn add_faults_of(id: usize, world: &World, faults: &Faults, steps: &mut Vec<Step
     }
 }
 
-/// What may happen to a request that was not executed yet.
+/// Faults of a request that was not executed yet.
 fn add_faults_to(
     id: usize,
     request: &Request,

@@ -1,4 +1,4 @@
-//! What a step does to the world.
+//! The effect of a step on the world.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::step::{Loss, Step};
 use super::trace;
 use super::world::{Delegation, Issued, Waiting, World};
 
-/// How far the server's clock jumps.
+/// How far the server's clock jumps, in seconds.
 const HOUR: i64 = 3600;
 
 impl Run<'_> {
@@ -112,7 +112,7 @@ impl Run<'_> {
         }
     }
 
-    /// Lets the server do what this process has asked for.
+    /// Executes what this process has asked the server for.
     fn execute(&mut self, id: usize) {
         let mut world = self.world();
         if let Some(request) = asked_by(&world, id) {
@@ -159,7 +159,7 @@ impl Run<'_> {
         world.revoke(number);
     }
 
-    /// A copy of what was executed and answered is still under way.
+    /// A copy of a request that was executed and answered is still under way.
     fn copy(&mut self, id: usize) {
         let mut world = self.world();
         if let Waiting::Answer(issued, _) = &world.processes[id].waiting {
@@ -169,7 +169,7 @@ impl Run<'_> {
         }
     }
 
-    /// Contents are lost; where there is no other machine, all processes too.
+    /// Contents are lost and, where there is no other machine, all processes die.
     fn cut_power(&mut self, loss: Loss) {
         let mut world = self.world();
         world.note(self.last, || format!("FAULT: the server's power is cut: {loss:?}"));
@@ -187,7 +187,7 @@ impl Run<'_> {
         }
     }
 
-    /// Answers with a listing that has all of the names that came or went while it was made, or none.
+    /// Answers with a listing that has all of the names that came or went while it ran, or none.
     fn list(&mut self, id: usize, has_all: bool) {
         let mut world = self.world();
         let Waiting::Execution(Issued { request, listed, .. }) =

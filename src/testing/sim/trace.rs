@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::server::{Answer, Request};
 
-/// What a request asks for. Names are shown without their directory.
+/// Describes a request. Names are shown without their directory.
 pub(super) fn asked(request: &Request) -> String {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     match request {

@@ -1,4 +1,4 @@
-//! What processes do.
+//! The workloads of processes.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::holder::Owner;
 use crate::sys::fs::Fs;
 
-/// Takes the lock, works under it, refreshes it, works, and gives it back.
+/// Acquires the lock, works, refreshes it, works, and releases it.
 pub(super) fn tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.sleep(2);
@@ -21,14 +21,14 @@ pub(super) fn tenure(actor: &Actor) {
     actor.unlock(guard);
 }
 
-/// Takes the lock and gives it back.
+/// Acquires the lock and releases it.
 pub(super) fn brief_tenure(actor: &Actor) {
     if let Some(guard) = actor.lock() {
         actor.unlock(guard);
     }
 }
 
-/// Takes the lock, works for less than its lease, and gives it back.
+/// Acquires the lock, works for less than its lease, and releases it.
 pub(super) fn tenure_without_refresh(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.sleep(13);
@@ -40,7 +40,7 @@ pub(super) fn two_tenures(actor: &Actor) {
     tenure(actor);
 }
 
-/// Looks before each piece of its work whether the lock is still held, and stops if not.
+/// Verifies before each piece of work that the lock is still held, and stops if not.
 pub(super) fn careful_tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     for _ in 0..3 {
@@ -52,7 +52,7 @@ pub(super) fn careful_tenure(actor: &Actor) {
     actor.unlock(guard);
 }
 
-/// Takes the lock and keeps it for longer than its lifetime and the slop together.
+/// Acquires the lock and keeps it for longer than its lifetime and the slop together.
 pub(super) fn long_tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     for _ in 0..6 {
@@ -64,7 +64,7 @@ pub(super) fn long_tenure(actor: &Actor) {
     actor.unlock(guard);
 }
 
-/// Takes the lock again and again: soon, and after its claim has expired.
+/// Acquires the lock three times: soon, and after its claim has expired.
 pub(super) fn three_tenures(actor: &Actor) {
     tenure(actor);
     actor.sleep(1);
@@ -73,27 +73,27 @@ pub(super) fn three_tenures(actor: &Actor) {
     tenure(actor);
 }
 
-/// Takes the lock and dies.
+/// Acquires the lock and dies.
 pub(super) fn last_tenure(actor: &Actor) {
     if let Some(_guard) = actor.lock() {
         actor.die();
     }
 }
 
-/// Takes the lock and leaves it to its lease, or to a process that knows of it.
+/// Acquires the lock and leaves it to its lease, or to a process that knows of it.
 pub(super) fn leave_to_the_lease(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.sleep(1);
     actor.hand_over(guard, Owner::Lease);
 }
 
-/// Takes the lock and leaves it to the first process of its machine.
+/// Acquires the lock and leaves it to the first process of its machine.
 pub(super) fn leave_to_the_first(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.hand_over(guard, Owner::Process(100));
 }
 
-/// Takes charge of a lock that is handed over.
+/// Adopts a lock that is handed over.
 pub(super) fn adopt(actor: &Actor) {
     let Some(guard) = actor.adopt() else { return };
     if actor.refresh(&guard) {
@@ -114,8 +114,8 @@ pub(super) fn sweep_once(actor: &Actor) {
     actor.sweep();
 }
 
-/// Takes the lock for long, has its lease shortened, and works on until the lock is taken away or
-/// the work is done.
+/// Acquires the lock for long, shortens its lease, and works on until the lock is taken over or the
+/// work is done.
 pub(super) fn shortened_tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.refresh_for(&guard, LONG_LIFETIME);
@@ -125,7 +125,7 @@ pub(super) fn shortened_tenure(actor: &Actor) {
     actor.unlock(guard);
 }
 
-/// Takes the lock, has its lease made longer and shorter by turns, and works meanwhile.
+/// Acquires the lock and works, while it lengthens and shortens the lease by turns.
 pub(super) fn tenure_of_many_lengths(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     for seconds in [60, 5, 120, 15] {
@@ -137,12 +137,12 @@ pub(super) fn tenure_of_many_lengths(actor: &Actor) {
     actor.unlock(guard);
 }
 
-/// Has a lifetime of its own, longer than the others'.
+/// A tenure with a longer lifetime than the others'.
 pub(super) fn long_lifetime(actor: &Actor) {
     with_lifetime(actor, LONG_LIFETIME);
 }
 
-/// Has a lifetime of its own, shorter than the others'.
+/// A tenure with a shorter lifetime than the others'.
 pub(super) fn short_lifetime(actor: &Actor) {
     with_lifetime(actor, Duration::from_secs(3));
 }
@@ -156,7 +156,7 @@ fn with_lifetime(actor: &Actor, lifetime: Duration) {
     actor.unlock(guard);
 }
 
-/// Is late, renews its lease, unlocks in time, takes the lock again and stands still under it.
+/// Is late, renews its lease, unlocks in time, acquires the lock again and stalls.
 pub(super) fn late_and_again(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.sleep(1);
@@ -167,7 +167,7 @@ pub(super) fn late_and_again(actor: &Actor) {
     actor.unlock(guard);
 }
 
-/// Takes the lock a minute later at the latest, although a breaker has died or stands still.
+/// Acquires the lock within a minute, although a breaker has died or stalled.
 pub(super) fn impatient_tenure(actor: &Actor) {
     let began = actor.clock.now();
     let Some(guard) = actor.lock() else { return };
@@ -183,7 +183,7 @@ pub(super) fn short_life(actor: &Actor) {
     actor.sleep(3);
 }
 
-/// Takes charge of a lock that is handed over, though another may do so too, and keeps it.
+/// Adopts a lock that is handed over, though another process may adopt it too, and keeps it.
 pub(super) fn adopt_too(actor: &Actor) {
     let Some(guard) = actor.adopt_too() else { return };
     for _ in 0..6 {
@@ -207,7 +207,7 @@ pub(super) fn remove_claims(actor: &Actor) {
     }
 }
 
-/// Takes the lock and forks; works, and gives it back once the child is gone.
+/// Acquires the lock and forks; works, and releases it once the child is gone.
 pub(super) fn fork(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     let guard = Arc::new(guard);
@@ -221,22 +221,22 @@ pub(super) fn fork(actor: &Actor) {
     let unused = actor.process.world().inherited.take();
     drop(unused);
     while Arc::strong_count(&guard) > 1 && !actor.process.has_crashed() {
-        actor.sleep(1); // the memory is one here, and two processes must not both drop it
+        actor.sleep(1); // the processes share memory here, and must not both drop it
     }
     if let Ok(guard) = Arc::try_unwrap(guard) {
         actor.unlock(guard);
     }
 }
 
-/// What a process forks: it has a copy of the guard, and does with it what it may.
+/// A forked child: it has a copy of the guard, and calls all its methods.
 pub(super) fn child(actor: &Actor) {
     for _ in 0..10 {
         actor.sleep(1);
         let inherited = actor.process.world().inherited.take();
         if let Some(guard) = inherited {
-            let told = [guard.verify(), guard.refresh()];
-            if told.iter().any(Result::is_ok) {
-                actor.process.is_wrong(format!("a forked child gets a wrong answer: {told:?}"));
+            let answers = [guard.verify(), guard.refresh()];
+            if answers.iter().any(Result::is_ok) {
+                actor.process.is_wrong(format!("a forked child gets a wrong answer: {answers:?}"));
             }
             actor.sleep(2);
             return;
@@ -244,14 +244,14 @@ pub(super) fn child(actor: &Actor) {
     }
 }
 
-/// Takes the lock for long, and works under it without a refresh.
+/// Acquires the lock for long, and works without a refresh.
 pub(super) fn long_work(actor: &Actor) {
     let Some(guard) = actor.lock_for(LONG_LIFETIME) else { return };
     actor.sleep(120);
     actor.unlock(guard);
 }
 
-/// Takes the lock and shares its guard with other threads, until they are done with it.
+/// Acquires the lock and shares its guard with other threads, until they are done with it.
 pub(super) fn shared_guard(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     let guard = Arc::new(guard);
@@ -272,7 +272,7 @@ pub(super) fn shared_guard(actor: &Actor) {
     }
 }
 
-/// A thread that looks after the lock of [`shared_guard`] from time to time.
+/// A thread that checks the lock of [`shared_guard`] from time to time.
 pub(super) fn second_thread(actor: &Actor) {
     let shared = actor.waits_for(|| actor.process.world().inherited.clone());
     let Some(guard) = shared else { return };
@@ -284,7 +284,7 @@ pub(super) fn second_thread(actor: &Actor) {
     }
 }
 
-/// Takes the lock, which another thread keeps alive, works for long, and gives it back.
+/// Acquires the lock, which another thread keeps alive, works for long, and releases it.
 pub(super) fn kept_alive_tenure(actor: &Actor) {
     let Some(guard) = actor.lock() else { return };
     actor.process.world().tenure = Some(guard.tenure().clone());
@@ -294,7 +294,7 @@ pub(super) fn kept_alive_tenure(actor: &Actor) {
     drop(unused);
 }
 
-/// A thread that keeps the lock of [`kept_alive_tenure`] alive, until it is released.
+/// A thread that keeps the lock of [`kept_alive_tenure`] alive until it is released.
 pub(super) fn keep_alive(actor: &Actor) {
     let shared = actor.waits_for(|| actor.process.world().tenure.clone());
     let Some(tenure) = shared else { return };
@@ -312,7 +312,7 @@ pub(super) fn refresh_for_another(actor: &Actor) {
         }
         actor.sleep(5);
     }
-    actor.die(); // without a word: the lock is its owner's still
+    actor.die(); // the lock still belongs to its owner
 }
 
 /// Acts for the owner of a lock that was handed over: unlocks it.
@@ -336,7 +336,7 @@ pub(super) fn long_life(actor: &Actor) {
     actor.sleep(60);
 }
 
-/// Breaks the lock of somebody who may be well, twice.
+/// Breaks a lock twice, although its holder may be alive.
 pub(super) fn administrator(actor: &Actor) {
     for _ in 0..2 {
         actor.sleep(5);

@@ -16,37 +16,37 @@ use crate::guard::LockGuard;
 use crate::protocol::tenure::Tenure;
 use crate::sys::errno;
 
-/// A request, and when it was issued. It is executed within the scenario's delay of that, unless a
+/// A request, and when it was issued. It is executed within the scenario's delay, unless a
 /// delegation is in its way.
 #[derive(Clone, Debug)]
 pub(super) struct Issued {
     pub(super) request: Request,
     pub(super) at: Duration,
-    /// What the directory had in it then, for one that lists it.
+    /// The entries of the directory at that time, for a listing.
     pub(super) listed: Vec<OsString>,
 }
 
-/// A read delegation of an inode whose client is dead.
+/// A read delegation of an inode to a dead client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delegation {
     pub(super) handle: Handle,
-    /// When the server revokes it at the latest.
+    /// The latest time at which the server revokes it.
     pub(super) until: Duration,
 }
 
 /// What a process is waiting for.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
-    /// That its request is executed.
+    /// For its request to be executed.
     Execution(Issued),
-    /// That the answer reaches it: any time from now on.
+    /// For the answer, which may arrive at any time from now on.
     Answer(Issued, Result<Answer, i32>),
-    /// For a moment to come.
+    /// For a point in time.
     Time(Duration),
-    /// For a mutex that another thread holds: it is tried again once another has gone on, of which
-    /// this is the count.
+    /// For a mutex that another thread holds. The process tries again when
+    /// [`resumed`](World::resumed) differs from this count.
     Mutex(u64),
-    /// For nothing any more.
+    /// For nothing: it has ended.
     Ended,
     Crashed,
 }
@@ -55,21 +55,22 @@ pub(super) enum Waiting {
 pub(super) struct ProcessState {
     pub(super) name: &'static str,
     pub(super) client: usize,
-    /// In which boot of its machine it runs, and its number there.
+    /// The boot of its machine in which it runs, and its process ID there.
     pub(super) boot: u64,
     pub(super) pid: u32,
-    /// The process that this is a thread of: itself, if it is the first.
+    /// The process that this is a thread of: itself, for the first thread.
     pub(super) main: usize,
     pub(super) waiting: Waiting,
-    /// What the last two of its requests have changed that changed anything: a reader of that would have
-    /// had to come within a moment to be given a delegation.
+    /// The inodes that its last two changing requests changed: a reader would have had to come at
+    /// just that moment to be given a delegation.
     pub(super) changed: [[Option<Handle>; 2]; 2],
-    /// Until then it does not go on, whatever it waits for: stopped, swapped out, suspended.
+    /// When it may resume, whatever it waits for: until then it is stopped, swapped out or
+    /// suspended.
     pub(super) stalled_until: Duration,
 }
 
 impl ProcessState {
-    /// What tells this boot of its machine from all others.
+    /// The boot ID, which identifies this boot of its machine.
     pub(super) fn boot_id(&self) -> u64 {
         (self.client as u64) << 8 | self.boot
     }
@@ -79,61 +80,62 @@ impl ProcessState {
 #[derive(Debug, Default)]
 pub(super) struct Client {
     pub(super) cache: Cache,
-    /// What its monotonic clock showed when the run began, or when it was booted.
+    /// What its monotonic clock showed when the run began, or when it booted.
     pub(super) uptime: Duration,
     pub(super) booted_at: Duration,
-    /// How far its idea of the date is off, in seconds.
+    /// The error of its date, in seconds.
     pub(super) wall_error: i64,
     pub(super) boot: u64,
 }
 
-#[allow(clippy::struct_excessive_bools)] // each is a choice of its own
+#[allow(clippy::struct_excessive_bools)] // the choices are independent
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) now: Duration,
     pub(super) server: Server,
     pub(super) clients: Vec<Client>,
     pub(super) processes: Vec<ProcessState>,
-    /// The process that runs. What it has inherited from its parent says another: a fork copies all
+    /// The process that runs. Its inherited memory may name another, since a fork copies all
     /// memory.
     pub(super) running: usize,
-    /// How often a process has gone on that did not wait for a mutex.
+    /// How often a process has resumed that did not wait for a mutex.
     pub(super) resumed: u64,
-    /// A guard that a child has too, whose process has forked, or that threads share.
+    /// A guard that a forked child has too, or that threads share.
     pub(super) inherited: Option<Arc<LockGuard>>,
     /// A tenure that another thread keeps alive.
     pub(super) tenure: Option<Arc<Tenure>>,
-    /// Requests under way that nobody waits for, and who has issued them: of those who have died
-    /// since, and second copies.
+    /// Requests under way that no process waits for, with the process that issued them: those of
+    /// processes that have died since, and second copies.
     pub(super) strays: Vec<(usize, Issued)>,
     pub(super) safety: SafetyChecker,
-    /// Within which time a request is executed.
+    /// The time within which a request is executed.
     pub(super) delay: Duration,
-    /// Delegations in the way of requests, and the inodes of those that were revoked, for which the
-    /// server gives no more.
+    /// The delegations that block requests, and the inodes whose delegation was revoked, for which
+    /// the server gives no more.
     pub(super) delegations: Vec<Delegation>,
     pub(super) revoked: Vec<Handle>,
-    /// Whether there can be any, and of what was changed a moment ago.
+    /// Whether delegations are possible, and whether a freshly changed inode may have one.
     pub(super) may_delegate: bool,
     pub(super) delegates_late: bool,
     pub(super) caching: Caching,
-    /// Whether the directory may be listed as it was a while ago.
+    /// Whether a listing of the directory may be out of date.
     pub(super) stale_lists: bool,
-    /// Whether what a listing misses is the schedule's choice.
+    /// Whether the schedule chooses what a listing misses.
     pub(super) partial_lists: bool,
-    /// What a journal has of a local file system, and since when.
+    /// The state of a local file system in its journal, and when it was committed.
     pub(super) journal: Option<(Duration, Server)>,
-    /// A lock that was detached, as one process tells another: whose it is now, and its claim.
+    /// A lock that was detached, as one process passes it to another: its new holder, and its
+    /// claim.
     pub(super) handed_over: Option<(usize, PathBuf)>,
-    /// How many files were opened so far.
+    /// How many files have been opened so far.
     pub(super) opened: u64,
-    /// Whether one of those who act for the owner of a lock has begun to unlock it.
+    /// Whether a process that acts for the owner of a lock has begun to unlock it.
     pub(super) attached_unlock: bool,
-    /// The readable record of the run, kept only when it is to be shown.
+    /// The readable record of the run, kept only if it is to be shown.
     pub(super) trace: Option<Vec<String>>,
 }
 
-/// A process's way to its world.
+/// A process's handle on its world.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) world: Arc<Mutex<World>>,
@@ -148,7 +150,7 @@ impl World {
         }
     }
 
-    /// Executes a request of a process, and tells its client what the reply says of the directory.
+    /// Executes a request of a process, and updates its client's cache from the reply.
     pub(super) fn execute(&mut self, process: usize, request: &Request) -> Result<Answer, i32> {
         self.safety.sees(self.processes[process].main, request, &self.server, self.now);
         if self.may_delegate {
@@ -166,12 +168,13 @@ impl World {
         if after != before {
             cache.changed(before, after);
         }
-        // A directory that was listed is there, whatever the client believed of its name.
+        // A directory that was listed exists, whatever the client had cached for its name.
         if let (Request::List(dir), Ok(_)) = (request, &answer) {
             cache.forget(dir);
         }
-        // Its own changes of a directory, and attributes that it asks for, show a client that a list
-        // is out of date. Lists of the lock's own directory are believed in some scenarios only.
+        // A client learns that a list is out of date from its own changes of the directory, and
+        // from attributes that it asks for. Only some scenarios trust cached lists of the lock's
+        // own directory.
         match (request, &answer) {
             (Request::List(dir), Ok(Answer::Names(names))) if self.stale_lists => {
                 cache.learn_list(dir, names.clone(), self.now);
@@ -194,7 +197,7 @@ impl World {
         if self.stale_lists && after != before {
             cache.forget_list(Path::new(DIR));
         }
-        // The kernel learns of names even if the process has died, and in this order.
+        // The kernel updates its cache of names even if the process has died, and in this order.
         match (request, &answer) {
             (
                 Request::Lookup(path) | Request::Create(path) | Request::CreateNew(path),
@@ -221,7 +224,7 @@ impl World {
         answer
     }
 
-    /// Whether a delegation is in the way of a request.
+    /// Whether a delegation blocks a request.
     pub(super) fn is_held_back(&self, request: &Request) -> bool {
         let is_delegated =
             |handle: &Handle| self.delegations.iter().any(|held| held.handle == *handle);
@@ -229,8 +232,8 @@ impl World {
             && self.server.changed_by(request).iter().flatten().any(is_delegated)
     }
 
-    /// What this process asks for would change this inode, of which a dead client may have a
-    /// delegation.
+    /// The inode that this process's request would change, if a dead client may have a delegation
+    /// of it.
     pub(super) fn can_be_delegated(&self, process: usize, request: &Request) -> Option<Handle> {
         let last = &self.processes[process].changed;
         let is_free = |handle: &Handle| {
@@ -241,7 +244,7 @@ impl World {
         changed.into_iter().flatten().find(is_free).filter(|_| !self.is_held_back(request))
     }
 
-    /// The server gives a delegation up: what has waited for that goes on.
+    /// The server revokes a delegation, and the requests that waited for that proceed.
     pub(super) fn revoke(&mut self, number: usize) {
         let Delegation { handle, .. } = self.delegations.remove(number);
         self.revoked.push(handle);
@@ -257,7 +260,7 @@ impl World {
         }
     }
 
-    /// The journal is committed, if it is time for that.
+    /// Commits the journal when it is due.
     pub(super) fn commit(&mut self) {
         if let Some((since, kept)) = &mut self.journal {
             if self.now >= *since + JOURNAL {
@@ -266,7 +269,7 @@ impl World {
         }
     }
 
-    /// The lock file, and whether it says of this process what proves it dead one day.
+    /// The lock file, and whether it says enough to prove this process dead one day.
     pub(super) fn lock_file(&self, process: usize) -> Option<LockFile> {
         let lock = Path::new(PATH);
         let state = &self.processes[process];
@@ -276,7 +279,7 @@ impl World {
         Some(LockFile { handle: self.server.find(lock)?, is_provable })
     }
 
-    /// The process of that number in this boot of the machine of another.
+    /// The process with that ID in this boot of the machine of another process.
     pub(super) fn neighbour(&self, of: usize, pid: u32) -> Option<usize> {
         let own = &self.processes[of];
         self.processes
@@ -289,7 +292,7 @@ impl World {
         id.unwrap_or_else(|| panic!("there is no {name}"))
     }
 
-    /// The threads of a process that run.
+    /// The running threads of a process.
     pub(super) fn threads_of(&self, id: usize) -> Vec<usize> {
         let main = self.processes[id].main;
         let threads = (0..self.processes.len()).filter(|other| self.processes[*other].main == main);
@@ -301,14 +304,13 @@ impl World {
         state.is_some_and(|it| !matches!(it.waiting, Waiting::Ended | Waiting::Crashed))
     }
 
-    /// Ends a process in the middle of whatever it does. What it has asked for may be executed
-    /// after its death.
+    /// Ends a process wherever it is. Its last request may be executed after its death.
     pub(super) fn crash(&mut self, id: usize, request_survives: bool) {
         let state = &mut self.processes[id];
         let waiting = std::mem::replace(&mut state.waiting, Waiting::Crashed);
         self.server.release_locks(id);
         match waiting {
-            // A client whose process is dead sees to it that a lock is not left behind.
+            // The client of a dead process makes sure that no lock is left behind.
             Waiting::Execution(Issued { request: Request::Lock(..), .. }) => {}
             Waiting::Execution(issued) if request_survives => self.strays.push((id, issued)),
             _ => {}
@@ -331,22 +333,22 @@ impl Process {
         matches!(world.processes[world.running].waiting, Waiting::Crashed)
     }
 
-    /// Lets the scheduler go on until what this waits for has come.
+    /// Yields to the scheduler until the wait is over.
     pub(super) fn wait(&self, waiting: Waiting) {
         let mut world = self.world();
         let running = world.running;
         world.processes[running].waiting = waiting;
         drop(world);
-        // The scoped way would need the stack's handle in here, which is borrowed.
+        // The scoped way would need the stack's handle here, which is borrowed.
         #[allow(deprecated)]
         generator::yield_with(());
         if self.has_crashed() {
-            // Without a word: no panic that a hook would hear of.
+            // Unwinds without a panic, which would call a hook.
             std::panic::resume_unwind(Box::new(generator::Error::Cancel));
         }
     }
 
-    /// Issues a request and waits for its answer. The dead ask for nothing.
+    /// Issues a request and waits for its answer. A dead process issues none.
     pub(super) fn ask(&self, request: Request) -> Result<Answer, i32> {
         if self.has_crashed() {
             return Err(errno::EIO);
@@ -372,7 +374,7 @@ impl Process {
         self.world().note(self.id, what);
     }
 
-    /// What must not be has happened.
+    /// Records a violation.
     pub(super) fn is_wrong(&self, what: String) {
         self.world().safety.is_wrong(what);
     }

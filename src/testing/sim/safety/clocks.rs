@@ -1,4 +1,4 @@
-//! The server's clock: set back, set forward, and with time stamps of whole seconds.
+//! The server's clock: set back, set forward, or with time stamps of whole seconds.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::testing::sim::situations::*;
 const SET: Faults = Faults { server_steps: 1, crashes: 1, stalls: 1, clock_steps: 1, ..NOTHING };
 const ACCIDENTS: Faults = Faults { server_steps: 0, ..SET };
 
-/// What is left of the slop for a request: D + 2 E < S.
+/// The share of the slop that is left for a request: D + 2 E < S.
 const fn delay(error: u64) -> Duration {
     Duration::from_secs(9 - 2 * error)
 }

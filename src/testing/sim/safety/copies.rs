@@ -1,4 +1,4 @@
-//! Requests of which a copy is executed after the reply.
+//! Requests of which the server executes a copy after its reply.
 
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ fn handing_over_and_late_copies() {
     assert_safe(hand_over());
 }
 
-/// As where a request is executed twice at once: see `two_and_requests_executed_twice`.
+/// With two processes only, as for a request that is executed twice at once: see
+/// `two_and_requests_executed_twice`.
 #[test]
 fn two_and_late_removals() {
     let faults = Faults { late_removals: 1, ..NOTHING };

@@ -1,4 +1,4 @@
-//! Requests that a server holds back for far longer than the clock slop, since a dead client has a
+//! Requests that the server delays for far longer than the clock slop, because a dead client has a
 //! delegation of their inode.
 
 use super::NAMES;
@@ -80,7 +80,7 @@ fn delegations_and_errors() {
     sample(&Scenario { faults, caching: NAMES, ..long_tenures() }).assert_safe();
 }
 
-/// What has waited is asked for once more, unless it is RENAME or REMOVE.
+/// A delayed request is then repeated, unless it is a RENAME or REMOVE.
 #[test]
 fn delegations_and_late_copies() {
     let faults = Faults { late_copies: 1, ..HELD_BACK };

@@ -21,8 +21,8 @@ fn a_machine_that_loses_power() {
     sample(&Scenario { faults, keep_claim: true, ..power_cuts() }).assert_safe();
 }
 
-/// An async server that loses power undoes what it has answered, which breaks an assumption of the guide's:
-/// here it is tried only that no lock stays wedged.
+/// An async server that loses power undoes what it has answered, which breaks an assumption of the
+/// guide's: this test checks only that no lock stays wedged.
 #[test]
 fn dead_holders_whose_names_are_lost() {
     explore(&Scenario { faults: POWER_CUT, ..succession_by_lease() }, 1).assert_safe();
@@ -30,7 +30,7 @@ fn dead_holders_whose_names_are_lost() {
     sample(&Scenario { faults, caching: NAMES, ..succession_by_lease() }).assert_safe();
 }
 
-/// Nothing says any more whose the lock file was.
+/// Nothing identifies the holder of the lock file any more.
 #[test]
 fn lock_files_with_no_content_and_no_claim() {
     sample(&nameless()).assert_safe();

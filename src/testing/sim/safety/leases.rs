@@ -1,4 +1,4 @@
-//! Leases of several lengths, and what ends one too late or too soon.
+//! Leases of several lengths, and causes that end one too early or too late.
 
 use super::NAMES;
 use crate::policy::StalePolicy;
@@ -11,7 +11,8 @@ use crate::testing::sim::situations::*;
 
 const ACCIDENTS: Faults = Faults { crashes: 2, stalls: 1, clock_steps: 1, ..NOTHING };
 
-/// A refresh that shortens the lease and fails must not leave its holder with the long one.
+/// A refresh that shortens the lease and fails must not leave its holder believing in the longer
+/// one.
 #[test]
 fn a_lease_that_is_shortened_by_a_refresh_that_fails() {
     let faults = Faults { errors: 1, ..NOTHING };
@@ -47,7 +48,7 @@ fn a_breaker_that_is_slow_in_its_seat() {
     explore(&slow_in_its_seat(), 1).assert_safe();
 }
 
-/// A seat is not for as long as its breaker's lifetime.
+/// A seat's lease is shorter than its breaker's lifetime.
 #[test]
 fn a_breaker_with_a_long_lifetime_that_stands_still() {
     let scenario = slow_breaker();

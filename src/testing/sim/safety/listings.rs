@@ -1,4 +1,4 @@
-//! Directories that are listed in part, or as they were.
+//! Directory listings that are partial or out of date.
 
 use super::NAMES;
 use crate::testing::sim::explore::sample;

@@ -1,4 +1,4 @@
-//! The lock on a mailbox: nobody else has the mailbox while a holder's dotlock is to be respected.
+//! The lock on a mailbox: only the holder has the mailbox while its dotlock must be respected.
 
 use super::{CRASH_OR_STALL, NAMES};
 use crate::testing::sim::explore::{explore, sample, search};
@@ -32,7 +32,7 @@ fn four() -> Scenario {
     )
 }
 
-/// A dead holder, one that is late, and those that come after.
+/// A dead holder, one that is late, and the programs that come after them.
 fn heirs() -> Scenario {
     programs(
         DOTLOCK_ALONE,
@@ -79,7 +79,7 @@ fn the_dead_and_the_late() {
     sample(&Scenario { faults: ACCIDENTS, ..both }).assert_safe();
 }
 
-/// Two, and not more: a third could take the mailbox while the second's dotlock is put back, see
+/// Two programs only: a third could lock the mailbox while the second's dotlock is put back, see
 /// `a_rename_executed_twice_lets_a_third_in` in `mutants`.
 #[test]
 fn lost_replies() {
@@ -87,8 +87,9 @@ fn lost_replies() {
     sample(&Scenario { faults, caching: NAMES, ..two() }).assert_safe();
 }
 
-/// One, and not two: if both tries to give back the right to take a dotlock over fail, and the process
-/// lives on, others of its host never get that right, since each of their tries observes it for the first time.
+/// One fault only: if both attempts to give back the right to take over a dotlock fail, and the
+/// process lives on, no other process of its host ever gets that right, since each attempt observes
+/// it for the first time.
 #[test]
 fn requests_that_fail() {
     let faults = Faults { errors: 1, crashes: 1, stalls: 1, ..NOTHING };
@@ -101,7 +102,7 @@ fn another_mail_program() {
     sample(&Scenario { faults: ACCIDENTS, local: true, ..neighbours() }).assert_safe();
 }
 
-/// What the checkers are for: a breaker that goes by the name takes a live dotlock away.
+/// A control for the checkers: a breaker that judges by name takes a live dotlock away.
 #[test]
 fn a_careless_breaker_is_found() {
     let parts: [Participant; 4] = [
@@ -110,6 +111,6 @@ fn a_careless_breaker_is_found() {
         ("carol", 1, careless_tenure),
         ("dave", 2, tenure),
     ];
-    let found = ["takes the lock away", "while the lease of", "was not told that it lost it"];
+    let found = ["takes the lock away", "while the lease of", "did not learn that it lost"];
     search(&programs(DOTLOCK_ALONE, &parts)).assert_found(&found);
 }

@@ -1,4 +1,4 @@
-//! What is explored: nothing may be wrong in any of it.
+//! The scenarios that must be safe.
 
 mod clocks;
 mod copies;
@@ -58,8 +58,9 @@ fn heirs_in_every_order() {
     explore(&succession(), 2).assert_safe();
 }
 
-/// A third could take the lock while the second's is put back: that is what no lock can prevent on
-/// a server that executes a RENAME twice. See `guide::safety`, and `mutants`.
+/// Two processes only: a third could acquire the lock while the second's lock file is put back,
+/// which no lock can prevent on a server that executes a RENAME twice. See `guide::safety`, and
+/// `mutants`.
 #[test]
 fn two_and_requests_executed_twice() {
     let faults = Faults { repeats: 1, ..NOTHING };
@@ -105,7 +106,7 @@ fn five_by_leases_alone() {
     sample(&Scenario { faults: ACCIDENTS, policy, ..five() }).assert_safe();
 }
 
-/// However late a holder is, nobody succeeds it.
+/// However late a holder is, its lock is never taken over.
 #[test]
 fn five_who_never_break_a_lock() {
     let faults = Faults { stalls: 2, clock_steps: 1, ..NOTHING };

@@ -1,4 +1,4 @@
-//! Locks whose owner is not who keeps them alive.
+//! Locks that one process owns and another keeps alive.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn two_adopters_and_accidents() {
     sample(&Scenario { faults, caching: NAMES, ..two_adopters() }).assert_safe();
 }
 
-/// A forked child holds nothing, and what it does with its parent's guard does nothing.
+/// A forked child holds no lock, and its copy of the parent's guard has no effect.
 #[test]
 fn forked_children() {
     explore(&forks(), 1).assert_safe();
@@ -43,7 +43,7 @@ fn locks_that_others_act_on() {
     sample(&Scenario { faults, caching: NAMES, ..attached() }).assert_safe();
 }
 
-/// Nobody stands still in it: see `an_old_refresh_of_another_process`.
+/// Without stalls: see `an_old_refresh_of_another_process`.
 #[test]
 fn locks_that_two_refresh() {
     let faults = Faults { late_copies: 2, errors: 1, crashes: 1, ..NOTHING };

@@ -1,4 +1,4 @@
-//! Contenders with different clock slops: what a request needs is the shortest.
+//! Contenders with different clock slops: the shortest one bounds a request.
 
 use super::NAMES;
 use crate::testing::sim::explore::sample;

@@ -1,4 +1,4 @@
-//! Several threads of one process on one guard.
+//! Several threads of one process that share a guard.
 
 use super::NAMES;
 use crate::testing::sim::explore::{explore, sample};

@@ -1,4 +1,4 @@
-//! Everything that may go wrong on machines, and requests that fail, in the same run.
+//! All faults of machines, and requests that fail, in the same run.
 
 use super::NAMES;
 use crate::testing::sim::explore::sample;

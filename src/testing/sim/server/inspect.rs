@@ -1,4 +1,4 @@
-//! What the checkers see of the server without asking it for anything.
+//! What the checkers see of the server, without a request.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -8,18 +8,18 @@ use super::{Answer, Content, Request, Server};
 use crate::model::lease::SEAT_LEASE;
 use crate::testing::sim::constants::{PATH, epoch};
 
-/// How the names of seats begin.
+/// The prefix of the names of seats.
 const SEATS: &[u8] = b"/sim/L|break|";
-/// How the names begin that lock files are given by those who take them away.
+/// The prefix of the names that a lock file is moved to when it is taken away.
 const ASIDE: &[u8] = b"/sim/L|aside|";
 
 impl Server {
-    /// What was written to a file, whatever has become of it.
+    /// What was written to a file, even if a power cut has lost it since.
     pub(in crate::testing::sim) fn content(&self, path: &Path) -> Option<&[u8]> {
         Some(&self.inodes[self.names.get(path.as_os_str())?].content)
     }
 
-    /// Whether it can be seen whose the lock file is: by what it says, or by its claim.
+    /// Whether the holder of the lock file can be identified: by its content, or by its claim.
     pub(in crate::testing::sim) fn tells_holder(&self) -> bool {
         let Some(ino) = self.names.get(OsStr::new(PATH)) else { return false };
         let is_claim = |path: &OsStr| {
@@ -30,8 +30,8 @@ impl Server {
         self.inodes[ino].kept == Content::Whole || names.any(|(path, _)| is_claim(path))
     }
 
-    /// When the last lease of those that stand in the way of the lock ends, of its holder and of
-    /// those in seats: since the run began.
+    /// When the last lease ends that keeps the lock from a contender, of the holder and of
+    /// processes in seats: since the run began.
     pub(in crate::testing::sim) fn last_lease(&self) -> Option<Duration> {
         let end = |(path, ino): (&OsString, &u64)| {
             if path == PATH {
@@ -46,7 +46,7 @@ impl Server {
         ends.filter_map(|end| end.duration_since(self.epoch).ok()).max()
     }
 
-    /// How long the longest lease is of those that stand in the way, by its own dates.
+    /// The length of the longest such lease, by its own dates.
     pub(in crate::testing::sim) fn longest_lease(&self) -> Option<Duration> {
         let inode = &self.inodes[self.names.get(OsStr::new(PATH))?];
         let length = inode.mtime.duration_since(inode.ctime).unwrap_or_default();
@@ -59,12 +59,12 @@ impl Server {
         ahead.unwrap_or_else(|behind| behind.duration())
     }
 
-    /// Whether somebody sits, or has died, in a seat of some succession.
+    /// Whether a process, alive or dead, is in a seat.
     pub(in crate::testing::sim) fn has_seats(&self) -> bool {
         self.names().any(|path| path.as_os_str().as_encoded_bytes().starts_with(SEATS))
     }
 
-    /// Puts files here that are nobody's business.
+    /// Adds files that do not belong to the lock.
     pub(in crate::testing::sim) fn add_strangers(&mut self, paths: &[&str]) {
         for path in paths {
             let created = self.execute(&Request::Create(path.into()), Duration::ZERO);
@@ -75,7 +75,7 @@ impl Server {
         }
     }
 
-    /// Whether this file was never touched since it was made.
+    /// Whether this file is as it was when it was made.
     pub(in crate::testing::sim) fn is_untouched(&self, path: &str) -> bool {
         self.names.get(OsStr::new(path)).is_some_and(|ino| {
             let inode = &self.inodes[ino];

@@ -20,25 +20,25 @@ struct Inode {
     nlink: u64,
     is_dir: bool,
     content: Vec<u8>,
-    /// When that was written, on the disk or not.
+    /// When the content was written, on the disk or not.
     written: Duration,
-    /// What has become of it.
+    /// What a power cut has left of it.
     kept: Content,
     mtime: SystemTime,
     ctime: SystemTime,
 }
 
-/// What a power cut has made of a content.
+/// What a power cut has left of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Whole,
     Empty,
-    /// As long as it was, but all zero.
+    /// As long as before, but all zero.
     Nuls,
 }
 
 impl Inode {
-    /// What can be read of it.
+    /// What a reader gets.
     fn read(&self) -> Vec<u8> {
         match self.kept {
             Content::Whole => self.content.clone(),
@@ -52,19 +52,19 @@ impl Inode {
     }
 }
 
-/// One directory of one server, and what directories there are in it.
+/// One directory of one server, with its subdirectories.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     inodes: BTreeMap<u64, Inode>,
-    /// By all their bytes: [`Path`] compares one component after the other, which takes far longer.
+    /// Sorted by bytes: [`Path`] compares one component after the other, which takes far longer.
     names: BTreeMap<OsString, u64>,
     generations: u64,
     /// Counts the changes of the directory, as NFSv4's change attribute does.
     pub(super) changes: u64,
-    /// The date when the run began, by its clock as it is set now.
+    /// The date when the run began, according to the clock as it is set now.
     epoch: SystemTime,
     resolution: Duration,
-    /// Whole files that are locked.
+    /// The files with a lock on their whole range.
     locks: BTreeMap<Handle, Owner>,
 }
 
@@ -87,19 +87,19 @@ impl Server {
         self.names.keys().map(Path::new)
     }
 
-    /// What a name leads to right now.
+    /// The inode that a name leads to right now.
     pub(super) fn find(&self, path: &Path) -> Option<Handle> {
         let ino = *self.names.get(path.as_os_str())?;
         Some(Handle { ino, generation: self.inodes[&ino].generation })
     }
 
-    /// Sets the clock, by so many seconds.
+    /// Sets the clock forward, or back, by `seconds`.
     pub(super) fn set_clock(&mut self, seconds: i64) {
         let by = Duration::from_secs(seconds.unsigned_abs());
         self.epoch = if seconds < 0 { self.epoch - by } else { self.epoch + by };
     }
 
-    /// The power was cut: contents are lost that were written a short while ago.
+    /// Cuts the power: recently written contents are lost.
     pub(super) fn lose_contents(&mut self, to_nuls: bool, now: Duration) {
         let lost = if to_nuls { Content::Nuls } else { Content::Empty };
         for inode in self.inodes.values_mut() {
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    /// What time it is, as a time stamp.
+    /// The current time, as a time stamp.
     fn time(&self, now: Duration) -> SystemTime {
         let time = self.epoch + now;
         if self.resolution.is_zero() { time } else { self.rounded(time) }
@@ -154,7 +154,7 @@ impl Server {
             }
             Request::Create(path) => {
                 if let Some(handle) = self.find(path) {
-                    return self.attr(handle); // not asked for exclusively
+                    return self.attr(handle); // the create was not exclusive
                 }
                 let handle = self.make(path, false, time)?;
                 self.attr(handle)
@@ -267,7 +267,7 @@ impl Server {
         Answer::Done
     }
 
-    /// A process is dead: its client unlocks what it had locked.
+    /// A process has died: its client unlocks what it had locked.
     pub(super) fn release_locks(&mut self, process: usize) {
         self.locks.retain(|_, (owner, _)| *owner != process);
     }
@@ -277,7 +277,7 @@ impl Server {
         if !path.parent().is_some_and(|dir| dir.as_os_str() == DIR || self.is_dir(dir)) {
             return Err(errno::ENOENT);
         }
-        // The lowest free number: file systems use them again at once.
+        // The lowest free number, since file systems reuse inode numbers at once.
         let mut ino = 1;
         while self.inodes.contains_key(&ino) {
             ino += 1;
@@ -308,7 +308,7 @@ impl Server {
         self.entries(dir).map(|(_, entry)| entry.to_owned()).collect()
     }
 
-    /// What a directory has in it: each path, and the name in it.
+    /// The entries of a directory: each full path, with the name in the directory.
     fn entries(&self, dir: &Path) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         let dir = dir.as_os_str().as_bytes().to_owned();
         self.names.keys().filter_map(move |path| {
@@ -325,7 +325,7 @@ impl Server {
         self.entries(dir).next().is_none()
     }
 
-    /// The directory that this name is in was changed.
+    /// The directory of this name has changed.
     fn changed(&mut self, path: &Path, time: SystemTime) {
         match path.parent().and_then(|dir| self.names.get(dir.as_os_str())) {
             Some(dir) => {

@@ -1,4 +1,4 @@
-//! What clients ask of the server, and what it answers.
+//! Requests of the clients, and answers of the server.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::sys::fs::Attr;
 
-/// An inode as a client keeps hold of it: the number, and which of its uses.
+/// An inode as a client refers to it: its number, and the generation of that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::testing::sim) struct Handle {
     pub(super) ino: u64,
@@ -20,7 +20,7 @@ impl fmt::Display for Handle {
     }
 }
 
-/// What a client asks for. Names are the server's to look up; handles are not.
+/// A request of a client. The server looks up names, but not handles.
 #[derive(Clone, Debug)]
 pub(in crate::testing::sim) enum Request {
     Lookup(PathBuf),
@@ -30,7 +30,7 @@ pub(in crate::testing::sim) enum Request {
     Write(Handle, Vec<u8>),
     SetMtime(Handle, SystemTime),
     SetAtime(Handle),
-    /// Says whether all that was written could be kept.
+    /// Reports whether everything that was written could be stored.
     Close(Handle),
     Link(Handle, PathBuf),
     Rename(PathBuf, PathBuf),
@@ -38,22 +38,22 @@ pub(in crate::testing::sim) enum Request {
     MakeDir(PathBuf),
     RemoveDir(PathBuf),
     List(PathBuf),
-    /// Makes a file whose name is free.
+    /// Makes a file whose name must be free.
     CreateNew(PathBuf),
-    /// Sets the times to the server's own.
+    /// Sets the times to the server's clock.
     TouchNow(Handle),
     /// Locks a whole file, for an open file of a process.
     Lock(Handle, Owner),
-    /// Unlocks what this open file has locked; as closing it does.
+    /// Unlocks what this open file has locked, as closing it does.
     Unlock(Owner),
     /// Whether another open file has locked it.
     TestLock(Handle, Owner),
 }
 
-/// An open file, that a range lock belongs to: its process, and a number.
+/// The open file that a range lock belongs to: its process, and a number.
 pub(in crate::testing::sim) type Owner = (usize, u64);
 
-/// What the server answers.
+/// An answer of the server.
 #[derive(Clone, Debug)]
 pub(in crate::testing::sim) enum Answer {
     Done,
