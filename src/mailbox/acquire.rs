@@ -1,12 +1,12 @@
-//! Taking both locks, as Debian Policy 11.6 says.
+//! Taking both locks, as Debian Policy 11.6 requires.
 //!
 //! 1. The mailbox by fcntl(2), if there is a mailbox.
-//! 2. The dotlock. Another's is observed, and taken over once it is stale.
-//! 3. See that the mailbox is still the file that was locked: a program that rewrites a mailbox may put
-//!    another file in its place.
+//! 2. The dotlock. Another program's is observed, and taken over once it is stale.
+//! 3. Check that the mailbox is still the file that was locked: a program that rewrites a mailbox
+//!    may put another file in its place.
 //!
-//! When one of them is taken, the other is released, and after a random time all is tried again:
-//! programs that take them in the other order must not wait for us while we wait for them.
+//! If one lock is taken, the other is released, and both are tried again after a random time:
+//! programs that take them in the opposite order must not wait for us while we wait for them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,19 +24,19 @@ use crate::sys::errno;
 use crate::sys::range_lock::Locker;
 use crate::wait::limit::WaitLimit;
 
-/// How often to try again at once for what has just come free.
+/// How often to retry at once for a lock that has just become free.
 const AT_ONCE: u32 = 4;
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Debug)]
 enum Attempt {
     Held(MailboxTenure),
-    /// What was in the way is gone, or not what it was: no need to wait.
+    /// The obstacle is gone, or has changed: retry without waiting.
     Again,
     Busy(Obstacle),
 }
 
-/// Contends for the mailbox until it is ours or the limit is reached.
+/// Contends for the mailbox until we hold it or the limit is reached.
 pub(crate) fn acquire(
     context: &Arc<MailboxContext>,
     observer: &Mutex<MailboxObserver>,
@@ -54,7 +54,7 @@ pub(crate) fn acquire(
                 at_once += 1;
                 continue;
             }
-            // Others are quicker each time.
+            // Other programs were quicker each time.
             Attempt::Again => Obstacle::Unreadable(errno::taken()),
             Attempt::Busy(obstacle) => obstacle,
         };
@@ -83,7 +83,7 @@ fn attempt(
     match OwnDotlock::make(context).inspect_err(|_| unlock(context, mailbox.as_ref()))? {
         Making::Made(dotlock) => {
             let tenure = MailboxTenure::begin(context, mailbox, dotlock, began);
-            // 3: if not, the tenure is dropped, and both locks with it.
+            // 3: if it is not, dropping the tenure releases both locks.
             Ok(if is_still_there(&tenure)? { Attempt::Held(tenure) } else { Attempt::Again })
         }
         Making::Taken => {
@@ -94,7 +94,7 @@ fn attempt(
     }
 }
 
-/// Closing it would not do: a child that another thread has just forked has it open, too.
+/// Unlocks explicitly, since a child that another thread has just forked has the file open, too.
 fn unlock(context: &MailboxContext, mailbox: Option<&MboxFile>) {
     if let Some(mailbox) = mailbox {
         let _ = mailbox.unlock(context);
@@ -116,12 +116,12 @@ fn behind_a_dotlock(
     })
 }
 
-/// Others who use the handle wait for this, but only for one look.
+/// The handle's other users wait for this mutex, but only for one observation.
 fn observe(context: &MailboxContext, observer: &Mutex<MailboxObserver>) -> Result<Verdict, Error> {
     observer.lock().unwrap_or_else(PoisonError::into_inner).observe(context)
 }
 
-/// Locks the mailbox, if there is one and it is to be locked itself.
+/// Locks the mailbox, if there is one and the options ask for that.
 fn lock_mailbox(context: &MailboxContext) -> Result<Locking, Error> {
     if context.uses_fcntl {
         return MboxFile::lock(context);
@@ -132,7 +132,7 @@ fn lock_mailbox(context: &MailboxContext) -> Result<Locking, Error> {
     Ok(Locking::None)
 }
 
-/// Whether the file that was locked is the mailbox, or there is none as before.
+/// Whether the mailbox is still the file that was locked, or still does not exist.
 fn is_still_there(tenure: &MailboxTenure) -> Result<bool, Error> {
     let context = &tenure.context;
     let there = context.find_mailbox()?.map(|attr| attr.id);
@@ -142,7 +142,7 @@ fn is_still_there(tenure: &MailboxTenure) -> Result<bool, Error> {
     }
 }
 
-/// What is in the way now, without taking anything.
+/// The present obstacles, without taking any lock.
 pub(crate) fn obstacles(
     context: &MailboxContext,
     observer: &Mutex<MailboxObserver>,

@@ -1,4 +1,4 @@
-//! What every step needs to know about its mailbox.
+//! What every step needs to know about the mailbox.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -14,33 +14,33 @@ use crate::policy::StalePolicy;
 use crate::sys::errno::is_gone;
 use crate::sys::fs::Attr;
 
-/// One mailbox, as one handle and the clones of it see it.
+/// A mailbox, as a handle and its clones see it.
 #[derive(Debug)]
 pub(crate) struct MailboxContext {
     pub(crate) mailbox: PathBuf,
     pub(crate) dotlock: PathBuf,
-    /// Its holder may take over a dotlock of the mailbox that is not its own.
+    /// The lock whose holder may take over a dotlock that is not its own.
     pub(crate) breaker: Lock,
-    /// The dotlock's path as that of a [`Lock`], whose lock file may stand there. `None` where the path
-    /// has all the separators that a claim's name could use.
+    /// A [`Lock`] at the dotlock's path, since such a lock file may be there. `None` if the path
+    /// contains every separator that a claim's name could use.
     pub(crate) leased: Option<Lock>,
     pub(crate) stale: StalePolicy,
     pub(crate) unchanged_for: Duration,
-    /// Whether the mailbox itself is locked too.
+    /// Whether the mailbox itself is locked by fcntl(2) too.
     pub(crate) uses_fcntl: bool,
     pub(crate) polling: Polling,
     pub(crate) proc: PidEvidence,
-    /// The claim on [`breaker`](Self::breaker) that could not be given back.
+    /// A claim on [`breaker`](Self::breaker) that could not be removed.
     pub(crate) left_behind: Mutex<Option<PathBuf>>,
 }
 
 impl MailboxContext {
-    /// The clock, the file system and all else that is the same as for a [`Lock`].
+    /// The context that a mailbox shares with a [`Lock`]: clock, file system and so on.
     pub(crate) fn core(&self) -> &Arc<Context> {
         &self.breaker.context
     }
 
-    /// Looks at the mailbox, which may not be there.
+    /// The attributes of the mailbox, if it exists.
     pub(crate) fn find_mailbox(&self) -> Result<Option<Attr>, Error> {
         let core = self.core();
         match core.machine.retry_estale(|| core.machine.fs.stat_lockable(&self.mailbox)) {
@@ -50,7 +50,7 @@ impl MailboxContext {
         }
     }
 
-    /// A name beside the mailbox that nobody else uses, and that is swept if it is left behind.
+    /// A unique name beside the mailbox, which is swept if it is left behind.
     pub(crate) fn aside(&self) -> PathBuf {
         let core = self.core();
         core.names.aside(&Nonce::new((core.machine.random)(), None), core.machine.random_number())

@@ -10,25 +10,26 @@ use crate::protocol::takeover::{Aside, Caught, catch};
 use crate::sys::errno::{is_estale, is_gone};
 use crate::sys::fs::{Attr, Mount, OpenFile};
 
-/// For how long other programs respect a dotlock that is not touched: the least patient of them,
-/// Mail Avenger, breaks it after 30 s.
+/// How long other programs respect a dotlock that is not touched: the least patient of them, Mail
+/// Avenger, breaks it after 30 s.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// What no program takes for a pid, nor for a lease.
+/// A content that no program takes for a pid, or for a lease.
 const CONTENT: &[u8] = b"0\n";
-/// Whatever the umask: a dotlock that others can't read keeps them waiting for longer.
+/// Independent of the umask: programs wait longer for a dotlock that they cannot read.
 const MODE: u32 = 0o644;
-/// How often to try again when the first name is taken, or is removed at once.
+/// How often to retry when the first name is taken, or is removed at once.
 const ATTEMPTS: u32 = 4;
 
-/// A dotlock that we have made. The open file pins its inode: while it is open no other file has its
-/// number, or looking at it fails with ESTALE. (Dropped, the dotlock stays: its tenure removes it.)
+/// A dotlock that this process has made. The open file pins its inode: as long as it is open, no
+/// other file has its number, or its attributes fail with ESTALE. Dropping it does not remove the
+/// dotlock, which is up to the tenure.
 #[derive(Debug)]
 pub(crate) struct OwnDotlock {
     file: Box<dyn OpenFile>,
 }
 
-/// What came of making a dotlock.
+/// The outcome of making a dotlock.
 #[derive(Debug)]
 pub(crate) enum Making {
     Made(OwnDotlock),
@@ -36,8 +37,8 @@ pub(crate) enum Making {
 }
 
 impl OwnDotlock {
-    /// Makes the mailbox's dotlock, if there is none: under another name, which is then linked, as
-    /// open(2) recommends for NFS (see `O_EXCL`). The inode shows whether it worked, not the reply.
+    /// Makes the mailbox's dotlock, if there is none, by a link from another name, as open(2)
+    /// recommends for NFS (see `O_EXCL`). The inode shows whether that worked; the reply does not.
     pub(crate) fn make(context: &MailboxContext) -> Result<Making, Error> {
         let core = context.core();
         for attempt in 1..=ATTEMPTS {
@@ -85,7 +86,8 @@ impl OwnDotlock {
                     });
                 }
                 (Err(error), linked) => {
-                    // Where success can be believed it is ours, and must not be left behind.
+                    // Where a reported success is reliable the dotlock is ours, and must not be
+                    // left behind.
                     if linked.is_ok() && core.mount() != Mount::Other {
                         give_up(context, until);
                     }
@@ -96,8 +98,9 @@ impl OwnDotlock {
         Ok(Making::Taken)
     }
 
-    /// Whether it has become the mailbox's dotlock, whatever the reply was. What fails or contradicts
-    /// the reply is asked once more: a dotlock of our own that we did not see would be in our way.
+    /// Whether the link made it the mailbox's dotlock, whatever the reply was. Asks once more after
+    /// an error, or after an answer that contradicts the reply: an unnoticed dotlock of our own
+    /// would block us.
     fn was_linked(&self, context: &MailboxContext, linked: &io::Result<()>) -> Result<bool, Error> {
         match self.is_there(context) {
             Ok(true) => Ok(true),
@@ -110,22 +113,22 @@ impl OwnDotlock {
     pub(crate) fn is_there(&self, context: &MailboxContext) -> Result<bool, Error> {
         let Some(there) = context.core().machine.find(&context.dotlock)? else { return Ok(false) };
         match self.file.attributes() {
-            // An NFS client may go on showing the old attributes of a file that is gone, and whose
-            // number another file has by now; but not the other file's date.
+            // An NFS client may go on showing the old attributes of a file that is gone, after its
+            // inode number was reused; but it does not show them for the other file's date.
             Ok(own) => Ok(own.nlink > 0 && is_same(&own, &there)),
             Err(error) if is_estale(&error) => Ok(false),
             Err(error) => Err(Error::io(Operation::Stat, &context.dotlock)(error)),
         }
     }
 
-    /// Sets its times to the present, by the server's clock. Another's file is never touched, whatever
-    /// has the name.
+    /// Sets its times to the server's current time. It goes by the open file, so that another
+    /// program's dotlock is never touched.
     pub(crate) fn touch(&self, context: &MailboxContext) -> Result<(), Error> {
         self.file.touch().map_err(Error::io(Operation::Touch, &context.dotlock))
     }
 
-    /// Closes it, to remove it: an NFS client gives an open file another name instead. `None` if it is
-    /// not the mailbox's dotlock any more.
+    /// Closes it before it is removed, because an NFS client renames an open file instead of
+    /// removing it. `None` if it is no longer the mailbox's dotlock.
     pub(crate) fn close(self, context: &MailboxContext) -> Result<Option<ClosedDotlock>, Error> {
         if !self.is_there(context)? {
             return Ok(None);
@@ -135,8 +138,8 @@ impl OwnDotlock {
     }
 }
 
-/// A dotlock of our own that is about to be removed. Its date tells it from a later file that has its
-/// number.
+/// A dotlock of our own that is about to be removed. Its date distinguishes it from a later file
+/// with the same inode number.
 #[derive(Debug)]
 pub(crate) struct ClosedDotlock {
     own: Attr,
@@ -161,8 +164,8 @@ impl ClosedDotlock {
     }
 }
 
-/// Removes a dotlock that was just made, unless others may have removed it by now. What fails here is
-/// not reported: it is not the first error.
+/// Removes a dotlock that was just made, unless other programs may have removed it by now. An error
+/// here is not reported, because it is not the first one.
 fn give_up(context: &MailboxContext, until: Duration) {
     let core = context.core();
     if core.now() < until {
@@ -170,19 +173,19 @@ fn give_up(context: &MailboxContext, until: Duration) {
     }
 }
 
-/// Whether the first name was removed by a sweep before it was linked, as after a stall.
+/// Whether a sweep removed the first name before it was linked, as after a stall.
 fn was_swept(error: &io::Error) -> bool {
     is_gone(error) || is_estale(error)
 }
 
-/// Whether both show one file that nobody has touched meanwhile.
+/// Whether both show the same file, untouched in between.
 pub(crate) fn is_same(one: &Attr, other: &Attr) -> bool {
     one.id == other.id && one.mtime == other.mtime
 }
 
-/// Whether nobody who works under a dotlock has changed it between two looks. Its link count and its
-/// change time do not count: they change when another name of the inode is removed, which a holder that
-/// died has left.
+/// Whether no program that works under a dotlock has changed it between two observations. The link
+/// count and the change time are ignored: they change when a second name of the inode is removed,
+/// which a dead holder has left.
 pub(crate) fn is_unchanged(before: &Attr, after: &Attr) -> bool {
     is_same(before, after) && (before.size, before.permissions) == (after.size, after.permissions)
 }

@@ -12,11 +12,12 @@ use crate::keep_alive::thread::KeepAlive;
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::tenure::MailboxTenure;
 
-/// A mailbox that is locked, by fcntl(2) and by its dotlock. Dropping it releases both.
+/// A locked mailbox: by fcntl(2) and by its dotlock. Dropping the guard releases both.
 ///
-/// It is a lease of [30 s](crate::mailbox::LEASE): after that time without a
-/// [`refresh`](Self::refresh) other programs may break the dotlock. Drop never panics, and reports
-/// failures through the feature `tracing`. In a forked child, which holds nothing, it does nothing.
+/// The guard has a lease of [30 s](crate::mailbox::LEASE): after that time without a
+/// [`refresh`](Self::refresh) other programs may break the dotlock. Dropping it never panics, and
+/// reports failures through the feature `tracing`. In a forked child, which does not hold the lock,
+/// a guard has no effect.
 #[must_use = "dropping a guard unlocks its mailbox at once: bind it to a name, even to `_guard`"]
 pub struct MailboxGuard {
     tenure: Arc<MailboxTenure>,
@@ -28,62 +29,65 @@ impl MailboxGuard {
         MailboxGuard { tenure, kept_alive: Mutex::default() }
     }
 
-    /// The mailbox.
+    /// The path of the mailbox.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.tenure.context.mailbox
     }
 
-    /// Its dotlock.
+    /// The path of its dotlock.
     #[must_use]
     pub fn dotlock_path(&self) -> &Path {
         &self.tenure.context.dotlock
     }
 
-    /// The mailbox, open for reading and writing, at its start: the file that the fcntl(2) lock is
-    /// on. `None` if there was no mailbox, or if it was not to be locked itself.
+    /// The mailbox, open for reading and writing, positioned at its start: the file that the
+    /// fcntl(2) lock is on. `None` if there was no mailbox, or if the options exclude it from
+    /// locking.
     ///
-    /// Don't put another file in the mailbox's place: the lock is on this one. To shorten it, rewrite
-    /// this file and truncate it.
+    /// Don't replace the mailbox by another file, because the lock is on this one. To shorten the
+    /// mailbox, rewrite this file and truncate it.
     #[must_use]
     pub fn file(&self) -> Option<&File> {
         self.tenure.mailbox().and_then(MboxFile::file)
     }
 
-    /// Touches the dotlock, so that the lease is 30 s again, and checks that it is still ours.
+    /// Touches the dotlock, which extends the lease to 30 s from now, and checks that it is still
+    /// ours.
     ///
-    /// Blocks for two file operations. Once the lease is over it also waits, for 30 s at most, for the
-    /// lock that a program takes before it removes another's dotlock.
+    /// Blocks for two file operations. After the end of the lease it also waits, for 30 s at most,
+    /// for the lock that a program takes before it removes another program's dotlock.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the dotlock is not ours any more: another may have written to the mailbox.
-    /// [`Error::Expired`] if the lease is over and this process stood still each time it tried to renew
-    /// it; [`Error::TimedOut`] if others were about to remove the dotlock for 30 s; [`Error::Io`] if a
-    /// file operation failed.
+    /// [`Error::Lost`] if the dotlock is no longer ours: another program may have written to the
+    /// mailbox. [`Error::Expired`] if the lease is over and this process stalled each time it tried
+    /// to renew it; [`Error::TimedOut`] if other programs were about to remove the dotlock for 30
+    /// s; [`Error::Io`] if a file operation failed.
     pub fn refresh(&self) -> Result<(), Error> {
         self.tenure.refresh()
     }
 
-    /// Makes sure, without touching anything, that the dotlock is ours and that its lease runs.
+    /// Checks that the dotlock is ours and that its lease runs, without touching it.
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if it is not ours any more; [`Error::Expired`] if its lease is over, so that
-    /// others may break it at any time; [`Error::Io`] if a file operation failed.
+    /// [`Error::Lost`] if it is no longer ours; [`Error::Expired`] if its lease is over, so that
+    /// other programs may break it at any time; [`Error::Io`] if a file operation failed.
     pub fn verify(&self) -> Result<(), Error> {
         self.tenure.verify()
     }
 
-    /// For how much longer others respect the dotlock, by this machine's clock. Zero once the lease
-    /// is over.
+    /// How much longer other programs respect the dotlock, by this machine's clock. Zero once the
+    /// lease is over.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.tenure.remaining()
     }
 
-    /// Keeps the dotlock alive until the guard is dropped: from now on another thread touches it
-    /// every 10 s. Behaves as [`LockGuard::keep_alive`](crate::LockGuard::keep_alive) does.
+    /// Keeps the dotlock alive until the guard is dropped: from now on a background thread touches
+    /// it every 10 s. Otherwise it behaves as
+    /// [`LockGuard::keep_alive`](crate::LockGuard::keep_alive) does.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -110,7 +114,7 @@ impl MailboxGuard {
     ///
     /// # Errors
     ///
-    /// [`Error::Lost`] if the dotlock was not ours any more: another may have written to the
+    /// [`Error::Lost`] if the dotlock was no longer ours: another program may have written to the
     /// mailbox while we did. [`Error::Io`] if a file operation failed.
     pub fn unlock(self) -> Result<(), Error> {
         self.stop_keep_alive();
@@ -119,7 +123,7 @@ impl MailboxGuard {
 
     fn stop_keep_alive(&self) {
         if !self.tenure.is_ours() {
-            return; // there is no thread to stop in a forked child, which may hang on its locks
+            return; // a forked child has no such thread, and could hang on its mutexes
         }
         *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -1,4 +1,4 @@
-//! The lock on a mailbox: a cheap handle on a path and its options.
+//! The handle of a lock on a mailbox: its path and options.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,9 +17,9 @@ use crate::wait::limit::WaitLimit;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
-/// A handle: it has a path and options, and holds nothing itself. Acquiring the lock returns a
-/// [`MailboxGuard`]. A handle and its clones remember since when they have seen another's dotlock
-/// unchanged.
+/// A handle, with a path and options, which does not hold the lock. Acquiring the lock returns a
+/// [`MailboxGuard`]. A handle and its clones remember since when they have observed another
+/// program's dotlock unchanged.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -50,16 +50,16 @@ impl MailboxLock {
         }
     }
 
-    /// Locks the mailbox, and blocks until it is locked, or for the timeout if the options have one.
-    /// Polls, with random pauses that grow (see
+    /// Locks the mailbox. Blocks until it is locked, or until the timeout if the options set one. A
+    /// waiter polls, with random pauses that grow (see
     /// [`polling`](crate::mailbox::MailboxOptions::polling)).
     ///
     /// # Errors
     ///
     /// [`Error::AlreadyLocked`] if this handle holds it; [`Error::TimedOut`]; [`Error::Denied`] if
-    /// a permission is missing; [`Error::Invalid`] if the path leads to something else than a
-    /// plain file; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no case is
-    /// anything left behind.
+    /// a permission is missing; [`Error::Invalid`] if the path is not that of a regular file;
+    /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. After an error no file is
+    /// left behind.
     pub fn lock(&self) -> Result<MailboxGuard, Error> {
         self.acquire(match self.timeout {
             Some(timeout) => WaitLimit::For(timeout),
@@ -71,7 +71,7 @@ impl MailboxLock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] with what is in the way; otherwise as for [`lock`](Self::lock).
+    /// [`Error::Held`] with the obstacle; otherwise as for [`lock`](Self::lock).
     pub fn try_lock(&self) -> Result<MailboxGuard, Error> {
         self.acquire(WaitLimit::None)
     }
@@ -80,7 +80,7 @@ impl MailboxLock {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] with what is in the way; otherwise as for [`lock`](Self::lock).
+    /// [`Error::TimedOut`] with the obstacle; otherwise as for [`lock`](Self::lock).
     pub fn try_lock_for(&self, time: Duration) -> Result<MailboxGuard, Error> {
         self.acquire(WaitLimit::For(time))
     }
@@ -94,8 +94,8 @@ impl MailboxLock {
         self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Locks the mailbox, and goes on waiting while `go_on` returns true. It is called before each
-    /// pause with what is in the way: to show that, or to give up when a signal comes.
+    /// Locks the mailbox, and waits as long as `go_on` returns true. `go_on` gets the obstacle
+    /// before each pause, to show it, or to give up after a signal.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -139,27 +139,27 @@ impl MailboxLock {
         Ok(MailboxGuard::new(tenure))
     }
 
-    /// The mailbox.
+    /// The path of the mailbox.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.context.mailbox
     }
 
-    /// Its dotlock: the mailbox's name with `.lock` at its end.
+    /// The path of its dotlock: the mailbox's path with `.lock` appended.
     #[must_use]
     pub fn dotlock_path(&self) -> &Path {
         &self.context.dotlock
     }
 
-    /// For how long [`lock`](Self::lock) waits; `None` is for ever.
+    /// How long [`lock`](Self::lock) waits; `None` means without limit.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// What keeps others from the mailbox now; nothing if it is free. Takes no lock and changes
-    /// nothing. The mailbox must be readable: the system shows who holds its fcntl(2) lock only to a
-    /// process that has opened it.
+    /// The obstacles that keep other programs from the mailbox now; none if it is free. Takes no
+    /// lock and changes nothing. The mailbox must be readable: the system reveals the holder of its
+    /// fcntl(2) lock only to a process that has opened it.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ impl MailboxLock {
     }
 }
 
-/// A handle of its own, that holds nothing.
+/// An independent handle, which does not hold the lock.
 impl Clone for MailboxLock {
     fn clone(&self) -> MailboxLock {
         let (context, observer) = (self.context.clone(), self.observer.clone());

@@ -10,33 +10,33 @@ use crate::sys::errno::is_gone;
 use crate::sys::fs::{Attr, FileKind, OpenFile, process_id};
 use crate::sys::range_lock::Locker;
 
-/// A mailbox that is open. Dropping it closes and unlocks it.
+/// An open mailbox. Dropping it closes and unlocks it.
 #[derive(Debug)]
 pub(crate) struct MboxFile {
     file: Box<dyn OpenFile>,
 }
 
-/// What came of opening a mailbox to lock it.
+/// The outcome of opening a mailbox to lock it.
 #[derive(Debug)]
 pub(crate) enum Locking {
     Locked(MboxFile),
     /// There is no mailbox yet.
     None,
-    /// Another has locked it: the process, if the system says which.
+    /// Another program has locked it: the process, if the system reveals it.
     Busy(Option<u32>),
 }
 
-/// What came of opening a mailbox.
+/// The outcome of opening a mailbox.
 #[derive(Debug)]
 enum Opening {
     File(MboxFile),
     None,
-    /// This process has it open already, where that counts.
+    /// This process already has it open, where that matters.
     Busy,
 }
 
 impl MboxFile {
-    /// Opens the mailbox and locks it, if there is one and that can be done at once.
+    /// Opens the mailbox and locks it, if there is one and it is not locked.
     pub(crate) fn lock(context: &MailboxContext) -> Result<Locking, Error> {
         let mailbox = match MboxFile::open(context, true)? {
             Opening::File(mailbox) => mailbox,
@@ -49,11 +49,11 @@ impl MboxFile {
         }
         Ok(Locking::Busy(match mailbox.file.locker() {
             Ok(Locker::Somebody(pid)) => pid,
-            Ok(Locker::Nobody) | Err(_) => None, // it came free, or nothing says who has it
+            Ok(Locker::Nobody) | Err(_) => None, // it became free, or its holder is unknown
         }))
     }
 
-    /// Who has locked the mailbox by fcntl(2).
+    /// The process that has locked the mailbox by fcntl(2).
     pub(crate) fn locker(context: &MailboxContext) -> Result<Locker, Error> {
         match MboxFile::open(context, false)? {
             Opening::File(mailbox) => {
@@ -99,18 +99,16 @@ impl MboxFile {
     }
 }
 
-/// Only a plain file is a mailbox. A link's two names would have two dotlocks, and in a spool that many
-/// may write to it could lead anywhere.
+/// Only a regular file is a mailbox. A hard link's two names would have two dotlocks, and in a
+/// spool that many users can write to it could lead anywhere.
 pub(crate) fn check_kind(mailbox: &Path, attr: &Attr) -> Result<(), Error> {
     let reason = match attr.kind {
         FileKind::Plain => return Ok(()),
         FileKind::Directory => {
             "it is a directory: guard it with a lock beside it, see `linklock::Lock`"
         }
-        FileKind::SymbolicLink => {
-            "it is a symbolic link: lock the file that it leads to, by that name"
-        }
-        FileKind::Other => "it is not a plain file",
+        FileKind::SymbolicLink => "it is a symbolic link: lock its target instead",
+        FileKind::Other => "it is not a regular file",
     };
     Err(Error::Invalid { path: mailbox.into(), reason: reason.into() })
 }

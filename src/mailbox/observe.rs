@@ -1,4 +1,4 @@
-//! Observing another's dotlock, from look to look, and whether it may be taken over.
+//! Observing another program's dotlock, repeatedly, and deciding whether it may be taken over.
 
 use std::io;
 use std::time::Duration;
@@ -13,19 +13,20 @@ use crate::sys::errno::{self, is_gone, is_unreadable};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
-/// A dotlock, as one look shows it.
+/// One observation of a dotlock.
 #[derive(Debug)]
 pub(crate) enum Observation {
     None,
-    /// A mail program's.
+    /// A mail program's dotlock.
     Dotlock(Attr, DotlockKind),
-    /// One of [`Lock`](crate::Lock)'s kind.
+    /// A lock file of [`Lock`](crate::Lock)'s kind.
     LockFile(Attr, Holder),
     NotALock,
     Unreadable(io::Error),
 }
 
-/// What changes while a program works on a mailbox: it touches the dotlock or writes to the mailbox.
+/// The attributes that change while a program works on a mailbox, since it touches the dotlock or
+/// writes to the mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) dotlock: Attr,
@@ -42,13 +43,13 @@ impl Snapshot {
     }
 }
 
-/// Since when a handle has seen the dotlock and the mailbox unchanged.
+/// Remembers since when a handle has observed the dotlock and the mailbox unchanged.
 #[derive(Debug, Default)]
 pub(crate) struct MailboxObserver {
     seen: Option<(Snapshot, Duration)>,
 }
 
-/// What a contender may do about a dotlock that is in its way.
+/// What a contender may do about another program's dotlock.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// Nothing: it is gone.
@@ -67,18 +68,18 @@ pub(crate) struct StaleDotlock {
 
 #[cfg(test)]
 impl StaleDotlock {
-    /// What is there now, as if it had been found stale.
+    /// The present dotlock, as if it had been found stale.
     pub(crate) fn now(context: &MailboxContext) -> StaleDotlock {
         let mut observer = MailboxObserver::default();
         let Ok(Verdict::Wait(Obstacle::Dotlock(dotlock))) = observer.observe(context) else {
             panic!("no dotlock that would have to be waited for");
         };
-        let (snapshot, _) = observer.seen.expect("it was looked at");
+        let (snapshot, _) = observer.seen.expect("it was observed");
         StaleDotlock { snapshot, what: Occupant::Dotlock(dotlock) }
     }
 }
 
-/// By whose rules it is taken over.
+/// The rules by which a dotlock is taken over.
 #[derive(Debug)]
 pub(crate) enum Occupant {
     Dotlock(Dotlock),
@@ -123,14 +124,14 @@ impl Occupant {
     }
 }
 
-/// Looks at the mailbox's dotlock, by attributes forced from the server and by its content.
+/// Observes the mailbox's dotlock, by attributes forced from the server and by its content.
 pub(crate) fn observe(context: &MailboxContext) -> Result<Observation, Error> {
     let core = context.core();
     let Some(attr) = core.machine.find(&context.dotlock)? else { return Ok(Observation::None) };
     if !attr.is_file() {
         return Ok(Observation::NotALock);
     }
-    // An empty one need not be opened: mutt's may be by nobody but root.
+    // An empty dotlock need not be opened: only root may open mutt's.
     let content = if attr.size == 0 {
         Vec::new()
     } else {
@@ -176,7 +177,7 @@ fn look_for_lease(context: &MailboxContext, attr: Attr) -> Result<Observation, E
 }
 
 impl MailboxObserver {
-    /// Looks at the dotlock, and returns what may be done about it.
+    /// Observes the dotlock, and returns what may be done about it.
     pub(crate) fn observe(&mut self, context: &MailboxContext) -> Result<Verdict, Error> {
         let (attr, what) = match observe(context)? {
             Observation::Dotlock(attr, kind) => {
@@ -200,7 +201,7 @@ impl MailboxObserver {
         })
     }
 
-    /// What was seen before is not there any more.
+    /// Forgets a dotlock that is gone.
     fn forget(&mut self, verdict: Verdict) -> Verdict {
         self.seen = None;
         verdict
@@ -218,13 +219,13 @@ impl MailboxObserver {
     }
 }
 
-/// Whether the dotlock and the mailbox are still what they were.
+/// Whether the dotlock and the mailbox are unchanged.
 pub(crate) fn is_still(context: &MailboxContext, before: &Snapshot) -> Result<bool, Error> {
     let Some(dotlock) = context.core().machine.find(&context.dotlock)? else { return Ok(false) };
     Ok(before.is_unchanged(&Snapshot::take(context, dotlock)?))
 }
 
-/// By the rule of such locks: its lease has been over for the clock slop.
+/// Whether the lease has been over for the clock slop, which is the rule for these locks.
 pub(crate) fn is_lease_over(context: &MailboxContext, holder: &Holder) -> bool {
     let over = holder.expires_at.checked_add(context.core().config.clock_slop);
     over.is_some_and(|over| over < holder.server_time)

@@ -1,4 +1,4 @@
-//! A mailbox lock's options, validated.
+//! The options of a mailbox lock, and their validation.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,14 @@ use crate::model::backoff::Polling;
 use crate::model::machine::Machine;
 use crate::policy::StalePolicy;
 
-/// A program that touches its dotlock every 15 s has missed three touches by then.
+/// The minimum: a program that touches its dotlock every 15 s has by then missed three touches.
 const SHORTEST_REST: Duration = Duration::from_secs(60);
 
-/// For the names of claims beside the mailbox: [`Lock`]'s own, and others in case the path has it.
+/// Separators for the names of claims beside the mailbox: [`Lock`]'s own, and alternatives in case
+/// the path contains it.
 const SEPARATORS: [char; 8] = ['|', '+', ':', '~', '^', '=', ',', '@'];
 
-/// How to make a [`MailboxLock`]: see [`MailboxLock::options`].
+/// A builder for a [`MailboxLock`]: see [`MailboxLock::options`].
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -36,7 +37,7 @@ const SEPARATORS: [char; 8] = ['|', '+', ':', '~', '^', '=', ',', '@'];
 /// # Ok::<(), linklock::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "options make no lock until they are built"]
+#[must_use = "options have no effect until they are built"]
 pub struct MailboxOptions {
     path: PathBuf,
     timeout: Option<Duration>,
@@ -49,21 +50,21 @@ pub struct MailboxOptions {
 }
 
 impl MailboxLock {
-    /// A lock on the mailbox with this path, with the default options.
+    /// A handle of the lock on the mailbox at this path, with the default options.
     ///
-    /// A relative path is made absolute now, and a later `chdir` changes nothing. Nothing is done
-    /// to the file system yet.
+    /// A relative path is made absolute now, so that a later `chdir` does not affect it. The file
+    /// system is not accessed yet.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a path without a file name, or with a name so long that those beside it
-    /// would be longer than 255 bytes. [`Error::Io`] if the system does not tell the current directory
-    /// or the host name.
+    /// [`Error::Invalid`] for a path without a file name, or with a name so long that those beside
+    /// it would exceed 255 bytes. [`Error::Io`] if the current directory or the host name is not
+    /// available.
     pub fn new(path: impl Into<PathBuf>) -> Result<MailboxLock, Error> {
         MailboxLock::options(path).build()
     }
 
-    /// A lock with options.
+    /// Options for a lock on the mailbox at this path.
     pub fn options(path: impl Into<PathBuf>) -> MailboxOptions {
         MailboxOptions {
             path: path.into(),
@@ -79,84 +80,87 @@ impl MailboxLock {
 }
 
 impl MailboxOptions {
-    /// For how long [`MailboxLock::lock`] waits; for ever by default.
+    /// How long [`MailboxLock::lock`] waits. There is no limit by default.
     pub fn timeout(mut self, timeout: Duration) -> MailboxOptions {
         self.timeout = Some(timeout);
         self
     }
 
-    /// What this host is called in other programs' dotlocks, in place of gethostname(2)'s name.
+    /// The name of this host in other programs' dotlocks, if it is not gethostname(2)'s.
     pub fn host_name(mut self, host_name: impl Into<OsString>) -> MailboxOptions {
         self.host_name = Some(host_name.into());
         self
     }
 
-    /// When another's dotlock may be taken over. [`ExpiredOrDead`](StalePolicy::ExpiredOrDead), the
-    /// default: when it is [unchanged for so long](Self::unchanged_for), or its process is provably
-    /// dead. [`Expired`](StalePolicy::Expired): only when it is unchanged for so long.
-    /// [`Never`](StalePolicy::Never).
+    /// When another program's dotlock may be taken over.
+    /// [`ExpiredOrDead`](StalePolicy::ExpiredOrDead), the default: when it has been
+    /// [unchanged](Self::unchanged_for) for long enough, or its process is provably dead.
+    /// [`Expired`](StalePolicy::Expired): only when it has been unchanged for long enough.
+    /// [`Never`](StalePolicy::Never): never.
     pub fn stale(mut self, policy: StalePolicy) -> MailboxOptions {
         self.stale = policy;
         self
     }
 
-    /// For how long another's dotlock and the mailbox must have been seen unchanged before the
-    /// dotlock may be taken over: 300 s by default, as dotlockfile has it; 60 s or more.
+    /// How long this handle must have observed another program's dotlock and the mailbox unchanged
+    /// before it may take over the dotlock: at least 60 s. The default is 300 s, which is also
+    /// dotlockfile's.
     pub fn unchanged_for(mut self, rest: Duration) -> MailboxOptions {
         self.unchanged_for = rest;
         self
     }
 
-    /// Whether the mailbox itself is locked by fcntl(2), as well as by a dotlock: yes by default.
-    /// Not where the mailbox is on a file system without such locks, or where what runs under the
-    /// dotlock takes that lock itself.
+    /// Whether the mailbox itself is locked by fcntl(2), as well as by a dotlock. Yes by default.
+    /// Turn it off on a file system without such locks, or if a program that runs under the dotlock
+    /// takes that lock itself.
     pub fn fcntl(mut self, on: bool) -> MailboxOptions {
         self.uses_fcntl = on;
         self
     }
 
-    /// How a waiter polls: the first pause, and the longest that it grows to. 5 ms and 1 s by
-    /// default. Each pause is random, between half of that and all of it.
+    /// The first and the longest pause of a waiter between two polls: 5 ms and 1 s by default. The
+    /// pauses grow, and each is a random one between half of its length and all of it.
     pub fn polling(mut self, first: Duration, longest: Duration) -> MailboxOptions {
         self.polling = Polling { first: first.min(longest), cap: longest };
         self
     }
 
-    /// A clock in place of the machine's own, for tests.
+    /// A clock to replace the machine's own, for tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> MailboxOptions {
         self.clock = clock;
         self
     }
 
-    /// Makes the lock.
+    /// Builds the handle.
     ///
     /// # Errors
     ///
-    /// As for [`MailboxLock::new`], and [`Error::Invalid`] for less than 60 s
-    /// [unchanged](Self::unchanged_for).
+    /// As for [`MailboxLock::new`], and [`Error::Invalid`] if
+    /// [`unchanged_for`](Self::unchanged_for) is less than 60 s.
     pub fn build(self) -> Result<MailboxLock, Error> {
         let timeout = self.timeout;
         Ok(MailboxLock::with(self.context(None)?, timeout))
     }
 
-    /// Makes the lock, on another machine than this.
+    /// Builds the handle for a simulated machine.
     #[cfg(test)]
     pub(crate) fn build_on(self, machine: &Machine) -> Result<MailboxLock, Error> {
         let timeout = self.timeout;
         Ok(MailboxLock::with(self.context(Some(machine))?, timeout))
     }
 
-    /// What the lock needs to know, on this machine unless another is given.
+    /// The context of the lock, for this machine unless another is given.
     pub(crate) fn context(self, machine: Option<&Machine>) -> Result<MailboxContext, Error> {
         if self.unchanged_for < SHORTEST_REST {
-            let reason = format!("{:?} unchanged are less than 60 s", self.unchanged_for);
+            let reason =
+                format!("unchanged_for is {:?}, and must be at least 60 s", self.unchanged_for);
             return Err(Error::Invalid { path: self.path, reason });
         }
         let path = std::path::absolute(&self.path);
         let path = path.map_err(Error::io(Operation::Resolve, &self.path))?;
         let named = path.file_name().filter(|_| self.path.file_name().is_some());
         let Some((name, dir)) = named.zip(path.parent()) else {
-            return Err(Error::Invalid { path, reason: "the path names no file".into() });
+            return Err(Error::Invalid { path, reason: "the path has no file name".into() });
         };
         let beside = |before: &str, after: &str| {
             let mut file_name = OsString::from(before);
@@ -168,7 +172,7 @@ impl MailboxOptions {
         let breaker = self.lock_at(&beside(".", ".break"), machine);
         let breaker = breaker.map_err(|error| about(&path, error))?;
         let leased = self.lock_at(&dotlock, machine).ok();
-        let mailbox = dir.join(name); // without a slash at its end
+        let mailbox = dir.join(name); // without a trailing slash
         Ok(MailboxContext {
             mailbox,
             dotlock,
@@ -198,7 +202,7 @@ impl MailboxOptions {
     }
 }
 
-/// Reports about the mailbox what was found wrong with a name beside it.
+/// Attributes an error about a name beside the mailbox to the mailbox.
 fn about(mailbox: &Path, error: Error) -> Error {
     match error {
         Error::Invalid { reason, .. } => Error::Invalid { path: mailbox.into(), reason },

@@ -1,9 +1,9 @@
 //! What a pid in a dotlock proves.
 //!
-//! The number means something on one host, in one pid namespace, until it is used again. Nothing
-//! in a dotlock says in which namespace it was written. So a process counts as dead only where
-//! every process of the machine can be seen, and none has that number in any of its namespaces; a
-//! process counts as alive, which harms nobody, by a number that can be seen at all.
+//! A pid has a meaning on one host, in one pid namespace, until it is reused. A dotlock does not
+//! say in which namespace its pid was written. So a process counts as dead only where every process
+//! of the machine is visible, and none has that pid in any of its namespaces. It counts as alive,
+//! which is always safe, if any visible process has that pid.
 
 use std::ffi::OsStr;
 use std::time::{Duration, SystemTime};
@@ -12,18 +12,18 @@ use crate::dotlock::DotlockKind;
 use crate::sys::proc::Proc;
 use crate::sys::process::Life;
 
-/// By how much a start time may be off: its parts are rounded to a second and to a clock tick.
+/// How far a start time may be off: its parts are rounded to a second and to a clock tick.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// What the machine's processes say of a pid.
+/// The machine's processes, as evidence about a pid.
 #[derive(Debug, Default)]
 pub(crate) struct PidEvidence {
     proc: Proc,
 }
 
 impl PidEvidence {
-    /// Whether the process that a dotlock names runs, on this host if it can be proven to be its
-    /// own. `is_local`: nobody but this machine executes what is asked of the file system.
+    /// Whether the process that a dotlock names is alive, if that is a process of this host.
+    /// `is_local`: only this machine accesses the file system.
     pub(crate) fn life(
         &self,
         kind: &DotlockKind,
@@ -55,35 +55,35 @@ impl PidEvidence {
         }
     }
 
-    /// Whether there is such a process here that is old enough to have made the dotlock.
+    /// Whether that process exists here and is old enough to have made the dotlock.
     fn may_be_at_work(&self, pid: u32, changed_at: SystemTime) -> bool {
         let Some(stat) = self.proc.stat(pid).filter(|stat| !stat.ended()) else {
             return false;
         };
         match self.proc.started_at(&stat) {
             Some(started_at) => started_at <= changed_at + ROUNDING,
-            None => true, // nothing says otherwise
+            None => true, // its age is unknown
         }
     }
 
-    /// Whether no process of this machine has that pid, in whatever namespace.
+    /// Whether no process of this machine has that pid, in any namespace.
     fn has_nobody(&self, pid: u32) -> bool {
         self.sees_all() && self.find(pid) == Some(false)
     }
 
-    /// Whether all processes of the machine are visible, and /proc does not hide other users' (see
+    /// Whether all processes of the machine are visible: /proc must not hide other users' (see
     /// `hidepid`).
     fn sees_all(&self) -> bool {
         self.proc.is_in_initial_namespace() && self.proc.pids_of(1).is_some()
     }
 
-    /// Whether a process has that pid in one of its namespaces; `None` if that is not known.
+    /// Whether a process has that pid in one of its namespaces; `None` if that is unknown.
     fn find(&self, pid: u32) -> Option<bool> {
         for process in self.proc.pids()? {
             match self.proc.pids_of(process) {
                 Some(pids) if !pids.contains(&pid) => {}
                 Some(_) if self.proc.stat(process).is_some_and(|stat| stat.ended()) => {}
-                None if !self.proc.has(process) => {} // it has ended meanwhile
+                None if !self.proc.has(process) => {} // it has just ended
                 Some(_) => return Some(true),
                 None => return None,
             }
@@ -92,7 +92,7 @@ impl PidEvidence {
     }
 }
 
-/// Names that machines have which were given none.
+/// Names of machines that were never given one.
 fn is_anybodys(host: &OsStr) -> bool {
     host.is_empty() || host.to_string_lossy().starts_with("localhost")
 }
@@ -109,7 +109,7 @@ mod tests {
 
     const BOOTED: u64 = 1_700_000_000;
 
-    /// A machine with processes: each is a directory, its pids and its state.
+    /// A machine with processes: each has a directory, with its pids and its state.
     fn machine(namespace: &str, processes: &[(u32, &str, char)]) -> (TempDir, PidEvidence) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_nowhere_on_its_own_host_is_dead() {
+    fn a_process_that_does_not_exist_on_its_host_is_dead() {
         let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (50, "50", 'S')]);
         assert_life(&proc, &dovecot(51, "here"), true, Life::Dead);
         assert_life(&proc, &dovecot(50, "here"), true, Life::Alive);
     }
 
     #[test]
-    fn a_pid_proves_no_death_elsewhere() {
+    fn a_pid_of_another_host_proves_no_death() {
         let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S')]);
         assert_life(&proc, &dovecot(51, "there"), true, Life::Unknown);
         assert_life(&proc, &dovecot(51, "here"), false, Life::Unknown);
@@ -160,19 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn nor_in_a_container() {
+    fn a_pid_in_a_container_proves_no_death() {
         let (_dir, proc) = machine("pid:[4026532999]", &[(1, "1", 'S')]);
         assert_life(&proc, &dovecot(51, "here"), true, Life::Unknown);
     }
 
     #[test]
-    fn nor_while_a_process_in_a_container_has_it() {
+    fn a_pid_that_a_container_uses_proves_no_death() {
         let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (900, "900\t51", 'S')]);
         assert_life(&proc, &dovecot(51, "here"), true, Life::Unknown);
     }
 
     #[test]
-    fn nor_where_processes_are_hidden() {
+    fn a_pid_proves_no_death_where_processes_are_hidden() {
         let (dir, proc) = machine(INITIAL, &[(1, "1", 'S')]);
         fs::remove_file(dir.path().join("1/status")).unwrap();
         assert_life(&proc, &dovecot(51, "here"), true, Life::Unknown);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_started_after_the_dotlock_was_made_is_another() {
+    fn a_process_that_started_after_the_dotlock_was_made_did_not_make_it() {
         let (_dir, proc) = machine(INITIAL, &[(1, "1", 'S'), (51, "51", 'S')]);
         let before = proc.life(&dovecot(51, "here"), after_boot(50), OsStr::new("here"), true);
         assert_eq!(before, Life::Unknown);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_this_process() {
+    fn this_process_is_found_on_this_machine() {
         let (proc, pid) = (PidEvidence::default(), std::process::id());
         assert!(proc.may_be_at_work(pid, SystemTime::now()));
         assert_ne!(proc.find(pid), Some(false));

@@ -1,7 +1,8 @@
 //! Taking over a dotlock that is not ours.
 //!
-//! The right to do so is a lock of its own, so that two breakers never act at once, and one that dies
-//! is succeeded. A breaker that holds it looks at the dotlock again, and acts while its lease runs.
+//! The right to do so is a lock of its own, so that two breakers never act at once, and the place
+//! of a breaker that dies is taken over. Its holder rechecks the dotlock, and acts while its lease
+//! runs.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,18 +20,18 @@ use crate::mailbox::permission;
 use crate::protocol::takeover::{Caught, catch};
 use crate::sys::errno::is_forbidden;
 
-/// What came of taking a dotlock over.
+/// The outcome of a takeover.
 #[derive(Debug)]
 pub(crate) enum TakeoverOutcome {
-    /// It is gone, or is another's already: try again.
+    /// It is gone, or another program has already replaced it: try again.
     Gone,
-    /// Another breaker is at it.
+    /// Another breaker has the right to.
     NotNow,
-    /// It is not permitted.
+    /// The file system does not permit it.
     Forbidden(io::Error),
 }
 
-/// Removes a dotlock, if at the second look it is still what was found stale.
+/// Removes a dotlock, if a recheck finds it unchanged since it was found stale.
 pub(crate) fn take_over(
     context: &MailboxContext,
     stale: &StaleDotlock,
@@ -51,7 +52,7 @@ fn take_over_in_turn(
     stale: &StaleDotlock,
     turn: &LockGuard,
 ) -> Result<TakeoverOutcome, Error> {
-    // If it has changed it must be observed from the beginning.
+    // A dotlock that has changed must be observed from the beginning.
     if !is_still(context, &stale.snapshot)? {
         return Ok(TakeoverOutcome::Gone);
     }
@@ -64,7 +65,7 @@ fn take_over_in_turn(
     }
 }
 
-/// Acts while no breaker can, after waiting for the right to for `limit` at most.
+/// Calls `act` while no breaker can act, after waiting for that right for `limit` at most.
 pub(crate) fn in_turn<T>(
     context: &MailboxContext,
     limit: Duration,
@@ -85,8 +86,8 @@ fn give_back(context: &MailboxContext, turn: LockGuard) {
     }
 }
 
-/// Breaks our own lock that could not be given back. Others of this host would see that its process is
-/// alive, and not know that it has no use for it.
+/// Breaks our own lock that could not be released. Other processes of this host see only that its
+/// process is alive, not that it no longer uses the lock.
 fn break_left_behind(context: &MailboxContext) {
     let Some(claim) = left_behind(context).take() else { return };
     if context.breaker.break_if(|holder| holder.claim_path() == claim).is_err() {
@@ -113,7 +114,7 @@ fn take_away(context: &MailboxContext, stale: &StaleDotlock) -> Result<TakeoverO
     }
 }
 
-/// A lock file of [`Lock`](crate::Lock)'s kind is broken by the rules of its kind.
+/// Breaks a lock file of [`Lock`](crate::Lock)'s kind, by the rules of that kind.
 fn break_lock(context: &MailboxContext) -> Result<TakeoverOutcome, Error> {
     let Some(lock) = &context.leased else { return Ok(TakeoverOutcome::NotNow) };
     match lock.break_if(|holder| is_lease_over(context, holder)) {
@@ -177,7 +178,7 @@ mod tests {
         fs::symlink_metadata(&context.dotlock).unwrap().ino()
     }
 
-    /// Nothing but the dotlock.
+    /// Checks that only the dotlock is left.
     fn assert_alone(dir: &TempDir) {
         let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["joe.lock"]);
@@ -193,16 +194,16 @@ mod tests {
     #[test]
     fn a_breaker_of_yesterdays_dotlock_does_not_remove_todays() {
         let (dir, context, stale) = found_stale();
-        make_dotlock(&context); // often with the very inode number of the other
+        make_dotlock(&context); // often with the inode number of the first
         let todays = inode(&context);
         assert!(matches!(take_over(&context, &stale), Ok(TakeoverOutcome::Gone)));
         assert_eq!(inode(&context), todays);
         assert_alone(&dir);
     }
 
-    /// As when another program has broken the first and made the second after our second look.
+    /// As if another program had broken the first dotlock and made the second after the recheck.
     #[test]
-    fn todays_is_put_back_if_it_was_taken_away_after_all() {
+    fn todays_dotlock_is_put_back_if_it_was_caught_by_mistake() {
         let (dir, context, stale) = found_stale();
         make_dotlock(&context);
         let todays = inode(&context);

@@ -1,9 +1,9 @@
-//! A mailbox while it is ours: refresh, verify and release.
+//! A mailbox while this process holds it: refresh, verify and release.
 //!
-//! While the lease runs no program that keeps to the rules removes the dotlock, so its holder acts
-//! directly; and looks at the clock, before it removes the dotlock and after it has refreshed it. Once
-//! the lease is over, the holder takes the lock that breakers take, and acts while that lock's lease
-//! runs.
+//! While the lease runs no program that follows the rules removes the dotlock, so its holder acts
+//! directly; but it checks the clock, before it removes the dotlock and after it has refreshed it.
+//! After the end of the lease, the holder takes the lock that breakers take, and acts while that
+//! lock's lease runs.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use crate::mailbox::observe::{Observation, describe, observe};
 use crate::mailbox::takeover::in_turn;
 use crate::model::lease::nanoseconds;
 
-/// How often a late holder tries to act while the lock that breakers take is its own.
+/// How often a late holder tries to act while it holds the breakers' lock.
 const TURNS: u32 = 4;
 
 /// Both locks on a mailbox, held by this process.
@@ -32,17 +32,17 @@ pub(crate) struct MailboxTenure {
     mailbox: Option<MboxFile>,
     /// `None` once it is released.
     dotlock: Mutex<Option<OwnDotlock>>,
-    /// The process that began it: a forked child holds nothing.
+    /// The process that began it: a forked child holds no lock.
     pid: u32,
-    /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
+    /// When the lease ends, in nanoseconds of our clock: readable while a refresh hangs.
     lease_ends: AtomicU64,
     held: AtomicBool,
-    /// The events of its holding: none before it is handed out.
+    /// The events while it is held: none before the tenure is handed out.
     pub(crate) events: events::Holding,
 }
 
 impl MailboxTenure {
-    /// What begins with a dotlock that was made after `began`.
+    /// The tenure that begins with a dotlock that was made after `began`.
     pub(crate) fn begin(
         context: &Arc<MailboxContext>,
         mailbox: Option<MboxFile>,
@@ -64,12 +64,12 @@ impl MailboxTenure {
         self.mailbox.as_ref()
     }
 
-    /// Whether it was not released, by the process that began it.
+    /// Whether this process began it, and has not released it.
     pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire) && self.is_ours()
     }
 
-    /// Asked before any lock is taken, which a fork may have left locked.
+    /// Checked before any mutex is locked, since a fork may have left it locked.
     pub(crate) fn is_ours(&self) -> bool {
         self.pid == self.context.core().machine.processes.pid()
     }
@@ -89,13 +89,13 @@ impl MailboxTenure {
         Ok(())
     }
 
-    /// Gives both locks back. Even if that fails, they are ours no more.
+    /// Releases both locks. The tenure ends even if that fails.
     pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(self.lost());
         }
         self.held.store(false, Ordering::Release);
-        let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // done before
+        let Some(dotlock) = self.lock_dotlock().take() else { return Ok(()) }; // already released
         let removed = self.remove(dotlock);
         let unlocked = self.mailbox().map_or(Ok(()), |mailbox| mailbox.unlock(&self.context));
         let released = match removed {
@@ -108,7 +108,7 @@ impl MailboxTenure {
         released
     }
 
-    /// [`release`](Self::release), where no caller learns how it went.
+    /// [`release`](Self::release) for a caller that cannot handle the result.
     pub(crate) fn close(&self) {
         if self.is_held() {
             if let Err(error) = self.release() {
@@ -120,7 +120,7 @@ impl MailboxTenure {
     /// Removes the dotlock, and returns whether it was there.
     fn remove(&self, dotlock: OwnDotlock) -> Result<bool, Error> {
         let Some(closed) = dotlock.close(&self.context)? else { return Ok(false) };
-        // One operation follows the check.
+        // Only one operation follows the check.
         if !self.remaining().is_zero() {
             return closed.remove(&self.context);
         }
@@ -135,11 +135,12 @@ impl MailboxTenure {
         })
     }
 
-    /// Touches the dotlock, and returns when the lease ends; `None` if it is not the mailbox's any more.
+    /// Touches the dotlock, and returns when the lease ends; `None` if it is no longer the
+    /// mailbox's.
     fn touch(&self) -> Result<Option<Duration>, Error> {
         if !self.remaining().is_zero() {
             let touched = self.touch_once()?;
-            // After a stall somebody may be about to remove what was there just now.
+            // After a stall another program may be about to remove the dotlock that was just found.
             if !self.remaining().is_zero() {
                 return Ok(touched);
             }
@@ -158,7 +159,7 @@ impl MailboxTenure {
         })
     }
 
-    /// Acts while no breaker can. `None`: that took too long to be safe.
+    /// Calls `act` while no breaker can act. `None` from `act`: it took too long to be safe.
     fn in_turn<T>(&self, act: impl Fn(&LockGuard) -> Result<Option<T>, Error>) -> Result<T, Error> {
         for _ in 0..TURNS {
             if let Some(done) = in_turn(&self.context, LEASE, &act)? {
@@ -172,7 +173,7 @@ impl MailboxTenure {
         Error::Expired { path: self.context.mailbox.clone(), ago: self.overdue(), error: None }
     }
 
-    /// Does something with the dotlock, unless it was released or never was this process's.
+    /// Calls `act` with the dotlock, unless it was released or never was this process's.
     fn with_dotlock<T>(
         &self,
         act: impl FnOnce(&OwnDotlock) -> Result<T, Error>,
@@ -189,7 +190,7 @@ impl MailboxTenure {
         self.dotlock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The error that says who has the mailbox instead.
+    /// The error that names the program that has the mailbox instead.
     fn lost(&self) -> Error {
         let now = match observe(&self.context) {
             Ok(Observation::None) => Successor::Nobody,
@@ -205,7 +206,7 @@ impl MailboxTenure {
 }
 
 impl Renewable for MailboxTenure {
-    /// Touches the dotlock and sees that it is still the mailbox's.
+    /// Touches the dotlock and checks that it is still the mailbox's.
     fn refresh(&self) -> Result<(), Error> {
         let refreshed = self.touch();
         let ended = self.lease_ends();
@@ -215,7 +216,7 @@ impl Renewable for MailboxTenure {
                 Ok(ends)
             }
             Ok(None) => {
-                // What was left of the lease is of no use.
+                // The rest of the lease is worthless.
                 let ends = ended.min(self.context.core().now());
                 self.lease_ends.store(nanoseconds(ends), Ordering::Release);
                 Err(self.lost())

@@ -38,7 +38,7 @@ const FENCE: &[u8] = b"fence";
 /// Why a lock can't have the names that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadName {
-    #[error("the path names no file")]
+    #[error("the path has no file name")]
     NoFileName,
     #[error("the path or the host name has a NUL byte")]
     Nul,

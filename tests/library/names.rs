@@ -140,7 +140,7 @@ fn a_name_whose_claims_would_be_too_long_is_refused_when_the_lock_is_built() {
 #[test]
 fn a_path_that_names_no_file_is_refused() {
     for path in ["", "/", "..", "/tmp/..", "some/../.."] {
-        is_refused(&Lock::options(path), "names no file");
+        is_refused(&Lock::options(path), "has no file name");
     }
     is_refused(&Lock::options("nul\0byte"), "NUL");
 }

@@ -63,7 +63,7 @@ fn what_is_no_mailbox_is_refused() {
     fs::remove_file(&scene.mbox).unwrap();
     nix::unistd::mkfifo(&scene.mbox, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let said = scene.lock().try_lock().unwrap_err().to_string();
-    assert!(said.contains("it is not a plain file"), "{said}");
+    assert!(said.contains("it is not a regular file"), "{said}");
     assert!(scene.beside().is_empty());
 }
 

@@ -47,7 +47,7 @@ fn in_a_spool_of_group_mail_the_group_is_named() {
     let error = lock(&spool).try_lock().unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error:?}");
     let said = error.to_string();
-    for part in ["a dotlock takes permission to write to", "group mail", "mode 2775", "Permission"]
+    for part in ["a dotlock needs permission to write to", "group mail", "mode 2775", "Permission"]
     {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -66,7 +66,7 @@ fn of_a_mailbox_of_another_the_owner_is_named() {
     let error = lock(&spool).try_lock().unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error:?}");
     let said = error.to_string();
-    for part in ["fcntl(2)", "(root, group mail, mode 0600), which root may"] {
+    for part in ["fcntl(2)", "(root, group mail, mode 0600), writable only by root"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(names(&spool), ["joe"]);
