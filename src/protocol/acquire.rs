@@ -39,7 +39,7 @@ use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
 use crate::wait::waiter::{Waiter, Woken};
 
-/// How often to try for a lock that looks free before pausing all the same.
+/// How often to retry for a lock that looks free before pausing after all.
 const AT_ONCE: u64 = 4;
 
 /// Contends for the lock until it is ours or the limit is reached.
@@ -74,7 +74,7 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
         let mut tenure = Tenure::begin(claim).giving_back_to(claim_cache);
         match settle(&mut tenure) {
             // Acquisition took so long that another process has the lock, or that a process which
-            // ignores the protocol has ended the tenure already: contend again.
+            // ignores the protocol has already ended the tenure: contend again.
             Err(error) if error.is_lost() => events::restarted(context, "it took too long"),
             settled => {
                 settled?;
@@ -83,11 +83,11 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
             }
         }
     }
-    unreachable!("limit ends before numbers do")
+    unreachable!("the limit is reached before the numbers run out")
 }
 
-/// Sweeps what dead processes have left, when a handle is first used: before it holds the lock, so
-/// that no other process waits for the sweep.
+/// Sweeps what dead processes have left, when a handle is first used. It sweeps before it holds the
+/// lock, so that no other process waits for the sweep.
 fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = &claim.context;
     if context.memory.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
@@ -102,8 +102,9 @@ fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
     claim.touch()
 }
 
-/// Draws the tenure's token, if it is to have one, and makes sure that the lock is its own for nearly a
-/// whole lifetime. A process that has just made the link, and was quick, knows that without a request.
+/// Draws the tenure's token, if it is to have one, and makes sure that this process holds the lock
+/// for nearly a whole lifetime. A process that has just made the link quickly needs no request for
+/// that.
 pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
     let context = tenure.context.clone();
     if context.config.fencing {
@@ -129,7 +130,7 @@ fn withdraw(claim: Claim, claim_cache: &ClaimCache, because: &Error) {
     }
 }
 
-/// What contending has shown so far, whichever claim was used.
+/// What contending has shown so far, with any claim.
 struct Contender<'a, W: ?Sized, P> {
     limit: WaitLimit<'a, W>,
     parker: &'a P,
@@ -170,7 +171,8 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         loop {
             if tries == AT_ONCE {
                 tries = 0;
-                // Others are quicker each time, or a client's cache shows a lock file that is gone.
+                // Other processes were quicker each time, or a client's cache shows a lock file
+                // that is gone.
                 let taken = errno::taken();
                 self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
             }
@@ -251,7 +253,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
-    /// Waits until it is worth while to try or to observe again, and renews the claim meanwhile.
+    /// Waits until it is worthwhile to try or to observe again, and renews the claim meanwhile.
     async fn wait(&mut self, claim: &mut Claim, obstacle: Obstacle) -> Result<Waited, ClaimError> {
         let context = claim.context.clone();
         loop {
@@ -316,7 +318,7 @@ enum Waited {
     Look,
 }
 
-/// What was observed of a lock that another process held.
+/// The result of observing a lock until it was released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Release {
     /// The lock is free, or was a moment ago.

@@ -20,8 +20,8 @@ use crate::sys::process::Process;
 
 /// How often to try to make a claim that another process removes at once.
 const ATTEMPTS: u32 = 4;
-/// How often to try to make a claim whose file is busy at once, since its inode number is reused:
-/// for some two seconds.
+/// How often to try to make a claim whose inode is busy because its number was reused: for some two
+/// seconds.
 const ATTEMPTS_IF_BUSY: u32 = 9;
 
 /// A claim of ours. When dropped, it is removed, unless it was let go of or we are a forked child.
@@ -47,14 +47,14 @@ pub(crate) struct Claim {
     /// observed it as stale, so it is never linked again.
     pub(crate) was_late: bool,
     held_open: HeldOpen,
-    /// The process responsible for the file: none once the claim was let go of.
+    /// The process responsible for the file, or `None` once the claim was let go of.
     keeper: Option<u32>,
 }
 
-/// Why a step with a claim of ours went no further.
+/// Why a step with a claim of ours failed.
 #[derive(Debug)]
 pub(crate) enum ClaimError {
-    /// Another process has removed the claim, as a sweeper may once it has expired.
+    /// Another process has removed the claim, as a sweeper may do once the claim has expired.
     Swept,
     Other(Error),
 }
@@ -160,7 +160,7 @@ impl Claim {
             forfeited_at: Duration::ZERO,
             seen_in_seat: None,
             seats_passed: None,
-            was_late: true, // for all that is known
+            was_late: true, // as far as this process knows
             held_open: HeldOpen::default(),
             keeper: Some(context.machine.processes.pid()),
             context: context.clone(),
@@ -347,7 +347,7 @@ fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
     Err(context.names_too_long(&longest, None))
 }
 
-/// The error for a claim that could not be made: what the file system lacks, if that is the cause.
+/// The error for a claim that could not be made; it names the missing feature if that is the cause.
 fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
     if let Some(not_kept) = error.get_ref().and_then(|error| error.downcast_ref::<DateNotKept>()) {
         return date_not_kept(context, *not_kept);

@@ -1,4 +1,5 @@
-//! The claim cache: keeps a handle's claim from one tenure to the next, if that was asked for.
+//! The claim cache: keeps a handle's claim from one tenure to the next, if the options ask for
+//! that.
 //!
 //! Only a claim whose lease runs, and has run ever since it was made, is linked again: no sweeper
 //! has touched it, and no breaker has ever found it stale, since both wait until the lease has been
@@ -14,7 +15,7 @@ use crate::model::context::Context;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, unless_swept};
 
-/// Room for one claim, which is removed with the cache.
+/// Holds at most one claim, which is removed with the cache.
 #[derive(Debug, Default)]
 pub(crate) struct ClaimCache {
     claim: Mutex<Option<Claim>>,
@@ -41,7 +42,7 @@ impl ClaimCache {
             return;
         }
         let other = self.claim.lock().unwrap_or_else(PoisonError::into_inner).replace(claim);
-        drop(other); // removes it, after the mutex was released
+        drop(other); // removes it, now that the mutex is released
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a handle remembers of its last tenure, since it can have only one at a time.
+//! A handle's memory of its last tenure, since it can have only one at a time.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::error::Error;
 use crate::protocol::tenure::Tenure;
 
-/// The last tenure of a handle, for as long as anything is left of it.
+/// The last tenure of a handle, as long as it exists.
 #[derive(Debug, Default)]
 pub(crate) struct CurrentTenure(Mutex<Weak<Tenure>>);
 

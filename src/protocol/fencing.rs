@@ -6,27 +6,28 @@
 //!
 //! # Why tokens grow in the order of acquisition
 //!
-//! A rename is a compare-and-swap: of the processes that would rename N one succeeds, and the others
-//! learn that there is no N (any more). So each rename that is executed leaves a higher number than all
-//! before it. A token is that of a rename executed after its tenure's link and before a check that
-//! found the lock file still to be that tenure's: within the tenure. Two tenures do not overlap, so the
-//! renames of one all precede those of the next, and so do its tokens.
+//! A rename is a compare-and-swap: of the processes that try to rename N one succeeds, and the
+//! others learn that N is gone. So each executed rename leaves a higher number than all before it.
+//! A token is the number left by a rename that was executed after its tenure's link, and before a
+//! check that found the lock file still to be that tenure's: within the tenure. Two tenures do not
+//! overlap, so the renames of one all precede those of the next, and its tokens are lower.
 //!
 //! This relies on no lease and no clock. A process that stalls between its link and its rename, and
-//! whose lock is taken over meanwhile, may still advance the counter: from N if the next holder has not
-//! done so yet, which then finds N gone and takes the next number; or from a later one. Either way its
-//! check shows that it has no lock, so the number is nobody's. A RENAME whose reply is lost, or that is
-//! executed for a process that has died, uses up a number too. Tokens grow, but may have gaps.
+//! whose lock is taken over meanwhile, may still advance the counter: from N if the next holder has
+//! not done so yet, which then finds N gone and takes the next number; or from a later one. Either
+//! way its check shows that it has lost the lock, so the number is never used as a token. A RENAME
+//! whose reply is lost, or that is executed for a process that has died, uses up a number too.
+//! Tokens grow, but may have gaps.
 //!
 //! # The first token
 //!
 //! The directory is drafted beside the lock under a name of its own, with the counter 0 in it, and
 //! then renamed. That succeeds only if there is no `L.fence`, or an empty one (rename(2)), so a
-//! process that comes too late can't put a second counter beside the first. 0 is nobody's token: if
-//! it is lost, no token is given twice.
+//! process that comes too late cannot add a second counter. 0 is never a token: if the counter is
+//! lost, no token is issued twice.
 //!
-//! Where there are several counters nevertheless, put there by hand, the highest counts. A lower
-//! one may be removed at any time, since no counter that was passed ever comes back.
+//! If there are several counters nevertheless, made by hand, the highest counts. A lower one may be
+//! removed at any time, since the counter never returns to a lower number.
 //!
 //! Numbers are plain decimals without leading zeros: each number has one name, no width has to be
 //! agreed on, and an administrator can set the counter with mv(1). Names of any other form are ignored.
@@ -42,18 +43,19 @@ use crate::model::names::{Names, Nonce};
 use crate::sys::errno::{is_gone, is_taken};
 
 /// How often to try for the next number, within about a second. Only processes that have lost the
-/// lock are ever in the way, each of them once.
+/// lock can get in the way, each of them once.
 const ATTEMPTS: u32 = 10;
 /// The counter from which no token was drawn yet.
 const FIRST: &str = "0";
 
-/// Draws the next number for the tenure with this nonce, which has yet to check that it has the lock.
+/// Draws the next number for the tenure with this nonce. The caller has yet to check that it still
+/// has the lock.
 pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
     let dir = context.names.fence();
     let mut trouble = None;
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            // This shows an NFS client that the names it has cached are out of date.
+            // This shows an NFS client that its cached names are out of date.
             let _ = context.machine.fs.stat(&dir);
         }
         if attempt > 1 {
@@ -71,7 +73,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
         let Some(&highest) = counters.iter().max() else {
             // Or the counter was missed while it was renamed: readdir(3) is no snapshot.
             let failed = make(context, &dir, tenure)?;
-            let none = io::Error::new(io::ErrorKind::InvalidData, "no counter is in it");
+            let none = io::Error::new(io::ErrorKind::InvalidData, "it contains no counter");
             trouble = failed.or(Some(Error::io(Operation::List, &dir)(none)));
             continue;
         };
@@ -99,7 +101,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
     Err(trouble.expect("there were attempts"))
 }
 
-/// The numbers in the directory: one, unless others were put there by hand.
+/// The numbers in the directory: one, unless others were made there by hand.
 fn counters(context: &Context, dir: &Path) -> io::Result<Vec<u64>> {
     let names = context.machine.retry_estale(|| context.machine.fs.list(dir))?;
     Ok(names.iter().filter_map(|name| Names::parse_counter(name)).collect())
@@ -114,7 +116,7 @@ fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
 }
 
 /// Puts a directory with a counter in its place, if there is none. Returns the error, if any, that
-/// only another look can distinguish from success.
+/// only another listing can distinguish from success.
 fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
     let draft = context.names.fence_draft(tenure, context.machine.random_number());
     let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
@@ -141,7 +143,7 @@ fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, 
     })
 }
 
-/// What became of a draft.
+/// The outcome of putting a draft in its place.
 enum Put {
     Here,
     ByAnother,

@@ -1,7 +1,7 @@
 //! Checks, with a claim and before any lock is held, that a file system does what a lock needs.
 //!
-//! A handle checks once, and only where it does not know the file system. What it makes for the
-//! check has the name of a put-aside file, which any process sweeps if this one dies here.
+//! A handle checks once, and only if it does not know the file system. The files of the check have
+//! the names of put-aside files, which any process sweeps if this one dies here.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::protocol::claim::{Claim, ClaimError};
 use crate::sys::errno::{self, is_gone, is_input_output, is_name_too_long, is_refusal};
 use crate::sys::fs::{Attr, Mount};
 
-/// Runs the trial, unless that was done or the file system is known.
+/// Runs the trial, unless it has run already or the file system is known.
 pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     let context = claim.context.clone();
     if context.mount() != Mount::Other || context.memory.is_tried.load(Ordering::Relaxed) {
@@ -28,7 +28,7 @@ pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     Ok(())
 }
 
-/// The names that are made for the trial.
+/// The names that the trial makes.
 struct Trial {
     linked: PathBuf,
     renamed: Option<PathBuf>,
@@ -48,7 +48,7 @@ impl Trial {
             .machine
             .retry_estale(|| context.machine.fs.link(&claim.path, &self.linked))
             .err();
-        // Whatever the reply was, or if it was lost: the inode decides.
+        // The reply may be wrong or lost: the inode decides.
         match find(claim, &self.linked)? {
             Some(attr) if attr.nlink >= 2 => Ok(()),
             _ if !claim.is_there()? => Err(ClaimError::Swept),
@@ -104,7 +104,7 @@ impl Trial {
                 context.unsupported("does not let files be renamed within a directory", Some(error))
             }
             Some(error) => Error::io(Operation::Rename, &self.linked)(error),
-            None => context.unsupported("makes another file of one that is renamed", None),
+            None => context.unsupported("turns a renamed file into another file", None),
         };
         Err(error.into())
     }
@@ -128,8 +128,8 @@ impl Trial {
     }
 }
 
-/// The file of that name, if it is the claim's. Looks twice: a client may learn of a name only from
-/// the first request for it.
+/// The file of that name, if it is the claim's. Asks twice: a client may learn of a name only from
+/// its first request for it.
 fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
     let look = || Ok(claim.context.machine.find(path)?.filter(|attr| attr.id == claim.id));
     match look()? {
@@ -138,7 +138,7 @@ fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
     }
 }
 
-/// The error for a name that has vanished: it was there a moment ago.
+/// The error for a name that has vanished although it existed a moment ago.
 fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
     if !claim.is_there()? {
         return Err(ClaimError::Swept);
@@ -146,7 +146,7 @@ fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
     Err(Error::io(Operation::Stat, path)(errno::gone()).into())
 }
 
-/// Many file systems return EIO for an operation that they do not have.
+/// Many file systems return EIO for an operation that they do not support.
 fn is_refused(error: &io::Error) -> bool {
     is_refusal(error) || is_input_output(error)
 }

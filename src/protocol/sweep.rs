@@ -17,8 +17,8 @@ use crate::protocol::takeover::is_forsaken;
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
-/// How long a claim of flufl.lock's is left alone after it has expired: its maker may still be
-/// waiting, does not touch the claim meanwhile, and would wait for ever if the claim were gone.
+/// How long an expired claim of flufl.lock's is left alone: its maker may still be waiting, does not
+/// touch the claim meanwhile, and would wait for ever if the claim were gone.
 const FOREIGN_REST: Duration = Duration::from_secs(86_400);
 
 /// A directory that takes longer than this to sweep counts as large.
@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_millis(1);
 /// A process spends at most one part in this many of its time sweeping a large directory.
 const PART: u32 = 50;
 
-/// Until when, on the machine's clock, each large directory is not to be swept again.
+/// When, on the machine's clock, each large directory may be swept again.
 static RESTING: Mutex<BTreeMap<PathBuf, Duration>> = Mutex::new(BTreeMap::new());
 
 /// Whether a handle may sweep by itself. Each sweep lists the whole directory, so the handles of
@@ -39,7 +39,7 @@ pub(crate) fn is_affordable(context: &Context) -> bool {
     resting.get(context.names.dir()).is_none_or(|until| *until <= context.now())
 }
 
-/// Records how long a sweep took. (Simulated time says nothing about that.)
+/// Records how long a sweep took. (Simulated time has no meaning here.)
 pub(crate) fn took(context: &Context, time: Duration) {
     if context.machine.can_wake && time > LONG {
         let mut resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 //!
 //! The name of a lock's claim says who holds the lock, and the lock file names the claim. So a lock
 //! changes hands by a new claim, which takes the old one's place at the lock file in one rename(2):
-//! there is no moment at which the lock is nobody's.
+//! there is no moment at which the lock is free.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::sys::process::Process;
 /// How many seats, whose owners died in them one after another, an adopter waits for.
 const SEATS: u32 = 16;
 
-/// A process that never ends, so that flufl.lock does not take a lock that depends on its lease
-/// alone for a dead process's.
+/// A process that never ends, so that flufl.lock does not consider a lock dead that depends on its
+/// lease alone.
 const NOBODY: Process = Process { pid: 1, proof: None };
 
 /// Hands the lock to `owner`; returns the claim that then holds it.
@@ -34,7 +34,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     let context = &tenure.context;
     if tenure.is_shared() {
         let reason =
-            "it is not this process's to hand over: it was attached to, not adopted".into();
+            "this process may not hand it over: it has attached to the lock, not adopted it".into();
         return Err(Error::Invalid { path: context.lock_path().into(), reason });
     }
     let process = match owner {
@@ -47,7 +47,8 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
     };
     let mut new = Claim::make_for(&process, context, tenure.lifetime())?;
     let aside = put_aside(&new)?;
-    // Last before the rename: it waits for all that may delay changes of the inode that is replaced.
+    // Last before the rename, because it waits for all that may delay changes of the replaced
+    // inode.
     let replaced = tenure.refresh().and_then(|()| tenure.let_go(|| replace(&new, &aside)));
     // Already gone, if all went well.
     if let Err(error) = context.machine.remove(&aside) {
@@ -91,8 +92,8 @@ pub(crate) fn adopt(
     Ok(tenure)
 }
 
-/// Puts a new claim in the place of that one. Waits until no other process is about to end or to
-/// adopt it: that is soon decided, one way or another.
+/// Puts a new claim in the place of that one. Waits until no other process is about to end it or to
+/// adopt it, which is soon decided, one way or the other.
 fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
     let (mut backoff, mut trouble) = (context.config.backoff(), None);
     let until = context.now().saturating_add(context.config.time_of_seats(SEATS));
@@ -109,7 +110,7 @@ fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Resu
             Err(ClaimError::Swept) => {
                 trouble = Some(Error::io(Operation::Touch, &new.path)(errno::gone()));
             }
-            // The lock may be ours all the same, and no other process would ever know.
+            // The lock may be ours nevertheless, and no other process would ever know.
             Err(_) if matches!(is_lock_file(&new), Ok(true)) => return Ok(new),
             // A sweeper has removed it, while this process was stalled.
             Err(ClaimError::Other(error)) if is_of_what_was_swept(&error) => trouble = Some(error),
@@ -154,8 +155,8 @@ fn put_aside(new: &Claim) -> Result<PathBuf, Error> {
     }
 }
 
-/// Acts on a lock that was detached with this claim, in its owner's place: it stays the owner's,
-/// and others may do the same at the same time.
+/// Acts on a lock that was detached with this claim, on behalf of its owner: the lock stays the
+/// owner's, and other processes may act on it at the same time.
 pub(crate) fn attach(
     context: &Arc<Context>,
     claim: &Path,
@@ -173,12 +174,12 @@ fn parse(context: &Context, claim: &Path) -> Result<ClaimName, Error> {
     if let Some(Neighbour::Claim(name)) = named {
         return Ok(name);
     }
-    let reason = format!("{} is no claim of it", claim.display());
+    let reason = format!("{} is not a claim of this lock", claim.display());
     Err(Error::Invalid { path: context.lock_path().into(), reason })
 }
 
-/// The tenure that is held with this claim, by one observation: a second may find another's lock
-/// file, with a reused inode number.
+/// The tenure that is held with this claim, by a single observation: a second one may find
+/// another's lock file, with a reused inode number.
 fn held_with(context: &Context, name: &ClaimName) -> Result<(Incarnation, Holder), Error> {
     match observe(context)? {
         Observation::Held(held, holder) if held.claim == *name => Ok((held, holder)),

@@ -161,7 +161,7 @@ fn what_is_no_counter_is_ignored_and_stays() {
     .to_vec();
     let place = Place::with(&foreign);
     let error = place.refused();
-    assert!(error.to_string().contains("no counter is in it"), "{error}");
+    assert!(error.to_string().contains("it contains no counter"), "{error}");
     assert_eq!(error.path(), place.fence());
     fs::write(place.fence().join("5"), "").unwrap();
     assert_eq!(place.token(), 6);

@@ -161,7 +161,7 @@ fn what_is_no_claim_or_no_owner_is_a_mistake() {
     let place = Place::new();
     let (code, message) = outcome(linklock().arg("release").arg(&place.lock).arg("/etc/passwd"));
     assert_eq!(code, 64);
-    assert!(message.contains("is no claim of it"), "{message}");
+    assert!(message.contains("is not a claim of this lock"), "{message}");
     for owner in ["0", "-1", "nobody", "4294967295"] {
         let owner = format!("--owner={owner}");
         let (code, message) = outcome(linklock().arg("acquire").arg(owner).arg(&place.lock));

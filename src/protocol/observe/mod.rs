@@ -1,9 +1,9 @@
 //! Reads the lock file: who holds the lock, by the file's inode, its content and the files beside it.
 //!
 //! An incarnation is the lock file's inode and the name of the claim that has that inode. The
-//! content gives the name quickly. Where it says nothing (lost or torn in a power cut, not readable
-//! by us) the directory gives the name: the claim is beside the lock file. Where neither does,
-//! because the content is lost and the claim is gone, the inode alone must do.
+//! content gives the name quickly. If the content is lost or torn in a power cut, or not readable
+//! by us, the directory gives the name: the claim is beside the lock file. If the claim is gone
+//! too, only the inode is left to go by.
 
 pub(crate) mod observer;
 
@@ -32,22 +32,22 @@ pub(crate) struct Incarnation {
     pub(crate) evidence: Evidence,
 }
 
-/// What shows which claim it is.
+/// How the claim of an incarnation is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evidence {
     /// The content of the lock file.
     Content,
-    /// The claim beside the lock file, which has its inode: nothing else shows it.
+    /// The claim beside the lock file, which has its inode: nothing else reveals it.
     Directory,
     /// Nothing: there is no content and no such claim, and the name is made up from the inode.
     Nothing,
 }
 
-/// What an observation of the lock file shows.
+/// The result of observing the lock file.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // one at a time, and never for long
+#[allow(clippy::large_enum_variant)] // there is only one at a time, and never for long
 pub(crate) enum Observation {
-    /// Nobody holds the lock.
+    /// The lock is free.
     Free,
     Held(Incarnation, Holder),
     /// A file that is not a lock, and is never touched.
@@ -155,7 +155,7 @@ fn claim_beside(context: &Context, attr: &Attr) -> Result<Option<ClaimName>, Err
     Ok(None)
 }
 
-/// What is left of content that never reached the disk: nothing, or zeros of the same length.
+/// Whether the content never reached the disk: it is empty, or zeros of the same length.
 fn is_blank(content: &[u8]) -> bool {
     content.iter().all(|byte| *byte == 0)
 }
@@ -177,7 +177,7 @@ pub(crate) fn held(
     Observation::Held(Incarnation { id: attr.id, claim, evidence }, holder)
 }
 
-/// The obstacle where the lock file, with these attributes if they are known, can't be read.
+/// The obstacle when the lock file, with these attributes if they are known, cannot be read.
 pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Error) -> Obstacle {
     match attr {
         Some(attr) if is_forbidden(&error) => {
@@ -187,7 +187,7 @@ pub(crate) fn unreadable(context: &Context, attr: Option<&Attr>, error: io::Erro
     }
 }
 
-/// What a claim and its file's attributes show of its maker.
+/// Describes the maker of a claim, by the claim's name and its file's attributes.
 pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Holder {
     Holder {
         host: claim.host.to_os_string(),
@@ -217,7 +217,8 @@ pub(crate) fn life(context: &Context, claim: &ClaimName) -> Life {
 }
 
 /// The lock file's attributes, if its inode number is the claim's. They are the same file only if
-/// the claim is there *after* the look: an inode that has lost its last name is reused at once.
+/// the claim still exists *after* that request: an inode that has lost its last name is reused at
+/// once.
 pub(crate) fn lock_file_like(claim: &Claim) -> Result<Option<Attr>, Error> {
     let lock = claim.context.lock_path();
     let attr = claim.context.machine.find(lock)?;
@@ -255,17 +256,17 @@ pub(crate) fn has_lock_file(claim: &Claim) -> Result<bool, Error> {
     }
 }
 
-/// What the recheck in the seat shows.
+/// The result of the recheck in the seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recheck {
     StillStale,
-    /// It is the same tenure, refreshed; or that can't be decided.
+    /// It is the same tenure, refreshed; or that cannot be decided.
     NotStale,
-    /// The lock file is another's, or there is none.
+    /// The lock file is another process's, or there is none.
     Gone,
 }
 
-/// The recheck of a process that is to take over another's lock.
+/// The recheck of a process that is about to take over another's lock.
 pub(crate) fn recheck(
     context: &Context,
     stale: &Incarnation,
@@ -314,7 +315,7 @@ pub(crate) fn has_expired(context: &Context, expires_at: SystemTime) -> bool {
     over.is_some_and(|over| over < context.server_time())
 }
 
-/// Whether a file that is not the lock file is of no use to any process and may be swept: its lease
+/// Whether a file other than the lock file is useless to every process and may be swept: its lease
 /// expired more than the clock slop ago, or the process of its claim is provably dead and none of
 /// its requests is under way.
 pub(crate) fn is_abandoned(context: &Context, attr: &Attr, claim: Option<&ClaimName>) -> bool {

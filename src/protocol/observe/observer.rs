@@ -23,8 +23,8 @@ use crate::protocol::observe::{
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
-/// Our own clock may be faster than the holder's by one part in this many: far more than any
-/// crystal is.
+/// Our own clock may be faster than the holder's by one part in this many, which is far more than
+/// the error of any crystal.
 const CLOCK_ERROR: u32 = 1000;
 
 /// What a contender knows of the lock, from one observation to the next.
@@ -34,14 +34,14 @@ pub(crate) struct Observer {
     last: Option<(Attr, Seen)>,
     /// Since when the lock file has been observed with the same date.
     observed: Option<Watched>,
-    /// The jump of the server's clock after which the lock file was seen refreshed: only then its date
-    /// is from after the jump. A change of its inode after the jump shows nothing about the date.
+    /// The jump of the server's clock after which the lock file was seen refreshed: only then is its
+    /// date from after the jump. Any other change of its inode shows nothing about the date.
     refreshed_after: Option<SystemTime>,
     /// Since when the holder of this claim has been observed dead.
     dead_since: Option<(ClaimName, Duration)>,
 }
 
-/// A lock file that has the same date in one observation after another.
+/// A lock file that has had the same date in all observations so far.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     seen: ObservedDate,
@@ -51,7 +51,7 @@ struct Watched {
     jumped_to: Option<SystemTime>,
 }
 
-/// What a lock file was found to be.
+/// What a file at the lock's path was found to be.
 #[derive(Clone, Debug)]
 enum Seen {
     Held(Incarnation),
@@ -62,7 +62,7 @@ enum Seen {
 /// What a contender may do.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Link: nobody holds the lock.
+    /// Link: the lock is free.
     Free,
     /// Nothing: the contender's own claim holds the lock. The reply to its LINK was lost.
     Mine,
@@ -128,7 +128,7 @@ impl Observer {
         }
         let sight = observe_file(context, &attr)?;
         let seen = Seen::of(&sight).map(|seen| (attr, seen));
-        // The rest begins at the moment from which nobody can tell who holds the lock.
+        // The waiting time begins when no process can tell any more who holds the lock.
         if is_nameless(seen.as_ref()) && !is_nameless(self.last.as_ref()) {
             self.observed = None;
             self.note(context, &attr, before);
@@ -180,7 +180,7 @@ impl Observer {
         let is_dated_over = is_comparable && has_expired(context, holder.expires_at);
         match holder.life {
             Life::Alive if Safeguard::ObservedAlive.stands() => ran_out,
-            // Nobody knows who made it, or when: it must rest.
+            // Its maker and its age are unknown: it must be observed unchanged.
             _ if held.evidence == Evidence::Nothing => {
                 (ran_out || is_dated_over) && unchanged >= rest_of_the_nameless(context)
             }
@@ -206,8 +206,9 @@ impl Observer {
     }
 }
 
-/// How long a lock file must be observed nameless: until processes that knew whose it was have acted. A
-/// power cut leaves none of them on the machine itself; of a server's clients one may be in a seat.
+/// How long a lock file must be observed without a name: until processes that knew its holder have
+/// acted. A power cut leaves none of them on the machine itself, but a client of a server may be in
+/// a seat.
 fn rest_of_the_nameless(context: &Context) -> Duration {
     let seat = if context.is_this_machines_alone() { Duration::ZERO } else { SEAT_LEASE };
     seat.saturating_add(context.config.clock_slop)
@@ -227,7 +228,7 @@ impl Seen {
         }
     }
 
-    /// The same observation again, for a lock file that still has these attributes.
+    /// Repeats the last observation, for a lock file that still has these attributes.
     fn sight(&self, context: &Context, attr: &Attr) -> Observation {
         match self {
             Seen::Held(it) => held(context, attr, it.claim.clone(), it.evidence),
@@ -249,7 +250,7 @@ mod tests {
     use crate::sys::process::Process;
 
     #[test]
-    fn neither_an_inode_number_nor_a_name_alone_tells_a_tenure() {
+    fn a_tenure_is_identified_by_inode_number_and_name_together() {
         let names = Names::new(Path::new("/shared/lock"), '|', "host".as_ref()).unwrap();
         let claim = |random| names.new_claim(random, &Process { pid: 1, proof: None });
         let tenure = |ino, random, evidence| Incarnation {
@@ -259,7 +260,7 @@ mod tests {
         };
         let this = tenure(1, 1, Evidence::Content);
         assert!(this.is(&tenure(1, 1, Evidence::Directory)), "its content was lost");
-        assert!(!this.is(&tenure(1, 2, Evidence::Content)), "its inode number is used again");
+        assert!(!this.is(&tenure(1, 2, Evidence::Content)), "its inode number was reused");
         assert!(!this.is(&tenure(2, 1, Evidence::Content)), "its content was copied");
     }
 }

@@ -1,4 +1,4 @@
-//! Takes a lock file away by renaming it, and checks what was caught.
+//! Takes a lock file away by renaming it, and checks which file was caught.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::protocol::observe::{Incarnation, claim_in};
 use crate::sys::errno::{is_gone, is_unsupported};
 use crate::sys::fs::Attr;
 
-/// What turned out to have been taken away.
+/// The file that was taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caught {
     Expected,
-    /// Nothing: the lock file was already gone.
+    /// None: the lock file was already gone.
     Nothing,
-    /// Another's lock file, which was put back.
+    /// Another holder's lock file, which was put back.
     Another,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn take_away(
     catch(context, context.lock_path(), path, is_expected)
 }
 
-/// Takes a file away by renaming it to `path`, and checks what was caught.
+/// Takes a file away by renaming it to `path`, and checks which file was caught.
 ///
 /// A request that is executed twice, or a peer that ignores seats, can make the rename catch
 /// another's lock file, which is then put back.
@@ -71,11 +71,11 @@ pub(crate) fn catch(
     Ok(caught)
 }
 
-/// Does the same as [`catch`] where the file system does not let the lock file be renamed. That is
-/// found out before a lock is held ([`fitness`](crate::protocol::fitness)), but may come later.
-/// Looks at the file by another name, and removes it.
+/// Does the same as [`catch`] if the file system does not let the lock file be renamed. That is
+/// usually discovered before a lock is held ([`fitness`](crate::protocol::fitness)), but may happen
+/// later. Links the file to another name, checks it there, and removes it.
 ///
-/// Only the caller's seat or lease keeps another's lock file from taking its place in between.
+/// Only the caller's seat or lease prevents another's lock file from taking its place in between.
 fn catch_by_link(
     context: &Context,
     lock: &Path,
@@ -103,15 +103,15 @@ fn catch_by_link(
 }
 
 impl<'a> Aside<'a> {
-    /// Renames the lock file and looks at the new name. `None` if nothing is there.
+    /// Renames the lock file and checks the new name. `None` if there is no file.
     fn put(
         context: &'a Context,
         lock: &'a Path,
         path: PathBuf,
     ) -> Result<Option<Aside<'a>>, Error> {
         let renamed = context.machine.fs.rename(lock, &path);
-        // If the first of two replies was lost, the second says ENOENT: look at the new name. Only
-        // we may remove a file there, so that is worth a second try.
+        // If the first of two replies was lost, the second is ENOENT: check the new name. Only this
+        // process may remove a file there, so a second attempt is worthwhile.
         let caught = context.machine.find(&path).or_else(|_| context.machine.find(&path))?;
         match (caught, renamed) {
             (Some(attr), _) => Ok(Some(Aside { context, lock, path, attr })),

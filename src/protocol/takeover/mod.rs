@@ -1,4 +1,4 @@
-//! Takeover: ends an incarnation that is not ours, or is ours but late.
+//! Takeover: ends an incarnation that another process holds, or that is ours but late.
 //!
 //! `unlink(L)` is not conditional: a breaker that observed yesterday's holder would remove today's.
 //! So the right to end one incarnation X is itself won by a hard link, from a claim to X's seat:
@@ -7,11 +7,11 @@
 //!    its owner died there: go on to seat 1, and so on. One process wins each seat, and a dead
 //!    process's seat is never removed while L is still X.
 //! 2. In the seat, recheck: is L still X, and still stale? Then remove X's claim. A server may
-//!    delay that for minutes, and it hurts nobody: the name is X's alone. Once the removal is done,
+//!    delay that for minutes, which is harmless: the name is X's alone. Once the removal is done,
 //!    whatever delayed it delays nothing more.
 //! 3. Recheck L once more, and the clock: is the seat still ours?
-//! 4. Take L away by renaming it, and look at what was caught: X is removed; another's lock file is
-//!    put back.
+//! 4. Take L away by renaming it, and check which file was caught: X is removed; another's lock
+//!    file is put back.
 //! 5. Only when L is no longer X, remove X's seats.
 //!
 //! A seat is good for [`SEAT_LEASE`](crate::model::lease::SEAT_LEASE), whatever the lifetime of the
@@ -47,7 +47,7 @@ pub(crate) enum TakeoverOutcome {
     Ended,
     /// It had already ended: the lock file is another's, or there is none.
     Gone,
-    /// Not now: another process is at it, or the incarnation is not stale after all.
+    /// Not now: another process is ending it, or the incarnation is not stale after all.
     NotNow,
     /// The file system does not permit it.
     Forbidden(io::Error),
@@ -85,7 +85,7 @@ pub(crate) fn take_over(
 }
 
 /// Puts another lock file in the place of an incarnation whose lease may still run, but whose
-/// holder has left it for others to take charge of: like [`take_over`], one process at a time.
+/// holder has left it to others: like [`take_over`], one process at a time.
 pub(crate) fn replace(
     claim: &mut Claim,
     left: &Incarnation,
@@ -123,7 +123,6 @@ fn close(seat: Seat<'_>, ended: &Incarnation) {
 }
 
 impl From<Sitting<'_>> for TakeoverOutcome {
-    /// The outcome where there is nothing more to do.
     fn from(sitting: Sitting<'_>) -> TakeoverOutcome {
         match sitting {
             Sitting::Seated(seat) => {
@@ -136,8 +135,8 @@ impl From<Sitting<'_>> for TakeoverOutcome {
     }
 }
 
-/// The recheck, and another after the server has done something else with the inode: whatever
-/// delays that, for however long, does not delay what follows.
+/// Rechecks, and rechecks again after the server has executed another request for the inode:
+/// whatever delays that request, for however long, does not delay later ones.
 fn clear_the_way(
     stale: &Incarnation,
     mut recheck: impl FnMut(&Claim) -> Result<Recheck, Error>,
@@ -147,7 +146,7 @@ fn clear_the_way(
         if seen != Recheck::StillStale || !Safeguard::ClaimFirst.stands() {
             return Ok(seen);
         }
-        // Where the content says nothing, only the claim shows who held the lock.
+        // If the content identifies no claim, only the claim itself shows who held the lock.
         let goes = stale.evidence != Evidence::Directory;
         if !(goes && remove_claim(&claim.context, stale)?) {
             touch_lock_file(&claim.context)?;
@@ -156,9 +155,9 @@ fn clear_the_way(
     }
 }
 
-/// Waits, where there is no claim to remove, for all that delays changes of the lock file's inode:
-/// setting its atime hurts nobody, whatever the inode is by then. If that is not permitted, nothing
-/// is known.
+/// Waits, if there is no claim to remove, for all that delays changes of the lock file's inode:
+/// setting its atime is harmless, whichever file it is by then. If that is not permitted, the delay
+/// remains unknown.
 pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
     let lock = context.lock_path();
     match context.machine.retry_estale(|| context.machine.fs.touch_atime(lock)) {
@@ -169,8 +168,8 @@ pub(crate) fn touch_lock_file(context: &Context) -> Result<(), Error> {
     }
 }
 
-/// Removes the claim of an incarnation, if it is what its name says, and says whether that was tried.
-/// Where it is not permitted, taking the lock file away is not either.
+/// Removes the claim of an incarnation, if it is the file that its name says, and returns whether
+/// that was tried. If removing it is not permitted, taking the lock file away is not either.
 fn remove_claim(context: &Context, of: &Incarnation) -> Result<bool, Error> {
     let path = &of.claim.path;
     if context.machine.find(path)?.is_none_or(|attr| attr.id != of.id) {

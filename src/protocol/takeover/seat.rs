@@ -32,7 +32,7 @@ pub(crate) struct Seat<'a> {
 pub(crate) enum Sitting<'a> {
     /// In the seat, with the lock file still the stale incarnation.
     Seated(Seat<'a>),
-    /// The lock file is another's, or there is none.
+    /// The lock file is another process's, or there is none.
     Gone,
     /// Another process is in the seat, or the incarnation is not stale after all.
     NotNow,
@@ -92,11 +92,11 @@ impl<'a> Seat<'a> {
             let linked =
                 context.machine.retry_estale(|| context.machine.fs.link(&claim.path, &path));
             was_linked |= linked.is_ok();
-            // Whatever the reply was, or if it was lost: the inode decides.
+            // The reply may be wrong or lost: the inode decides.
             let taken = match context.machine.find(&path) {
                 Ok(taken) => taken,
                 Err(error) => {
-                    // The seat may be ours all the same.
+                    // The seat may be ours nevertheless.
                     let seat = Seat { claim, nonce, number, lease };
                     seat.give_up(was_linked);
                     return Err(error.into());
@@ -127,7 +127,7 @@ impl<'a> Seat<'a> {
                     Seat { claim, nonce, number, lease }.forfeit(); // the link may still be made
                     return Err(Error::io(Operation::Link, &path)(error).into());
                 }
-                // The seat was left in this very moment: try for it again, but not for ever.
+                // The seat was left at this very moment: try for it again, but not for ever.
                 (_, None) if attempts > 0 => attempts -= 1,
                 (_, None) => {
                     Seat { claim, nonce, number, lease }.give_up(was_linked);
@@ -137,9 +137,9 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// A client may have shown a seat that no longer exists, and that another process may take. But
-    /// the link to this seat has shown the client that the directory has changed, so it asks the
-    /// server again.
+    /// A client may have shown an earlier seat that no longer exists, and that another process may
+    /// take. But the link to this seat has shown the client that the directory has changed, so it
+    /// asks the server again.
     fn if_those_before_are_there(self) -> Result<Option<Seat<'a>>, Error> {
         for number in 0..self.number {
             let path = self.claim.context.names.seat(self.nonce, number);
@@ -160,8 +160,8 @@ impl<'a> Seat<'a> {
         Ok(Some(self))
     }
 
-    /// The seat can't be looked at: it is ours if the link was made, and may be ours or another's
-    /// if not.
+    /// Gives up a seat that cannot be checked: it is ours if the link was made, and otherwise may
+    /// be ours or another's.
     fn give_up(self, was_linked: bool) {
         if was_linked {
             self.leave();
@@ -185,7 +185,7 @@ impl<'a> Seat<'a> {
     /// passed over, not taken.
     ///
     /// The removal of the seat must not be delayed until another process has passed it over. So the
-    /// claim is touched first, which has to wait for the same delay and hurts nobody.
+    /// claim is touched first, which has to wait for the same delay and is harmless.
     pub(crate) fn leave(self) {
         if !Safeguard::SeatsOfTheDead.stands() {
             return self.close();
@@ -206,7 +206,8 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// Leaves the seat and removes those below it. The lock file is another's now, or there is none.
+    /// Leaves the seat and removes those below it. The lock file is another process's now, or there
+    /// is none.
     pub(crate) fn close(self) {
         for number in 0..=self.number {
             self.remove(number);
@@ -232,7 +233,7 @@ pub(crate) fn is_forsaken(context: &Context, seat: &Path, attr: &Attr) -> bool {
     if ends.is_some_and(|ends| is_dated_over(context, attr.ctime, ends)) {
         return true;
     }
-    // Whose seat it was matters only where a death counts at once.
+    // The owner of the seat matters only where a death counts at once.
     let is_dead = |claim: &ClaimName| life(context, claim) == Life::Dead;
     context.is_local() && claim_in(context, seat).as_ref().is_some_and(is_dead)
 }

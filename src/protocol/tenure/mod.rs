@@ -1,7 +1,7 @@
-//! A tenure: the lock while it is ours, to be refreshed, verified and released.
+//! A tenure: the lock while this process holds it, to be refreshed, verified and released.
 //!
-//! While the lease runs nobody else touches the lock, so its holder acts directly. Once the lease
-//! has expired, the holder is one among the processes that may end the incarnation, and follows
+//! While the lease runs no other process touches the lock, so its holder acts directly. Once the
+//! lease has expired, the holder is one of the processes that may end the incarnation, and follows
 //! their rule: it touches its claim, takes a seat, rechecks, and only then acts.
 
 mod refresh;
@@ -42,12 +42,13 @@ pub(crate) struct Tenure {
     held: AtomicBool,
     /// Whether its claim is being removed: the first step of its release.
     releasing: AtomicBool,
-    /// Whether others may act on it too, within its lease: then its holder follows the rule for
-    /// late ones.
+    /// Whether other processes may act on it too, within its lease: then its holder follows the
+    /// rule for late holders.
     shared: bool,
     /// Lets one release run at a time: a second waits for the result of the first.
     release: RequestMutex<()>,
-    /// The place at the head of this host's queue, if the lock was won there: for the next in line.
+    /// The place at the head of this host's queue, if the lock was won there: for the next waiter
+    /// in line.
     turn: Mutex<Option<HandoffToken>>,
     /// Where the claim goes if the tenure ends within its lease.
     claim_cache: Option<Arc<ClaimCache>>,
@@ -91,7 +92,7 @@ impl Tenure {
         self
     }
 
-    /// The same tenure, on which others may act too.
+    /// The same tenure, on which other processes may act too.
     pub(crate) fn shared_with_others(mut self) -> Tenure {
         self.shared = true;
         self
@@ -148,7 +149,7 @@ impl Tenure {
     }
 
     /// Whether the lease runs, as far as was made sure. The claim's own lease is not enough: a late
-    /// holder touches its claim before it knows whether the lock is still its own.
+    /// holder touches its claim before it knows whether it still holds the lock.
     fn is_in_time(&self) -> bool {
         !self.remaining().is_zero()
     }
@@ -158,7 +159,8 @@ impl Tenure {
         self.is_in_time() && !self.shared
     }
 
-    /// By when processes in that many seats, one after another, have ended the tenure or given way.
+    /// When processes in that many seats, one after another, must have ended the tenure or given
+    /// up.
     fn decided_by(&self, seats: u32) -> Duration {
         self.context.now().saturating_add(self.context.config.time_of_seats(seats))
     }
@@ -174,8 +176,9 @@ impl Tenure {
         Ok(())
     }
 
-    /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over` makes
-    /// the lock another's in one operation. The claim is of no use then, and is removed.
+    /// Ends the tenure without releasing the lock: makes sure of its lease before `hand_over`
+    /// passes the lock to another process in one operation. The claim is no longer needed then, and
+    /// is removed.
     pub(crate) fn let_go(
         &self,
         hand_over: impl FnOnce() -> Result<(), Error>,
@@ -184,8 +187,8 @@ impl Tenure {
             if !self.is_in_time() {
                 return Err(self.expired());
             }
-            // A holder that can't tell whether the lock is another's by now may only act on it as a
-            // late one does.
+            // A holder that cannot tell whether it has already passed on the lock may only act on
+            // it as a late one does.
             let handed_over = hand_over();
             self.lease_ends.store(nanoseconds(self.context.now()), Ordering::Release);
             handed_over
@@ -218,7 +221,7 @@ impl Tenure {
         Error::Expired { path: self.context.lock_path().into(), ago: self.overdue(), error: None }
     }
 
-    /// The error that shows who has the lock instead.
+    /// The error that names the process that has the lock instead.
     pub(crate) fn lost(&self) -> Error {
         match observe::observe(&self.context) {
             Ok(sight) => {
@@ -228,7 +231,7 @@ impl Tenure {
         }
     }
 
-    /// The tenure is no longer held, whenever it is [closed](Self::close).
+    /// Marks the tenure as no longer held, whenever it is [closed](Self::close).
     pub(crate) fn abandon(&self) {
         self.held.store(false, Ordering::Release);
     }

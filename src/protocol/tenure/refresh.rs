@@ -32,7 +32,7 @@ impl Tenure {
             // Before another refresh begins, whose lease may be shorter.
             match &refreshed {
                 Ok(ends) => self.lease_ends.store(nanoseconds(*ends), Ordering::Release),
-                // Whatever was left of the lease is of no use.
+                // The rest of the lease is worthless.
                 Err(Error::Lost { .. }) => {
                     self.lease_ends.fetch_min(nanoseconds(self.context.now()), Ordering::AcqRel);
                 }
@@ -47,7 +47,7 @@ impl Tenure {
         refreshed.map(|_| ())
     }
 
-    /// Refreshes the lease, in the way that applies just now; returns when it ends.
+    /// Refreshes the lease, in the way that its state requires; returns when it ends.
     fn refresh_with(&self, claim: &mut Claim) -> Result<Duration, Error> {
         if self.releasing.load(Ordering::Acquire) {
             return self.refresh_until_released(claim);
@@ -61,8 +61,8 @@ impl Tenure {
         Ok(claim.lease.ends)
     }
 
-    /// Others may read a shorter lease as soon as the touch is requested, whatever comes of that:
-    /// it counts from before. Returns the end that was believed until now.
+    /// Other processes may read a shorter lease as soon as the touch is requested, whatever comes
+    /// of that: so it counts from before the request. Returns the previous end of the lease.
     fn believe_no_more_than(&self, lifetime: Duration) -> Duration {
         let least = nanoseconds(self.context.now().saturating_add(lifetime));
         let least = if Safeguard::LesserLease.stands() { least } else { u64::MAX };
@@ -146,8 +146,8 @@ impl Tenure {
                         return Err(self.lost());
                     }
                 }
-                // Another process may be ending the tenure right now: that is soon decided, one way
-                // or another.
+                // Another process may be ending the tenure right now, which is soon decided, one
+                // way or the other.
                 Some(Sitting::NotNow) => {}
             }
             self.context.pause(&mut backoff, Duration::MAX);

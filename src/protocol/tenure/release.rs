@@ -1,11 +1,11 @@
 //! Releasing: gives the lock back.
 //!
 //! 1. Remove the claim. A server may delay that for minutes (a delegation of a client that died, a
-//!    grace period), and execute it then: it hurts nobody, since the name is this tenure's alone.
+//!    grace period), and execute it then, which is harmless, since the name is this tenure's alone.
 //!    Whatever delayed it delays no later request on the inode. The lease is kept alive meanwhile,
-//!    as far as the system lets it: Linux's NFS client makes a touch of the same inode wait for the
+//!    as far as the system allows: Linux's NFS client makes a touch of the same inode wait for the
 //!    removal.
-//! 2. Check the clock. While the lease runs nobody else touches the lock file: take it away.
+//! 2. Check the clock. While the lease runs no other process touches the lock file: take it away.
 //! 3. If the lease has expired by then, another process may have ended the tenure, or be about to:
 //!    end it as any other process would, with a new claim, by its seat.
 
@@ -30,7 +30,7 @@ enum End {
     Late,
 }
 
-/// Whether the claim is gone, and all that may have been delayed is done.
+/// Whether the claim is gone, and all delayed requests are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cleared {
     Yes,
@@ -49,7 +49,7 @@ const SEATS_TO_RELEASE: u32 = 64;
 const ATTEMPTS: u32 = 8;
 
 impl Tenure {
-    /// Gives the lock back. Whatever comes of it, this tenure has ended.
+    /// Gives the lock back. Whether or not that succeeds, this tenure has ended.
     pub(crate) fn release(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(self.lost());
@@ -95,8 +95,8 @@ impl Tenure {
             return Ok(Cleared::No);
         }
         if self.claim_cache.is_some() {
-            // The claim stays, but a touch of it has to wait for the same delay. Where no server
-            // gives delegations, there is none.
+            // The claim stays, but a touch of it has to wait for the same delay. Without
+            // delegations of a server there is no delay.
             if !self.context.is_this_machines_alone() && claim.touch().is_err() {
                 touch_lock_file(&self.context)?;
             }
@@ -104,7 +104,7 @@ impl Tenure {
         }
         claim.close();
         let path = claim.path.clone();
-        self.releasing.store(true, Ordering::Release); // from here on nobody restores it
+        self.releasing.store(true, Ordering::Release); // from here on it is not restored
         drop(place);
         match self.context.machine.remove(&path).or_else(|_| self.context.machine.remove(&path)) {
             Ok(true) => Ok(Cleared::Yes),
@@ -150,7 +150,7 @@ impl Tenure {
         unreachable!("the last attempt returns")
     }
 
-    /// Where a request may be executed twice, only a look at the result is certain.
+    /// If a request may be executed twice, only checking the result is certain.
     fn rename(&self, claim: &Claim) -> Result<End, Error> {
         let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
         match take_away(claim, is_own)? {

@@ -216,7 +216,7 @@ fn a_lock_that_was_attached_to_is_not_handed_over() {
     let path = dir.path().join("lock");
     let claim = Lock::new(&path).unwrap().lock().unwrap().detach(Owner::Lease).unwrap();
     let error = Lock::new(&path).unwrap().attach(&claim).unwrap().detach(Owner::Lease).unwrap_err();
-    assert!(error.to_string().contains("not this process's to hand over"), "{error}");
+    assert!(error.to_string().contains("this process may not hand it over"), "{error}");
     assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
 }
 
