@@ -107,7 +107,7 @@ pub(crate) fn refresh(leased: &dyn Renewable) -> Result<(), Error> {
     refreshed
 }
 
-/// When a lock that was refreshed just now is due again.
+/// When a lock that was refreshed just now must be refreshed again.
 pub(crate) fn next_refresh(leased: &dyn Renewable) -> Duration {
     leased.clock().now() + leased.lifetime() / 3
 }

@@ -1,7 +1,7 @@
 //! How a waiter polls a lock that another process holds: ever more slowly, with jitter.
 //!
 //! A pause is about a quarter of the wait before it, so a release is noticed an eighth of the hold
-//! later on average; and there are only some thirty looks before the longest pause.
+//! later on average; and there are only some thirty polls before the longest pause.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ impl Backoff {
         Backoff { next: polling.first, cap: polling.cap }
     }
 
-    /// How long to wait until the next look. `random` spreads the waiters of one lock, which would
-    /// otherwise all look at once.
+    /// How long to wait until the next poll. `random` spreads the waiters of one lock, which would
+    /// otherwise all poll at once.
     pub(crate) fn pause(&mut self, random: u64) -> Duration {
         let full = self.next;
         self.next = (full * 5 / 4).min(self.cap);

@@ -17,13 +17,13 @@ use crate::sys::fs::{FileId, Mount};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::hash;
 
-/// One lock, as one handle and its clones see it.
+/// A lock, as a handle and its clones see it.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) names: Names,
     /// What the options say.
     pub(crate) config: Config,
-    /// What the lock is used on.
+    /// The machine that the lock is used on.
     pub(crate) machine: Machine,
     /// What the handle has learned so far.
     pub(crate) memory: Memory,
@@ -41,7 +41,7 @@ impl Context {
     }
 
     /// The server's time, by which another's lease is checked: never too late, so that no lease is
-    /// found expired early. Until the server's time is known, this machine's date must do.
+    /// found expired early. This machine's date, until the server's time is known.
     pub(crate) fn server_time(&self) -> SystemTime {
         let known =
             self.memory.server.earliest(self.now()).filter(|_| Safeguard::ServersTime.stands());
@@ -111,24 +111,24 @@ impl Context {
             _ => "takes fewer bytes in a name".to_owned(),
         };
         let lacks = format!(
-            "{most}, and this lock needs {needed}: give it a shorter name, or this host one with \
-             `host_name`"
+            "{most}, and this lock needs {needed}: choose a shorter name for it, or a shorter host \
+             name with `host_name`"
         );
         let file_system = self.machine.fs.describe(self.names.dir());
         Error::UnsupportedFileSystem { path: self.lock_path().into(), file_system, lacks, error }
     }
 
-    /// Whether the error of link(2) means that there are no hard links, or no more of them. It is
-    /// called where a file was made a moment ago, so that the directory is not what keeps it from
-    /// being linked.
+    /// Whether the error of link(2) means that there are no hard links, or no more of them. Called
+    /// when a file has just been made, so that the directory cannot be the cause.
     pub(crate) fn lacks_links(&self, error: &io::Error) -> bool {
-        // A disk may fail; but some file systems report that way that they have no such operation.
+        // A disk may fail; but some file systems return the same error because they lack the
+        // operation.
         is_refusal(error)
             || has_no_links(error)
             || (may_mean_no_links(error) && self.mount() == Mount::Other)
     }
 
-    /// Sleeps until the next look is due, or for `at_most`.
+    /// Sleeps until the next poll is due, or for `at_most`.
     pub(crate) fn pause(&self, backoff: &mut Backoff, at_most: Duration) {
         self.machine.clock.sleep(backoff.pause((self.machine.random)()).min(at_most));
     }

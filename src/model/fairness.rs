@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_waited_lets_others_go_first_until_it_need_not_wait() {
+    fn a_waiter_that_waited_queues_first_until_it_need_not_wait() {
         let fairness = Fairness::default();
         assert!(!fairness.is_due(ms(1000)));
         fairness.acquired(true);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn who_locks_again_at_once_asks_now_and_then() {
+    fn a_handle_that_locks_again_at_once_queues_now_and_then() {
         let fairness = Fairness::default();
         let mut asked = 0;
         for tenth in 10_000..11_000 {
@@ -76,6 +76,6 @@ mod tests {
         }
         assert_eq!(asked, 10);
         fairness.released(ms(2000));
-        assert!(!fairness.is_due(ms(2001)), "a waiter has had the time to wake up");
+        assert!(!fairness.is_due(ms(2001)), "a waiter has had time to wake up");
     }
 }

@@ -11,7 +11,7 @@ use crate::sys::errno::{is_busy, is_estale, is_gone};
 use crate::sys::fs::{Attr, Fs};
 use crate::sys::process::Processes;
 
-/// Everything outside the protocol that its steps ask or change.
+/// Everything outside the protocol that its steps use.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     pub(crate) fs: Arc<dyn Fs>,
@@ -23,7 +23,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Looks up a file, which may not be there.
+    /// The attributes of a file; `None` if it does not exist.
     pub(crate) fn find(&self, path: &Path) -> Result<Option<Attr>, Error> {
         match self.retry_estale(|| self.fs.stat(path)) {
             Ok(attr) => Ok(Some(attr)),
@@ -41,7 +41,7 @@ impl Machine {
         });
         match removed {
             Ok(()) => Ok(true),
-            Err(error) if is_gone(&error) => Ok(asked > 1), // the first request may have done it
+            Err(error) if is_gone(&error) => Ok(asked > 1), // the first request may have removed it
             Err(error) => Err(error),
         }
     }
@@ -51,8 +51,8 @@ impl Machine {
         u32::try_from((self.random)() >> 32).unwrap_or_default()
     }
 
-    /// ESTALE means that the client had hold of a file that is gone, not that its name leads
-    /// nowhere: ask again. Where files come and go it can be returned several times in a row (seen
+    /// ESTALE means that the client held a handle of a file that is gone, not that its name does
+    /// not exist: ask again. If files come and go it can be returned several times in a row (seen
     /// on NFSv4.2); in the end it is an error like any other.
     pub(crate) fn retry_estale<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let mut answer = ask();
@@ -69,8 +69,8 @@ impl Machine {
         answer
     }
 
-    /// Linux's SMB client returns EINVAL where a file was used by its other name a moment ago, for
-    /// up to a second; creating a file returns EBUSY for the same reason. In the end it is an error
+    /// Linux's SMB client returns EINVAL if a file was used by its other name a moment ago, for up
+    /// to a second; creating a file returns EBUSY for the same reason. In the end it is an error
     /// like any other.
     pub(crate) fn retry_busy<T>(&self, mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         for tries in 3..11 {

@@ -1,5 +1,5 @@
 //! The protocol's model, which makes no system calls by itself: names, leases, a lock's context,
-//! and how long to wait between two looks.
+//! and how long to wait between two polls.
 
 pub(crate) mod backoff;
 pub(crate) mod config;

@@ -27,8 +27,8 @@ pub(crate) const CONTENT_MAX: usize = 4096 + NAME_MAX;
 /// The most digits that the number of a seat or of a put-aside file can have.
 const NUMBER_DIGITS: usize = 10;
 const NONCE_MAX: usize = 64;
-/// The last seat of an incarnation. Processes do not die in so many, one after another: something
-/// else makes them.
+/// The last seat of an incarnation. So many processes do not die one after another: there must be
+/// another cause.
 pub(crate) const LAST_SEAT: u32 = 64;
 
 const BREAK: &[u8] = b"break";
@@ -109,7 +109,7 @@ impl Nonce {
         if self.is_number() { format!("n{}", self.0).into() } else { self.0.clone() }
     }
 
-    /// As much of it as is unique: for names from which nothing is parsed.
+    /// Its unique part: for names that are never parsed back.
     fn short_key(&self) -> Arc<str> {
         match self.0.split_once('w') {
             Some((random, _)) if random.starts_with('x') => random.into(),
@@ -380,7 +380,7 @@ mod tests {
             dirs.iter().fold(PathBuf::from("/"), |dir, name| dir.join(OsStr::from_bytes(name)))
         });
         (dir, file_name(), separator(), file_name()).prop_filter_map(
-            "there is no such lock",
+            "the lock's names are invalid",
             |(dir, base, separator, host)| {
                 let lock = dir.join(OsStr::from_bytes(&base));
                 Names::new(&lock, separator, OsStr::from_bytes(&host)).ok()
@@ -394,8 +394,7 @@ mod tests {
         (any::<u32>(), proptest::option::of(proof)).prop_map(|(pid, proof)| Process { pid, proof })
     }
 
-    /// Bytes that come close to being a name: arbitrary ones, and real names with something else in
-    /// them.
+    /// Bytes that are almost a name: arbitrary ones, and real names with a part replaced.
     fn near_name(names: &Names) -> impl Strategy<Value = Vec<u8>> + use<> {
         let (prefix, separator) = (names.prefix.clone(), names.separator.clone());
         let part = prop_oneof![
@@ -423,7 +422,7 @@ mod tests {
         path.file_name().unwrap()
     }
 
-    /// What is true of every claim, whatever it was read from.
+    /// The properties of every claim, whatever it was read from.
     fn check_claim(names: &Names, claim: &ClaimName) -> Result<(), TestCaseError> {
         let file_name = name_of(&claim.path);
         prop_assert_eq!(claim.path.parent(), Some(names.dir()));
@@ -434,7 +433,7 @@ mod tests {
         prop_assert_eq!(names.parse_neighbour(file_name), again);
         let content = names.parse_content(claim.path.as_os_str().as_bytes());
         prop_assert_eq!(content.as_ref(), Some(claim));
-        // All names that may be made of its nonce are valid too.
+        // All names that are derived from its nonce are valid too.
         let (seat, aside) = (names.seat(&claim.nonce, u32::MAX), names.aside(&claim.nonce, 0));
         prop_assert!(name_of(&seat).len() <= NAME_MAX);
         let seat = names.parse_neighbour(name_of(&seat));
@@ -446,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_other_fields_is_nothing() {
+    fn a_name_with_other_fields_is_not_recognised() {
         let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host")).unwrap();
         for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
             assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");
@@ -481,7 +480,7 @@ mod tests {
             }
         }
 
-        /// A writer of the lock file chooses what it says, but names nothing else.
+        /// The content of a lock file can only name a file of the same lock.
         #[test]
         fn no_content_leads_anywhere_else(
             (names, content) in names().prop_flat_map(|names| {
@@ -535,7 +534,7 @@ mod tests {
             let entry = names.join(host.as_bytes(), pid_field.as_bytes(), number.as_bytes());
             prop_assume!(!host.contains(&names.separator) && name_length(&entry) < 200);
             let Some(Neighbour::Claim(claim)) = names.parse_neighbour(name_of(&entry)) else {
-                return Err(TestCaseError::fail("it is no claim"));
+                return Err(TestCaseError::fail("it is not a claim"));
             };
             prop_assert!(claim.is_foreign());
             prop_assert_eq!(claim.process(), Process { pid, proof: None });

@@ -1,20 +1,21 @@
 //! The protocol's safeguards, by name.
 //!
-//! All of them stand, always. The simulator removes one at a time, to see that something goes wrong
-//! without it: a checker that finds nothing to complain of proves nothing.
+//! All of them are always in place. The simulator removes one at a time, to show that something
+//! goes wrong without it: a checker that never finds anything proves nothing.
 
 /// A step that keeps two processes from holding the lock at once, or one from getting a wrong answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Safeguard {
     /// The right to end an incarnation is won by a link.
     Seat,
-    /// A process in a seat rechecks whether the lock file is still what it was.
+    /// A process in a seat rechecks that the lock file has not changed.
     Recheck,
     /// A process touches its claim before it takes a seat.
     TouchBeforeSeat,
     /// A process whose time in a seat has expired does not come back to that seat.
     ForfeitedSeat,
-    /// The seats of processes that died in them stay for as long as the lock file is what it was.
+    /// The seats of processes that died in them stay for as long as the lock file is the same
+    /// incarnation.
     SeatsOfTheDead,
     /// A holder whose lease has expired takes a seat too.
     LateHolderTakesSeat,
@@ -24,7 +25,7 @@ pub(crate) enum Safeguard {
     TruthIsInode,
     /// Only a claim that has not expired is linked a second time.
     UnexpiredFromCache,
-    /// What the rename caught is checked, and put back if it is another's.
+    /// The file that the rename caught is checked, and put back if it is another holder's.
     CatchIsChecked,
     /// Leases are checked against the server's time, not the machine's date.
     ServersTime,
@@ -34,10 +35,10 @@ pub(crate) enum Safeguard {
     SweptClaim,
     /// A process that has drawn a fencing token checks whether it still holds the lock.
     TokenIsVerified,
-    /// The claim is removed, and the clock checked, before the lock file is taken away: what may
-    /// hang is done to a name that no other process has.
+    /// The claim is removed, and the clock checked, before the lock file is taken away: the request
+    /// that may hang concerns a name that no other process has.
     ClaimFirst,
-    /// A process that has won a seat checks that those before it are there.
+    /// A process that has won a seat checks that the seats before it exist.
     SeatsBefore,
     /// No process acts in a seat whose own short lease has expired.
     SeatLease,
@@ -45,7 +46,7 @@ pub(crate) enum Safeguard {
     NeverLateAgain,
     /// A holder believes the shorter lease from before it is written.
     LesserLease,
-    /// Where the content says nothing, the claim beside the lock file shows who holds it.
+    /// If the content says nothing, the claim beside the lock file shows who holds it.
     DirectoryDecides,
     /// The lock of a holder that is provably alive is taken over only after its lease, as it was
     /// observed.
@@ -62,7 +63,7 @@ pub(crate) enum Safeguard {
 
 #[cfg(not(test))]
 impl Safeguard {
-    #[allow(clippy::unused_self)] // in tests it matters
+    #[allow(clippy::unused_self)] // tests use it
     pub(crate) const fn stands(self) -> bool {
         true
     }

@@ -63,16 +63,17 @@ impl ServerClock {
         known.jumped_to.is_none_or(|jumped_to| jumped_to <= stamped)
     }
 
-    /// The earliest that it can be on the server now: a process that checks another's lease uses
-    /// this, and is never early.
+    /// The earliest time that it can be on the server now. A process that checks another's lease
+    /// uses this, so that the check is never early.
     pub(crate) fn earliest(&self, now: Duration) -> Option<SystemTime> {
         let sample = self.sample()?;
         sample.stamped.checked_add(now.saturating_sub(sample.after))
     }
 
-    /// The latest that it can be on the server now: a process that sets the end of its own lease
-    /// uses this, so that nobody finds it expired early. (Except by less than the resolution of the
-    /// server's time stamps, from a clock tick to two seconds, which the slop covers.)
+    /// The latest time that it can be on the server now. A process that sets the end of its own
+    /// lease uses this, so that no other process finds the lease expired early. (Except by less
+    /// than the resolution of the server's time stamps, from a clock tick to two seconds, which the
+    /// slop covers.)
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
         self.sample()?.at_most(now)
     }
@@ -88,21 +89,21 @@ impl ServerClock {
 }
 
 impl Sample {
-    /// The latest that it can be on the server at that moment, unless its clock was set.
+    /// The latest time that it can be on the server at that moment, unless its clock was set.
     fn at_most(&self, now: Duration) -> Option<SystemTime> {
         self.stamped.checked_add(now.saturating_sub(self.before))
     }
 }
 
-/// A file that had the same date in one look after another, timed by our own clock, which setting
-/// another clock does not affect.
+/// A file that had the same date in one observation after another, timed by our own clock, which is
+/// not affected when another clock is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObservedDate {
     id: FileId,
     date: SystemTime,
-    /// After the first look.
+    /// The time after the first observation.
     since: Duration,
-    /// Before the last look.
+    /// The time before the last observation.
     pub(crate) until: Duration,
 }
 
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_forward_is_noticed_and_what_lies_within_the_tolerance_is_none() {
+    fn a_jump_forward_counts_only_beyond_the_tolerance() {
         let clock = ServerClock::default();
         let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
         clock.set(noon, seconds(10), seconds(10), seconds(2));

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_looks_the_same_however_its_server_was_asked() {
+    fn both_ways_to_ask_the_server_give_the_same_attributes() {
         let dir = tempfile::tempdir().unwrap();
         for path in files(dir.path()) {
             let cached = cached_attributes(&path).unwrap();

@@ -56,13 +56,13 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
     is_forbidden(error) || is_unsupported(error)
 }
 
-/// What link(2) returns, apart from being [refused](is_refusal), where there are no hard links or
-/// the file already has the maximum number.
+/// Whether link(2) failed because there are no hard links, other than by being
+/// [refused](is_refusal), or because the file already has the maximum number.
 pub(crate) fn has_no_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EMLINK, libc::ERANGE, libc::ENOENT, libc::ENOTDIR])
 }
 
-/// What link(2) may return on some file systems without hard links.
+/// Whether link(2) may have failed because some file systems have no hard links.
 pub(crate) fn may_mean_no_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EIO, libc::EEXIST])
 }
@@ -82,7 +82,7 @@ pub(crate) fn is_in_use(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBUSY)
 }
 
-/// What rename(2) and mkdir(2) return when a directory's name is taken.
+/// Whether rename(2) or mkdir(2) failed because a directory's name is taken.
 pub(crate) fn is_taken(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EEXIST, libc::ENOTEMPTY])
 }

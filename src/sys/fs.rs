@@ -51,7 +51,7 @@ pub(crate) struct Attr {
     pub(crate) ctime: SystemTime,
 }
 
-/// The file operations that the protocol is made of.
+/// The file operations that the protocol needs.
 ///
 /// None of them follows a symbolic link in the last component of a path.
 pub(crate) trait Fs: Debug + Send + Sync {
@@ -134,7 +134,7 @@ pub(crate) trait OpenFile: Debug + Send + Sync {
     fn try_lock(&self) -> io::Result<bool>;
     /// Unlocks the file, also for forked children that have inherited it.
     fn unlock(&self) -> io::Result<()>;
-    /// Which process keeps this one from locking the file.
+    /// The process that keeps this one from locking the file.
     fn locker(&self) -> io::Result<Locker>;
     /// The file itself, for reading and writing. A simulated file has none.
     fn file(&self) -> Option<&File>;
@@ -161,7 +161,7 @@ pub(crate) enum Mount {
     /// caller's death, but a reported success comes from the server.
     #[allow(dead_code)] // found on Linux only
     Nfs,
-    /// In an unknown way: nothing is believed before it has been checked.
+    /// In an unknown way: no reply is trusted before its effect has been checked.
     Other,
 }
 
@@ -220,7 +220,7 @@ impl Attr {
         self.mtime.duration_since(self.ctime).unwrap_or_default()
     }
 
-    /// Whether it is a plain file.
+    /// Whether it is a regular file.
     pub(crate) fn is_file(&self) -> bool {
         self.kind == FileKind::Plain
     }

@@ -26,7 +26,7 @@ impl<T> RequestMutex<T> {
     }
 }
 
-/// What a simulated process does while another holds the mutex.
+/// How a simulated process waits while another holds the mutex.
 #[cfg(test)]
 pub(crate) mod contention {
     use std::cell::RefCell;

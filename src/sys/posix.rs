@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_reaches_the_system_as_it_is_or_not_at_all() {
+    fn a_time_is_passed_to_the_system_unchanged_or_rejected() {
         for seconds in [0, i32::MAX.unsigned_abs().into(), 1 << 31, 1 << 32, 1 << 33] {
             let time = Duration::new(seconds, 999_999_999);
             match time_spec(UNIX_EPOCH + time) {

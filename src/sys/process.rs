@@ -24,8 +24,8 @@ use crate::sys::fs::process_id;
 /// if let Some(holder) = Lock::new("/shared/report.lock")?.holder()? {
 ///     match holder.life() {
 ///         Life::Alive => println!("at work"),
-///         Life::Dead => println!("gone: the next comer takes the lock over"),
-///         _ => println!("on another host: only its lease shows"),
+///         Life::Dead => println!("dead: the next contender takes the lock over"),
+///         _ => println!("unknown: only its lease shows"),
 ///     }
 /// }
 /// # Ok::<(), linklock::Error>(())
@@ -48,7 +48,7 @@ pub enum Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
-    /// What it takes to prove the process dead one day; `None` where that is not available.
+    /// What is needed to prove the process dead one day; `None` if that is not available.
     pub(crate) proof: Option<Proof>,
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn world_of(boot: &str, pids: &Path, times: &Path) -> u64 {
     hash([text.as_bytes()]) >> (u64::BITS - WORLD_BITS)
 }
 
-/// FNV-1a, since std promises no hash that is the same in every build.
+/// FNV-1a, since std guarantees no hash that is the same in every build.
 pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     parts.into_iter().flatten().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
@@ -230,14 +230,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_process_has_the_number_of_a_group() {
+    fn a_process_group_number_is_not_a_pid() {
         for pid in [0, u32::MAX, 1 << 31] {
             assert_eq!(signal_nothing(pid), Err(Errno::ESRCH), "{pid}");
         }
     }
 
     #[test]
-    fn a_command_may_look_like_the_rest_of_the_line() {
+    fn a_command_that_looks_like_the_rest_of_the_line_is_parsed() {
         let fields = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 12345 1";
         let stat = Stat::parse(format!("42 (a) Z 9 (b) {fields}").as_bytes()).unwrap();
         assert_eq!((stat.state, stat.threads, stat.started), ('S', 7, 12345));

@@ -44,12 +44,12 @@ pub(super) fn unlock(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Which process keeps this one from locking the file.
+/// The process that keeps this one from locking the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locker {
     Nobody,
-    /// A process, with its pid if the system reports it: it does not for a lock on an open file
-    /// description, nor for a lock from another host.
+    /// A process, with its pid if the system reports it, which it does not for a lock on an open
+    /// file description, or for a lock from another host.
     Somebody(Option<u32>),
 }
 

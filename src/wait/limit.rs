@@ -16,7 +16,7 @@ pub(crate) enum WaitLimit<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
     Endless,
 }
 
-/// After how long a limit that depends on a closure is checked again.
+/// How often a limit that depends on a closure is checked.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {

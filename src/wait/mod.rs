@@ -1,5 +1,5 @@
-//! Waiting for a lock: what a [`waiter`] does between two observations, for how long ([`limit`]),
-//! and how it blocks ([`park`]).
+//! Waiting for a lock: how a [`waiter`] spends the time between two observations, for how long
+//! ([`limit`]), and how it blocks ([`park`]).
 
 pub(crate) mod limit;
 pub(crate) mod park;

@@ -1,5 +1,5 @@
-//! How a contender waits: in its host's queue, watching the lock file from the head of it, and by
-//! polling all the same, since not every release wakes it.
+//! How a contender waits: in its host's queue, at whose head it watches the lock file. It polls as
+//! well, since not every release wakes it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::sys::handoff_queue::{HandoffToken, Place, QueueEvent, Queued};
 use crate::sys::inotify::Watch;
 use crate::wait::park::Park;
 
-/// Waiters behind the head look for themselves after this many times the head's longest pause. A
-/// look at a local file costs next to nothing.
+/// Waiters behind the head poll by themselves after this many times the head's longest pause. An
+/// observation of a local file costs next to nothing.
 const BEHIND_LOCAL: u32 = 2;
 const BEHIND_REMOTE: u32 = 30;
 
@@ -30,7 +30,7 @@ pub(crate) struct Waiter {
     watch: Option<Watch>,
     /// The claim of the holder that was observed last.
     holder: Option<PathBuf>,
-    /// When to look at the lock file if nothing wakes the waiter until then.
+    /// When to observe the lock file if nothing wakes the waiter before.
     observe_file: Option<Duration>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Waiter {
 pub(crate) enum Woken {
     /// It is our turn: the lock was released to us.
     Turn,
-    /// It is time to look at the lock file.
+    /// It is time to observe the lock file.
     Look,
     /// Neither: only the given time has passed.
     Early,
@@ -61,7 +61,7 @@ impl Waiter {
         }
     }
 
-    /// Whether others are in front: they get the lock first when it becomes free.
+    /// Whether other waiters are in front: they get the lock first when it becomes free.
     pub(crate) fn is_behind(&self) -> bool {
         matches!(self.place, Some(Place::Behind(_)))
     }
@@ -74,7 +74,7 @@ impl Waiter {
         }
     }
 
-    /// Waits until it is worth while to look at the lock file, which is held with the claim
+    /// Waits until it is worthwhile to observe the lock file, which is held with the claim
     /// `holder`, or for `at_most`.
     pub(crate) async fn pause(
         &mut self,
@@ -93,7 +93,7 @@ impl Waiter {
         }
     }
 
-    /// Waits behind others in the queue.
+    /// Waits behind other waiters in the queue.
     async fn stand(
         &mut self,
         context: &Context,
@@ -146,7 +146,7 @@ impl Waiter {
             }
             match self.watch.as_ref().map(|watch| watch.on(context.lock_path())) {
                 None => {}
-                // What happened before the watch began was not seen.
+                // Changes from before the watch began were not seen.
                 Some(Ok(())) => return Woken::Look,
                 Some(Err(error)) if is_gone(&error) => {
                     self.holder = None;
@@ -166,7 +166,7 @@ impl Waiter {
         self.look_if_it_is_time(context)
     }
 
-    /// What is left of a pause that has begun, or else of one that begins now.
+    /// The rest of a pause that has begun, or else of one that begins now.
     fn pause_until_look(
         &mut self,
         context: &Context,
@@ -190,7 +190,8 @@ impl Waiter {
     }
 }
 
-/// Whether other hosts want the lock: then it is left to them for as long as they may take to look.
+/// Whether waiters on other hosts want the lock: then it is left to them for as long as they may
+/// take to poll.
 pub(crate) fn others_wait(context: &Context) -> bool {
     if context.is_local() {
         return false; // all possible contenders are in the queue

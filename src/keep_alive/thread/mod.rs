@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::keep_alive::schedule::{Renewable, Upkeep, next_refresh, refresh};
 use crate::sys::fs::process_id;
 
-/// How many threads wait ready at most. One would do; the second saves starting a thread for each
-/// refresh, and exists already when the system cannot start another.
+/// The maximum number of threads that are ready. One would be enough; the second saves starting a
+/// thread for each refresh, and exists already when the system cannot start another.
 const READY: usize = 2;
 
 /// How long the next lock waits for the refresh under way. Until then, locks that are due together
@@ -92,7 +92,7 @@ struct Renewer {
 #[derive(Debug, Default)]
 struct Renewals {
     all: HashMap<u64, Renewal>,
-    /// When each lock is due, except locks that are being refreshed.
+    /// The due time of each lock, except locks that are being refreshed.
     due: BTreeSet<(Duration, u64)>,
     next_number: u64,
     /// How many threads wait for a lock to be due, or were started to do so.
@@ -129,7 +129,7 @@ impl Renewals {
         Some(renewal)
     }
 
-    /// Leaves a lock alone that is being refreshed: its next refresh is not yet scheduled.
+    /// Does nothing for a lock that is being refreshed: its next refresh is not yet scheduled.
     fn reschedule(&mut self, number: u64, due: Duration) {
         let Some(renewal) = self.all.get_mut(&number) else { return };
         if self.due.remove(&(renewal.upkeep.due, number)) {
@@ -198,8 +198,8 @@ impl Renewer {
         }
     }
 
-    /// Waits until a lock is due, and leaves the next one to another thread. `None` if for a while
-    /// there has been no lock to keep alive.
+    /// Waits until a lock is due, and leaves the next one to another thread. `None` if there has
+    /// been no lock to keep alive for a while.
     fn next_due(self: &Arc<Renewer>) -> Option<(u64, Arc<dyn Renewable>)> {
         let mut renewals = lock(&self.renewals);
         loop {

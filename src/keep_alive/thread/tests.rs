@@ -17,11 +17,11 @@ const LONG: Duration = Duration::from_secs(36_000);
 
 type Outcome = fn(&Fake) -> Result<(), Error>;
 
-/// A lock with nothing behind it.
+/// A lock without any file.
 struct Fake {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
-    /// What a refresh does.
+    /// The outcome of its refreshes.
     outcome: Outcome,
     /// A refresh hangs for as long as the sender exists.
     gate: Mutex<Option<Receiver<()>>>,
@@ -65,7 +65,7 @@ impl Renewable for Fake {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let gate = lock(&self.gate).take();
         if let Some(gate) = gate {
-            let _ = gate.recv(); // nothing is ever sent
+            let _ = gate.recv(); // the sender never sends
         }
         self.done.fetch_add(1, Ordering::SeqCst);
         (self.outcome)(self)
@@ -151,13 +151,13 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[track_caller]
 fn go_on(others: &[(Arc<Fake>, KeepAlive)]) {
     let before: Vec<_> = others.iter().map(|(fake, _)| fake.done()).collect();
-    wait_until("all the others are refreshed again and again", || {
+    wait_until("all other locks are refreshed again and again", || {
         others.iter().zip(&before).all(|((fake, _), before)| fake.done() >= before + 4)
     });
 }
 
 #[test]
-fn a_refresh_that_hangs_holds_up_no_other_lock() {
+fn a_refresh_that_hangs_delays_no_other_lock() {
     let clock = clock();
     let others = sound(&clock, 9);
     let (hanging, opens): (Vec<_>, Vec<_>) = (0..3)
@@ -166,7 +166,7 @@ fn a_refresh_that_hangs_holds_up_no_other_lock() {
             (keep(fake, |why| panic!("{why}")), opens)
         })
         .unzip();
-    wait_until("they hang", || hanging.iter().all(|(fake, _)| fake.begun() == 1));
+    wait_until("all refreshes hang", || hanging.iter().all(|(fake, _)| fake.begun() == 1));
     go_on(&others);
     assert!(hanging.iter().all(|(fake, _)| fake.done() == 0));
     drop(opens);
@@ -174,7 +174,7 @@ fn a_refresh_that_hangs_holds_up_no_other_lock() {
 }
 
 #[test]
-fn a_call_that_takes_long_holds_up_no_other_lock() {
+fn a_slow_callback_delays_no_other_lock() {
     let clock = clock();
     let others = sound(&clock, 9);
     let (opens, gate) = mpsc::channel::<()>();
@@ -195,12 +195,12 @@ fn a_keep_alive_is_dropped_while_a_refresh_hangs() {
     let clock = clock();
     let (fake, opens) = Fake::hanging(&clock);
     let (hanging, kept) = keep(Fake { outcome: lost, ..fake }, |why| panic!("{why}"));
-    wait_until("it hangs", || hanging.begun() == 1);
+    wait_until("the refresh hangs", || hanging.begun() == 1);
     drop(kept);
     go_on(&sound(&clock, 2));
     assert_eq!((hanging.begun(), hanging.done()), (1, 0));
     drop(opens);
-    wait_until("the thread is done with it", || Arc::strong_count(&hanging) == 1);
+    wait_until("the thread has dropped the lock", || Arc::strong_count(&hanging) == 1);
 }
 
 #[test]
@@ -208,9 +208,9 @@ fn a_lock_whose_refresh_hangs_is_not_taken_by_a_second_thread() {
     let clock = clock();
     let (fake, opens) = Fake::hanging(&clock);
     let hanging = keep(fake, |why| panic!("{why}"));
-    wait_until("it hangs", || hanging.0.begun() == 1);
+    wait_until("the refresh hangs", || hanging.0.begun() == 1);
     hanging.1.reschedule(&*hanging.0);
-    go_on(&sound(&clock, 2)); // until after it would have been due again
+    go_on(&sound(&clock, 2)); // until after the lock would have been due again
     assert_eq!(hanging.0.begun(), 1);
     drop(opens);
     go_on(&[hanging]);
@@ -243,30 +243,30 @@ fn many_locks_have_few_threads() {
 }
 
 #[test]
-fn no_more_threads_than_these_stand_ready() {
+fn the_number_of_ready_threads_is_limited() {
     let clock = clock();
     let many = sound(&clock, 100);
     go_on(&many);
     let keeper = &many[0].1.keeper;
-    wait_until("one does", || (1..=READY).contains(&lock(&keeper.renewals).ready));
+    wait_until("a thread is ready", || (1..=READY).contains(&lock(&keeper.renewals).ready));
     go_on(&many);
     assert!(lock(&keeper.renewals).ready <= READY);
 }
 
 /// All threads of a renewer own it, and nothing else does once no lock is kept alive.
 #[test]
-fn threads_end_when_nothing_is_left_to_keep_alive() {
+fn threads_end_when_no_lock_is_kept_alive() {
     let clock = clock();
     let others = sound(&clock, 3);
     go_on(&others);
     let keeper = Arc::downgrade(&others[0].1.keeper);
     drop(others);
-    wait_until("they end", || keeper.strong_count() == 0);
+    wait_until("the threads end", || keeper.strong_count() == 0);
     go_on(&sound(&clock, 1));
 }
 
 #[test]
-fn where_there_are_no_more_threads_one_keeps_all() {
+fn a_single_thread_keeps_all_locks_alive_if_no_other_can_start() {
     static STARTED: AtomicUsize = AtomicUsize::new(0);
     let clock = clock();
     let only_one = |keeper| match STARTED.fetch_add(1, Ordering::SeqCst) {
@@ -279,7 +279,7 @@ fn where_there_are_no_more_threads_one_keeps_all() {
         .map(|_| keep(Fake::new(&clock, Duration::from_secs(1), |_| Ok(())), |why| panic!("{why}")))
         .collect();
     go_on(&all);
-    assert!(STARTED.load(Ordering::SeqCst) > 1, "it has not asked for another");
+    assert!(STARTED.load(Ordering::SeqCst) > 1, "it has not tried to start another");
     drop(all);
     // If the system cannot start even one thread, that is an error.
     let none = Arc::new(Renewer::new(&self::clock(), |_| Err(libc_error(errno::EAGAIN))));
@@ -298,15 +298,15 @@ fn locks_of_one_clock_share_their_threads() {
     assert!(!Arc::ptr_eq(&one.keeper, &elsewhere.keeper));
 }
 
-/// After a second, or sooner if the lease is short.
+/// The retry is due after a second, or sooner if the lease is short.
 #[test]
-fn a_refresh_that_failed_is_tried_again_soon() {
+fn a_failed_refresh_is_retried_soon() {
     let clock = clock();
     for (lifetime, pause) in [(LONG, 1000), (Duration::from_secs(2), 200)] {
         let pause = Duration::from_millis(pause);
         let (fake, kept) = keep(Fake::new(&clock, lifetime, trouble), |why| panic!("{why}"));
         let before = clock.now();
-        lock(&kept.keeper.renewals).due.clear(); // as if it were taken
+        lock(&kept.keeper.renewals).due.clear(); // as if the lock were taken
         kept.keeper.refresh(kept.number, &*fake);
         let due = lock(&kept.keeper.renewals).all[&kept.number].upkeep.due;
         assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
@@ -324,11 +324,11 @@ fn a_keep_alive_that_is_dropped_may_end_another() {
         drop(outer);
         says.send(()).unwrap();
     });
-    can_wake.recv_timeout(LIMIT).expect("it waits for itself");
+    can_wake.recv_timeout(LIMIT).expect("the thread waits for itself");
 }
 
 #[test]
-fn a_refresh_that_panics_is_tried_again() {
+fn a_refresh_that_panics_is_retried() {
     let clock = clock();
     let others = sound(&clock, 2);
     let panics =
@@ -338,16 +338,16 @@ fn a_refresh_that_panics_is_tried_again() {
 }
 
 #[test]
-fn what_was_given_back_is_not_lost() {
+fn a_released_lock_is_not_reported_as_lost() {
     let clock = clock();
     let (fake, opens) = Fake::hanging(&clock);
     let (called, is_called) = mpsc::channel();
     let (hanging, _kept) = keep(Fake { outcome: lost, ..fake }, move |why| {
         called.send(why).unwrap();
     });
-    wait_until("its refresh is under way", || hanging.begun() == 1);
+    wait_until("a refresh is under way", || hanging.begun() == 1);
     hanging.held.store(false, Ordering::SeqCst);
     drop(opens);
-    let told = is_called.recv_timeout(LIMIT);
-    assert_eq!(told.unwrap_err(), mpsc::RecvTimeoutError::Disconnected, "dropped, not called");
+    let called = is_called.recv_timeout(LIMIT);
+    assert_eq!(called.unwrap_err(), mpsc::RecvTimeoutError::Disconnected, "dropped, not called");
 }

@@ -63,14 +63,14 @@ pub(crate) struct Queued {
     is_over: bool,
 }
 
-/// What a queued waiter can receive.
+/// An event that a queued waiter can receive.
 #[derive(Debug)]
 pub(crate) enum QueueEvent {
     /// The place at the head is ours.
     Token(HandoffToken),
-    /// The waiter at the head is gone without having passed it on.
+    /// The waiter at the head is gone, and has not passed on its place.
     Gone,
-    /// Nothing yet.
+    /// No event yet.
     None,
 }
 
@@ -183,9 +183,9 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
 
     #[test]
-    fn turns_are_counted_from_one_to_the_next() {
+    fn handoffs_are_counted_from_one_waiter_to_the_next() {
         let queue = 0x1234_5678_9ABC_0000 | u64::from(process_id());
-        let Some(Place::Head(mut turn)) = Place::join(queue) else { panic!("it is in use") };
+        let Some(Place::Head(mut turn)) = Place::join(queue) else { panic!("the queue is in use") };
         let behind = [(); 3].map(|()| match Place::join(queue) {
             Some(Place::Behind(behind)) => behind,
             other => panic!("{other:?}"),
@@ -193,8 +193,10 @@ mod tests {
         for (handoffs, mut next) in (1..).zip(behind) {
             assert!(matches!(next.event(), QueueEvent::None));
             drop(turn);
-            assert!(next.wake_fd().wait(LIMIT), "nothing is to be heard");
-            let QueueEvent::Token(passed) = next.event() else { panic!("it was not passed on") };
+            assert!(next.wake_fd().wait(LIMIT), "no event arrived");
+            let QueueEvent::Token(passed) = next.event() else {
+                panic!("the place was not passed on")
+            };
             assert_eq!(passed.handoffs, handoffs);
             turn = passed;
         }

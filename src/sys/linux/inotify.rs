@@ -9,7 +9,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::wake_fd::WakeFd;
 
-/// What this machine's kernel reports about the watched inodes.
+/// Reports changes of the watched inodes that this machine's kernel makes.
 #[derive(Debug)]
 pub(crate) struct Watch {
     inotify: Arc<Inotify>,

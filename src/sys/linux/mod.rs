@@ -1,5 +1,5 @@
-//! Features that only Linux has: inotify(7), sockets in the abstract namespace, and what is built
-//! on them.
+//! Features that only Linux has: inotify(7), sockets in the abstract namespace, and code built on
+//! them.
 
 mod fd_passing;
 pub(crate) mod handoff_queue;

@@ -12,7 +12,7 @@ fn this_process_is_alive() {
 }
 
 #[test]
-fn a_pid_used_again_is_another_process() {
+fn a_reused_pid_is_another_process() {
     let processes = PosixProcesses::default();
     let Process { pid, proof: Some(proof) } = processes.this() else { panic!("no /proc") };
     let earlier = Proof { started: proof.started - 1, ..proof };
@@ -23,7 +23,7 @@ fn a_pid_used_again_is_another_process() {
 }
 
 #[test]
-fn a_child_is_dead_once_it_has_ended_even_before_it_is_waited_for() {
+fn a_child_that_has_ended_is_dead_even_before_it_is_waited_for() {
     let processes = PosixProcesses::default();
     let mut child =
         std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// One bit for each of the first 65,536 descriptors; any above those are inherited.
 static UNSHARED: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
 
-/// Something with a descriptor that a forked child does not get. Wrap the descriptor as soon as it
-/// exists: a child forked before that has a copy.
+/// A value with a descriptor that a forked child does not inherit. Wrap the descriptor as soon as
+/// it exists: a child forked before that has a copy.
 #[derive(Debug)]
 pub(crate) struct Unshared<T: AsFd> {
     mark: Mark, // dropped first: once the descriptor is closed its number may be reused
@@ -137,7 +137,7 @@ mod tests {
         let (word, bit) = place(one.as_raw_fd());
         assert_ne!(word.load(Ordering::Relaxed) & bit, 0);
         drop(one);
-        assert_eq!(other.read(&mut [0]).unwrap(), 0, "it is closed");
+        assert_eq!(other.read(&mut [0]).unwrap(), 0, "the descriptor is closed");
         assert_eq!(word.load(Ordering::Relaxed) & bit, 0);
     }
 

@@ -1,4 +1,4 @@
-//! What wakes a waiter: a descriptor that becomes readable when there is news.
+//! A descriptor that wakes a waiter by becoming readable when there is news.
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, RawFd};

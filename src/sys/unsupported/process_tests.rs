@@ -3,7 +3,7 @@
 use crate::sys::process::{Life, PosixProcesses, Process, Processes};
 
 #[test]
-fn elsewhere_nobody_is_known_to_be_dead() {
+fn without_proc_no_process_is_known_to_be_dead() {
     let processes = PosixProcesses::default();
     assert_eq!(processes.life(&processes.this()), Life::Unknown);
     let mut child = std::process::Command::new("true").spawn().unwrap();

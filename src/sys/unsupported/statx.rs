@@ -1,4 +1,4 @@
-//! There is no statx(2): the call fails as it does on a kernel from before it.
+//! There is no statx(2): the call fails as it does on a kernel that lacks it.
 
 use std::io;
 use std::path::Path;
