@@ -192,10 +192,10 @@ impl LockGuard {
     ///
     /// let guard = linklock::Lock::new(&path)?.lock()?;
     /// let stop = Arc::new(AtomicBool::new(false));
-    /// let told = stop.clone();
+    /// let stopped = stop.clone();
     /// guard.keep_alive(move |why| {
     ///     eprintln!("{why}");
-    ///     told.store(true, Ordering::Relaxed);
+    ///     stopped.store(true, Ordering::Relaxed);
     /// })?;
     /// while !stop.load(Ordering::Relaxed) {
     ///     // ... a piece of the work ...

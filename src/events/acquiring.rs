@@ -97,7 +97,7 @@ impl Waiting {
         if before.is_none() {
             peer_event!(DEBUG peer => waiting "waiting for a lock", path);
         } else if is_new {
-            peer_event!(DEBUG peer => obstacle_changed "what is waited for has changed", path,
+            peer_event!(DEBUG peer => obstacle_changed "the obstacle has changed", path,
                 waited_secs = secs(waited));
         }
         if waited >= LONG && !std::mem::replace(&mut self.is_long, true) {

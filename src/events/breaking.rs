@@ -21,7 +21,7 @@ pub(crate) fn broken_on_request(context: &Context, holder: &Holder) {
     emit_broken(context.lock_path(), holder.into(), "requested");
 }
 
-/// At the caller's request, a file was removed that is not a lock or cannot be read.
+/// A file that is not a lock or cannot be read was removed at the caller's request.
 pub(crate) fn removed_on_request(context: &Context, is_readable: bool) {
     let kind = if is_readable { "no_lock" } else { "unreadable" };
     emit_broken(context.lock_path(), Peer::of_kind(kind), "requested");

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_as_if_nothing_had_been_emitted() {
+    fn a_panic_of_a_subscriber_is_discarded() {
         assert_eq!(quietly(|| panic!("a subscriber's")), None::<()>);
         assert_eq!(quietly(|| 3), Some(3));
     }

@@ -9,7 +9,7 @@ use crate::events::text::{plain, secs, words};
 use crate::holder::Owner;
 use crate::model::context::Context;
 
-/// What was reported about one tenure. Nothing is, until a caller has received the lock.
+/// The events already emitted about one tenure: none until a caller has received the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
     begun: Option<Duration>,

@@ -1,10 +1,10 @@
 //! Events about locks, for subscribers: the feature `tracing`. Without it the macros of [`emit`]
 //! vanish, and with them everything that these functions would emit.
 //!
-//! Each function reports one thing that can happen; they are grouped as in `guide/tracing.md`. What
-//! happens in any healthy program is DEBUG, since it may happen thousands of times a second, and
-//! refreshes are TRACE. What takes long is INFO. What was survived but should not have happened is
-//! WARN. What may have done harm is ERROR.
+//! Each function reports one thing that can happen; they are grouped as in `guide/tracing.md`.
+//! Events of any healthy program are DEBUG, since they may occur thousands of times a second, and
+//! refreshes are TRACE. Events that took long are INFO, unexpected but harmless ones WARN, and
+//! those that may have done harm ERROR.
 //!
 //! A forked child emits nothing about its parent's locks: the subscriber could hang there, if
 //! another thread of the parent was inside it during the fork.

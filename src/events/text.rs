@@ -32,8 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_printable_is_escaped() {
-        for (text, told) in [
+    fn unprintable_characters_are_escaped() {
+        for (text, escaped) in [
             ("/shared/report.lock", "/shared/report.lock"),
             ("joe's \"own\" \\lock", "joe's \"own\" \\lock"),
             ("a\nb\r\tc", "a\\nb\\r\\tc"),
@@ -43,7 +43,7 @@ mod tests {
             ("na\u{ef}ve nai\u{308}ve", "na\u{ef}ve nai\u{308}ve"),
             ("", ""),
         ] {
-            assert_eq!(plain(text), told);
+            assert_eq!(plain(text), escaped);
         }
     }
 }

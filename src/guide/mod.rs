@@ -99,11 +99,11 @@ mod tests {
     #[test]
     fn contents_are_what_the_specification_says() {
         for row in vectors("contents") {
-            let told = match names().parse_content(row[0].as_bytes()) {
+            let found = match names().parse_content(row[0].as_bytes()) {
                 Some(claim) => what_it_says(&claim),
                 None => vec!["nothing".to_owned()],
             };
-            assert_eq!(told, row[1..], "{}", row[0]);
+            assert_eq!(found, row[1..], "{}", row[0]);
         }
     }
 
@@ -125,8 +125,8 @@ mod tests {
             let nonce = names().parse_content(content.as_bytes()).unwrap().nonce;
             let made =
                 [names().seat(&nonce, 0), names().aside(&nonce, 7), names().fence_draft(&nonce, 7)];
-            for (made, told) in made.iter().zip(&row[1..]) {
-                assert_eq!(*made, Path::new("/srv").join(told));
+            for (made, expected) in made.iter().zip(&row[1..]) {
+                assert_eq!(*made, Path::new("/srv").join(expected));
             }
         }
     }
@@ -145,8 +145,8 @@ mod tests {
     fn counters_are_what_the_specification_says() {
         for row in vectors("counters") {
             let counter = Names::parse_counter(OsStr::new(&row[0]));
-            let told = counter.map_or_else(|| "nothing".to_owned(), |number| number.to_string());
-            assert_eq!(told, row[1], "{}", row[0]);
+            let found = counter.map_or_else(|| "nothing".to_owned(), |number| number.to_string());
+            assert_eq!(found, row[1], "{}", row[0]);
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
         let named: Vec<_> = names.chain(tests).collect();
         assert!(named.len() > 25, "{named:?}");
         for name in named {
-            assert!(SAFETY.contains(&format!("`{name}`")), "{name} is not told of");
+            assert!(SAFETY.contains(&format!("`{name}`")), "{name} is missing");
         }
     }
 }

@@ -80,7 +80,7 @@ impl Park for Yielding {
                 self.set(asked);
                 Poll::Pending
             }
-            None => unreachable!("a pause that was asked for is over when the protocol goes on"),
+            None => unreachable!("a requested pause is over when the protocol continues"),
         })
         .await
     }
@@ -100,7 +100,7 @@ impl Yielding {
                 let _ = on_pool(lock.path(), move || clock.sleep(time)).await;
                 false
             }
-            _ => unreachable!("the protocol waits for nothing but its parker"),
+            _ => unreachable!("the protocol waits only for its parker"),
         };
         self.set(State::Over(heard));
     }
@@ -114,8 +114,8 @@ impl Yielding {
     }
 }
 
-/// Registers the descriptor for each pause separately. A registration also reports what was there
-/// before it, so no wake-up is missed, and none is left registered.
+/// Registers the descriptor for each pause separately. A registration also reports earlier events,
+/// so no wake-up is missed, and no registration is left behind.
 async fn listen(wake_fd: WakeFd, time: Duration) -> bool {
     // The method that replaces this one is `unsafe`, for descriptors that are closed or replaced
     // meanwhile, which a `WakeFd`'s is not; and tokio has it only since 1.53.3.

@@ -158,7 +158,7 @@ impl LockGuard {
     ///
     /// # If it is dropped
     ///
-    /// Nothing has changed.
+    /// The lock and its lease are unchanged.
     ///
     /// # Errors
     ///
@@ -256,7 +256,7 @@ impl LockGuard {
     }
 
     fn blocking(&self) -> &crate::LockGuard {
-        self.blocking.as_ref().expect("it is there until the guard is gone")
+        self.blocking.as_ref().expect("the guard exists until it is dropped or converted")
     }
 }
 
@@ -270,7 +270,7 @@ impl From<crate::LockGuard> for LockGuard {
 /// Keeps the tenure, and its keep-alive, in a guard whose methods and drop block.
 impl From<LockGuard> for crate::LockGuard {
     fn from(mut guard: LockGuard) -> crate::LockGuard {
-        guard.blocking.take().expect("it is there until the guard is gone")
+        guard.blocking.take().expect("the guard exists until it is dropped or converted")
     }
 }
 

@@ -1,6 +1,6 @@
-//! Keep-alive for tasks: done by the threads that keep all locks of the process alive, not by the
-//! runtime, whose pool may be full of blocking work, and whose tasks wait for tasks that block a
-//! worker.
+//! Keep-alive for tasks. It is done by the threads that keep all locks of the process alive, and
+//! not by the runtime, whose pool may be full of blocking work, and whose tasks may wait for tasks
+//! that block a worker.
 
 use tokio::sync::oneshot;
 
@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 
 /// Reports the loss of a lock that is [kept alive](super::LockGuard::keep_alive). Dropping this
-/// changes nothing.
+/// does not end the keep-alive.
 #[derive(Debug)]
 pub struct KeepAlive {
-    /// `None` once everything is reported.
+    /// `None` once the loss has been reported.
     lost: Option<oneshot::Receiver<Error>>,
 }
 

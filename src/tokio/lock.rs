@@ -35,7 +35,7 @@ use crate::wait::limit::WaitLimit;
 ///     })
 /// });
 /// for task in tasks {
-///     task.await.expect("it does not panic")?;
+///     task.await.expect("no task panics")?;
 /// }
 /// # Ok::<(), linklock::Error>(())
 /// # })?;
@@ -75,7 +75,7 @@ impl Lock {
     ///
     /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`] after the
     /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed, or if the
-    /// runtime shuts down. In no case is anything left behind.
+    /// runtime shuts down. After an error no file is left behind.
     ///
     /// # Panics
     ///
@@ -183,8 +183,8 @@ impl Lock {
     ///
     /// let lock = Lock::new(&path)?;
     /// assert_eq!(lock.as_blocking().timeout(), None);
-    /// let looks = lock.as_blocking().clone();
-    /// let state = tokio::task::spawn_blocking(move || looks.state()).await.expect("no panic")?;
+    /// let handle = lock.as_blocking().clone();
+    /// let state = tokio::task::spawn_blocking(move || handle.state()).await.expect("no panic")?;
     /// assert_eq!(state, State::Unlocked);
     /// # Ok::<(), linklock::Error>(())
     /// # })?;
@@ -196,18 +196,18 @@ impl Lock {
     }
 
     fn shared(&self) -> &Arc<crate::Lock> {
-        self.blocking.as_ref().expect("it is there until it is dropped")
+        self.blocking.as_ref().expect("the handle exists until it is dropped")
     }
 }
 
-/// The same handle: it holds what it held before.
+/// The same handle: it keeps the lock that it holds.
 impl From<crate::Lock> for Lock {
     fn from(lock: crate::Lock) -> Lock {
         Lock { blocking: Some(Arc::new(lock)) }
     }
 }
 
-/// An independent handle with the same path and options, which holds nothing.
+/// An independent handle with the same path and options, which does not hold the lock.
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         Lock::from(self.as_blocking().clone())

@@ -1,4 +1,4 @@
-//! The lock for programs on tokio: the same files and the same protocol, and nothing blocks.
+//! The lock for programs on tokio: the same files and the same protocol, without blocking a thread.
 //!
 //! A [`Lock`] is made from a [`linklock::Lock`](crate::Lock), with all its options; its methods are
 //! futures. Tasks, threads and other processes that want the lock form one queue, and are served in
@@ -11,7 +11,7 @@
 //! use linklock::tokio::Lock;
 //!
 //! let lock = Lock::new(&path)?;              // or from a linklock::Lock, with options
-//! let guard = lock.lock().await?;            // waits, and holds no thread meanwhile
+//! let guard = lock.lock().await?;            // waits without occupying a thread
 //! let mut kept = guard.keep_alive();
 //! tokio::select! {
 //!     Some(why) = kept.lost() => eprintln!("stopped: {why}"),

@@ -44,7 +44,7 @@ impl<T: Send + 'static> LeftToPool<T> {
 
     /// The value, for code that takes care of its drop.
     pub(super) fn into_inner(mut self) -> T {
-        self.0.take().expect("only this takes it")
+        self.0.take().expect("only this takes the value")
     }
 }
 
