@@ -119,10 +119,10 @@ impl Lock {
         }
     }
 
-    /// Removes the plain file with the lock's name, whatever it contains, if `condition` holds for
+    /// Removes the regular file with the lock's name, whatever it contains, if `condition` holds for
     /// it, and returns a description of the file; `None` if nothing was removed. For
     /// administrators: unlike [`break_if`](Self::break_if), this also removes a file that is not a
-    /// lock or that this process may not read. Anything but a plain file is left alone: a
+    /// lock or that this process may not read. Anything but a regular file is left alone: a
     /// directory, a symbolic link, a FIFO, a device.
     ///
     /// The condition gets the file and, if it is a lock, its holder; it is checked again in the
@@ -146,7 +146,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] if it is not a plain file, or if it is a lock and the file system does not
+    /// [`Error::Held`] if it is not a regular file, or if it is a lock and the file system does not
     /// permit breaking it; [`Error::Io`] if a file operation failed.
     pub fn break_file_if(
         &self,
@@ -272,7 +272,7 @@ impl Lock {
     }
 }
 
-/// A plain file that has the lock's name.
+/// A regular file that has the lock's name.
 struct Found {
     attr: Attr,
     file: LockFile,
@@ -282,7 +282,7 @@ struct Found {
     is_readable: bool,
 }
 
-/// Observes the plain file with the lock's name.
+/// Observes the regular file with the lock's name.
 fn find(context: &Context) -> Result<Option<Found>, Error> {
     let path = context.lock_path();
     let Some(attr) = context.machine.find(path)? else { return Ok(None) };

@@ -16,10 +16,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::sys::process::Life;
 
-/// The longest content of any of them: a pid and a host name, see limits.h.
+/// The longest content of any dotlock: a pid and a host name, see limits.h.
 pub(crate) const DOTLOCK_MAX: usize = 512;
 
-/// The program that a dotlock is from, as far as its content and mode show.
+/// The program that made a dotlock, as far as its content and mode show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DotlockKind {
@@ -31,15 +31,15 @@ pub enum DotlockKind {
     Procmail,
     /// `PID:HOST`: Dovecot.
     Dovecot(u32, OsString),
-    /// Empty, and readable by nobody: mutt_dotlock(1), Postfix.
+    /// Empty, and not readable by any user: mutt_dotlock(1), Postfix.
     Sealed,
     /// Empty: Exim, Python's mailbox module.
     Empty,
 }
 
 impl DotlockKind {
-    /// The kind of dotlock with this content and mode; `None` if there is none. If the file is not
-    /// empty, only the content counts.
+    /// The kind of a dotlock with this content and mode; `None` if no program makes such a file.
+    /// The mode matters only if the file is empty.
     ///
     /// ```
     /// use linklock::mailbox::DotlockKind;
@@ -121,14 +121,14 @@ pub struct Dotlock {
 }
 
 impl Dotlock {
-    /// The program that it is from.
+    /// The program that made it.
     #[must_use]
     pub fn kind(&self) -> &DotlockKind {
         &self.kind
     }
 
     /// Whether the process that it names runs. [`Life::Unknown`] if it names none, or if its host
-    /// cannot be proven to be this one.
+    /// is not provably this one.
     #[must_use]
     pub fn life(&self) -> Life {
         self.life
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_program_is_known_by_what_it_writes() {
+    fn each_program_is_recognised_by_its_dotlock() {
         let host = OsString::from("mail.example.org");
         for (content, mode, kind) in [
             (&b"0\n"[..], 0o644, DotlockKind::Liblockfile),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_dovecot_says_on_which_host_it_is() {
+    fn only_dovecots_dotlock_names_a_host() {
         for (content, pid, host) in [
             (&b"4711:mail"[..], Some(4711), Some(OsStr::new("mail"))),
             (b"4711\n", Some(4711), None),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_program_writes_is_no_dotlock() {
+    fn a_content_that_no_program_writes_is_not_a_dotlock() {
         for content in [
             &b"save me"[..],
             b"\n",
@@ -226,14 +226,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_parsed_prints_on_one_line(content: Vec<u8>, mode in 0..0o10_000_u32) {
+        fn every_parsed_dotlock_prints_on_one_line(content: Vec<u8>, mode in 0..0o10_000_u32) {
             if let Some(kind) = DotlockKind::parse(&content, mode) {
                 prop_assert!(!kind.to_string().contains(char::is_control));
             }
         }
 
         #[test]
-        fn any_pid_and_host_are_read_back(pid in 1..=i32::MAX, host in "[a-zA-Z0-9.-]{1,64}") {
+        fn any_pid_and_host_are_parsed(pid in 1..=i32::MAX, host in "[a-zA-Z0-9.-]{1,64}") {
             let written = format!("{pid}:{host}");
             let kind = DotlockKind::parse(written.as_bytes(), 0o600);
             prop_assert_eq!(kind, Some(DotlockKind::Dovecot(pid.unsigned_abs(), host.into())));

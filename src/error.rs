@@ -31,14 +31,14 @@ use crate::holder::{Holder, Obstacle, Rounded};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The lock is held, or another obstacle is in the way, and the method does not wait for it, or
-    /// no longer.
+    /// The lock is held, or there is another obstacle, and the method does not wait, or waits no
+    /// longer.
     #[error("lock {} is taken: {obstacle}", path.display())]
     #[non_exhaustive]
     Held {
         /// The lock file.
         path: PathBuf,
-        /// What is in the way.
+        /// The obstacle.
         obstacle: Box<Obstacle>,
     },
 
@@ -50,7 +50,7 @@ pub enum Error {
         path: PathBuf,
         /// How long the caller waited.
         waited: Duration,
-        /// What was in the way last.
+        /// The obstacle when the wait ended.
         obstacle: Box<Obstacle>,
     },
 
@@ -72,7 +72,7 @@ pub enum Error {
     Lost {
         /// The lock file.
         path: PathBuf,
-        /// What is in its place.
+        /// What has the lock file's name now.
         now: Successor,
     },
 
@@ -89,7 +89,7 @@ pub enum Error {
         error: Option<io::Error>,
     },
 
-    /// The options, or what was asked of the lock, are invalid.
+    /// The options, or an argument, are invalid.
     #[error("invalid lock {}: {reason}", path.display())]
     #[non_exhaustive]
     Invalid {
@@ -148,7 +148,7 @@ pub enum Error {
     Denied {
         /// The mailbox.
         path: PathBuf,
-        /// Which permission, on what, and which user has it.
+        /// The missing permission, the file it is for, and the user that has it.
         missing: String,
         /// The system's error.
         error: io::Error,
@@ -266,8 +266,7 @@ impl Error {
         }
     }
 
-    /// The holder of the lock, where a holder is what is in the way or has taken the lock;
-    /// otherwise `None`.
+    /// The holder of the lock, if it is the obstacle or has taken the lock; otherwise `None`.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
         match self {
@@ -277,7 +276,7 @@ impl Error {
         }
     }
 
-    /// The system's error, where a system call failed; otherwise `None`.
+    /// The system's error, if a system call failed; otherwise `None`.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {

@@ -20,7 +20,7 @@ use crate::protocol::transfer::detach;
 ///
 /// Drop blocks for the file operations of a release, and never panics. A failure in it is reported
 /// through the feature `tracing` only; call [`unlock`](Self::unlock) to get the error. In a forked
-/// child, which holds nothing, drop does nothing.
+/// child, which does not hold the lock, drop has no effect.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -89,8 +89,8 @@ impl LockGuard {
     ///
     /// [`Error::Lost`] if the lock is no longer ours; [`Error::Io`] if a file operation failed: the
     /// refresh may be tried again for as long as the lease runs; [`Error::Expired`] if the lease
-    /// had ended and it could not be decided within the time of four seats (15 s and the clock slop
-    /// each) whose the lock is.
+    /// had ended, and it was still undecided after the time of four seats (15 s and the clock slop
+    /// each) which process holds the lock.
     pub fn refresh(&self) -> Result<(), Error> {
         self.tenure.refresh()
     }
@@ -302,11 +302,11 @@ impl LockGuard {
         let mut place = self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *place, kept);
         drop(place);
-        drop(last); // and its callback, which may own anything
+        drop(last); // with its callback, which may own anything
     }
 }
 
-/// For callers that accept that the lock was lost.
+/// For callers that accept the loss of the lock.
 pub(crate) fn if_held(result: Result<(), Error>) -> Result<bool, Error> {
     match result {
         Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! The holder of a lock, and whatever else can be in a contender's way.
+//! The holder of a lock, and other obstacles of a contender.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -170,11 +170,11 @@ impl fmt::Display for Rounded {
 pub enum Obstacle {
     /// A holder whose lease runs.
     Holder(Holder),
-    /// A holder whose stale lock could be taken over, if that were permitted: in a sticky
-    /// directory, users may not remove each other's files (see unlink(2)). The lock ends only when
-    /// its holder, the directory's owner or root ends it.
+    /// A holder whose lock is stale, but may not be taken over: in a sticky directory, users may
+    /// not remove each other's files (see unlink(2)). The lock ends only when its holder, the
+    /// directory's owner or root ends it.
     CannotBreak(Holder, io::Error),
-    /// Something else has the lock file's name: a file that is not a lock, a directory, a symbolic
+    /// Something else with the lock file's name: a file that is not a lock, a directory, a symbolic
     /// link. A contender never removes it.
     NotALock,
     /// A file that cannot be read at present, and is therefore treated as a held lock.
@@ -187,7 +187,7 @@ pub enum Obstacle {
     Queue,
     /// On a mailbox: a dotlock that may not be broken, or not yet.
     Dotlock(Dotlock),
-    /// On a mailbox: a dotlock that could be broken, if that were permitted.
+    /// On a mailbox: a stale dotlock that this process is not permitted to break.
     CannotBreakDotlock(Dotlock, io::Error),
     /// On a mailbox: another program's fcntl(2) lock, with its process if the system reports it.
     Fcntl(Option<u32>),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_as_it_was_seen() {
+    fn a_holder_describes_the_time_of_its_observation() {
         for (at, idle, remaining, overdue, is_expired) in [
             (90, 0, 25, 0, false), // the server's clock was set back
             (104, 4, 11, 0, false),

@@ -114,7 +114,7 @@
 //!
 //! # Features
 //!
-//! - `tokio`: the lock for programs on tokio, in which nothing blocks: the module `tokio`.
+//! - `tokio`: the lock for programs on tokio, which blocks no thread: the module `tokio`.
 //! - `tracing`: [spans and events](guide::tracing) that report what happens to locks: which process
 //!   waits for which holder, whose stale lock was broken, which lock was lost, and the failures
 //!   that destructors and the keep-alive thread cannot return as an error. Without this feature the
@@ -129,7 +129,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs marks items behind a feature
 
 #[cfg(not(unix))]
-compile_error!("linklock is for Unix: it takes link(2), and what stat(2) tells of a file");
+compile_error!("linklock needs a Unix system: it uses link(2) and the attributes of stat(2)");
 
 mod admin;
 mod clock;

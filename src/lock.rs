@@ -1,4 +1,4 @@
-//! The lock: a cheap handle on a path and its options.
+//! The handle of a lock: its path and options.
 
 use std::ffi::OsStr;
 use std::future::{Future, poll_fn};
@@ -26,7 +26,7 @@ use crate::wait::park::{Park, ThreadPark, run};
 
 /// A lock that any program on any machine with the same directory can take.
 ///
-/// A `Lock` is a handle: it has a path and options, and holds nothing itself. Acquiring the lock
+/// A `Lock` is a handle, with a path and options, which does not hold the lock. Acquiring the lock
 /// returns a [`LockGuard`]. Handles are independent of each other, and so are clones: two handles
 /// in one process exclude each other like two processes. Locking through a handle that already
 /// holds the lock is an error, since the wait could never end.
@@ -68,8 +68,8 @@ impl Lock {
     /// # Errors
     ///
     /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`] after the
-    /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. In no
-    /// case is anything left behind.
+    /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. After an
+    /// error no file is left behind.
     pub fn lock(&self) -> Result<LockGuard, Error> {
         self.acquire(match self.timeout {
             Some(timeout) => WaitLimit::For(timeout),
@@ -118,8 +118,8 @@ impl Lock {
     }
 
     /// Acquires the lock, and keeps waiting for as long as `go_on` returns `true`. With it, a
-    /// program can report whom it is waiting for, or give up when a signal arrives. `go_on` is
-    /// called at least every 100 ms, and before the first wait. Blocks while it waits.
+    /// program can report the holder it is waiting for, or give up when a signal arrives. `go_on`
+    /// is called at least every 100 ms, and before the first wait. Blocks while it waits.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -181,9 +181,9 @@ impl Lock {
     }
 
     /// Takes charge of a detached lock, given the claim that [`detach`](LockGuard::detach)
-    /// returned: from now on the lock is this process's, under a new claim, and the old claim is
-    /// worth nothing. If several processes adopt a lock at once, one succeeds. Blocks for a few
-    /// file operations, and while other processes are about to adopt the lock or to end it.
+    /// returned: from now on this process holds the lock, under a new claim, and the old claim is
+    /// void. If several processes adopt a lock at once, one succeeds. Blocks for a few file
+    /// operations, and while other processes are about to adopt the lock or to end it.
     ///
     /// # Errors
     ///
@@ -283,7 +283,8 @@ impl Lock {
         self.context.memory.has_swept.store(!sweeping, Ordering::Relaxed);
     }
 
-    /// How long [`lock`](Self::lock) waits; `None`: for ever. flufl.lock: `default_timeout`.
+    /// How long [`lock`](Self::lock) waits; `None` means without limit. flufl.lock:
+    /// `default_timeout`.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
@@ -387,7 +388,7 @@ impl Lock {
     }
 }
 
-/// An independent handle with the same path and options, which holds nothing.
+/// An independent handle with the same path and options, which does not hold the lock.
 impl Clone for Lock {
     fn clone(&self) -> Lock {
         let Lock { context, lifetime, timeout, .. } = self;

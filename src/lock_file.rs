@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use crate::sys::fs::Attr;
 use crate::sys::users;
 
-/// The plain file that had a lock's name when it was observed: a lock file, or another file in the
-/// lock's place. Displayed as, for instance, `bob's, mode 0600, 120 bytes`. A snapshot: only
+/// The regular file that had a lock's name when it was observed: a lock file, or another file in
+/// the lock's place. Displayed as, for instance, `bob's, mode 0600, 120 bytes`. A snapshot: only
 /// [`owner_name`](Self::owner_name) may block.
 ///
 /// ```
@@ -38,14 +38,14 @@ impl LockFile {
         LockFile { owner, permissions, size, changed_at, server_time }
     }
 
-    /// The number of the user who owns the file.
+    /// The uid of the file's owner.
     #[must_use]
     pub fn owner(&self) -> u32 {
         self.owner
     }
 
-    /// The name of that user; `None` if this machine has none for the number. Blocks for a lookup
-    /// in the user database, see getpwuid(3).
+    /// The name of the file's owner; `None` if this machine has no name for the uid. Blocks for a
+    /// lookup in the user database, see getpwuid(3).
     #[must_use]
     pub fn owner_name(&self) -> Option<String> {
         users::user_name(self.owner)

@@ -19,7 +19,7 @@ use crate::policy::StalePolicy;
 use crate::sys::posix::PosixFs;
 use crate::sys::process::PosixProcesses;
 
-/// How to make a [`Lock`]: see [`Lock::options`].
+/// A builder for a [`Lock`]: see [`Lock::options`].
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -35,7 +35,7 @@ use crate::sys::process::PosixProcesses;
 /// # Ok::<(), linklock::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "options make no lock until they are built"]
+#[must_use = "options have no effect until they are built"]
 pub struct LockOptions {
     path: PathBuf,
     lifetime: Duration,
@@ -61,8 +61,8 @@ pub const DEFAULT_POLLING: [Duration; 2] = [Duration::from_millis(1), Duration::
 impl Lock {
     /// Makes a lock with the default options: a lifetime of 15 s, as in flufl.lock, and no timeout.
     ///
-    /// A relative path is made absolute now, and a later `chdir` changes nothing. The file system
-    /// is not touched yet, and nothing blocks.
+    /// A relative path is made absolute now, so that a later `chdir` does not affect it. The file
+    /// system is not accessed yet, and nothing blocks.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl LockOptions {
         self
     }
 
-    /// How long [`Lock::lock`] waits; for ever by default. flufl.lock: `default_timeout`.
+    /// How long [`Lock::lock`] waits. There is no limit by default. flufl.lock: `default_timeout`.
     pub fn timeout(mut self, timeout: Duration) -> LockOptions {
         self.timeout = Some(timeout);
         self
@@ -145,10 +145,9 @@ impl LockOptions {
     /// How a waiter polls: its first pause, and the longest that its pauses grow to. 1 ms and 1 s
     /// by default. One poll reads the lock file once, which costs a file server one request.
     ///
-    /// A waiter polls for what cannot wake it: a release on another machine, or the death of a
-    /// holder. On one machine (Linux) a waiter is woken when the lock is released, waiters are
+    /// A waiter polls for events that cannot wake it: a release on another machine, or the death of
+    /// a holder. On one machine (Linux) a waiter is woken when the lock is released, waiters are
     /// served in the order of arrival, and only the first of them polls; the waiters behind it
-    /// check the lock file themselves after 2 times the longest pause, or after 30 times that on a
     /// network file system.
     pub fn polling(mut self, first: Duration, longest: Duration) -> LockOptions {
         self.polling = Polling { first: first.min(longest), cap: longest };
@@ -207,7 +206,7 @@ impl LockOptions {
         self
     }
 
-    /// Makes the lock. The file system is not touched yet, and nothing blocks.
+    /// Makes the lock. The file system is not accessed yet, and nothing blocks.
     ///
     /// # Errors
     ///
