@@ -1,4 +1,4 @@
-//! What a server knows about a lock: the object that the interface exchanges.
+//! A lock as the interface describes it: the object that servers and clients exchange.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub struct LockInfo {
     pub id: LockId,
     /// The name of the lock.
     pub lock_name: String,
-    /// Who created it, as given by the client.
+    /// The creator, as the client named it.
     pub creator: Option<String>,
     /// The address it was created from.
     pub ip: Option<String>,
@@ -41,7 +41,7 @@ pub struct LockInfo {
     /// When it was created.
     #[serde(with = "crate::timestamp")]
     pub created_at: SystemTime,
-    /// When any of this last changed.
+    /// When any of these values last changed.
     #[serde(with = "crate::timestamp")]
     pub updated_at: SystemTime,
 }

@@ -29,11 +29,11 @@
 //! The directory is the only state: servers remember nothing that is not there, and several servers
 //! may share one directory. For each lock it contains:
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
-//! | `NAME` | the lock file, for a plain name: at most 100 ASCII letters, digits, blanks and signs, without `/`, `\`, <code>&#124;</code> and `~`, and with no dot for its first |
-//! | `READABLE~HASH` | the lock file for any other name: what of it can be read, and 160 bits of its SHA-256 |
-//! | <code>...&#124;relukko-ID&#124;PID&#124;NONCE</code> | the claim: its host name says the lock's id |
+//! | `NAME` | the lock file, for a plain name: at most 100 ASCII letters, digits, blanks and signs, without `/`, `\`, <code>&#124;</code> and `~`, and not beginning with a dot |
+//! | `READABLE~HASH` | the lock file for any other name: its readable part, and 160 bits of its SHA-256 |
+//! | <code>...&#124;relukko-ID&#124;PID&#124;NONCE</code> | the claim: its host name contains the lock's id |
 //! | `.relukko/ID` | the record: the object that the interface shows |
 //!
 //! To create a lock, a server first writes the record and then links the lock file. The link takes
@@ -54,7 +54,7 @@
 //! A lock file that another program holds is a lock like any other: the server lists it, with the
 //! process and its host as the creator and an id derived from its claim, and waiters learn when it
 //! ends. A stale lock is taken over by the rules of [`linklock`]. Deleting the lock breaks it. Only
-//! its holder can prolong it: a request to do so gets 409.
+//! its holder can extend it: a request to do so gets 409.
 //!
 //! # Features
 //!

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_they_are_written() {
+    fn a_written_time_is_read_back() {
         for text in ["2024-10-31T20:14:43.9313Z", "2099-12-31T12:34:56Z", "1970-01-01T00:00:00Z"] {
             assert_eq!(format(parse(text).unwrap()).unwrap(), text);
         }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_only_an_offset_takes_out_of_range_are_errors() {
+    fn a_date_that_an_offset_moves_out_of_range_is_an_error() {
         for text in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+23:59"] {
             assert!(parse(text).is_err(), "{text}");
         }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_an_error() {
+    fn other_text_is_an_error() {
         for text in ["", "tomorrow", "2024-10-31", "2024-10-31T20:14:43", "1969-12-31T23:59:59Z"] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -6,7 +6,6 @@
 //!    lost, now or after a reconnect. The client polls as well, since the server may not learn of
 //!    everything that ends a lock.
 //! 3. If no answer comes, the lock may be ours. Each attempt signs its request, so that the list of
-//!    locks shows whether it is.
 //! 4. If the server is out of reach, retry until the deadline. Without a deadline, a waiter keeps
 //!    retrying only if the server has answered before; if it never has, the address is more likely
 //!    to be wrong.
@@ -59,7 +58,7 @@ enum Next {
     Retry(Duration, ClientError),
 }
 
-/// Acquires a lock, or returns why not; on failure the lock is not left held by us.
+/// Acquires a lock, or returns why it could not; on failure this client does not hold it.
 pub(super) async fn acquire<T: Transport, W: FnMut() -> bool>(
     session: Session<T>,
     lock_name: &str,

@@ -109,7 +109,7 @@ impl<T: Transport> Holding<T> {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *keeper, next);
         drop(keeper);
-        drop(last); // also drops its callback, which may refer to anything
+        drop(last); // also drops its callback, which may own anything
     }
 }
 
@@ -124,8 +124,8 @@ impl<T: Transport> Tenure<T> {
             self.lease().expires = later(Instant::now(), lifetime);
             return Ok(());
         }
-        // The server's date may be later than the one we know: another client may have prolonged
-        // our lock.
+        // The server's date may be later than the one we know: another client may have extended our
+        // lock.
         let asked = Instant::now();
         let info = self.ask(&Request::get(id), until).await?;
         let expires = self.lease().on_our_clock(&info);

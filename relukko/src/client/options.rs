@@ -28,7 +28,7 @@ use super::tls::TlsOptions;
 /// # Ok::<(), linklock_relukko::ClientError>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "options make no client until they are built"]
+#[must_use = "options have no effect until they are built"]
 pub struct ClientOptions {
     base_url: String,
     api_key: String,
@@ -127,8 +127,8 @@ impl ClientOptions {
     }
 
     /// A request that fails because the server is out of reach or answers 5xx is tried `tries`
-    /// times in all, with a pause of `delay` before the second try, `backoff` times that before the
-    /// third, and so on: by default 4 times, 1 s and 2.0.
+    /// times in all, with a pause of `delay` before the second attempt, `backoff` times that before
+    /// the third, and so on: by default 4 times, 1 s and 2.0.
     ///
     /// A client that waits for a lock until a deadline keeps retrying until then, and a client that
     /// waits without a deadline retries without end once the server has answered that the lock is
@@ -138,7 +138,7 @@ impl ClientOptions {
         self
     }
 
-    /// The longest delay before another try: 10 s by default.
+    /// The longest delay before another attempt: 10 s by default.
     pub fn max_delay(mut self, delay: Duration) -> ClientOptions {
         self.retry.max_delay = delay;
         self

@@ -11,7 +11,7 @@ use crate::timestamp;
 
 const TRUST_ME: &str = "RELUKKO_TRUST_ME_IT_IS_LOCKED";
 
-/// Whether the environment says to make no requests.
+/// Whether the environment asks for no requests.
 pub(super) fn is_trusted() -> bool {
     std::env::var_os(TRUST_ME).is_some_and(|value| !value.is_empty())
 }

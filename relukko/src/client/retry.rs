@@ -10,7 +10,7 @@ pub(super) struct Retry {
     pub(super) max_delay: Duration,
 }
 
-/// The delays before further tries, each longer than the last.
+/// The delays before further attempts, each longer than the last.
 #[derive(Clone, Debug)]
 pub(super) struct Retries {
     options: Retry,
@@ -23,13 +23,13 @@ impl Retries {
         Retries { options, left: options.tries - 1, delay: options.delay.as_secs_f64() }
     }
 
-    /// The next delay; `None` after the last try.
+    /// The next delay; `None` after the last attempt.
     pub(super) fn next(&mut self) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         Some(self.next_of_any_number())
     }
 
-    /// The next delay, regardless of the number of tries.
+    /// The next delay, regardless of the number of attempts.
     pub(super) fn next_of_any_number(&mut self) -> Duration {
         let most = self.options.max_delay;
         let delay = Duration::try_from_secs_f64(self.delay).unwrap_or(most).min(most);

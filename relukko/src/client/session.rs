@@ -44,8 +44,8 @@ impl<T: Transport> Session<T> {
         self.send::<Value>(&Request::health(), None).await.map(drop)
     }
 
-    /// Deletes a lock of our own. If it is not found after a try that went unanswered, that try
-    /// deleted it.
+    /// Deletes a lock of our own. If it is not found after an attempt without an answer, that
+    /// attempt deleted it.
     pub(super) async fn delete_own(&self, lock: &LockInfo) -> Result<(), ClientError> {
         let mut is_uncertain = false;
         let deleted = self.retry::<Value>(&Request::delete(lock.id), None, &mut is_uncertain).await;
@@ -68,7 +68,7 @@ impl<T: Transport> Session<T> {
     }
 
     /// Retries a request that may fail temporarily, with growing delays. Sets `is_uncertain` if a
-    /// failed try may have been executed.
+    /// failed attempt may have been executed.
     async fn retry<R: DeserializeOwned>(
         &self,
         request: &Request,

@@ -86,7 +86,7 @@ fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     Ok(certificates)
 }
 
-/// All certificates in a directory, whatever the files are called; other files are ignored.
+/// All certificates in a directory, with any file name; other files are ignored.
 fn load_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let listed = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = listed.map_err(|error| unusable(dir, &error))?;

@@ -85,7 +85,7 @@ impl From<tungstenite::Error> for SocketError {
     }
 }
 
-/// Wakes waiters, and records when there is nothing more to wait for.
+/// Wakes waiters, and records when no event will follow.
 #[derive(Default)]
 pub(super) struct Bell<W> {
     wake: W,
@@ -143,8 +143,8 @@ struct State {
 }
 
 impl Line {
-    /// From now on the line controls this connection. A line that was cut stays cut, and cuts it at
-    /// once.
+    /// From now on the line controls this connection. A line that was cut stays cut, and cuts the
+    /// connection at once.
     pub(super) fn lead_through(&self, hang_up: HangUp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_cut {

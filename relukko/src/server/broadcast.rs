@@ -24,10 +24,10 @@ const LARGEST_MESSAGE: usize = 4096;
 
 pub(crate) async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
     let Ok(place) = shared.websockets.clone().try_acquire_owned() else {
-        let message = "there are as many WebSockets as there may be";
+        let message = "the maximum number of WebSockets is open";
         return ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
-    let news = shared.registry.listen(); // before the handshake is answered: a client misses nothing after that
+    let news = shared.registry.listen(); // before the handshake is answered, so that the client misses nothing after it
     upgrade
         .protocols(["relukko"])
         .max_message_size(LARGEST_MESSAGE)
@@ -51,7 +51,7 @@ async fn serve(
     let mut answered = true;
     loop {
         let message = tokio::select! {
-            told = news.recv() => match told {
+            received = news.recv() => match received {
                 Ok(text) => Message::Text(text),
                 // The missed messages are lost, so report that some were missed.
                 Err(RecvError::Lagged(missed)) => {
@@ -74,7 +74,7 @@ async fn serve(
                 Message::Ping(axum::body::Bytes::new())
             }
             () = stopped(&mut stopping) => {
-                let frame = CloseFrame { code: close_code::AWAY, reason: "the server stops".into() };
+                let frame = CloseFrame { code: close_code::AWAY, reason: "the server is stopping".into() };
                 let _ = timeout(shared.patience, socket.send(Message::Close(Some(frame)))).await;
                 return;
             }

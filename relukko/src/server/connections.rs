@@ -39,7 +39,8 @@ pub(crate) async fn serve(
         // When all places are taken, a client waits in the listener's queue; an idle client cannot
         // keep its place for long.
         let next = async {
-            let place = places.clone().acquire_owned().await.expect("it is never closed");
+            let place =
+                places.clone().acquire_owned().await.expect("the semaphore is never closed");
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
@@ -49,7 +50,7 @@ pub(crate) async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "no connection could be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(100)).await; // most likely out of file descriptors
                 continue;
             }
@@ -68,7 +69,7 @@ pub(crate) async fn serve(
                 Some(tls) => match timeout(patience, tls.accept(stream)).await {
                     Ok(Ok(stream)) => talk(stream, peer, router, stop, patience).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
-                    Err(_) => tracing::debug!(%peer, "no TLS in time"),
+                    Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
                 },
             }
         });
@@ -79,7 +80,7 @@ pub(crate) async fn serve(
         let _ = shared.websockets.acquire_many(whole(max_websockets)).await;
     };
     if timeout(FAREWELL, all_gone).await.is_err() {
-        tracing::warn!("some requests were not done in time");
+        tracing::warn!("some requests did not end in time");
     }
 }
 
@@ -117,7 +118,7 @@ async fn talk(
 
 /// Waits until the server is stopping.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await; // or the server is gone already
+    let _ = stop.wait_for(|stop| *stop).await; // or the server is already gone
 }
 
 fn whole(count: usize) -> u32 {

@@ -43,7 +43,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Lock(_) | StoreError::Io(_) => {
-                tracing::error!(%error, "the directory can't be worked with");
+                tracing::error!(%error, "cannot use the directory");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_keys_will_do_and_nothing_else() {
+    fn each_key_is_accepted_and_nothing_else() {
         let keys = keys();
         assert!(keys.has(b"one") && keys.has(b"two"));
         for wrong in [&b""[..], b"on", b"onee", b"One", b"three", b"onetwo"] {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_be_offered_as_a_protocol() {
+    fn a_key_can_be_offered_as_a_protocol() {
         let with = |protocols: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols.parse().unwrap());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_a_key_a_line() {
+    fn a_file_has_one_key_per_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "# ours\nalpha\n\n  beta \r\n").unwrap();
         let mut keys = Keys::default();

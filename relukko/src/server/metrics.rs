@@ -48,13 +48,9 @@ impl Metrics {
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
         let (locks, connections, websockets) =
             (Gauge::default(), Gauge::default(), Gauge::default());
-        registry.register(
-            "locks",
-            "Locks held when the directory was last looked at",
-            locks.clone(),
-        );
+        registry.register("locks", "Locks held at the last sweep", locks.clone());
         let sweep = Gauge::default();
-        let help = "How long the last look at all of the directory took";
+        let help = "Duration of the last sweep";
         registry.register_with_unit("last_sweep", help, Unit::Seconds, sweep.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("websockets", "Open WebSockets", websockets.clone());
@@ -89,7 +85,7 @@ impl Metrics {
 
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a String takes everything");
+        encode(&mut text, &self.registry).expect("writing to a String never fails");
         text
     }
 }

@@ -192,9 +192,9 @@ async fn look_around(shared: Shared, sweep_interval: Duration) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 shared.registry.metrics.failed_sweeps.inc();
-                tracing::error!(%error, "the directory could not be looked through");
+                tracing::error!(%error, "cannot sweep the directory");
             }
-            Err(_) => return, // it panicked, which was reported, or the server is stopping
+            Err(_) => return, // it panicked, which has been reported, or the server is stopping
         }
     }
 }

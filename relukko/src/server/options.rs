@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Options for a [`Server`](crate::Server): see [`Server::options`](crate::Server::options).
 #[derive(Clone, Debug)]
-#[must_use = "options serve nothing until the server is started"]
+#[must_use = "options have no effect until the server is started"]
 pub struct ServerOptions {
     pub(super) dir: PathBuf,
     pub(super) bind: SocketAddr,
@@ -104,8 +104,8 @@ impl ServerOptions {
         self
     }
 
-    /// How long a new lock takes to expire: 10 minutes by default, as in Relukko. At least a
-    /// second, at most a year.
+    /// How long until a new lock expires: 10 minutes by default, as in Relukko. At least a second,
+    /// at most a year.
     pub fn lifetime(mut self, lifetime: Duration) -> ServerOptions {
         self.lifetime = lifetime.clamp(SHORTEST, LONGEST);
         self

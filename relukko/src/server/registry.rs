@@ -131,7 +131,7 @@ impl Registry {
                 continue;
             }
             if let Err(error) = self.store.repair(&found) {
-                tracing::warn!(%id, %error, "a lease could not be prolonged");
+                tracing::warn!(%id, %error, "cannot extend a lease");
             }
             held.push(found);
         }
@@ -158,7 +158,7 @@ impl Registry {
         Ok(())
     }
 
-    /// While any client listens: checks the locks that clients wait for, and the directory if names
+    /// While any client listens, checks the locks that clients wait for, and the directory if names
     /// in it have changed, so that locks ended by other programs and servers are reported at once.
     pub(crate) fn watch(&self) -> Result<(), StoreError> {
         if self.news.receiver_count() == 0 {
@@ -233,7 +233,7 @@ impl Registry {
         }
     }
 
-    /// Removes a lock that is gone from the board, and reports that, unless a request does.
+    /// Removes a lock that is gone from the board, and reports its end unless a request does.
     fn forget(&self, id: LockId) {
         if lock(&self.deleting).contains(&id) {
             return;
@@ -262,7 +262,7 @@ impl Registry {
 
     fn tell(&self, deleted: &[&LockInfo]) {
         self.metrics.broadcasts.inc();
-        let _ = self.news.send(json!({ "deleted": deleted }).to_string().into()); // or no client listens
+        let _ = self.news.send(json!({ "deleted": deleted }).to_string().into()); // fails if no client listens
     }
 
     fn board(&self) -> MutexGuard<'_, HashMap<LockId, Seen>> {

@@ -24,9 +24,9 @@ use super::{broadcast, page};
 use crate::info::{LockId, LockInfo};
 use crate::timestamp;
 
-/// How many seconds a request without a body prolongs a lock by.
+/// How many seconds a request without a body extends a lock by.
 const PROLONGED: f64 = 300.0;
-/// Fits a name of the greatest length with every byte escaped as six.
+/// Enough for the longest name with every byte escaped as six.
 const LARGEST_BODY: usize = 128 * 1024;
 const BUG: &str = "internal error: see the server's log";
 const LONGEST_CREATOR: usize = 4096;
@@ -93,7 +93,7 @@ async fn wrong_method() -> ErrorResponse {
     ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here")
 }
 
-/// Logs and counts requests. Neither reveals a key, since headers are not recorded.
+/// Logs and counts requests, without revealing a key: headers are not recorded.
 async fn observe(
     State(shared): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

@@ -19,8 +19,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]. On any error the lock is not left held, as far as the server can be
-    /// reached.
+    /// [`ClientError`]. After an error the lock is not held, as far as the server can be reached.
     pub fn lock(&self, lock_name: &str, creator: Option<&str>) -> Result<LockGuard, ClientError> {
         self.acquire(lock_name, creator, WaitLimit::<fn() -> bool>::Endless)
     }

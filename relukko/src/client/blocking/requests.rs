@@ -41,7 +41,7 @@ impl Client {
         run(self.session.ask(Request::update(id, creator, expires_at)?))
     }
 
-    /// Deletes a lock, no matter who holds it, and returns its last state. For your own lock use
+    /// Deletes a lock, whichever client holds it, and returns its last state. For your own lock use
     /// [`LockGuard::unlock`](crate::LockGuard::unlock).
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Acquiring a lock, without blocking.
 //!
 //! A caller may drop the future at any moment. So the acquisition runs as a task, which continues
-//! until the last request is answered, and releases the lock if no caller waits for it any more.
+//! until the last request is answered, and releases the lock if the caller no longer waits for it.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -24,8 +24,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]. On any error the lock is not left held, as far as the server can be
-    /// reached.
+    /// [`ClientError`]. After an error the lock is not held, as far as the server can be reached.
     pub async fn lock(
         &self,
         lock_name: &str,

@@ -1,7 +1,7 @@
 //! Changing and ending our own locks.
 //!
 //! Servers take turns to read, change and replace a record. A turn is itself a lock, since several
-//! servers may serve the directory. The record is replaced before the lease is prolonged, so that a
+//! servers may serve the directory. The record is replaced before the lease is extended, so that a
 //! program that sees the lock file change sees the new record.
 
 use std::thread;
@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Store {
-    /// Changes a lock's record, and prolongs its lease if the lock is to expire later.
+    /// Changes a lock's record, and extends its lease if the lock is to expire later.
     pub(crate) fn update(
         &self,
         id: LockId,
@@ -85,7 +85,7 @@ impl Store {
         held.guard().refresh_for(lease)
     }
 
-    /// Prolongs a lock's lease to what its record says: a server may have died between writing the
+    /// Extends a lock's lease to what its record says: a server may have died between writing the
     /// two.
     pub(crate) fn repair(&self, found: &Found) -> Result<(), StoreError> {
         let ends = found.info.expires_at + self.grace;

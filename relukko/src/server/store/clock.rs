@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_carried_on_and_noise_is_no_setting() {
+    fn a_date_is_extrapolated_and_noise_is_not_a_setting() {
         let mut settings = Settings::default();
         settings.learn(noon(), HOUR);
         assert_eq!(settings.date(3 * HOUR), noon() + 2 * HOUR);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_forward_ends_nothing() {
+    fn a_clock_that_is_set_forward_ends_no_lock() {
         let mut settings = Settings::default();
         settings.learn(noon(), HOUR);
         let expires = noon() + LIFETIME;
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_keeps_its_promises() {
+    fn a_clock_that_is_set_back_ends_no_lock_early() {
         let mut settings = Settings::default();
         settings.learn(noon(), HOUR);
         settings.learn(noon() - HOUR, 2 * HOUR); // it was 13:00
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_server_stamps_is_the_time() {
+    fn the_time_is_the_file_servers_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let clock = FileClock::open(dir.path()).unwrap();
         let now = clock.now();

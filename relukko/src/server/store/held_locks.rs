@@ -1,6 +1,6 @@
-//! The locks that this server maintains: their guards, by which it prolongs their leases.
+//! The locks that this server maintains: their guards, by which it extends their leases.
 //!
-//! Several servers may maintain the same lock. A guard prolongs the lease, which any number of them
+//! Several servers may maintain the same lock. A guard extends the lease, which any number of them
 //! may do at once, but it never releases the lock: a lock of ours is ended only by a takeover (see
 //! `linklock`), which exactly one of them wins.
 
@@ -18,7 +18,7 @@ pub(crate) struct HeldLock(Option<LockGuard>);
 
 impl HeldLock {
     pub(crate) fn guard(&self) -> &LockGuard {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.0.as_ref().expect("the guard exists until this is dropped")
     }
 }
 

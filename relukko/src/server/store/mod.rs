@@ -1,5 +1,5 @@
-//! The store: a directory of lock files, which is the only state. A server remembers nothing that
-//! another server does not find there.
+//! The store: a directory of lock files, which is the only state. A server remembers only what
+//! other servers also find there.
 //!
 //! A lock of ours is a lock file whose claim has the lock's id for a host name, so that link(2),
 //! which takes the lock, also identifies its record. The record is written before that. The lock
@@ -30,9 +30,9 @@ use self::records::Records;
 use crate::info::{LockId, LockInfo};
 
 /// The longest lease to write, within the limit of the library. A lock that expires later is
-/// prolonged well before such a lease ends.
+/// extended well before such a lease ends.
 const LONGEST_LEASE: Duration = Duration::from_secs(9 * 365 * 86_400);
-/// How much longer than needed a lease is made: more than two readings of the clock can differ.
+/// How much longer than needed a lease is made: more than the difference of two clock readings.
 const LEEWAY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -77,12 +77,12 @@ impl Store {
         self.clock.now()
     }
 
-    /// Whether locks can be created, prolonged and deleted: the directory exists and is writable.
+    /// Whether locks can be created, extended and deleted: the directory exists and is writable.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.records.probe()
     }
 
-    /// Takes a lock. The lock that is returned stays held whatever happens to this process.
+    /// Takes a lock. The returned lock stays held whatever happens to this process.
     pub(crate) fn create(
         &self,
         lock_name: &str,
@@ -137,13 +137,13 @@ impl Store {
         let synced =
             kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
         if let Err(error) = synced {
-            let _ = self.end(file, Identity::Ours(info.id), |_| true); // or it ends when it expires
+            let _ = self.end(file, Identity::Ours(info.id), |_| true); // otherwise it ends when it expires
             return Err(error.into());
         }
         Ok(())
     }
 
-    /// Ends a lock that has expired, so that it can be taken, or returns who holds it.
+    /// Ends a lock that has expired, so that it can be taken, or returns its holder as an error.
     fn succeed(&self, found: &Found, lock_name: &str) -> Result<(), StoreError> {
         let is_over = match found.identity {
             Identity::Ours(id) => self.expire(&found.file, id)?,
@@ -200,7 +200,7 @@ impl Store {
             Err(linklock::Error::Held { obstacle, .. }) => {
                 let message = match *obstacle {
                     Obstacle::NotALock => {
-                        format!("the file {file:?} is in the way and is not a lock")
+                        format!("the file {file:?} is not a lock, and is in the way")
                     }
                     obstacle => obstacle.to_string(),
                 };
@@ -211,7 +211,7 @@ impl Store {
         let identity = Identity::of(&holder);
         let record = match identity {
             Identity::Ours(id) => self.records.read(id).unwrap_or_else(|error| {
-                tracing::error!(%id, %error, "a record can't be read");
+                tracing::error!(%id, %error, "cannot read a record");
                 None
             }),
             Identity::Foreign(_) => None,

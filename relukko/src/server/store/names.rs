@@ -88,7 +88,7 @@ pub(crate) fn host(id: LockId) -> String {
     format!("{HOST}{}", id.0.simple())
 }
 
-/// Whose lock it is: ours, with its id, or another program's.
+/// The owner of a lock: this service, with the lock's id, or another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     Ours(LockId),
@@ -102,8 +102,8 @@ impl Identity {
         Identity::new(holder.host(), claim)
     }
 
-    /// If the name of a file beside a lock file is that of a claim: the lock file, and whose lock
-    /// it is if that claim holds it.
+    /// If the name of a file beside a lock file is that of a claim: the lock file, and the lock's
+    /// identity if that claim holds it.
     pub(crate) fn of_claim(name: &OsStr) -> Option<(&str, Identity)> {
         let fields: Vec<_> = name.to_str()?.split('|').collect();
         let [file, host, pid, _nonce] = fields[..] else { return None };
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_names_are_their_own_files() {
+    fn a_plain_name_is_its_own_file_name() {
         for name in ["report", "Report", "nightly.backup", "a b", "x-1_2:3", "-"] {
             assert_eq!(file_name(name).unwrap(), name);
             assert_eq!(lock_name(name), Some(name));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_escapes_and_none_meets_another() {
+    fn no_name_leaves_the_directory_or_collides_with_another() {
         let long = "x".repeat(10_000);
         let longer = "x".repeat(10_001);
         let names = [
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_tell_whose_lock_it_is() {
+    fn a_claim_shows_the_identity_of_its_lock() {
         let id = LockId(Uuid::new_v4());
         let own = format!("a lock|{}|4711|x0123", host(id));
         assert_eq!(Identity::of_claim(own.as_ref()), Some(("a lock", Identity::Ours(id))));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_locks() {
+    fn other_files_are_not_locks() {
         for file in [".relukko", ".x", "a|b|1|2", "a~b", "a~", ""] {
             assert_eq!(lock_name(file), None, "{file}");
         }

@@ -1,4 +1,5 @@
-//! What is known about a lock beyond its lock file: one small file per lock, named by its id.
+//! Records: what is known about a lock beyond its lock file, in one small file per lock, named by
+//! its id.
 //!
 //! A record is written before the lock is taken, and replaced as a whole, so that a server may die
 //! at any moment: a lock of ours that is held always has a record, which is always complete. A
@@ -82,7 +83,7 @@ impl Records {
         match fs::read(self.path(id)) {
             Ok(text) => match serde_json::from_slice::<LockInfo>(&text) {
                 Ok(info) if info.id == id => Ok(Some(info)),
-                Ok(_) => Err(io::Error::other(format!("the record of {id} has another id in it"))),
+                Ok(_) => Err(io::Error::other(format!("the record of {id} contains another id"))),
                 Err(error) => {
                     Err(io::Error::other(format!("the record of {id} is invalid: {error}")))
                 }
@@ -95,7 +96,7 @@ impl Records {
     pub(crate) fn remove(&self, id: LockId) {
         if let Err(error) = fs::remove_file(self.path(id)) {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(%id, %error, "a record was left behind: it will be swept");
+                tracing::warn!(%id, %error, "a record was left behind, and will be swept");
             }
         }
     }

@@ -10,9 +10,9 @@ use super::records::Leftover;
 use super::{Found, Store, StoreError};
 use crate::info::LockId;
 
-/// How long a record without a lock is left alone: its lock may be about to be taken.
+/// How long a record without a lock is left alone, since its lock may be about to be taken.
 const REST: Duration = Duration::from_secs(600);
-/// How many locks are swept at a time: each one lists the directory once more.
+/// How many locks are swept at a time, since each sweep lists the directory.
 const AT_ONCE: usize = 16;
 
 impl Store {
@@ -72,7 +72,7 @@ impl Store {
         Ok(self.clock.read()?)
     }
 
-    /// What a listing of names shows: each lock file, with the ids of the claims beside it.
+    /// The result of a listing: each lock file, with the ids of the claims beside it.
     pub(crate) fn listed(&self) -> io::Result<HashMap<String, HashSet<LockId>>> {
         let (mut files, mut claims) = (HashMap::<_, HashSet<_>>::new(), Vec::new());
         for entry in fs::read_dir(&self.dir)? {
@@ -97,7 +97,7 @@ impl Store {
         fs::File::open(&self.dir)?.metadata()?.modified()
     }
 
-    /// Removes what others have left: records without a lock, and claims and seats of dead
+    /// Removes leftovers of other processes: records without a lock, and claims and seats of dead
     /// processes.
     pub(crate) fn tidy(&self, held: &[Found]) -> Result<(), StoreError> {
         let ours = held.iter().filter_map(|found| match found.identity {
@@ -115,15 +115,15 @@ impl Store {
                     }
                 }
                 Leftover::Half(path) => {
-                    let _ = fs::remove_file(path); // or the next sweep removes it
+                    let _ = fs::remove_file(path); // otherwise the next sweep removes it
                 }
             }
         }
         self.sweep_claims()
     }
 
-    /// Except for a moment, a held lock file has one claim beside it, and a free one has none.
-    /// Where there are more, the library checks whether a process is behind them.
+    /// Except for a moment, a held lock file has one claim beside it, and a free one has none. If
+    /// there are more, the library checks whether their processes are alive.
     fn sweep_claims(&self) -> Result<(), StoreError> {
         for dir in [self.dir.as_path(), self.records.dir()] {
             let mut crowded = HashSet::new();
