@@ -24,7 +24,8 @@ use crate::walk::start_of;
 /// meantime is never broken by mistake.
 ///
 /// A holder that is alive finds out at its next refresh, and `linklock run` then stops its command.
-/// --force also removes a plain file that is not a lock or can't be read; nothing else is ever removed.
+/// --force also removes a regular file that is not a lock or can't be read; nothing else is ever
+/// removed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -41,8 +42,8 @@ pub(crate) struct Args {
     #[arg(long)]
     if_dead: bool,
 
-    /// Break it even if its holder is at work; also remove a plain file that is not a lock, or that can't be
-    /// read
+    /// Break it even if its holder is alive; also remove a regular file that is not a lock or that
+    /// can't be read
     #[arg(long, conflicts_with_all = ["if_unchanged_for", "if_dead"])]
     force: bool,
 
@@ -103,7 +104,7 @@ pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// Ends whatever plain file has the lock's name.
+/// Breaks the lock, or removes another regular file that has its name.
 fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
     let (mut what, mut claim) = (String::new(), None);
     let broken = lock.break_file_if(|_, holder| {
@@ -183,7 +184,7 @@ fn failure_by_force(error: Error) -> Failure {
     if error.is_contention() { Failure::new(exit::HELD, error) } else { error.into() }
 }
 
-/// Like `failure_by_force`, but points to --force where a plain file is in the way that it would
+/// Like `failure_by_force`, but points to --force where a regular file is in the way that it would
 /// remove.
 fn failure(lock: &Lock, error: Error) -> Failure {
     let is_plain = lock.path().symlink_metadata().is_ok_and(|meta| meta.is_file());

@@ -23,8 +23,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What linklock can be asked for: here, and in `execute`, is all that a new one needs besides its
-/// module.
+/// The subcommands. A new one needs only its module, and an entry here and in `execute`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
@@ -74,7 +73,7 @@ impl Command {
     }
 }
 
-/// What linklock starts itself for: no part of what users see.
+/// Commands that linklock runs itself: they are not part of the user's interface.
 #[derive(Debug, Parser)]
 #[command(name = "linklock")]
 pub(crate) enum Internal {
@@ -87,7 +86,7 @@ pub(crate) enum Internal {
 }
 
 impl Internal {
-    /// Whether this command line is an internal one.
+    /// Whether the command line is for an internal command.
     pub(crate) fn is_asked_for() -> bool {
         let names = [shim::NAME, warden::NAME, keep::NAME];
         std::env::args_os().nth(1).is_some_and(|first| names.iter().any(|name| first == *name))

@@ -179,7 +179,7 @@ fn try_others(
         };
         guards.push(guard);
     }
-    // The other locks may have taken some time.
+    // Acquiring the other locks may have taken some time.
     for (index, guard) in guards.iter().enumerate().filter(|_| locks.len() > 1) {
         guard.refresh().map_err(|error| (index, error))?;
     }

@@ -79,7 +79,7 @@ fn because(lock: &Path, error: &IoError, what: &str, access: &str) -> String {
     format!("{what} {}: {reason}", lock.display())
 }
 
-/// The user as whom we access files.
+/// The user whose permissions apply to our file operations.
 fn user() -> String {
     let uid = geteuid();
     match User::from_uid(uid) {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_says_whose_it_is() {
+    fn a_claim_names_its_lock() {
         let lock = |claim| lock_of_claim(Path::new(claim));
         assert_eq!(lock("/d/a.lock|my-host|17|x0fw1s2"), Some("/d/a.lock".into()));
         assert_eq!(lock("/d/a.lock#my.host#17#815"), Some("/d/a.lock".into()));

@@ -17,8 +17,8 @@ pub(crate) const SYSTEM: u8 = 71;
 pub(crate) const CANNOT_CREATE: u8 = 73;
 /// `EX_TEMPFAIL`
 pub(crate) const HELD: u8 = 75;
-/// The first code that sysexits leaves free, so that no tool that follows it gives it another
-/// meaning.
+/// The first code that sysexits leaves unassigned, so that no tool that follows sysexits gives it
+/// another meaning.
 pub(crate) const LOST: u8 = 79;
 /// As in timeout(1).
 pub(crate) const OVERLONG: u8 = 124;
@@ -75,7 +75,7 @@ pub(crate) fn by_signal(number: i32) -> u8 {
     u8::try_from(128 + number).unwrap_or(u8::MAX)
 }
 
-/// Why the command ended without having done its task.
+/// Why the command ended without having completed its task.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,

@@ -1,6 +1,7 @@
 //! Locks in other programs' formats, recognized by their content.
 //!
-//! They are only shown, and affect only what is waited for, because any user may write any content.
+//! They are only shown, and only decide whether waiting is useful, because any user may write any
+//! content.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_format_is_known_by_its_content() {
+    fn each_format_is_recognised_by_its_content() {
         let known = [
             ("0", "procmail", None, None),
             ("0\n", "dotlockfile", None, None),

@@ -20,7 +20,7 @@ const LONGEST: u64 = 4096 + 255;
 ///
 /// Shows each lock of linklock's or flufl.lock's that is held or was left by a dead holder, even if it has
 /// lost its content or can't be read, and each other file that a process waits for as if it were a
-/// lock. A small file that can't be read counts as a lock. Only small plain files are read; symbolic
+/// lock. A small file that can't be read counts as a lock. Only small regular files are read; symbolic
 /// links are not followed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// The directory
     dir: PathBuf,
 
-    /// Print a JSON array of what `linklock status --json` prints for each
+    /// Print a JSON array of the objects that `linklock status --json` prints
     #[arg(long)]
     json: bool,
 
@@ -78,10 +78,10 @@ fn may_be_lock(path: &Path, meta: &Metadata, separator: &[u8]) -> bool {
     }
 }
 
-/// A file that is not a lock is worth listing only if a process waits for it to go away.
+/// A file that is not a lock is worth listing only if a process waits for its removal.
 fn is_worth_listing(status: &Status) -> bool {
     match status.state {
-        State::Free => false, // by now
+        State::Free => false, // it has just been released
         State::NotALock => !status.waiting.is_empty(),
         _ => true,
     }

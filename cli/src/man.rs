@@ -14,15 +14,15 @@ use crate::output;
 
 /// Write linklock's man pages
 ///
-/// Writes linklock.1 and a page for each subcommand to a directory, or linklock(1) to stdout if
-/// there is none:
+/// Writes linklock.1 and a page for each subcommand to a directory, or linklock(1) to stdout if no
+/// directory is given:
 ///
 ///   linklock man ~/.local/share/man/man1 && man linklock-run
 ///   linklock man | man -l -
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The directory, which is made if there is none
+    /// The directory, which is created if it does not exist
     dir: Option<PathBuf>,
 }
 
@@ -43,15 +43,15 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("LINKLOCK_NAME", "With --relukko, the lock's name on the server, for the command that runs."),
     ("LINKLOCK_RELUKKO_ID", "With --relukko, the lock's id, for the command that runs."),
     ("RELUKKO_API_KEY", "The server's API key, for run --relukko and for serve."),
-    ("LINKLOCK_TIMEOUT", "When to give up waiting for a lock, without --timeout or --no-wait."),
+    ("LINKLOCK_TIMEOUT", "How long to wait for a lock, without --timeout or --no-wait."),
     ("LINKLOCK_HOST_NAME", "Name of this host in locks, as --host-name sets it."),
     (
         "LINKLOCK_LOG",
         "Log level on stderr: error, warn, info, debug or trace. From warn on, it reports whose \
-         stale lock was taken over, and why; from debug on, who waits for whom.",
+         stale lock was taken over, and why; from debug on, which process waits for which holder.",
     ),
     ("NO_COLOR", "If set, no colours are used."),
-    ("TERM", "If it is dumb, nothing is shown while waiting."),
+    ("TERM", "If it is `dumb`, no progress is shown while waiting."),
 ];
 
 pub(crate) fn man(args: &Args) -> Result<u8, Failure> {

@@ -6,12 +6,12 @@ use crate::exit::{self, Failure};
 
 /// Serve a directory's locks over HTTP: not in this build
 ///
-/// This linklock was built without network code. `linklock serve` and `linklock run --relukko` are there
-/// after `cargo install linklock-cli --features relukko`, and in the Debian package.
+/// This linklock was built without network code. `cargo install linklock-cli --features relukko`
+/// and the Debian package include `linklock serve` and `linklock run --relukko`.
 #[derive(clap::Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// What a linklock with network code takes
+    /// The arguments of a linklock with network code
     #[arg(allow_hyphen_values = true, trailing_var_arg = true, hide = true)]
     arguments: Vec<OsString>,
 }
@@ -21,7 +21,7 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     Err(missing("serve"))
 }
 
-/// Reports that something is not in this build.
+/// The error for a feature that is not in this build.
 pub(crate) fn missing(what: &str) -> Failure {
     let why = format!(
         "{what} is not in this build: cargo install linklock-cli --features relukko builds it, or in \

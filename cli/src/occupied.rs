@@ -7,7 +7,7 @@ use linklock::{Error, Obstacle};
 use crate::exit::{CANNOT_CREATE, Failure};
 use crate::foreign::Foreign;
 
-/// Whether the obstacle stays until it is removed by hand. Another program's lock will end.
+/// Whether the obstacle stays until it is removed by hand. Another program's lock does not.
 pub(crate) fn is_in_vain(path: &Path, obstacle: &Obstacle) -> bool {
     matches!(obstacle, Obstacle::NotALock) && other_programs(path).is_none()
 }
@@ -29,7 +29,7 @@ pub(crate) fn failure(error: &Error) -> Option<Failure> {
     }
 }
 
-/// What is there, and what to do about it.
+/// The kind of the obstacle, with advice.
 pub(crate) fn by(path: &Path) -> Failure {
     let name = path.display();
     let (what, advice) = match path.symlink_metadata() {

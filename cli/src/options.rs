@@ -11,18 +11,18 @@ use linklock::{Lock, StalePolicy};
 use crate::exit::{self, Failure};
 use crate::time;
 
-/// What all who use a lock have to agree on
+/// What all users of a lock have to agree on
 #[derive(Args, Debug)]
 pub(crate) struct LockOptions {
     /// Name of this host in the lock, instead of its host name
     #[arg(long, value_name = "NAME", env = "LINKLOCK_HOST_NAME", hide_env_values = true)]
     pub(crate) host_name: Option<OsString>,
 
-    /// Character between the parts of a claim's name; the same for all who use the lock
+    /// Character between the parts of a claim's name; the same for all users of the lock
     #[arg(long, value_name = "CHARACTER", default_value_t = '|')]
     pub(crate) separator: char,
 
-    /// How long a lease is still respected after its end; the same for all who use the lock
+    /// How long a lease is still respected after its end; the same for all users of the lock
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = time::exact(linklock::DEFAULT_CLOCK_SLOP))]
     pub(crate) clock_slop: Duration,
 }
@@ -34,13 +34,14 @@ impl LockOptions {
         self.separator.to_string().into_bytes()
     }
 
-    /// Checks that the directory is one, and that locks with these options are possible below it:
+    /// Checks that the directory is one, and that locks with these options can exist below it:
     /// otherwise none would be found.
     pub(crate) fn check(&self, dir: &Path) -> Result<(), Failure> {
         if dir.metadata().is_ok_and(|meta| !meta.is_dir()) {
             let name = dir.display();
-            let why =
-                format!("{name} is not a directory; of one lock there is `linklock status {name}`");
+            let why = format!(
+                "{name} is not a directory; for a single lock, use `linklock status {name}`"
+            );
             return Err(Failure::new(exit::USAGE, why));
         }
         self.lock(&dir.join("any.lock")).build()?;
@@ -81,15 +82,15 @@ impl Contention {
     }
 }
 
-/// For how long to wait, and what to say
+/// How long to wait, and what to print
 #[derive(Args, Debug)]
 pub(crate) struct WaitLimit {
     /// Give up at once if the lock is held
     #[arg(short, long, conflicts_with = "timeout")]
     pub(crate) no_wait: bool,
 
-    /// Give up after this time: 90, 90s, 5m, 1h30m, 500ms [default: LINKLOCK_TIMEOUT in the environment,
-    /// or wait for as long as it takes]
+    /// Give up after this time: 90, 90s, 5m, 1h30m, 500ms [default: LINKLOCK_TIMEOUT in the
+    /// environment, or no limit]
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     timeout: Option<Duration>,
 
@@ -100,11 +101,11 @@ pub(crate) struct WaitLimit {
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = exit::HELD)]
     pub(crate) conflict_exit_code: u8,
 
-    /// Print nothing if the lock is held, nor while waiting
+    /// Print nothing if the lock is held, or while waiting
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    /// Print when the lock is waited for, acquired and released
+    /// Print a message when the lock is waited for, acquired and released
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

@@ -10,8 +10,8 @@ use linklock::{Holder, Life, Lock};
 
 use crate::process::ancestors;
 
-/// The holder of the lock, if that is the linklock that started this command: waiting would be in
-/// vain.
+/// The holder of the lock, if that is the linklock that started this command: waiting would never
+/// end.
 pub(crate) fn holder(lock: &Lock) -> Option<Holder> {
     let claims = std::env::var_os("LINKLOCK_CLAIM")?;
     let holder = lock.holder().ok()??;

@@ -8,8 +8,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
 
 /// Writes a line to stderr, and ignores a failure: `eprintln!` would panic, and the lock would be
-/// dropped while the command that it guards still runs. Nor does writing stop us when the terminal
-/// is the command's (`stty tostop`).
+/// dropped while the command that it guards still runs. Writing does not stop us, either, when the
+/// terminal belongs to the command (`stty tostop`).
 pub(crate) fn say(message: impl Display) {
     without_stop(|| {
         let _ = writeln!(io::stderr(), "linklock: {message}");

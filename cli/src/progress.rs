@@ -12,7 +12,7 @@ use crate::log;
 use crate::options::WaitLimit;
 use crate::output::say;
 
-/// A user who gets the lock sooner than this sees nothing.
+/// No progress is shown to a user who gets the lock sooner than this.
 const AT_FIRST: Duration = Duration::from_millis(500);
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,7 @@ impl Progress {
     }
 }
 
-/// Who holds the lock, even where the obstacle is the queue of this host.
+/// The holder of the lock, even if the obstacle is this host's queue.
 pub(crate) fn explain(lock: &Lock, obstacle: &Obstacle) -> String {
     match (obstacle, lock.holder()) {
         (Obstacle::Queue, Ok(Some(holder))) => format!("held by {holder}; {obstacle}"),

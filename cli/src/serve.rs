@@ -21,16 +21,16 @@ const PORT: u16 = 3000;
 /// Serve a directory's locks over HTTP, as Relukko does
 ///
 /// For hosts that don't share the directory. A lock held over HTTP is a lock file, which linklock
-/// run, the library and Python's flufl.lock respect, and the other way round: a lock with a plain
-/// name (letters, digits, and most signs but /, \, | and ~) is the file of that name. Several
-/// servers may serve one directory. Locks stay held when a server stops or is killed.
+/// run, the library and Python's flufl.lock respect, and vice versa: a lock with a plain name
+/// (letters, digits, and most signs but /, \, | and ~) is the file of that name. Several servers
+/// may serve one directory. Locks stay held when a server stops or is killed.
 ///
-/// An API key is required, in RELUKKO_API_KEY or in a file. Without TLS keys travel in the clear:
-/// the server listens on the loopback interface only, unless --bind says otherwise. On SIGHUP it reads
-/// the files of keys and the certificate again.
+/// An API key is required, in RELUKKO_API_KEY or in a file. Without TLS, keys travel unencrypted:
+/// the server listens on the loopback interface only, unless --bind says otherwise. On SIGHUP it
+/// reads the files of keys and the certificate again.
 ///
-/// A web page at / shows the locks; /metrics has figures for Prometheus, and /openapi.json describes
-/// the interface.
+/// A web page at / shows the locks; /metrics has metrics for Prometheus, and /openapi.json
+/// describes the interface.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The directory of the lock files
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "ADDRESS", value_parser = address, env = "RELUKKO_BIND_ADDR", default_value = "127.0.0.1:3000")]
     bind: SocketAddr,
 
-    /// A file with API keys, one a line; may be given several times
+    /// A file with API keys, one per line; may be given several times
     #[arg(long, value_name = "FILE")]
     api_key_file: Vec<PathBuf>,
 
@@ -61,11 +61,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
     max_websockets: usize,
 
-    /// How long until a new lock expires, unless its holder prolongs it
+    /// How long until a new lock expires, unless its holder extends it
     #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "10m")]
     lifetime: Duration,
 
-    /// For how long an expired lock is still held, so that a holder that is late can prolong it
+    /// How long an expired lock stays held, so that a late holder can still extend it
     #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "3m")]
     grace: Duration,
 
@@ -73,22 +73,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
     sweep: Duration,
 
-    /// What to write to stderr
+    /// The log level on stderr
     #[arg(long, value_name = "LEVEL", env = log::LEVEL, hide_env_values = true, default_value_t = LevelFilter::INFO)]
     log_level: LevelFilter,
 
-    /// How to write it
+    /// The log format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
 }
 
-/// How a log line looks
+/// The format of a log line
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum LogFormat {
-    /// For people
+    /// Text for people
     #[default]
     Text,
-    /// An object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -155,7 +155,7 @@ fn start_log(args: &Args) {
 /// meant for programs with few.
 fn allow_many_files() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most); // on failure it stays as it is
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most); // on failure the limit stays unchanged
     }
 }
 

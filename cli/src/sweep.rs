@@ -13,17 +13,17 @@ use crate::walk::{Walk, lock_of};
 
 /// Remove files that dead processes have left beside locks
 ///
-/// Below a directory, removes expired claims and similar files that no lock file is a link to, and prints
-/// their names. Lock files themselves stay: the next process to want the lock takes it over, and
-/// `linklock break` breaks it. Every run sweeps for its own lock; this command is for locks that
-/// nothing uses any more.
+/// Below a directory, removes expired claims and similar files that no lock file is a link to, and
+/// prints their names. Lock files themselves stay: the next process to ask for the lock takes it
+/// over, and `linklock break` breaks it. Every run sweeps for its own lock; this command is for
+/// locks that are no longer used.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The directory
     dir: PathBuf,
 
-    /// Print what would be removed, and leave it
+    /// Print the names of the files that would be removed, without removing them
     #[arg(long)]
     dry_run: bool,
 

@@ -1,4 +1,4 @@
-//! Durations and dates as people write and read them.
+//! Durations and dates as users write and read them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed_as_users_write_them() {
         let read = [
             ("90", 90_000),
             ("0", 0),
@@ -70,20 +70,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn other_text_is_not_a_duration() {
         for text in ["", "s", "-5", "5 parsecs", "1h30", "1:30", "99999999999999999999h"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn short_durations_are_shown_more_exactly() {
+    fn short_durations_are_shown_more_precisely() {
         assert_eq!(show(Duration::from_millis(5_405_900)), "1h 30m 5s");
         assert_eq!(show(Duration::from_millis(940)), "0.9s");
     }
 
     #[test]
-    fn dates_are_shown_where_there_are_dates() {
+    fn dates_within_the_range_of_rfc_3339_are_shown() {
         assert_eq!(date(UNIX_EPOCH).as_deref(), Some("1970-01-01T00:00:00Z"));
         let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         assert_eq!(date(last).as_deref(), Some("9999-12-31T23:59:59Z"));

@@ -13,7 +13,7 @@ use walkdir::{IntoIter, WalkDir};
 use crate::exit::{self, Failure};
 use crate::output::say;
 
-/// The plain files below a directory. Unreadable directories and files are reported and skipped.
+/// The regular files below a directory. Unreadable directories and files are reported and skipped.
 pub(crate) struct Walk {
     entries: IntoIter,
     failed: bool,
@@ -37,7 +37,7 @@ impl Walk {
         }
     }
 
-    /// Reports a file that was skipped, unless it is gone by now.
+    /// Reports a skipped file, unless it is gone by now.
     fn passed_over(&mut self, error: &walkdir::Error) {
         let is_gone = error.depth() > 0
             && error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
@@ -70,7 +70,7 @@ pub(crate) fn lock_of<'a>(name: &'a OsStr, separator: &[u8]) -> Option<&'a OsStr
     (end > 0).then(|| OsStr::from_bytes(&name[..end]))
 }
 
-/// The beginning of a plain file, read so that it does no harm if the file has been replaced by
+/// The beginning of a regular file, read so that it does no harm if the file has been replaced by
 /// something else.
 pub(crate) fn start_of(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;

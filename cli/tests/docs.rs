@@ -125,7 +125,7 @@ impl Machine {
         let (text, told) = (self.displace(&output.stdout), self.displace(&output.stderr));
         assert!(output.status.success(), "{}:\n{example}\n{text}{told}", output.status);
         // The pages' /shared is not in /tmp, where a test's may be.
-        let warning = "linklock: warning: what is in /tmp is removed";
+        let warning = "linklock: warning: files in /tmp are removed";
         let told: Vec<_> = told.lines().filter(|line| !line.starts_with(warning)).collect();
         assert!(told.is_empty(), "{example}: {told:?}");
         if let Some(shown) = shown {

@@ -25,10 +25,10 @@ const COARSE: f64 = 2.0;
 const SLOW: Duration = Duration::from_millis(200);
 const ROUNDS: usize = 20;
 
-/// What a check has found, or the error that kept it from finding anything.
+/// The result of a check, or the error that prevented it.
 pub(super) type Found = Result<(Grade, String), String>;
 
-/// What `lock` tries as well, or can do without: if it passes, none of these is bad.
+/// Checks that `lock` repeats, or that locks can do without: if it passes, none of these is bad.
 const TRIED_BY_LOCK: [&str; 4] = ["names", "time stamps", "rename", "notification"];
 
 type Check = (&'static str, fn(&Scratch) -> Found);
@@ -71,7 +71,8 @@ pub(super) fn finding(check: &'static str, found: Found) -> Finding {
 pub(super) fn sticky(dir: &Path) -> Option<Finding> {
     const STICKY: u32 = 0o1000;
     dir.metadata().ok().filter(|it| it.mode() & STICKY != 0)?;
-    let text = "sticky: a lock that one user has left no other but root can break".to_owned();
+    let text =
+        "sticky: a lock that one user has left can be broken only by that user and root".to_owned();
     Some(Finding { check: "permissions", grade: Grade::Note, text })
 }
 
@@ -105,11 +106,11 @@ fn look(path: &Path) -> Result<Metadata, String> {
 }
 
 /// Whether old files are removed here, by systemd-tmpfiles for example.
-#[allow(clippy::unnecessary_wraps)] // as all checks are
+#[allow(clippy::unnecessary_wraps)] // like all checks
 fn cleaning(scratch: &Scratch) -> Found {
     let note = |dir| {
         let text = format!(
-            "what is in {dir} is removed by age or at boot: the counter of --fence too, after which \
+            "files in {dir} are removed by age or at boot: also the counter of --fence, after which \
              tokens begin at 1 again"
         );
         (Grade::Note, text)
@@ -164,7 +165,7 @@ fn exclusive_create(scratch: &Scratch) -> Found {
             Ok(good("a file is made once"))
         }
         Err(error) => Err(format!("a second creation fails with: {error}")),
-        Ok(_) => Err("a file that exists is made again".to_owned()),
+        Ok(_) => Err("an existing file is created again".to_owned()),
     }
 }
 
@@ -177,8 +178,7 @@ fn hard_links(scratch: &Scratch) -> Found {
         Err(error) => return Err(format!("a link to a name that is taken fails with: {error}")),
         Ok(()) => return Err("a link replaces a name that is taken".to_owned()),
     }
-    // These attributes may come from a cache. Whether a lock can use the links is checked by
-    // `lock`.
+    // These attributes may come from a cache. `lock` checks whether a lock can use the links.
     let (one, two) = (look(&file)?, look(&link)?);
     if (one.dev(), one.ino()) != (two.dev(), two.ino()) {
         return Ok((Grade::Note, "the two names of a file have different inodes".to_owned()));
@@ -189,13 +189,13 @@ fn hard_links(scratch: &Scratch) -> Found {
     }
     fs::remove_file(&link).map_err(to("remove a link"))?;
     match look(&file)?.nlink() {
-        1 => Ok(good("made once, and counted")),
+        1 => Ok(good("made only once, and counted")),
         count => Ok((Grade::Note, format!("a file with one name has a link count of {count}"))),
     }
 }
 
-/// Sets a date as a lease does: both times, since some file systems set both or neither. Whether
-/// the date that is kept is good enough is checked by `lock`.
+/// Sets a date as a lease does: both times, since some file systems set both or neither. `lock`
+/// checks whether the date that is kept is good enough.
 fn stamped(path: &Path, since_1970: Duration) -> Result<(f64, u32), String> {
     let wanted = SystemTime::UNIX_EPOCH + since_1970;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -217,15 +217,17 @@ fn time_stamps(scratch: &Scratch) -> Found {
         return Ok((Grade::Note, "they end in 2038: no lease can end later".to_owned()));
     }
     match kept {
-        _ if off > COARSE => {
-            Ok((Grade::Note, format!("a time stamp is {off:.0} s away from what it was set to")))
-        }
+        _ if off > COARSE => Ok((
+            Grade::Note,
+            format!("a time stamp differs by {off:.0} s from the one that was set"),
+        )),
         123_456_789 => Ok(good("to the nanosecond")),
         123_456_700 => Ok(good("to 100 nanoseconds")),
         123_456_000 => Ok(good("to the microsecond")),
-        _ => {
-            Ok((Grade::Note, format!("not exact: {off:.3} s away; use lifetimes well above that")))
-        }
+        _ => Ok((
+            Grade::Note,
+            format!("not exact: it differs by {off:.3} s; use much longer lifetimes"),
+        )),
     }
 }
 
@@ -235,9 +237,9 @@ fn rename(scratch: &Scratch) -> Found {
     let before = look(&from)?;
     fs::rename(&from, &to_path).map_err(to("rename a file"))?;
     if look(&to_path)?.ino() == before.ino() && !from.exists() {
-        Ok(good("replaces what is there, and keeps the file's identity"))
+        Ok(good("replaces an existing file, and keeps the file's identity"))
     } else {
-        Err("a renamed file is another file".to_owned())
+        Err("a renamed file becomes another file".to_owned())
     }
 }
 
@@ -253,7 +255,7 @@ fn notification(scratch: &Scratch) -> Found {
         Ok(inotify.read_events().is_ok_and(|events| !events.is_empty()))
     };
     match watched() {
-        Ok(true) => Ok(good("inotify reports what this machine does")),
+        Ok(true) => Ok(good("inotify reports changes made by this machine")),
         Ok(false) => Ok((Grade::Note, "inotify reports nothing: waiters poll".to_owned())),
         Err(errno) => Ok((Grade::Note, format!("no inotify ({errno}): waiters poll"))),
     }

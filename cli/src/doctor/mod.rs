@@ -16,14 +16,15 @@ use crate::output::{self, json, printable};
 
 /// Examine whether a directory can be trusted with locks
 ///
-/// Tries what locks are made of: exclusive creation, hard links and their count, time stamps, rename, and a
-/// lock itself. Shows the file system's type and options, how far the file server's clock is from this
-/// machine's, and how long it takes to acquire and release a lock. It works in a new directory inside DIR,
-/// and with one file beside it; both are removed at the end.
+/// Tries the operations that locks need: exclusive creation, hard links and their count, time
+/// stamps, rename, and a lock itself. Shows the file system's type and options, the offset of the
+/// file server's clock from this machine's, and how long it takes to acquire and release a lock. It
+/// works in a new directory inside DIR, and with one file beside it; both are removed at the end.
 ///
-/// With --second, the same directory through another mount, it also checks that each mount shows at once
-/// what is done through the other, and that of two processes that race for a lock only one gets it. With
-/// --meet, started on two machines within a minute, it checks the same between the machines.
+/// With --second, the same directory through another mount, it also checks that each mount shows at
+/// once what is done through the other, and that of two processes that race for a lock only one
+/// gets it. With --meet, started on two machines within a minute, it checks the same between the
+/// machines.
 ///
 /// The exit status is 0 if locks can be trusted there, perhaps with notes, and 69 if they can't.
 #[derive(clap::Args, Debug)]
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     second: Option<PathBuf>,
 
-    /// Meet the same command on another machine here, within a minute
+    /// Meet the same command on another machine in this directory, within a minute
     #[arg(long)]
     meet: bool,
 
@@ -90,7 +91,7 @@ pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
             }
         }
         Err(error) => {
-            let text = format!("no directory can be made here: {error}");
+            let text = format!("cannot create a directory here: {error}");
             findings.push(Finding { check: "access", grade: Grade::Bad, text });
         }
     }

@@ -21,7 +21,8 @@ struct Mount {
 pub(super) fn check(dir: &Path) -> Finding {
     let finding = |grade, text| Finding { check: "file system", grade, text };
     let found = fs::canonicalize(dir).and_then(|dir| {
-        #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)] // as wide as C has it
+        #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
+        // the width depends on the C library
         let dev = dir.metadata()?.dev() as libc::dev_t;
         let device = format!("{}:{}", libc::major(dev), libc::minor(dev));
         let table = fs::read_to_string("/proc/self/mountinfo")?;
@@ -30,26 +31,26 @@ pub(super) fn check(dir: &Path) -> Finding {
         Ok(mounts.max_by_key(|mount| (mount.device == device, mount.point.as_os_str().len())))
     });
     let mount = match found {
-        Err(error) => return finding(Grade::Note, format!("can't be told: {error}")),
-        Ok(None) => return finding(Grade::Note, "can't be told".to_owned()),
+        Err(error) => return finding(Grade::Note, format!("unknown: {error}")),
+        Ok(None) => return finding(Grade::Note, "unknown".to_owned()),
         Ok(Some(mount)) => mount,
     };
     let Mount { point, kind, source, options, .. } = &mount;
-    let told = format!("{kind} from {source} on {} ({options})", point.display());
+    let mounted = format!("{kind} from {source} on {} ({options})", point.display());
     match remark(&mount) {
-        None => finding(Grade::Good, told),
-        Some(remark) => finding(Grade::Note, format!("{told}: {remark}")),
+        None => finding(Grade::Good, mounted),
+        Some(remark) => finding(Grade::Note, format!("{mounted}: {remark}")),
     }
 }
 
 /// A mount point at or above the directory, listed in fstab(5), on which nothing is mounted: other
-/// machines would not see what is done here.
+/// machines would not see changes made here.
 pub(super) fn missing(dir: &Path) -> Option<Finding> {
     let dir = fs::canonicalize(dir).ok()?;
     let fstab = fs::read_to_string("/etc/fstab").ok()?;
     let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let point = not_mounted(&fstab, &table, &dir)?;
-    let text = format!("/etc/fstab has something for {}, which is not mounted", point.display());
+    let text = format!("/etc/fstab has an entry for {}, which is not mounted", point.display());
     Some(Finding { check: "mount point", grade: Grade::Bad, text })
 }
 
@@ -61,12 +62,14 @@ fn not_mounted(fstab: &str, mountinfo: &str, dir: &Path) -> Option<PathBuf> {
     points.find(|point| dir.starts_with(point) && !mounted.contains(point))
 }
 
-/// What to know about such a mount.
+/// A remark about such a mount.
 fn remark(mount: &Mount) -> Option<&'static str> {
     let has = |wanted| mount.options.split(',').any(|option| option == wanted);
     let is = |start| mount.kind.starts_with(start);
     if is("nfs") && (has("soft") || has("softerr")) {
-        Some("mounted soft: when the server is away for long, operations fail instead of waiting")
+        Some(
+            "mounted soft: if the server does not answer for long, operations fail instead of waiting",
+        )
     } else if is("tmpfs") || is("ramfs") {
         Some("in this machine's memory: no other machine shares it, and it is empty after a reboot")
     } else if is("overlay") {
@@ -74,10 +77,12 @@ fn remark(mount: &Mount) -> Option<&'static str> {
     } else if (is("cifs") || is("smb3")) && !has("nolease") {
         Some(
             "mounted without `nolease`: a file that was used by its other name may be unreadable for a \
-             second, which locks wait out; who emulates hard links may lose them when it restarts",
+             second, which locks wait out; a server that emulates hard links may lose them when it restarts",
         )
     } else if is("fuse") || is("cifs") || is("smb3") || is("9p") || is("virtiofs") {
-        Some("who emulates hard links may lose them when it restarts: see the checks below")
+        Some(
+            "a server that emulates hard links may lose them when it restarts: see the checks below",
+        )
     } else {
         None
     }
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_point_with_nothing_on_it_is_found() {
+    fn a_mount_point_without_a_mount_is_found() {
         let fstab = "# a comment\nsrv:/x /mnt/a\\040b nfs rw 0 0\nnone none swap sw 0 0\n";
         let root = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
         let mounted = "36 35 98:0 / /mnt/a\\040b rw - nfs4 srv:/x rw\n";
@@ -123,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_is_read() {
+    fn a_mount_is_parsed() {
         let line =
             "36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - nfs4 srv:/x rw,vers=4.2,soft";
         let mount = parse(line).unwrap();

@@ -27,7 +27,7 @@ impl Scratch {
     }
 
     pub(crate) fn name(&self) -> &Path {
-        Path::new(self.dir.file_name().expect("it has been given one"))
+        Path::new(self.dir.file_name().expect("the directory was created with a name"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -35,7 +35,7 @@ fn visibility(scratch: &Scratch, there: &Path) -> Found {
     fs::write(scratch.path("seen"), "").map_err(to("create a file"))?;
     let appeared = until("a new file", || there.join("seen").exists())?;
     fs::remove_file(scratch.path("seen")).map_err(to("remove a file"))?;
-    let gone = until("the end of a file", || !there.join("seen").exists())?;
+    let gone = until("the removal of a file", || !there.join("seen").exists())?;
     let slowest = appeared.max(gone);
     let text = format!("a change is seen after {:.3} s", slowest.as_secs_f64());
     Ok(if one == two {
@@ -60,7 +60,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<Duration, String
     Ok(begun.elapsed())
 }
 
-/// A lock must be seen without delay, however long a cache shows an old state of plain files.
+/// A lock must be seen without delay, however long a cache shows an old state of regular files.
 fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
     let tried = || -> Result<bool, Error> {
         let other = Lock::new(there.join("both"))?;
@@ -80,7 +80,8 @@ fn lock_seen(scratch: &Scratch, there: &Path) -> Found {
             Ok((Grade::Good, "held through one path, refused through the other".to_owned()))
         }
         Ok(false) => {
-            Err("a lock that is held through one path can be acquired through the other".to_owned())
+            Err("a lock that is held through one path can also be acquired through the other"
+                .to_owned())
         }
         Err(error) => Err(error.to_string()),
     }

@@ -75,7 +75,7 @@ impl TwoHosts {
         Ok(names.filter(is_others).collect())
     }
 
-    /// Waits until there is such a file.
+    /// Waits for a file of the other machine with this ending.
     fn await_others(&self, end: &str) -> Result<String, String> {
         let begun = Instant::now();
         loop {
@@ -94,10 +94,10 @@ impl TwoHosts {
     fn await_other(&self) -> Found {
         let other = self.await_others("")?;
         let who = other.split('+').next().unwrap_or_default();
-        Ok((Grade::Good, format!("what {who} has made is seen here")))
+        Ok((Grade::Good, format!("a file that {who} has made is seen here")))
     }
 
-    /// Both machines enter and leave under one lock.
+    /// Both machines acquire and release one lock, again and again.
     fn take_turns(&self) -> Found {
         let lock = Lock::new(self.place.join("turns")).map_err(|error| error.to_string())?;
         let inside = self.place.join("inside");

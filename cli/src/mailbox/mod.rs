@@ -18,8 +18,8 @@ use crate::time;
 /// so that mail programs which deliver to it are kept out: Exim, Postfix, procmail, Dovecot, mutt
 /// and others.
 ///
-/// Delivering to a Maildir takes no lock. To keep your own programs apart that work on a whole directory
-/// of messages, use `linklock run` with a LOCK beside it.
+/// A delivery to a Maildir needs no lock. To exclude each other, your own programs that work on a
+/// whole directory of messages can use `linklock run` with a LOCK beside it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -39,14 +39,14 @@ pub(crate) fn mailbox(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// Which mailbox, and how it is locked
+/// The mailbox, and how it is locked
 #[derive(clap::Args, Debug)]
 struct Mailbox {
     /// The mailbox: an mbox file, which need not exist yet
     mbox: PathBuf,
 
-    /// Use the dotlock alone, where what uses the mailbox takes the fcntl(2) lock itself, or where
-    /// the file system has no such locks
+    /// Use the dotlock alone: if the programs that use the mailbox take the fcntl(2) lock
+    /// themselves, or if the file system has no such locks
     #[arg(long)]
     no_fcntl: bool,
 

@@ -12,13 +12,14 @@ use crate::run::{Limits, run_under};
 
 /// Run a command while a mailbox is locked
 ///
-/// Waits for the mailbox, runs COMMAND, unlocks the mailbox when COMMAND ends, and exits with its exit
-/// status. The dotlock is touched every 10 seconds, since other programs break one that does not change.
+/// Waits for the mailbox, runs COMMAND, unlocks the mailbox when COMMAND ends, and exits with its
+/// exit status. The dotlock is touched every 10 seconds, since other programs break a dotlock that
+/// does not change.
 /// Signals, and a lock that is lost, are handled as by `linklock run`.
 ///
-/// COMMAND must not lock the mailbox itself: it would wait for linklock, which waits for it. (If it takes
-/// only the fcntl(2) lock, use --no-fcntl.) It should write to the mailbox file itself rather than replace
-/// it by another file.
+/// COMMAND must not lock the mailbox itself: it would wait for linklock, which waits for it. (If it
+/// takes only the fcntl(2) lock, use --no-fcntl.) It should write to the mailbox file itself rather
+/// than replace it by another file.
 ///
 /// COMMAND finds the mailbox's path in `LINKLOCK_MAILBOX` and the dotlock's in `LINKLOCK_PATH`.
 #[derive(clap::Args, Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     mailbox: Mailbox,
 
-    /// What to run, and its arguments
+    /// The command to run, and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 
@@ -44,9 +45,9 @@ Examples:
 
 linklock(1), or linklock --help, has the exit statuses.";
 
-/// How long after its lease has ended a dotlock is respected by every program but the least patient
-/// one, for which the lease is designed. The next program breaks it after two minutes; this is well
-/// below that.
+/// How long after the end of its lease a dotlock is respected by every program but the least
+/// patient one, for which the lease is designed. The next program breaks it after two minutes, so
+/// this is well below that.
 const RESPECT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {

@@ -1,4 +1,4 @@
-//! `linklock mailbox status`: shows who has locked a mailbox.
+//! `linklock mailbox status`: shows which programs have locked a mailbox.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use crate::output::{self, json, printable};
 use crate::status::{alive, text};
 use crate::time;
 
-/// Show who has locked a mailbox
+/// Show which programs have locked a mailbox
 ///
-/// Shows whether the mailbox is locked by fcntl(2), and by which process; and whether it has a dotlock, of
-/// which program, whether the process that it names runs, and when it was last touched. Nothing is
-/// changed.
+/// Shows whether the mailbox is locked by fcntl(2), and by which process; and whether it has a
+/// dotlock, the program that made it, whether the process that it names runs, and when it was last
+/// touched. Nothing is changed.
 ///
-/// The exit status is 0 if that is known, whatever it is: a script reads it from --json, where
-/// dates are in RFC 3339 and UTC, and what is not known is null.
+/// The exit status is 0 if the state is known, whatever it is: a script can read it from --json,
+/// where dates are in RFC 3339 and UTC, and unknown values are null.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]

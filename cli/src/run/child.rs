@@ -118,9 +118,9 @@ impl Child {
         self.signal(Signal::SIGKILL);
     }
 
-    /// Handles a stop of the child. If its cause was typed at the terminal (or was an access to the
-    /// terminal from the background), we stop too, so that the shell notices. Returns whether the
-    /// child should continue now; it has not been continued yet.
+    /// Handles a stop of the child. If it was caused by a key typed at the terminal (or by an
+    /// access to the terminal from the background), we stop too, so that the shell notices. Returns
+    /// whether the child should continue now; it has not been continued yet.
     pub(crate) fn stop_with(&self, signal: Signal) -> bool {
         let wants_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         let is_typed = wants_terminal || signal == Signal::SIGTSTP;
@@ -133,8 +133,8 @@ impl Child {
             return true;
         }
         if !self.stand.has_shell() {
-            // Without a shell that could continue it, a process does not stop for what is typed. If
-            // it was stopped by other means, those also continue it.
+            // Without a shell that could continue it, a process does not stop for typed keys. If it
+            // was stopped by other means, those also continue it.
             return self.stand.is_job();
         }
         self.stand.take_back(self.pid);

@@ -39,19 +39,20 @@ use crate::time;
 /// Given several locks, it holds all of them or none, and waits for one only while it holds no other, so
 /// that no two commands can deadlock.
 ///
-/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, which runs in a process
-/// group of its own. Where it shares the terminal with a pipeline or a script, it stays in their group,
-/// and the terminal itself sends it what is typed there. The lock is held until COMMAND has ended, even if
-/// processes that it started still run; --wait-all waits for those too. A COMMAND stopped by a signal keeps
-/// its lock. After Ctrl-Z, however, linklock stops too, as the shell expects, and the lease may run out;
-/// when the job is resumed, linklock checks that it still holds the lock before COMMAND continues.
+/// HUP, INT, QUIT, TERM, USR1, USR2, TSTP and CONT are passed on to COMMAND, which runs in a
+/// process group of its own. If linklock shares the terminal with a pipeline or a script, COMMAND
+/// stays in their group, and the terminal itself signals it when keys are typed. The lock is held
+/// until COMMAND has ended, even if processes that it started still run; --wait-all waits for those
+/// too. A COMMAND stopped by a signal keeps its lock. After Ctrl-Z, however, linklock stops too, as
+/// the shell expects, and the lease may run out; when the job is resumed, linklock checks that it
+/// still holds the lock before COMMAND continues.
 ///
-/// The lock can be lost all the same: the file server was out of reach for the whole lifetime, or somebody
-/// broke the lock. COMMAND then gets TERM, and KILL 5 seconds later; if it is stopped, KILL at once. If
-/// linklock itself is killed with KILL, COMMAND is killed too (on Linux), with its whole process group.
-/// Processes that have left the group, as daemons do, are out of reach; so are other users' processes, such
-/// as those of sudo(8), unless linklock runs as root: write `sudo linklock run ...`, not
-/// `linklock run ... sudo`.
+/// The lock can be lost nevertheless: if the file server was out of reach for the whole lifetime,
+/// or if an administrator broke the lock. COMMAND then gets TERM, and KILL 5 seconds later; if it
+/// is stopped, KILL at once. If linklock itself is killed with KILL, COMMAND is killed too (on
+/// Linux), with its whole process group. Processes that have left the group, as daemons do, are out
+/// of reach; so are other users' processes, such as those of sudo(8), unless linklock runs as root:
+/// write `sudo linklock run ...`, not `linklock run ... sudo`.
 ///
 /// Signals that are ignored when linklock starts, as by nohup(1) or in the background of a script,
 /// stay ignored, for COMMAND too (except PIPE, which is reset to its default).
@@ -67,14 +68,14 @@ pub(crate) struct Args {
     #[arg(value_name = "LOCK", required_unless_present = "auto")]
     locks: Vec<PathBuf>,
 
-    /// What to run, and its arguments
+    /// The command to run, and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 
     #[command(flatten)]
     contention: Contention,
 
-    /// Lease: how long linklock may be out of touch before others may take over the lock
+    /// Lease: how long linklock may be out of touch before other processes may take over the lock
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = time::exact(linklock::DEFAULT_LIFETIME))]
     lifetime: Duration,
 
@@ -88,7 +89,8 @@ pub(crate) struct Args {
 
     /// If the linklock that started this command holds LOCK, run COMMAND under that lock
     ///
-    /// Without this option such a command fails as if another held the lock, since waiting would never end.
+    /// Without this option such a command fails as if another process held the lock, since waiting
+    /// would never end.
     #[arg(long)]
     reentrant: bool,
 
@@ -99,9 +101,9 @@ pub(crate) struct Args {
 
     /// Don't run COMMAND if it last succeeded less than this time ago, on any host
     ///
-    /// That counts as if the lock was held, for the exit status too. The time is counted from when that run
-    /// began, so give somewhat less than the interval of a cron job: 50m for an hourly one. The date is kept
-    /// in the file LOCK.success.
+    /// A run that is skipped counts as if the lock was held, for the exit status too. The time is
+    /// counted from when that run began, so choose somewhat less than the interval of a cron job:
+    /// 50m for an hourly one. The date is kept in the file LOCK.success.
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
     at_most_every: Option<Duration>,
 
@@ -119,7 +121,7 @@ pub(crate) struct Args {
     relukko: Option<String>,
 }
 
-/// How long COMMAND may run, and what becomes of it
+/// How long COMMAND may run, and when it is stopped
 #[derive(clap::Args, Debug)]
 pub(crate) struct Limits {
     /// Hold the lock until all processes that COMMAND has started have ended, daemons too (on Linux)
@@ -143,13 +145,13 @@ pub(crate) struct Limits {
     on_lost: OnLost,
 }
 
-/// What becomes of a command whose lock is lost
+/// What to do with a command whose lock is lost
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum OnLost {
     /// Stop it
     #[default]
     Kill,
-    /// Print a warning, and let it go on
+    /// Print a warning, and let it continue
     Warn,
 }
 
@@ -194,7 +196,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(release(guards, limit.verbose, outcome))
 }
 
-/// The marker of a command that may run again by now.
+/// The marker of a command that is due again.
 fn due(lock: &Lock, period: Duration, limit: &WaitLimit) -> Result<Marker, Failure> {
     let marker = Marker::of(lock)?;
     match marker.age()?.filter(|age| *age < period) {
@@ -216,7 +218,7 @@ fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
     let mut dirs = locks.iter().filter_map(|lock| lock.path().parent());
     if let Some(dir) = dirs.find_map(cleaned) {
         say(format_args!(
-            "warning: what is in {dir} is removed by age or at boot, so may be {what}"
+            "warning: files in {dir} are removed by age or at boot, perhaps also {what}"
         ));
     }
 }

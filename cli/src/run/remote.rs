@@ -89,7 +89,7 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
 }
 
 /// Explains after a while why we wait, unless the returned value is dropped before: because the
-/// server is out of reach, or on request who holds the lock.
+/// server is out of reach or, if asked for, because of a holder.
 fn explain_later(url: &str, name: &str, tells_holder: bool) -> Sender<()> {
     let (acquired, is_acquired) = channel();
     let (url, name) = (url.to_owned(), name.to_owned());
@@ -112,7 +112,7 @@ fn explain_later(url: &str, name: &str, tells_holder: bool) -> Sender<()> {
     acquired
 }
 
-/// Who holds the lock, according to the server.
+/// The holder of the lock, according to the server.
 fn holder(client: &Client, name: &str) -> Result<Option<String>, ClientError> {
     let lock = client.list()?.into_iter().find(|lock| lock.lock_name == name);
     Ok(lock.map(|lock| lock.creator.unwrap_or_else(|| "a holder that gave no name".to_owned())))

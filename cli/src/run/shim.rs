@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// The process id of that linklock
     parent: i32,
 
-    /// Stop, and become COMMAND only when told to go on
+    /// Stop, and become COMMAND only after CONT
     #[arg(long)]
     stop: bool,
 
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long)]
     foreground: bool,
 
-    /// What to run, and its arguments
+    /// The command to run, and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }

@@ -119,7 +119,7 @@ struct Supervisor<'a, G> {
 }
 
 impl<G: Held> Supervisor<'_, G> {
-    /// How long nothing needs to be done unless an event arrives.
+    /// How long to wait for an event before the next check.
     fn next_look(&self) -> Duration {
         let now = Instant::now();
         let lease = match remaining(self.guards) {

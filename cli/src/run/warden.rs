@@ -19,7 +19,7 @@ use crate::exit::{self, Failure};
 /// Not a name that a user would type.
 pub(crate) const NAME: &str = "__watch";
 
-/// Waits until nobody holds the other end of its stdin, then kills its process group
+/// Waits until no process holds the other end of its stdin, then kills its process group
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 

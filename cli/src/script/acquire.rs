@@ -72,7 +72,7 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     // Determined at once, since the calling process may soon be gone.
     let owner = args.owner.unwrap_or_else(|| Owner::Process(caller()));
     if args.keep_alive {
-        keep::close_descriptors().map_err(Failure::to("close what the caller has open"))?;
+        keep::close_descriptors().map_err(Failure::to("close the caller's descriptors"))?;
     }
     let lock = args.contention.apply_to(args.options.lock(&args.lock));
     let lock = lock.lifetime(args.lifetime).build()?;
@@ -84,7 +84,7 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     let keep = || keep::start(&args.lock, &claim, args.lifetime, &args.options);
     let kept = if args.keep_alive { keep() } else { Ok(()) };
     if let Err(error) = kept.and_then(|()| tell(&claim)) {
-        // No process knows of the lock.
+        // No other process knows of the lock.
         if let Ok(guard) = lock.attach(&claim) {
             drop(guard);
         }

@@ -63,9 +63,9 @@ pub(super) fn start(
     keeper.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut word = String::new();
     let mut keeper = keeper.spawn()?;
-    let said = keeper.stdout.take().expect("it is piped").take(READY.len() as u64);
+    let said = keeper.stdout.take().expect("its stdout is piped").take(READY.len() as u64);
     { said }.read_to_string(&mut word)?;
-    if word == READY { Ok(()) } else { Err(io::Error::other("nobody keeps it alive")) }
+    if word == READY { Ok(()) } else { Err(io::Error::other("the keep-alive process has failed")) }
 }
 
 /// Printed by the keep-alive process once it keeps the lock alive.
@@ -82,7 +82,9 @@ pub(crate) fn keep(args: &Args) -> Result<u8, Failure> {
     guard.keep_alive(move |error| {
         let _ = lost.send(error);
     })?;
-    io::stdout().write_all(READY.as_bytes()).map_err(Failure::to("tell that it is kept"))?;
+    io::stdout()
+        .write_all(READY.as_bytes())
+        .map_err(Failure::to("report that the lock is kept alive"))?;
 
     let pause = (args.lifetime / 6).clamp(Duration::from_millis(50), Duration::from_secs(5));
     loop {

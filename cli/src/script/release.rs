@@ -5,7 +5,7 @@ use crate::exit::Failure;
 
 /// Release a lock that `linklock acquire` acquired
 ///
-/// If the lock was lost in the meantime, because its lease ended or somebody broke it, another process
+/// If the lock was lost in the meantime, because its lease ended or it was broken, another process
 /// may have changed what it guards: the exit status is then 79.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]

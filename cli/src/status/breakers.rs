@@ -38,8 +38,8 @@ const FLUFL_SLOP: Duration = Duration::from_secs(10);
 /// The largest file that procmail regards as a lock.
 const PROCMAIL_SIZE: u64 = 16;
 
-/// The programs that would break the lock, soonest first. mutt_dotlock never does by itself, and
-/// lockfile(1) only if given a time.
+/// The programs that would break the lock, soonest first. mutt_dotlock never does so by itself, and
+/// lockfile(1) only with the option for it.
 pub(crate) fn breakers(facts: &Facts) -> Vec<Breaker> {
     let Facts { modified, changed, .. } = *facts;
     let seconds = Duration::from_secs;
@@ -89,12 +89,12 @@ mod tests {
         }
     }
 
-    fn told(facts: &Facts) -> Vec<(&'static str, f64)> {
+    fn peers(facts: &Facts) -> Vec<(&'static str, f64)> {
         breakers(facts).iter().map(|breaker| (breaker.peer, breaker.in_seconds)).collect()
     }
 
     #[test]
-    fn each_goes_by_its_own_rule() {
+    fn each_program_follows_its_own_rule() {
         let expected = [
             ("linklock", 25.0),
             ("flufl.lock", 25.0),
@@ -103,20 +103,20 @@ mod tests {
             ("postfix", 480.0),
             ("exim", 1780.0),
         ];
-        assert_eq!(told(&facts()), expected);
+        assert_eq!(peers(&facts()), expected);
     }
 
     #[test]
     fn a_dead_holders_lock_is_taken_over_at_once() {
         let dead = Facts { holder_is_dead: true, ..facts() };
-        assert_eq!(told(&dead)[0], ("linklock", 0.0));
+        assert_eq!(peers(&dead)[0], ("linklock", 0.0));
     }
 
     #[test]
-    fn a_dotlock_is_left_alone_by_those_who_go_by_leases() {
+    fn a_dotlock_is_left_alone_by_programs_that_use_leases() {
         let modified = facts().now;
         let dotlock = Facts { lease_ends: None, size: 2, modified, ..facts() };
-        let peers: Vec<_> = told(&dotlock).iter().map(|(peer, _)| *peer).collect();
+        let peers: Vec<_> = peers(&dotlock).iter().map(|(peer, _)| *peer).collect();
         assert_eq!(peers, ["dovecot", "dotlockfile", "postfix", "procmail", "exim"]);
     }
 }

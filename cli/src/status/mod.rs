@@ -1,4 +1,4 @@
-//! `linklock status`: shows who holds a lock.
+//! `linklock status`: shows the holder of a lock.
 
 mod breakers;
 mod origin;
@@ -21,16 +21,16 @@ use crate::options::LockOptions;
 use crate::output::{self, json};
 use crate::time;
 
-/// Show who holds a lock
+/// Show the holder of a lock
 ///
-/// Shows whether the lock is held, by which process, user and command, since when, whether that process is
-/// alive, when its lease ends, and who waits. With --breakers, also which programs would treat the lock as
-/// stale, and when, if its holder stopped refreshing it.
+/// Shows whether the lock is held, by which process, user and command, since when, whether that
+/// process is alive, when its lease ends, and which processes wait. With --breakers, also which
+/// programs would treat the lock as stale, and when, if its holder stopped refreshing it.
 ///
 /// Leases are judged by the file server's time, which is read from a file that is created and removed at
 /// once. Without write access this machine's time is used.
 ///
-/// The exit status is 0 if the state is known, whatever it is: a script reads it from --json.
+/// The exit status is 0 if the state is known, whatever it is: a script can read it from --json.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
 pub(crate) struct Args {
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Show which programs would break the lock, as is always shown of a mail program's lock
+    /// Show which programs would break the lock, as is always shown for a mail program's lock
     #[arg(long)]
     breakers: bool,
 
@@ -51,15 +51,16 @@ pub(crate) struct Args {
 
 pub(crate) const STATES: &str = "\
 States:
-  free        nobody holds the lock
+  free        no process holds the lock
   held        the holder's lease runs
   expired     the holder's lease is over: the lock may be taken over 10 s later
-  dead        the holder ran on this host and is dead: the next to want the lock takes it over
-  unreadable  there is a file that this user may not read: it counts as a lock that is held
-  not-a-lock  what has this name is not a lock of this kind, and stays until somebody removes it;
+  dead        the holder ran on this host and is dead: the next process to ask for the lock
+              takes it over
+  unreadable  this user may not read the file: it counts as a held lock
+  not-a-lock  the file of this name is not a lock of this kind, and stays until it is removed;
               its format is shown where it is known
 
-With --json, dates are in RFC 3339 and UTC; what is not known is null. The fields are described in
+With --json, dates are in RFC 3339 and UTC; unknown values are null. The fields are described in
 schema.json, which is installed beside linklock's documentation.
 
 Examples:
@@ -84,7 +85,7 @@ pub(crate) struct Status {
     pub(crate) holder: Option<Details>,
     /// Why a lock cannot be read.
     error: Option<String>,
-    /// The obstacle, if it is a plain file that is not a lock or cannot be read.
+    /// The obstacle, if it is a regular file that is not a lock or cannot be read.
     file: Option<FileDetails>,
     /// How far the file server's clock is ahead of this machine's.
     clock_offset_seconds: Option<f64>,
@@ -109,7 +110,7 @@ pub(crate) struct Details {
     pub(crate) host: Option<String>,
     /// `None` if it is not known, or if the lock is held by its lease alone.
     pub(crate) pid: Option<u32>,
-    /// Who owns the lock file.
+    /// The owner of the lock file.
     user: Option<String>,
     /// The command line of a process that runs on this host.
     command: Option<String>,
@@ -147,7 +148,7 @@ struct FileDetails {
 pub(crate) struct Waiter {
     host: String,
     pid: u32,
-    /// Who owns the claim.
+    /// The owner of the claim.
     user: Option<String>,
     /// The command line of a process that runs on this host.
     command: Option<String>,
@@ -319,8 +320,8 @@ impl FileDetails {
             size: file.size(),
             unchanged_seconds: file.unchanged_for().as_secs_f64(),
             advice: [
-                "its owner and root can see who holds the lock; after chmod a+r every user can",
-                "linklock break --force removes it, whatever it is",
+                "its owner and root can see the holder of the lock; after chmod a+r every user can",
+                "linklock break --force removes it, whatever it contains",
             ],
         }
     }

@@ -16,8 +16,10 @@ impl State {
             State::Free => "free",
             State::Held => "held",
             State::Expired => "expired: held, but its lease is over",
-            State::Dead => "dead: its holder is gone, and the next to want the lock takes it over",
-            State::Unreadable => "unreadable: it counts as a lock that is held",
+            State::Dead => {
+                "dead: its holder is gone, and the next process to ask for the lock takes it over"
+            }
+            State::Unreadable => "unreadable: it counts as a held lock",
             State::NotALock => "not a lock: something else has this name",
         }
     }

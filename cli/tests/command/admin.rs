@@ -378,7 +378,7 @@ fn where_no_lock_can_be_found_it_is_an_error() {
     for command in ["list", "sweep"] {
         let (code, message) = outcome(linklock().arg(command).arg(&place.lock));
         assert_eq!(code, 64, "{message}");
-        assert!(message.contains("is not a directory; of one lock there is"), "{message}");
+        assert!(message.contains("is not a directory; for a single lock, use"), "{message}");
         let (code, message) =
             outcome(linklock().arg(command).arg(place.dir()).args(["--host-name", ""]));
         assert_eq!(code, 64, "{message}");

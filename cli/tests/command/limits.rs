@@ -214,7 +214,7 @@ fn what_must_stay_is_not_for_a_directory_that_is_cleaned() {
     for options in [&["--fence"][..], &["--at-most-every", "0"], &[]] {
         let (code, message) = outcome(&mut place.run(options, &["true"]));
         assert_eq!(code, 0);
-        let is_warned = message.starts_with("linklock: warning: what is in /tmp is removed by age");
+        let is_warned = message.starts_with("linklock: warning: files in /tmp are removed by age");
         assert_eq!(is_warned, in_tmp && !options.is_empty(), "{message}");
     }
 }
