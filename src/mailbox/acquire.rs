@@ -149,7 +149,7 @@ pub(crate) fn obstacles(
 ) -> Result<Vec<Obstacle>, Error> {
     let mut all = Vec::new();
     if context.uses_fcntl {
-        if let Locker::Somebody(pid) = MboxFile::locker(context)? {
+        if let Locker::Held(pid) = MboxFile::locker(context)? {
             all.push(Obstacle::Fcntl(pid));
         }
     }

@@ -48,7 +48,7 @@ impl MboxFile {
             return Ok(Locking::Locked(mailbox));
         }
         Ok(Locking::Busy(match mailbox.file.locker() {
-            Ok(Locker::Somebody(pid)) => pid,
+            Ok(Locker::Held(pid)) => pid,
             Ok(Locker::Nobody) | Err(_) => None, // it became free, or its holder is unknown
         }))
     }
@@ -60,7 +60,7 @@ impl MboxFile {
                 mailbox.file.locker().map_err(Error::io(Operation::FcntlLock, &context.mailbox))
             }
             Opening::None => Ok(Locker::Nobody),
-            Opening::Busy => Ok(Locker::Somebody(Some(process_id()))),
+            Opening::Busy => Ok(Locker::Held(Some(process_id()))),
         }
     }
 

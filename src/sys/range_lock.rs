@@ -50,7 +50,7 @@ pub(crate) enum Locker {
     Nobody,
     /// A process, with its pid if the system reports it, which it does not for a lock on an open
     /// file description, or for a lock from another host.
-    Somebody(Option<u32>),
+    Held(Option<u32>),
 }
 
 pub(super) fn locker(file: &File) -> io::Result<Locker> {
@@ -59,5 +59,5 @@ pub(super) fn locker(file: &File) -> io::Result<Locker> {
     if range.l_type == NONE {
         return Ok(Locker::Nobody);
     }
-    Ok(Locker::Somebody(u32::try_from(range.l_pid).ok().filter(|pid| *pid > 0)))
+    Ok(Locker::Held(u32::try_from(range.l_pid).ok().filter(|pid| *pid > 0)))
 }

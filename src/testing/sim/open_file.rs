@@ -70,7 +70,7 @@ impl OpenFile for SimFile {
 
     fn locker(&self) -> io::Result<Locker> {
         let is_free = is_free(self.ask(Request::TestLock(self.handle, self.owner)))?;
-        Ok(if is_free { Locker::Nobody } else { Locker::Somebody(None) })
+        Ok(if is_free { Locker::Nobody } else { Locker::Held(None) })
     }
 
     fn file(&self) -> Option<&File> {
