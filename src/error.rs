@@ -230,7 +230,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Operation::Create => "create",
-            Operation::Stat => "look at",
+            Operation::Stat => "get the attributes of",
             Operation::Read => "read",
             Operation::Touch => "set the time of",
             Operation::Link => "link to",

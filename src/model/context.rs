@@ -21,7 +21,7 @@ use crate::sys::process::hash;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) names: Names,
-    /// What the options say.
+    /// The values of the options.
     pub(crate) config: Config,
     /// The machine that the lock is used on.
     pub(crate) machine: Machine,
@@ -53,7 +53,7 @@ impl Context {
         self.memory.server.latest(now).unwrap_or_else(|| self.machine.clock.wall())
     }
 
-    /// What can be relied on in the lock's directory.
+    /// How far the file system of the lock's directory can be relied on.
     pub(crate) fn mount(&self) -> Mount {
         self.machine.fs.mount(self.names.dir()).unwrap_or(Mount::Other)
     }

@@ -58,7 +58,7 @@ pub(crate) struct Names {
     lock: PathBuf,
     dir: PathBuf,
     separator: String,
-    /// What the names of claims, seats and put-aside files begin with.
+    /// The prefix of the names of claims, seats and put-aside files.
     prefix: Vec<u8>,
     host: Arc<OsStr>,
 }
@@ -237,7 +237,7 @@ impl Names {
         self.join(BREAK, nonce.key().as_bytes(), number.to_string().as_bytes())
     }
 
-    /// Where the process with that nonce puts what it takes away from the lock file's name.
+    /// The name under which the process with that nonce puts aside a lock file that it takes away.
     pub(crate) fn aside(&self, nonce: &Nonce, number: u32) -> PathBuf {
         self.join(ASIDE, nonce.short_key().as_bytes(), number.to_string().as_bytes())
     }
@@ -248,7 +248,7 @@ impl Names {
         OsString::from_vec(parts.concat()).into()
     }
 
-    /// Where the process with that nonce drafts that directory.
+    /// The name under which the process with that nonce drafts that directory.
     pub(crate) fn fence_draft(&self, nonce: &Nonce, number: u32) -> PathBuf {
         self.join(FENCE, nonce.short_key().as_bytes(), number.to_string().as_bytes())
     }
@@ -294,7 +294,7 @@ impl Names {
         }
     }
 
-    /// What a directory entry is to this lock.
+    /// The role of a directory entry for this lock; `None` if it has none.
     pub(crate) fn parse_neighbour(&self, entry: &OsStr) -> Option<Neighbour> {
         let rest = entry.as_bytes().strip_prefix(self.prefix.as_slice())?;
         let mut fields = Fields { rest: Some(rest), separator: self.separator.as_bytes() };

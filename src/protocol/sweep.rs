@@ -30,7 +30,7 @@ const PART: u32 = 50;
 static RESTING: Mutex<BTreeMap<PathBuf, Duration>> = Mutex::new(BTreeMap::new());
 
 /// Whether a handle may sweep by itself. Each sweep lists the whole directory, so the handles of
-/// ten thousand locks in one directory would look at a hundred million entries.
+/// ten thousand locks in one directory would read a hundred million entries.
 pub(crate) fn is_affordable(context: &Context) -> bool {
     if !context.machine.can_wake {
         return true;

@@ -42,7 +42,7 @@ pub(crate) struct Attr {
     pub(crate) kind: FileKind,
     /// The access permissions: the mode's last twelve bits.
     pub(crate) permissions: u32,
-    /// The user who owns the file.
+    /// The uid of the file's owner.
     pub(crate) owner: u32,
     pub(crate) size: u64,
     /// When the lease ends, as set by the process that touched the file.

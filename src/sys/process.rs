@@ -23,7 +23,7 @@ use crate::sys::fs::process_id;
 ///
 /// if let Some(holder) = Lock::new("/shared/report.lock")?.holder()? {
 ///     match holder.life() {
-///         Life::Alive => println!("at work"),
+///         Life::Alive => println!("alive"),
 ///         Life::Dead => println!("dead: the next contender takes the lock over"),
 ///         _ => println!("unknown: only its lease shows"),
 ///     }

@@ -21,7 +21,7 @@ pub(crate) fn effective_user() -> u32 {
     geteuid().as_raw()
 }
 
-/// Who owns a file, and its permissions.
+/// The owner, the group and the permissions of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ownership {
     pub(crate) user: u32,

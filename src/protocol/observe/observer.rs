@@ -51,7 +51,7 @@ struct Watched {
     jumped_to: Option<SystemTime>,
 }
 
-/// What a file at the lock's path was found to be.
+/// The result of an observation, without the file's attributes.
 #[derive(Clone, Debug)]
 enum Seen {
     Held(Incarnation),

@@ -50,7 +50,7 @@ pub(crate) struct Tenure {
     /// The place at the head of this host's queue, if the lock was won there: for the next waiter
     /// in line.
     turn: Mutex<Option<HandoffToken>>,
-    /// Where the claim goes if the tenure ends within its lease.
+    /// The cache that gets the claim if the tenure ends within its lease.
     claim_cache: Option<Arc<ClaimCache>>,
     /// The events while it is held: none before the tenure is handed out.
     pub(crate) events: events::Holding,

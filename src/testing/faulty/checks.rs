@@ -158,7 +158,7 @@ impl<'a> Check<'a> {
         match fault.op {
             Op::Unlink | Op::RemoveDir => concerned.any(|failure| !failure.executed),
             Op::Create => concerned.any(|failure| failure.executed),
-            // A file that was set aside, or has the name of an ended tenure's claim, may be another
+            // A file that was put aside, or has the name of an ended tenure's claim, may be another
             // process's. Only a stat would show, and stats go on failing, or report that there is
             // no file.
             Op::Stat => {

@@ -98,7 +98,7 @@ fn a_waiter_polls_with_few_requests() {
         let waited = scene.server_time().duration_since(begun).unwrap();
         assert!(waited > LIFETIME + SLOP && waited < LIFETIME + SLOP + 2 * POLL, "{waited:?}");
         let counts = [Op::Stat, Op::Read, Op::Touch].map(|op| scene.fs.count(op));
-        // A takeover takes some more.
+        // A takeover makes some more requests.
         assert!((20..50).contains(&counts[0]), "{mount:?}, stats: {counts:?}");
         assert!((1..=4).contains(&counts[1]), "{mount:?}, reads: {counts:?}");
         assert!((2..=4).contains(&counts[2]), "{mount:?}, touches: {counts:?}");

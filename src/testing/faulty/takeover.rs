@@ -159,7 +159,7 @@ fn a_breaker_that_died_in_its_seat_is_passed_over_at_once() {
 
 /// A request that is executed late, or twice, must not hit the file of another process.
 #[test]
-fn a_lock_file_is_set_aside_under_a_new_name_each_time() {
+fn a_lock_file_is_put_aside_under_a_new_name_each_time() {
     let scene = Scene::new(Mount::Nfs);
     let context = &scene.lock_of(US).context;
     let numbers = [(); 8].map(|()| context.machine.random_number());

@@ -231,7 +231,7 @@ pub(super) fn asked_about(scene: &Scene, check: &mut Check) {
     check.expect(released.is_ok(), || format!("the holder: {released:?}"));
 }
 
-/// Beside a live lock there are a claim, a seat and a set-aside file of dead processes.
+/// Beside a live lock there are a claim, a seat and a put-aside file of dead processes.
 pub(super) fn sweep(scene: &Scene, check: &mut Check) {
     let holder = scene.lock_of(PEER).lock().unwrap();
     orphan(scene, "host7|7|x0000000000000007", "break|x0000000000000007|0");
