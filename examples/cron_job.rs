@@ -1,6 +1,6 @@
 //! A job that cron starts every few minutes, on several machines, and that must not overlap.
 //!
-//! If another is at it, this one ends at once and says nothing; cron would mail what it says.
+//! If another machine runs the job, this one exits at once without output, since cron would mail it.
 //! The same for a job in any language: `linklock run --no-wait -E 0 /shared/job.lock -- COMMAND`.
 //!
 //!     cargo run --example cron_job -- /shared/report.lock
@@ -23,7 +23,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Err(error) => return Err(error.into()),
     };
 
-    // The job may take longer than a lease: another thread keeps that alive.
+    // The job may take longer than a lease, so a background thread keeps the lock alive.
     let lost = Arc::new(AtomicBool::new(false));
     let told = lost.clone();
     guard.keep_alive(move |why| {
@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     for part in 1..=5 {
         if lost.load(Ordering::Relaxed) {
-            return Ok(ExitCode::FAILURE); // another may be at it by now
+            return Ok(ExitCode::FAILURE); // another machine may run the job by now
         }
         work_on(part);
     }
@@ -41,7 +41,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Stands for whatever the job does.
+/// A stand-in for the job.
 fn work_on(part: u32) {
     println!("part {part} of the report is done");
     std::thread::sleep(Duration::from_millis(50));

@@ -1,10 +1,10 @@
-//! Appends a message to an mbox, as a mail server's delivery agent does: with both locks, on disk
-//! before it says so, and whole or not at all.
+//! Appends a message to an mbox, as a mail server's delivery agent does: with both locks, either
+//! completely or not at all, and on disk before it reports success.
 //!
 //! The message comes from standard input and begins with its envelope line, "From SENDER DATE" (as
 //! Postfix's pipe(8) writes it with `flags=F`). Exits with 0 once it is on disk, with 75
 //! (`EX_TEMPFAIL`, see sysexits.h) if the mail server should try again later, and with 65
-//! (`EX_DATAERR`) if that would be no use.
+//! (`EX_DATAERR`) if that would be useless.
 //!
 //!     cargo run --example deliver -- ./mbox <message
 
@@ -40,12 +40,12 @@ fn main() -> ExitCode {
 
 fn deliver(mbox: PathBuf, message: &[u8]) -> Result<(), Box<dyn Error>> {
     let guard = MailboxLock::options(mbox).timeout(Duration::from_secs(300)).build()?.lock()?;
-    // A message that takes longer than 30 s to write must not be written into while it is.
+    // Writing the message may take longer than 30 s, the lease.
     guard.keep_alive(|why| eprintln!("deliver: {why}"))?;
     if let Some(file) = guard.file() {
         append(file, message, &guard)?;
     } else {
-        // Nobody else makes it while its dotlock is ours.
+        // No other program creates it while we hold its dotlock.
         let mut options = OpenOptions::new();
         let file =
             options.read(true).write(true).create_new(true).mode(0o600).open(guard.path())?;
@@ -55,7 +55,7 @@ fn deliver(mbox: PathBuf, message: &[u8]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Appends the message, and cuts off again what could not be written whole.
+/// Appends the message, and cuts it off again if it could not be written completely.
 fn append(mut file: &File, message: &[u8], guard: &MailboxGuard) -> Result<(), Box<dyn Error>> {
     let end = file.seek(SeekFrom::End(0))?;
     let mut text = gap(file, end)?;
@@ -70,8 +70,8 @@ fn append(mut file: &File, message: &[u8], guard: &MailboxGuard) -> Result<(), B
     Ok(())
 }
 
-/// What it takes for a message to stand on its own: an empty line, unless the mailbox ends with one
-/// or is empty. A writer that was killed may have left half a line.
+/// The separator before a message: an empty line, unless the mailbox ends with one or is empty. A
+/// writer that was killed may have left half a line.
 fn gap(mut file: &File, end: u64) -> io::Result<Vec<u8>> {
     let mut last = Vec::new();
     file.seek(SeekFrom::Start(end.saturating_sub(2)))?;
@@ -84,8 +84,8 @@ fn gap(mut file: &File, end: u64) -> io::Result<Vec<u8>> {
     Ok(vec![b'\n'; missing])
 }
 
-/// The message as an mbox has it ("mboxrd"): a line in it that begins like an envelope line, with
-/// any number of `>` before it, gets one more; and an empty line at its end.
+/// The message in the format of an mbox ("mboxrd"): a line that looks like an envelope line, after any
+/// number of `>`, gets another `>`; and an empty line ends the message.
 fn quoted(message: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(message.len() + 2);
     for (number, line) in message.split_inclusive(|byte| *byte == b'\n').enumerate() {

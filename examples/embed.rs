@@ -1,4 +1,4 @@
-//! A program that appends to a ledger which programs on other machines append to as well.
+//! A program that appends to a ledger to which programs on other machines append, too.
 //!
 //!     cargo run --example embed -- /shared/ledger "a line"
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut file = OpenOptions::new().append(true).create(true).open(&ledger)?;
     writeln!(file, "{line}")?;
     file.sync_all()?;
-    // Says so if the lock was lost meanwhile; a mere drop would not.
+    // Returns an error if the lock was lost meanwhile, unlike dropping the guard.
     guard.unlock()?;
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! A resource that refuses a holder that has lost the lock: it keeps the highest fencing token that it
-//! has seen, and takes no write that comes with a lower one.
+//! A resource that rejects a holder that has lost the lock: it remembers the highest fencing token that
+//! it has seen, and rejects a write with a lower one.
 //!
 //! The resource here is a program with a line of text, which listens on a TCP port; it could as well
-//! be a table with a column for the token. What matters is that it compares and writes in one step.
+//! be a table with a column for the token. It must compare and write in one step.
 //!
-//!     cargo run --example fencing -- serve                 # says at which address
+//!     cargo run --example fencing -- serve                 # prints its address
 //!     cargo run --example fencing -- write ADDRESS /shared/report.lock TEXT
 
 use std::env::args;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The resource: takes `TOKEN TEXT`, one line a connection, and answers what it has done.
+/// The resource: reads `TOKEN TEXT`, one line per connection, and answers with the result.
 fn serve() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
@@ -49,11 +49,11 @@ fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A holder that works until Enter is pressed, and then writes without looking whether
-/// it still has the lock: it might be stopped between the look and the write.
+/// A holder that works until Enter is pressed, and then writes without verifying that it still has the
+/// lock, since it might be stopped between the check and the write.
 fn write(address: &str, lock: &str, text: &str) -> Result<(), Box<dyn Error>> {
     let lock = Lock::options(lock)
-        .lifetime(Duration::from_secs(1)) // so short only for the sake of the example
+        .lifetime(Duration::from_secs(1)) // short for the sake of the example
         .clock_slop(Duration::from_secs(1))
         .fencing(true)
         .build()?;

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let guard = lock.lock().await?; // any number of tasks may wait like this
     let mut kept = guard.keep_alive();
     tokio::select! {
-        // Whatever the work was about to do it does not do any more.
+        // The work is dropped at its last await, and does not continue.
         Some(why) = kept.lost() => Err(why.into()),
         () = work() => Ok(guard.unlock().await?),
     }

@@ -1,8 +1,8 @@
 //! A queue in a shared directory, which several processes on several machines drain: each job is
 //! done once, and a job whose worker dies is done by another.
 //!
-//! A job is a file in `jobs/`. A worker that takes it locks it; done, it moves the file to `done/`. The
-//! locks are in a directory of their own, so that nobody takes one for a job.
+//! A job is a file in `jobs/`. A worker locks it, and moves it to `done/` when the job is done. The locks
+//! are in a separate directory, so that none is taken for a job.
 //!
 //!     mkdir -p /shared/queue/jobs && touch /shared/queue/jobs/{a,b,c}
 //!     cargo run --example work_queue -- /shared/queue      # on as many machines as you like
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     while let Some((job, guard)) = take_job(&queue)? {
         guard.keep_alive(|why| {
-            // Nothing that this job still does may count: another has it.
+            // Another worker may have the job by now, so this one must not complete it.
             eprintln!("work_queue: {why}");
             std::process::exit(1);
         })?;
@@ -31,14 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A job that nobody is at, if there is one.
+/// A job that no worker has taken, if there is one.
 fn take_job(queue: &Path) -> Result<Option<(PathBuf, LockGuard)>, Box<dyn Error>> {
     for entry in fs::read_dir(queue.join("jobs"))? {
         let job = entry?;
         let mut name = job.file_name();
         name.push(".lock");
         match Lock::new(queue.join("locks").join(name))?.try_lock() {
-            // It may have been done between our look at the directory and now.
+            // Another worker may have done it since we listed the directory.
             Ok(guard) if job.path().exists() => return Ok(Some((job.path(), guard))),
             Ok(guard) => guard.unlock()?,
             Err(error) if error.is_contention() => {}
@@ -48,7 +48,7 @@ fn take_job(queue: &Path) -> Result<Option<(PathBuf, LockGuard)>, Box<dyn Error>
     Ok(None)
 }
 
-/// Stands for whatever a job is.
+/// A stand-in for a job.
 fn do_job(job: &Path) {
     println!("{} is done by process {}", job.display(), std::process::id());
 }
