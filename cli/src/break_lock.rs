@@ -179,7 +179,7 @@ fn kind(path: &Path) -> &'static str {
     }
 }
 
-/// An obstacle gets an exit code of its own.
+/// An obstacle has its own exit code.
 fn failure_by_force(error: Error) -> Failure {
     if error.is_contention() { Failure::new(exit::HELD, error) } else { error.into() }
 }

@@ -20,7 +20,7 @@ pub(crate) const HELD: u8 = 75;
 /// The first code that sysexits leaves unassigned, so that no tool that follows sysexits gives it
 /// another meaning.
 pub(crate) const LOST: u8 = 79;
-/// As in timeout(1).
+/// The same as timeout(1)'s.
 pub(crate) const OVERLONG: u8 = 124;
 /// As in shells.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;

@@ -17,7 +17,7 @@ pub(crate) fn start() {
     let Some(level) = env::var_os(LEVEL).filter(|level| !level.is_empty()) else { return };
     match level.to_string_lossy().parse::<LevelFilter>() {
         Ok(level) => lines().with_max_level(level).init(),
-        // Not a reason to refuse the command.
+        // An invalid level is no reason to refuse the command.
         Err(_) => say(format_args!("{LEVEL} is none of error, warn, info, debug and trace")),
     }
 }

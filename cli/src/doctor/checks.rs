@@ -102,7 +102,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 }
 
 fn look(path: &Path) -> Result<Metadata, String> {
-    path.symlink_metadata().map_err(to("look at a file"))
+    path.symlink_metadata().map_err(to("get the attributes of a file"))
 }
 
 /// Whether old files are removed here, by systemd-tmpfiles for example.
@@ -300,8 +300,8 @@ fn clock(scratch: &Scratch) -> Found {
     if offset.abs() < ODD_OFFSET {
         Ok((Grade::Good, text))
     } else {
-        let whose = "linklock goes by the server's, flufl.lock and dotlocks do not; where each \
-                     machine stamps files by its own, all must agree";
+        let whose = "linklock uses the server's, but flufl.lock and dotlocks do not; if each machine \
+                     stamps files by its own clock, all clocks must agree";
         Ok((Grade::Note, format!("{text}: {whose}")))
     }
 }

@@ -46,7 +46,7 @@ fn visibility(scratch: &Scratch, there: &Path) -> Found {
 }
 
 fn dev(dir: &Path) -> Result<u64, String> {
-    dir.metadata().map(|meta| meta.dev()).map_err(to("look at the directory"))
+    dir.metadata().map(|meta| meta.dev()).map_err(to("get the attributes of the directory"))
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<Duration, String> {

@@ -19,7 +19,7 @@ use nix::unistd::getppid;
 use super::terminal::{Stand, enter_foreground};
 use crate::exit::{self, Failure};
 
-/// Not a name that a user would type.
+/// A name that no user would type.
 pub(crate) const NAME: &str = "__exec";
 
 /// Becomes COMMAND, which then dies with the linklock that started it

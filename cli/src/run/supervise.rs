@@ -16,7 +16,7 @@ use crate::time;
 
 /// The longest time that a command has from TERM to KILL after its lock was lost. Even including
 /// the time to notice the loss, the command is dead before the clock slop ends, for which other
-/// processes respect an expired lease: the two take at most half of it and a tenth of it.
+/// processes respect an expired lease: the grace takes at most half of it, and the notice a tenth.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How late a refresh may be before the lock counts as lost. Zero would be too strict: after the
@@ -75,7 +75,7 @@ pub(crate) fn supervise(
     supervisor.begin();
     loop {
         let event = events.next(supervisor.next_look());
-        // Whatever has happened, the response depends on whether the command is stopped.
+        // The response to any event depends on whether the command is stopped.
         if let Some(code) = supervisor.end_of_all()? {
             if let Some(Event::Lost(error)) = event {
                 supervisor.lost_in_the_end(&error);

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, getpgrp};
 use super::shim;
 use crate::exit::{self, Failure};
 
-/// Not a name that a user would type.
+/// A name that no user would type.
 pub(crate) const NAME: &str = "__watch";
 
 /// Waits until no process holds the other end of its stdin, then kills its process group

@@ -19,7 +19,7 @@ use crate::options::LockOptions;
 use crate::run::shim;
 use crate::time;
 
-/// Not a name that a user would type.
+/// A name that no user would type.
 pub(crate) const NAME: &str = "__keep";
 
 /// Keeps a lock alive until it is released or its owner has ended
