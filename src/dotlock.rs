@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_program_is_recognised_by_its_dotlock() {
+    fn each_program_is_recognized_by_its_dotlock() {
         let host = OsString::from("mail.example.org");
         for (content, mode, kind) in [
             (&b"0\n"[..], 0o644, DotlockKind::Liblockfile),

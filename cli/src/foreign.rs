@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_format_is_recognised_by_its_content() {
+    fn each_format_is_recognized_by_its_content() {
         let known = [
             ("0", "procmail", None, None),
             ("0\n", "dotlockfile", None, None),

@@ -1,8 +1,7 @@
 //! Locks on mailboxes: mbox files that other programs deliver to.
 //!
 //! Mail programs do not know [`Lock`](crate::Lock)'s lock files. The convention they follow is in
-//! the [Debian Policy Manual,
-//! 11.6](https://www.debian.org/doc/debian-policy/ch-customized-programs.html#mail-transport-delivery-and-user-agents):
+//! the [Debian Policy Manual, 11.6](https://www.debian.org/doc/debian-policy/ch-customized-programs.html#mail-transport-delivery-and-user-agents):
 //! a lock by fcntl(2) on the mailbox itself, and then a *dotlock*, a file beside it with `.lock`
 //! appended to its name. A [`MailboxLock`] takes both; if the second is taken, it drops the first,
 //! waits for a random time, and tries again.

@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_other_fields_is_not_recognised() {
+    fn a_name_with_other_fields_is_not_recognized() {
         let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host")).unwrap();
         for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
             assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");

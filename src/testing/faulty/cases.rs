@@ -169,7 +169,7 @@ fn the_end_in_a_claim_is_never_before_the_end_of_its_lease() {
 }
 
 #[test]
-fn a_lock_file_is_recognised_without_its_claim() {
+fn a_lock_file_is_recognized_without_its_claim() {
     let scene = Scene::new(Mount::Nfs);
     let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     assert!(!is_lock_file(&claim).unwrap());
