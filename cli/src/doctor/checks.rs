@@ -146,8 +146,8 @@ fn readable(scratch: &Scratch) -> Found {
 /// A lock's longest file name is that of a claim: the lock's name, the host's, a number and 60
 /// bytes more.
 fn names(scratch: &Scratch) -> Found {
-    let told = nix::sys::statvfs::statvfs(scratch.dir());
-    let most = told.map_err(|errno| format!("failed to ask for the longest name: {errno}"))?;
+    let answer = nix::sys::statvfs::statvfs(scratch.dir());
+    let most = answer.map_err(|errno| format!("failed to ask for the longest name: {errno}"))?;
     match most.name_max() {
         255.. => Ok(good("up to 255 bytes")),
         most => Ok((

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_is_read() {
+    fn a_mount_is_parsed() {
         let line =
             "36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - nfs4 srv:/x rw,vers=4.2,soft";
         let mount = parse(line).unwrap();
