@@ -103,7 +103,7 @@ fn the_description_is_true() {
         assert_eq!(answer.status, 200, "{answer:?}");
         check_answer(&description, &operation, &answer);
     }
-    assert_eq!(seen.len(), 16);
+    assert_eq!(seen.len(), 17);
     let operation = &description["paths"]["/v1/locks"]["post"];
     let held = ask(address, "POST", "/v1/locks", r#"{"lock_name": "y"}"#);
     assert_eq!(held.status, 409);

@@ -1,6 +1,7 @@
 //! `linklock serve`, as a process among others: killed, restarted, contended with.
 #![cfg(feature = "relukko")]
 
+mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod contention;

@@ -1,119 +1,15 @@
-//! The web page, in a headless Chromium that is driven over the DevTools protocol.
+//! The web page, in a headless Chromium.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use linklock_relukko::ClientError;
 use serde_json::{Value, json};
-use tempfile::{TempDir, tempdir};
-use tungstenite::{Message, WebSocket};
+use tempfile::tempdir;
 
+use crate::browser::Browser;
 use crate::common::until;
 use crate::pyrelukko::skip;
 use crate::server::{KEY, Server};
-
-/// What Chromium is called where.
-const BROWSERS: [&str; 4] =
-    ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
-
-struct Browser {
-    child: Child,
-    socket: WebSocket<TcpStream>,
-    number: u64,
-    session: Option<String>,
-    /// What it told without being asked, like errors and requests.
-    told: Vec<Value>,
-    _profile: TempDir,
-}
-
-impl Browser {
-    /// `None` if there is none.
-    fn start() -> Option<Browser> {
-        let profile = tempdir().unwrap();
-        let start = |name: &&str| {
-            Command::new(name)
-                .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-                .args(["--remote-debugging-port=0", "--no-first-run", "about:blank"])
-                .arg(format!("--user-data-dir={}", profile.path().display()))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .ok()
-        };
-        let mut child = BROWSERS.iter().find_map(start)?;
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let url = |line: String| Some(line.split_once("listening on ")?.1.to_owned());
-        let url = lines.find_map(url).expect("it says where");
-        let host = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
-        let stream = TcpStream::connect(host).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let (socket, _) = tungstenite::client(&url, stream).unwrap();
-        let (number, session, told) = (0, None, Vec::new());
-        Some(Browser { child, socket, number, session, told, _profile: profile })
-    }
-
-    fn call(&mut self, method: &str, params: &Value) -> Value {
-        self.number += 1;
-        let mut call = json!({ "id": self.number, "method": method, "params": params });
-        if let Some(session) = &self.session {
-            call["sessionId"] = json!(session);
-        }
-        self.socket.send(Message::Text(call.to_string().into())).unwrap();
-        loop {
-            let Message::Text(text) = self.socket.read().unwrap() else { continue };
-            let answer: Value = serde_json::from_str(&text).unwrap();
-            if answer["id"] == self.number {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
-            }
-            self.told.push(answer);
-        }
-    }
-
-    fn open(&mut self, url: &str) {
-        let target = self.call("Target.createTarget", &json!({ "url": "about:blank" }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = self.call("Target.attachToTarget", &attach)["sessionId"].clone();
-        self.session = Some(session.as_str().unwrap().to_owned());
-        for domain in ["Page", "Runtime", "Log", "Network"] {
-            self.call(&format!("{domain}.enable"), &json!({}));
-        }
-        self.call("Page.navigate", &json!({ "url": url }));
-        self.wait_for("document.readyState === 'complete' && !!document.getElementById('enter')");
-    }
-
-    /// What an expression is in the page.
-    fn run(&mut self, expression: &str) -> Value {
-        let params =
-            json!({ "expression": expression, "returnByValue": true, "userGesture": true });
-        let answer = self.call("Runtime.evaluate", &params);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
-        answer["result"]["value"].clone()
-    }
-
-    #[track_caller]
-    fn wait_for(&mut self, expression: &str) {
-        until(expression, || self.run(expression) == true);
-    }
-
-    /// Types a key into the page's form.
-    fn enter(&mut self, key: &str) {
-        self.run(&format!(
-            "key_(); function key_() {{ document.getElementById('key').value = '{key}'; \
-                  document.getElementById('enter').requestSubmit(); }}"
-        ));
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 const NAMES: &str =
     "[...document.querySelectorAll('#rows tr td:first-child')].map((cell) => cell.textContent)";
@@ -132,28 +28,28 @@ fn the_page_shows_the_locks_live() {
 
     // Nothing without a key.
     browser.enter("wrong");
-    browser.wait_for("document.getElementById('trouble').textContent.includes('403')");
+    browser.wait_for("document.getElementById('trouble').textContent.includes('does not accept')");
     assert_eq!(browser.run("document.getElementById('locks').hidden"), true);
     browser.enter(KEY);
     browser.wait_for("!document.getElementById('locks').hidden");
     browser.wait_for("document.getElementById('live').textContent === 'live'");
 
     // What others chose is shown as it is, and does nothing.
-    browser.wait_for("document.getElementById('count').textContent === '1'");
+    browser.wait_for("document.getElementById('count').textContent === '1 lock'");
     assert_eq!(browser.run(NAMES), json!([hostile]));
     assert_eq!(browser.run("document.querySelectorAll('#rows img, #rows script').length"), 0);
-    assert_eq!(browser.run("document.title"), "Locks");
+    assert_ne!(browser.run("document.title"), "owned");
 
     // A deletion elsewhere is seen at once: asking every few seconds is turned off for this.
     browser.run(
         "for (let timer = setInterval(() => {}, 1e9); timer > 0; timer -= 1) clearInterval(timer)",
     );
     held.unlock().unwrap();
-    browser.wait_for("document.getElementById('count').textContent === '0'");
+    browser.wait_for("document.getElementById('count').textContent === '0 locks'");
 
     // Created, prolonged and deleted from the page.
     browser.run("document.getElementById('name').value = 'from the page'; document.getElementById('create').requestSubmit()");
-    browser.wait_for("document.getElementById('count').textContent === '1'");
+    browser.wait_for("document.getElementById('count').textContent === '1 lock'");
     assert!(matches!(client.try_lock("from the page", None), Err(ClientError::Held { .. })));
     let lock = client.list().unwrap().remove(0);
     assert!(dir.path().join("from the page").exists());
@@ -168,24 +64,181 @@ fn the_page_shows_the_locks_live() {
     browser
         .run("window.confirm = () => true; document.querySelectorAll('#rows button')[1].click()");
     until("it is deleted", || matches!(client.get(lock.id), Err(ClientError::NotFound(_))));
-    browser.wait_for("document.getElementById('count').textContent === '0'");
+    browser.wait_for("document.getElementById('count').textContent === '0 locks'");
 
     // What can't be done is said.
     browser.run("document.getElementById('name').removeAttribute('maxlength')");
     browser.run("document.getElementById('name').value = 'x'.repeat(20000); document.getElementById('create').requestSubmit()");
-    browser.wait_for("document.getElementById('trouble').textContent.includes('422')");
+    browser.wait_for("document.getElementById('trouble').textContent.includes('is longer than')");
 
     // Nothing came from elsewhere, and the key went into no URL.
-    let urls = browser.told.iter().filter_map(|event| event["params"]["request"]["url"].as_str());
+    let urls = browser.events.iter().filter_map(|event| event["params"]["request"]["url"].as_str());
     let urls: Vec<_> = urls.filter(|url| !url.starts_with("data:")).collect();
     assert!(urls.len() >= 6, "{urls:?}");
     assert!(
         urls.iter().all(|url| url.starts_with(&server.url()) && !url.contains(KEY)),
         "{urls:?}"
     );
-    let broken = browser.told.iter().filter(|event| event["method"] == "Runtime.exceptionThrown");
+    let broken = browser.events.iter().filter(|event| event["method"] == "Runtime.exceptionThrown");
     assert_eq!(broken.count(), 0);
     let refused =
-        browser.told.iter().map(Value::to_string).filter(|it| it.contains("Content Security"));
+        browser.events.iter().map(Value::to_string).filter(|it| it.contains("Content Security"));
     assert_eq!(refused.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// The page of a server, with the key entered, on a screen of this width in CSS pixels.
+fn open_page(browser: &mut Browser, server: &Server, width: u32) {
+    browser.open(&server.url());
+    browser.set_width(width);
+    browser.enter(KEY);
+    browser.wait_for("!document.getElementById('locks').hidden");
+}
+
+/// Clicks the delete button of the lock with this name, as a keyboard's user does.
+fn delete_by_keyboard(browser: &mut Browser, name: &str) {
+    browser.run(&format!(
+        "(() => {{ window.confirm = () => true;
+            const button = document.querySelector('[aria-label=\"Delete {name}\"]');
+            button.focus(); button.click(); }})()"
+    ));
+}
+
+/// What axe, the checker of accessible pages, finds on this page.
+fn violations(browser: &mut Browser, axe: &str) -> Value {
+    browser.run(&format!("{axe}; 0"));
+    browser.run(
+        "axe.run().then((found) => found.violations.map((it) => \
+         it.id + ': ' + it.nodes.map((node) => node.html).join(' ')))",
+    )
+}
+
+#[test]
+fn the_page_fits_a_phone_and_a_desktop_and_is_accessible() {
+    let dir = tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let Some(mut browser) = Browser::start() else {
+        return skip("the web page", "there is no Chromium");
+    };
+    let client = server.client();
+    let long = "a-name-without-a-place-to-break-it-".repeat(6);
+    let _long = client.try_lock(&long, Some(&"creator".repeat(30))).unwrap();
+    let _short = client.try_lock("nightly", Some("cron on web1")).unwrap();
+    for width in [1280, 390] {
+        open_page(&mut browser, &server, width);
+        browser.wait_for("document.querySelectorAll('#rows tr').length === 2");
+        let widest = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.run(widest), 0, "the page scrolls sideways at {width} px");
+        let off_screen = "[...document.querySelectorAll('button')].filter((button) => \
+             button.getBoundingClientRect().right > innerWidth).length";
+        assert_eq!(browser.run(off_screen), 0, "buttons are off the screen at {width} px");
+        // A short name, an address and a date take one line each.
+        let lines = "[0, 2, 3, 4].map((at) => { const range = document.createRange(); \
+             range.selectNodeContents(document.querySelector( \
+                 'tr:has([aria-label=\"Delete nightly\"])').cells[at]); \
+             return range.getClientRects().length; })";
+        assert_eq!(browser.run(lines), json!([1, 1, 1, 1]), "at {width} px");
+        match std::env::var_os("LINKLOCK_AXE") {
+            None => skip("axe", "LINKLOCK_AXE does not name its axe.min.js"),
+            Some(path) => {
+                let axe = std::fs::read_to_string(path).unwrap();
+                assert_eq!(violations(&mut browser, &axe), json!([]), "at {width} px");
+            }
+        }
+        browser.reload_by("document.getElementById('forget').click()");
+    }
+}
+
+#[track_caller]
+fn wait_for_names(browser: &mut Browser, names: &[&str]) {
+    browser.wait_for(&format!("JSON.stringify({NAMES}) === '{}'", json!(names)));
+}
+
+#[test]
+fn many_locks_are_filtered_and_sorted_and_none_is_said() {
+    let dir = tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let Some(mut browser) = Browser::start() else {
+        return skip("the web page", "there is no Chromium");
+    };
+    open_page(&mut browser, &server, 1280);
+    browser.wait_for("document.getElementById('empty').textContent === 'No locks are held.'");
+    let directory = dir.path().display();
+    let directory =
+        format!("document.getElementById('directory').textContent.includes('{directory}')");
+    assert_eq!(browser.run(&directory), true);
+
+    let client = server.client();
+    let held: Vec<_> = [("beta", "zoe"), ("alpha", "amy"), ("gamma", "bob")]
+        .map(|(name, creator)| client.try_lock(name, Some(creator)).unwrap())
+        .into();
+    wait_for_names(&mut browser, &["alpha", "beta", "gamma"]);
+    let choose = |order: &str| {
+        format!(
+            "(() => {{ const sort = document.getElementById('sort'); sort.value = '{order}';
+                sort.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
+        )
+    };
+    browser.run(&choose("holder"));
+    wait_for_names(&mut browser, &["alpha", "gamma", "beta"]);
+    browser.run(&choose("since"));
+    wait_for_names(&mut browser, &["gamma", "alpha", "beta"]);
+    let filter = |text: &str| {
+        format!(
+            "(() => {{ const filter = document.getElementById('filter'); filter.value = '{text}';
+                filter.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
+        )
+    };
+    browser.run(&filter("ZOE"));
+    wait_for_names(&mut browser, &["beta"]);
+    assert_eq!(browser.run("document.getElementById('count').textContent"), "1 of 3 locks");
+    browser.run(&filter("nothing of that kind"));
+    assert_eq!(browser.run("document.getElementById('empty').hidden"), false);
+    browser.run(&filter(""));
+    browser.run(&choose("name"));
+
+    // The focus goes to the row that takes the deleted one's place.
+    delete_by_keyboard(&mut browser, "beta");
+    browser.wait_for("document.activeElement.getAttribute('aria-label') === 'Delete gamma'");
+    delete_by_keyboard(&mut browser, "gamma");
+    browser.wait_for("document.activeElement.getAttribute('aria-label') === 'Delete alpha'");
+    drop(held);
+}
+
+#[test]
+fn a_reload_keeps_the_key_and_an_outage_is_over_when_the_server_is_back() {
+    let dir = tempdir().unwrap();
+    let mut server = Server::start(dir.path());
+    let Some(mut browser) = Browser::start() else {
+        return skip("the web page", "there is no Chromium");
+    };
+    open_page(&mut browser, &server, 1280);
+    browser.reload_by("location.reload()");
+    browser.wait_for("!document.getElementById('locks').hidden");
+
+    server.kill();
+    browser.wait_for("document.getElementById('trouble').textContent.includes('does not answer')");
+    server.restart();
+    browser.wait_for("document.getElementById('trouble').hidden");
+    browser.wait_for("document.getElementById('live').textContent === 'live'");
+
+    browser.reload_by("document.getElementById('forget').click()");
+    assert_eq!(browser.run("document.getElementById('enter').hidden"), false);
+    assert_eq!(browser.run("sessionStorage.length"), 0);
+}
+
+/// A browser whose clock is an hour fast takes no lock for expired.
+#[test]
+fn the_servers_clock_decides_what_has_expired() {
+    let dir = tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let Some(mut browser) = Browser::start() else {
+        return skip("the web page", "there is no Chromium");
+    };
+    let _held = server.client().try_lock("report", None).unwrap();
+    browser
+        .run_in_each_page("{ const now = Date.now.bind(Date); Date.now = () => now() + 3600000; }");
+    open_page(&mut browser, &server, 1280);
+    browser.wait_for("document.querySelectorAll('#rows tr').length === 1");
+    let expires = "document.querySelector('#rows td:nth-child(5)').textContent.startsWith('in ')";
+    assert_eq!(browser.run(expires), true);
 }

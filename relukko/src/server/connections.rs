@@ -59,7 +59,7 @@ pub(crate) async fn serve(
         let tls = tls.map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let (router, stop) = (router.clone(), shared.stopping.clone());
         let (patience, present) =
-            (shared.patience, Present::in_(&shared.registry.metrics.connections));
+            (shared.options.patience, Present::in_(&shared.registry.metrics.connections));
         tokio::spawn(async move {
             let _here = (place, present);
             let _ = stream.set_nodelay(true);

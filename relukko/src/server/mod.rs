@@ -112,10 +112,10 @@ impl Server {
         let (stopping, stop) = watch::channel(false);
         let shared = Shared {
             registry: Arc::new(Registry::new(store, Metrics::new())),
+            options: Arc::new(options.clone()),
             keys: keys.clone(),
             tls: tls.clone(),
             websockets: Arc::new(Semaphore::new(options.max_websockets)),
-            patience: options.patience,
             stopping: stop,
         };
         let router = routes::router(shared.clone());

@@ -42,6 +42,7 @@ fn table() -> (Routes, Routes) {
         ("/v1/locks/{id}", get(one).put(update).delete(delete)),
         ("/v1/locks/{id}/keep_alive", get(keep_alive).put(keep_alive_for).head(no_head)),
         ("/v1/locks/{id}/add_to_expire_at", get(add).put(add_seconds).head(no_head)),
+        ("/v2/server", get(about)),
         ("/ws/broadcast", get(broadcast::upgrade)),
     ];
     let open = vec![
@@ -131,6 +132,14 @@ async fn health(State(shared): State<Shared>) -> Result<Json<serde_json::Value>,
     }
 }
 
+/// What the page shows of the server. It needs a key, since a path may reveal something.
+async fn about(State(shared): State<Shared>) -> Json<serde_json::Value> {
+    Json(serde_json::json!({
+        "directory": shared.options.dir.display().to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], shared.registry.metrics.text())
@@ -147,7 +156,7 @@ async fn create(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     body: Body,
 ) -> Result<(StatusCode, Json<LockInfo>), ErrorResponse> {
-    let Create { lock_name, creator } = parse(body, shared.patience).await?;
+    let Create { lock_name, creator } = parse(body, shared.options.patience).await?;
     check_creator(creator.as_ref())?;
     let ip = Some(peer.ip().to_canonical().to_string());
     let info = on(&shared, move |registry| registry.create(&lock_name, creator, ip)).await?;
@@ -172,7 +181,7 @@ struct Update {
 
 async fn update(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
     let id = parse_id(&id)?;
-    let Update { creator, expires_at } = parse(body, shared.patience).await?;
+    let Update { creator, expires_at } = parse(body, shared.options.patience).await?;
     check_creator(creator.as_ref())?;
     change(&shared, id, move |info, _| {
         info.creator = creator.or(info.creator.take());
@@ -213,7 +222,7 @@ async fn keep_alive_for(
     body: Body,
 ) -> Answer {
     let id = parse_id(&id)?;
-    let Seconds { seconds } = parse(body, shared.patience).await?;
+    let Seconds { seconds } = parse(body, shared.options.patience).await?;
     change(&shared, id, move |info, now| expire(info, now, seconds)).await
 }
 
@@ -224,7 +233,7 @@ async fn add(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
 
 async fn add_seconds(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
     let id = parse_id(&id)?;
-    let Seconds { seconds } = parse(body, shared.patience).await?;
+    let Seconds { seconds } = parse(body, shared.options.patience).await?;
     change(&shared, id, move |info, _| expire(info, info.expires_at, seconds)).await
 }
 
