@@ -15,6 +15,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::sys::fs::process_id;
+use crate::sys::os::HAS_PROOF;
 
 /// What is known about the process that holds a lock.
 ///
@@ -145,8 +146,7 @@ fn signal_nothing(pid: u32) -> nix::Result<()> {
 }
 
 fn proof(pid: u32) -> Option<Proof> {
-    // Other systems do not provide all the values needed, even if they have a /proc.
-    if cfg!(not(all(target_os = "linux", not(linklock_unsupported)))) {
+    if !HAS_PROOF {
         return None;
     }
     let boot = boot()?;

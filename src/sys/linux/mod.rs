@@ -10,3 +10,6 @@ mod process_tests;
 pub(super) mod statfs;
 mod unshared;
 pub(crate) mod wake_fd;
+
+/// Whether proc(5) has all that a proof of death takes.
+pub(super) const HAS_PROOF: bool = true;
