@@ -262,7 +262,18 @@ impl SafetyChecker {
             | Request::Link(_, path) => (None, Some(path)),
             Request::Remove(path) | Request::RemoveDir(path) => (Some(path), None),
             Request::Rename(from, to) => (Some(from), Some(to)),
-            _ => return,
+            Request::Lookup(_)
+            | Request::GetAttr(_)
+            | Request::Read(_)
+            | Request::Write(..)
+            | Request::SetMtime(..)
+            | Request::SetAtime(_)
+            | Request::TouchNow(_)
+            | Request::Close(_)
+            | Request::List(_)
+            | Request::Lock(..)
+            | Request::Unlock(_)
+            | Request::TestLock(..) => return,
         };
         for path in [removed, made].into_iter().flatten() {
             if !self.is_own(path) {

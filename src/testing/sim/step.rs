@@ -62,7 +62,24 @@ impl Step {
             Step::Execute(id) | Step::Resume(id) => Choice::Process(id),
             Step::ExecuteStray(number) => Choice::Process(world.strays[number].0),
             Step::PassTime(_) | Step::Revoke(_) => Choice::Time,
-            _ => Choice::Fault,
+            Step::Crash(_)
+            | Step::CrashAsking(_)
+            | Step::Stall(_)
+            | Step::Reboot(_)
+            | Step::Repeat(_)
+            | Step::Restart
+            | Step::Fail(..)
+            | Step::SetDate(..)
+            | Step::SetServer(_)
+            | Step::JumpServer
+            | Step::HoldBack(_)
+            | Step::RevokeEarly(_)
+            | Step::LateCopy(_)
+            | Step::LateRemoval(_)
+            | Step::LateWrite(_)
+            | Step::PowerCut(_)
+            | Step::ListLeast(_)
+            | Step::ListMost(_) => Choice::Fault,
         }
     }
 }

@@ -313,7 +313,12 @@ impl World {
             // The client of a dead process makes sure that no lock is left behind.
             Waiting::Execution(Issued { request: Request::Lock(..), .. }) => {}
             Waiting::Execution(issued) if request_survives => self.strays.push((id, issued)),
-            _ => {}
+            Waiting::Execution(_)
+            | Waiting::Answer(..)
+            | Waiting::Time(_)
+            | Waiting::Mutex(_)
+            | Waiting::Ended
+            | Waiting::Crashed => {}
         }
         self.safety.dies(id, self.now);
     }

@@ -120,7 +120,18 @@ impl Server {
             | Request::Link(handle, _) => [Some(*handle), None],
             Request::Rename(from, to) => [self.find(from), self.find(to)],
             Request::Remove(path) => [self.find(path), None],
-            _ => [None; 2],
+            Request::Lookup(_)
+            | Request::GetAttr(_)
+            | Request::Read(_)
+            | Request::Create(_)
+            | Request::CreateNew(_)
+            | Request::Close(_)
+            | Request::MakeDir(_)
+            | Request::RemoveDir(_)
+            | Request::List(_)
+            | Request::Lock(..)
+            | Request::Unlock(_)
+            | Request::TestLock(..) => [None; 2],
         }
     }
 
