@@ -42,7 +42,11 @@ impl Walk {
         let is_gone = error.depth() > 0
             && error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         if !is_gone {
-            self.failed(error);
+            let path = error.path().unwrap_or(Path::new("a directory")).display();
+            match error.io_error() {
+                Some(cause) => self.failed(&format!("failed to read {path}: {cause}")),
+                None => self.failed(error), // a loop of symbolic links
+            }
         }
     }
 

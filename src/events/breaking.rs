@@ -46,7 +46,13 @@ pub(crate) fn ended_by_another(context: &Context, holder: &Holder) {
 /// The renamed file was not the observed one: a request was executed twice, or a program breaks
 /// locks without a seat.
 pub(crate) fn caught_another(lock: &Path) {
-    event!(ERROR caught_another "another's lock was taken away by mistake and is put back", lock);
+    event!(ERROR caught_another "another's lock was taken away by mistake and put back", lock);
+}
+
+/// The same, but the other's lock file could not be put back: its holder has lost the lock.
+pub(crate) fn not_put_back(lock: &Path, error: &Error) {
+    event!(ERROR not_put_back "another's lock was taken away by mistake and not put back", lock,
+        error = words(error));
 }
 
 /// A process could not give back the right to break a mailbox's dotlock, which ends with its lease.

@@ -31,7 +31,7 @@ mod tidying;
 
 pub(crate) use self::acquiring::{Acquisition, Waiting, restarted};
 pub(crate) use self::breaking::{
-    broken, broken_on_request, caught_another, dotlock_broken, ended_by_another,
+    broken, broken_on_request, caught_another, dotlock_broken, ended_by_another, not_put_back,
     removed_on_request, right_not_given_back,
 };
 pub(crate) use self::holding::{Holding, adopted, detached, not_kept_alive, not_released};

@@ -135,17 +135,24 @@ impl<'a> Aside<'a> {
 
     /// Links a lock file that was caught by mistake back to its name.
     fn put_back(&self) -> Result<(), Error> {
-        let lock = self.lock;
-        let linked = self.context.machine.fs.link(&self.path, lock);
-        events::caught_another(lock);
-        match linked {
-            // EEXIST: a third process has taken the lock meanwhile, or our own first request made
-            // the link.
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(Error::io(Operation::Link, lock)(error))
-            }
-            _ => Ok(()),
+        let Err(error) = self.context.machine.fs.link(&self.path, self.lock) else {
+            events::caught_another(self.lock);
+            return Ok(());
+        };
+        let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
+        let error = Error::io(Operation::Link, self.lock)(error);
+        if is_taken && self.is_back() {
+            events::caught_another(self.lock); // our first request, whose reply was lost, made the link
+        } else {
+            events::not_put_back(self.lock, &error);
         }
+        // A third process that has taken the lock meanwhile keeps it.
+        if is_taken { Ok(()) } else { Err(error) }
+    }
+
+    fn is_back(&self) -> bool {
+        let found = self.context.machine.find(self.lock);
+        matches!(found, Ok(Some(attr)) if attr.id == self.attr.id)
     }
 
     fn remove(self) -> Result<(), Error> {
