@@ -39,7 +39,7 @@ pub(crate) struct Args {
 pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
     args.options.check(&args.dir)?;
     let separator = args.options.separator();
-    let mut walk = Walk::below(&args.dir);
+    let mut walk = Walk::below(&args.dir)?;
     let mut locks = BTreeSet::new();
     while let Some((path, meta)) = walk.next_file() {
         match path.file_name().and_then(|name| lock_of(name, &separator)) {

@@ -49,7 +49,7 @@ struct Swept {
 pub(crate) fn sweep(args: &Args) -> Result<u8, Failure> {
     args.options.check(&args.dir)?;
     let separator = args.options.separator();
-    let mut walk = Walk::below(&args.dir);
+    let mut walk = Walk::below(&args.dir)?;
     let mut locks = BTreeSet::new();
     while let Some((path, _)) = walk.next_file() {
         let lock = path.file_name().and_then(|name| lock_of(name, &separator));

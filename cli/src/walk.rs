@@ -20,8 +20,12 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(crate) fn below(dir: &Path) -> Walk {
-        Walk { entries: WalkDir::new(dir).into_iter(), failed: false }
+    pub(crate) fn below(dir: &Path) -> Result<Walk, Failure> {
+        if let Err(error) = dir.read_dir() {
+            let message = format!("cannot read the directory {}: {error}", dir.display());
+            return Err(Failure::new(exit::CANNOT_CREATE, message));
+        }
+        Ok(Walk { entries: WalkDir::new(dir).into_iter(), failed: false })
     }
 
     pub(crate) fn next_file(&mut self) -> Option<(PathBuf, Metadata)> {

@@ -137,14 +137,6 @@ fn what_others_wait_for_in_vain_is_listed() {
 }
 
 #[test]
-fn what_can_not_be_listed_is_reported() {
-    let place = Place::new();
-    let (code, message) = outcome(linklock().arg("list").arg(place.dir().join("none")));
-    assert_eq!(code, 71);
-    assert!(message.contains("none"), "{message}");
-}
-
-#[test]
 fn only_a_lock_that_anybody_would_take_over_is_broken() {
     let place = Place::new();
     assert_eq!(

@@ -278,5 +278,10 @@ fn a_lock_whose_directory_is_not_there_is_not_free() {
         }
         let mailbox = &["mailbox", "status"];
         assert_eq!(outcome(linklock().args(mailbox).arg(&place.lock)).0, 73);
+        for command in ["list", "sweep"] {
+            let (code, message) = outcome(linklock().arg(command).arg(&place.lock));
+            assert_eq!(code, 73, "{command} {message}");
+            assert!(message.starts_with("linklock: cannot read the directory "), "{message}");
+        }
     }
 }
