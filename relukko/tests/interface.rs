@@ -276,7 +276,7 @@ fn a_guard_keeps_its_lock_alive_and_never_shortens_it() {
         lock.expires_at > created + Duration::from_secs(4)
     });
     let far = client.keep_alive_for(id, Duration::from_secs(1000)).unwrap();
-    wait_until("the keeper has seen it", || guard.remaining() > Duration::from_secs(900));
+    wait_until("the keep-alive has seen it", || guard.remaining() > Duration::from_secs(900));
     assert_eq!(client.get(id).unwrap().expires_at, far.expires_at);
     guard.unlock().unwrap();
 }

@@ -61,16 +61,16 @@ impl Renewable for Tenure {
 
 /// The refreshes of one lock: three in each lifetime.
 #[derive(Debug)]
-pub(crate) struct Upkeep {
+pub(crate) struct Schedule {
     /// When the next refresh is due, on the lock's clock.
     pub(crate) due: Duration,
     /// The error of the last refresh, if it failed.
     trouble: Option<io::Error>,
 }
 
-impl Upkeep {
-    pub(crate) fn begin(leased: &dyn Renewable) -> Upkeep {
-        Upkeep { due: next_refresh(leased), trouble: None }
+impl Schedule {
+    pub(crate) fn begin(renewable: &dyn Renewable) -> Schedule {
+        Schedule { due: next_refresh(renewable), trouble: None }
     }
 
     /// Schedules the next refresh by the outcome of this one. A temporary failure is tried again
@@ -78,15 +78,15 @@ impl Upkeep {
     pub(crate) fn after(
         &mut self,
         refreshed: Result<(), Error>,
-        leased: &dyn Renewable,
+        renewable: &dyn Renewable,
     ) -> Result<(), Error> {
         match refreshed {
-            Ok(()) => *self = Upkeep::begin(leased),
-            Err(Error::Io { error, .. }) if !leased.remaining().is_zero() => {
+            Ok(()) => *self = Schedule::begin(renewable),
+            Err(Error::Io { error, .. }) if !renewable.remaining().is_zero() => {
                 self.trouble = Some(error);
-                self.due = leased.clock().now() + RETRY.min(leased.lifetime() / 10);
+                self.due = renewable.clock().now() + RETRY.min(renewable.lifetime() / 10);
             }
-            Err(error) => return Err(explain(error, self.trouble.take(), leased)),
+            Err(error) => return Err(explain(error, self.trouble.take(), renewable)),
         }
         Ok(())
     }
@@ -94,28 +94,28 @@ impl Upkeep {
 
 /// Refreshes a lock that is kept alive. A panic (in a custom clock, for example) counts as a
 /// temporary failure.
-pub(crate) fn refresh(leased: &dyn Renewable) -> Result<(), Error> {
-    let refreshed = catch_unwind(AssertUnwindSafe(|| leased.refresh())).unwrap_or_else(|_| {
+pub(crate) fn refresh(renewable: &dyn Renewable) -> Result<(), Error> {
+    let refreshed = catch_unwind(AssertUnwindSafe(|| renewable.refresh())).unwrap_or_else(|_| {
         let panicked = io::Error::other("the refresh panicked");
-        Err(Error::io(Operation::Touch, leased.path())(panicked))
+        Err(Error::io(Operation::Touch, renewable.path())(panicked))
     });
     if let Err(error) = refreshed.as_ref() {
-        if leased.is_held() {
-            events::not_kept_alive(leased.path(), leased.remaining(), error);
+        if renewable.is_held() {
+            events::not_kept_alive(renewable.path(), renewable.remaining(), error);
         }
     }
     refreshed
 }
 
 /// When a lock that was refreshed just now must be refreshed again.
-pub(crate) fn next_refresh(leased: &dyn Renewable) -> Duration {
-    leased.clock().now() + leased.lifetime() / 3
+pub(crate) fn next_refresh(renewable: &dyn Renewable) -> Duration {
+    renewable.clock().now() + renewable.lifetime() / 3
 }
 
 /// Adds to the error of an expired lease what prevented its refresh.
-fn explain(error: Error, trouble: Option<io::Error>, leased: &dyn Renewable) -> Error {
-    let path = leased.path().to_owned();
-    let ago = leased.overdue();
+fn explain(error: Error, trouble: Option<io::Error>, renewable: &dyn Renewable) -> Error {
+    let path = renewable.path().to_owned();
+    let ago = renewable.overdue();
     match error {
         Error::Io { error, .. } => Error::Expired { path, ago, error: Some(error) },
         Error::Expired { .. } => Error::Expired { path, ago, error: trouble },

@@ -48,7 +48,7 @@ pub(crate) struct Claim {
     pub(crate) was_late: bool,
     held_open: HeldOpen,
     /// The process responsible for the file, or `None` once the claim was let go of.
-    keeper: Option<u32>,
+    responsible: Option<u32>,
 }
 
 /// Why a step with a claim of ours failed.
@@ -95,7 +95,7 @@ impl Claim {
         context: &Arc<Context>,
         lifetime: Duration,
         owner: &Process,
-        keeper: u32,
+        responsible: u32,
     ) -> Result<Claim, Error> {
         for attempt in 1.. {
             let name = new_name(context, owner)?;
@@ -129,7 +129,7 @@ impl Claim {
                         seats_passed: None,
                         was_late: false,
                         held_open,
-                        keeper: Some(keeper),
+                        responsible: Some(responsible),
                     });
                 }
             }
@@ -162,7 +162,7 @@ impl Claim {
             seats_passed: None,
             was_late: true, // as far as this process knows
             held_open: HeldOpen::default(),
-            keeper: Some(context.machine.processes.pid()),
+            responsible: Some(context.machine.processes.pid()),
             context: context.clone(),
         }
     }
@@ -247,7 +247,7 @@ impl Claim {
 
     /// Whether this process may use and remove the file.
     pub(crate) fn is_ours(&self) -> bool {
-        self.keeper.is_some_and(|keeper| keeper == self.context.machine.processes.pid())
+        self.responsible == Some(self.context.machine.processes.pid())
     }
 
     /// Closes the file, whose name is about to be removed: an NFS client does not remove a file
@@ -258,14 +258,14 @@ impl Claim {
 
     /// Removes the file; returns whether it was there.
     pub(crate) fn remove(&mut self) -> Result<bool, Error> {
-        self.keeper = None;
+        self.responsible = None;
         self.close();
         self.context.machine.remove(&self.path).map_err(Error::io(Operation::Remove, &self.path))
     }
 
     /// Gives the claim its name back, by a link from another name of its inode, if that still exists.
     pub(crate) fn restore(&mut self, from: &Path) -> Result<(), Error> {
-        self.keeper = Some(self.context.machine.processes.pid());
+        self.responsible = Some(self.context.machine.processes.pid());
         match self.context.machine.retry_estale(|| self.context.machine.fs.link(from, &self.path)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !is_gone(&error) => {
                 Err(Error::io(Operation::Link, &self.path)(error))
@@ -305,7 +305,7 @@ impl Claim {
 
     /// Leaves the file behind: it now belongs to another process, or is left to its lease.
     pub(crate) fn let_go(&mut self) -> &Path {
-        self.keeper = None;
+        self.responsible = None;
         &self.path
     }
 }

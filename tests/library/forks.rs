@@ -251,7 +251,7 @@ impl StallingClock {
 
 impl Clock for StallingClock {
     fn now(&self) -> Duration {
-        if thread::current().name() == Some("linklock-keeper") {
+        if thread::current().name() == Some("linklock-renew") {
             let count = |left: u32| left.checked_sub(1);
             let (order, looks) = (Ordering::SeqCst, &self.looks_left);
             if looks.fetch_update(order, order, count) == Ok(1) {

@@ -56,14 +56,14 @@ pub(super) fn start(
     lifetime: Duration,
     options: &LockOptions,
 ) -> io::Result<()> {
-    let mut keeper = Command::new(shim::this_program()?);
-    shim::name(&mut keeper).arg(NAME);
-    keeper.arg("--lifetime").arg(format!("{}ms", lifetime.as_millis())).args(options.arguments());
-    keeper.arg("--").args([std::path::absolute(lock)?.as_path(), claim]);
-    keeper.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Command::new(shim::this_program()?);
+    shim::name(&mut process).arg(NAME);
+    process.arg("--lifetime").arg(format!("{}ms", lifetime.as_millis())).args(options.arguments());
+    process.arg("--").args([std::path::absolute(lock)?.as_path(), claim]);
+    process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut word = String::new();
-    let mut keeper = keeper.spawn()?;
-    let said = keeper.stdout.take().expect("its stdout is piped").take(READY.len() as u64);
+    let mut process = process.spawn()?;
+    let said = process.stdout.take().expect("its stdout is piped").take(READY.len() as u64);
     { said }.read_to_string(&mut word)?;
     if word == READY { Ok(()) } else { Err(io::Error::other("the keep-alive process has failed")) }
 }

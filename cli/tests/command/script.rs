@@ -179,7 +179,7 @@ fn a_lock_that_could_not_be_reported_is_not_left() {
 }
 
 #[test]
-fn a_keeper_keeps_the_lock_until_it_is_released() {
+fn a_keep_process_keeps_the_lock_until_it_is_released() {
     let place = Place::new();
     let script = r#"claim=$(linklock acquire -k --lifetime 600ms "$L"); echo "$claim"; read end
                     linklock release "$L" "$claim""#;
@@ -187,15 +187,15 @@ fn a_keeper_keeps_the_lock_until_it_is_released() {
     let claim = script.line();
     let end = place.lease_end();
     until("refreshes", || place.lease_end() > end + Duration::from_secs(1));
-    let keepers = || keepers_of(&claim);
-    assert_eq!(keepers().len(), 1);
+    let processes = || processes_of(&claim);
+    assert_eq!(processes().len(), 1);
     assert_eq!(script.end().0, 0);
     place.assert_nothing_left();
-    until("the keeper's end", || keepers().is_empty());
+    until("the process's end", || processes().is_empty());
 }
 
 #[test]
-fn a_keeper_lets_go_of_a_dead_scripts_lock() {
+fn a_keep_process_lets_go_of_a_dead_scripts_lock() {
     let place = Place::new();
     let script = r#"claim=$(linklock acquire -k --lifetime 600ms "$L"); echo "$claim"; read end"#;
     let mut script = Running::start(&mut shell(&place, "sh", script));
@@ -203,11 +203,11 @@ fn a_keeper_lets_go_of_a_dead_scripts_lock() {
     script.signal(SIGKILL);
     script.ended();
     until("a release", || place.files().is_empty());
-    until("the keeper's end", || keepers_of(&claim).is_empty());
+    until("the process's end", || processes_of(&claim).is_empty());
 }
 
 #[test]
-fn a_keeper_holds_nothing_that_its_script_has_open() {
+fn a_keep_process_holds_nothing_that_its_script_has_open() {
     let place = Place::new();
     // The substitution ends when nobody has its pipe any more, which is descriptor 3 too.
     let script = r#"cd "${L%/*}"; exec 9>open
@@ -216,9 +216,9 @@ fn a_keeper_holds_nothing_that_its_script_has_open() {
     let mut script = Running::start(&mut shell(&place, "sh", script));
     let claim = script.line();
     let open = fs::metadata(place.dir().join("open")).unwrap().ino();
-    let keepers = keepers_of(&claim);
-    assert_eq!(keepers.len(), 1);
-    for entry in fs::read_dir(format!("/proc/{}/fd", keepers[0])).unwrap() {
+    let processes = processes_of(&claim);
+    assert_eq!(processes.len(), 1);
+    for entry in fs::read_dir(format!("/proc/{}/fd", processes[0])).unwrap() {
         let entry = entry.unwrap().path();
         assert_ne!(fs::metadata(&entry).map_or(0, |meta| meta.ino()), open, "{}", entry.display());
     }
@@ -226,7 +226,7 @@ fn a_keeper_holds_nothing_that_its_script_has_open() {
 }
 
 /// The processes that have been told of this claim.
-fn keepers_of(claim: &str) -> Vec<i32> {
+fn processes_of(claim: &str) -> Vec<i32> {
     let is_named = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("__keep") && line.contains(claim)

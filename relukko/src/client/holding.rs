@@ -13,7 +13,7 @@ use crate::info::{LockId, LockInfo};
 /// The core of a guard.
 pub(super) struct Holding<T: Transport> {
     tenure: Arc<Tenure<T>>,
-    keeper: Arc<Mutex<Option<KeepAlive<T>>>>,
+    keep_alive: Arc<Mutex<Option<KeepAlive<T>>>>,
 }
 
 struct Tenure<T> {
@@ -35,7 +35,7 @@ impl<T: Transport> Drop for KeepAlive<T> {
 
 impl<T: Transport> Clone for Holding<T> {
     fn clone(&self) -> Holding<T> {
-        Holding { tenure: self.tenure.clone(), keeper: self.keeper.clone() }
+        Holding { tenure: self.tenure.clone(), keep_alive: self.keep_alive.clone() }
     }
 }
 
@@ -43,7 +43,7 @@ impl<T: Transport> Holding<T> {
     /// `asked`: a moment no later than when the lock was requested.
     pub(super) fn new(session: Session<T>, info: LockInfo, asked: Instant) -> Holding<T> {
         let lease = Mutex::new(Lease::new(info, asked));
-        Holding { tenure: Arc::new(Tenure { session, lease }), keeper: Arc::default() }
+        Holding { tenure: Arc::new(Tenure { session, lease }), keep_alive: Arc::default() }
     }
 
     pub(super) fn info(&self) -> LockInfo {
@@ -86,13 +86,13 @@ impl<T: Transport> Holding<T> {
         let task = spawned.map_err(|error| ClientError::Invalid {
             reason: format!("cannot start a thread to keep the lock alive: {error}"),
         })?;
-        self.replace_keeper(Some(KeepAlive { end, _task: task }));
+        self.replace_keep_alive(Some(KeepAlive { end, _task: task }));
         Ok(())
     }
 
     /// Stops the keep-alive.
     pub(super) fn let_go(&self) {
-        self.replace_keeper(None);
+        self.replace_keep_alive(None);
     }
 
     /// Deletes this lock, and no other lock of the same name.
@@ -105,10 +105,10 @@ impl<T: Transport> Holding<T> {
         self.tenure.session.delete_own(&info).await
     }
 
-    fn replace_keeper(&self, next: Option<KeepAlive<T>>) {
-        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = std::mem::replace(&mut *keeper, next);
-        drop(keeper);
+    fn replace_keep_alive(&self, next: Option<KeepAlive<T>>) {
+        let mut keep_alive = self.keep_alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = std::mem::replace(&mut *keep_alive, next);
+        drop(keep_alive);
         drop(last); // also drops its callback, which may own anything
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::keep_alive::schedule::{Renewable, Upkeep, next_refresh, refresh};
+use crate::keep_alive::schedule::{Renewable, Schedule, next_refresh, refresh};
 use crate::sys::fs::process_id;
 
 /// The maximum number of threads that are ready. One would be enough; the second saves starting a
@@ -25,7 +25,7 @@ const READY: usize = 2;
 
 /// How long the next lock waits for the refresh under way. Until then, locks that are due together
 /// are refreshed one after the other, rather than by a thread each.
-const PATIENCE: Duration = Duration::from_millis(1);
+const HEAD_START: Duration = Duration::from_millis(1);
 
 /// How long threads wait ready when no lock is left to keep alive.
 const LINGER: Duration = Duration::from_secs(5);
@@ -36,40 +36,40 @@ pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
 /// Keeps a lock alive until it is dropped.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
-    keeper: Arc<Renewer>,
+    renewer: Arc<Renewer>,
     number: u64,
 }
 
 impl KeepAlive {
     /// Refreshes the lock three times in each lifetime. A refresh that fails temporarily is tried
     /// again for as long as the lease runs.
-    pub(crate) fn start<L>(leased: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
+    pub(crate) fn start<L>(renewable: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
     where
         L: Renewable + 'static,
     {
-        let keeper = Renewer::of(leased.clock());
-        let upkeep = Upkeep::begin(&**leased);
-        let weak = Arc::downgrade(leased);
-        let renewal = Renewal { leased: weak, upkeep, on_lost };
-        let mut renewals = lock(&keeper.renewals);
-        keeper.make_ready(&mut renewals)?;
+        let renewer = Renewer::of(renewable.clock());
+        let schedule = Schedule::begin(&**renewable);
+        let weak = Arc::downgrade(renewable);
+        let renewal = Renewal { renewable: weak, schedule, on_lost };
+        let mut renewals = lock(&renewer.renewals);
+        renewer.make_ready(&mut renewals)?;
         let number = renewals.add(renewal);
         drop(renewals);
-        keeper.changed.notify_all();
-        Ok(KeepAlive { keeper, number })
+        renewer.changed.notify_all();
+        Ok(KeepAlive { renewer, number })
     }
 
     /// Adapts the schedule to a changed lifetime.
-    pub(crate) fn reschedule(&self, leased: &dyn Renewable) {
-        lock(&self.keeper.renewals).reschedule(self.number, next_refresh(leased));
-        self.keeper.changed.notify_all();
+    pub(crate) fn reschedule(&self, renewable: &dyn Renewable) {
+        lock(&self.renewer.renewals).reschedule(self.number, next_refresh(renewable));
+        self.renewer.changed.notify_all();
     }
 }
 
 impl Drop for KeepAlive {
     fn drop(&mut self) {
-        if self.keeper.pid == process_id() {
-            let renewal = lock(&self.keeper.renewals).remove(self.number);
+        if self.renewer.pid == process_id() {
+            let renewal = lock(&self.renewer.renewals).remove(self.number);
             drop(renewal); // with its callback, which may own another lock's guard
         }
     }
@@ -103,14 +103,14 @@ struct Renewals {
 
 /// A lock that is kept alive.
 struct Renewal {
-    leased: Weak<dyn Renewable>,
-    upkeep: Upkeep,
+    renewable: Weak<dyn Renewable>,
+    schedule: Schedule,
     on_lost: OnLost,
 }
 
 impl fmt::Debug for Renewal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Renewal").field("upkeep", &self.upkeep).finish_non_exhaustive()
+        f.debug_struct("Renewal").field("schedule", &self.schedule).finish_non_exhaustive()
     }
 }
 
@@ -118,22 +118,22 @@ impl Renewals {
     fn add(&mut self, renewal: Renewal) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.due.insert((renewal.upkeep.due, number));
+        self.due.insert((renewal.schedule.due, number));
         self.all.insert(number, renewal);
         number
     }
 
     fn remove(&mut self, number: u64) -> Option<Renewal> {
         let renewal = self.all.remove(&number)?;
-        self.due.remove(&(renewal.upkeep.due, number));
+        self.due.remove(&(renewal.schedule.due, number));
         Some(renewal)
     }
 
     /// Does nothing for a lock that is being refreshed: its next refresh is not yet scheduled.
     fn reschedule(&mut self, number: u64, due: Duration) {
         let Some(renewal) = self.all.get_mut(&number) else { return };
-        if self.due.remove(&(renewal.upkeep.due, number)) {
-            renewal.upkeep.due = due;
+        if self.due.remove(&(renewal.schedule.due, number)) {
+            renewal.schedule.due = due;
             self.due.insert((due, number));
         }
     }
@@ -141,31 +141,33 @@ impl Renewals {
     /// The time until a lock may be taken. `None` if no lock is waiting for its refresh.
     fn pause(&self, now: Duration) -> Option<Duration> {
         let (due, _) = self.due.first()?;
-        let left_to_latest = self.latest.map(|(_, begun)| PATIENCE.saturating_sub(begun.elapsed()));
+        let left_to_latest =
+            self.latest.map(|(_, begun)| HEAD_START.saturating_sub(begun.elapsed()));
         Some(due.saturating_sub(now).max(left_to_latest.unwrap_or_default()))
     }
 
     /// Takes the lock that is due first. `None` if it is gone.
     fn take(&mut self) -> Option<(u64, Arc<dyn Renewable>)> {
         let (_, number) = self.due.pop_first()?;
-        let leased = self.all.get(&number)?.leased.upgrade()?;
+        let renewable = self.all.get(&number)?.renewable.upgrade()?;
         self.latest = Some((number, Instant::now()));
-        Some((number, leased))
+        Some((number, renewable))
     }
 }
 
 impl Renewer {
     fn of(clock: &Arc<dyn Clock>) -> Arc<Renewer> {
-        let mut keepers = lock(&RENEWERS);
-        keepers.retain(|keeper| keeper.strong_count() > 0);
+        let mut renewers = lock(&RENEWERS);
+        renewers.retain(|renewer| renewer.strong_count() > 0);
         let pid = process_id();
-        let fits = |keeper: &Arc<Renewer>| keeper.pid == pid && Arc::ptr_eq(&keeper.clock, clock);
-        if let Some(keeper) = keepers.iter().filter_map(Weak::upgrade).find(fits) {
-            return keeper;
+        let fits =
+            |renewer: &Arc<Renewer>| renewer.pid == pid && Arc::ptr_eq(&renewer.clock, clock);
+        if let Some(renewer) = renewers.iter().filter_map(Weak::upgrade).find(fits) {
+            return renewer;
         }
-        let keeper = Arc::new(Renewer::new(clock, start_thread));
-        keepers.push(Arc::downgrade(&keeper));
-        keeper
+        let renewer = Arc::new(Renewer::new(clock, start_thread));
+        renewers.push(Arc::downgrade(&renewer));
+        renewer
     }
 
     fn new(clock: &Arc<dyn Clock>, start_thread: fn(Arc<Renewer>) -> io::Result<()>) -> Renewer {
@@ -189,9 +191,9 @@ impl Renewer {
 
     /// The loop of a thread that is counted as ready.
     fn run(self: Arc<Renewer>) {
-        while let Some((number, leased)) = self.next_due() {
-            self.refresh(number, &*leased);
-            drop(leased); // releases the lock, if its holder has dropped it meanwhile
+        while let Some((number, renewable)) = self.next_due() {
+            self.refresh(number, &*renewable);
+            drop(renewable); // releases the lock, if its holder has dropped it meanwhile
             if !self.stand_ready() {
                 return;
             }
@@ -236,13 +238,13 @@ impl Renewer {
         is_needed
     }
 
-    fn refresh(&self, number: u64, leased: &dyn Renewable) {
-        let refreshed = refresh(leased);
+    fn refresh(&self, number: u64, renewable: &dyn Renewable) {
+        let refreshed = refresh(renewable);
         let mut renewals = lock(&self.renewals);
         renewals.latest.take_if(|(latest, _)| *latest == number);
         let Some(renewal) = renewals.all.get_mut(&number) else { return }; // no longer kept alive
-        let Err(why) = renewal.upkeep.after(refreshed, leased) else {
-            let due = renewal.upkeep.due;
+        let Err(why) = renewal.schedule.after(refreshed, renewable) else {
+            let due = renewal.schedule.due;
             renewals.due.insert((due, number));
             return;
         };
@@ -250,16 +252,16 @@ impl Renewer {
         drop(renewals); // the callback may drop the guard
         if let Some(Renewal { on_lost, .. }) = renewal {
             // A lock that its holder has released since is not lost.
-            if leased.is_held() {
+            if renewable.is_held() {
                 let _ = catch_unwind(AssertUnwindSafe(|| on_lost(why)));
             }
         }
     }
 }
 
-fn start_thread(keeper: Arc<Renewer>) -> io::Result<()> {
-    let thread = thread::Builder::new().name("linklock-keeper".into());
-    thread.spawn(move || keeper.run()).map(drop)
+fn start_thread(renewer: Arc<Renewer>) -> io::Result<()> {
+    let thread = thread::Builder::new().name("linklock-renew".into());
+    thread.spawn(move || renewer.run()).map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -223,10 +223,10 @@ fn many_locks_have_few_threads() {
     let paced = || {
         let mut renewals = Renewals::default();
         for _ in 0..2 {
-            let upkeep = Upkeep::begin(&*fake);
+            let schedule = Schedule::begin(&*fake);
             renewals.add(Renewal {
-                leased: Arc::downgrade(&fake),
-                upkeep,
+                renewable: Arc::downgrade(&fake),
+                schedule,
                 on_lost: Box::new(drop),
             });
         }
@@ -234,7 +234,7 @@ fn many_locks_have_few_threads() {
         assert!(renewals.take().is_some());
         let pause = renewals.pause(2 * LONG + SystemClock.now());
         let (_, begun) = renewals.latest.take().unwrap();
-        let is_quick = begun.elapsed() < PATIENCE; // otherwise this thread had to wait for a processor
+        let is_quick = begun.elapsed() < HEAD_START; // otherwise this thread had to wait for a processor
         assert_eq!(renewals.pause(2 * LONG + SystemClock.now()), Some(Duration::ZERO));
         is_quick.then_some(pause)
     };
@@ -247,10 +247,10 @@ fn the_number_of_ready_threads_is_limited() {
     let clock = clock();
     let many = sound(&clock, 100);
     go_on(&many);
-    let keeper = &many[0].1.keeper;
-    wait_until("a thread is ready", || (1..=READY).contains(&lock(&keeper.renewals).ready));
+    let renewer = &many[0].1.renewer;
+    wait_until("a thread is ready", || (1..=READY).contains(&lock(&renewer.renewals).ready));
     go_on(&many);
-    assert!(lock(&keeper.renewals).ready <= READY);
+    assert!(lock(&renewer.renewals).ready <= READY);
 }
 
 /// All threads of a renewer own it, and nothing else does once no lock is kept alive.
@@ -259,9 +259,9 @@ fn threads_end_when_no_lock_is_kept_alive() {
     let clock = clock();
     let others = sound(&clock, 3);
     go_on(&others);
-    let keeper = Arc::downgrade(&others[0].1.keeper);
+    let renewer = Arc::downgrade(&others[0].1.renewer);
     drop(others);
-    wait_until("the threads end", || keeper.strong_count() == 0);
+    wait_until("the threads end", || renewer.strong_count() == 0);
     go_on(&sound(&clock, 1));
 }
 
@@ -269,12 +269,12 @@ fn threads_end_when_no_lock_is_kept_alive() {
 fn a_single_thread_keeps_all_locks_alive_if_no_other_can_start() {
     static STARTED: AtomicUsize = AtomicUsize::new(0);
     let clock = clock();
-    let only_one = |keeper| match STARTED.fetch_add(1, Ordering::SeqCst) {
-        0 => start_thread(keeper),
+    let only_one = |renewer| match STARTED.fetch_add(1, Ordering::SeqCst) {
+        0 => start_thread(renewer),
         _ => Err(libc_error(errno::EAGAIN)),
     };
-    let keeper = Arc::new(Renewer::new(&clock, only_one));
-    lock(&RENEWERS).push(Arc::downgrade(&keeper));
+    let renewer = Arc::new(Renewer::new(&clock, only_one));
+    lock(&RENEWERS).push(Arc::downgrade(&renewer));
     let all: Vec<_> = (0..5)
         .map(|_| keep(Fake::new(&clock, Duration::from_secs(1), |_| Ok(())), |why| panic!("{why}")))
         .collect();
@@ -294,8 +294,8 @@ fn locks_of_one_clock_share_their_threads() {
     let (clock, another) = (clock(), clock());
     let kept = |clock| keep(Fake::new(clock, LONG, |_| Ok(())), |why| panic!("{why}")).1;
     let (one, other, elsewhere) = (kept(&clock), kept(&clock), kept(&another));
-    assert!(Arc::ptr_eq(&one.keeper, &other.keeper));
-    assert!(!Arc::ptr_eq(&one.keeper, &elsewhere.keeper));
+    assert!(Arc::ptr_eq(&one.renewer, &other.renewer));
+    assert!(!Arc::ptr_eq(&one.renewer, &elsewhere.renewer));
 }
 
 /// The retry is due after a second, or sooner if the lease is short.
@@ -306,9 +306,9 @@ fn a_failed_refresh_is_retried_soon() {
         let pause = Duration::from_millis(pause);
         let (fake, kept) = keep(Fake::new(&clock, lifetime, trouble), |why| panic!("{why}"));
         let before = clock.now();
-        lock(&kept.keeper.renewals).due.clear(); // as if the lock were taken
-        kept.keeper.refresh(kept.number, &*fake);
-        let due = lock(&kept.keeper.renewals).all[&kept.number].upkeep.due;
+        lock(&kept.renewer.renewals).due.clear(); // as if the lock were taken
+        kept.renewer.refresh(kept.number, &*fake);
+        let due = lock(&kept.renewer.renewals).all[&kept.number].schedule.due;
         assert!(due >= before + pause && due <= clock.now() + pause, "{lifetime:?}: {due:?}");
     }
 }

@@ -204,11 +204,11 @@ fn a_keep_alive_knows_the_lease_of_its_tenure() {
     let scene = Scene::new(Mount::Local);
     let claim = Claim::make(&scene.lock_of(US).context, LIFETIME).unwrap();
     let tenure = Tenure::begin(claim);
-    let leased: &dyn Renewable = &tenure;
-    assert_eq!((leased.path(), leased.is_held()), (&*scene.path(), true));
-    assert_eq!((leased.remaining(), leased.overdue()), (LIFETIME, Duration::ZERO));
+    let renewable: &dyn Renewable = &tenure;
+    assert_eq!((renewable.path(), renewable.is_held()), (&*scene.path(), true));
+    assert_eq!((renewable.remaining(), renewable.overdue()), (LIFETIME, Duration::ZERO));
     scene.pass(LIFETIME + SECOND);
-    assert_eq!((leased.remaining(), leased.overdue()), (Duration::ZERO, SECOND));
+    assert_eq!((renewable.remaining(), renewable.overdue()), (Duration::ZERO, SECOND));
 }
 
 #[test]

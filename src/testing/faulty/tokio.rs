@@ -13,7 +13,7 @@ use crate::tokio::{KeepAlive, Lock, LockGuard};
 struct Kept {
     scene: Scene,
     guard: LockGuard,
-    keeper: KeepAlive,
+    keep_alive: KeepAlive,
     /// Another lock, which wakes the keep-alive task when its own keep-alive starts.
     alarm: crate::LockGuard,
 }
@@ -24,8 +24,8 @@ impl Kept {
         let guard = Lock::from(scene.lock_of(US)).lock().await.unwrap();
         let alarm = scene.lock_at(&scene.path().with_file_name("alarm"), NEIGHBOUR);
         let alarm = alarm.lock().unwrap();
-        let keeper = guard.keep_alive();
-        Kept { scene, guard, keeper, alarm }
+        let keep_alive = guard.keep_alive();
+        Kept { scene, guard, keep_alive, alarm }
     }
 
     fn pass(&self, time: Duration) {
@@ -78,7 +78,7 @@ fn a_keep_alive_survives_errors_that_pass() {
         kept.pass(RETRY);
         let what = format!("a refresh after {op:?} {errno}");
         kept.until(&what, |kept| kept.guard.remaining() == LIFETIME).await;
-        let lost = tokio::time::timeout(Duration::ZERO, kept.keeper.lost()).await;
+        let lost = tokio::time::timeout(Duration::ZERO, kept.keep_alive.lost()).await;
         assert!(lost.is_err(), "{op:?} {errno}: {lost:?}");
         kept.guard.verify().await.unwrap();
     });
@@ -88,7 +88,7 @@ fn a_keep_alive_survives_errors_that_pass() {
 fn a_lost_lock_is_reported_with_the_error_of_its_refresh() {
     for_all(async |kept, op, errno| {
         kept.pass(2 * LIFETIME);
-        match tokio::time::timeout(PATIENCE, kept.keeper.lost()).await {
+        match tokio::time::timeout(PATIENCE, kept.keep_alive.lost()).await {
             Ok(Some(Error::Expired { error: Some(error), .. })) => {
                 assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");
             }

@@ -265,10 +265,10 @@ pub(super) fn threads() -> Scenario {
 /// A process in which one thread keeps the lock alive while another releases it, and waiters.
 pub(super) fn kept_alive() -> Scenario {
     Scenario {
-        threads: vec![("keeper", "alice")],
+        threads: vec![("renewer", "alice")],
         ..scenario(&[
             ("alice", 0, kept_alive_tenure),
-            ("keeper", 0, keep_alive),
+            ("renewer", 0, keep_alive),
             ("bob", 0, brief_tenure),
             ("carol", 1, tenure),
         ])

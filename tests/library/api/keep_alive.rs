@@ -141,7 +141,7 @@ fn a_guard_that_ends_is_kept_no_longer() {
 struct SlowRelease {
     is_releasing: AtomicBool,
     may_go_on: AtomicBool,
-    keeper_looked: Mutex<Duration>,
+    renewer_looked: Mutex<Duration>,
 }
 
 const RELEASES: &str = "releases";
@@ -154,7 +154,7 @@ impl Clock for SlowRelease {
                 self.is_releasing.store(true, Ordering::SeqCst);
                 wait_until("it may go on", || self.may_go_on.load(Ordering::SeqCst));
             }
-            Some("linklock-keeper") => *self.keeper_looked.lock().unwrap() = now,
+            Some("linklock-renew") => *self.renewer_looked.lock().unwrap() = now,
             _ => {}
         }
         now
@@ -181,7 +181,7 @@ fn kept_until_it_is_released(release: impl FnOnce(LockGuard) + Send) {
         let releases = thread::Builder::new().name(RELEASES.into());
         releases.spawn_scoped(scope, move || release(guard)).unwrap();
         wait_until("the release hangs", || clock.is_releasing.load(Ordering::SeqCst));
-        wait_until("a refresh is due", || *clock.keeper_looked.lock().unwrap() > due);
+        wait_until("a refresh is due", || *clock.renewer_looked.lock().unwrap() > due);
         let still = told.try_recv().unwrap_err();
         assert_eq!(still, TryRecvError::Empty, "it is kept alive no longer");
         clock.may_go_on.store(true, Ordering::SeqCst);
