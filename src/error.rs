@@ -54,11 +54,9 @@ pub enum Error {
         obstacle: Box<Obstacle>,
     },
 
-    /// This handle already holds the lock: the wait would never end.
-    #[error(
-        "lock {} is already held by a guard of this handle: give each thread or task a clone of its own",
-        path.display()
-    )]
+    /// This thread already holds the lock through the same handle: it would wait for itself for
+    /// ever. Another thread, or a clone of the handle, waits.
+    #[error("lock {} is already held by this thread: it would wait for itself", path.display())]
     #[non_exhaustive]
     AlreadyLocked {
         /// The lock file.

@@ -147,6 +147,7 @@ mod model;
 mod options;
 mod policy;
 mod protocol;
+mod state;
 mod sys;
 #[cfg(test)]
 mod testing;

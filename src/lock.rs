@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::events;
 use crate::guard::LockGuard;
-use crate::holder::{Holder, Obstacle, State};
+use crate::holder::Obstacle;
 use crate::model::context::Context;
 use crate::model::lease::check_lifetime;
 use crate::protocol::acquire::acquire;
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::current_tenure::CurrentTenure;
-use crate::protocol::observe::{Observation, observe, unreadable};
 use crate::protocol::tenure::Tenure;
 use crate::protocol::transfer::{adopt, attach};
-use crate::sys::process::Life;
 use crate::wait::limit::WaitLimit;
 use crate::wait::park::{Park, ThreadPark, run};
 
 /// A lock that any program on any machine with the same directory can take.
 ///
 /// A `Lock` is a handle, with a path and options, which does not hold the lock. Acquiring the lock
-/// returns a [`LockGuard`]. Handles are independent of each other, and so are clones: two handles
-/// in one process exclude each other like two processes. Locking through a handle that already
-/// holds the lock is an error, since the wait could never end.
+/// returns a [`LockGuard`]. Threads exclude each other like processes, whether they share a handle
+/// or have one each; so do clones, which are independent handles. Only a thread that would wait for
+/// itself gets an error, [`Error::AlreadyLocked`]: it has acquired the lock through the same handle,
+/// and the guard still exists. (A guard that was sent to another thread counts as that of the thread
+/// that acquired it: to wait for it there, use a clone.)
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ pub struct Lock {
     pub(crate) context: Arc<Context>,
     lifetime: Duration,
     timeout: Option<Duration>,
-    last: CurrentTenure,
+    last: CurrentTenure<Tenure>,
     claim_cache: Arc<ClaimCache>,
 }
 
@@ -67,9 +67,9 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`] after the
-    /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. After an
-    /// error no file is left behind.
+    /// [`Error::AlreadyLocked`] if this thread holds the lock through this handle;
+    /// [`Error::TimedOut`] after the default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a
+    /// file operation failed. After an error no file is left behind.
     pub fn lock(&self) -> Result<LockGuard, Error> {
         self.acquire(match self.timeout {
             Some(timeout) => WaitLimit::For(timeout),
@@ -144,8 +144,21 @@ impl Lock {
     }
 
     fn acquire(&self, limit: WaitLimit<'_>) -> Result<LockGuard, Error> {
+        self.must_not_wait_for_itself()?;
         let acquisition = self.begin_acquisition();
-        Ok(self.hold(run(self.contend(acquisition, limit, &ThreadPark))?))
+        let tenure = run(self.contend(acquisition, limit, &ThreadPark))?;
+        Ok(self.hold(tenure, Some(self.thread())))
+    }
+
+    fn must_not_wait_for_itself(&self) -> Result<(), Error> {
+        if self.last.is_held_by(self.thread()) {
+            return Err(Error::AlreadyLocked { path: self.path().into() });
+        }
+        Ok(())
+    }
+
+    fn thread(&self) -> u64 {
+        self.context.machine.processes.thread()
     }
 
     /// The events of an acquisition that begins now.
@@ -159,7 +172,7 @@ impl Lock {
         limit: WaitLimit<'_, W>,
         parker: &impl Park,
     ) -> Result<Tenure, Error> {
-        self.last.must_be_none(self.path())?;
+        self.last.finish_release();
         let contention = acquire(&self.context, &self.claim_cache, self.lifetime, limit, parker);
         let mut contention = pin!(contention);
         // Between two polls the future may move to another thread.
@@ -169,14 +182,25 @@ impl Lock {
         acquired
     }
 
-    /// Makes this handle the holder, and returns the guard that owns this tenure.
-    pub(crate) fn hold(&self, mut tenure: Tenure) -> LockGuard {
+    /// Makes this handle the holder, by a tenure of this thread's or, if it is `None`, of a task's.
+    /// Returns the guard that owns the tenure.
+    pub(crate) fn hold(&self, mut tenure: Tenure, thread: Option<u64>) -> LockGuard {
         tenure.events = events::Holding::begin(&self.context);
-        LockGuard::new(self.last.begin(tenure))
+        LockGuard::new(self.last.begin(tenure, thread))
+    }
+
+    /// Makes this handle the holder of a lock that was not waited for.
+    fn take_charge(
+        &self,
+        transfer: impl FnOnce() -> Result<Tenure, Error>,
+    ) -> Result<LockGuard, Error> {
+        self.must_not_wait_for_itself()?;
+        self.last.finish_release();
+        Ok(self.hold(transfer()?, Some(self.thread())))
     }
 
     /// The tenure of this handle's guard, if it has one.
-    fn tenure(&self) -> Option<Arc<Tenure>> {
+    pub(crate) fn tenure(&self) -> Option<Arc<Tenure>> {
         self.last.held()
     }
 
@@ -190,11 +214,10 @@ impl Lock {
     /// [`Error::Lost`] if the lock is no longer held with that claim; [`Error::Held`] if other
     /// processes are about to adopt it or to end it, and that is not decided within the time of 16
     /// seats (15 s and the clock slop each); [`Error::Invalid`] if `claim` is not a claim of this
-    /// lock; [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::Io`] if a file
-    /// operation failed.
+    /// lock; [`Error::AlreadyLocked`] if this thread holds the lock through this handle;
+    /// [`Error::Io`] if a file operation failed.
     pub fn adopt(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        self.last.must_be_none(self.path())?;
-        Ok(self.hold(adopt(&self.context, claim.as_ref(), self.lifetime)?))
+        self.take_charge(|| adopt(&self.context, claim.as_ref(), self.lifetime))
     }
 
     /// Acts on a detached lock on behalf of its owner: refreshes, verifies or releases it, for a
@@ -226,8 +249,7 @@ impl Lock {
     ///
     /// As for [`adopt`](Self::adopt).
     pub fn attach(&self, claim: impl AsRef<Path>) -> Result<LockGuard, Error> {
-        self.last.must_be_none(self.path())?;
-        Ok(self.hold(attach(&self.context, claim.as_ref(), self.lifetime)?))
+        self.take_charge(|| attach(&self.context, claim.as_ref(), self.lifetime))
     }
 
     /// The path of the lock file. flufl.lock: `lockfile`.
@@ -294,97 +316,6 @@ impl Lock {
     #[must_use]
     pub fn retry_errnos(&self) -> &[i32] {
         &self.context.config.retry_errnos
-    }
-
-    /// Whether this handle holds the lock and its lease runs, as far as the file server knows.
-    /// Unlike flufl.lock's `is_locked`, this does not refresh the lock. Blocks for one check
-    /// of the lock file, if the handle has a guard.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let path = dir.path().join("report.lock");
-    /// let lock = linklock::Lock::new(&path)?;
-    /// assert!(!lock.is_locked()?);
-    /// let guard = lock.lock()?;
-    /// assert!(lock.is_locked()?);
-    /// # Ok::<(), linklock::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] if that cannot be determined.
-    pub fn is_locked(&self) -> Result<bool, Error> {
-        match self.tenure().map(|tenure| tenure.verify()) {
-            None | Some(Err(Error::Lost { .. } | Error::Expired { .. })) => Ok(false),
-            Some(Ok(())) => Ok(true),
-            Some(Err(error)) => Err(error),
-        }
-    }
-
-    /// The process that holds the lock; `None` if the lock is free. flufl.lock: `details`. Blocks
-    /// for one read of the lock file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Held`] if the file of that name is not a lock or cannot be read; [`Error::Io`].
-    pub fn holder(&self) -> Result<Option<Holder>, Error> {
-        let obstacle = match observe(&self.context)? {
-            Observation::Free => return Ok(None),
-            Observation::Held(_, holder) => return Ok(Some(holder)),
-            Observation::NotALock => Obstacle::NotALock,
-            Observation::Unreadable(error) => {
-                unreadable(&self.context, self.context.machine.find(self.path())?.as_ref(), error)
-            }
-        };
-        Err(Error::Held { path: self.path().into(), obstacle: Box::new(obstacle) })
-    }
-
-    /// What can be inferred about the lock without holding it. flufl.lock: `state`. Blocks for one
-    /// read of the lock file.
-    ///
-    /// Whether a lease is expired is decided by the file server's time if this handle has ever
-    /// acquired the lock, and by this machine's date otherwise.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let path = dir.path().join("report.lock");
-    /// use linklock::{Lock, State};
-    ///
-    /// let lock = Lock::new(&path)?;
-    /// assert_eq!(lock.state()?, State::Unlocked);
-    /// let guard = lock.lock()?;
-    /// assert_eq!(lock.state()?, State::Ours);
-    /// # Ok::<(), linklock::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] if a file operation failed.
-    pub fn state(&self) -> Result<State, Error> {
-        let (held, holder) = match observe(&self.context)? {
-            Observation::Free => return Ok(State::Unlocked),
-            Observation::NotALock | Observation::Unreadable(_) => return Ok(State::Unknown),
-            Observation::Held(held, holder) => (held, holder),
-        };
-        let this = self.context.machine.processes.this();
-        let same_host = holder.host() == self.host_name();
-        Ok(match (same_host && held.claim.process() == this, holder.is_expired()) {
-            (true, false) => State::Ours,
-            (true, true) => State::OursExpired,
-            (false, _) if holder.life() == Life::Dead => State::Stale,
-            (false, true) => State::TheirsExpired,
-            (false, false) => State::Unknown,
-        })
-    }
-
-    /// When the holder's lease ends, in the file server's time; `None` if the lock is free. Blocks
-    /// for one read of the lock file. flufl.lock: `expiration`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`holder`](Self::holder).
-    pub fn expires_at(&self) -> Result<Option<SystemTime>, Error> {
-        Ok(self.holder()?.map(|holder| holder.expires_at()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The handle of a lock on a mailbox: its path and options.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -13,13 +13,15 @@ use crate::mailbox::dotlock::LEASE;
 use crate::mailbox::guard::MailboxGuard;
 use crate::mailbox::observe::MailboxObserver;
 use crate::mailbox::tenure::MailboxTenure;
+use crate::protocol::current_tenure::CurrentTenure;
 use crate::wait::limit::WaitLimit;
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
 /// A handle, with a path and options, which does not hold the lock. Acquiring the lock returns a
-/// [`MailboxGuard`]. A handle and its clones remember since when they have observed another
-/// program's dotlock unchanged.
+/// [`MailboxGuard`]. Threads exclude each other as those that share a [`Lock`](crate::Lock) do: only
+/// a thread that would wait for itself gets an error. A handle and its clones remember since when
+/// they have observed another program's dotlock unchanged.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -37,7 +39,7 @@ pub struct MailboxLock {
     context: Arc<MailboxContext>,
     observer: Arc<Mutex<MailboxObserver>>,
     timeout: Option<Duration>,
-    held: Mutex<Weak<MailboxTenure>>,
+    last: CurrentTenure<MailboxTenure>,
 }
 
 impl MailboxLock {
@@ -46,7 +48,7 @@ impl MailboxLock {
             context: Arc::new(context),
             observer: Arc::default(),
             timeout,
-            held: Mutex::default(),
+            last: CurrentTenure::default(),
         }
     }
 
@@ -56,10 +58,10 @@ impl MailboxLock {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyLocked`] if this handle holds it; [`Error::TimedOut`]; [`Error::Denied`] if
-    /// a permission is missing; [`Error::Invalid`] if the path is not that of a regular file;
-    /// [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. After an error no file is
-    /// left behind.
+    /// [`Error::AlreadyLocked`] if this thread holds it through this handle; [`Error::TimedOut`];
+    /// [`Error::Denied`] if a permission is missing; [`Error::Invalid`] if the path is not that of a
+    /// regular file; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. After an error
+    /// no file is left behind.
     pub fn lock(&self) -> Result<MailboxGuard, Error> {
         self.acquire(match self.timeout {
             Some(timeout) => WaitLimit::For(timeout),
@@ -124,8 +126,8 @@ impl MailboxLock {
     }
 
     fn acquire(&self, limit: WaitLimit<'_>) -> Result<MailboxGuard, Error> {
-        let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held().upgrade().is_some_and(|tenure| tenure.is_held()) {
+        let thread = self.context.core().machine.processes.thread();
+        if self.last.is_held_by(thread) {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
         let acquisition = events::Acquisition::begin(self.context.core(), self.path(), LEASE);
@@ -134,9 +136,7 @@ impl MailboxLock {
         acquisition.ended(self.context.core(), self.path(), outcome);
         let mut tenure = acquired?;
         tenure.events = events::Holding::begin(self.context.core());
-        let tenure = Arc::new(tenure);
-        *held() = Arc::downgrade(&tenure);
-        Ok(MailboxGuard::new(tenure))
+        Ok(MailboxGuard::new(self.last.begin(tenure, Some(thread))))
     }
 
     /// The path of the mailbox.
@@ -187,6 +187,6 @@ impl MailboxLock {
 impl Clone for MailboxLock {
     fn clone(&self) -> MailboxLock {
         let (context, observer) = (self.context.clone(), self.observer.clone());
-        MailboxLock { context, observer, timeout: self.timeout, held: Mutex::default() }
+        MailboxLock { context, observer, timeout: self.timeout, last: CurrentTenure::default() }
     }
 }

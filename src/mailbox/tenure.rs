@@ -21,6 +21,7 @@ use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::observe::{Observation, describe, observe};
 use crate::mailbox::takeover::in_turn;
 use crate::model::lease::nanoseconds;
+use crate::protocol::current_tenure::Occupancy;
 
 /// How often a late holder tries to act while it holds the breakers' lock.
 const TURNS: u32 = 4;
@@ -252,6 +253,16 @@ impl Renewable for MailboxTenure {
 
     fn clock(&self) -> &Arc<dyn Clock> {
         &self.context.core().machine.clock
+    }
+}
+
+impl Occupancy for MailboxTenure {
+    fn is_held(&self) -> bool {
+        self.is_held()
+    }
+
+    fn close(&self) {
+        self.close();
     }
 }
 

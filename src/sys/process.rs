@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -70,6 +71,8 @@ pub(crate) const WORLD_BITS: u32 = 48;
 pub(crate) trait Processes: Debug + Send + Sync {
     /// The pid of this process. Takes no lock, since a fork may have left it locked.
     fn pid(&self) -> u32;
+    /// The number of the calling thread, which no other thread of this process ever has.
+    fn thread(&self) -> u64;
     /// This process.
     fn this(&self) -> Process;
     /// A running process of this pid namespace.
@@ -88,6 +91,12 @@ pub(crate) struct PosixProcesses {
 impl Processes for PosixProcesses {
     fn pid(&self) -> u32 {
         process_id()
+    }
+
+    fn thread(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        thread_local!(static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
+        NUMBER.with(|number| *number)
     }
 
     fn this(&self) -> Process {

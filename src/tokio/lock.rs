@@ -14,9 +14,9 @@ use crate::wait::limit::WaitLimit;
 /// [`linklock::Lock`](crate::Lock), but its methods are futures. See [the module](crate::tokio) for
 /// what they need, and what happens to a future that is dropped.
 ///
-/// A `Lock` is a handle, which holds nothing itself. Handles are independent of each other, and so
-/// are clones: give each task that contends its own clone. Locking through a handle that already
-/// holds the lock is an error, since a task that waits for its own guard would wait for ever.
+/// A `Lock` is a handle, which holds nothing itself. Tasks exclude each other, whether they share a
+/// handle or have a clone each. As with tokio's own `Mutex`, a task that waits for a guard of its
+/// own waits for ever: tasks move between threads, so nothing shows that it is its own.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -73,9 +73,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyLocked`] if this handle holds the lock; [`Error::TimedOut`] after the
-    /// default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed, or if the
-    /// runtime shuts down. After an error no file is left behind.
+    /// [`Error::TimedOut`] after the default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a
+    /// file operation failed, or if the runtime shuts down. After an error no file is left behind.
     ///
     /// # Panics
     ///
@@ -162,7 +161,7 @@ impl Lock {
         // No guard was returned, so no tenure counts as held: if this is dropped, the handle may
         // lock again.
         let tenure = contend(lock, limit).await?;
-        Ok(LockGuard::from(lock.hold(tenure)))
+        Ok(LockGuard::from(lock.hold(tenure, None)))
     }
 
     /// The path of the lock file.

@@ -12,7 +12,7 @@ const LIBRARY: &[&str] = &[
     "testing",
     "mailbox",
     "tokio",
-    "options admin",
+    "options admin state",
     "lock",
     "guard",
     "keep_alive",

@@ -58,22 +58,27 @@ fn a_task_that_does_not_wait_learns_who_holds_it() {
 }
 
 #[test]
-fn a_handle_that_holds_the_lock_is_refused_and_a_clone_is_not() {
+fn tasks_that_share_a_handle_wait_for_each_other_as_clones_do() {
     let _company = in_company();
     let dir = tempdir().unwrap();
-    let lock = lock(&dir.path().join("lock"));
+    let lock = Arc::new(lock(&dir.path().join("lock")));
     many_threads().block_on(async {
+        let mut waiters = Vec::new();
         let guard = lock.lock().await.unwrap();
-        let error = lock.lock().await.unwrap_err();
-        assert!(matches!(error, Error::AlreadyLocked { .. }), "{error:?}");
-        let other = lock.clone();
-        let waiter = tokio::spawn(async move { other.lock().await });
+        let error = lock.try_lock().await.unwrap_err();
+        assert!(matches!(error, Error::Held { .. }), "{error:?}");
+        for other in [lock.clone(), Arc::new(Lock::clone(&lock))] {
+            let waiter = tokio::spawn(async move { other.lock().await?.unlock().await });
+            waiters.push(waiter);
+        }
         guard.unlock().await.unwrap();
-        in_time("the clone has it", waiter).await.unwrap().unwrap().unlock().await.unwrap();
+        for waiter in waiters {
+            in_time("it has the lock in turn", waiter).await.unwrap().unwrap();
+        }
     });
 }
 
-/// Tasks that share one handle take turns, too, as long as they don't ask while it holds the lock.
+/// A dropped guard's release, which is under way, is in no way of its own handle.
 #[test]
 fn a_handle_that_was_released_can_lock_again_at_once() {
     let _company = in_company();
@@ -200,8 +205,8 @@ fn guards_change_between_blocking_and_not() {
     let held = blocking.lock().unwrap();
     let handle = Lock::from(blocking);
     one_thread().block_on(async {
-        let error = handle.lock().await.unwrap_err();
-        assert!(matches!(error, Error::AlreadyLocked { .. }), "the same handle: {error:?}");
+        let error = handle.try_lock().await.unwrap_err();
+        assert!(matches!(error, Error::Held { .. }), "the same handle: {error:?}");
         let guard = LockGuard::from(held);
         guard.verify().await.unwrap();
         let mut kept = guard.keep_alive();

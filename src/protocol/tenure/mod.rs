@@ -18,6 +18,7 @@ use crate::model::lease::{nanoseconds, since_epoch};
 use crate::model::names::ClaimName;
 use crate::protocol::claim::Claim;
 use crate::protocol::claim_cache::ClaimCache;
+use crate::protocol::current_tenure::Occupancy;
 use crate::protocol::observe::{self, Evidence, Incarnation, has_lock_file};
 use crate::sys::handoff_queue::HandoffToken;
 use crate::sys::mutex::RequestMutex;
@@ -243,6 +244,16 @@ impl Tenure {
                 events::not_released(self.context.lock_path(), &error);
             }
         }
+    }
+}
+
+impl Occupancy for Tenure {
+    fn is_held(&self) -> bool {
+        self.is_held()
+    }
+
+    fn close(&self) {
+        self.close();
     }
 }
 

@@ -234,6 +234,10 @@ impl Processes for Cast {
         if self.is_dead(self.pid) { 0 } else { self.pid }
     }
 
+    fn thread(&self) -> u64 {
+        0
+    }
+
     fn this(&self) -> Process {
         let world = u64::from(self.pid / 100);
         Process { pid: self.pid, proof: Some(Proof { world, started: 1, boot: None }) }

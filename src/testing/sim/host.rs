@@ -66,6 +66,10 @@ impl Processes for SimProcesses {
         if self.0.has_crashed() { 0 } else { self.this().pid }
     }
 
+    fn thread(&self) -> u64 {
+        self.0.world().running as u64
+    }
+
     fn this(&self) -> ProcessId {
         let running = self.0.world().running;
         self.id_of(running)

@@ -188,7 +188,7 @@ fn a_panic_while_waiting_leaves_no_claim() {
 }
 
 #[test]
-fn a_handle_that_holds_the_lock_does_not_wait_for_itself() {
+fn a_thread_that_holds_the_lock_does_not_wait_for_itself() {
     let dir = tempdir().unwrap();
     let lock = Lock::new(dir.path().join("lock")).unwrap();
     let guard = lock.lock().unwrap();

@@ -11,6 +11,7 @@ mod keep_alive;
 mod kept;
 mod surveying;
 mod sweeping;
+mod threads;
 
 use linklock::{Error, Holder, Lock, LockGuard, LockOptions, Obstacle, Successor};
 

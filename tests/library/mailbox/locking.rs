@@ -195,12 +195,14 @@ fn threads_exclude_each_other() {
 }
 
 #[test]
-fn a_handle_that_holds_the_mailbox_is_not_locked_again() {
+fn a_thread_that_holds_the_mailbox_does_not_wait_for_itself() {
     let scene = Scene::new();
     let lock = scene.lock();
     let guard = lock.lock().unwrap();
     assert!(matches!(lock.lock(), Err(Error::AlreadyLocked { .. })));
     assert!(matches!(lock.clone().try_lock(), Err(Error::Held { .. })));
+    let in_another = thread::scope(|scope| scope.spawn(|| lock.try_lock()).join().unwrap());
+    assert!(matches!(in_another, Err(Error::Held { .. })), "{in_another:?}");
     drop(guard);
     lock.try_lock().unwrap().unlock().unwrap();
 }
