@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Operation};
 use crate::holder::Owner;
-use crate::keep_alive::thread::KeepAlive;
+use crate::keep_alive::thread::Renewing;
 use crate::model::lease::check_lifetime;
 use crate::protocol::tenure::Tenure;
 use crate::protocol::transfer::detach;
@@ -40,7 +40,7 @@ use crate::protocol::transfer::detach;
 pub struct LockGuard {
     tenure: Arc<Tenure>,
     claim_path: Arc<Path>,
-    kept_alive: Mutex<Option<KeepAlive>>,
+    kept_alive: Mutex<Option<Renewing>>,
 }
 
 impl LockGuard {
@@ -209,7 +209,7 @@ impl LockGuard {
     ///
     /// [`Error::Io`] if no thread can be started.
     pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
-        let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
+        let kept = Renewing::start(&self.tenure, Box::new(on_lost))
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
         self.put_keep_alive(Some(kept));
         Ok(())
@@ -298,7 +298,7 @@ impl LockGuard {
 
     /// Must not be called in a forked child: another thread of its parent may have left this
     /// locked.
-    fn put_keep_alive(&self, kept: Option<KeepAlive>) {
+    fn put_keep_alive(&self, kept: Option<Renewing>) {
         let mut place = self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *place, kept);
         drop(place);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Operation};
 use crate::keep_alive::schedule::Renewable;
-use crate::keep_alive::thread::KeepAlive;
+use crate::keep_alive::thread::Renewing;
 use crate::mailbox::mbox_file::MboxFile;
 use crate::mailbox::tenure::MailboxTenure;
 
@@ -21,7 +21,7 @@ use crate::mailbox::tenure::MailboxTenure;
 #[must_use = "dropping a guard unlocks its mailbox at once: bind it to a name, even to `_guard`"]
 pub struct MailboxGuard {
     tenure: Arc<MailboxTenure>,
-    kept_alive: Mutex<Option<KeepAlive>>,
+    kept_alive: Mutex<Option<Renewing>>,
 }
 
 impl MailboxGuard {
@@ -103,7 +103,7 @@ impl MailboxGuard {
     ///
     /// [`Error::Io`] if the thread can't be started.
     pub fn keep_alive(&self, on_lost: impl FnOnce(Error) + Send + 'static) -> Result<(), Error> {
-        let kept = KeepAlive::start(&self.tenure, Box::new(on_lost))
+        let kept = Renewing::start(&self.tenure, Box::new(on_lost))
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
         *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(())

@@ -35,15 +35,15 @@ pub(crate) type OnLost = Box<dyn FnOnce(Error) + Send>;
 
 /// Keeps a lock alive until it is dropped.
 #[derive(Debug)]
-pub(crate) struct KeepAlive {
+pub(crate) struct Renewing {
     renewer: Arc<Renewer>,
     number: u64,
 }
 
-impl KeepAlive {
+impl Renewing {
     /// Refreshes the lock three times in each lifetime. A refresh that fails temporarily is tried
     /// again for as long as the lease runs.
-    pub(crate) fn start<L>(renewable: &Arc<L>, on_lost: OnLost) -> io::Result<KeepAlive>
+    pub(crate) fn start<L>(renewable: &Arc<L>, on_lost: OnLost) -> io::Result<Renewing>
     where
         L: Renewable + 'static,
     {
@@ -56,7 +56,7 @@ impl KeepAlive {
         let number = renewals.add(renewal);
         drop(renewals);
         renewer.changed.notify_all();
-        Ok(KeepAlive { renewer, number })
+        Ok(Renewing { renewer, number })
     }
 
     /// Adapts the schedule to a changed lifetime.
@@ -66,7 +66,7 @@ impl KeepAlive {
     }
 }
 
-impl Drop for KeepAlive {
+impl Drop for Renewing {
     fn drop(&mut self) {
         if self.renewer.pid == process_id() {
             let renewal = lock(&self.renewer.renewals).remove(self.number);

@@ -126,14 +126,14 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(Own(0))
 }
 
-fn keep(fake: Fake, on_lost: impl FnOnce(Error) + Send + 'static) -> (Arc<Fake>, KeepAlive) {
+fn keep(fake: Fake, on_lost: impl FnOnce(Error) + Send + 'static) -> (Arc<Fake>, Renewing) {
     let fake = Arc::new(fake);
-    let kept = KeepAlive::start(&fake, Box::new(on_lost)).unwrap();
+    let kept = Renewing::start(&fake, Box::new(on_lost)).unwrap();
     (fake, kept)
 }
 
 /// Locks whose refreshes succeed.
-fn sound(clock: &Arc<dyn Clock>, count: usize) -> Vec<(Arc<Fake>, KeepAlive)> {
+fn sound(clock: &Arc<dyn Clock>, count: usize) -> Vec<(Arc<Fake>, Renewing)> {
     let fakes = (0..count).map(|_| Fake::new(clock, SHORT, |_| Ok(())));
     fakes.map(|fake| keep(fake, |why| panic!("{why}"))).collect()
 }
@@ -149,7 +149,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Waits until each of them has been refreshed several times from now on.
 #[track_caller]
-fn go_on(others: &[(Arc<Fake>, KeepAlive)]) {
+fn go_on(others: &[(Arc<Fake>, Renewing)]) {
     let before: Vec<_> = others.iter().map(|(fake, _)| fake.done()).collect();
     wait_until("all other locks are refreshed again and again", || {
         others.iter().zip(&before).all(|((fake, _), before)| fake.done() >= before + 4)
@@ -285,7 +285,7 @@ fn a_single_thread_keeps_all_locks_alive_if_no_other_can_start() {
     let none = Arc::new(Renewer::new(&self::clock(), |_| Err(libc_error(errno::EAGAIN))));
     lock(&RENEWERS).push(Arc::downgrade(&none));
     let fake = Arc::new(Fake::new(&none.clock, SHORT, |_| Ok(())));
-    let refused = KeepAlive::start(&fake, Box::new(|why| panic!("{why}"))).unwrap_err();
+    let refused = Renewing::start(&fake, Box::new(|why| panic!("{why}"))).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(errno::EAGAIN));
 }
 
