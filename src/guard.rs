@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Operation};
 use crate::holder::Owner;
+use crate::keep_alive::report::KeepAlive;
 use crate::keep_alive::thread::Renewing;
 use crate::model::lease::check_lifetime;
 use crate::protocol::tenure::Tenure;
@@ -213,6 +214,35 @@ impl LockGuard {
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
         self.put_keep_alive(Some(kept));
         Ok(())
+    }
+
+    /// Keeps the lock alive as [`keep_alive`](Self::keep_alive) does, and returns a value that reports
+    /// a loss instead of calling a function: it can be asked, and waited for. Dropping it does
+    /// not end the keep-alive. Replaces an earlier call, of either kind, which then reports nothing more.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// let guard = linklock::Lock::new(&path)?.lock()?;
+    /// let kept = guard.kept_alive()?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| match kept.lost() {
+    ///         Some(why) => eprintln!("stop the work: {why}"),
+    ///         None => {} // it was released
+    ///     });
+    ///     // ... the work, which asks kept.is_lost() now and then ...
+    ///     guard.unlock()
+    /// })?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`keep_alive`](Self::keep_alive).
+    pub fn kept_alive(&self) -> Result<KeepAlive, Error> {
+        let (kept, on_lost) = KeepAlive::begin();
+        self.keep_alive(on_lost)?;
+        Ok(kept)
     }
 
     /// Releases the lock. Returns an error if it was lost or could not be released. flufl.lock:

@@ -159,6 +159,7 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Error, Operation, Successor};
 pub use guard::LockGuard;
 pub use holder::{Format, Holder, Obstacle, Owner, State};
+pub use keep_alive::report::KeepAlive;
 pub use lock::Lock;
 pub use lock_file::LockFile;
 pub use options::{DEFAULT_CLOCK_SLOP, DEFAULT_LIFETIME, DEFAULT_POLLING, LockOptions};

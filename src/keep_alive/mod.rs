@@ -1,4 +1,6 @@
-//! Keep-alive: one [`schedule`] of renewals, and the [`thread`]s that follow it for both faces.
+//! Keep-alive: one [`schedule`] of renewals, the [`thread`]s that follow it for both faces, and
+//! the [`report`] of a loss.
 
+pub(crate) mod report;
 pub(crate) mod schedule;
 pub(crate) mod thread;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
+use crate::keep_alive::report::KeepAlive;
 use crate::keep_alive::schedule::Renewable;
 use crate::keep_alive::thread::Renewing;
 use crate::mailbox::mbox_file::MboxFile;
@@ -107,6 +108,19 @@ impl MailboxGuard {
             .map_err(Error::io(Operation::KeepAlive, self.path()))?;
         *self.kept_alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(())
+    }
+
+    /// Keeps the dotlock alive as [`keep_alive`](Self::keep_alive) does, and returns a value that
+    /// reports its loss instead of calling a function: see
+    /// [`LockGuard::kept_alive`](crate::LockGuard::kept_alive).
+    ///
+    /// # Errors
+    ///
+    /// As for [`keep_alive`](Self::keep_alive).
+    pub fn kept_alive(&self) -> Result<KeepAlive, Error> {
+        let (kept, on_lost) = KeepAlive::begin();
+        self.keep_alive(on_lost)?;
+        Ok(kept)
     }
 
     /// Unlocks the mailbox, and reports failures. Write all data to disk before

@@ -2,23 +2,31 @@
 //! not by the runtime, whose pool may be full of blocking work, and whose tasks may wait for tasks
 //! that block a worker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::guard::LockGuard;
 
-/// Reports the loss of a lock that is [kept alive](super::LockGuard::keep_alive). Dropping this
-/// does not end the keep-alive.
+/// Reports the loss of a lock that is [kept alive](super::LockGuard::keep_alive):
+/// [`linklock::KeepAlive`](crate::KeepAlive), but it is awaited. Dropping this does not end the
+/// keep-alive.
 #[derive(Debug)]
 pub struct KeepAlive {
     /// `None` once the loss has been reported.
     lost: Option<oneshot::Receiver<Error>>,
+    is_lost: Arc<AtomicBool>,
 }
 
 impl KeepAlive {
     pub(super) fn start(guard: &LockGuard) -> KeepAlive {
+        let is_lost = Arc::<AtomicBool>::default();
         let (tell, lost) = oneshot::channel();
-        let on_lost = |why| {
+        let loses = is_lost.clone();
+        let on_lost = move |why| {
+            loses.store(true, Ordering::Release);
             let _ = tell.send(why); // the receiver may be gone
         };
         let lost = match guard.keep_alive(on_lost) {
@@ -29,7 +37,13 @@ impl KeepAlive {
                 lost
             }
         };
-        KeepAlive { lost: Some(lost) }
+        KeepAlive { lost: Some(lost), is_lost }
+    }
+
+    /// Whether the lock was lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Acquire)
     }
 
     /// Waits until the lock is lost, and returns the reason, once: [`Error::Lost`], or

@@ -37,7 +37,7 @@ fn a_short_lease_lasts_for_several_lifetimes() {
             guard.verify().await.unwrap();
             guard.unlock().await.unwrap();
             assert!(in_time("the task ends", kept.lost()).await.is_none());
-            assert!(kept.lost().await.is_none(), "asked again");
+            assert!(kept.lost().await.is_none() && !kept.is_lost(), "asked again");
         });
         assert!(names(dir.path()).is_empty());
     }
@@ -52,12 +52,13 @@ fn a_loss_is_reported_once_with_its_reason() {
         runtime.block_on(async {
             let guard = short(&path).await;
             let mut kept = guard.keep_alive();
+            assert!(!kept.is_lost());
             assert!(linklock::Lock::new(&path).unwrap().break_if(|_| true).unwrap().is_some());
             let heir = lock(&path).lock().await.unwrap();
             let why = in_time("the loss is reported", kept.lost()).await.expect("it is lost");
             assert!(matches!(why, Error::Lost { .. }), "{why:?}");
             assert_eq!(why.holder().unwrap().claim_path(), heir.claim_path());
-            assert!(kept.lost().await.is_none());
+            assert!(kept.lost().await.is_none() && kept.is_lost());
             assert!(guard.unlock().await.is_err());
             heir.unlock().await.unwrap();
         });

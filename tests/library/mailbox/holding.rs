@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use linklock::mailbox::{DotlockKind, LEASE, MailboxLock};
@@ -99,8 +98,7 @@ fn a_guard_that_is_dropped_unlocks() {
 fn a_guard_that_is_kept_alive_is_touched_in_time_and_told_when_it_is_lost() {
     let scene = Scene::new();
     let guard = MailboxLock::new(&scene.mbox).unwrap().lock().unwrap();
-    let (told, hear) = mpsc::channel();
-    guard.keep_alive(move |why| told.send(why).unwrap()).unwrap();
+    let kept = guard.kept_alive().unwrap();
     let then = SystemTime::now() - Duration::from_secs(3600);
     set_lease_end(&scene.dotlock, then);
     wait_until("it is touched", || {
@@ -108,6 +106,6 @@ fn a_guard_that_is_kept_alive_is_touched_in_time_and_told_when_it_is_lost() {
     });
     assert!(guard.remaining() > LEASE / 2, "15 s at most after the last touch");
     fs::remove_file(&scene.dotlock).unwrap();
-    let why = hear.recv_timeout(LEASE).unwrap();
+    let why = kept.lost_within(LEASE).unwrap();
     assert!(why.is_lost(), "{why}");
 }
