@@ -1,6 +1,7 @@
 //! The handle of a lock: its path and options.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -43,7 +44,6 @@ use crate::wait::park::{Park, ThreadPark, run};
 /// assert!(lock.try_lock().is_ok());
 /// # Ok::<(), linklock::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Lock {
     pub(crate) context: Arc<Context>,
     lifetime: Duration,
@@ -316,6 +316,17 @@ impl Lock {
     #[must_use]
     pub fn retry_errnos(&self) -> &[i32] {
         &self.context.config.retry_errnos
+    }
+}
+
+/// Its path, and whether this handle holds it: no file is looked at.
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("path", &self.path())
+            .field("lifetime", &self.lifetime)
+            .field("held", &self.tenure().is_some())
+            .finish_non_exhaustive()
     }
 }
 

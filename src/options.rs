@@ -1,6 +1,7 @@
 //! The options of a lock, and how they are validated.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
@@ -34,7 +35,7 @@ use crate::sys::process::PosixProcesses;
 ///     .build()?;
 /// # Ok::<(), linklock::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "options have no effect until they are built"]
 pub struct LockOptions {
     path: PathBuf,
@@ -248,6 +249,16 @@ impl LockOptions {
         };
         let context = Context { names, config, machine, memory: Memory::default() };
         Ok(Lock::with(context, self.lifetime, self.timeout))
+    }
+}
+
+impl fmt::Debug for LockOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockOptions")
+            .field("path", &self.path)
+            .field("lifetime", &self.lifetime)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

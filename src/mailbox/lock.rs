@@ -1,5 +1,6 @@
 //! The handle of a lock on a mailbox: its path and options.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -34,7 +35,6 @@ use crate::wait::limit::WaitLimit;
 /// guard.unlock()?;
 /// # Ok::<(), linklock::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct MailboxLock {
     context: Arc<MailboxContext>,
     observer: Arc<Mutex<MailboxObserver>>,
@@ -180,6 +180,16 @@ impl MailboxLock {
     /// [`Error::Io`] if a file operation failed; [`Error::Invalid`] as for [`lock`](Self::lock).
     pub fn obstacles(&self) -> Result<Vec<Obstacle>, Error> {
         obstacles(&self.context, &self.observer)
+    }
+}
+
+/// Its path, and whether this handle holds it: no file is looked at.
+impl fmt::Debug for MailboxLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailboxLock")
+            .field("path", &self.path())
+            .field("held", &self.last.held().is_some())
+            .finish_non_exhaustive()
     }
 }
 

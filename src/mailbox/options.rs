@@ -1,6 +1,7 @@
 //! The options of a mailbox lock, and their validation.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,7 +37,7 @@ const SEPARATORS: [char; 8] = ['|', '+', ':', '~', '^', '=', ',', '@'];
 ///     .build()?;
 /// # Ok::<(), linklock::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "options have no effect until they are built"]
 pub struct MailboxOptions {
     path: PathBuf,
@@ -199,6 +200,15 @@ impl MailboxOptions {
             Some(machine) => options.build_on(machine.clone()),
             None => options.build(),
         }
+    }
+}
+
+impl fmt::Debug for MailboxOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailboxOptions")
+            .field("path", &self.path)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

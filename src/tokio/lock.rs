@@ -1,5 +1,6 @@
 //! The lock of the tokio face: a handle, as in the blocking face.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +42,6 @@ use crate::wait::limit::WaitLimit;
 /// # })?;
 /// # Ok::<(), linklock::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Lock {
     /// `None` only while this is being dropped.
     blocking: Option<Arc<crate::Lock>>,
@@ -196,6 +196,12 @@ impl Lock {
 
     fn shared(&self) -> &Arc<crate::Lock> {
         self.blocking.as_ref().expect("the handle exists until it is dropped")
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_blocking().fmt(f)
     }
 }
 

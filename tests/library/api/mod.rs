@@ -9,6 +9,7 @@ mod handover;
 mod holding;
 mod keep_alive;
 mod kept;
+mod making;
 mod surveying;
 mod sweeping;
 mod threads;
