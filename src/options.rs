@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -72,6 +72,54 @@ impl Lock {
     /// directory or the host name is not available.
     pub fn new(path: impl Into<PathBuf>) -> Result<Lock, Error> {
         Lock::options(path).build()
+    }
+
+    /// Makes the lock beside a file, to guard that file, with the default options: its name is the
+    /// file's with `.lock` at its end. So the locks of `a.json` and `a.toml`, which
+    /// [`Path::with_extension`](std::path::Path::with_extension) would make one, are two.
+    ///
+    /// The file need not exist, and is not touched. A file that has several names, by links, has as
+    /// many locks: all its users must go by the same name.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path();
+    /// use linklock::Lock;
+    ///
+    /// let lock = Lock::beside(dir.join("a.json"))?;
+    /// assert_eq!(lock.path(), dir.join("a.json.lock"));
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn beside(file: impl AsRef<Path>) -> Result<Lock, Error> {
+        Lock::options_beside(file).build()
+    }
+
+    /// Options for the lock beside a file: see [`beside`](Self::beside).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path();
+    /// use std::time::Duration;
+    /// use linklock::Lock;
+    ///
+    /// let lock = Lock::options_beside(dir.join("a.json")).timeout(Duration::from_secs(5)).build()?;
+    /// assert_eq!(lock.path(), dir.join("a.json.lock"));
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    pub fn options_beside(file: impl AsRef<Path>) -> LockOptions {
+        let file = file.as_ref();
+        Lock::options(match file.file_name() {
+            Some(name) => {
+                let mut name = name.to_owned();
+                name.push(".lock");
+                file.with_file_name(name)
+            }
+            None => file.to_owned(), // an error of `build`
+        })
     }
 
     /// Options for a lock at this path; [`build`](LockOptions::build) makes it.

@@ -1,8 +1,43 @@
 //! Making a lock, and how it shows itself.
 
-use linklock::Lock;
+use std::time::Duration;
+
 use linklock::mailbox::MailboxLock;
+use linklock::{Error, Lock};
 use tempfile::tempdir;
+
+#[test]
+fn the_lock_beside_a_file_has_the_files_whole_name() {
+    let dir = tempdir().unwrap();
+    let lock_of = |file: &str| Lock::beside(dir.path().join(file)).unwrap().path().to_owned();
+    for (file, lock) in [
+        ("a.json", "a.json.lock"),
+        ("a.toml", "a.toml.lock"),
+        ("a", "a.lock"),
+        (".hidden", ".hidden.lock"),
+        ("a.lock", "a.lock.lock"),
+        ("directory/", "directory.lock"),
+    ] {
+        assert_eq!(lock_of(file), dir.path().join(lock));
+    }
+    let _json = Lock::beside(dir.path().join("a.json")).unwrap().try_lock().unwrap();
+    let _toml = Lock::beside(dir.path().join("a.toml")).unwrap().try_lock().unwrap();
+}
+
+#[test]
+fn the_lock_beside_a_file_can_have_options() {
+    let lock = Lock::options_beside("a.json").timeout(Duration::ZERO).build().unwrap();
+    assert_eq!(lock.timeout(), Some(Duration::ZERO));
+    assert!(lock.path().ends_with("a.json.lock") && lock.path().is_absolute());
+}
+
+#[test]
+fn no_lock_is_beside_what_has_no_name() {
+    for path in ["", ".", "..", "/", "a/.."] {
+        let error = Lock::beside(path).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{path}: {error:?}");
+    }
+}
 
 #[test]
 fn what_is_shown_for_debugging_is_short_and_shows_the_state() {
