@@ -1,6 +1,7 @@
 //! A process as its script sees it: the operations on the lock, and the checks of their answers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::constants::{LIFETIME, PATH};
@@ -17,7 +18,7 @@ use crate::protocol::tenure::Tenure;
 
 pub(super) struct Actor {
     pub(super) process: Process,
-    pub(super) lock: Lock,
+    pub(super) lock: Arc<Lock>,
     pub(super) fs: SimFs,
     pub(super) clock: SimClock,
     /// See [`Rules`](super::safety_checker::Rules).
@@ -36,9 +37,14 @@ impl Actor {
         self.insist(|| self.lock.lock(), |_| false)
     }
 
+    /// The same, through a handle that threads share.
+    pub(super) fn lock_through(&self, lock: &Lock) -> Option<LockGuard> {
+        self.insist(|| lock.lock(), |_| false)
+    }
+
     /// The same, with a lifetime of this lock's own.
     pub(super) fn lock_for(&self, lifetime: Duration) -> Option<LockGuard> {
-        let mut lock = self.lock.clone();
+        let mut lock = Lock::clone(&self.lock);
         lock.set_lifetime(lifetime).expect("a lifetime");
         self.insist(|| lock.lock(), |_| false)
     }

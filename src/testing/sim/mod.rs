@@ -23,7 +23,8 @@
 //! being issued, and that delay plus twice the error of the server's clock is at most the clock
 //! slop. Delegations are the exception: a request to change an inode that is delegated to a dead
 //! client waits until the server revokes the delegation; from then on the assumption holds again.
-//! Threads of one process share a guard: a thread that waits for its mutex yields to the scheduler.
+//! Threads of one process share a guard or a handle: a thread that waits for its mutex yields to
+//! the scheduler.
 //! In runs with flufl.lock as a peer nothing more is promised once the peer has broken a lock.
 //!
 //! # Running it
@@ -52,8 +53,8 @@
 //!   one.
 //! - [`actor`]: a process, with checks of the answers that it gets; [`safety_checker`]: the checks
 //!   that concern all processes.
-//! - [`scenario`], [`workloads`], [`scenarios`], [`situations`]: which process does what;
-//!   [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
+//! - [`scenario`], [`workloads`], [`handles`], [`scenarios`], [`situations`]: which process does
+//!   what; [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
 //!   place of the lock.
 //! - [`explore`]: many runs.
 //! - [`safety`]: the scenarios that must be safe. [`mutants`]: the violations that a missing
@@ -65,6 +66,7 @@ mod constants;
 mod explore;
 mod faults;
 mod flufl;
+mod handles;
 mod host;
 mod liveness_checker;
 mod mail_programs;

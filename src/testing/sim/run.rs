@@ -124,6 +124,8 @@ impl<'a> Run<'a> {
             running: 0,
             resumed: 0,
             inherited: None,
+            handle: None,
+            turn: None,
             tenure: None,
             strays: Vec::new(),
             safety: SafetyChecker::new(rules),
@@ -212,7 +214,7 @@ impl<'a> Run<'a> {
             })
             .expect("the options are valid");
         let may_be_caught = process.world().safety.rules.may_be_caught;
-        Actor { process, lock, fs, clock, may_be_caught, may_fail }
+        Actor { process, lock: Arc::new(lock), fs, clock, may_be_caught, may_fail }
     }
 
     pub(super) fn resume(&mut self, id: usize) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::constants::{LIFETIME, LONG_LIFETIME, SLOP};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::flufl;
+use super::handles::{second_user, shared_handle};
 use super::scenario::{Participant, Scenario};
 use super::workloads::*;
 use crate::policy::StalePolicy;
@@ -256,6 +257,20 @@ pub(super) fn threads() -> Scenario {
             ("alice", 0, shared_guard),
             ("alice II", 0, second_thread),
             ("alice III", 0, second_thread),
+            ("bob", 0, brief_tenure),
+            ("carol", 1, tenure),
+        ])
+    }
+}
+
+/// A process whose threads share a handle, and waiters.
+pub(super) fn shared_handles() -> Scenario {
+    Scenario {
+        threads: vec![("alice II", "alice"), ("alice III", "alice")],
+        ..scenario(&[
+            ("alice", 0, shared_handle),
+            ("alice II", 0, second_user),
+            ("alice III", 0, second_user),
             ("bob", 0, brief_tenure),
             ("carol", 1, tenure),
         ])

@@ -13,6 +13,7 @@ use super::safety_checker::{LockFile, SafetyChecker};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
 use crate::guard::LockGuard;
+use crate::lock::Lock;
 use crate::protocol::tenure::Tenure;
 use crate::sys::errno;
 
@@ -88,6 +89,14 @@ pub(super) struct Client {
     pub(super) boot: u64,
 }
 
+/// A thread's tenure, as the other threads of its process see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) thread: usize,
+    /// Until when it believes its lease to run.
+    pub(super) ends: Duration,
+}
+
 #[allow(clippy::struct_excessive_bools)] // the choices are independent
 #[derive(Debug)]
 pub(super) struct World {
@@ -102,6 +111,9 @@ pub(super) struct World {
     pub(super) resumed: u64,
     /// A guard that a forked child has too, or that threads share.
     pub(super) inherited: Option<Arc<LockGuard>>,
+    /// A handle that threads share, and which of them holds the lock.
+    pub(super) handle: Option<Arc<Lock>>,
+    pub(super) turn: Option<Turn>,
     /// A tenure that another thread keeps alive.
     pub(super) tenure: Option<Arc<Tenure>>,
     /// Requests under way that no process waits for, with the process that issued them: those of

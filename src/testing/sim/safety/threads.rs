@@ -1,4 +1,4 @@
-//! Several threads of one process that share a guard.
+//! Several threads of one process that share a guard or a handle.
 
 use super::NAMES;
 use crate::testing::sim::explore::{explore, sample};
@@ -20,6 +20,12 @@ fn assert_safe(scenario: Scenario) {
 #[test]
 fn threads_that_share_a_guard() {
     assert_safe(threads());
+}
+
+#[test]
+fn threads_that_share_a_handle() {
+    assert_safe(shared_handles());
+    assert_safe(Scenario { keep_claim: true, ..shared_handles() });
 }
 
 #[test]
