@@ -49,6 +49,7 @@ pub struct LockOptions {
     retry_errnos: Vec<i32>,
     keep_claim: bool,
     fencing: bool,
+    mode: Option<u32>,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -136,6 +137,7 @@ impl Lock {
             retry_errnos: Vec::new(),
             keep_claim: false,
             fencing: false,
+            mode: None,
             clock: None,
         }
     }
@@ -247,6 +249,31 @@ impl LockOptions {
         self
     }
 
+    /// The mode of the lock's files, whatever the umask is: for a lock that several users share,
+    /// 0o664 where all are in the directory's group, for instance. It applies to the claim, which
+    /// becomes the lock file, and to the counter of [fencing tokens](Self::fencing); the counter's
+    /// directory can also be searched by all who may read it. By default a file has mode 0666 less
+    /// the umask.
+    ///
+    /// A mode consists of permissions to read and to write, and the owner has both. It costs one
+    /// file operation for each claim, where the umask has withheld something. To break or take over
+    /// a lock takes more than its mode: [Permissions](crate::guide::nfs#permissions).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::os::unix::fs::PermissionsExt;
+    ///
+    /// let guard = linklock::Lock::options(&path).mode(0o664).build()?.lock()?;
+    /// let mode = std::fs::metadata(&path)?.permissions().mode();
+    /// assert_eq!(mode & 0o777, 0o664);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn mode(mut self, mode: u32) -> LockOptions {
+        self.mode = Some(mode);
+        self
+    }
+
     /// A clock in place of the machine's own, for tests. flufl.lock: the `_now` hook. Waiters then
     /// wait by this clock alone: they poll, and join no
     /// [queue](crate::guide::waiting#on-one-machine).
@@ -260,7 +287,8 @@ impl LockOptions {
     /// # Errors
     ///
     /// As for [`Lock::new`], and [`Error::Invalid`] if the lifetime is not between 10 ms and ten
-    /// years.
+    /// years, or if the [mode](Self::mode) has other bits than those to read and to write, or lacks
+    /// one of the owner's.
     pub fn build(self) -> Result<Lock, Error> {
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
         let can_wake = self.clock.is_none();
@@ -273,6 +301,7 @@ impl LockOptions {
     /// Makes the lock on a given machine, which may be a simulated one.
     pub(crate) fn build_on(self, machine: Machine) -> Result<Lock, Error> {
         check_lifetime(&self.path, self.lifetime)?;
+        check_mode(&self.path, self.mode)?;
         let host = match self.host_name {
             Some(host) => host,
             None => hostname::get().map_err(Error::io(Operation::HostName, &self.path))?,
@@ -294,9 +323,23 @@ impl LockOptions {
             retry_errnos: self.retry_errnos,
             keep_claim: self.keep_claim,
             fencing: self.fencing,
+            mode: self.mode,
         };
         let context = Context { names, config, machine, memory: Memory::default() };
         Ok(Lock::with(context, self.lifetime, self.timeout))
+    }
+}
+
+fn check_mode(path: &Path, mode: Option<u32>) -> Result<(), Error> {
+    match mode {
+        Some(mode) if mode & !0o666 != 0 || mode & 0o600 != 0o600 => Err(Error::Invalid {
+            path: path.into(),
+            reason: format!(
+                "the mode {mode:o} must consist of read and write permissions, and give the owner \
+                 both, as 664 does"
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -67,6 +67,11 @@ pub(crate) struct Contention {
     /// When a lock that another process holds may be taken over
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub(crate) stale: Stale,
+
+    /// Mode of the lock's files, whatever the umask is, such as 664 for a lock that several users
+    /// share [default: 666 less the umask]
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<u32>,
 }
 
 impl Contention {
@@ -75,10 +80,23 @@ impl Contention {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
         let lock = lock.stale(self.stale.into());
+        let lock = match self.mode {
+            Some(mode) => lock.mode(mode),
+            None => lock,
+        };
         match self.limit.timeout() {
             Some(timeout) => lock.polling(SHORTEST, (timeout / 20).clamp(SHORTEST, LONGEST)),
             None => lock,
         }
+    }
+}
+
+/// A mode as chmod(1) takes it, in octal digits.
+fn mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if is_octal && mode <= 0o777 => Ok(mode),
+        _ => Err("expected up to three octal digits, such as 664"),
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) keep_claim: bool,
     /// Whether tenures get fencing tokens.
     pub(crate) fencing: bool,
+    /// The permissions of claims and counters; `None`: what the umask leaves.
+    pub(crate) mode: Option<u32>,
 }
 
 impl Config {

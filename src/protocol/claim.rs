@@ -102,7 +102,8 @@ impl Claim {
             let path = name.path.clone();
             let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
-            let made = context.machine.fs.create(&path, path_bytes(&path), &mut |attr| {
+            let (content, permissions) = (path_bytes(&path), context.config.mode);
+            let made = context.machine.fs.create(&path, content, permissions, &mut |attr| {
                 context.learn_time(attr.ctime, before);
                 (lease, mtime) = begin_lease(context, context.now(), lifetime);
                 mtime

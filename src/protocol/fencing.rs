@@ -120,7 +120,9 @@ fn remove_lower(context: &Context, dir: &Path, counters: &[u64], highest: u64) {
 fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, Error> {
     let draft = context.names.fence_draft(tenure, context.machine.random_number());
     let gone = |operation, path, error| Ok(Put::Gone(Error::io(operation, path)(error)));
-    let made = match context.machine.retry_estale(|| context.machine.fs.make_dir(&draft, FIRST)) {
+    let permissions = context.config.mode;
+    let make_dir = || context.machine.fs.make_dir(&draft, FIRST, permissions);
+    let made = match context.machine.retry_estale(make_dir) {
         Ok(()) => match context.machine.fs.rename(&draft, dir) {
             Ok(()) => Ok(Put::Here),
             Err(error) if is_taken(&error) => Ok(Put::ByAnother),

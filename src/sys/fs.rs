@@ -55,8 +55,9 @@ pub(crate) struct Attr {
 ///
 /// None of them follows a symbolic link in the last component of a path.
 pub(crate) trait Fs: Debug + Send + Sync {
-    /// Creates a file with mode 0666 less the umask, this content, and the mtime that `mtime`
-    /// computes from the attributes after creation, whose `ctime` is the server's time. On return
+    /// Creates a file with these permissions whatever the umask is, or with mode 0666 less the
+    /// umask, with this content, and the mtime that `mtime` computes from the attributes after
+    /// creation, whose `ctime` is the server's time. On return
     /// the server has all of it, and every error of write(2) and close(2) has been reported. A file
     /// that cannot be written in full is removed again, and so is a file whose date is not kept;
     /// the error then contains a [`DateNotKept`].
@@ -67,6 +68,7 @@ pub(crate) trait Fs: Debug + Send + Sync {
         &self,
         path: &Path,
         content: &[u8],
+        permissions: Option<u32>,
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)>;
     /// Asks the server, bypassing the client's cache.
@@ -82,9 +84,11 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn unlink(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory, mode 0777 less the umask, with an empty file in it. Both may exist
-    /// already. On failure a part of them may be left behind.
-    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()>;
+    /// Creates a directory with an empty file in it. The file has these permissions whatever the
+    /// umask is, and the directory can be searched by all who may read it; or their modes are 0666
+    /// and 0777 less the umask. Both may exist already. On failure a part of them may be left
+    /// behind.
+    fn make_dir(&self, path: &Path, entry: &str, permissions: Option<u32>) -> io::Result<()>;
     /// Removes such a directory, and the file in it if there is one.
     fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()>;
     /// Renames a file inside a directory; fails if the directory is a symbolic link.

@@ -1,10 +1,10 @@
 //! [`Fs`] by this machine's system calls.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,6 +104,7 @@ impl Fs for PosixFs {
         &self,
         path: &Path,
         content: &[u8],
+        permissions: Option<u32>,
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)> {
         let flags = libc::O_NOFOLLOW | self.open_flags(path);
@@ -112,6 +113,9 @@ impl Fs for PosixFs {
                 OpenOptions::new().write(true).create(true).custom_flags(flags).open(path)?;
             // Before the write: afterwards an NFS client would first have to flush it.
             let attr = attributes(&file)?;
+            if let Some(permissions) = permissions {
+                permit(&file, permissions)?;
+            }
             file.write_all(content)?;
             let date = mtime(&attr);
             self.date(&file, path, date)?;
@@ -190,13 +194,18 @@ impl Fs for PosixFs {
         std::fs::remove_file(path)
     }
 
-    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+    fn make_dir(&self, path: &Path, entry: &str, permissions: Option<u32>) -> io::Result<()> {
         match std::fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {} // only we use this name: an earlier reply was lost
         }
         let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(directory(path)?, entry, flags, Mode::from_bits_truncate(0o666))?;
+        let dir = directory(path)?;
+        let file = openat(&dir, entry, flags, Mode::from_bits_truncate(0o666))?;
+        if let Some(permissions) = permissions {
+            permit(&file.into(), permissions)?;
+            permit(&dir.into(), permissions | (permissions & ALL_READ) >> 2)?;
+        }
         Ok(())
     }
 
@@ -277,6 +286,19 @@ fn directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
 }
 
+/// Read permission for the owner, the group and others; two bits below each is search permission.
+const ALL_READ: u32 = 0o444;
+
+/// Gives an open file these permissions, unless it has them. A directory keeps its setgid bit.
+fn permit(file: &File, permissions: u32) -> io::Result<()> {
+    let had = attributes(file)?.permissions;
+    let wanted = had & !0o777 | permissions;
+    if had == wanted {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(wanted))
+}
+
 /// Fails where seconds have 32 bits and the date is after their end in 2038: truncated, a lease
 /// would have expired long ago.
 fn time_spec(time: SystemTime) -> io::Result<TimeSpec> {
@@ -297,7 +319,7 @@ mod tests {
         let path = dir.path().join("file");
         let later = UNIX_EPOCH + Duration::from_secs(1 << 32);
         let fs = PosixFs::default();
-        match fs.create(&path, b"content", &mut |_| later) {
+        match fs.create(&path, b"content", None, &mut |_| later) {
             Ok(_) => assert_eq!(fs.stat(&path).unwrap().mtime, later),
             Err(error) => {
                 let why = error.get_ref().and_then(|it| it.downcast_ref::<DateNotKept>());

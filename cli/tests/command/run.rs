@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::common::{OrdinaryUser, Place, Running, linklock, outcome, stderr, until};
@@ -371,4 +372,21 @@ fn a_policy_of_never_leaves_a_dead_holders_lock() {
     assert_eq!(outcome(&mut place.run(&options("never"), &["true"])).0, 75);
     assert_eq!(outcome(&mut place.run(&options("expired"), &["true"])).0, 75);
     assert_eq!(outcome(&mut place.run(&options("expired-or-dead"), &["true"])).0, 0);
+}
+
+#[test]
+fn the_locks_files_have_the_chosen_mode_whatever_the_umask_is() {
+    let place = Place::new();
+    let script = r#"umask 077; exec "$0" run --fence --mode "$1" "$2" -- sh -c "$3""#;
+    let shows = r#"stat -c %a "$LINKLOCK_PATH" "$LINKLOCK_CLAIM" "$LINKLOCK_PATH.fence""#;
+    let mut run = Command::new("sh");
+    run.args(["-c", script]).arg(linklock().get_program()).arg("664").arg(&place.lock).arg(shows);
+    let output = run.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "664\n664\n775\n", "{output:?}");
+    for (wrong, why) in [("668", "three octal digits"), ("u+w", "octal"), ("755", "read and write")]
+    {
+        let (code, message) = outcome(&mut place.run(&["--mode", wrong], &["true"]));
+        assert_eq!(code, 64, "{message}");
+        assert!(message.contains(why), "{message}");
+    }
 }

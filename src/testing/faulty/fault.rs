@@ -254,9 +254,10 @@ impl Fs for FaultyFs {
         &self,
         path: &Path,
         content: &[u8],
+        permissions: Option<u32>,
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)> {
-        self.call(Op::Create, &[path], || self.inner.create(path, content, mtime))
+        self.call(Op::Create, &[path], || self.inner.create(path, content, permissions, mtime))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Attr> {
@@ -296,8 +297,8 @@ impl Fs for FaultyFs {
         self.call(Op::Unlink, &[path], || self.inner.unlink(path))
     }
 
-    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
-        self.call(Op::MakeDir, &[path], || self.inner.make_dir(path, entry))
+    fn make_dir(&self, path: &Path, entry: &str, permissions: Option<u32>) -> io::Result<()> {
+        self.call(Op::MakeDir, &[path], || self.inner.make_dir(path, entry, permissions))
     }
 
     fn remove_dir(&self, path: &Path, entry: &str) -> io::Result<()> {

@@ -118,10 +118,11 @@ impl Fs for ServerFs {
         &self,
         path: &Path,
         content: &[u8],
+        permissions: Option<u32>,
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)> {
         let created = |attr: &Attr| self.change(Attr { mtime: self.date(), ..*attr });
-        let made = self.inner.create(path, content, &mut |attr| mtime(&created(attr)));
+        let made = self.inner.create(path, content, permissions, &mut |attr| mtime(&created(attr)));
         made.map(|(attr, held)| (created(&attr), held))
     }
 
@@ -161,8 +162,8 @@ impl Fs for ServerFs {
         self.inner.unlink(path)
     }
 
-    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
-        self.inner.make_dir(path, entry)?;
+    fn make_dir(&self, path: &Path, entry: &str, permissions: Option<u32>) -> io::Result<()> {
+        self.inner.make_dir(path, entry, permissions)?;
         self.change_at(path);
         Ok(())
     }

@@ -50,7 +50,7 @@ impl<'a> Flufl<'a> {
             ends = lease_end(actor);
             ends
         };
-        actor.fs.create(&claim, content, &mut mtime).ok()?;
+        actor.fs.create(&claim, content, None, &mut mtime).ok()?;
         let mut this = Flufl { actor, claim, ends };
         loop {
             if actor.process.has_crashed() {

@@ -83,6 +83,7 @@ impl Fs for SimFs {
         &self,
         path: &Path,
         content: &[u8],
+        _permissions: Option<u32>,
         mtime: &mut dyn FnMut(&Attr) -> SystemTime,
     ) -> io::Result<(Attr, HeldOpen)> {
         match self.ask(Request::Create(path.to_owned()))? {
@@ -141,7 +142,7 @@ impl Fs for SimFs {
         self.ask(Request::Remove(path.to_owned())).map(|_| ())
     }
 
-    fn make_dir(&self, path: &Path, entry: &str) -> io::Result<()> {
+    fn make_dir(&self, path: &Path, entry: &str, _permissions: Option<u32>) -> io::Result<()> {
         match self.ask(Request::MakeDir(path.to_owned())) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => self.ask(Request::Create(path.join(entry))).map(|_| ()),
