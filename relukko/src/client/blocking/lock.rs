@@ -17,6 +17,10 @@ impl Client {
     /// The server shows `creator` followed by a number, by which the client recognizes its own
     /// lock.
     ///
+    /// Threads that share a client wait for each other, as other programs do. A client belongs to no
+    /// single lock, and does not notice if a thread asks for a lock that it holds itself: that
+    /// thread waits for ever.
+    ///
     /// # Errors
     ///
     /// [`ClientError`]. After an error the lock is not held, as far as the server can be reached.
