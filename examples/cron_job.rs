@@ -8,8 +8,6 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use linklock::Lock;
@@ -24,15 +22,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
 
     // The job may take longer than a lease, so a background thread keeps the lock alive.
-    let lost = Arc::new(AtomicBool::new(false));
-    let told = lost.clone();
-    guard.keep_alive(move |why| {
-        eprintln!("cron_job: {why}");
-        told.store(true, Ordering::Relaxed);
-    })?;
-
+    let kept = guard.kept_alive()?;
     for part in 1..=5 {
-        if lost.load(Ordering::Relaxed) {
+        if let Some(why) = kept.lost_within(Duration::ZERO) {
+            eprintln!("cron_job: {why}");
             return Ok(ExitCode::FAILURE); // another machine may run the job by now
         }
         work_on(part);
