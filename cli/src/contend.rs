@@ -1,7 +1,7 @@
 //! Contending for locks, until the user's limit or a signal ends the wait. However the wait ends,
 //! no claim is left behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linklock::mailbox::{MailboxGuard, MailboxLock};
 use linklock::{Error, Lock, LockGuard, Obstacle};
@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
+use crate::journal::{Happening, Note};
 use crate::occupied;
 use crate::options::WaitLimit;
 use crate::outer;
@@ -77,8 +78,9 @@ fn contend<T>(
     events: &Events,
     acquire: impl FnOnce(&mut Contender<'_>) -> Result<T, Error>,
 ) -> Result<T, Failure> {
+    let progress = Progress::new(limit);
     let mut contender =
-        Contender { limit, events, ended: None, has_looked: false, progress: Progress::new(limit) };
+        Contender { limit, events, ended: None, has_looked: false, waits_for: None, progress };
     let acquired = acquire(&mut contender);
     contender.progress.clear();
 
@@ -102,6 +104,8 @@ struct Contender<'a> {
     ended: Option<Signal>,
     /// Whether the ancestors have been checked.
     has_looked: bool,
+    /// The lock that the last note was about.
+    waits_for: Option<PathBuf>,
     progress: Progress,
 }
 
@@ -133,6 +137,14 @@ impl Contender<'_> {
     }
 
     fn lasts(&mut self, lock: &Path, why: impl Fn() -> String) -> bool {
+        if self.waits_for.as_deref() != Some(lock) {
+            self.waits_for = Some(lock.to_owned());
+            self.events.journal.note(|| Note {
+                lock: Some(lock.display().to_string()),
+                reason: Some(why()),
+                ..Note::of(Happening::Waiting)
+            });
+        }
         self.progress.show(lock, why);
         self.ended = self.events.ended_by();
         self.ended.is_none() && self.limit.lasts(self.progress.waited())

@@ -9,6 +9,8 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::iterator::{Handle, Signals};
 
+use crate::journal::{Happening, Journal, Note};
+
 /// Signals that end us while there is no child.
 const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
@@ -45,6 +47,8 @@ pub(crate) struct Events {
     signals: Handle,
     /// A bit for each signal that was ignored when we started.
     ignored: u64,
+    /// What is written about the run.
+    pub(crate) journal: Journal,
 }
 
 impl Events {
@@ -75,7 +79,7 @@ impl Events {
                 }
             }
         })?;
-        Ok(Events { sender, receiver, signals: handle, ignored })
+        Ok(Events { sender, receiver, signals: handle, ignored, journal: Journal::default() })
     }
 
     /// From now on, the signals that stop and continue a job are events too.
@@ -90,6 +94,11 @@ impl Events {
         move |error| {
             let _ = sender.send(Event::Lost(error.to_string())); // fails if the run has ended
         }
+    }
+
+    /// Notes that a lock was lost.
+    pub(crate) fn note_loss(&self, why: &dyn Display) {
+        self.journal.note(|| Note { reason: Some(why.to_string()), ..Note::of(Happening::Lost) });
     }
 
     /// The next event, if one arrives in time.

@@ -97,6 +97,14 @@ impl Failure {
         Failure { code, message: None }
     }
 
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
     /// Prints the message and returns the exit code.
     pub(crate) fn report(self) -> u8 {
         if let Some(message) = self.message {

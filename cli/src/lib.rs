@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod exit;
 mod foreign;
+mod journal;
 mod list;
 mod log;
 mod mailbox;

@@ -28,6 +28,7 @@ use crate::cleaned::cleaned;
 use crate::contend;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
+use crate::journal::{Happening, Journal, Note};
 use crate::options::{Contention, LockOptions, WaitLimit};
 use crate::outer;
 use crate::output::say;
@@ -110,6 +111,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
 
+    /// Append what happens to LOCK to FILE, as JSON, one object a line
+    ///
+    /// The field `event` is waiting, gave-up, acquired, lost, ended (COMMAND), released or not-released. All
+    /// fields are described in schema.json, which is installed beside linklock's documentation.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
     #[command(flatten)]
     lock: LockOptions,
 
@@ -117,7 +125,7 @@ pub(crate) struct Args {
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events"])]
     relukko: Option<String>,
 }
 
@@ -180,20 +188,40 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let mut locks = build_all(args)?;
     warn_of_cleaning(args, &locks);
     let outer = if args.reentrant { take_outer(&mut locks) } else { Vec::new() };
-    let events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    let mut events = Events::watch().map_err(Failure::to("watch for signals"))?;
+    if let Some(path) = &args.events {
+        events.journal = Journal::open(path)?;
+    }
     let limit = &args.contention.limit;
-    let guards = contend::acquire(&locks, limit, &events)?;
+    let gave_up = |failure: &Failure| events.journal.note(|| Note::of_failure(failure));
+    let (guards, marker) = acquire(&locks, args, &events).inspect_err(gave_up)?;
+    for guard in &guards {
+        events.journal.note(|| Note::of_acquired(guard));
+    }
+    let variables = environment(&outer, &guards);
+    let slop = args.lock.clock_slop;
+    let outcome = hold(&guards, &args.command, variables, &events, &args.limits, slop)
+        .inspect_err(gave_up)?;
+    if let Some(marker) = marker.filter(|_| outcome.exit_code() == 0) {
+        marker.set();
+    }
+    Ok(release(guards, limit.verbose, &events, outcome))
+}
+
+/// Acquires the locks, if the command is to run at all. Returns the marker of its success, if it
+/// has one.
+fn acquire(
+    locks: &[Lock],
+    args: &Args,
+    events: &Events,
+) -> Result<(Vec<LockGuard>, Option<Marker>), Failure> {
+    let limit = &args.contention.limit;
+    let guards = contend::acquire(locks, limit, events)?;
     let marker = match (args.at_most_every, locks.first()) {
         (Some(period), Some(lock)) => Some(due(lock, period, limit)?),
         _ => None,
     };
-    let variables = environment(&outer, &guards);
-    let slop = args.lock.clock_slop;
-    let outcome = hold(&guards, &args.command, variables, &events, &args.limits, slop)?;
-    if let Some(marker) = marker.filter(|_| outcome.exit_code() == 0) {
-        marker.set();
-    }
-    Ok(release(guards, limit.verbose, outcome))
+    Ok((guards, marker))
 }
 
 /// The marker of a command that is due again.
@@ -235,7 +263,7 @@ pub(crate) fn run_under<G: Held>(
     verbose: bool,
 ) -> Result<u8, Failure> {
     let outcome = hold(&guards, command, variables, events, limits, clock_slop)?;
-    Ok(release(guards, verbose, outcome))
+    Ok(release(guards, verbose, events, outcome))
 }
 
 /// Runs a command while these locks are held.
@@ -260,6 +288,7 @@ fn hold(
     let child = Child::start(command, variables).map_err(Failure::to("start the command"))?;
     let mut outcome = supervise(child, guards, events, limits, clock_slop)
         .map_err(Failure::to("wait for the command"))?;
+    events.journal.note(|| Note { exit_status: Some(outcome.code), ..Note::of(Happening::Ended) });
     if let Some(least) = limits.min_hold {
         hold_on(acquired, least, events, &mut outcome);
     }
@@ -327,6 +356,7 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
         match events.next(left) {
             _ if left.is_zero() => return,
             Some(Event::Lost(error)) => {
+                events.note_loss(&error);
                 say(error);
                 outcome.is_lost = true;
             }
@@ -338,24 +368,31 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// Releases the locks after the command has ended. Only the loss of a lock before that casts doubt
 /// on what the command did; a lock that cannot be removed now ends with its lease.
-fn release<G: Held>(guards: Vec<G>, verbose: bool, mut outcome: Outcome) -> u8 {
+fn release<G: Held>(guards: Vec<G>, verbose: bool, events: &Events, mut outcome: Outcome) -> u8 {
+    let note = |lock: &str, event, reason| {
+        events.journal.note(|| Note { lock: Some(lock.to_owned()), reason, ..Note::of(event) });
+    };
     for guard in guards {
         if outcome.hangs && guard.remaining().is_zero() {
             // The release would hang as the refresh does, and the lease has ended anyway.
+            note(&guard.name(), Happening::NotReleased, None);
             std::mem::forget(guard);
             continue;
         }
         let name = guard.name();
-        match guard.release() {
-            Ok(()) if verbose => say(format_args!("released {} {name}", G::WHAT)),
-            Ok(()) => {}
-            Err(error) if error.is_lost => {
-                if !std::mem::replace(&mut outcome.is_lost, true) {
-                    say(error);
-                }
+        let Err(error) = guard.release() else {
+            note(&name, Happening::Released, None);
+            if verbose {
+                say(format_args!("released {} {name}", G::WHAT));
             }
-            Err(error) => say(error),
+            continue;
+        };
+        if error.is_lost && std::mem::replace(&mut outcome.is_lost, true) {
+            continue; // that was reported before
         }
+        let event = if error.is_lost { Happening::Lost } else { Happening::NotReleased };
+        note(&name, event, Some(error.to_string()));
+        say(error);
     }
     outcome.exit_code()
 }

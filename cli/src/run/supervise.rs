@@ -60,6 +60,7 @@ pub(crate) fn supervise(
     let mut supervisor = Supervisor {
         child,
         guards,
+        events,
         on_lost: limits.on_lost,
         waits_for_all: limits.wait_all,
         ended: None,
@@ -101,6 +102,7 @@ fn remaining(guards: &[impl Held]) -> Duration {
 struct Supervisor<'a, G> {
     child: Child,
     guards: &'a [G],
+    events: &'a Events,
     on_lost: OnLost,
     /// Whether the lock is held until all processes that the command started have ended.
     waits_for_all: bool,
@@ -180,6 +182,7 @@ impl<G: Held> Supervisor<'_, G> {
         if std::mem::replace(&mut self.outcome.is_lost, true) {
             return;
         }
+        self.events.note_loss(why);
         if matches!(self.on_lost, OnLost::Warn) {
             return say(why);
         }
@@ -196,6 +199,7 @@ impl<G: Held> Supervisor<'_, G> {
     /// Records a loss of the lock that is reported after the command has ended.
     fn lost_in_the_end(&mut self, why: &dyn Display) {
         if !std::mem::replace(&mut self.outcome.is_lost, true) {
+            self.events.note_loss(why);
             say(why);
         }
     }

@@ -435,14 +435,20 @@ fn check(schema: &Value, root: &Value, value: &Value) {
     }
 }
 
+/// What schema.json calls by this name is like this.
 #[track_caller]
-fn assert_as_documented(name: &str, command: &mut Command) -> Value {
+pub(crate) fn assert_is(name: &str, value: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.json");
     let root: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert!(root["$defs"][name].is_object(), "{name}");
+    check(&root["$defs"][name], &root, value);
+}
+
+#[track_caller]
+fn assert_as_documented(name: &str, command: &mut Command) -> Value {
     let output = command.output().unwrap();
     let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    assert!(root["$defs"][name].is_object(), "{name}");
-    check(&root["$defs"][name], &root, &value);
+    assert_is(name, &value);
     value
 }
 

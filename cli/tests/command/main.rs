@@ -7,6 +7,7 @@ mod admin;
 mod cron;
 mod doctor;
 mod errno;
+mod events;
 mod generated;
 mod jobs;
 mod limits;
