@@ -153,6 +153,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
     use std::sync::Arc;
+    use std::thread;
 
     use tempfile::{TempDir, tempdir};
 
@@ -199,6 +200,23 @@ mod tests {
         assert!(matches!(take_over(&context, &stale), Ok(TakeoverOutcome::Gone)));
         assert_eq!(inode(&context), todays);
         assert_alone(&dir);
+    }
+
+    /// A lock's clones share the right to break, and may be in different threads.
+    #[test]
+    fn threads_take_turns_as_breakers() {
+        let (_dir, context, stale) = found_stale();
+        in_turn(&context, Duration::ZERO, |_| {
+            thread::scope(|scope| {
+                let other = scope.spawn(|| in_turn(&context, Duration::ZERO, |_| Ok(())));
+                let error = other.join().unwrap().unwrap_err();
+                assert!(error.is_contention(), "{error:?}");
+                let other = scope.spawn(|| take_over(&context, &stale)).join().unwrap();
+                assert!(matches!(other, Ok(TakeoverOutcome::NotNow)), "{other:?}");
+            });
+            Ok(())
+        })
+        .unwrap();
     }
 
     /// As if another program had broken the first dotlock and made the second after the recheck.
