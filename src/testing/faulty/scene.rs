@@ -100,6 +100,12 @@ impl Scene {
         options.fencing(true).build_on(machine).unwrap()
     }
 
+    /// The same, whose files have this mode.
+    pub(super) fn fenced_lock_with_mode(&self, mode: u32, pid: u32) -> Lock {
+        let (options, machine) = self.options(&self.path(), pid);
+        options.fencing(true).mode(mode).build_on(machine).unwrap()
+    }
+
     /// The same, where a waiter can be woken: measured time then counts.
     pub(super) fn hearing_lock_at(&self, path: &Path, pid: u32) -> Lock {
         let (options, machine) = self.options(path, pid);

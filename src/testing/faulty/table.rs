@@ -99,6 +99,7 @@ macro_rules! table {
 table! {
     uncontended
     first_token
+    chosen_mode
     later_token
     expired_holder
     dead_holder

@@ -1,6 +1,7 @@
 //! The operations on a lock that are tried while calls fail. Each use prepares itself undisturbed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,23 @@ pub(super) fn first_token(scene: &Scene, check: &mut Check) {
     let lock = scene.fenced_lock_of(US);
     check.arm();
     lock_and_unlock(check, &lock);
+    next_token(scene, check, 0);
+}
+
+/// The files of the lock and of its first token have a mode of their own.
+pub(super) fn chosen_mode(scene: &Scene, check: &mut Check) {
+    const MODE: u32 = 0o666;
+    let lock = scene.fenced_lock_with_mode(MODE, US);
+    check.arm();
+    match lock.lock() {
+        Ok(guard) => {
+            check.holds("lock", &guard);
+            let permissions = fs::metadata(scene.path()).unwrap().permissions();
+            check.expect(permissions.mode() & 0o777 == MODE, || format!("{permissions:?}"));
+            unlock(check, guard);
+        }
+        Err(error) => check.failed("lock", &error, false),
+    }
     next_token(scene, check, 0);
 }
 
