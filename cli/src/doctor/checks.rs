@@ -10,8 +10,8 @@ use linklock::{Error, Life, Lock};
 #[cfg(target_os = "linux")]
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
+use super::finding::{Finding, Grade};
 use super::scratch::Scratch;
-use super::{Finding, Grade};
 use crate::cleaned::cleaned;
 use crate::time;
 

@@ -1,6 +1,7 @@
 //! `linklock doctor`: whether a directory can be trusted with locks.
 
 mod checks;
+mod finding;
 mod mount;
 mod scratch;
 mod second_mount;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use self::finding::{Finding, Grade};
 use self::scratch::Scratch;
 use crate::exit::{self, Failure};
 use crate::output::{self, json, printable};
@@ -44,24 +46,6 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// The result of one check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
-    check: &'static str,
-    grade: Grade,
-    text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Grade {
-    Good,
-    /// Worth knowing.
-    Note,
-    /// Locks cannot be trusted here.
-    Bad,
 }
 
 #[derive(Debug, Serialize)]

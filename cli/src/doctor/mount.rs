@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::{Finding, Grade};
+use super::finding::{Finding, Grade};
 
 /// A line of /proc/self/mountinfo, see proc(5).
 #[derive(Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use linklock::{Error, Lock};
 
 use super::checks::{Found, finding, to};
+use super::finding::{Finding, Grade};
 use super::scratch::Scratch;
-use super::{Finding, Grade};
 
 /// How long a cache may show an old state.
 const LONGEST: Duration = Duration::from_secs(60);

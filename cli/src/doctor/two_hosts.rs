@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use linklock::Lock;
 
 use super::checks::{Found, create, finding, to};
-use super::{Finding, Grade};
+use super::finding::{Finding, Grade};
 
 /// The meeting place. The first machine to arrive creates it; the last to leave removes it.
 const PLACE: &str = ".linklock-doctor-meeting";
