@@ -1,16 +1,12 @@
 //! `linklock mailbox`: locks mailboxes that other mail programs deliver to.
 
+mod options;
 mod run;
 mod status;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use clap::Subcommand;
-use linklock::mailbox::MailboxLock;
 
 use crate::exit::Failure;
-use crate::time;
 
 /// Lock a mailbox as other mail programs do
 ///
@@ -36,29 +32,5 @@ pub(crate) fn mailbox(args: &Args) -> Result<u8, Failure> {
     match &args.command {
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::status(args),
-    }
-}
-
-/// The mailbox, and how it is locked
-#[derive(clap::Args, Debug)]
-struct Mailbox {
-    /// The mailbox: an mbox file, which need not exist yet
-    mbox: PathBuf,
-
-    /// Use the dotlock alone: if the programs that use the mailbox take the fcntl(2) lock
-    /// themselves, or if the file system has no such locks
-    #[arg(long)]
-    no_fcntl: bool,
-
-    /// How long a dotlock and the mailbox must stay unchanged before the dotlock counts as left by a dead
-    /// program; 60s or more
-    #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "5m")]
-    unchanged_for: Duration,
-}
-
-impl Mailbox {
-    fn lock(&self) -> Result<MailboxLock, Failure> {
-        let options = MailboxLock::options(&self.mbox).fcntl(!self.no_fcntl);
-        Ok(options.unchanged_for(self.unchanged_for).build()?)
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::Mailbox;
+use super::options::Mailbox;
 use crate::contend;
 use crate::events::Events;
 use crate::exit::Failure;

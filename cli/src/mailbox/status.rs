@@ -5,7 +5,7 @@ use std::fmt;
 use linklock::Obstacle;
 use serde::Serialize;
 
-use super::Mailbox;
+use super::options::Mailbox;
 use crate::errors::require_directory;
 use crate::exit::Failure;
 use crate::foreign::dotlock_format;
