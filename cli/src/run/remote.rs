@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use linklock_relukko::{Client, ClientError, LockGuard};
 
+use super::args::Args;
 use super::held::{Held, Trouble};
-use super::{Args, run_under};
+use super::hold::run_under;
 use crate::events::Events;
 use crate::exit::{self, Failure, by_signal};
 use crate::output::say;

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::child::{Change, Child};
 use super::held::Held;
-use super::{Limits, OnLost};
+use super::limits::{Limits, OnLost};
 use crate::events::{Event, Events};
 use crate::exit;
 use crate::output::say;
