@@ -1,6 +1,6 @@
 //! The command line: the single definition behind parsing, help, man pages and completions.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::Failure;
 #[cfg(not(feature = "relukko"))]
@@ -63,8 +63,8 @@ impl Command {
             Command::Mailbox(args) => mailbox::mailbox(args),
             Command::Doctor(args) => doctor::doctor(args),
             Command::Serve(args) => serve::serve(args),
-            Command::Completions(args) => completions::completions(args),
-            Command::Man(args) => man::man(args),
+            Command::Completions(args) => completions::completions(args, Cli::command()),
+            Command::Man(args) => man::man(args, Cli::command()),
         }
     }
 

@@ -1,9 +1,8 @@
 //! `linklock completions`: completion scripts for shells.
 
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::Failure;
 use crate::output;
 
@@ -21,9 +20,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn completions(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn completions(args: &Args, mut linklock: Command) -> Result<u8, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "linklock", &mut script);
+    clap_complete::generate(args.shell, &mut linklock, "linklock", &mut script);
     output::show(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -4,11 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::Cli;
 use crate::exit::{self, Failure};
 use crate::output;
 
@@ -54,8 +53,8 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("TERM", "If it is `dumb`, no progress is shown while waiting."),
 ];
 
-pub(crate) fn man(args: &Args) -> Result<u8, Failure> {
-    let mut root = Cli::command().disable_help_subcommand(true);
+pub(crate) fn man(args: &Args, linklock: Command) -> Result<u8, Failure> {
+    let mut root = linklock.disable_help_subcommand(true);
     root.build();
     match &args.dir {
         None => output::show(&page(&root).map_err(Failure::to("make the page"))?)?,
