@@ -4,5 +4,7 @@
 mod commands;
 mod layers;
 mod links;
+mod modules;
 mod repository;
+mod system;
 mod words;
