@@ -8,9 +8,9 @@ use linklock_bench::ways::Way;
 
 use crate::calls;
 use crate::chapters::{Chapters, Place, time};
-use crate::crew::{Peer, Worker, fresh};
 use crate::goals::Goal;
 use crate::plot;
+use crate::workers::{Peer, Worker, fresh};
 
 const TURNS: usize = 100; // in each round
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::crew::{Peer, Worker, fresh, skip};
+use crate::workers::{Peer, Worker, fresh, skip};
 
 /// By these a handle that locks again at once asks now and then whether somebody waits: every 10 ms,
 /// however many turns that is, and under strace it is few.

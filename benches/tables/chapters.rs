@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use linklock_bench::ways::Way;
 use tempfile::TempDir;
 
-use crate::crew::{Peer, fresh, skip};
 use crate::goals::Goal;
 use crate::size::Size;
+use crate::workers::{Peer, fresh, skip};
 
 /// Those who wake their waiters.
 pub(crate) const WOKEN: [Way; 3] = [Way::Flock, Way::Linklock, Way::LinklockKept];

@@ -7,9 +7,9 @@ use std::time::Duration;
 use linklock_bench::figures::percentile;
 
 use crate::chapters::{Chapters, Place, WOKEN, time};
-use crate::crew::{Peer, Worker, fresh};
 use crate::goals::Goal;
 use crate::plot;
+use crate::workers::{Peer, Worker, fresh};
 
 /// How long that takes, in nanoseconds.
 #[derive(Clone, Debug)]

@@ -7,7 +7,6 @@
 mod alone;
 mod calls;
 mod chapters;
-mod crew;
 mod crowd;
 mod goals;
 mod handover;
@@ -15,6 +14,7 @@ mod plot;
 mod scale;
 mod size;
 mod told;
+mod workers;
 
 use std::env;
 use std::path::Path;

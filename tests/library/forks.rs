@@ -172,7 +172,7 @@ fn a_child_can_lock_for_itself() {
 }
 
 #[test]
-fn a_child_that_ends_with_the_lock_is_succeeded_at_once() {
+fn the_lock_of_a_child_that_ends_is_taken_over_at_once() {
     alone!();
     let dir = tempdir().unwrap();
     let lock = Lock::new(dir.path().join("lock")).unwrap();

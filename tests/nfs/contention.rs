@@ -64,7 +64,7 @@ fn with_kept_claims(lab: &Lab) {
 
 /// Each contender is killed in its ninth tenure, and replaced.
 fn while_holders_are_killed(lab: &Lab) {
-    let terms = Terms::seconds("mortal", 10);
+    let terms = Terms::seconds("killed", 10);
     let crowd = crowd(lab, 3);
     let contender = |client: &str, job: &str| crowd(client, &format!("again {job}"));
     let is_over = || {
@@ -72,7 +72,7 @@ fn while_holders_are_killed(lab: &Lab) {
             lab.shared.await_cue(&terms.died_on(&client));
         }
     };
-    one_at_a_time(contention(lab, "contend-mortally", &terms, contender, is_over));
+    one_at_a_time(contention(lab, "contend-killed", &terms, contender, is_over));
     // The last one to die may have nobody after it.
     lab.worker("c1", &format!("take {terms}")).finished();
     assert_eq!(left_behind(lab), [""; 0]);

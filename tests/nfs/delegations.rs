@@ -10,11 +10,11 @@ use std::{
 };
 
 use crate::{
-    heirs::{each_had_it, watching_names},
     jobs::ready,
     lab::{DEFAULT_LEASE, Fate, Lab, Options, Work},
     scene::{all_are_asked_for, await_claims, job, lab_for, say},
     shared::wait_until,
+    successors::{each_had_it, watching_names},
     terms::Terms,
 };
 
@@ -231,7 +231,7 @@ fn a_late_release_takes_nobodys_lock() {
     }
 }
 
-/// What the holders and their heirs reported.
+/// What the holders and their successors reported.
 fn late_releases(lab: &Lab, [v3, detached]: [&[String]; 2], all: &[String]) -> Vec<String> {
     thread::scope(|scope| {
         let holders = [
@@ -247,8 +247,8 @@ fn late_releases(lab: &Lab, [v3, detached]: [&[String]; 2], all: &[String]) -> V
         lab.crash("c2");
         let begun = Instant::now();
         release(lab, all.iter());
-        let heirs = HEIRS.map(|client| {
-            let job = job("succeed", &terms_of(all));
+        let successors = HEIRS.map(|client| {
+            let job = job("take-over", &terms_of(all));
             scope.spawn(move || lab.worker(client, &job))
         });
         let mut reports = Vec::new();
@@ -256,8 +256,8 @@ fn late_releases(lab: &Lab, [v3, detached]: [&[String]; 2], all: &[String]) -> V
             reports.extend(holder.join().expect("a holder").finished());
         }
         let took = begun.elapsed();
-        for heirs in heirs {
-            reports.extend(heirs.join().expect("the heirs").finished());
+        for successors in successors {
+            reports.extend(successors.join().expect("the successors").finished());
         }
         say(&format!("late: the releases took {took:.1?}, all of it {:.1?}", begun.elapsed()));
         assert!(took > terms("").lifetime, "no release outlasted its lease");

@@ -6,7 +6,7 @@ use crate::{
     kit::python::python,
     lab::{Lab, Options, Work},
     scene::{self, killed, lab_for, left_behind, say, the_tenure, while_held},
-    succession::succeeded_in_time,
+    takeover::taken_over_in_time,
     terms::Terms,
 };
 
@@ -34,8 +34,9 @@ fn keep_each_other_out(name: &str, version: &str) {
     thread::scope(|scope| {
         for (name, holder, other) in [("theirs", theirs, ours), ("ours", ours, theirs)] {
             scope.spawn(move || the_living_are_left_alone(lab, name, holder, other));
-            scope
-                .spawn(move || the_dead_are_succeeded(lab, &format!("{name}.dead"), holder, other));
+            scope.spawn(move || {
+                the_dead_are_taken_over_from(lab, &format!("{name}.dead"), holder, other);
+            });
         }
     });
     contention(lab, ours, theirs);
@@ -64,11 +65,11 @@ fn the_living_are_left_alone(lab: &Lab, name: &str, holder: Worker, other: Worke
     assert_eq!(other("c2", &format!("try {terms} 3")).finished(), ["try Ok"]);
 }
 
-fn the_dead_are_succeeded(lab: &Lab, name: &str, holder: Worker, other: Worker) {
+fn the_dead_are_taken_over_from(lab: &Lab, name: &str, holder: Worker, other: Worker) {
     let terms = Terms::seconds(name, 3);
     let dead = killed(lab, &holder("c1", &format!("die {terms}")));
-    let heir = the_tenure(lab, &other("c2", &format!("take {terms}")).finished());
-    succeeded_in_time(&terms, &dead, &heir);
+    let successor = the_tenure(lab, &other("c2", &format!("take {terms}")).finished());
+    taken_over_in_time(&terms, &dead, &successor);
 }
 
 fn contention(lab: &Lab, ours: Worker, theirs: Worker) {

@@ -3,9 +3,9 @@
 use std::{thread, time::Instant};
 
 use crate::{
-    heirs::{each_had_it, watching_names},
     lab::{DEFAULT_LEASE, Lab, Options},
     scene::{await_claims, job, lab_for, say},
+    successors::{each_had_it, watching_names},
     terms::Terms,
 };
 
@@ -24,14 +24,14 @@ fn a_release_in_the_grace_period_takes_nobodys_lock_v42() {
     }
 }
 
-/// What the holder and its heir reported, and which names were taken away after the server booted.
+/// What the holder and its successor reported, and which names were taken away after the server booted.
 fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String>) {
     thread::scope(|scope| {
         let holder = scope.spawn(|| lab.worker("c1", &job("keep", all)));
         for terms in all {
             lab.shared.await_cue(&terms.held_by("c1"));
         }
-        let heir = scope.spawn(|| lab.worker("c3", &job("succeed", all)));
+        let successor = scope.spawn(|| lab.worker("c3", &job("take-over", all)));
         await_claims(lab, "c3", all);
         lab.exec("c2", &["touch", "/nfs/known"]); // the server will remember it
         lab.crash("c2");
@@ -48,7 +48,7 @@ fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String
             say(&format!("grace: the releases took {took:.1?}"));
             assert!(took > all[0].lifetime, "no release outlasted its lease");
             let mut reports = holder.join().expect("the holder").finished();
-            reports.extend(heir.join().expect("the heir").finished());
+            reports.extend(successor.join().expect("the successor").finished());
             reports
         })
     })

@@ -33,7 +33,7 @@ const A_MOMENT: Duration = Duration::from_millis(10);
 /// Longer than a client pauses before it repeats a request that the server has put off.
 const A_WHILE: Duration = Duration::from_secs(20);
 
-/// After so many tenures a mortal contender has one that it doesn't survive.
+/// After so many tenures a contender that is to die has one that it does not survive.
 const LIVES: u32 = 8;
 
 pub(crate) fn run<'a>(job: &[&'a str]) {
@@ -46,14 +46,14 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["contend", lock] => contend(&terms(lock), &terms(lock).lock()),
         ["contend-kept", lock] => contend(&terms(lock), &terms(lock).lock_with_kept_claim()),
         ["contend-apart", lock] => contend(&terms(lock), &terms(lock).lock_apart()),
-        ["contend-mortally", lock] => contend_mortally(&terms(lock)),
+        ["contend-killed", lock] => contend_until_killed(&terms(lock)),
         ["hold", lock] => hold(&terms(lock)),
         ["take", lock] => take(&terms(lock)),
         ["keep", locks @ ..] => keep(&all(locks)),
         ["wait-each", locks @ ..] => wait_each(&all(locks)),
         ["release", locks @ ..] => release(&all(locks)),
         ["release-detached", locks @ ..] => release_detached(&all(locks)),
-        ["succeed", locks @ ..] => succeed(&all(locks)),
+        ["take-over", locks @ ..] => take_over(&all(locks)),
         ["try", lock, seconds] => try_for(&terms(lock), Duration::from_secs(number(seconds))),
         ["die", lock] => die(&terms(lock)),
         ["stall", kept, idle] => stall(&terms(kept), &terms(idle)),
@@ -99,7 +99,7 @@ fn contend(terms: &Terms, lock: &Lock) {
 }
 
 /// ... or until it is killed while it holds the lock.
-fn contend_mortally(terms: &Terms) {
+fn contend_until_killed(terms: &Terms) {
     let lock = terms.lock();
     for _ in 0..LIVES {
         if is_enough(terms) {
@@ -266,7 +266,7 @@ fn unlock_each(guards: Vec<(&Terms, LockGuard)>) {
 }
 
 /// Takes each lock in turn with others, and looks for some time whether it stays there.
-fn succeed(all: &[Terms]) {
+fn take_over(all: &[Terms]) {
     thread::scope(|scope| {
         for terms in all {
             scope.spawn(|| {
@@ -278,7 +278,7 @@ fn succeed(all: &[Terms]) {
                     thread::sleep(A_MOMENT * 50);
                 }
                 report_of(terms.name, tenure.end(&guard));
-                report_of(terms.name, outcome("succeeded", &guard.unlock()));
+                report_of(terms.name, outcome("taken over", &guard.unlock()));
             });
         }
     });

@@ -4,10 +4,10 @@
 use std::thread;
 
 use crate::{
-    heirs::{each_had_it, watching_names},
     lab::{Lab, Options},
     scene::{await_claims, lab_for},
     shared::wait_until,
+    successors::{each_had_it, watching_names},
     terms::Terms,
 };
 
@@ -36,7 +36,7 @@ fn late_request(lab: &Lab, what: &str, request: &str) {
         thread::scope(|scope| {
             let holder = scope.spawn(|| lab.worker("c1", &format!("{what} {terms}")));
             lab.shared.await_cue(&terms.held_by("c1"));
-            let heir = scope.spawn(|| lab.worker("c2", &format!("succeed {terms}")));
+            let successor = scope.spawn(|| lab.worker("c2", &format!("take-over {terms}")));
             await_claims(lab, "c2", &[terms]);
             lab.fault(request, "late=15", "c1");
             if what == "keep" {
@@ -44,7 +44,7 @@ fn late_request(lab: &Lab, what: &str, request: &str) {
             }
             lab.shared.cue(&terms.cue("release"));
             let mut reports = holder.join().expect("the holder").finished();
-            reports.extend(heir.join().expect("the heir").finished());
+            reports.extend(successor.join().expect("the successor").finished());
             reports
         })
     });

@@ -6,7 +6,7 @@ use crate::{
     lab::{Fate, Lab, Options},
     scene::{lab_for, say},
     shared::wait_until,
-    succession::TOLERANCE,
+    takeover::TOLERANCE,
     terms::Terms,
 };
 

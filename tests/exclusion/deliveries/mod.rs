@@ -9,11 +9,11 @@
 //! Dovecot writes into the headers of messages that are there already, and moves what follows: it
 //! is not in the rounds in which writers are killed, where it could spoil what others have delivered.
 
-mod crew;
+mod delivery_checker;
 mod figures;
 mod message;
 mod peers;
-mod verdict;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,11 +28,11 @@ use tempfile::tempdir;
 
 use crate::kit::clock::JumpingClock;
 use crate::kit::elsewhere::{arrived, go_as_ordinary_user, is_root, open_to_all};
-use crew::Crew;
+use delivery_checker::DeliveryChecker;
 use figures::Figures;
 use message::Message;
 use peers::{Peer, Program, kept_from_breaking};
-use verdict::Ledger;
+use workers::Workers;
 
 const TEST: &str = "deliveries::every_message_of_many_programs_is_there_once_and_whole";
 /// For how long others' dotlocks are respected.
@@ -91,30 +91,30 @@ fn deliver_to_all(dir: &Path) -> String {
 fn deliver(dir: &Path) -> Figures {
     let peers = Program::ALL.into_iter().filter_map(|program| Peer::find(program, dir));
     let peers: Vec<Peer> = peers.collect();
-    let mortal: Vec<&Peer> = peers.iter().filter(|peer| peer.program.may_be_killed()).collect();
-    let mut ledger = Ledger::default();
+    let killable: Vec<&Peer> = peers.iter().filter(|peer| peer.program.may_be_killed()).collect();
+    let mut checker = DeliveryChecker::default();
     let mut broken = BTreeMap::new();
     let mut round = 0;
-    while ledger.acknowledged() < wanted() {
+    while checker.acknowledged() < wanted() {
         let all: Vec<&Peer> = peers.iter().collect();
-        let mut crew = Crew::start(dir, &all, round);
-        crew.finish(LIMIT);
-        ledger.enter(&crew, false);
+        let mut workers = Workers::start(dir, &all, round);
+        workers.finish(LIMIT);
+        checker.enter(&workers, false);
         round += 1;
 
-        let mut crew = Crew::start(dir, &mortal, round);
-        crew.kill_some(GRACE);
-        ledger.enter(&crew, true);
+        let mut workers = Workers::start(dir, &killable, round);
+        workers.kill_some(GRACE);
+        checker.enter(&workers, true);
         if let Some(kind) = recover(dir) {
             *broken.entry(kind).or_insert(0) += 1;
         }
         // The first to write after a writer was killed: apart from what it has left.
         let message = Message::new(format!("after-{round}"), 3);
         peers[0].deliver_one(dir, &message);
-        ledger.acknowledge(message);
+        checker.acknowledge(message);
         round += 1;
     }
-    let (figures, complaints) = ledger.judge(&fs::read(dir.join("mbox")).unwrap());
+    let (figures, complaints) = checker.check(&fs::read(dir.join("mbox")).unwrap());
     assert!(complaints.is_empty(), "{complaints:#?}");
     Figures { broken, kept_from_breaking: kept_from_breaking(dir), rounds: round, ..figures }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use linklock::StalePolicy;
 
 use crate::kit::say::{say, scale};
-use crate::support::crew;
-use crate::support::ledger::Figures;
+use crate::support::exclusion_checker::Figures;
 use crate::support::setup::{Mishaps, Protocol, Setup};
-use crate::support::yard::{self, Yard};
+use crate::support::workdir::{self, Workdir};
+use crate::support::workers;
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -57,8 +57,8 @@ fn the_same_queue_by_flufl_locks_protocol_is_robbed() {
 }
 
 fn queue(setup: &Setup, done: impl Fn(&Figures) -> bool) -> Figures {
-    let dir = yard::temporary();
-    let figures = crew::run(setup, &Yard::at(dir.path()), done);
+    let dir = workdir::temporary();
+    let figures = workers::run(setup, &Workdir::at(dir.path()), done);
     say(&format!("queues, {}: {figures}", setup.name));
     figures
 }

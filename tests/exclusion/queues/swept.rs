@@ -10,7 +10,7 @@ use linklock::Lock;
 use crate::kit::clock::now;
 use crate::kit::wait::{LIMIT, wait_until};
 use crate::support::flufl::{FluflError, FluflLock};
-use crate::support::yard::Yard;
+use crate::support::workdir::Workdir;
 
 const POLLING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 
@@ -18,61 +18,63 @@ const POLLING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_
 #[test]
 fn a_claim_that_is_removed_during_the_wait_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
-    let yard = Yard::at(dir.path());
+    let workdir = Workdir::at(dir.path());
     let lifetime = Duration::from_millis(200); // a claim is touched in every half of it
-    let holder = Lock::options(yard.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
-    let waiter = polling(&yard.lock(0)).lifetime(lifetime).build().unwrap();
+    let holder =
+        Lock::options(workdir.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
+    let waiter = polling(&workdir.lock(0)).lifetime(lifetime).build().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| waiter.try_lock_for(LIMIT));
         let mut removed = Vec::new();
         for _ in 0..3 {
-            let claim = await_claim(&yard, holder.claim_path(), &removed);
+            let claim = await_claim(&workdir, holder.claim_path(), &removed);
             fs::remove_file(&claim).unwrap();
             removed.push(claim);
         }
-        await_claim(&yard, holder.claim_path(), &removed);
+        await_claim(&workdir, holder.claim_path(), &removed);
         holder.unlock().unwrap();
         waiting.join().unwrap().unwrap().unlock().unwrap();
     });
-    assert!(yard.files_of(0).is_empty());
+    assert!(workdir.files_of(0).is_empty());
 }
 
 /// The waiter notices at the last moment, when it links what is not there.
 #[test]
 fn a_claim_that_is_removed_just_before_the_release_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
-    let yard = Yard::at(dir.path());
-    let holder = Lock::options(yard.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
-    let waiter = polling(&yard.lock(0)).lifetime(10 * LIMIT).build().unwrap();
+    let workdir = Workdir::at(dir.path());
+    let holder =
+        Lock::options(workdir.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
+    let waiter = polling(&workdir.lock(0)).lifetime(10 * LIMIT).build().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| waiter.try_lock_for(LIMIT));
-        fs::remove_file(await_claim(&yard, holder.claim_path(), &[])).unwrap();
+        fs::remove_file(await_claim(&workdir, holder.claim_path(), &[])).unwrap();
         let released = now();
         holder.unlock().unwrap();
         waiting.join().unwrap().unwrap().unlock().unwrap();
         assert!(now() < released + waiter.lifetime() / 2, "it was too late for a touch to notice");
     });
-    assert!(yard.files_of(0).is_empty());
+    assert!(workdir.files_of(0).is_empty());
 }
 
 /// flufl.lock takes it that the link will work one day.
 #[test]
 fn by_flufl_locks_protocol_it_is_wedged() {
     let dir = tempfile::tempdir().unwrap();
-    let yard = Yard::at(dir.path());
+    let workdir = Workdir::at(dir.path());
     let (lifetime, slop) = (Duration::from_secs(15), Duration::from_secs(10));
-    let flufl_lock = || FluflLock::new(&yard.lock(0), lifetime, slop, POLLING);
+    let flufl_lock = || FluflLock::new(&workdir.lock(0), lifetime, slop, POLLING);
     let mut holder = flufl_lock();
     holder.lock(LIMIT).unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| flufl_lock().lock(Duration::from_secs(3)));
-        let held_by = PathBuf::from(fs::read_to_string(yard.lock(0)).unwrap());
-        fs::remove_file(await_claim(&yard, &held_by, &[])).unwrap();
+        let held_by = PathBuf::from(fs::read_to_string(workdir.lock(0)).unwrap());
+        fs::remove_file(await_claim(&workdir, &held_by, &[])).unwrap();
         holder.unlock().unwrap();
         let outcome = waiting.join().unwrap();
         assert!(matches!(outcome, Err(FluflError::TimedOut)), "{outcome:?}");
     });
-    assert!(yard.files_of(0).is_empty(), "the lock was free all the time");
+    assert!(workdir.files_of(0).is_empty(), "the lock was free all the time");
 }
 
 fn polling(lock: &Path) -> linklock::LockOptions {
@@ -80,11 +82,11 @@ fn polling(lock: &Path) -> linklock::LockOptions {
 }
 
 /// Waits for a claim that is neither the holder's nor one of these.
-fn await_claim(yard: &Yard, holders: &Path, others: &[PathBuf]) -> PathBuf {
+fn await_claim(workdir: &Workdir, holders: &Path, others: &[PathBuf]) -> PathBuf {
     let mut found = None;
     wait_until("there is a claim", || {
-        let files = yard.files_of(0).into_iter();
-        let mut claims = files.filter(|file| *file != yard.lock(0) && file != holders);
+        let files = workdir.files_of(0).into_iter();
+        let mut claims = files.filter(|file| *file != workdir.lock(0) && file != holders);
         found = claims.find(|claim| !others.contains(claim) && is_whole(claim));
         found.is_some()
     });

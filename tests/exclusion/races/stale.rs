@@ -6,11 +6,11 @@ use linklock::{Lock, StalePolicy};
 
 use crate::kit::say::{say, scale};
 use crate::kit::wait::{LIMIT, wait_until};
-use crate::support::crew;
-use crate::support::ledger::Figures;
+use crate::support::exclusion_checker::Figures;
 use crate::support::setup::{Mishaps, Protocol, Setup};
 use crate::support::witness::Rule;
-use crate::support::yard::{self, Yard};
+use crate::support::workdir::{self, Workdir};
+use crate::support::workers;
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -73,36 +73,36 @@ fn nobody_shares_a_lock_that_expired() {
 /// A harness that finds nothing anywhere proves nothing.
 #[test]
 fn the_same_race_by_flufl_locks_protocol_has_overlaps() {
-    let dir = yard::temporary();
+    let dir = workdir::temporary();
     let breaks = scale("LINKLOCK_BREAKS", 1000) / 2;
     let breaks = breaks.min(1000); // they are found in the first few hundred
-    let figures = crew::run(&FLUFL, &Yard::at(dir.path()), |so_far| so_far.breaks >= breaks);
+    let figures = workers::run(&FLUFL, &Workdir::at(dir.path()), |so_far| so_far.breaks >= breaks);
     say(&format!("races, {}: {figures}", FLUFL.name));
     assert!(figures.overlaps > 0, "no overlaps in {} breaks", figures.breaks);
     assert!(figures.shared > 0, "no witness met another in {} breaks", figures.breaks);
 }
 
 fn race_soundly(setup: &Setup) {
-    let dir = yard::temporary();
-    let yard = Yard::at(dir.path());
+    let dir = workdir::temporary();
+    let workdir = Workdir::at(dir.path());
     let breaks = scale("LINKLOCK_BREAKS", 1000).div_ceil(2); // half by each policy
     let done = |so_far: &Figures| so_far.breaks >= breaks || !so_far.faults.is_empty();
-    let figures = crew::run(setup, &yard, done);
+    let figures = workers::run(setup, &workdir, done);
     say(&format!("races, {}: {figures}", setup.name));
     assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
     assert!(figures.breaks >= breaks, "only {} breaks", figures.breaks);
-    assert_nothing_is_left(setup, &yard);
+    assert_nothing_is_left(setup, &workdir);
 }
 
 /// The last locks can be acquired, and whatever the dead have left can be swept.
-fn assert_nothing_is_left(setup: &Setup, yard: &Yard) {
+fn assert_nothing_is_left(setup: &Setup, workdir: &Workdir) {
     for number in 0..setup.locks {
-        let options = Lock::options(yard.lock(number)).lifetime(setup.lifetime);
+        let options = Lock::options(workdir.lock(number)).lifetime(setup.lifetime);
         let lock = options.clock_slop(setup.slop).build().unwrap();
         lock.try_lock_for(LIMIT).unwrap().unlock().unwrap();
         wait_until("all is swept", || {
             lock.sweep().unwrap();
-            let mut left = yard.files_of(number);
+            let mut left = workdir.files_of(number);
             if setup.rule() == Rule::LeaseOrLife {
                 // What a dead breaker leaves does not say whose it is, and goes by its lease: not
                 // in this test's time.

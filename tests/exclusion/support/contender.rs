@@ -9,7 +9,7 @@ use crate::kit::clock::now;
 use crate::kit::process::Process;
 use crate::support::flufl::{FluflError, FluflLock};
 use crate::support::setup::{Protocol, Setup};
-use crate::support::yard::Yard;
+use crate::support::workdir::Workdir;
 
 /// Who waits that long is wedged: all others are done with the lock in seconds.
 const WEDGED: Duration = Duration::from_secs(60);
@@ -21,8 +21,13 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    pub(crate) fn new(setup: &Setup, yard: &Yard, lock: usize, clock: Arc<dyn Clock>) -> Contender {
-        let path = yard.lock(lock);
+    pub(crate) fn new(
+        setup: &Setup,
+        workdir: &Workdir,
+        lock: usize,
+        clock: Arc<dyn Clock>,
+    ) -> Contender {
+        let path = workdir.lock(lock);
         let policy = match setup.protocol {
             Protocol::Linklock(policy) => policy,
             Protocol::Flufl => {

@@ -13,7 +13,7 @@ pub(crate) enum Protocol {
     Flufl,
 }
 
-/// A crew of processes. Each has one thread for each lock, so all of them contend for every lock.
+/// A workers of processes. Each has one thread for each lock, so all of them contend for every lock.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) name: &'static str,

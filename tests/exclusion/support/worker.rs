@@ -1,4 +1,4 @@
-//! What a process of a crew does: contend for every lock, hold it, and come to grief as its setup
+//! What a process of a workers does: contend for every lock, hold it, and come to grief as its setup
 //! says.
 
 use std::env;
@@ -12,12 +12,12 @@ use std::time::Duration;
 use crate::kit::clock::now;
 use crate::kit::process::Process;
 use crate::support::contender::Contender;
-use crate::support::crew::{PLACE, SETUP, YARD};
-use crate::support::journal::{Journal, Outcome, Record};
-use crate::support::mortal::{MortalClock, Mortality};
+use crate::support::history::{History, Outcome, Record};
+use crate::support::nemesis::{Nemesis, NemesisClock};
 use crate::support::setup::Setup;
 use crate::support::witness::Witness;
-use crate::support::yard::Yard;
+use crate::support::workdir::Workdir;
+use crate::support::workers::{PLACE, SETUP, WORKDIR};
 
 /// Does what the environment says; nothing if it says nothing, as when a person runs all tests that
 /// are marked to be ignored.
@@ -26,15 +26,15 @@ pub(crate) fn run(setups: &[&Setup]) {
     let mut named = setups.iter().filter(|setup| setup.name == name);
     let setup = named.next().expect("a setup of this name");
     assert!(named.next().is_none(), "two setups are called {name}");
-    let yard = Yard::at(Path::new(&env::var_os(YARD).expect("a yard")));
+    let workdir = Workdir::at(Path::new(&env::var_os(WORKDIR).expect("a workdir")));
     let place = env::var(PLACE).ok().and_then(|place| place.parse().ok()).expect("a place");
-    let journal = Journal::open(&yard.journal(place));
-    journal.write(&Record::Begun);
-    let mortality = Arc::new(Mortality { yard, journal });
+    let history = History::open(&workdir.history(place));
+    history.write(&Record::Begun);
+    let nemesis = Arc::new(Nemesis { workdir, history });
     thread::spawn(end_with_parent);
     thread::scope(|scope| {
         for lock in 0..setup.locks {
-            let worker = Worker::new(setup, lock, mortality.clone());
+            let worker = Worker::new(setup, lock, nemesis.clone());
             scope.spawn(move || worker.contend());
         }
     });
@@ -50,8 +50,8 @@ fn end_with_parent() {
 struct Worker<'a> {
     setup: &'a Setup,
     lock: usize,
-    mortality: Arc<Mortality>,
-    clock: Arc<MortalClock>,
+    nemesis: Arc<Nemesis>,
+    clock: Arc<NemesisClock>,
     contender: Contender,
     tenures: usize,
 }
@@ -71,14 +71,14 @@ enum Fate {
 }
 
 impl<'a> Worker<'a> {
-    fn new(setup: &'a Setup, lock: usize, mortality: Arc<Mortality>) -> Worker<'a> {
-        let clock = Arc::new(MortalClock::new(mortality.clone(), setup, lock));
-        let contender = Contender::new(setup, &mortality.yard, lock, clock.clone());
-        Worker { setup, lock, mortality, clock, contender, tenures: 0 }
+    fn new(setup: &'a Setup, lock: usize, nemesis: Arc<Nemesis>) -> Worker<'a> {
+        let clock = Arc::new(NemesisClock::new(nemesis.clone(), setup, lock));
+        let contender = Contender::new(setup, &nemesis.workdir, lock, clock.clone());
+        Worker { setup, lock, nemesis, clock, contender, tenures: 0 }
     }
 
     fn contend(mut self) {
-        while !self.mortality.yard.is_closed() {
+        while !self.nemesis.workdir.is_closed() {
             if let Err(why) = self.take_a_turn() {
                 self.record(&Record::Failed { why });
                 return;
@@ -98,7 +98,7 @@ impl<'a> Worker<'a> {
             let (least, most) = self.setup.hold;
             sleep(rand::random_range(least..=most));
             match self.fate() {
-                Fate::Killed => self.mortality.die(),
+                Fate::Killed => self.nemesis.die(),
                 Fate::Released => return self.release(tenure),
                 Fate::Stalled => self.stall(tenure.lease_ends),
             }
@@ -117,7 +117,7 @@ impl<'a> Worker<'a> {
         let token = format!("{}/{}/{}", Process::this(), self.lock, self.tenures).replace('/', "-");
         let (lock, held) = (self.lock, token.clone());
         self.record(&Record::Held { lock, token: held, since, lease_ends, waited });
-        let path = self.mortality.yard.witness(self.lock);
+        let path = self.nemesis.workdir.witness(self.lock);
         let rule = self.setup.rule();
         let stand = || Witness::stand(&path, rule, &token, since, lease_ends);
         let (witness, verdict) = self.clock.watch(stand);
@@ -128,7 +128,7 @@ impl<'a> Worker<'a> {
     fn fate(&self) -> Fate {
         let (killed, stalled) = (self.setup.mishaps.killed_holding, self.setup.mishaps.stalled);
         let drawn: f64 = rand::random();
-        if self.mortality.yard.is_closed() || drawn >= killed + stalled {
+        if self.nemesis.workdir.is_closed() || drawn >= killed + stalled {
             Fate::Released
         } else if drawn < killed {
             Fate::Killed
@@ -175,6 +175,6 @@ impl<'a> Worker<'a> {
     }
 
     fn record(&self, record: &Record) {
-        self.mortality.journal.write(record);
+        self.nemesis.history.write(record);
     }
 }

@@ -56,7 +56,7 @@ fn the_lock_file_and_its_claim_are_left_even_when_expired() {
     assert_eq!(snapshot(dir.path()), before);
 }
 
-/// A seat must be passed over, not freed, while the lock file is what it was: see `succession`.
+/// A seat must be passed over, not freed, while the lock file is what it was: see `takeover`.
 #[test]
 fn a_dead_breakers_seat_is_left_while_the_lock_is_what_it_was_to_break() {
     let dir = tempdir().unwrap();

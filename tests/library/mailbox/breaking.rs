@@ -69,7 +69,7 @@ fn while_another_has_the_right_to_break_nobody_else_does() {
 }
 
 #[test]
-fn a_breaker_that_died_is_succeeded() {
+fn a_takeover_that_a_dead_breaker_left_is_finished() {
     let scene = Scene::new();
     scene.dotlock_of("0\n", 0o644);
     lock_like_flufl(&scene.dir.path().join(".joe.break"), long_ago());

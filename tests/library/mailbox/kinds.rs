@@ -179,7 +179,7 @@ fn a_process_that_runs_here_is_waited_for_however_long_it_takes() {
 /// a pid proves nothing, and the dotlock must rest for 300 s like any other.
 #[cfg(all(target_os = "linux", not(linklock_unsupported)))] // who runs is looked for in its /proc
 #[test]
-fn a_process_that_is_dead_on_this_host_is_succeeded_at_once_where_that_can_be_seen() {
+fn the_dotlock_of_a_dead_process_on_this_host_is_taken_over_at_once_where_that_can_be_seen() {
     let sees_all = fs::read_link("/proc/self/ns/pid").unwrap().to_str() == Some("pid:[4026531836]");
     let mut child = std::process::Command::new("true").spawn().unwrap();
     child.wait().unwrap();

@@ -28,17 +28,17 @@ pub(crate) struct Worker {
 }
 
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(crate) struct Workers {
     pub(crate) workers: Vec<Worker>,
 }
 
-impl Crew {
-    pub(crate) fn start(dir: &Path, peers: &[&Peer], round: usize) -> Crew {
+impl Workers {
+    pub(crate) fn start(dir: &Path, peers: &[&Peer], round: usize) -> Workers {
         // What a worker's shell leaves behind when it is killed becomes our child, to be waited for.
         set_child_subreaper(true).unwrap();
         let peers = peers.iter().enumerate();
         let workers = peers.map(|(number, peer)| Worker::start(dir, peer, round, number));
-        Crew { workers: workers.collect() }
+        Workers { workers: workers.collect() }
     }
 
     /// Waits for all of them.
@@ -74,7 +74,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.workers {
             worker.kill();

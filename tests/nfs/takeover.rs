@@ -10,7 +10,7 @@ use crate::{
     terms::Terms,
 };
 
-/// For how much longer than it must a succession may take on a machine that has much else to do:
+/// For how much longer than it must a takeover may take on a machine that has much else to do:
 /// far less than the hour that the clocks come to be off.
 pub(crate) const TOLERANCE: Duration = Duration::from_secs(20);
 
@@ -18,49 +18,54 @@ pub(crate) const TOLERANCE: Duration = Duration::from_secs(20);
 const PRECISION: Duration = Duration::from_millis(100);
 
 #[test]
-fn holders_are_succeeded_when_they_are_over_and_not_before_v3() {
-    succession("over3", "3");
+fn a_lock_is_taken_over_when_its_tenure_is_over_and_not_before_v3() {
+    takeovers("over3", "3");
 }
 
 #[test]
-fn holders_are_succeeded_when_they_are_over_and_not_before_v42() {
-    succession("over42", "4.2");
+fn a_lock_is_taken_over_when_its_tenure_is_over_and_not_before_v42() {
+    takeovers("over42", "4.2");
 }
 
-fn succession(name: &str, version: &str) {
+fn takeovers(name: &str, version: &str) {
     let Some(lab) = lab_for(name, version, &Options::default()) else { return };
     let (on_same_host, on_another) = thread::scope(|scope| {
-        let on_same_host = scope.spawn(|| a_neighbour_succeeds_the_dead(&lab));
-        let on_another = another_host_succeeds_the_dead(&lab, "dead", "c1", "c2");
+        let on_same_host = scope.spawn(|| a_neighbour_takes_over_from_the_dead(&lab));
+        let on_another = another_host_takes_over_from_the_dead(&lab, "dead", "c1", "c2");
         (on_same_host.join().expect("the neighbour"), on_another)
     });
     a_frozen_client_learns_its_loss(&lab);
     clocks_do_not_matter(&lab);
-    a_client_without_power_is_succeeded(&lab);
+    the_lock_of_a_client_without_power_is_taken_over(&lab);
     assert_eq!(left_behind(&lab), [""; 0]);
     say(&format!(
-        "NFSv{version}: a dead holder is succeeded on its host {on_same_host:.1?} after it took \
+        "NFSv{version}: a dead holder's lock is taken over on its host {on_same_host:.1?} after it took \
          the lock, on another host {on_another:.1?} after its lease"
     ));
 }
 
 /// A process that sees that the holder is dead need not wait for its lease, only for the slop, in which
 /// the dead one's last request may arrive.
-fn a_neighbour_succeeds_the_dead(lab: &Lab) -> Duration {
+fn a_neighbour_takes_over_from_the_dead(lab: &Lab) -> Duration {
     let terms = Terms::seconds("neighbour", 100);
-    let (dead, heir) = (die(lab, &terms, "c1"), take(lab, &terms, "c1"));
-    let after = heir.from.time.duration_since(dead.from.time).expect("the heir is later");
+    let (dead, successor) = (die(lab, &terms, "c1"), take(lab, &terms, "c1"));
+    let after = successor.from.time.duration_since(dead.from.time).expect("the successor is later");
     after_the_slop(&terms, after)
 }
 
-fn another_host_succeeds_the_dead(lab: &Lab, name: &str, holder: &str, heir: &str) -> Duration {
+fn another_host_takes_over_from_the_dead(
+    lab: &Lab,
+    name: &str,
+    holder: &str,
+    successor: &str,
+) -> Duration {
     let terms = Terms::seconds(name, 3);
-    let (dead, heir) = (die(lab, &terms, holder), take(lab, &terms, heir));
-    succeeded_in_time(&terms, &dead, &heir)
+    let (dead, successor) = (die(lab, &terms, holder), take(lab, &terms, successor));
+    taken_over_in_time(&terms, &dead, &successor)
 }
 
 /// A whole client is lost, with what it had mounted; when it is back it is like any other.
-fn a_client_without_power_is_succeeded(lab: &Lab) {
+fn the_lock_of_a_client_without_power_is_taken_over(lab: &Lab) {
     let terms = Terms::seconds("power", 3);
     thread::scope(|scope| {
         let holder = scope.spawn(|| lab.worker("c1", &format!("hold {terms}")));
@@ -81,19 +86,19 @@ fn a_frozen_client_learns_its_loss(lab: &Lab) {
         let job = format!("hold {}", Terms { lifetime: LIMIT, ..terms });
         move || lab.worker("c2", &job)
     };
-    let (frozen, heirs) = thread::scope(|scope| {
+    let (frozen, successors) = thread::scope(|scope| {
         let frozen = scope.spawn(stall);
         lab.shared.await_cue(&kept.held_by("c1"));
         lab.freeze("c1");
         let mut reports = Vec::new();
-        let mut heir_of_idle = None;
-        let heir_of_kept = while_held(lab, &kept, "c2", hold(kept), || {
-            heir_of_idle = Some(while_held(lab, &idle, "c2", hold(idle), || {
+        let mut successor_of_idle = None;
+        let successor_of_kept = while_held(lab, &kept, "c2", hold(kept), || {
+            successor_of_idle = Some(while_held(lab, &idle, "c2", hold(idle), || {
                 lab.thaw("c1");
                 reports = frozen.join().expect("the frozen worker");
             }));
         });
-        (reports, [heir_of_kept, heir_of_idle.expect("it was held")])
+        (reports, [successor_of_kept, successor_of_idle.expect("it was held")])
     });
     let lost = frozen.iter().filter(|line| !line.starts_with("tenure "));
     assert!(
@@ -101,8 +106,8 @@ fn a_frozen_client_learns_its_loss(lab: &Lab) {
         "{frozen:?}"
     );
     // `overlaps` is about one lock.
-    for (tenure, heir) in tenure::among(&frozen, &lab.shared).into_iter().zip(heirs) {
-        assert_eq!(tenure::overlaps(&[tenure, heir]), []);
+    for (tenure, successor) in tenure::among(&frozen, &lab.shared).into_iter().zip(successors) {
+        assert_eq!(tenure::overlaps(&[tenure, successor]), []);
     }
 }
 
@@ -114,7 +119,7 @@ fn clocks_do_not_matter(lab: &Lab) {
         for (name, holder, waiter) in [("ahead", "c1", "c2"), ("behind", "c2", "c1")] {
             scope.spawn(move || the_living_are_left_alone(lab, name, holder, waiter));
             let name = format!("{name}.dead");
-            scope.spawn(move || another_host_succeeds_the_dead(lab, &name, holder, waiter));
+            scope.spawn(move || another_host_takes_over_from_the_dead(lab, &name, holder, waiter));
         }
     });
 }
@@ -138,8 +143,8 @@ fn take(lab: &Lab, terms: &Terms, client: &str) -> Tenure {
 }
 
 /// Not before the lease and the slop are over, and soon after; says how long after the lease.
-pub(crate) fn succeeded_in_time(terms: &Terms, dead: &Tenure, heir: &Tenure) -> Duration {
-    let after = heir.from.time.duration_since(dead.lease_ends).expect("the lease to be over");
+pub(crate) fn taken_over_in_time(terms: &Terms, dead: &Tenure, successor: &Tenure) -> Duration {
+    let after = successor.from.time.duration_since(dead.lease_ends).expect("the lease to be over");
     after_the_slop(terms, after)
 }
 

@@ -1,4 +1,4 @@
-//! Where a crew works: a directory for the locks, and others for what the processes record.
+//! Where a workers works: a directory for the locks, and others for what the processes record.
 
 use std::env;
 use std::fs::{self, File};
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// The directories of one crew.
+/// The directories of one workers.
 #[derive(Clone, Debug)]
-pub(crate) struct Yard {
+pub(crate) struct Workdir {
     root: PathBuf,
 }
 
-impl Yard {
-    pub(crate) fn at(root: &Path) -> Yard {
-        let yard = Yard { root: root.to_owned() };
-        for dir in ["locks", "witnesses", "journals"] {
+impl Workdir {
+    pub(crate) fn at(root: &Path) -> Workdir {
+        let workdir = Workdir { root: root.to_owned() };
+        for dir in ["locks", "witnesses", "histories"] {
             fs::create_dir_all(root.join(dir)).expect("a directory can be made");
         }
-        yard
+        workdir
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -37,8 +37,8 @@ impl Yard {
         self.root.join("witnesses").join(number.to_string())
     }
 
-    pub(crate) fn journal(&self, place: usize) -> PathBuf {
-        self.root.join("journals").join(place.to_string())
+    pub(crate) fn history(&self, place: usize) -> PathBuf {
+        self.root.join("histories").join(place.to_string())
     }
 
     /// Tells all processes to stop once they hold nothing.
@@ -69,7 +69,7 @@ impl Yard {
     }
 }
 
-/// A directory for a crew, gone when it is dropped: on the file system of `LINKLOCK_TEST_DIR`, or
+/// A directory for a workers, gone when it is dropped: on the file system of `LINKLOCK_TEST_DIR`, or
 /// of the build.
 pub(crate) fn temporary() -> TempDir {
     let parent = env::var_os("LINKLOCK_TEST_DIR");

@@ -37,14 +37,14 @@ pub(crate) fn watching_names<T>(lab: &Lab, act: impl FnOnce() -> T) -> (T, Vec<S
 pub(crate) fn each_had_it(
     lab: &Lab,
     terms: &Terms,
-    heirs: usize,
+    successors: usize,
     reports: &[String],
     taken: &[String],
 ) {
     let reports = of_lock(terms, reports);
     assert_eq!(overlaps(&among(&reports, &lab.shared)), []);
-    let succeeded = reports.iter().filter(|line| *line == "succeeded Ok").count();
-    assert_eq!(succeeded, heirs, "{terms}: {reports:#?}");
+    let taken_over = reports.iter().filter(|line| *line == "taken over Ok").count();
+    assert_eq!(taken_over, successors, "{terms}: {reports:#?}");
     let taken = taken.iter().filter(|name| *name == terms.name).count();
-    assert_eq!(taken, 1 + heirs, "{terms}: one that was live was taken away");
+    assert_eq!(taken, 1 + successors, "{terms}: one that was live was taken away");
 }

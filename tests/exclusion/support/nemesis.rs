@@ -12,9 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::kit::clock::now;
-use crate::support::journal::{Journal, Record};
+use crate::support::history::{History, Record};
 use crate::support::setup::{Protocol, Setup};
-use crate::support::yard::Yard;
+use crate::support::workdir::Workdir;
 
 /// How often a look at a live lock, or at one in its slop, asks the clock, at most. If it does more often,
 /// waiters die at every turn: then most of the time goes into starting others, and nobody waits for long.
@@ -22,16 +22,18 @@ const A_LOOK: u32 = 14;
 
 /// The process that all threads are in, which any of them can end.
 #[derive(Debug)]
-pub(crate) struct Mortality {
-    pub(crate) yard: Yard,
-    pub(crate) journal: Journal,
+pub(crate) struct Nemesis {
+    pub(crate) workdir: Workdir,
+    pub(crate) history: History,
 }
 
-impl Mortality {
+impl Nemesis {
     /// Ends this process, as `kill -9` does.
     pub(crate) fn die(&self) -> ! {
-        self.journal
-            .write(&Record::Killed { at: now(), seated: self.yard.has_seated(std::process::id()) });
+        self.history.write(&Record::Killed {
+            at: now(),
+            seated: self.workdir.has_seated(std::process::id()),
+        });
         kill(Pid::this(), Signal::SIGKILL).expect("a process may kill itself");
         loop {
             std::thread::park();
@@ -41,8 +43,8 @@ impl Mortality {
 
 /// The clock of one contender: it also notices when that is kept from its next step for too long.
 #[derive(Debug)]
-pub(crate) struct MortalClock {
-    mortality: Arc<Mortality>,
+pub(crate) struct NemesisClock {
+    nemesis: Arc<Nemesis>,
     lock: usize,
     risk: f64,
     slop: Duration,
@@ -57,15 +59,15 @@ struct State {
     asked: Option<u32>,
 }
 
-impl MortalClock {
-    pub(crate) fn new(mortality: Arc<Mortality>, setup: &Setup, lock: usize) -> MortalClock {
+impl NemesisClock {
+    pub(crate) fn new(nemesis: Arc<Nemesis>, setup: &Setup, lock: usize) -> NemesisClock {
         let risk = setup.mishaps.killed_breaking;
         // By flufl.lock's protocol nobody asks this clock, nor sleeps by it.
         let slop = match setup.protocol {
             Protocol::Linklock(_) => setup.slop,
             Protocol::Flufl => Duration::MAX,
         };
-        MortalClock { mortality, lock, risk, slop, state: Mutex::default() }
+        NemesisClock { nemesis, lock, risk, slop, state: Mutex::default() }
     }
 
     /// Watches what its contender does to the lock.
@@ -82,7 +84,7 @@ impl MortalClock {
         let last = std::mem::replace(&mut self.state().last, at);
         if let (Some(from), Some(to)) = (last, at) {
             if to.saturating_sub(from) > self.slop {
-                self.mortality.journal.write(&Record::Stalled { lock: self.lock, from, to });
+                self.nemesis.history.write(&Record::Stalled { lock: self.lock, from, to });
             }
         }
     }
@@ -100,10 +102,10 @@ impl MortalClock {
     }
 }
 
-impl Clock for MortalClock {
+impl Clock for NemesisClock {
     fn now(&self) -> Duration {
         if self.is_breaking() && rand::random_bool(self.risk) {
-            self.mortality.die();
+            self.nemesis.die();
         }
         let time = SystemClock.now();
         if self.state().last.is_some() {

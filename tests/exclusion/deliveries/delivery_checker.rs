@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::crew::Crew;
 use super::figures::Figures;
 use super::message::Message;
+use super::workers::Workers;
 
 /// What workers have said of their messages.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct DeliveryChecker {
     acknowledged: Vec<Message>,
     /// Not acknowledged by a writer that was killed.
     killed: Vec<Message>,
@@ -29,7 +29,7 @@ enum Entry {
     Scrap,
 }
 
-impl Ledger {
+impl DeliveryChecker {
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.len()
     }
@@ -38,9 +38,9 @@ impl Ledger {
         self.acknowledged.push(message);
     }
 
-    /// Enters what a crew's workers have said. All of them have ended.
-    pub(crate) fn enter(&mut self, crew: &Crew, with_kills: bool) {
-        for worker in &crew.workers {
+    /// Enters what workers have reported. All of them have ended.
+    pub(crate) fn enter(&mut self, workers: &Workers, with_kills: bool) {
+        for worker in &workers.workers {
             assert!(worker.has_ended && (with_kills || !worker.was_killed), "{worker:?}");
             for message in &worker.messages {
                 if worker.has_delivered(message) {
@@ -56,8 +56,8 @@ impl Ledger {
     }
 
     /// What there is to be told of a mailbox, and what is wrong with it.
-    pub(crate) fn judge(self, mailbox: &[u8]) -> (Figures, Vec<String>) {
-        let Ledger { acknowledged, killed, refused, rounds_with_kills } = self;
+    pub(crate) fn check(self, mailbox: &[u8]) -> (Figures, Vec<String>) {
+        let DeliveryChecker { acknowledged, killed, refused, rounds_with_kills } = self;
         let (mut complaints, mut scraps) = (Vec::new(), 0);
         let mut found: HashMap<String, (usize, usize)> = HashMap::new();
         for entry in parse(&String::from_utf8_lossy(mailbox)) {
@@ -159,8 +159,8 @@ mod tests {
     fn complaints(mailbox: &str) -> Vec<String> {
         let acknowledged = vec![message("a"), message("b")];
         let (killed, refused) = (vec![message("k")], vec![message("r")]);
-        let ledger = Ledger { acknowledged, killed, refused, rounds_with_kills: 1 };
-        ledger.judge(mailbox.as_bytes()).1
+        let checker = DeliveryChecker { acknowledged, killed, refused, rounds_with_kills: 1 };
+        checker.check(mailbox.as_bytes()).1
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What processes write down about their tenures: one file for each place in the crew, one record
+//! What processes write down about their tenures: one file for each place in the workers, one record
 //! a line, each written by one write(2), so that a process killed at any moment leaves it readable.
 
 use std::fmt;
@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     Robbed,
 }
 
-/// A line of a journal. Times are those of [`now`](crate::kit::clock::now).
+/// A line of a history. Times are those of [`now`](crate::kit::clock::now).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     /// A new process writes from here on.
@@ -129,26 +129,26 @@ impl Record {
     }
 }
 
-/// A journal to write into. Threads may do so at once: `O_APPEND` keeps their records apart.
+/// A history to write into. Threads may do so at once: `O_APPEND` keeps their records apart.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct History {
     file: File,
 }
 
-impl Journal {
-    pub(crate) fn open(path: &Path) -> Journal {
+impl History {
+    pub(crate) fn open(path: &Path) -> History {
         let file = OpenOptions::new().create(true).append(true).open(path);
-        Journal { file: file.expect("a journal can be opened") }
+        History { file: file.expect("a history can be opened") }
     }
 
     pub(crate) fn write(&self, record: &Record) {
         // Begins with a new line: a process before us may have been killed in the middle of one.
         let line = format!("\n{record}{END}\n");
-        (&self.file).write_all(line.as_bytes()).expect("a journal can be written");
+        (&self.file).write_all(line.as_bytes()).expect("a history can be written");
     }
 }
 
-/// Reads a journal as it grows.
+/// Reads a history as it grows.
 #[derive(Debug)]
 pub(crate) struct Reader {
     file: File,
@@ -157,13 +157,13 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn open(path: &Path) -> Reader {
-        drop(Journal::open(path));
+        drop(History::open(path));
         Reader { file: File::open(path).expect("it was made just now"), rest: Vec::new() }
     }
 
     /// The records that have come since it was asked last.
     pub(crate) fn fresh(&mut self) -> Vec<Record> {
-        self.file.read_to_end(&mut self.rest).expect("a journal can be read");
+        self.file.read_to_end(&mut self.rest).expect("a history can be read");
         let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines: Vec<u8> = self.rest.drain(..whole).collect();
         String::from_utf8_lossy(&lines).lines().filter_map(Record::parse).collect()

@@ -1,10 +1,10 @@
-//! All journals taken together: who held what when, and who did so at the same time as another.
+//! All histories taken together: who held what when, and who did so at the same time as another.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::support::journal::{Outcome, Record};
+use crate::support::history::{Outcome, Record};
 use crate::support::setup::Setup;
 use crate::support::witness::Rule;
 
@@ -108,9 +108,9 @@ fn count(number: usize) -> f64 {
     u32::try_from(number).expect("fewer than four billion").into()
 }
 
-/// What the journals have said so far.
+/// What the histories have said so far.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct ExclusionChecker {
     rule: Rule,
     /// The tenures of each lock.
     locks: Vec<Vec<Tenure>>,
@@ -125,9 +125,9 @@ pub(crate) struct Ledger {
     seen: Figures,
 }
 
-impl Ledger {
-    pub(crate) fn new(setup: &Setup) -> Ledger {
-        Ledger {
+impl ExclusionChecker {
+    pub(crate) fn new(setup: &Setup) -> ExclusionChecker {
+        ExclusionChecker {
             rule: setup.rule(),
             locks: vec![Vec::new(); setup.locks],
             by_token: vec![HashMap::new(); setup.processes],
@@ -139,7 +139,7 @@ impl Ledger {
         }
     }
 
-    /// Enters a record from the journal of that place.
+    /// Enters a record from the history of that place.
     pub(crate) fn enter(&mut self, place: usize, record: Record) {
         match record {
             Record::Begun => {
@@ -187,7 +187,7 @@ impl Ledger {
         &mut self.locks[lock][index]
     }
 
-    /// What can be told while the journals grow: breaks and failures. One journal may have been
+    /// What can be told while the histories grow: breaks and failures. One history may have been
     /// read a moment before another, and a tenure in it seem to go on.
     pub(crate) fn so_far(&self) -> Figures {
         let mut figures = self.seen.clone();

@@ -1,4 +1,4 @@
-//! A crew of processes: this test's own program, run again and again, while they are killed.
+//! The workers: processes of this test's own program, started again as often as they are killed.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
@@ -11,79 +11,79 @@ use nix::sys::signal::Signal;
 
 use crate::kit::again::this_program;
 use crate::kit::clock::now;
-use crate::support::journal::{Journal, Reader, Record};
-use crate::support::ledger::{Figures, Ledger};
+use crate::support::exclusion_checker::{ExclusionChecker, Figures};
+use crate::support::history::{History, Reader, Record};
 use crate::support::setup::Setup;
-use crate::support::yard::Yard;
+use crate::support::workdir::Workdir;
 
 /// What tells a process its part.
 pub(crate) const SETUP: &str = "LINKLOCK_TEST_SETUP";
-pub(crate) const YARD: &str = "LINKLOCK_TEST_YARD";
+pub(crate) const WORKDIR: &str = "LINKLOCK_TEST_WORKDIR";
 pub(crate) const PLACE: &str = "LINKLOCK_TEST_PLACE";
 
-/// How often a process is looked at, and how often the journals are.
+/// How often a process is looked at, and how often the histories are.
 const A_MOMENT: Duration = Duration::from_millis(5);
 const A_WHILE: Duration = Duration::from_millis(100);
-/// A crew that records nothing for that long, or is not done that long after it was told to stop,
-/// hangs.
+/// Workers that record nothing for this long, or are not done this long after the signal to stop, hang.
 const HUNG: Duration = Duration::from_secs(90);
 
-/// Has a crew work in `yard` until `done`. One crew at a time: they measure, and would take each
-/// other's processors.
-pub(crate) fn run(setup: &Setup, yard: &Yard, done: impl Fn(&Figures) -> bool) -> Figures {
+/// Keeps workers at work in `workdir` until `done`. One group of workers at a time: they measure, and would
+/// take each other's processors.
+pub(crate) fn run(setup: &Setup, workdir: &Workdir, done: impl Fn(&Figures) -> bool) -> Figures {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let paths: Vec<_> = (0..setup.processes).map(|place| yard.journal(place)).collect();
+    let paths: Vec<_> = (0..setup.processes).map(|place| workdir.history(place)).collect();
     let mut readers: Vec<Reader> = paths.iter().map(|path| Reader::open(path)).collect();
-    let mut ledger = Ledger::new(setup);
-    let crew = Crew { setup, yard, hung: AtomicBool::new(false), killed: AtomicUsize::new(0) };
+    let mut checker = ExclusionChecker::new(setup);
+    let workers =
+        Workers { setup, workdir, hung: AtomicBool::new(false), killed: AtomicUsize::new(0) };
     thread::scope(|scope| {
-        let crew = &crew;
+        let workers = &workers;
         let places: Vec<_> =
-            (0..setup.processes).map(|place| scope.spawn(move || crew.staff(place))).collect();
+            (0..setup.processes).map(|place| scope.spawn(move || workers.staff(place))).collect();
         let mut last_news = now();
-        while now() < last_news + HUNG && !done(&ledger.so_far()) {
+        while now() < last_news + HUNG && !done(&checker.so_far()) {
             sleep(A_WHILE);
-            if read(&mut readers, &mut ledger) {
+            if read(&mut readers, &mut checker) {
                 last_news = now();
             }
         }
-        yard.close();
+        workdir.close();
         let closed = now();
         while places.iter().any(|place| !place.is_finished()) {
             sleep(A_MOMENT);
-            crew.hung.store(now() > closed + HUNG, Ordering::Relaxed);
+            workers.hung.store(now() > closed + HUNG, Ordering::Relaxed);
         }
     });
-    read(&mut readers, &mut ledger);
-    let killed = crew.killed.into_inner();
-    Figures { killed, ..ledger.figures() }
+    read(&mut readers, &mut checker);
+    let killed = workers.killed.into_inner();
+    Figures { killed, ..checker.figures() }
 }
 
-/// Enters what is new in the journals; false if nothing is.
-fn read(readers: &mut [Reader], ledger: &mut Ledger) -> bool {
+/// Enters what is new in the histories; false if nothing is.
+fn read(readers: &mut [Reader], checker: &mut ExclusionChecker) -> bool {
     let mut any = false;
     for (place, reader) in readers.iter_mut().enumerate() {
         for record in reader.fresh() {
-            ledger.enter(place, record);
+            checker.enter(place, record);
             any = true;
         }
     }
     any
 }
 
-struct Crew<'a> {
+struct Workers<'a> {
     setup: &'a Setup,
-    yard: &'a Yard,
+    workdir: &'a Workdir,
     /// Whether the processes do not end by themselves.
     hung: AtomicBool,
     killed: AtomicUsize,
 }
 
-impl Crew<'_> {
-    /// Keeps a process at work in this place until the yard is closed.
+impl Workers<'_> {
+    /// Keeps a process at work in this place until the workdir is closed.
     fn staff(&self, place: usize) {
-        while !self.yard.is_closed() {
+        while !self.workdir.is_closed() {
             let status = self.attend(place, self.spawn(place));
             if status.signal() == Some(Signal::SIGKILL as i32) {
                 self.killed.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Crew<'_> {
     fn spawn(&self, place: usize) -> Child {
         this_program("worker")
             .env(SETUP, self.setup.name)
-            .env(YARD, self.yard.root())
+            .env(WORKDIR, self.workdir.root())
             .env(PLACE, place.to_string())
             .stdin(Stdio::piped()) // ends when we do
             .stdout(Stdio::null()) // what libtest says
@@ -114,14 +114,14 @@ impl Crew<'_> {
                 return status;
             }
             let hung = self.hung.load(Ordering::Relaxed);
-            let doomed = dies.is_some_and(|dies| dies < now()) && !self.yard.is_closed();
+            let doomed = dies.is_some_and(|dies| dies < now()) && !self.workdir.is_closed();
             if doomed || hung {
                 let at = now(); // before the signal: it was alive then
                 process.kill().expect("it is our child");
                 let status = process.wait().expect("it is our child");
                 // Entered when it is gone, so that nothing of its own comes after it.
-                let seated = self.yard.has_seated(process.id());
-                Journal::open(&self.yard.journal(place)).write(&Record::Killed { at, seated });
+                let seated = self.workdir.has_seated(process.id());
+                History::open(&self.workdir.history(place)).write(&Record::Killed { at, seated });
                 if hung {
                     self.fail(place, "a process hung".to_owned());
                 }
@@ -132,6 +132,6 @@ impl Crew<'_> {
     }
 
     fn fail(&self, place: usize, why: String) {
-        Journal::open(&self.yard.journal(place)).write(&Record::Failed { why });
+        History::open(&self.workdir.history(place)).write(&Record::Failed { why });
     }
 }
