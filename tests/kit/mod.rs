@@ -7,6 +7,7 @@ pub(crate) mod again;
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod elsewhere;
+pub(crate) mod exclusion;
 pub(crate) mod line;
 pub(crate) mod process;
 pub(crate) mod python;

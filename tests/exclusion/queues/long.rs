@@ -9,7 +9,8 @@ use std::time::Duration;
 use linklock::StalePolicy;
 
 use crate::kit::say::{say, scale};
-use crate::support::exclusion_checker::Figures;
+use crate::support::exclusion_checker::ExclusionChecker;
+use crate::support::figures::Figures;
 use crate::support::setup::{Mishaps, Protocol, Setup};
 use crate::support::workdir::{self, Workdir};
 use crate::support::workers;
@@ -40,7 +41,8 @@ pub(crate) const FLUFL: Setup =
 #[test]
 fn nobody_is_robbed_who_waited_long() {
     let turns = scale("LINKLOCK_TURNS", 500);
-    let figures = queue(&LINKLOCK, |so_far| so_far.tenures >= turns || !so_far.faults.is_empty());
+    let figures =
+        queue(&LINKLOCK, |so_far| so_far.tenures.len() >= turns || !so_far.failures.is_empty());
     assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
     let long = 2 * (LINKLOCK.lifetime + LINKLOCK.slop);
     assert!(figures.longest_wait > long, "nobody waited for long: {:?}", figures.longest_wait);
@@ -50,15 +52,17 @@ fn nobody_is_robbed_who_waited_long() {
 #[test]
 fn the_same_queue_by_flufl_locks_protocol_is_robbed() {
     let turns = scale("LINKLOCK_TURNS", 500);
-    let enough = |so_far: &Figures| so_far.tenures >= turns && so_far.robbed > 0;
-    let patience = 40 * turns; // it is seldom more than a few hundred
-    let figures = queue(&FLUFL, |so_far| enough(so_far) || so_far.tenures > patience);
-    assert!(figures.overlaps + figures.robbed > 0, "{figures}");
+    let limit = 40 * turns; // it is seldom more than a few hundred
+    let figures = queue(&FLUFL, |so_far| {
+        let tenures = so_far.tenures.len();
+        tenures >= turns && so_far.lost() > 0 || tenures > limit
+    });
+    assert!(figures.overlaps + figures.lost > 0, "{figures}");
 }
 
-fn queue(setup: &Setup, done: impl Fn(&Figures) -> bool) -> Figures {
+fn queue(setup: &Setup, done: impl Fn(&ExclusionChecker) -> bool) -> Figures {
     let dir = workdir::temporary();
-    let figures = workers::run(setup, &Workdir::at(dir.path()), done);
+    let figures = workers::contend(setup, &Workdir::at(dir.path()), done);
     say(&format!("queues, {}: {figures}", setup.name));
     figures
 }

@@ -6,7 +6,7 @@ use linklock::{Lock, StalePolicy};
 
 use crate::kit::say::{say, scale};
 use crate::kit::wait::{LIMIT, wait_until};
-use crate::support::exclusion_checker::Figures;
+use crate::support::exclusion_checker::ExclusionChecker;
 use crate::support::setup::{Mishaps, Protocol, Setup};
 use crate::support::witness::Rule;
 use crate::support::workdir::{self, Workdir};
@@ -76,18 +76,19 @@ fn the_same_race_by_flufl_locks_protocol_has_overlaps() {
     let dir = workdir::temporary();
     let breaks = scale("LINKLOCK_BREAKS", 1000) / 2;
     let breaks = breaks.min(1000); // they are found in the first few hundred
-    let figures = workers::run(&FLUFL, &Workdir::at(dir.path()), |so_far| so_far.breaks >= breaks);
+    let workdir = Workdir::at(dir.path());
+    let figures = workers::contend(&FLUFL, &workdir, |so_far| so_far.breaks() >= breaks);
     say(&format!("races, {}: {figures}", FLUFL.name));
     assert!(figures.overlaps > 0, "no overlaps in {} breaks", figures.breaks);
-    assert!(figures.shared > 0, "no witness met another in {} breaks", figures.breaks);
+    assert!(figures.clashes > 0, "no witness met another in {} breaks", figures.breaks);
 }
 
 fn race_soundly(setup: &Setup) {
     let dir = workdir::temporary();
     let workdir = Workdir::at(dir.path());
     let breaks = scale("LINKLOCK_BREAKS", 1000).div_ceil(2); // half by each policy
-    let done = |so_far: &Figures| so_far.breaks >= breaks || !so_far.faults.is_empty();
-    let figures = workers::run(setup, &workdir, done);
+    let done = |so_far: &ExclusionChecker| so_far.breaks() >= breaks || !so_far.failures.is_empty();
+    let figures = workers::contend(setup, &workdir, done);
     say(&format!("races, {}: {figures}", setup.name));
     assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
     assert!(figures.breaks >= breaks, "only {} breaks", figures.breaks);

@@ -1,18 +1,20 @@
-//! All histories taken together: who held what when, and who did so at the same time as another.
+//! All histories taken together: which tenure held which lock when, and what must never be seen of a lock.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::support::history::{Outcome, Record};
-use crate::support::setup::Setup;
+use crate::kit::exclusion::overlaps;
+use crate::support::history::{Outcome, Record, Removal};
 use crate::support::witness::Rule;
 
 /// One tenure.
-#[derive(Clone, Debug)]
-struct Tenure {
-    token: String,
-    since: Duration,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tenure {
+    pub(crate) lock: usize,
+    pub(crate) token: String,
+    pub(crate) since: Duration,
     lease_ends: Duration,
     waited: Duration,
     ending: Option<Duration>,
@@ -21,22 +23,22 @@ struct Tenure {
 }
 
 impl Tenure {
-    /// Until when it surely held the lock. None of this can be too late: `ending` was read before
-    /// the unlock, `killed` before the signal, and a lease ends whether its holder lives or not.
-    fn until(&self, rule: Rule) -> Duration {
+    /// When it surely held the lock. None of this ends too late: `ending` was read before the unlock, `killed`
+    /// before the signal, and a lease ends whether its holder lives or not.
+    pub(crate) fn held(&self, rule: Rule) -> Range<Duration> {
         let until = match (self.ending, self.killed) {
             (Some(ending), _) => ending,
             (None, Some(killed)) if rule == Rule::LeaseOrLife => killed,
             (None, _) => self.lease_ends,
         };
-        until.min(self.lease_ends)
+        self.since..until.min(self.lease_ends)
     }
 
-    /// Whether it was left to others to end it. Who was killed in the middle of an unlock may have
-    /// released the lock or not, and does not count.
+    /// Whether its holder left the lock for others to take over. A holder that was killed in the middle of an
+    /// unlock may have released the lock or not, and does not count.
     fn was_left(&self) -> bool {
         match self.outcome {
-            Some(outcome) => outcome == Outcome::Succeeded,
+            Some(outcome) => matches!(outcome, Outcome::TakenOver | Outcome::Abandoned),
             None => self.ending.is_none() && self.killed.is_some(),
         }
     }
@@ -44,218 +46,265 @@ impl Tenure {
 
 impl fmt::Display for Tenure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tenure { token, since, lease_ends, waited, ending, outcome, killed } = self;
+        let Tenure { token, since, lease_ends, waited, ending, outcome, killed, .. } = self;
         write!(f, "{token} (waited {waited:?}, held since {since:?}, lease until {lease_ends:?}")?;
         write!(f, "; ending {ending:?}, {outcome:?}; killed {killed:?})")
     }
 }
 
 /// What must never be seen of a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// A tenure began while another surely held the lock.
-    Overlap,
-    /// A witness met another holder's.
-    Shared,
-    /// A tenure was gone while its lease still ran.
-    Robbed,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The second tenure began while the first surely held the lock.
+    Overlap(Tenure, Tenure),
+    /// A new holder found the witness of another, which the times do not explain.
+    Clash { lock: usize, at: Duration, found: String, by: String },
+    /// The lock was gone while the lease still ran.
+    Lost(Tenure),
 }
 
-/// What was counted.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Figures {
-    pub(crate) tenures: usize,
-    /// Tenures that others have ended: each was left by its holder, and the lock was held again.
-    pub(crate) breaks: usize,
-    pub(crate) overlaps: usize,
-    pub(crate) shared: usize,
-    pub(crate) robbed: usize,
-    /// Steps that took longer than the clock slop, and faults that came of them.
-    pub(crate) stalls: usize,
-    pub(crate) excused: usize,
-    /// Processes killed, and those among them that were seen in a seat.
-    pub(crate) killed: usize,
-    pub(crate) seated: usize,
-    pub(crate) longest_wait: Duration,
-    /// All faults that nothing excuses, in words.
-    pub(crate) faults: Vec<String>,
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { tenures, breaks, overlaps, shared, robbed, .. } = self;
-        let Figures { stalls, excused, killed, seated, longest_wait, .. } = self;
-        write!(f, "{overlaps} overlaps in {breaks} breaks and {tenures} tenures")?;
-        if *breaks > 0 {
-            write!(f, ", {:.1} per 1,000 breaks", self.overlaps_per_thousand_breaks())?;
+impl Fault {
+    /// The lock, and the moment.
+    pub(crate) fn place(&self) -> (usize, Duration) {
+        match self {
+            Fault::Overlap(_, second) => (second.lock, second.since),
+            Fault::Clash { lock, at, .. } => (*lock, *at),
+            Fault::Lost(tenure) => (tenure.lock, tenure.ending.unwrap_or_default()),
         }
-        write!(
-            f,
-            "; {shared} seen by witnesses, {robbed} locks lost; {killed} processes killed, "
-        )?;
-        write!(f, "{seated} of them seen in a seat; longest wait {longest_wait:.1?}; ")?;
-        write!(f, "{stalls} stalls beyond the slop excuse {excused} faults")
     }
 }
 
-impl Figures {
-    fn overlaps_per_thousand_breaks(&self) -> f64 {
-        count(self.overlaps) * 1000.0 / count(self.breaks.max(1))
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lock, _) = self.place();
+        match self {
+            Fault::Overlap(first, second) => {
+                write!(f, "lock {lock}: {second} began during {first}")
+            }
+            Fault::Clash { found, by, .. } => {
+                write!(f, "lock {lock}: {by} found the witness of {found}")
+            }
+            Fault::Lost(tenure) => {
+                write!(f, "lock {lock}: {tenure} lost the lock during its lease")
+            }
+        }
     }
 }
 
-fn count(number: usize) -> f64 {
-    u32::try_from(number).expect("fewer than four billion").into()
-}
-
-/// What the histories have said so far.
+/// What the histories have shown so far.
 #[derive(Debug)]
 pub(crate) struct ExclusionChecker {
     rule: Rule,
-    /// The tenures of each lock.
-    locks: Vec<Vec<Tenure>>,
-    /// Where each place's process has its tenures.
-    by_token: Vec<HashMap<String, (usize, usize)>>,
-    /// Whether a place's process is about to be killed.
-    is_dying: Vec<bool>,
-    /// For how long a stall's consequences may show.
-    grace: Duration,
-    stalls: Vec<(usize, Duration, Duration)>,
-    faults: Vec<(Fault, usize, Duration, String)>,
-    seen: Figures,
+    pub(crate) tenures: Vec<Tenure>,
+    by_token: HashMap<String, usize>,
+    /// In which tenures each place's process is, and whether it is about to be killed.
+    processes: HashMap<usize, (Vec<usize>, bool)>,
+    clashes: Vec<Fault>,
+    /// Steps that took longer than the clock slop: of which lock, from when to when.
+    pub(crate) stalls: Vec<(usize, Duration, Duration)>,
+    pub(crate) removals: Vec<Removal>,
+    pub(crate) wedged: usize,
+    /// Processes that were killed in a seat.
+    pub(crate) seated: usize,
+    pub(crate) failures: Vec<String>,
 }
 
 impl ExclusionChecker {
-    pub(crate) fn new(setup: &Setup) -> ExclusionChecker {
+    pub(crate) fn new(rule: Rule) -> ExclusionChecker {
         ExclusionChecker {
-            rule: setup.rule(),
-            locks: vec![Vec::new(); setup.locks],
-            by_token: vec![HashMap::new(); setup.processes],
-            is_dying: vec![false; setup.processes],
-            grace: setup.lifetime + setup.slop,
+            rule,
+            tenures: Vec::new(),
+            by_token: HashMap::new(),
+            processes: HashMap::new(),
+            clashes: Vec::new(),
             stalls: Vec::new(),
-            faults: Vec::new(),
-            seen: Figures::default(),
+            removals: Vec::new(),
+            wedged: 0,
+            seated: 0,
+            failures: Vec::new(),
         }
     }
 
     /// Enters a record from the history of that place.
     pub(crate) fn enter(&mut self, place: usize, record: Record) {
+        let (of_process, is_dying) = self.processes.entry(place).or_default();
         match record {
-            Record::Begun => {
-                self.by_token[place].clear();
-                self.is_dying[place] = false;
-            }
+            Record::Begun => (*of_process, *is_dying) = (Vec::new(), false),
             Record::Held { lock, token, since, lease_ends, waited } => {
-                let at = (lock, self.locks[lock].len());
-                self.by_token[place].insert(token.clone(), at);
                 let (ending, outcome) = (None, None);
                 // By another thread, before the signal has reached it.
-                let killed = self.is_dying[place].then_some(since);
-                let tenure = Tenure { token, since, lease_ends, waited, ending, outcome, killed };
-                self.locks[lock].push(tenure);
-                self.seen.tenures += 1;
+                let killed = is_dying.then_some(since);
+                of_process.push(self.tenures.len());
+                self.by_token.insert(token.clone(), self.tenures.len());
+                self.tenures.push(Tenure {
+                    lock,
+                    token,
+                    since,
+                    lease_ends,
+                    waited,
+                    ending,
+                    outcome,
+                    killed,
+                });
             }
-            Record::Ending { token, at } => self.tenure(place, &token).ending = Some(at),
-            Record::Ended { token, outcome } => {
-                let tenure = self.tenure(place, &token);
-                tenure.outcome = Some(outcome);
-                let at = tenure.ending.unwrap_or_default();
-                if outcome == Outcome::Robbed {
-                    let (lock, _) = self.by_token[place][&token];
-                    self.faults.push((Fault::Robbed, lock, at, format!("{token} was robbed")));
-                }
-            }
+            Record::Ending { token, at } => self.tenure(&token).ending = Some(at),
+            Record::Ended { token, outcome } => self.tenure(&token).outcome = Some(outcome),
             Record::Killed { at, seated } => {
-                self.seen.seated += usize::from(seated);
-                self.is_dying[place] = true;
-                for (lock, index) in self.by_token[place].values() {
-                    let killed = &mut self.locks[*lock][*index].killed;
+                self.seated += usize::from(seated);
+                *is_dying = true;
+                for index in of_process {
+                    let killed = &mut self.tenures[*index].killed;
                     *killed = Some(killed.map_or(at, |earlier| earlier.min(at)));
                 }
             }
-            Record::Shared { lock, at, how } => {
-                self.faults.push((Fault::Shared, lock, at, how));
+            Record::Clash { lock, at, found, by } => {
+                self.clashes.push(Fault::Clash { lock, at, found, by });
             }
             Record::Stalled { lock, from, to } => self.stalls.push((lock, from, to)),
-            Record::Failed { why } => self.seen.faults.push(why),
+            Record::Removed(removal) => self.removals.push(removal),
+            Record::Wedged => self.wedged += 1,
+            Record::Failed { why } => self.failures.push(why),
         }
     }
 
-    fn tenure(&mut self, place: usize, token: &str) -> &mut Tenure {
-        let (lock, index) = self.by_token[place][token];
-        &mut self.locks[lock][index]
+    fn tenure(&mut self, token: &str) -> &mut Tenure {
+        &mut self.tenures[self.by_token[token]]
     }
 
-    /// What can be told while the histories grow: breaks and failures. One history may have been
-    /// read a moment before another, and a tenure in it seem to go on.
-    pub(crate) fn so_far(&self) -> Figures {
-        let mut figures = self.seen.clone();
-        figures.shared = self.faults.iter().filter(|fault| fault.0 == Fault::Shared).count();
-        figures.robbed = self.faults.len() - figures.shared;
-        for tenures in &self.locks {
-            let left = tenures.iter().filter(|tenure| tenure.was_left()).count();
-            // The last one may be stale yet.
-            figures.breaks += left.saturating_sub(1);
+    /// How many tenures were left by their holders and ended by others.
+    pub(crate) fn breaks(&self) -> usize {
+        let of_locks = self.by_lock().into_values();
+        // The last tenure of a lock may have been left, but nobody has held the lock since.
+        of_locks.map(|of| of.iter().rev().skip(1).filter(|it| it.was_left()).count()).sum()
+    }
+
+    pub(crate) fn lost(&self) -> usize {
+        self.tenures.iter().filter(|tenure| tenure.outcome == Some(Outcome::Lost)).count()
+    }
+
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.tenures.iter().map(|tenure| tenure.waited).max().unwrap_or_default()
+    }
+
+    /// All faults. Only to be asked when all is over: while histories grow, one may have been read a moment
+    /// before another, and a tenure in it seem to go on.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let mut faults = self.clashes.clone();
+        for tenures in self.by_lock().values() {
+            let overlaps = overlaps(tenures, |tenure| tenure.held(self.rule)).into_iter();
+            faults
+                .extend(overlaps.map(|(&one, &other)| Fault::Overlap(one.clone(), other.clone())));
+            let lost = tenures.iter().filter(|tenure| tenure.outcome == Some(Outcome::Lost));
+            faults.extend(lost.map(|&tenure| Fault::Lost(tenure.clone())));
         }
-        figures
+        faults
     }
 
-    /// What can be told when all is over.
-    pub(crate) fn figures(mut self) -> Figures {
-        let mut figures = std::mem::take(&mut self.seen);
-        let mut faults = std::mem::take(&mut self.faults);
-        for (lock, tenures) in self.locks.iter().enumerate() {
-            let mut tenures: Vec<&Tenure> = tenures.iter().collect();
+    /// The tenures of each lock, in the order in which they began.
+    fn by_lock(&self) -> HashMap<usize, Vec<&Tenure>> {
+        let mut by_lock: HashMap<usize, Vec<&Tenure>> = HashMap::new();
+        for tenure in &self.tenures {
+            by_lock.entry(tenure.lock).or_default().push(tenure);
+        }
+        for tenures in by_lock.values_mut() {
             tenures.sort_by_key(|tenure| tenure.since);
-            // The last one may have been left, but nobody has held the lock since.
-            figures.breaks += tenures.iter().rev().skip(1).filter(|it| it.was_left()).count();
-            let longest = tenures.iter().map(|tenure| tenure.waited).max().unwrap_or_default();
-            figures.longest_wait = figures.longest_wait.max(longest);
-            self.find_overlaps(lock, &tenures, &mut faults);
         }
-        figures.stalls = self.stalls.len();
-        for (fault, lock, at, how) in faults {
-            if self.is_excused(lock, at) {
-                figures.excused += 1;
-                continue;
-            }
-            match fault {
-                Fault::Overlap => figures.overlaps += 1,
-                Fault::Shared => figures.shared += 1,
-                Fault::Robbed => figures.robbed += 1,
-            }
-            figures.faults.push(format!("lock {lock}: {how}"));
-        }
-        figures
+        by_lock
+    }
+}
+
+/// The checker itself: a lock that excludes nobody must be found out.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::exclusion::is_alone;
+
+    #[test]
+    fn overlaps_are_found_and_nothing_else() {
+        let found = |tenures: &[Range<u32>]| {
+            let pairs = overlaps(tenures, Range::clone).into_iter();
+            pairs.map(|(one, other)| (one.start, other.start)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[10..20, 20..30, 31..40]), []);
+        assert_eq!(found(&[31..40, 10..20, 19..30]), [(10, 19)]);
+        assert_eq!(found(&[25..26, 10..30, 12..13]), [(10, 12), (10, 25)], "one outlasts two");
+        assert_eq!(found(&[10..20, 10..11]), [(10, 10)], "two begin at once");
+        let late = Range { start: 15, end: 12 };
+        assert_eq!(found(&[10..20, late]), [], "its lease was over before it began");
     }
 
-    /// Compares each tenure with the one before it that ended last.
-    fn find_overlaps(
-        &self,
-        lock: usize,
-        tenures: &[&Tenure],
-        faults: &mut Vec<(Fault, usize, Duration, String)>,
-    ) {
-        let mut last: Option<&Tenure> = None;
-        for tenure in tenures {
-            let until = last.map_or(Duration::ZERO, |last| last.until(self.rule));
-            // A process that stalled while it was told that it has the lock never held it.
-            let held = tenure.since < tenure.until(self.rule);
-            if let Some(last) = last.filter(|_| held && tenure.since < until) {
-                let how = format!("{tenure} began during {last}");
-                faults.push((Fault::Overlap, lock, tenure.since, how));
+    #[test]
+    fn a_witness_shows_that_another_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let witness = dir.path().join("witness");
+        let mut inner = None;
+        assert!(is_alone(&witness, || inner = Some(is_alone(&witness, || ()))));
+        assert_eq!(inner, Some(false));
+        assert!(is_alone(&witness, || ()), "the witness was left behind");
+    }
+
+    fn at(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
+
+    fn held(lock: usize, token: &str, since: u64, lease_ends: u64) -> Record {
+        let (since, lease_ends) = (at(since), at(lease_ends));
+        Record::Held { lock, token: token.into(), since, lease_ends, waited: Duration::ZERO }
+    }
+
+    fn ending(token: &str, second: u64) -> Record {
+        Record::Ending { token: token.into(), at: at(second) }
+    }
+
+    fn ended(token: &str, outcome: Outcome) -> Record {
+        Record::Ended { token: token.into(), outcome }
+    }
+
+    /// What is found in the histories of two places.
+    fn check(rule: Rule, histories: [&[Record]; 2]) -> ExclusionChecker {
+        let mut checker = ExclusionChecker::new(rule);
+        for (place, history) in histories.into_iter().enumerate() {
+            for record in history {
+                // As written and read again.
+                let read = Record::parse(&format!("{record} .")).unwrap();
+                assert_eq!(&read, record);
+                checker.enter(place, read);
             }
-            if tenure.until(self.rule) > until {
-                last = Some(tenure);
-            }
+        }
+        checker
+    }
+
+    #[test]
+    fn a_history_with_two_holders_is_rejected() {
+        let one = [held(0, "a", 10, 25), ending("a", 20), ended("a", Outcome::Released)];
+        let checker = check(Rule::Lease, [&one, &[held(0, "b", 20, 35)]]);
+        assert_eq!(checker.faults(), []);
+        let checker = check(Rule::Lease, [&one, &[held(1, "b", 19, 34)]]);
+        assert_eq!(checker.faults(), [], "they are of two locks");
+        let checker = check(Rule::Lease, [&one, &[held(0, "b", 19, 34)]]);
+        assert!(matches!(&checker.faults()[..], [Fault::Overlap(first, _)] if first.token == "a"));
+    }
+
+    #[test]
+    fn a_dead_holder_holds_until_its_death_or_to_the_end_of_its_lease() {
+        let dead = [held(0, "a", 10, 40), Record::Killed { at: at(20), seated: false }];
+        for (rule, since, faults) in [
+            (Rule::LeaseOrLife, 19, 1),
+            (Rule::LeaseOrLife, 20, 0),
+            (Rule::Lease, 39, 1),
+            (Rule::Lease, 40, 0),
+        ] {
+            let checker = check(rule, [&dead, &[held(0, "b", since, 99)]]);
+            assert_eq!(checker.faults().len(), faults, "{rule:?}, {since}");
+            assert_eq!(checker.breaks(), 1);
         }
     }
 
-    /// Whether a contender for this lock was kept from a step for longer than the clock slop, just
-    /// before or during this moment. No lease can make up for that, and no harness prevent it.
-    fn is_excused(&self, lock: usize, at: Duration) -> bool {
-        let near = |from: Duration, to: Duration| from <= at && at <= to + self.grace;
-        self.stalls.iter().any(|(stalled, from, to)| *stalled == lock && near(*from, *to))
+    #[test]
+    fn a_lost_lock_and_a_witness_of_another_are_faults() {
+        let lost = [held(0, "a", 10, 40), ending("a", 20), ended("a", Outcome::Lost)];
+        let clash = Record::Clash { lock: 0, at: at(9), found: "a".into(), by: "b".into() };
+        let faults = check(Rule::Lease, [&lost, &[clash]]).faults();
+        assert!(matches!(&faults[..], [Fault::Clash { .. }, Fault::Lost(_)]), "{faults:?}");
     }
 }

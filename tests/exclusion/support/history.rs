@@ -1,5 +1,6 @@
-//! What processes write down about their tenures: one file for each place in the workers, one record
-//! a line, each written by one write(2), so that a process killed at any moment leaves it readable.
+//! Histories: what workers write down about their tenures. Each place among the workers has a file, to which
+//! one process at a time appends. A record is a line and one write(2), so that a process which is killed at
+//! any moment leaves the history readable.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -13,14 +14,16 @@ const END: &str = " .";
 /// How a tenure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was released.
+    /// The holder released the lock.
     Released,
-    /// Its lease ran out, and was renewed: another tenure begins.
+    /// The lease ran out, and was renewed: another tenure begins.
     Renewed,
-    /// The lease was over, and another has ended it.
-    Succeeded,
-    /// The lock was gone while the lease still ran: never to happen.
-    Robbed,
+    /// The lease was over, and another process has taken over the lock.
+    TakenOver,
+    /// The lock was gone while the lease still ran, which must never be.
+    Lost,
+    /// The holder left the lock behind on purpose.
+    Abandoned,
 }
 
 /// A line of a history. Times are those of [`now`](crate::kit::clock::now).
@@ -28,7 +31,7 @@ pub(crate) enum Outcome {
 pub(crate) enum Record {
     /// A new process writes from here on.
     Begun,
-    /// The lock with that number is held.
+    /// A tenure of the lock with that number begins. No two tenures have the same token.
     Held {
         lock: usize,
         token: String,
@@ -36,7 +39,7 @@ pub(crate) enum Record {
         lease_ends: Duration,
         waited: Duration,
     },
-    /// The holder is about to unlock or to renew.
+    /// The holder is about to release or to renew.
     Ending {
         token: String,
         at: Duration,
@@ -45,16 +48,17 @@ pub(crate) enum Record {
         token: String,
         outcome: Outcome,
     },
-    /// The process is about to be killed, perhaps in its seat: while it breaks a lock.
+    /// The process is about to be killed, perhaps in its seat: while it takes over a lock.
     Killed {
         at: Duration,
         seated: bool,
     },
-    /// The witness has seen two holders.
-    Shared {
+    /// A new holder has found the witness of another.
+    Clash {
         lock: usize,
         at: Duration,
-        how: String,
+        found: String,
+        by: String,
     },
     /// A contender was kept from a step for longer than the clock slop: what the lock's safety
     /// rests on did not hold.
@@ -63,10 +67,30 @@ pub(crate) enum Record {
         from: Duration,
         to: Duration,
     },
+    /// flufl.lock has removed a lock file, between two moments.
+    Removed(Removal),
+    /// A waiter of flufl.lock has found its claim gone.
+    Wedged,
     /// Something went wrong that must not.
     Failed {
         why: String,
     },
+}
+
+/// flufl.lock has removed the lock file of one tenure. The lock that it had judged to be stale or, in an
+/// unlock, its own, may have been another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Removal {
+    pub(crate) meant: String,
+    pub(crate) removed: String,
+    pub(crate) after: Duration,
+    pub(crate) before: Duration,
+}
+
+impl Removal {
+    pub(crate) fn is_mistake(&self) -> bool {
+        self.meant != self.removed
+    }
 }
 
 impl fmt::Display for Record {
@@ -80,12 +104,16 @@ impl fmt::Display for Record {
             Record::Ending { token, at } => write!(f, "ending {token} {}", at.as_nanos()),
             Record::Ended { token, outcome } => write!(f, "ended {token} {outcome:?}"),
             Record::Killed { at, seated } => write!(f, "killed {} {seated}", at.as_nanos()),
-            Record::Shared { lock, at, how } => {
-                write!(f, "shared {lock} {} {}", at.as_nanos(), how.replace('\n', " "))
+            Record::Clash { lock, at, found, by } => {
+                write!(f, "clash {lock} {} {found} {by}", at.as_nanos())
             }
             Record::Stalled { lock, from, to } => {
                 write!(f, "stalled {lock} {} {}", from.as_nanos(), to.as_nanos())
             }
+            Record::Removed(Removal { meant, removed, after, before }) => {
+                write!(f, "removed {meant} {removed} {} {}", after.as_nanos(), before.as_nanos())
+            }
+            Record::Wedged => write!(f, "wedged"),
             Record::Failed { why } => write!(f, "failed {}", why.replace('\n', " ")),
         }
     }
@@ -93,39 +121,55 @@ impl fmt::Display for Record {
 
 impl Record {
     /// Reads a line; `None` if it is not whole.
-    fn parse(line: &str) -> Option<Record> {
+    pub(crate) fn parse(line: &str) -> Option<Record> {
         let line = line.strip_suffix(END)?;
         let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
         let words: Vec<&str> = rest.split(' ').collect();
+        let text = |word: &&str| (*word).to_owned();
         let time = |word: &str| word.parse().ok().map(Duration::from_nanos);
         Some(match (kind, words.as_slice()) {
             ("begun", _) => Record::Begun,
             ("held", [lock, token, since, lease_ends, waited]) => Record::Held {
                 lock: lock.parse().ok()?,
-                token: (*token).to_owned(),
+                token: text(token),
                 since: time(since)?,
                 lease_ends: time(lease_ends)?,
                 waited: time(waited)?,
             },
-            ("ending", [token, at]) => Record::Ending { token: (*token).to_owned(), at: time(at)? },
+            ("ending", [token, at]) => Record::Ending { token: text(token), at: time(at)? },
             ("ended", [token, outcome]) => {
-                let outcomes =
-                    [Outcome::Released, Outcome::Renewed, Outcome::Succeeded, Outcome::Robbed];
-                let outcome = outcomes.into_iter().find(|it| format!("{it:?}") == *outcome)?;
-                Record::Ended { token: (*token).to_owned(), outcome }
+                Record::Ended { token: text(token), outcome: Outcome::parse(outcome)? }
             }
             ("killed", [at, seated]) => {
                 Record::Killed { at: time(at)?, seated: seated.parse().ok()? }
             }
-            ("shared", [lock, at, how @ ..]) => {
-                Record::Shared { lock: lock.parse().ok()?, at: time(at)?, how: how.join(" ") }
-            }
+            ("clash", [lock, at, found, by]) => Record::Clash {
+                lock: lock.parse().ok()?,
+                at: time(at)?,
+                found: text(found),
+                by: text(by),
+            },
             ("stalled", [lock, from, to]) => {
                 Record::Stalled { lock: lock.parse().ok()?, from: time(from)?, to: time(to)? }
             }
+            ("removed", [meant, removed, after, before]) => Record::Removed(Removal {
+                meant: text(meant),
+                removed: text(removed),
+                after: time(after)?,
+                before: time(before)?,
+            }),
+            ("wedged", _) => Record::Wedged,
             ("failed", _) => Record::Failed { why: rest.to_owned() },
             _ => return None,
         })
+    }
+}
+
+impl Outcome {
+    fn parse(word: &str) -> Option<Outcome> {
+        use Outcome::{Abandoned, Lost, Released, Renewed, TakenOver};
+        let all = [Released, Renewed, TakenOver, Lost, Abandoned];
+        all.into_iter().find(|outcome| format!("{outcome:?}") == word)
     }
 }
 
@@ -161,8 +205,8 @@ impl Reader {
         Reader { file: File::open(path).expect("it was made just now"), rest: Vec::new() }
     }
 
-    /// The records that have come since it was asked last.
-    pub(crate) fn fresh(&mut self) -> Vec<Record> {
+    /// The records that have come since the last call.
+    pub(crate) fn new_records(&mut self) -> Vec<Record> {
         self.file.read_to_end(&mut self.rest).expect("a history can be read");
         let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines: Vec<u8> = self.rest.drain(..whole).collect();

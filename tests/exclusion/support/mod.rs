@@ -1,12 +1,13 @@
-//! What the tests with many processes share: they hold locks, are killed, and write down what they
-//! saw, and all that is compared.
+//! What the tests with many processes share: workers hold locks, are killed, and write down what they saw;
+//! all of that is compared.
 //!
-//! [`setup`] says what is to happen; [`workers`] runs the processes, [`worker`] is what each of them
-//! does; [`history`] is what they write down; [`witness`] and [`exclusion_checker`] are the two proofs, which
-//! do not know of each other: a name that only one can have, and intervals that may not overlap.
+//! [`setup`] says what is to happen; [`workers`] keeps processes at work, [`worker`] is what each of them does,
+//! [`nemesis`] what befalls it. [`history`] is what they write down, from which [`exclusion_checker`] finds
+//! overlaps; [`witness`] is the other proof, which knows nothing of the first: a name that only one can have.
 
 pub(crate) mod contender;
 pub(crate) mod exclusion_checker;
+pub(crate) mod figures;
 pub(crate) mod flufl;
 pub(crate) mod history;
 pub(crate) mod nemesis;

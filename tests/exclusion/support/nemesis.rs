@@ -20,7 +20,7 @@ use crate::support::workdir::Workdir;
 /// waiters die at every turn: then most of the time goes into starting others, and nobody waits for long.
 const A_LOOK: u32 = 14;
 
-/// The process that all threads are in, which any of them can end.
+/// What befalls this process: any of its threads can end it.
 #[derive(Debug)]
 pub(crate) struct Nemesis {
     pub(crate) workdir: Workdir,

@@ -2,10 +2,10 @@
 //!
 //! It is made exclusively, as `O_EXCL` would make it, but by symlink(2): that is one step, so a
 //! holder that is killed at any moment leaves a witness that says whose it was, or none. `O_EXCL`
-//! and a write are two, and leave an empty file in between that nobody can judge.
+//! and a write are two, and leave an empty file in between that says nothing.
 //!
-//! Who dies leaves its witness behind. The next holder may take it down only if that is proven: the
-//! process is gone (by pid and start time), or its lease was over before the next one began.
+//! A dead holder leaves its witness behind. The next one may take it down only if the death is proven (by
+//! pid and start time), or if the lease was over before its own tenure began.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::kit::clock::now;
 use crate::kit::process::Process;
 
-/// When a holder that did not release the lock may be succeeded.
+/// When the lock of a holder that did not release it may be taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// Once its lease is over, alive or dead.
@@ -24,6 +24,9 @@ pub(crate) enum Rule {
     /// Once its lease is over or it is dead.
     LeaseOrLife,
 }
+
+/// The token of the holder whose witness was found.
+pub(crate) type Other = String;
 
 /// The witness of a holder.
 #[derive(Debug)]
@@ -34,18 +37,18 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Stands witness for the process that has had the lock since `since`. Says what is wrong if another
-    /// holds it too; that one's witness is taken down then, so that each fault counts once.
+    /// Makes the witness of a process that has had the lock since `since`. If another holds the lock too, says
+    /// which; that one's witness is taken down then, so that each fault counts once.
     pub(crate) fn stand(
         path: &Path,
         rule: Rule,
         token: &str,
         since: Duration,
         lease_ends: Duration,
-    ) -> (Witness, Result<(), String>) {
+    ) -> (Witness, Result<(), Other>) {
         let testimony = format!("{} {token} {}", Process::this(), lease_ends.as_nanos());
         let mut verdict = Ok(());
-        // Who stalled until its lease was over holds nothing, and may meet its successor.
+        // A holder that stalled until its lease was over holds nothing, and may meet its successor.
         while now() < lease_ends {
             match symlink(&testimony, path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -57,14 +60,15 @@ impl Witness {
             let Some(other) = read(path) else { continue };
             // It was there while our lease ran: else it is our successor's, and we are late.
             if now() < lease_ends && holds(&other, rule, since) {
-                verdict = Err(format!("{testimony} found the witness of {other}"));
+                verdict = Err(token_of(&other));
             }
             if now() >= lease_ends {
                 break;
             }
+            // Of two that take over from one, each learns which witness it took down.
             let taken = take_down(path, token).filter(|taken| *taken != other);
             if let Some(taken) = taken.filter(|_| now() < lease_ends) {
-                verdict = Err(format!("{testimony} and {taken} both succeed {other}"));
+                verdict = Err(token_of(&taken));
             }
         }
         (Witness { path: path.to_owned(), testimony, lease_ends }, verdict)
@@ -72,15 +76,15 @@ impl Witness {
 
     /// Takes our own witness down, before the lock is released. It must still be there, unless the
     /// lease has ended: then it is left to the next holder.
-    pub(crate) fn leave(self) -> Result<(), String> {
+    pub(crate) fn leave(self) -> Result<(), Other> {
         let found = read(&self.path);
         if now() >= self.lease_ends {
             return Ok(());
         }
         if found.as_ref() != Some(&self.testimony) {
-            return Err(format!("{} found {found:?} in its place", self.testimony));
+            return Err(found.map_or("nobody".to_owned(), |found| token_of(&found)));
         }
-        fs::remove_file(&self.path).map_err(|error| format!("{}: {error}", self.testimony))
+        fs::remove_file(&self.path).map_err(|error| error.kind().to_string().replace(' ', "-"))
     }
 }
 
@@ -98,6 +102,10 @@ fn holds(testimony: &str, rule: Rule, since: Duration) -> bool {
     let lease_ends = Duration::from_nanos(next().parse().expect("the last is a number"));
     // Asked after `since`: a process that is alive now was alive then.
     since < lease_ends && (rule == Rule::Lease || process.is_alive())
+}
+
+fn token_of(testimony: &str) -> String {
+    testimony.split(' ').nth(1).expect("a witness says three words").to_owned()
 }
 
 /// Takes a witness down, by a rename: of two who do so at once each learns which one it took.

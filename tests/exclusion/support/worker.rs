@@ -15,29 +15,33 @@ use crate::support::contender::Contender;
 use crate::support::history::{History, Outcome, Record};
 use crate::support::nemesis::{Nemesis, NemesisClock};
 use crate::support::setup::Setup;
-use crate::support::witness::Witness;
+use crate::support::witness::{Other, Witness};
 use crate::support::workdir::Workdir;
 use crate::support::workers::{PLACE, SETUP, WORKDIR};
 
-/// Does what the environment says; nothing if it says nothing, as when a person runs all tests that
-/// are marked to be ignored.
+/// Does what the environment says; nothing if it says nothing, as when all ignored tests are run.
 pub(crate) fn run(setups: &[&Setup]) {
     let Ok(name) = env::var(SETUP) else { return };
     let mut named = setups.iter().filter(|setup| setup.name == name);
     let setup = named.next().expect("a setup of this name");
     assert!(named.next().is_none(), "two setups are called {name}");
-    let workdir = Workdir::at(Path::new(&env::var_os(WORKDIR).expect("a workdir")));
-    let place = env::var(PLACE).ok().and_then(|place| place.parse().ok()).expect("a place");
-    let history = History::open(&workdir.history(place));
-    history.write(&Record::Begun);
-    let nemesis = Arc::new(Nemesis { workdir, history });
-    thread::spawn(end_with_parent);
+    let nemesis = Arc::new(begin());
     thread::scope(|scope| {
         for lock in 0..setup.locks {
             let worker = Worker::new(setup, lock, nemesis.clone());
             scope.spawn(move || worker.contend());
         }
     });
+}
+
+/// A process that has been started by [`run`](super::workers::run) begins.
+pub(crate) fn begin() -> Nemesis {
+    let workdir = Workdir::at(Path::new(&env::var_os(WORKDIR).expect("a workdir")));
+    let place = env::var(PLACE).ok().and_then(|place| place.parse().ok()).expect("a place");
+    let history = History::open(&workdir.history(place));
+    history.write(&Record::Begun);
+    thread::spawn(end_with_parent);
+    Nemesis { workdir, history }
 }
 
 /// A test that is broken off must leave no processes: stdin ends when it does.
@@ -121,7 +125,7 @@ impl<'a> Worker<'a> {
         let rule = self.setup.rule();
         let stand = || Witness::stand(&path, rule, &token, since, lease_ends);
         let (witness, verdict) = self.clock.watch(stand);
-        self.report(verdict);
+        self.report(&token, verdict);
         Tenure { token, lease_ends, witness }
     }
 
@@ -146,12 +150,12 @@ impl<'a> Worker<'a> {
     fn release(&mut self, tenure: Tenure) -> Result<(), String> {
         self.record(&Record::Ending { token: tenure.token.clone(), at: now() });
         let verdict = self.clock.watch(|| tenure.witness.leave());
-        self.report(verdict);
+        self.report(&tenure.token, verdict);
         let outcome = match self.clock.watch(|| self.contender.release())? {
             true => Outcome::Released,
             // Asked when all is over: the lock was gone while the lease ran.
-            false if now() < tenure.lease_ends => Outcome::Robbed,
-            false => Outcome::Succeeded,
+            false if now() < tenure.lease_ends => Outcome::Lost,
+            false => Outcome::TakenOver,
         };
         self.record(&Record::Ended { token: tenure.token, outcome });
         Ok(())
@@ -162,15 +166,16 @@ impl<'a> Worker<'a> {
         self.record(&Record::Ending { token: tenure.token.clone(), at: began });
         let renewed = self.clock.watch(|| self.contender.renew())?;
         let since = now();
-        let outcome = if renewed.is_some() { Outcome::Renewed } else { Outcome::Succeeded };
+        let outcome = if renewed.is_some() { Outcome::Renewed } else { Outcome::TakenOver };
         self.record(&Record::Ended { token: tenure.token, outcome });
         let waited = since.saturating_sub(began);
         Ok(renewed.map(|lease_ends| self.begin(since, lease_ends, waited)))
     }
 
-    fn report(&self, verdict: Result<(), String>) {
-        if let Err(how) = verdict {
-            self.record(&Record::Shared { lock: self.lock, at: now(), how });
+    fn report(&self, token: &str, verdict: Result<(), Other>) {
+        if let Err(found) = verdict {
+            let by = token.to_owned();
+            self.record(&Record::Clash { lock: self.lock, at: now(), found, by });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The workers: processes of this test's own program, started again as often as they are killed.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
@@ -11,9 +11,11 @@ use nix::sys::signal::Signal;
 
 use crate::kit::again::this_program;
 use crate::kit::clock::now;
-use crate::support::exclusion_checker::{ExclusionChecker, Figures};
+use crate::support::exclusion_checker::ExclusionChecker;
+use crate::support::figures::Figures;
 use crate::support::history::{History, Reader, Record};
 use crate::support::setup::Setup;
+use crate::support::witness::Rule;
 use crate::support::workdir::Workdir;
 
 /// What tells a process its part.
@@ -27,22 +29,46 @@ const A_WHILE: Duration = Duration::from_millis(100);
 /// Workers that record nothing for this long, or are not done this long after the signal to stop, hang.
 const HUNG: Duration = Duration::from_secs(90);
 
-/// Keeps workers at work in `workdir` until `done`. One group of workers at a time: they measure, and would
-/// take each other's processors.
-pub(crate) fn run(setup: &Setup, workdir: &Workdir, done: impl Fn(&Figures) -> bool) -> Figures {
+/// What is to be done in a place: the program, and for how long it lives at most.
+pub(crate) type Job = (Command, Option<Duration>);
+
+/// Has the workers of a setup contend until `done`.
+pub(crate) fn contend(
+    setup: &Setup,
+    workdir: &Workdir,
+    done: impl Fn(&ExclusionChecker) -> bool,
+) -> Figures {
+    let job = |_| {
+        let mut worker = this_program("worker");
+        worker.env(SETUP, setup.name);
+        (worker, setup.mishaps.life)
+    };
+    let (checker, killed) = run(workdir, setup.rule(), setup.processes, job, done);
+    Figures::of(setup, checker, killed)
+}
+
+/// Keeps so many workers at work until `done`. Returns what they have written down, and how many were killed.
+/// One group of workers at a time: they measure, and would take each other's processors.
+pub(crate) fn run(
+    workdir: &Workdir,
+    rule: Rule,
+    places: usize,
+    job: impl Fn(usize) -> Job + Sync,
+    done: impl Fn(&ExclusionChecker) -> bool,
+) -> (ExclusionChecker, usize) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let paths: Vec<_> = (0..setup.processes).map(|place| workdir.history(place)).collect();
+    let paths: Vec<_> = (0..places).map(|place| workdir.history(place)).collect();
     let mut readers: Vec<Reader> = paths.iter().map(|path| Reader::open(path)).collect();
-    let mut checker = ExclusionChecker::new(setup);
-    let workers =
-        Workers { setup, workdir, hung: AtomicBool::new(false), killed: AtomicUsize::new(0) };
+    let mut checker = ExclusionChecker::new(rule);
+    let hung = AtomicBool::new(false);
+    let workers = Workers { job, workdir, hung, killed: AtomicUsize::new(0) };
     thread::scope(|scope| {
         let workers = &workers;
         let places: Vec<_> =
-            (0..setup.processes).map(|place| scope.spawn(move || workers.staff(place))).collect();
+            (0..places).map(|place| scope.spawn(move || workers.staff(place))).collect();
         let mut last_news = now();
-        while now() < last_news + HUNG && !done(&checker.so_far()) {
+        while now() < last_news + HUNG && !done(&checker) {
             sleep(A_WHILE);
             if read(&mut readers, &mut checker) {
                 last_news = now();
@@ -56,15 +82,14 @@ pub(crate) fn run(setup: &Setup, workdir: &Workdir, done: impl Fn(&Figures) -> b
         }
     });
     read(&mut readers, &mut checker);
-    let killed = workers.killed.into_inner();
-    Figures { killed, ..checker.figures() }
+    (checker, workers.killed.into_inner())
 }
 
 /// Enters what is new in the histories; false if nothing is.
 fn read(readers: &mut [Reader], checker: &mut ExclusionChecker) -> bool {
     let mut any = false;
     for (place, reader) in readers.iter_mut().enumerate() {
-        for record in reader.fresh() {
+        for record in reader.new_records() {
             checker.enter(place, record);
             any = true;
         }
@@ -72,19 +97,19 @@ fn read(readers: &mut [Reader], checker: &mut ExclusionChecker) -> bool {
     any
 }
 
-struct Workers<'a> {
-    setup: &'a Setup,
+struct Workers<'a, J> {
+    job: J,
     workdir: &'a Workdir,
     /// Whether the processes do not end by themselves.
     hung: AtomicBool,
     killed: AtomicUsize,
 }
 
-impl Workers<'_> {
+impl<J: Fn(usize) -> Job> Workers<'_, J> {
     /// Keeps a process at work in this place until the workdir is closed.
     fn staff(&self, place: usize) {
         while !self.workdir.is_closed() {
-            let status = self.attend(place, self.spawn(place));
+            let status = self.attend(place);
             if status.signal() == Some(Signal::SIGKILL as i32) {
                 self.killed.fetch_add(1, Ordering::Relaxed);
             } else if !status.success() {
@@ -94,20 +119,14 @@ impl Workers<'_> {
         }
     }
 
-    fn spawn(&self, place: usize) -> Child {
-        this_program("worker")
-            .env(SETUP, self.setup.name)
-            .env(WORKDIR, self.workdir.root())
-            .env(PLACE, place.to_string())
-            .stdin(Stdio::piped()) // ends when we do
-            .stdout(Stdio::null()) // what libtest says
-            .spawn()
-            .expect("the test's own program runs")
-    }
-
-    /// Waits until the process ends, or kills it when its time has come, whatever it is doing.
-    fn attend(&self, place: usize, mut process: Child) -> ExitStatus {
-        let life = self.setup.mishaps.life.map(|life| life.mul_f64(rand::random()));
+    /// Starts a process and waits until it ends, or kills it when its time has come, whatever it is doing.
+    fn attend(&self, place: usize) -> ExitStatus {
+        let (mut command, life) = (self.job)(place);
+        command.env(WORKDIR, self.workdir.root()).env(PLACE, place.to_string());
+        command.stdin(Stdio::piped()); // ends when we do
+        command.stdout(Stdio::null()); // where libtest writes
+        let mut process = command.spawn().expect("the program runs");
+        let life = life.map(|life| life.mul_f64(rand::random()));
         let dies = life.map(|life| now() + life);
         loop {
             if let Some(status) = process.try_wait().expect("it is our child") {

@@ -1,57 +1,105 @@
-//! Eight processes with linklock and eight with flufl.lock on one lock, many of which die while they
-//! hold it: how many hold it at once, and whose fault is it?
+//! Eight processes with linklock and eight with flufl.lock on one lock, many of which die while they hold
+//! it: do any hold it at the same time, and if so, by whose fault?
 //!
-//! Stock flufl.lock can't be kept from removing a live lock: it breaks a lock by name, however long
-//! ago it judged it. So its own removals are written down in such a way that each overlap can be
-//! told to be their doing; one overlap that is not fails the test. And where flufl.lock breaks
-//! nothing, there must be none at all.
+//! Stock flufl.lock can't be kept from removing a live lock: it breaks a lock by name, however long ago it
+//! judged it to be stale. So its removals are written down in such a way that each overlap can be attributed
+//! to them; the test fails at one overlap that can't. And where flufl.lock breaks nothing, there must be none.
 
-mod journal;
-mod run;
 mod verdict;
 pub(crate) mod worker;
 
-use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use journal::Journal;
-use run::{Breaking, Run};
+use linklock::Lock;
+use tempfile::TempDir;
+
+use super::scene::age;
+use crate::kit::again::this_program;
+use crate::kit::python::python;
+use crate::kit::say::say;
+use crate::support::exclusion_checker::ExclusionChecker;
+use crate::support::witness::Rule;
+use crate::support::workdir::{self, Workdir};
+use crate::support::workers;
 use verdict::Verdict;
 
-use crate::kit::python::python;
-
-/// How many locks are left behind by their holders in one test.
-const ABANDONED: usize = 300;
+/// How many processes with each of the two.
+const EACH: usize = 8;
+/// How many locks that were left behind by their holders are taken over in one test.
+const BREAKS: usize = 300;
+/// For how long a process with linklock lives at most.
+const LIFE: Duration = Duration::from_secs(2);
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exclusion/peers/crowd/worker.py");
 
 #[test]
-fn nobody_overlaps_but_by_the_doing_of_flufl() {
+fn every_overlap_is_a_mistake_of_flufl() {
     let Some(python) = python() else { return };
-    let run = Run::new();
-    let journal = run.until_abandoned(ABANDONED, python, Breaking::Stock);
-    let verdict = Verdict::on(&journal);
-    report("flufl.lock as it is", &journal, &verdict);
-    assert!(verdict.unexplained.is_empty(), "{:#?}, see {}", verdict.unexplained, run.keep());
-    assert!(!journal.removals.is_empty(), "flufl.lock has never had to break a lock");
-    // There is no telling for sure what was in the wake, but that it should be rare.
+    let dir = workdir::temporary();
+    let (checker, verdict) = contend("flufl.lock as it is", &dir, python, &[]);
+    assert!(verdict.unexplained.is_empty(), "{:#?}, see {:?}", verdict.unexplained, keep(dir));
+    assert!(!checker.removals.is_empty(), "flufl.lock has never had to break a lock");
+    // What was in the wake of a break can't be known for sure, but it should be rare.
     let in_the_wake = verdict.in_the_wake.overlaps + verdict.in_the_wake.losses;
-    assert!(in_the_wake <= journal.removals.len() / 10, "see {}", run.keep());
+    assert!(in_the_wake <= checker.removals.len() / 10, "see {:?}", keep(dir));
 }
 
 #[test]
-fn nobody_overlaps_where_flufl_breaks_nothing() {
+fn nothing_overlaps_where_flufl_breaks_nothing() {
     let Some(python) = python() else { return };
-    let run = Run::new();
-    let journal = run.until_abandoned(ABANDONED, python, Breaking::Never);
-    let verdict = Verdict::on(&journal);
-    report("flufl.lock that breaks nothing", &journal, &verdict);
-    assert_eq!(journal.removals, [], "flufl.lock took away a lock that was not its own");
-    assert_eq!(journal.wedged, 0, "claims were taken from those who waited");
-    assert_eq!(verdict, Verdict::default(), "see {}", run.keep());
-    let ours = journal.ours();
-    assert!((1..journal.tenures.len()).contains(&ours), "{ours}: one of the two never held it");
-    run.assert_nothing_is_left();
+    let dir = workdir::temporary();
+    let what = "flufl.lock that breaks nothing";
+    let (checker, verdict) = contend(what, &dir, python, &["--break-nothing"]);
+    assert_eq!(checker.removals, [], "flufl.lock removed a lock that was not its own");
+    assert_eq!(checker.wedged, 0, "waiters have lost their claims");
+    assert_eq!(verdict, Verdict::default(), "see {:?}", keep(dir));
+    let ours = verdict::ours(&checker);
+    assert!((1..checker.tenures.len()).contains(&ours), "{ours}: one of the two never held it");
+    assert_nothing_is_left(&Workdir::at(dir.path()));
 }
 
-/// Past the test harness, which shows nothing of a test that passes.
-fn report(what: &str, journal: &Journal, verdict: &Verdict) {
-    let _ = writeln!(io::stderr(), "crowd, {what}: {journal}; {verdict}");
+/// Has all lock and unlock until enough locks were left behind.
+fn contend(
+    what: &str,
+    dir: &TempDir,
+    python: &Path,
+    options: &[&str],
+) -> (ExclusionChecker, Verdict) {
+    let job = |place| {
+        if place < EACH {
+            let mut ours = this_program("worker");
+            ours.env(worker::CROWD, "");
+            return (ours, Some(LIFE));
+        }
+        let mut flufl = Command::new(python);
+        flufl.arg(SCRIPT).args(options);
+        (flufl, None) // each of its children dies by itself
+    };
+    let done = |so_far: &ExclusionChecker| so_far.breaks() >= BREAKS || !so_far.failures.is_empty();
+    let workdir = Workdir::at(dir.path());
+    let (checker, killed) = workers::run(&workdir, Rule::LeaseOrLife, 2 * EACH, job, done);
+    let verdict = Verdict::on(&checker);
+    say(&format!("crowd, {what}: {}; {verdict}", verdict::summary(&checker, killed)));
+    assert_eq!(checker.failures, [""; 0]);
+    assert!(checker.breaks() >= BREAKS, "only {} locks were left behind", checker.breaks());
+    (checker, verdict)
+}
+
+/// Saves the histories from being removed, for a person to look into them.
+fn keep(dir: TempDir) -> PathBuf {
+    let path = dir.path().to_owned();
+    std::mem::forget(dir);
+    path
+}
+
+/// Takes the lock over from the last one to abandon it, and sweeps an hour later.
+fn assert_nothing_is_left(workdir: &Workdir) {
+    let lock = Lock::options(workdir.lock(0)).build().unwrap();
+    lock.lock().unwrap().unlock().unwrap();
+    for file in workdir.files_of(0) {
+        age(&file).unwrap();
+    }
+    lock.sweep().unwrap();
+    assert_eq!(workdir.files_of(0), Vec::<PathBuf>::new());
 }

@@ -1,16 +1,19 @@
-//! Who held the lock at once, and whether flufl.lock is to blame.
+//! Whether flufl.lock is to blame for the faults that were found.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
-use super::journal::{Clash, Journal, Removal, Tenure};
+use crate::support::exclusion_checker::{ExclusionChecker, Fault, Tenure};
+use crate::support::history::Removal;
+use crate::support::witness::Rule;
 
-/// What a journal comes to.
+/// What the faults come from.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// What came of flufl.lock's taking away a lock file that it had not judged.
+    /// flufl.lock removed a lock file that it had not judged.
     pub(crate) by_mistake: Faults,
-    /// What came of its taking away one while somebody with linklock was just about to.
+    /// It removed one while a process with linklock was just about to.
     pub(crate) in_the_wake: Faults,
     /// What nothing explains, and must not be.
     pub(crate) unexplained: Vec<Fault>,
@@ -23,104 +26,109 @@ pub(crate) struct Faults {
     pub(crate) losses: usize,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Overlap(Tenure, Tenure),
-    /// A holder was told at the end that the lock was not its own.
-    Loss(String),
-    /// The witness says that there was an overlap, the clocks that there was none.
-    Contradiction(Clash),
-}
+/// Since when which tenures may have lost the lock, by their tokens.
+type Victims<'a> = HashMap<&'a str, Duration>;
 
 impl Verdict {
-    pub(crate) fn on(journal: &Journal) -> Verdict {
+    pub(crate) fn on(checker: &ExclusionChecker) -> Verdict {
         let mut verdict = Verdict::default();
-        let (robbed, in_the_wake) = (robbed(journal), in_the_wake(journal));
-        let overlaps = overlaps(&journal.tenures);
-        for (one, other) in &overlaps {
-            if is_excused(&robbed, one, other) {
-                verdict.by_mistake.overlaps += 1;
-            } else if is_excused(&in_the_wake, one, other) {
-                verdict.in_the_wake.overlaps += 1;
+        let (robbed, in_the_wake) = (robbed(checker), in_the_wake(checker));
+        let faults = checker.faults();
+        for fault in &faults {
+            let count = if is_explained(&robbed, fault) {
+                &mut verdict.by_mistake
+            } else if is_explained(&in_the_wake, fault) {
+                &mut verdict.in_the_wake
+            } else if is_seen_by_the_times(fault, &faults) {
+                continue;
             } else {
-                verdict.unexplained.push(Fault::Overlap((*one).clone(), (*other).clone()));
+                verdict.unexplained.push(fault.clone());
+                continue;
+            };
+            match fault {
+                Fault::Lost(_) => count.losses += 1,
+                Fault::Overlap(..) | Fault::Clash { .. } => count.overlaps += 1,
             }
         }
-        for claim in &journal.lost {
-            if robbed.contains_key(claim.as_str()) {
-                verdict.by_mistake.losses += 1;
-            } else if in_the_wake.contains_key(claim.as_str()) {
-                verdict.in_the_wake.losses += 1;
-            } else {
-                verdict.unexplained.push(Fault::Loss(claim.clone()));
-            }
-        }
-        let contradictions = journal.clashes.iter().filter(|clash| !is_among(clash, &overlaps));
-        verdict.unexplained.extend(contradictions.cloned().map(Fault::Contradiction));
         verdict
     }
 }
 
-/// Whether one of them was a victim by the time that the other began. The victim need not have
-/// begun first: it may have lost the lock before it could note that it had begun.
-fn is_excused(victims: &HashMap<&str, u64>, one: &Tenure, other: &Tenure) -> bool {
-    let excuses = |victim: &Tenure, other: &Tenure| {
-        victims.get(victim.claim.as_str()).is_some_and(|since| *since < other.from)
+/// Whether a tenure that the fault is about was a victim, of an overlap by the time that the other began. The
+/// victim need not have begun first: it may have lost the lock before it could write down that it had it.
+fn is_explained(victims: &Victims, fault: &Fault) -> bool {
+    let is_victim_by = |victim: &Tenure, other: &Tenure| {
+        victims.get(victim.token.as_str()).is_some_and(|since| *since < other.since)
     };
-    excuses(one, other) || excuses(other, one)
+    match fault {
+        Fault::Overlap(one, other) => is_victim_by(one, other) || is_victim_by(other, one),
+        Fault::Lost(tenure) => victims.contains_key(tenure.token.as_str()),
+        // It counts once, as the overlap that it must be.
+        Fault::Clash { .. } => false,
+    }
 }
 
-fn is_among(clash: &Clash, overlaps: &[(&Tenure, &Tenure)]) -> bool {
-    let (found, by) = (&clash.found, &clash.by);
-    overlaps.iter().any(|(one, other)| {
-        (&one.claim, &other.claim) == (found, by) || (&other.claim, &one.claim) == (found, by)
+/// Whether what a witness has shown is among the overlaps too.
+fn is_seen_by_the_times(fault: &Fault, faults: &[Fault]) -> bool {
+    let Fault::Clash { found, by, .. } = fault else { return false };
+    faults.iter().any(|other| {
+        let Fault::Overlap(one, other) = other else { return false };
+        [(found, by), (by, found)].contains(&(&one.token, &other.token))
     })
 }
 
-/// Everybody who began while somebody else was at it, in the order in which they began.
-fn overlaps(tenures: &[Tenure]) -> Vec<(&Tenure, &Tenure)> {
-    let mut overlaps = Vec::new();
-    for (index, one) in tenures.iter().enumerate() {
-        let others = tenures[index + 1..].iter().take_while(|other| other.from < one.until);
-        overlaps.extend(others.map(|other| (one, other)));
-    }
-    overlaps
-}
-
-/// Those whose lock file flufl.lock took away by mistake, and since when.
-fn robbed(journal: &Journal) -> HashMap<&str, u64> {
+/// The tenures whose lock file flufl.lock took away by mistake.
+fn robbed(checker: &ExclusionChecker) -> Victims<'_> {
     let mut robbed = HashMap::new();
-    for removal in journal.removals.iter().filter(|removal| removal.is_mistake()) {
+    for removal in checker.removals.iter().filter(|removal| removal.is_mistake()) {
         note_victim(&mut robbed, &removal.removed, removal.after);
     }
     robbed
 }
 
-/// Those who came right after flufl.lock had removed a lock file whose holder had ended or died.
+/// The tenures that began right after flufl.lock had removed a lock file whose holder had ended or died.
 ///
-/// Somebody with linklock may have looked at that file just before, in its seat or in order to
+/// A process with linklock may have looked at that file just before, in its seat or in order to
 /// unlock it, and take it away just after: it takes away the successor's, for flufl.lock leaves it
 /// no way to know. A breaker sees what it has caught and puts it back, but for a moment it was gone.
-fn in_the_wake(journal: &Journal) -> HashMap<&str, u64> {
-    // The victim, the one that came in its place, and one more who was quicker than they to note it.
+fn in_the_wake(checker: &ExclusionChecker) -> Victims<'_> {
+    // The victim, the one that came in its place, and one more that was quicker than they to write it down.
     const NEXT: usize = 3;
     let mut victims = HashMap::new();
-    let tenures: HashMap<_, _> =
-        journal.tenures.iter().map(|tenure| (tenure.claim.as_str(), tenure)).collect();
-    for Removal { removed, after, before, .. } in &journal.removals {
-        if tenures.get(removed.as_str()).is_none_or(|tenure| tenure.until < *before) {
-            let next = journal.tenures.partition_point(|tenure| tenure.from <= *after);
-            for tenure in journal.tenures[next..].iter().take(NEXT) {
-                note_victim(&mut victims, &tenure.claim, *after);
+    let mut tenures: Vec<&Tenure> = checker.tenures.iter().collect();
+    tenures.sort_by_key(|tenure| tenure.since);
+    for Removal { removed, after, before, .. } in &checker.removals {
+        let of_removed = tenures.iter().find(|tenure| tenure.token == *removed);
+        if of_removed.is_none_or(|tenure| tenure.held(Rule::LeaseOrLife).end < *before) {
+            let next = tenures.partition_point(|tenure| tenure.since <= *after);
+            for tenure in tenures[next..].iter().take(NEXT) {
+                note_victim(&mut victims, &tenure.token, *after);
             }
         }
     }
     victims
 }
 
-fn note_victim<'a>(victims: &mut HashMap<&'a str, u64>, claim: &'a str, since: u64) {
-    let earliest = victims.entry(claim).or_insert(since);
+fn note_victim<'a>(victims: &mut Victims<'a>, token: &'a str, since: Duration) {
+    let earliest = victims.entry(token).or_insert(since);
     *earliest = since.min(*earliest);
+}
+
+/// How many tenures were those of linklock, whose nonces begin with a letter.
+pub(crate) fn ours(checker: &ExclusionChecker) -> usize {
+    let nonces = checker.tenures.iter().filter_map(|tenure| tenure.token.rsplit('|').next());
+    nonces.filter(|nonce| nonce.starts_with('x')).count()
+}
+
+/// What happened, in figures.
+pub(crate) fn summary(checker: &ExclusionChecker, killed: usize) -> String {
+    let (ours, all, breaks) = (ours(checker), checker.tenures.len(), checker.breaks());
+    let removals = checker.removals.len();
+    let mistakes = checker.removals.iter().filter(|removal| removal.is_mistake()).count();
+    format!(
+        "{all} tenures, {ours} of them ours; {breaks} locks left behind, {killed} of our processes killed; \
+         {removals} locks removed by flufl.lock, {mistakes} of them by mistake"
+    )
 }
 
 impl fmt::Display for Verdict {
@@ -140,79 +148,97 @@ impl fmt::Display for Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn verdict(journal: &str) -> Verdict {
-        Verdict::on(&Journal::parse(journal))
-    }
+    use crate::support::history::{Outcome, Record};
 
     const NONE: Faults = Faults { overlaps: 0, losses: 0 };
+    const ONE_OVERLAP: Faults = Faults { overlaps: 1, losses: 0 };
 
-    #[test]
-    fn one_after_the_other_is_no_overlap() {
-        let journal = "10 in L|h|1|a\n20 out L|h|1|a\n30 in L|h|2|b\n40 out L|h|2|b\n";
-        assert_eq!(verdict(journal), Verdict::default());
+    fn at(nanos: u64) -> Duration {
+        Duration::from_nanos(nanos)
+    }
+
+    fn tenure(token: &str, since: u64, ending: u64) -> [Record; 2] {
+        let (lock, since, lease_ends) = (0, at(since), Duration::MAX);
+        let held = Record::Held { lock, token: token.into(), since, lease_ends, waited: at(0) };
+        [held, Record::Ending { token: token.into(), at: at(ending) }]
+    }
+
+    fn removed(meant: &str, removed: &str, after: u64) -> [Record; 2] {
+        let (meant, removed) = (meant.into(), removed.into());
+        let (after, before) = (at(after), at(after + 1));
+        // In pairs, as the others are.
+        [Record::Removed(Removal { meant, removed, after, before }), Record::Wedged]
+    }
+
+    fn lost(token: &str) -> [Record; 2] {
+        [Record::Ended { token: token.into(), outcome: Outcome::Lost }, Record::Wedged]
+    }
+
+    fn clash(found: &str, by: &str, when: u64) -> [Record; 2] {
+        let (found, by) = (found.into(), by.into());
+        [Record::Clash { lock: 0, at: at(when), found, by }, Record::Wedged]
+    }
+
+    fn verdict(history: &[[Record; 2]]) -> Verdict {
+        let mut checker = ExclusionChecker::new(Rule::LeaseOrLife);
+        history.concat().into_iter().for_each(|record| checker.enter(0, record));
+        Verdict::on(&checker)
     }
 
     #[test]
     fn an_overlap_fails_if_nothing_explains_it() {
-        let journal = "10 in L|h|1|a\n20 in L|h|2|b\n30 out L|h|1|a\n40 out L|h|2|b\n";
-        assert!(matches!(verdict(journal).unexplained[..], [Fault::Overlap(..)]));
+        let history = [tenure("a", 10, 20), tenure("b", 30, 40)];
+        assert_eq!(verdict(&history), Verdict::default());
+        let history = [tenure("a", 10, 30), tenure("b", 20, 40)];
+        assert!(matches!(verdict(&history).unexplained[..], [Fault::Overlap(..)]));
     }
 
     #[test]
     fn an_overlap_is_blamed_on_a_break_that_removed_another_lock() {
-        let journal = "10 in L|h|1|a\n15 removed L|h|0|x L|h|1|a 14\n\
-                       20 in L|h|2|b\n30 out L|h|1|a\n31 lost L|h|1|a\n40 out L|h|2|b\n";
+        let removed = removed("x", "a", 14);
+        let history = [tenure("a", 10, 30), removed, tenure("b", 20, 40), lost("a")];
         let by_mistake = Faults { overlaps: 1, losses: 1 };
-        assert_eq!(verdict(journal), Verdict { by_mistake, ..Verdict::default() });
+        assert_eq!(verdict(&history), Verdict { by_mistake, ..Verdict::default() });
     }
 
     #[test]
-    fn who_is_robbed_at_once_may_be_late_to_note_that_it_has_begun() {
-        let journal = "15 removed L|h|0|x L|h|1|a 14\n20 in L|h|2|b\n21 in L|h|1|a\n\
-                       22 clash L|h|1|a L|h|2|b\n30 out L|h|1|a\n40 out L|h|2|b\n";
-        let by_mistake = Faults { overlaps: 1, losses: 0 };
-        assert_eq!(verdict(journal), Verdict { by_mistake, ..Verdict::default() });
+    fn a_victim_may_be_late_to_write_down_that_it_has_begun() {
+        let (removed, clash) = (removed("x", "a", 14), clash("a", "b", 22));
+        let history = [removed, tenure("b", 20, 40), tenure("a", 21, 30), clash];
+        assert_eq!(verdict(&history), Verdict { by_mistake: ONE_OVERLAP, ..Verdict::default() });
     }
 
     #[test]
     fn a_break_explains_nothing_that_was_there_before() {
-        let journal = "10 in L|h|1|a\n20 in L|h|2|b\n26 removed L|h|0|x L|h|1|a 25\n\
-                       30 out L|h|1|a\n40 out L|h|2|b\n";
-        assert!(matches!(verdict(journal).unexplained[..], [Fault::Overlap(..)]));
+        let history = [tenure("a", 10, 30), tenure("b", 20, 40), removed("x", "a", 25)];
+        assert!(matches!(verdict(&history).unexplained[..], [Fault::Overlap(..)]));
     }
 
     #[test]
     fn a_right_break_explains_only_what_comes_right_after_it() {
-        let broken = "1 in L|h|0|x\n2 out L|h|0|x\n4 removed L|h|0|x L|h|0|x 3\n";
-        let overlap = "50 in L|h|1|a\n51 in L|h|2|b\n60 out L|h|1|a\n61 out L|h|2|b\n";
-        let in_the_wake = Faults { overlaps: 1, losses: 0 };
-        let at_once = verdict(&format!("{broken}{overlap}"));
+        let mut history = vec![tenure("x", 1, 2), removed("x", "x", 3)];
+        let overlap = [tenure("a", 50, 60), tenure("b", 51, 61)];
+        let in_the_wake = ONE_OVERLAP;
+        let at_once = verdict(&[&history[..], &overlap].concat());
         assert_eq!(at_once, Verdict { in_the_wake, ..Verdict::default() });
 
-        let others = (0..3).map(|n| format!("1{n} in L|h|7|{n}\n1{n} out L|h|7|{n}\n"));
-        let later = verdict(&format!("{broken}{}{overlap}", others.collect::<String>()));
+        history.extend((10..13).map(|since| tenure(&since.to_string(), since, since)));
+        let later = verdict(&[&history[..], &overlap].concat());
         assert!(matches!(later.unexplained[..], [Fault::Overlap(..)]));
         assert_eq!(later.in_the_wake, NONE);
     }
 
     #[test]
-    fn who_was_killed_held_the_lock_until_then_and_left_a_witness() {
-        let journal = "10 in L|h|1|a\n20 killed 1\n30 in L|h|2|b\n\
-                       31 clash L|h|2|b L|h|1|a\n40 out L|h|2|b\n";
-        assert_eq!(verdict(journal), Verdict::default());
-    }
-
-    #[test]
-    fn a_witness_is_believed_even_against_the_clocks() {
-        let journal = "10 in L|h|1|a\n20 out L|h|1|a\n30 in L|h|2|b\n\
-                       31 clash L|h|2|b L|h|1|a\n40 out L|h|2|b\n";
-        assert!(matches!(verdict(journal).unexplained[..], [Fault::Contradiction(_)]));
+    fn a_witness_is_believed_even_against_the_times() {
+        let history = [tenure("a", 10, 20), tenure("b", 30, 40), clash("b", "a", 31)];
+        assert!(matches!(verdict(&history).unexplained[..], [Fault::Clash { .. }]));
     }
 
     #[test]
     fn a_loss_that_nothing_explains_fails() {
-        let journal = "10 in L|h|1|a\n20 out L|h|1|a\n21 lost L|h|1|a\n";
-        assert_eq!(verdict(journal).unexplained, [Fault::Loss("L|h|1|a".into())]);
+        assert!(matches!(
+            verdict(&[tenure("a", 10, 20), lost("a")]).unexplained[..],
+            [Fault::Lost(_)]
+        ));
     }
 }

@@ -24,18 +24,28 @@ from pathlib import Path
 
 from flufl.lock import Lock, NotLockedError, TimeOutError, _lockfile
 
-RUN = Path(sys.argv[1])
+WORKDIR = Path(os.environ['LINKLOCK_TEST_WORKDIR'])
+HISTORY = WORKDIR / 'histories' / os.environ['LINKLOCK_TEST_PLACE']
+LOCK = WORKDIR / 'locks' / '0' / 'lock'
+WITNESS = WORKDIR / 'witnesses' / '0'
+CLOSED = WORKDIR / 'closed'
+LIFETIME = 15_000_000_000
 BREAKS = '--break-nothing' not in sys.argv
 HOLD = 0.002
 DEATHS = 8
 DIED = 9
 
 
-def note(event, *what):
-    line = f'{time.monotonic_ns()} {" ".join((event, *what))}\n'
-    journal = os.open(RUN / 'journal', os.O_WRONLY | os.O_APPEND)
-    os.write(journal, line.encode())
-    os.close(journal)
+def now():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def write(*record):
+    """Writes a record of the history: see support/history.rs."""
+    line = f'\n{" ".join(map(str, record))} .\n'
+    history = os.open(HISTORY, os.O_WRONLY | os.O_APPEND)
+    os.write(history, line.encode())
+    os.close(history)
 
 
 class RecordingOs:
@@ -52,12 +62,12 @@ class RecordingOs:
             return
         lock = self.lock
         meant = lock.judged if lock.breaking else lock.claimfile
-        before = str(time.monotonic_ns())
-        taken = RUN / f'taken.{os.getpid()}'
+        after = now()
+        taken = WORKDIR / f'taken.{os.getpid()}'
         os.rename(path, taken)
         removed = taken.read_text()
         if lock.breaking or removed != meant:
-            note('removed', name(meant), name(removed), before)
+            write('removed', name(meant), name(removed), after, now())
         os.unlink(taken)
 
 
@@ -90,67 +100,84 @@ def name(claimfile):
 
 
 def acquire():
-    lock = RecordingLock(str(RUN / 'shared' / 'lock'))
+    """Returns the lock and when its lease ends, if it gets it."""
+    lock = RecordingLock(str(LOCK))
     _lockfile.os.lock = lock
+    lease_ends = now() + LIFETIME
     try:
         lock.lock(timedelta(milliseconds=500))
     except TimeOutError:
         return None
     except FileNotFoundError:
         # It timed out and its claim was gone: it would have waited for ever.
-        note('wedged', name(lock.claimfile))
+        write('wedged')
         return None
-    return lock
+    return lock, lease_ends
 
 
-def bear_witness(claim):
+def process(pid):
+    """A live process as its witness names it: see kit/process.rs."""
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat[stat.rindex(')') + 2:].split()
+    return None if fields[0] in 'ZX' else f'{pid}@{fields[19]}'
+
+
+def bear_witness(claim, lease_ends):
+    """Makes the witness, unless another's is there. Returns whether it has."""
     while True:
         try:
-            os.symlink(claim, RUN / 'witness')
+            os.symlink(f'{process(os.getpid())} {claim} {lease_ends}', WITNESS)
             return True
         except FileExistsError:
             pass
         try:
-            note('clash', claim, os.readlink(RUN / 'witness'))
-            return False
+            holder, token, _ = os.readlink(WITNESS).split(' ')
         except FileNotFoundError:
-            pass
+            continue
+        if process(holder.split('@')[0]) == holder:
+            write('clash', 0, now(), token, claim)
+        return False  # the next holder with linklock takes down what a dead one left
 
 
-def hold(lock):
+def hold(lock, lease_ends):
     claim = name(lock.claimfile)
-    note('in', claim)
-    alone = bear_witness(claim)
+    write('held', 0, claim, now(), lease_ends, 0)
+    is_witness = bear_witness(claim, lease_ends)
     time.sleep(random.random() * HOLD)
-    if alone:
-        os.unlink(RUN / 'witness')
-    note('out', claim)
+    if is_witness:
+        Path(WITNESS).unlink(missing_ok=True)
+    write('ending', claim, now())
     if random.randrange(DEATHS) == 0:
-        # Found an hour later, when anybody may break it.
+        # To be found an hour later, when anybody may break it.
         hour_ago = time.time() - 3600
         try:
             os.utime(lock.claimfile, (hour_ago, hour_ago))
         except FileNotFoundError:
             pass  # a breaker's doing
-        note('abandoned', claim)
+        write('ended', claim, 'Abandoned')
         os._exit(DIED)
     try:
         lock.unlock()
+        write('ended', claim, 'Released')
     except NotLockedError:
-        note('lost', claim)
+        write('ended', claim, 'Lost')
         lock.unlock(unconditionally=True)
 
 
 def work():
-    while not (RUN / 'stop').exists():
-        lock = acquire()
-        if lock is not None:
-            hold(lock)
+    write('begun')
+    while not CLOSED.exists():
+        acquired = acquire()
+        if acquired is not None:
+            hold(*acquired)
 
 
 def main():
     _lockfile.os = RecordingOs()
-    while not (RUN / 'stop').exists():
+    while not CLOSED.exists():
         child = os.fork()
         if child == 0:
             work()
