@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use crate::{
     lab::{Lab, Options},
     scene::{contend, contention, crowd, lab_for, left_behind, one_at_a_time, say},
-    tenure::handovers,
+    tenure::{handovers, overlapping},
     terms::Terms,
 };
 
@@ -82,7 +82,7 @@ fn while_holders_are_killed(lab: &Lab) {
 fn the_checks_find_out_a_lock_that_is_none(lab: &Lab) {
     let terms = Terms::patient("apart");
     let found = contention(lab, "contend-apart", &terms, crowd(lab, 3), || ());
-    assert!(!found.overlaps.is_empty(), "no overlap in {:?}", found.tenures);
+    assert!(!overlapping(&found.tenures).is_empty(), "no overlap in {:?}", found.tenures);
     assert_ne!(found.witnessed, 0);
 }
 

@@ -51,7 +51,7 @@ fn relay(lab: &Lab, hold: u64) -> Vec<Duration> {
         lab.worker(client, &format!("relay {terms} {hold} {rounds} {first}")).finished()
     };
     let tenures = tenure::among(&lab.par(job).concat(), &lab.shared);
-    assert_eq!(tenure::overlaps(&tenures), []);
+    assert_eq!(tenure::overlapping(&tenures), []);
     let [times, on_one_client] = handovers(&tenures);
     assert_eq!((times.len() as u64, on_one_client.len()), (rounds - 1, 0));
     times

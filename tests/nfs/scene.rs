@@ -11,7 +11,7 @@ use std::{
 use crate::{
     lab::{Lab, Options, Work},
     shared::wait_until,
-    tenure::{self, Tenure, WITNESSED},
+    tenure::{Tenure, WITNESSED, among, overlapping},
     terms::Terms,
 };
 
@@ -64,7 +64,6 @@ pub(crate) fn crowd(lab: &Lab, processes: usize) -> impl Fn(&str, &str) -> Work 
 /// What came of it when all clients contended for a lock.
 pub(crate) struct Contention {
     pub(crate) tenures: Vec<Tenure>,
-    pub(crate) overlaps: Vec<(Tenure, Tenure)>,
     /// How often one that held the lock came upon the witness of another that did.
     pub(crate) witnessed: usize,
 }
@@ -82,7 +81,7 @@ pub(crate) fn contend(
 
 /// The tenures of a contention in which nobody held the lock beside another.
 pub(crate) fn one_at_a_time(contention: Contention) -> Vec<Tenure> {
-    let overlaps = &contention.overlaps;
+    let overlaps = overlapping(&contention.tenures);
     assert!(overlaps.is_empty(), "{} overlaps, like {:#?}", overlaps.len(), overlaps[0]);
     assert_eq!(contention.witnessed, 0, "tenures don't overlap, but there are witnesses");
     contention.tenures
@@ -106,10 +105,8 @@ pub(crate) fn contention(
         lab.shared.cue(&terms.cue("enough"));
         work.join().expect("the contenders")
     });
-    let tenures = tenure::among(&reports, &lab.shared);
     Contention {
-        overlaps: tenure::overlaps(&tenures),
-        tenures,
+        tenures: among(&reports, &lab.shared),
         witnessed: reports.iter().filter(|line| line.starts_with(WITNESSED)).count(),
     }
 }
@@ -139,7 +136,7 @@ pub(crate) fn killed(lab: &Lab, holder: &Work) -> Tenure {
 
 /// The one tenure among what was reported.
 pub(crate) fn the_tenure(lab: &Lab, reports: &[String]) -> Tenure {
-    let [tenure] = &tenure::among(reports, &lab.shared)[..] else {
+    let [tenure] = &among(reports, &lab.shared)[..] else {
         panic!("not one tenure: {reports:?}");
     };
     tenure.clone()

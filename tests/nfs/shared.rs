@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use crate::kit::exclusion::is_alone;
+
 /// Longer than all that anybody in a lab waits for, so that a broken one comes to an end.
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
@@ -65,13 +67,7 @@ impl Shared {
 
     /// Does something that only one may do at a time. Says whether only one did, by a witness.
     pub(crate) fn alone(&self, what: &str, act: impl FnOnce()) -> bool {
-        let witness = format!("{what}.witness");
-        let alone = self.make(&witness);
-        act();
-        if alone {
-            fs::remove_dir(self.dir.join(witness)).expect("the witness that we made");
-        }
-        alone
+        is_alone(&self.dir.join(format!("{what}.witness")), act)
     }
 
     /// Makes a directory, and says whether there was none.

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     lab::Lab,
     scene::of_lock,
-    tenure::{among, overlaps},
+    tenure::{among, overlapping},
     terms::Terms,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn each_had_it(
     taken: &[String],
 ) {
     let reports = of_lock(terms, reports);
-    assert_eq!(overlaps(&among(&reports, &lab.shared)), []);
+    assert_eq!(overlapping(&among(&reports, &lab.shared)), []);
     let taken_over = reports.iter().filter(|line| *line == "taken over Ok").count();
     assert_eq!(taken_over, successors, "{terms}: {reports:#?}");
     let taken = taken.iter().filter(|name| *name == terms.name).count();

@@ -105,9 +105,9 @@ fn a_frozen_client_learns_its_loss(lab: &Lab) {
         lost.eq(["keep-alive Lost", "refresh Lost", "verify Lost", "unlock Lost", "unlock Lost"]),
         "{frozen:?}"
     );
-    // `overlaps` is about one lock.
+    // The checker is about one lock.
     for (tenure, successor) in tenure::among(&frozen, &lab.shared).into_iter().zip(successors) {
-        assert_eq!(tenure::overlaps(&[tenure, successor]), []);
+        assert_eq!(tenure::overlapping(&[tenure, successor]), []);
     }
 }
 

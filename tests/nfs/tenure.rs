@@ -1,14 +1,15 @@
-//! When a worker in a guest held a lock, told so that tenures from different guests can be
-//! compared, whatever their clocks say; and the check that no two held it at once.
+//! The history of a lock: when a worker in a guest held it, in such terms that tenures of different guests can
+//! be compared, whatever their clocks show.
 
 use std::{
     fmt::{self, Display},
+    ops::Range,
     time::{Duration, SystemTime},
 };
 
 use linklock::LockGuard;
 
-use crate::{lab, shared::Shared};
+use crate::{kit::exclusion::overlaps, lab, shared::Shared};
 
 /// How a worker's report begins that it held the lock while another did.
 pub(crate) const WITNESSED: &str = "witnessed";
@@ -54,11 +55,11 @@ impl Display for Running {
     }
 }
 
-/// A ticket, and when it was drawn by the host's clock.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// When a ticket was drawn by the host's clock, and the ticket: tickets order what the clock does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
-    ticket: u64,
     pub(crate) time: SystemTime,
+    ticket: u64,
 }
 
 /// A tenure that is over.
@@ -73,10 +74,10 @@ pub(crate) struct Tenure {
 }
 
 impl Tenure {
-    fn lived_at(&self, moment: Moment) -> bool {
-        self.from.ticket < moment.ticket
-            && self.until.is_none_or(|until| moment.ticket < until.ticket)
-            && moment.time < self.lease_ends
+    /// When it surely held the lock: until it was given back or its lease ended.
+    fn held(&self) -> Range<Moment> {
+        let lease_ends = Moment { time: self.lease_ends, ticket: 0 };
+        self.from..self.until.map_or(lease_ends, |until| until.min(lease_ends))
     }
 
     fn parse(line: &str, shared: &Shared) -> Option<Tenure> {
@@ -101,15 +102,9 @@ pub(crate) fn among<'a>(
     reports.into_iter().filter_map(|line| Tenure::parse(line, shared)).collect()
 }
 
-/// Every two tenures of which the second began while the first one's lease ran and it was not
-/// given back: none, if there was mutual exclusion.
-pub(crate) fn overlaps(tenures: &[Tenure]) -> Vec<(Tenure, Tenure)> {
-    let mut found = Vec::new();
-    for first in tenures {
-        let overlapping = tenures.iter().filter(|second| first.lived_at(second.from));
-        found.extend(overlapping.map(|second| (first.clone(), second.clone())));
-    }
-    found
+/// The pairs of tenures that overlap.
+pub(crate) fn overlapping(tenures: &[Tenure]) -> Vec<(&Tenure, &Tenure)> {
+    overlaps(tenures, Tenure::held)
 }
 
 /// The times from one tenure's end to the next one's beginning, for those that change between
@@ -126,27 +121,4 @@ pub(crate) fn handovers(tenures: &[Tenure]) -> [Vec<Duration>; 2] {
         gaps.sort();
         gaps
     })
-}
-
-#[test]
-fn the_checker_finds_overlaps_and_nothing_else() {
-    // One ticket a second.
-    let moment =
-        |ticket| Moment { ticket, time: SystemTime::UNIX_EPOCH + Duration::from_secs(ticket) };
-    let tenure = |from, until: Option<u64>, lease_ends| Tenure {
-        vm: "c1".to_owned(),
-        from: moment(from),
-        until: until.map(moment),
-        lease_ends: moment(lease_ends).time,
-    };
-    let in_turn = [tenure(10, Some(20), 25), tenure(21, None, 30), tenure(31, Some(40), 50)];
-    assert_eq!(overlaps(&in_turn), []);
-    // One whose lease is over may be succeeded, though it doesn't know yet.
-    assert_eq!(overlaps(&[tenure(10, Some(40), 20), tenure(21, Some(30), 35)]), []);
-    let [late, long, early] =
-        [tenure(25, Some(26), 99), tenure(10, Some(30), 99), tenure(12, Some(13), 99)];
-    let found = [(long.clone(), late.clone()), (long.clone(), early.clone())];
-    assert_eq!(overlaps(&[late, long, early]), found);
-    let dead = tenure(10, None, 30);
-    assert_eq!(overlaps(&[dead.clone(), tenure(29, Some(30), 50)]).len(), 1);
 }
