@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::face::run;
 use common::scripted::{Reply, Scripted, lock, losing_the_first_answer, refusal};
-use common::{PATIENCE, client_options, serve, wait_until};
+use common::{LIMIT, client_options, serve, wait_until};
 use linklock_relukko::Server;
 use linklock_relukko::tokio::Client;
 use serde_json::Value;
@@ -25,15 +25,15 @@ fn a_hundred_tasks_never_hold_one_lock_at_once() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let client = client(&server);
-    let is_held = Arc::new(AtomicBool::new(false));
+    let inside = Arc::new(tokio::sync::Mutex::new(()));
     run(async {
         let turn = || {
-            let (client, is_held) = (client.clone(), is_held.clone());
+            let (client, inside) = (client.clone(), inside.clone());
             tokio::spawn(async move {
-                let guard = client.try_lock_for("x", None, PATIENCE).await.unwrap();
-                assert!(!is_held.swap(true, Ordering::SeqCst));
+                let guard = client.try_lock_for("x", None, LIMIT).await.unwrap();
+                let alone = inside.try_lock().expect("no other task holds the lock");
                 tokio::task::yield_now().await;
-                is_held.store(false, Ordering::SeqCst);
+                drop(alone);
                 guard.unlock().await.unwrap();
             })
         };
@@ -54,11 +54,11 @@ fn a_guard_that_is_dropped_deletes_its_lock() {
         let guard = client.try_lock("x", None).await.unwrap();
         guard.keep_alive(Duration::from_secs(60), |why| panic!("{why}")).await.unwrap();
         drop(guard);
-        client.try_lock_for("x", None, PATIENCE).await.unwrap().unlock().await.unwrap();
+        client.try_lock_for("x", None, LIMIT).await.unwrap().unlock().await.unwrap();
         // So does one whose unlocking is called off before it has begun.
         let guard = client.try_lock("x", None).await.unwrap();
         drop(guard.unlock());
-        client.try_lock_for("x", None, PATIENCE).await.unwrap().unlock().await.unwrap();
+        client.try_lock_for("x", None, LIMIT).await.unwrap().unlock().await.unwrap();
     });
 }
 
@@ -78,10 +78,10 @@ fn an_acquire_that_is_dropped_leaves_no_lock_behind() {
             }
         }
         assert!(dropped > 0);
-        client.try_lock_for("x", None, PATIENCE).await.unwrap().unlock().await.unwrap();
+        client.try_lock_for("x", None, LIMIT).await.unwrap().unlock().await.unwrap();
         let begun = Instant::now();
         while !client.list().await.unwrap().is_empty() {
-            assert!(begun.elapsed() < PATIENCE);
+            assert!(begun.elapsed() < LIMIT);
         }
     });
 }
@@ -123,7 +123,7 @@ fn a_create_whose_answer_is_lost_is_known_again_or_given_back() {
     for is_dropped in [false, true] {
         let (server, created) = losing_the_first_answer();
         // A dropped client is dropped in the pause before another try.
-        let pause = if is_dropped { PATIENCE } else { Duration::from_millis(10) };
+        let pause = if is_dropped { LIMIT } else { Duration::from_millis(10) };
         let options = client_options(server.address()).retries(4, pause, 1.0).max_delay(pause);
         let client = options.build_tokio().unwrap();
         run(async {

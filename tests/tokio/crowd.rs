@@ -1,12 +1,12 @@
 //! Hundreds of tasks that wait in one runtime, whose pool has few threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use linklock::tokio::Lock;
 use tempfile::tempdir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::kit::{HOUR, beside, names};
@@ -21,15 +21,15 @@ fn crowd(runtime: &Runtime, lock_of: impl Fn(&std::path::Path) -> Lock) {
     runtime.block_on(async {
         let held = lock(&path).lock().await.unwrap();
         held.refresh_for(HOUR).await.unwrap();
-        let inside = Arc::new(AtomicUsize::new(0));
+        let inside = Arc::new(Mutex::new(()));
         let mut waiters = JoinSet::new();
         for _ in 0..WAITERS {
             let (lock, inside) = (lock_of(&path), inside.clone());
             waiters.spawn(async move {
                 let guard = lock.lock().await.unwrap();
-                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two hold the lock");
+                let alone = inside.try_lock().expect("no other task holds the lock");
                 tokio::task::yield_now().await;
-                inside.fetch_sub(1, Ordering::SeqCst);
+                drop(alone);
                 guard.unlock().await.unwrap();
             });
         }

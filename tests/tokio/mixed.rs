@@ -1,13 +1,13 @@
 //! Tasks, threads and processes contend, and one at a time holds the lock.
 
 use std::env;
-use std::fs::{File, remove_file};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use tempfile::tempdir;
 
 use crate::kit::again::this_program;
+use crate::kit::exclusion::is_alone;
 use crate::kit::names;
 use crate::{alone, in_time, lock, many_threads};
 
@@ -15,12 +15,10 @@ const TURNS: usize = 40;
 const OF_EACH: usize = 3;
 const LOCK: &str = "LINKLOCK_TEST_MIXED";
 
-/// What only one at a time can make. A panic here is two holders.
+/// What only the holder does.
 fn work(lock: &Path) {
     let witness = lock.with_file_name("witness");
-    File::create_new(&witness).expect("nobody else holds the lock");
-    std::thread::yield_now();
-    remove_file(witness).unwrap();
+    assert!(is_alone(&witness, std::thread::yield_now), "two hold the lock");
 }
 
 fn take_turns(path: &Path) {

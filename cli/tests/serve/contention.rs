@@ -6,13 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use linklock_relukko::ClientOptions;
 use tempfile::tempdir;
 
-use crate::common::{LIMIT, linklock};
-use crate::pyrelukko::skip;
+use crate::common::kit::exclusion::is_alone;
+use crate::common::{LIMIT, linklock, skip};
 use crate::server::{KEY, Server};
 
 const NAME: &str = "contended";
@@ -24,12 +25,12 @@ const CRITICAL: &str = r#"
 import os, time
 def critical(place, who):
     try:
-        os.close(os.open(f"{place}/inside", os.O_CREAT | os.O_EXCL))
+        os.mkdir(f"{place}/inside")
     except FileExistsError:
         open(f"{place}/overlaps", "a").write(who + "\n")
         return
     time.sleep(0.005)
-    os.unlink(f"{place}/inside")
+    os.rmdir(f"{place}/inside")
     open(f"{place}/{who}", "a").write("x")
 "#;
 
@@ -93,20 +94,15 @@ fn had(place: &Path, who: &str) -> usize {
     fs::read(place.join(who)).map_or(0, |marks| marks.len())
 }
 
-/// In Rust, what `critical` does.
+/// What `critical` does in Python.
 fn critical(place: &Path, who: &str) {
     use std::io::Write;
     let append = |name: &str, text: &str| {
         let file = fs::File::options().create(true).append(true).open(place.join(name));
         file.unwrap().write_all(text.as_bytes()).unwrap();
     };
-    match fs::File::create_new(place.join("inside")) {
-        Ok(_) => {}
-        Err(_) => return append("overlaps", &format!("{who}\n")),
-    }
-    std::thread::sleep(Duration::from_millis(5));
-    fs::remove_file(place.join("inside")).unwrap();
-    append(who, "x");
+    let is_alone = is_alone(&place.join("inside"), || sleep(Duration::from_millis(5)));
+    if is_alone { append(who, "x") } else { append("overlaps", &format!("{who}\n")) }
 }
 
 #[test]
@@ -120,7 +116,7 @@ fn no_two_hold_one_lock() {
 
     let script = format!(
         "until [ -e {0}/stop ]; do '{1}' run {2} -- sh -c '\
-         if (set -C; : > {0}/inside) 2>/dev/null; then sleep 0.005; rm {0}/inside; printf x >> {0}/run; \
+         if mkdir {0}/inside 2>/dev/null; then sleep 0.005; rmdir {0}/inside; printf x >> {0}/run; \
          else echo run >> {0}/overlaps; fi'; done",
         place.display(),
         linklock().get_program().display(),
@@ -155,7 +151,7 @@ fn no_two_hold_one_lock() {
             scope.spawn(move || contend(&options, &format!("client-{number}"), place, stop));
         }
         while who.iter().any(|who| had(place, who) < TIMES) && begun.elapsed() < 2 * LIMIT {
-            std::thread::sleep(Duration::from_millis(300));
+            sleep(Duration::from_millis(300));
             let server = &mut servers[kills % 2];
             server.kill();
             server.restart();

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::browser::Browser;
 use crate::common::until;
-use crate::pyrelukko::skip;
+use crate::common::skip;
 use crate::server::{KEY, Server};
 
 const NAMES: &str =

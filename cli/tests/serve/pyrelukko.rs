@@ -6,15 +6,8 @@ use std::process::Command;
 
 use tempfile::tempdir;
 
+use crate::common::skip;
 use crate::server::{KEY, Server};
-
-/// Says, past the test harness, that this machine can't run a test. In CI it must.
-#[track_caller]
-pub(crate) fn skip(test: &str, why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
-    let text = format!("SKIPPED: {test}: {why}\n");
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
-}
 
 #[test]
 fn its_own_suite_passes() {
