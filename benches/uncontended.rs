@@ -12,7 +12,7 @@ fn alone(criterion: &mut Criterion) {
         let dir = match tempfile::tempdir_in(parent) {
             Ok(dir) => dir,
             Err(error) => {
-                println!("SKIPPED: {}: {error}", parent.display());
+                println!("skipped: {}: {error}", parent.display());
                 continue;
             }
         };

@@ -81,7 +81,7 @@ fn compile(dir: &Path) -> Result<PathBuf, String> {
 /// Says aloud that something can't be measured here. In CI it must be.
 pub(crate) fn skip(what: &str, why: impl Display) {
     assert!(env::var("CI").as_deref() != Ok("true"), "can't measure {what}: {why}");
-    eprintln!("SKIPPED: {what}: {why}");
+    eprintln!("skipped: {what}: {why}");
 }
 
 /// One process. It ends when it is dropped.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::face::{Face, in_both_faces};
 use common::scripted::{Reply, Scripted, is_websocket, lock, refusal, silent_websocket};
-use common::{PATIENCE, client_options, options, serve, wait_until};
+use common::{LIMIT, client_options, options, serve, wait_until};
 use linklock_relukko::{ClientError, LockId};
 use tempfile::tempdir;
 
@@ -67,7 +67,7 @@ fn a_guard_keeps_its_lock_alive_and_learns_when_it_is_gone(face: Face) {
         client.get(id).unwrap().expires_at > created + Duration::from_secs(4)
     });
     client.delete(id).unwrap();
-    let why = told.recv_timeout(PATIENCE).unwrap();
+    let why = told.recv_timeout(LIMIT).unwrap();
     assert!(matches!(why, ClientError::Lost { .. }), "{why}");
     assert!(guard.unlock().unwrap_err().is_lost());
 }
@@ -139,7 +139,7 @@ fn a_waiter_retries_until_its_deadline(face: Face) {
         let server = away_for_a_while(is_held_first);
         let client =
             face.client(client_options(server.address()).max_delay(Duration::from_millis(50)));
-        client.try_lock_for("x", None, PATIENCE).unwrap();
+        client.try_lock_for("x", None, LIMIT).unwrap();
     }
 }
 

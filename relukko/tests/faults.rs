@@ -12,7 +12,7 @@ use common::scripted::{
     Reply, Request, Scripted, is_websocket, lock, losing_the_first_answer, refusal, shake_hands,
     silent_websocket,
 };
-use common::{PATIENCE, client_options};
+use common::{LIMIT, client_options};
 use linklock_relukko::ClientError;
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ fn a_release_during_the_handshake_is_noticed(face: Face) {
             () => refusal(404),
         }
     });
-    let client = face.client(client_options(server.address()).polling(3 * PATIENCE));
+    let client = face.client(client_options(server.address()).polling(3 * LIMIT));
     let guard = client.try_lock_for("x", None, LONG).unwrap();
     let noticed = released.lock().unwrap().unwrap().elapsed();
     assert!(noticed < Duration::from_secs(3), "no sooner than a poll: {noticed:?}");
@@ -165,7 +165,7 @@ fn a_broken_websocket_is_connected_again_and_not_in_a_rush(face: Face) {
         }
     });
     let cpu = cpu_time();
-    let client = face.client(client_options(server.address()).polling(3 * PATIENCE));
+    let client = face.client(client_options(server.address()).polling(3 * LIMIT));
     let guard = client.try_lock_for("x", None, LONG).unwrap();
     assert_eq!(handshakes.load(Ordering::SeqCst), 4);
     assert!(cpu_time() < cpu + Duration::from_secs(1), "it spins");

@@ -6,14 +6,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::{KEY, PATIENCE, ask, client, options, raw, serve, wait_until};
+use common::{KEY, LIMIT, ask, client, options, raw, serve, wait_until};
 use tempfile::tempdir;
 
 const SHORT: Duration = Duration::from_secs(1);
 
 fn connect(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream
 }
 
@@ -88,10 +88,10 @@ fn a_client_that_does_not_read_is_hung_up_on() {
     let mut stream = connect(address);
     // Answers of more than what the system takes in on the way, one after the other.
     let request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
     let begun = Instant::now();
     while stream.write_all(request).is_ok() {
-        assert!(begun.elapsed() < PATIENCE, "it never minds");
+        assert!(begun.elapsed() < LIMIT, "it never minds");
     }
     assert!(is_healthy(address), "the only place is free again");
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use common::{Listener, PATIENCE, ask, client, options, serve, wait_until};
+use common::{Listener, LIMIT, ask, client, options, serve, wait_until};
 use linklock::Lock;
 use linklock_relukko::{Client, ClientError, Server};
 use tempfile::tempdir;
@@ -58,7 +58,7 @@ fn a_lock_file_is_a_lock_through_http() {
 
 /// A waiter that hardly polls, so that only the WebSocket can have told it.
 fn waiter(server: &Server) -> Client {
-    client(server).to_options().polling(10 * PATIENCE).build().unwrap()
+    client(server).to_options().polling(10 * LIMIT).build().unwrap()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_waiter_gets_the_lock_of_one_who_died() {
     fs::hard_link(&claim, &file).unwrap();
     let over = SystemTime::now() - Duration::from_secs(8);
     fs::File::options().write(true).open(&claim).unwrap().set_modified(over).unwrap();
-    let guard = waiter(&server).try_lock_for("report", None, PATIENCE).unwrap();
+    let guard = waiter(&server).try_lock_for("report", None, LIMIT).unwrap();
     assert!(over.elapsed().unwrap() >= Duration::from_secs(10), "not within the clock slop");
     guard.unlock().unwrap();
 }
@@ -299,7 +299,7 @@ fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
 #[test]
 fn a_listener_hears_of_what_another_server_does_at_once() {
     let dir = tempdir().unwrap();
-    let rarely = || options(dir.path()).sweep_interval(10 * PATIENCE).start().unwrap();
+    let rarely = || options(dir.path()).sweep_interval(10 * LIMIT).start().unwrap();
     let (one, two) = (rarely(), rarely());
     let mut listener = Listener::connect(one.address());
     let (tell, heard) = std::sync::mpsc::channel();
@@ -320,7 +320,7 @@ fn a_listener_hears_of_what_another_server_does_at_once() {
         let guard = client(&one).try_lock(name, None).unwrap();
         let id = guard.id().to_string();
         guard.unlock().unwrap();
-        let next = || heard.recv_timeout(PATIENCE).unwrap();
+        let next = || heard.recv_timeout(LIMIT).unwrap();
         let news = std::iter::repeat_with(next).find(|(name, _)| name != "x");
         assert_eq!(news, Some((name.to_owned(), id)));
     }

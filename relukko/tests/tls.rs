@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{KEY, PATIENCE, options, skip};
+use common::{KEY, LIMIT, options, skip};
 use linklock_relukko::{Client, ClientError};
 use tempfile::tempdir;
 
@@ -37,10 +37,10 @@ fn requests_and_the_websocket_trust_the_same() {
     for trusting in
         [options().ca_file(&ca), options().ca_dir(keys.path()), options().ca_pem(bundle)]
     {
-        let client = trusting.polling(10 * PATIENCE).build().unwrap();
+        let client = trusting.polling(10 * LIMIT).build().unwrap();
         let first = client.try_lock("x", None).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| client.try_lock_for("x", None, PATIENCE));
+            let waiting = scope.spawn(|| client.try_lock_for("x", None, LIMIT));
             // Until the first polls are over, which are there for those without a WebSocket.
             std::thread::sleep(Duration::from_secs(2));
             first.unlock().unwrap();

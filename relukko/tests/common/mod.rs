@@ -1,34 +1,28 @@
 //! What the test files share: a server to talk to, and waiting.
 
-#![allow(dead_code)] // each test file is a crate of its own, and uses what it needs
+#![allow(dead_code, unused_imports)] // each test file is a crate of its own, and uses what it needs
 
 pub(crate) mod face;
+#[path = "../kit/say.rs"]
+mod say;
 pub(crate) mod scripted;
+#[path = "../kit/wait.rs"]
+mod wait;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use linklock_relukko::{Client, ClientOptions, Server, ServerOptions};
 use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
+pub(crate) use say::skip;
+pub(crate) use wait::{LIMIT, wait_until};
+
 pub(crate) const KEY: &str = "a key for tests";
-
-/// Far longer than anything here takes: what isn't done by then never will be.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits for a condition, and fails if it never comes true.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 pub(crate) fn options(dir: &Path) -> ServerOptions {
     Server::options(dir).bind("127.0.0.1:0".parse().unwrap()).api_key(KEY)
@@ -81,7 +75,7 @@ pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, body: &str) -> A
 /// Sends bytes and reads the answer until the server closes.
 pub(crate) fn raw(server: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let _ = stream.write_all(request); // it may be refused before it is read
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes); // ... with a reset
@@ -99,7 +93,7 @@ impl Listener {
         let mut request = format!("ws://{server}/ws/broadcast").into_client_request().unwrap();
         request.headers_mut().insert("x-api-key", KEY.parse().unwrap());
         let stream = TcpStream::connect(server).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
         Listener(tungstenite::client(request, stream).unwrap().0)
     }
 
@@ -117,11 +111,4 @@ impl Listener {
             }
         }
     }
-}
-
-/// Says, past the test harness, that this machine can't run a test. In CI it must.
-#[track_caller]
-pub(crate) fn skip(test: &str, why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "can't run {test}: {why}");
-    let _ = std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes());
 }
