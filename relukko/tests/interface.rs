@@ -94,7 +94,7 @@ fn a_lock_is_prolonged_to_the_microsecond() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn each_error_is_explained() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let address = server.address();

@@ -54,7 +54,7 @@ fn a_client_that_dribbles_is_hung_up_on() {
 }
 
 #[test]
-fn a_body_must_come_in_time_and_in_reason() {
+fn a_body_must_be_timely_and_of_reasonable_size() {
     let dir = tempdir().unwrap();
     let server = options(dir.path()).patience(SHORT).start().unwrap();
     let address = server.address();
@@ -115,7 +115,7 @@ fn first_line(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn there_are_only_so_many_websockets_and_silent_ones_hold_nobody_up() {
+fn websockets_are_limited_and_silent_ones_delay_no_client() {
     let dir = tempdir().unwrap();
     let server =
         options(dir.path()).patience(SHORT).max_websockets(3).max_connections(2).start().unwrap();

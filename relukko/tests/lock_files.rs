@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use common::{Listener, LIMIT, ask, client, options, serve, wait_until};
+use common::{LIMIT, Listener, ask, client, options, serve, wait_until};
 use linklock::Lock;
 use linklock_relukko::{Client, ClientError, Server};
 use tempfile::tempdir;
@@ -93,7 +93,7 @@ fn file_of(server: &Server, dir: &Path, name: &str) -> String {
 }
 
 #[test]
-fn a_waiter_gets_the_lock_of_one_who_died() {
+fn a_waiter_gets_a_dead_holders_lock() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let file = dir.path().join("report");
@@ -159,7 +159,7 @@ fn a_lock_outlives_its_server() {
 }
 
 #[test]
-fn what_is_no_lock_is_left_alone() {
+fn other_files_are_left_alone() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let client = client(&server);
@@ -175,7 +175,7 @@ fn what_is_no_lock_is_left_alone() {
 }
 
 #[test]
-fn what_interrupted_servers_leave_is_made_sense_of() {
+fn leftovers_of_interrupted_servers_are_understood() {
     let dir = tempdir().unwrap();
     let quick = || options(dir.path()).sweep_interval(Duration::from_millis(50));
     let server = quick().start().unwrap();
@@ -297,7 +297,7 @@ fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
 
 /// Nobody has asked for the lock in vain, and sweeps are rare: only watching the directory can tell.
 #[test]
-fn a_listener_hears_of_what_another_server_does_at_once() {
+fn a_listener_learns_of_another_servers_changes_at_once() {
     let dir = tempdir().unwrap();
     let rarely = || options(dir.path()).sweep_interval(10 * LIMIT).start().unwrap();
     let (one, two) = (rarely(), rarely());

@@ -55,7 +55,7 @@ fn requests_and_the_websocket_trust_the_same() {
 }
 
 #[test]
-fn what_is_no_certificate_is_an_error_that_names_it() {
+fn an_invalid_certificate_is_an_error_that_names_it() {
     let dir = tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
     std::fs::write(&empty, "nothing").unwrap();

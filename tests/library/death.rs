@@ -32,7 +32,7 @@ fn ends_only_by_its_lease(lock: &Lock, slop: Duration) {
 // ---- holders ----
 
 #[test]
-fn a_killed_holder_is_succeeded_at_once() {
+fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
     let (dir, lock) = fresh();
     Worker::holding(lock.path()).kill_and_reap();
     assert!(lock.expires_at().unwrap().unwrap() > SystemTime::now() + HOUR / 2);
@@ -83,7 +83,7 @@ fn a_stopped_holder_is_not_dead() {
 }
 
 #[test]
-fn by_the_policy_of_expiry_alone_even_the_dead_keep_their_lease() {
+fn under_the_expired_policy_even_dead_holders_keep_their_lease() {
     let slop = Duration::from_secs(60);
     let (dir, lock) = fresh();
     Worker::holding(lock.path()).kill_and_reap();
@@ -92,7 +92,7 @@ fn by_the_policy_of_expiry_alone_even_the_dead_keep_their_lease() {
 }
 
 #[test]
-fn by_the_policy_of_never_even_the_dead_keep_their_lock() {
+fn under_the_never_policy_even_dead_holders_keep_their_lock() {
     let (_dir, lock) = fresh();
     Worker::holding(lock.path()).kill_and_reap();
     set_lease_end(lock.path(), long_ago());
@@ -158,7 +158,7 @@ fn a_holder_outside_of_our_pid_namespace_is_not_taken_for_dead() {
 /// On a file system that is this machine's alone, nobody else can have made a claim with its name: not
 /// even a lease of hours that was written before a power cut keeps the next comer waiting.
 #[test]
-fn a_holder_of_an_earlier_boot_is_succeeded_at_once() {
+fn the_lock_of_an_earlier_boot_is_taken_over_at_once() {
     if std::fs::read_to_string("/var/lib/nfs/etab").is_ok_and(|exports| !exports.is_empty()) {
         return skip(this_test!(), "this machine exports files");
     }
@@ -217,7 +217,7 @@ fn has_lease(claim: &Path) -> bool {
 }
 
 #[test]
-fn a_killed_waiters_claim_is_swept_by_the_next_comer() {
+fn a_killed_waiters_claim_is_swept_by_the_next_handle() {
     let (_dir, lock) = fresh();
     killed_waiter(&lock, None);
     let guard = lock.try_lock().unwrap();

@@ -87,7 +87,7 @@ fn without_the_option_there_are_none() {
 }
 
 #[test]
-fn those_who_come_first_at_once_have_one_counter() {
+fn simultaneous_first_acquisitions_share_one_counter() {
     let place = Place::new();
     let tokens = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -118,7 +118,7 @@ fn handles_that_keep_their_claims_have_a_token_each_time() {
 }
 
 #[test]
-fn who_adopts_a_lock_has_a_later_token() {
+fn an_adopter_gets_a_later_token() {
     let place = Place::new();
     let guard = place.lock.lock().unwrap();
     let first = guard.token();
@@ -144,7 +144,7 @@ fn of_several_counters_the_highest_counts() {
 }
 
 #[test]
-fn what_is_no_counter_is_ignored_and_stays() {
+fn other_names_are_ignored_and_stay() {
     let foreign: Vec<&OsStr> = [
         &b"007"[..],
         b"+5",
@@ -202,7 +202,7 @@ fn a_file_in_the_directorys_place_is_an_error_and_stays() {
 
 /// What one who died leaves while it made the directory.
 #[test]
-fn a_draft_of_the_directory_is_swept_once_nobody_is_at_it() {
+fn a_draft_of_the_directory_is_swept_once_it_is_abandoned() {
     let dir = tempdir().unwrap();
     let draft = dir.path().join("lock|fence|x0000000000000007|815");
     fs::create_dir(&draft).unwrap();

@@ -72,7 +72,7 @@ fn claim_by_hand(lock: &Path, who: &str, ends: SystemTime) -> PathBuf {
 }
 
 #[test]
-fn a_claim_is_named_as_it_is_to_be() {
+fn a_claims_name_follows_the_format() {
     let (_dir, lock) = fresh();
     let guard = lock.lock().unwrap();
     let name = take_apart(guard.claim_path());
@@ -99,7 +99,7 @@ fn a_claim_is_named_as_it_is_to_be() {
 }
 
 #[test]
-fn a_claim_is_of_nobody_if_only_its_lease_counts() {
+fn a_claim_names_no_process_if_only_its_lease_counts() {
     let (_dir, lock) = fresh();
     let claim = lock.lock().unwrap().detach(Owner::Lease).unwrap();
     let name = take_apart(&claim);
@@ -108,7 +108,7 @@ fn a_claim_is_of_nobody_if_only_its_lease_counts() {
 }
 
 #[test]
-fn a_claim_says_its_path_and_the_end_of_its_lease() {
+fn a_claim_contains_its_path_and_is_dated_the_end_of_its_lease() {
     alone!(); // the umask is the whole process's
     let (_dir, lock) = fresh();
     let guard = lock.lock().unwrap();
@@ -186,7 +186,7 @@ fn take_over(nonce: &str, key: &str, seats: usize, wait: Duration) -> Result<(),
 }
 
 #[test]
-fn a_breaker_in_its_seat_goes_first_and_is_passed_over_when_its_time_is_over() {
+fn a_breaker_in_its_seat_goes_first_and_is_passed_over_when_the_seat_expires() {
     // The seat's lease, and the clock slop.
     const SEAT: Duration = Duration::from_secs(15 + 10);
     for (nonce, key) in [("x0123456789abcdef", "x0123456789abcdef"), ("8150815", "n8150815")] {
@@ -202,7 +202,7 @@ fn a_breaker_in_its_seat_goes_first_and_is_passed_over_when_its_time_is_over() {
 }
 
 #[test]
-fn a_counter_that_was_set_by_hand_is_counted_on() {
+fn counting_goes_on_from_a_counter_set_by_hand() {
     let (dir, _) = fresh();
     let path = dir.path().join("numbered");
     let lock = Lock::options(&path).fencing(true).build().unwrap();

@@ -193,7 +193,7 @@ fn pids_that_no_process_can_have_prove_nobody_dead() {
 // ---- content that names nothing ----
 
 #[test]
-fn an_empty_file_is_held_by_nobody_knows_whom_and_left_by_who_does_not_wait() {
+fn an_empty_file_has_an_unknown_holder_and_try_lock_leaves_it() {
     let scene = Scene::new();
     scene.plant("");
     let before = snapshot(scene.dir.path());

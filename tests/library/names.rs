@@ -62,7 +62,7 @@ fn a_name_may_have_any_bytes() {
 }
 
 #[test]
-fn so_may_the_directory_and_the_host() {
+fn the_directory_and_the_host_may_have_any_bytes_too() {
     let dir = tempdir().unwrap();
     let odd = dir.path().join(OsStr::from_bytes(b"a b\n\xff"));
     fs::create_dir(&odd).unwrap();
@@ -111,7 +111,7 @@ fn a_separator_of_several_bytes_may_have_its_last_in_the_name() {
 }
 
 #[test]
-fn names_with_different_separators_do_not_get_in_each_others_way() {
+fn locks_with_different_separators_do_not_interfere() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let (bar, plus) = (Lock::options(&path), Lock::options(&path).separator('+'));

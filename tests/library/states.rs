@@ -79,7 +79,7 @@ fn unknown_is_a_lock_of_another_that_may_well_be_alive() {
 }
 
 #[test]
-fn unknown_is_what_is_no_lock() {
+fn a_file_that_is_not_a_lock_is_unknown() {
     let (dir, lock) = fresh();
     fs::write(lock.path(), "save me").unwrap();
     let before = snapshot(dir.path());

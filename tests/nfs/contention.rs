@@ -39,7 +39,7 @@ fn in_every_way(lab: &Lab, what: &str) {
     while_clocks_are_disturbed(lab, what);
     with_kept_claims(lab);
     while_holders_are_killed(lab);
-    the_checks_find_out_a_lock_that_is_none(lab);
+    the_checks_detect_a_lock_that_excludes_nobody(lab);
 }
 
 fn while_clocks_are_disturbed(lab: &Lab, what: &str) {
@@ -79,7 +79,7 @@ fn while_holders_are_killed(lab: &Lab) {
 }
 
 /// With a lock that each client has for itself, clients hold it at once, and both checks say so.
-fn the_checks_find_out_a_lock_that_is_none(lab: &Lab) {
+fn the_checks_detect_a_lock_that_excludes_nobody(lab: &Lab) {
     let terms = Terms::patient("apart");
     let found = contention(lab, "contend-apart", &terms, crowd(lab, 3), || ());
     assert!(!overlapping(&found.tenures).is_empty(), "no overlap in {:?}", found.tenures);

@@ -12,13 +12,13 @@ use crate::{
 };
 
 #[test]
-fn a_request_and_its_reply_may_go_astray_v3() {
+fn a_request_and_its_reply_may_be_lost_v3() {
     let Some(lab) = faulty_lab("replies3", "3") else { return };
     go_astray(&lab, &["CREATE", "WRITE", "SETATTR", "LINK", "RENAME", "REMOVE"]);
 }
 
 #[test]
-fn a_request_and_its_reply_may_go_astray_v42() {
+fn a_request_and_its_reply_may_be_lost_v42() {
     let Some(lab) = faulty_lab("replies42", "4.2") else { return };
     go_astray(&lab, &["OPEN", "WRITE", "SETATTR", "LINK", "RENAME", "REMOVE"]);
 }

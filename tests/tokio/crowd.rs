@@ -68,7 +68,7 @@ fn all_get_the_lock() {
 
 /// They look for themselves now and then, and keep their claims fresh, all of them.
 #[test]
-fn all_get_the_lock_who_poll_and_touch_their_claims() {
+fn pollers_that_touch_their_claims_all_get_the_lock() {
     let _alone = alone();
     let runtime =
         Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();

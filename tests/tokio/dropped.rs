@@ -254,7 +254,7 @@ fn tasks_at_random() {
 /// A future that is never awaited again is in line, but at the head of it nobody else waits for it
 /// for longer than they would for a process that has stopped.
 #[test]
-fn one_that_is_not_polled_holds_nobody_up_for_long() {
+fn a_future_that_is_not_polled_delays_no_waiter_for_long() {
     let _company = in_company();
     for runtime in runtimes() {
         let scene = Scene::new();

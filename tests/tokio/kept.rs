@@ -68,7 +68,7 @@ fn a_loss_is_reported_once_with_its_reason() {
 
 /// A holder that gives it back, or asks for it again, has not lost it: at whatever moment.
 #[test]
-fn what_is_given_back_is_not_lost() {
+fn a_released_lock_is_not_lost() {
     let _company = in_company();
     for runtime in runtimes() {
         let dir = tempdir().unwrap();
@@ -94,7 +94,7 @@ fn what_is_given_back_is_not_lost() {
 }
 
 #[test]
-fn a_lifetime_that_is_changed_is_kept_to() {
+fn a_changed_lifetime_is_respected() {
     let _company = in_company();
     for runtime in runtimes() {
         let dir = tempdir().unwrap();

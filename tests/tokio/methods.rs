@@ -148,7 +148,7 @@ fn a_holder_learns_that_it_has_lost_the_lock() {
 }
 
 #[test]
-fn a_stale_lock_is_succeeded() {
+fn a_stale_lock_is_taken_over() {
     let _company = in_company();
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
@@ -159,7 +159,7 @@ fn a_stale_lock_is_succeeded() {
 }
 
 #[test]
-fn acquisitions_are_numbered_if_they_are_to_be() {
+fn acquisitions_are_numbered_on_request() {
     let _company = in_company();
     let dir = tempdir().unwrap();
     let options = linklock::Lock::options(dir.path().join("lock")).fencing(true);
@@ -241,7 +241,7 @@ fn a_late_holder_renews_its_lease() {
 
 /// Its sleep blocks, but a thread of the pool.
 #[test]
-fn a_clock_of_ones_own_is_slept_by() {
+fn a_waiter_sleeps_by_the_clock_it_was_given() {
     let _company = in_company();
     for runtime in runtimes() {
         let dir = tempdir().unwrap();

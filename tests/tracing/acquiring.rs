@@ -11,7 +11,7 @@ use crate::kit::{HOUR, beside, claim_like_flufl, lock_like_flufl};
 use crate::stage::{ActingClock, Stage};
 
 #[test]
-fn of_one_that_nobody_contends_for_its_begin_and_its_end() {
+fn an_uncontended_acquisition_reports_its_beginning_and_its_end() {
     let stage = Stage::new();
     let lock = Lock::options(&stage.path).fencing(true).build().unwrap();
     let guard = lock.lock().unwrap();
@@ -38,7 +38,7 @@ fn of_one_that_nobody_contends_for_its_begin_and_its_end() {
 }
 
 #[test]
-fn of_one_that_is_refused_who_holds_the_lock() {
+fn a_refused_acquisition_reports_the_holder() {
     let stage = Stage::new();
     let holder = Worker::holding(&stage.path);
     stage.lock().try_lock().unwrap_err();
@@ -61,7 +61,7 @@ fn of_one_that_is_refused_who_holds_the_lock() {
 
 /// It looks some four thousand times.
 #[test]
-fn of_a_long_wait_its_beginning_and_its_end() {
+fn a_long_wait_reports_its_beginning_and_its_end() {
     let stage = Stage::new();
     lock_like_flufl(&stage.path, SystemTime::now() + 3 * HOUR);
     let clock = ActingClock::idle();
@@ -86,7 +86,7 @@ fn of_a_long_wait_its_beginning_and_its_end() {
 }
 
 #[test]
-fn of_a_short_wait_nothing_that_asks_for_attention() {
+fn a_short_wait_asks_for_no_attention() {
     let stage = Stage::new();
     lock_like_flufl(&stage.path, SystemTime::now() + HOUR);
     let clock = ActingClock::idle();
@@ -131,7 +131,7 @@ fn a_waiter_reports_each_new_holder() {
 }
 
 #[test]
-fn a_claim_that_somebody_removes_is_made_again_which_is_reported() {
+fn the_loss_of_a_claim_is_reported() {
     let stage = Stage::new();
     let path = stage.path.clone();
     let theirs = lock_like_flufl(&path, SystemTime::now() + HOUR);
@@ -156,7 +156,7 @@ fn a_claim_that_somebody_removes_is_made_again_which_is_reported() {
 }
 
 #[test]
-fn what_is_returned_as_an_error_asks_for_no_attention() {
+fn a_returned_error_asks_for_no_attention() {
     let stage = Stage::new();
     let path = stage.dir().join("missing/lock");
     let error = Lock::new(&path).unwrap().lock().unwrap_err();

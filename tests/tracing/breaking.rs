@@ -17,7 +17,7 @@ use crate::kit::{HOUR, beside, claim_like_flufl, lock_like_flufl, long_ago};
 use crate::stage::{ActingClock, Stage};
 
 #[test]
-fn whose_lock_was_broken_since_it_had_expired() {
+fn a_takeover_of_an_expired_lock_reports_its_holder() {
     let stage = Stage::new();
     let claim = lock_like_flufl(&stage.path, long_ago());
     drop(stage.lock().lock().unwrap());
@@ -34,7 +34,7 @@ fn whose_lock_was_broken_since_it_had_expired() {
 }
 
 #[test]
-fn whose_lock_was_broken_since_it_is_dead() {
+fn a_takeover_from_the_dead_reports_the_holder() {
     let stage = Stage::new();
     let mut holder = Worker::holding(&stage.path);
     holder.kill_and_reap();
@@ -48,7 +48,7 @@ fn whose_lock_was_broken_since_it_is_dead() {
 }
 
 #[test]
-fn that_a_lock_was_broken_on_request() {
+fn a_break_on_request_is_reported() {
     let stage = Stage::new();
     lock_like_flufl(&stage.path, SystemTime::now() + HOUR);
     assert!(stage.lock().break_if(|_| false).unwrap().is_none());
@@ -59,7 +59,7 @@ fn that_a_lock_was_broken_on_request() {
 }
 
 #[test]
-fn that_a_file_was_removed_on_request_which_is_no_lock() {
+fn the_removal_of_another_file_on_request_is_reported() {
     let stage = Stage::new();
     fs::write(&stage.path, "no lock").unwrap();
     stage.lock().break_file_if(|_, _| true).unwrap().unwrap();
@@ -96,7 +96,7 @@ impl Clock for Meddler {
 
 /// Whatever happens between the first look and the seat, one of the two has broken it.
 #[test]
-fn that_another_was_first() {
+fn a_break_by_a_faster_process_is_reported() {
     let mut outrun = 0;
     for moment in 0..30 {
         let stage = Stage::new();
@@ -111,7 +111,7 @@ fn that_another_was_first() {
 }
 
 #[test]
-fn that_a_stale_lock_may_not_be_broken() {
+fn a_stale_lock_that_may_not_be_removed_is_reported() {
     let test = this_test!();
     let Some(dir) = arrived() else {
         let stage = Stage::new();
@@ -138,7 +138,7 @@ fn that_a_stale_lock_may_not_be_broken() {
 }
 
 #[test]
-fn what_was_swept() {
+fn each_swept_file_is_reported() {
     let stage = Stage::new();
     let orphan = claim_like_flufl(&stage.path, "elsewhere|1|2", long_ago());
     stage.lock().lock().unwrap().unlock().unwrap();
@@ -151,7 +151,7 @@ fn what_was_swept() {
 }
 
 #[test]
-fn what_could_not_be_removed() {
+fn a_file_that_could_not_be_removed_is_reported() {
     let stage = Stage::new();
     let dir = stage.dir().join("moved");
     fs::create_dir(&dir).unwrap();
@@ -174,7 +174,7 @@ fn what_could_not_be_removed() {
 }
 
 #[test]
-fn what_could_not_be_released() {
+fn a_failed_release_is_reported() {
     let stage = Stage::new();
     let dir = stage.dir().join("moved");
     fs::create_dir(&dir).unwrap();

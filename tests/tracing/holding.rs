@@ -13,7 +13,7 @@ use crate::kit::{beside, wait_until};
 use crate::stage::{ActingClock, Stage};
 
 #[test]
-fn refreshes_and_for_how_long_it_was_held() {
+fn refreshes_and_the_time_held_are_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     let guard = stage.options(&clock).build().unwrap().lock().unwrap();
@@ -28,7 +28,7 @@ fn refreshes_and_for_how_long_it_was_held() {
 }
 
 #[test]
-fn that_it_was_refreshed_or_released_late() {
+fn late_refreshes_and_releases_are_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     let guard = stage.options(&clock).build().unwrap().lock().unwrap();
@@ -46,7 +46,7 @@ fn that_it_was_refreshed_or_released_late() {
 }
 
 #[test]
-fn that_it_was_lost_once() {
+fn a_loss_is_reported_once() {
     let stage = Stage::new();
     let guard = stage.lock().lock().unwrap();
     stage.lock().break_if(|_| true).unwrap().unwrap();
@@ -61,7 +61,7 @@ fn that_it_was_lost_once() {
 }
 
 #[test]
-fn that_it_was_lost_and_to_whom() {
+fn a_loss_is_reported_with_the_new_holder() {
     let ways: [fn(LockGuard); 4] = [
         |guard| drop(guard.verify().unwrap_err()),
         |guard| drop(guard.refresh().unwrap_err()),
@@ -84,7 +84,7 @@ fn that_it_was_lost_and_to_whom() {
 }
 
 #[test]
-fn that_it_was_lost_while_it_was_kept_alive() {
+fn a_loss_under_keep_alive_is_reported() {
     let stage = Stage::new();
     let lifetime = Duration::from_millis(600);
     let guard = Lock::options(&stage.path).lifetime(lifetime).build().unwrap().lock().unwrap();
@@ -99,7 +99,7 @@ fn that_it_was_lost_while_it_was_kept_alive() {
 }
 
 #[test]
-fn that_a_refresh_has_failed_and_that_the_lease_is_over() {
+fn a_failed_refresh_and_the_end_of_the_lease_are_reported() {
     let stage = Stage::new();
     let (dir, away) = (stage.dir().join("moved"), stage.dir().join("away"));
     fs::create_dir(&dir).unwrap();
@@ -131,7 +131,7 @@ fn that_a_refresh_has_failed_and_that_the_lease_is_over() {
 }
 
 #[test]
-fn that_it_was_handed_over() {
+fn a_transfer_is_reported() {
     let stage = Stage::new();
     let pid = std::process::id();
     let claim = stage.lock().lock().unwrap().detach(Owner::Process(pid)).unwrap();

@@ -29,7 +29,7 @@ fn a_holders_name_is_escaped() {
 }
 
 #[test]
-fn the_name_of_one_whose_lock_is_broken_is_escaped() {
+fn the_name_of_a_holder_whose_lock_is_broken_is_escaped() {
     let stage = Stage::new();
     hostile_lock(&stage, long_ago());
     drop(stage.lock().lock().unwrap());

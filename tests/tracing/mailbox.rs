@@ -15,7 +15,7 @@ fn mailbox(stage: &Stage, clock: &std::sync::Arc<ActingClock>) -> MailboxOptions
 }
 
 #[test]
-fn of_one_that_nobody_contends_for() {
+fn an_uncontended_acquisition_is_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     let guard = mailbox(&stage, &clock).build().unwrap().lock().unwrap();
@@ -33,7 +33,7 @@ fn of_one_that_nobody_contends_for() {
 }
 
 #[test]
-fn whose_dotlock_one_waits_for_and_that_it_was_broken() {
+fn a_dotlock_in_the_way_and_its_takeover_are_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     fs::write(stage.dir().join("joe.lock"), "4711:elsewhere").unwrap();
@@ -67,7 +67,7 @@ fn whose_dotlock_one_waits_for_and_that_it_was_broken() {
 }
 
 #[test]
-fn that_it_was_lost() {
+fn a_loss_is_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     let guard = mailbox(&stage, &clock).build().unwrap().lock().unwrap();
@@ -82,7 +82,7 @@ fn that_it_was_lost() {
 }
 
 #[test]
-fn that_a_lock_of_our_kind_is_in_the_way() {
+fn a_lock_file_in_the_way_is_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     lock_like_flufl(&stage.dir().join("joe.lock"), SystemTime::now() + 3 * HOUR);
@@ -93,7 +93,7 @@ fn that_a_lock_of_our_kind_is_in_the_way() {
 }
 
 #[test]
-fn that_it_is_locked_by_fcntl() {
+fn an_fcntl_lock_in_the_way_is_reported() {
     let stage = Stage::new();
     let clock = ActingClock::idle();
     let options = mailbox(&stage, &clock);

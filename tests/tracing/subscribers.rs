@@ -59,7 +59,7 @@ impl Subscriber for Panics {
 }
 
 #[test]
-fn one_that_panics_does_no_harm() {
+fn a_subscriber_that_panics_does_no_harm() {
     let dir = tempdir().unwrap();
     let (path, mbox) = (dir.path().join("lock"), dir.path().join("joe"));
     let panics = Arc::new(AtomicU32::new(0));
@@ -86,7 +86,7 @@ fn one_that_panics_does_no_harm() {
 }
 
 #[test]
-fn one_that_uses_locks_itself_is_not_told_of_those() {
+fn a_subscriber_gets_no_events_of_its_own_locks() {
     let stage = Stage::new();
     let guard = Lock::new(stage.dir().join(REENTRANT)).unwrap().lock().unwrap();
     guard.unlock().unwrap();
@@ -131,7 +131,7 @@ fn quiet() {
 }
 
 #[test]
-fn without_one_nothing_is_printed() {
+fn without_a_subscriber_nothing_is_printed() {
     let mut quiet = this_program("subscribers::quiet");
     let output = quiet.env("RUST_LOG", "trace").output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -121,7 +121,7 @@ fn a_lock_that_can_not_be_read_is_listed() {
 /// Somebody's file that has a lock's name keeps programs from the lock that use the library; the command
 /// does not wait for it.
 #[test]
-fn what_others_wait_for_in_vain_is_listed() {
+fn files_that_block_waiters_are_listed() {
     let place = Place::new();
     fs::write(&place.lock, "save me").unwrap();
     assert!(listed(&mut linklock(), &place).is_empty());
@@ -137,7 +137,7 @@ fn what_others_wait_for_in_vain_is_listed() {
 }
 
 #[test]
-fn only_a_lock_that_anybody_would_take_over_is_broken() {
+fn only_a_stale_lock_is_broken() {
     let place = Place::new();
     assert_eq!(
         stdout(&mut break_lock(&place, &[])),
@@ -184,7 +184,7 @@ fn what_was_broken_is_reported() {
 }
 
 #[test]
-fn conditions_are_kept_to() {
+fn conditions_are_respected() {
     let place = Place::new();
     let tried = |options: &[&str]| outcome(&mut break_lock(&place, options)).0;
     let holder = place.hold(&[]);
@@ -237,7 +237,7 @@ fn a_lock_that_is_dated_ahead_is_watched_before_it_is_broken() {
 }
 
 #[test]
-fn what_is_no_lock_is_broken_by_force_alone() {
+fn other_files_are_removed_by_force_only() {
     let place = Place::new();
     let known = [
         (&b"save me"[..], "a file that is not a lock"),
@@ -280,7 +280,7 @@ fn a_lock_that_has_lost_its_content_is_broken_by_force() {
 }
 
 #[test]
-fn what_is_no_plain_file_is_not_broken_even_by_force() {
+fn anything_but_a_plain_file_is_left_even_by_force() {
     let place = Place::new();
     let victim = place.dir().join("victim");
     fs::create_dir(&victim).unwrap();
@@ -337,7 +337,7 @@ fn a_run_whose_lock_is_broken_stops_its_command() {
 }
 
 #[test]
-fn what_the_dead_have_left_is_swept_everywhere() {
+fn leftovers_of_the_dead_are_swept_everywhere() {
     let place = Place::new();
     lease(&place.lock, LONG);
     let mut kept = place.files();
@@ -364,7 +364,7 @@ fn what_the_dead_have_left_is_swept_everywhere() {
 
 /// Nothing found would look like no locks.
 #[test]
-fn where_no_lock_can_be_found_it_is_an_error() {
+fn a_place_that_cannot_be_searched_is_an_error() {
     let place = Place::new();
     let holder = place.hold(&[]);
     for command in ["list", "sweep"] {
@@ -380,7 +380,7 @@ fn where_no_lock_can_be_found_it_is_an_error() {
 }
 
 #[test]
-fn how_to_break_a_lock_all_the_same_is_said() {
+fn a_refusal_tells_how_to_break_the_lock_anyway() {
     let place = Place::new();
     let _holder = place.hold(&[]);
     let (code, message) = outcome(linklock().arg("break").arg(&place.lock));

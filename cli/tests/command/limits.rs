@@ -74,7 +74,7 @@ fn a_command_that_ends_in_time_is_left_alone() {
 }
 
 #[test]
-fn a_lock_is_held_for_its_least_time() {
+fn a_lock_is_held_for_its_minimum_time() {
     let place = Place::new();
     let begun = Instant::now();
     assert_eq!(outcome(&mut place.run_sh(&["--min-hold", "900ms"], "exit 3")).0, 3);
@@ -92,7 +92,7 @@ fn hold_on(place: &Place, options: &[&str]) -> Running {
 }
 
 #[test]
-fn the_least_time_can_be_cut_short() {
+fn the_minimum_time_can_be_cut_short() {
     let place = Place::new();
     let holder = hold_on(&place, &[]);
     assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 75);
@@ -208,7 +208,7 @@ fn a_lock_may_be_named_after_the_command() {
 
 /// systemd-tmpfiles would have tokens begin at 1 again.
 #[test]
-fn what_must_stay_is_not_for_a_directory_that_is_cleaned() {
+fn a_directory_that_is_cleaned_gets_a_warning() {
     let place = Place::new();
     let in_tmp = place.dir().canonicalize().unwrap().starts_with("/tmp");
     for options in [&["--fence"][..], &["--at-most-every", "0"], &[]] {
@@ -248,7 +248,7 @@ fn where_no_process_may_be_signalled_commands_run_and_end() {
 }
 
 #[test]
-fn a_lock_that_is_lost_in_its_least_time_is_lost() {
+fn a_loss_during_the_minimum_time_counts() {
     let place = Place::new();
     let holder = hold_on(&place, &["--lifetime", "300ms"]);
     fs::remove_file(&place.lock).unwrap();
@@ -280,7 +280,7 @@ fn run_with(place: &Place, options: &[&str], names: &[&str], script: &str) -> Co
 }
 
 #[test]
-fn several_locks_are_held_at_once_and_told_in_order() {
+fn several_locks_are_held_at_once_and_named_in_order() {
     let place = Place::new();
     let script = r#"printf '%s\n' "$LINKLOCK_PATH"; echo "$LINKLOCK_CLAIM" | xargs -d '\n' ls -d"#;
     let output = run_with(&place, &[], &["b.lock", "a.lock"], script).output().unwrap();
@@ -324,7 +324,7 @@ fn if_one_lock_is_held_none_is() {
 }
 
 #[test]
-fn nobody_deadlocks_whatever_the_order() {
+fn no_order_of_locks_deadlocks() {
     let place = Place::new();
     let orders = [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]];
     let witness = place.dir().join("witness");
@@ -414,7 +414,7 @@ impl Stubborn {
 }
 
 #[test]
-fn a_command_does_not_go_on_before_its_lock_was_made_sure_of() {
+fn a_command_does_not_go_on_before_its_lock_was_verified() {
     // Long before the lease's end, as it ends, and after it.
     for (lifetime, late) in [("1h", None), ("300ms", Some(0)), ("300ms", Some(1))] {
         let stubborn = Stubborn::start(&["--lifetime", lifetime]);

@@ -28,7 +28,7 @@ fn log_of(run: &mut Command, lock: &Path, host: &str) -> Vec<String> {
 }
 
 #[test]
-fn whose_stale_lock_was_broken() {
+fn a_takeover_is_logged_with_the_holder() {
     let place = Place::new();
     let lines = log_of(place.run(&[], &["true"]).env(LEVEL, "warn"), &place.lock, "elsewhere");
     let [line] = &lines[..] else { panic!("{lines:?}") };
@@ -47,7 +47,7 @@ fn whose_stale_lock_was_broken() {
 }
 
 #[test]
-fn each_step_for_those_who_want_to_know() {
+fn debug_logs_each_step() {
     let place = Place::new();
     let lines = log_of(place.run(&[], &["true"]).env(LEVEL, "debug"), &place.lock, "elsewhere");
     let steps = ["a stale lock was broken", "acquired a lock", "released a lock"];
@@ -58,7 +58,7 @@ fn each_step_for_those_who_want_to_know() {
 }
 
 #[test]
-fn nothing_unless_it_is_asked_for() {
+fn nothing_is_logged_unless_asked_for() {
     let place = Place::new();
     for level in ["", "off"] {
         let mut run = place.run(&[], &["true"]);
@@ -78,14 +78,14 @@ fn a_hostile_name_forges_no_line() {
 }
 
 #[test]
-fn a_level_that_is_none_keeps_nothing_from_being_done() {
+fn an_invalid_level_does_not_stop_the_command() {
     let place = Place::new();
     let lines = log_of(place.run(&[], &["true"]).env(LEVEL, "loud"), &place.lock, "elsewhere");
     assert_eq!(lines, ["linklock: LINKLOCK_LOG is none of error, warn, info, debug and trace"]);
 }
 
 #[test]
-fn the_manual_says_so() {
+fn the_manual_documents_the_log() {
     let output = linklock().arg("man").output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains(LEVEL));
 }

@@ -119,7 +119,7 @@ fn signals_reach_the_command() {
 }
 
 #[test]
-fn what_is_wrong_has_its_own_code() {
+fn each_error_has_its_own_exit_status() {
     let dir = TempDir::new().unwrap();
     let run =
         |mbox: &Path| outcome(linklock().args(["mailbox", "run"]).arg(mbox).args(["--", ":"]));

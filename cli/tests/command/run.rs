@@ -113,7 +113,7 @@ fn without_permission_the_directory_and_the_user_are_named() {
 
 /// It would be waited for in vain: linklock never removes it.
 #[test]
-fn what_is_no_lock_is_not_waited_for() {
+fn a_file_that_is_not_a_lock_is_not_waited_for() {
     let place = Place::new();
     let file = place.dir().join("data");
     fs::write(&file, "save me").unwrap();
@@ -280,7 +280,7 @@ fn a_timeout_gives_up_in_time_and_names_the_holder() {
 }
 
 #[test]
-fn what_to_exit_with_if_held_is_for_the_user_to_say() {
+fn the_exit_status_for_a_held_lock_can_be_chosen() {
     let place = Place::new();
     let _holder = place.hold(&[]);
     for give_up in [["--no-wait", "-q"], ["--timeout=0", "-q"]] {
@@ -299,7 +299,7 @@ fn quiet_is_not_silent_about_what_is_wrong() {
 }
 
 #[test]
-fn verbose_tells_what_happens_to_the_lock() {
+fn verbose_reports_what_happens_to_the_lock() {
     let place = Place::new();
     let holder = place.hold(&[]);
     let mut waiter = Running::start(&mut place.run(&["-v"], &["true"]));

@@ -157,7 +157,7 @@ fn a_refresh_keeps_the_lifetime() {
 }
 
 #[test]
-fn what_is_no_claim_or_no_owner_is_a_mistake() {
+fn an_invalid_claim_or_owner_is_rejected() {
     let place = Place::new();
     let (code, message) = outcome(linklock().arg("release").arg(&place.lock).arg("/etc/passwd"));
     assert_eq!(code, 64);
@@ -179,7 +179,7 @@ fn a_lock_that_could_not_be_reported_is_not_left() {
 }
 
 #[test]
-fn a_keep_process_keeps_the_lock_until_it_is_released() {
+fn the_keep_alive_lasts_until_the_lock_is_released() {
     let place = Place::new();
     let script = r#"claim=$(linklock acquire -k --lifetime 600ms "$L"); echo "$claim"; read end
                     linklock release "$L" "$claim""#;
@@ -195,7 +195,7 @@ fn a_keep_process_keeps_the_lock_until_it_is_released() {
 }
 
 #[test]
-fn a_keep_process_lets_go_of_a_dead_scripts_lock() {
+fn the_keep_alive_releases_a_dead_scripts_lock() {
     let place = Place::new();
     let script = r#"claim=$(linklock acquire -k --lifetime 600ms "$L"); echo "$claim"; read end"#;
     let mut script = Running::start(&mut shell(&place, "sh", script));
@@ -207,7 +207,7 @@ fn a_keep_process_lets_go_of_a_dead_scripts_lock() {
 }
 
 #[test]
-fn a_keep_process_holds_nothing_that_its_script_has_open() {
+fn the_keep_alive_holds_no_descriptor_of_its_script() {
     let place = Place::new();
     // The substitution ends when nobody has its pipe any more, which is descriptor 3 too.
     let script = r#"cd "${L%/*}"; exec 9>open

@@ -101,7 +101,7 @@ fn a_run_that_waits_is_not_ended_by_what_is_meant_for_the_command() {
 }
 
 #[test]
-fn what_is_ignored_stays_ignored() {
+fn ignored_signals_stay_ignored() {
     let place = Place::new();
     let nohup = "trap '' HUP INT; exec \"$@\"";
     let run = place.run_sh(&[], CAT);
@@ -148,7 +148,7 @@ fn the_commands_end_is_noticed_where_signals_are_blocked() {
 }
 
 #[test]
-fn a_killed_run_takes_its_command_along_and_is_succeeded_at_once() {
+fn a_killed_run_takes_its_command_along_and_its_lock_is_free_at_once() {
     let place = Place::new();
     let script = "echo $$; exec cat";
     let mut holder = Running::start(&mut place.run_sh(&["--lifetime", "1h"], script));

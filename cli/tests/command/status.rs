@@ -129,7 +129,7 @@ fn a_holder_elsewhere_may_be_alive_or_not() {
 }
 
 #[test]
-fn what_is_no_lock_is_reported() {
+fn a_file_that_is_not_a_lock_is_reported() {
     let place = Place::new();
     fs::write(&place.lock, "save me").unwrap();
     assert!(text(&place).contains("the.lock: not a lock: "));
@@ -157,7 +157,7 @@ fn another_programs_lock_is_known_by_its_content() {
 
 /// It may be a lock that has lost its content in a power cut, or another program's.
 #[test]
-fn what_is_empty_and_has_no_claim_is_an_unknown_holders() {
+fn an_empty_file_without_a_claim_has_an_unknown_holder() {
     let place = Place::new();
     let file = fs::File::create(&place.lock).unwrap();
     file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(3600)).unwrap();
@@ -217,7 +217,7 @@ fn waiters_are_shown() {
 
 /// Process 1, which its claim names, is not at fault.
 #[test]
-fn a_lock_that_no_process_owns_is_nobodys() {
+fn a_lock_that_no_process_owns_has_no_owner() {
     let place = Place::new();
     let mut acquire = linklock();
     acquire.args(["acquire", "--owner", "none"]).arg(&place.lock);
@@ -253,7 +253,7 @@ fn a_lock_is_held_since_its_command_was_started() {
 }
 
 #[test]
-fn a_time_that_is_no_date_is_shown_nevertheless() {
+fn a_time_beyond_the_calendar_is_shown_too() {
     let place = Place::new();
     let guard = Lock::new(&place.lock).unwrap().lock().unwrap();
     let ages_ago = std::time::UNIX_EPOCH - Duration::from_secs(100_000);

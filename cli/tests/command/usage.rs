@@ -23,7 +23,7 @@ fn a_wrong_command_line_is_a_usage_error() {
 }
 
 #[test]
-fn a_lock_that_can_not_be_is_a_usage_error() {
+fn an_invalid_lock_is_a_usage_error() {
     let (code, message) = outcome(linklock().args(["run", "/", "--", "true"]));
     assert_eq!(code, 64, "{message}");
     let (code, message) = outcome(&mut Place::new().run(&["--lifetime", "0"], &["true"]));
@@ -32,7 +32,7 @@ fn a_lock_that_can_not_be_is_a_usage_error() {
 }
 
 #[test]
-fn durations_are_as_people_write_them() {
+fn durations_are_written_as_people_write_them() {
     let place = Place::new();
     for duration in ["90", "90s", "5m", "1h30m", "1h 30m", "500ms"] {
         let options = ["--timeout", duration, "--lifetime", duration];
@@ -95,7 +95,7 @@ fn each_commands_help_is_about_the_command() {
 }
 
 #[test]
-fn help_tells_the_exit_codes() {
+fn help_lists_the_exit_statuses() {
     for help in [&["--help"][..], &["-h"], &["help"]] {
         let help = help_of(help);
         for code in ["64", "71", "73", "75", "79", "124", "126", "127", "128+N"] {

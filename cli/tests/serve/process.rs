@@ -42,7 +42,7 @@ fn it_stops_on_a_signal_and_its_locks_stay() {
 }
 
 #[test]
-fn keys_come_from_the_environment_and_from_files_and_are_never_told() {
+fn keys_come_from_the_environment_and_from_files_and_are_never_shown() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("keys");
     fs::write(&file, "# two\nsecret-one\nsecret-two\n").unwrap();
@@ -75,7 +75,7 @@ fn keys_come_from_the_environment_and_from_files_and_are_never_told() {
 }
 
 #[test]
-fn hup_has_it_read_its_keys_again() {
+fn hup_reloads_its_keys() {
     let dir = tempdir().unwrap();
     let (locks, file) = (dir.path().join("locks"), dir.path().join("keys"));
     fs::create_dir(&locks).unwrap();
@@ -98,7 +98,7 @@ fn hup_has_it_read_its_keys_again() {
 }
 
 #[test]
-fn what_it_can_not_do_it_says() {
+fn it_reports_what_it_cannot_do() {
     let dir = tempdir().unwrap();
     let serve = |args: &[&str]| {
         let mut serve = linklock();

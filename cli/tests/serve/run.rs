@@ -109,7 +109,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_in_silence() {
 }
 
 #[test]
-fn what_can_not_be_done_is_said() {
+fn errors_are_reported() {
     let nowhere = format!("http://{}", free_address());
     let (code, why) = outcome(&mut run(&nowhere, &["--timeout", "2s"], "exit 1"));
     assert_eq!((code, why.contains(&nowhere)), (69, true), "{why}");

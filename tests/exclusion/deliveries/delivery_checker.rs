@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_and_what_may_be_is_accepted() {
+    fn a_correct_mailbox_is_accepted() {
         let [a, b, k] = ["a", "b", "k"].map(|id| message(id).text());
         let half = &k[..k.len() - 25];
         for mailbox in [
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_is_found() {
+    fn every_fault_is_found() {
         let [a, b, k] = ["a", "b", "k"].map(|id| message(id).text());
         let half = |text: &str| text[..text.len() - 25].to_owned();
         let other = message("z").text();

@@ -43,7 +43,7 @@ fn we_wait_for_flufl() {
 }
 
 #[test]
-fn who_gives_up_leaves_only_the_holder_behind() {
+fn a_waiter_that_gives_up_leaves_only_the_holders_files() {
     let Some(scene) = Scene::new() else { return };
     let mut flufl = scene.flufl(&[]);
 

@@ -77,7 +77,7 @@ fn a_lock_from_long_ago_is_taken_at_once_with_the_defaults_of_both() {
 }
 
 #[test]
-fn an_expired_flufl_is_left_alone_by_who_never_breaks() {
+fn the_never_policy_leaves_an_expired_flufl_alone() {
     let Some(scene) = Scene::new() else { return };
     let mut flufl = scene.flufl(&[]);
     flufl.ask("lock").unwrap();

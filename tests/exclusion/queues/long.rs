@@ -39,7 +39,7 @@ pub(crate) const FLUFL: Setup =
     Setup { name: "queue by flufl.lock", protocol: Protocol::Flufl, ..LINKLOCK };
 
 #[test]
-fn nobody_is_robbed_who_waited_long() {
+fn no_long_waiter_loses_the_lock() {
     let turns = scale("LINKLOCK_TURNS", 500);
     let figures =
         queue(&LINKLOCK, |so_far| so_far.tenures.len() >= turns || !so_far.failures.is_empty());
@@ -50,7 +50,7 @@ fn nobody_is_robbed_who_waited_long() {
 
 /// A harness that finds nothing anywhere proves nothing.
 #[test]
-fn the_same_queue_by_flufl_locks_protocol_is_robbed() {
+fn under_flufl_locks_protocol_long_waiters_lose_the_lock() {
     let turns = scale("LINKLOCK_TURNS", 500);
     let limit = 40 * turns; // it is seldom more than a few hundred
     let figures = queue(&FLUFL, |so_far| {

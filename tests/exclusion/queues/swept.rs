@@ -59,7 +59,7 @@ fn a_claim_that_is_removed_just_before_the_release_is_made_again() {
 
 /// flufl.lock takes it that the link will work one day.
 #[test]
-fn by_flufl_locks_protocol_it_is_wedged() {
+fn under_flufl_locks_protocol_the_waiter_is_wedged() {
     let dir = tempfile::tempdir().unwrap();
     let workdir = Workdir::at(dir.path());
     let (lifetime, slop) = (Duration::from_secs(15), Duration::from_secs(10));

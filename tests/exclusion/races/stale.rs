@@ -61,18 +61,18 @@ pub(crate) const FLUFL: Setup =
     Setup { name: "flufl", protocol: Protocol::Flufl, locks: 6, slop: ms(0), ..EXPIRED };
 
 #[test]
-fn nobody_shares_a_lock_whose_holder_died() {
+fn a_lock_whose_holder_died_is_never_shared() {
     race_soundly(&DEAD);
 }
 
 #[test]
-fn nobody_shares_a_lock_that_expired() {
+fn an_expired_lock_is_never_shared() {
     race_soundly(&EXPIRED);
 }
 
 /// A harness that finds nothing anywhere proves nothing.
 #[test]
-fn the_same_race_by_flufl_locks_protocol_has_overlaps() {
+fn under_flufl_locks_protocol_locks_are_shared() {
     let dir = workdir::temporary();
     let breaks = scale("LINKLOCK_BREAKS", 1000) / 2;
     let breaks = breaks.min(1000); // they are found in the first few hundred

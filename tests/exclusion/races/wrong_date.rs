@@ -66,7 +66,7 @@ fn on_both_dates(test: impl Fn(i64) + Sync) {
 
 /// What flufl.lock does then shows that the date is wrong where it matters.
 #[test]
-fn by_flufl_locks_protocol_a_live_lock_is_broken() {
+fn under_flufl_locks_protocol_a_live_lock_is_broken() {
     let Some(shim) = Shim::build() else { return };
     let lock = shim.dir.path().join("flufl.lock");
     let (lifetime, slop) = (Duration::from_secs(15), Duration::from_secs(10));

@@ -50,7 +50,7 @@ fn a_claim_has_the_mode_that_the_umask_leaves() {
 }
 
 #[test]
-fn a_handle_tells_what_it_was_built_with() {
+fn a_handle_returns_what_it_was_built_with() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let plain = Lock::new(&path).unwrap();
@@ -93,7 +93,7 @@ fn try_lock_does_not_wait_and_leaves_no_trace() {
 }
 
 #[test]
-fn try_lock_for_waits_for_so_long_and_leaves_no_trace() {
+fn try_lock_for_waits_as_long_as_asked_and_leaves_no_trace() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     lock_like_flufl(&path, far_off());
@@ -256,7 +256,7 @@ fn a_new_lifetime_counts_from_the_next_acquisition() {
 }
 
 #[test]
-fn a_lifetime_that_no_lock_can_have_is_refused() {
+fn an_invalid_lifetime_is_refused() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let mut lock = Lock::new(&path).unwrap();
@@ -281,7 +281,7 @@ fn a_lifetime_that_no_lock_can_have_is_refused() {
 /// flufl.lock's late-touch race: a claim as old as the wait becomes the lock file, and is
 /// breakable for an instant.
 #[test]
-fn a_waiters_claim_never_expires_and_the_lock_comes_with_a_whole_lease() {
+fn a_waiters_claim_never_expires_and_the_lock_begins_with_a_whole_lease() {
     const LIFETIME: Duration = Duration::from_secs(2);
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");

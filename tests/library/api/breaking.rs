@@ -123,7 +123,7 @@ fn break_if_of_a_free_lock_does_nothing() {
 }
 
 #[test]
-fn break_if_does_not_ask_about_what_is_no_lock() {
+fn break_if_does_not_ask_about_other_files() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     fs::write(&path, "save me").unwrap();
@@ -134,7 +134,7 @@ fn break_if_does_not_ask_about_what_is_no_lock() {
 }
 
 #[test]
-fn one_of_many_who_break_a_lock_at_once_succeeds() {
+fn one_of_many_simultaneous_breaks_of_a_lock_succeeds() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     lock_like_flufl(&path, far_off());
@@ -183,7 +183,7 @@ fn break_file_if_ends_a_lock_as_break_if_does() {
 }
 
 #[test]
-fn break_file_if_leaves_what_is_no_plain_file() {
+fn break_file_if_leaves_anything_but_plain_files() {
     let dir = tempdir().unwrap();
     let victim = dir.path().join("victim");
     fs::write(&victim, "save me").unwrap();
@@ -243,7 +243,7 @@ fn break_file_if_does_not_break_a_successor() {
 
 /// While others break it, one after the other takes the lock, and none loses it.
 #[test]
-fn one_of_many_who_break_a_file_at_once_succeeds() {
+fn one_of_many_simultaneous_breaks_of_a_file_succeeds() {
     for content in CONTENTS {
         let dir = tempdir().unwrap();
         let path = dir.path().join("lock");

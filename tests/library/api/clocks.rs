@@ -50,7 +50,7 @@ fn a_waiters_claim_goes_by_the_servers_time_however_long_the_wait() {
 }
 
 #[test]
-fn so_does_a_claim_that_is_kept() {
+fn a_kept_claim_goes_by_the_servers_time_too() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let clock = ManualClock::new();

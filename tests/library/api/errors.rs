@@ -76,7 +76,7 @@ fn contention_names_the_lock_its_holder_and_the_rest_of_its_lease() {
 }
 
 #[test]
-fn contention_tells_a_live_holder_of_this_host() {
+fn contention_reports_a_live_holder_on_this_host() {
     let dir = tempdir().unwrap();
     let lock = Lock::new(dir.path().join("lock")).unwrap();
     let _guard = lock.lock().unwrap();
@@ -88,7 +88,7 @@ fn contention_tells_a_live_holder_of_this_host() {
 }
 
 #[test]
-fn a_failed_operation_is_named_with_its_file_and_the_systems_words() {
+fn a_failed_operation_is_named_with_its_file_and_the_systems_reason() {
     let error = no_such_directory();
     let Error::Io { operation: Operation::Create, path, error: cause, .. } = &error else {
         panic!("{error:?}")
@@ -110,7 +110,7 @@ fn every_message_names_the_lock() {
 }
 
 #[test]
-fn an_io_error_keeps_the_kind_and_the_words() {
+fn an_io_error_keeps_the_kind_and_the_message() {
     let (_dir, lock) = held_by_another();
     let held = lock.try_lock().unwrap_err();
     let timed_out = lock.try_lock_for(Duration::ZERO).unwrap_err();

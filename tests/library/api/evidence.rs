@@ -38,7 +38,7 @@ fn waits_for(path: &Path, time: Duration) -> Result<LockGuard, Error> {
 }
 
 #[test]
-fn the_claim_beside_a_lock_file_says_whose_it_is_if_the_content_does_not() {
+fn the_claim_beside_a_lock_file_names_the_holder_if_the_content_does_not() {
     let (_dir, path, claim) = detached();
     for content in lost(&fs::read(&path).unwrap()) {
         fs::write(&path, &content).unwrap();

@@ -12,7 +12,7 @@ use crate::kit::{
 };
 
 #[test]
-fn a_lock_detached_to_its_lease_is_nobodys() {
+fn a_lock_detached_to_its_lease_has_no_owner() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let lock = Lock::new(&path).unwrap();
@@ -139,7 +139,7 @@ fn a_lock_that_has_ended_is_not_adopted() {
 }
 
 #[test]
-fn what_is_no_claim_of_the_lock_is_not_adopted() {
+fn only_a_claim_of_the_lock_is_adopted() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let lock = Lock::new(&path).unwrap();
@@ -155,7 +155,7 @@ fn what_is_no_claim_of_the_lock_is_not_adopted() {
 }
 
 #[test]
-fn an_adopted_lock_is_its_adopters_whatever_becomes_of_the_owner_before() {
+fn an_adopted_lock_outlives_its_previous_owner() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let mut owner = Command::new("sleep").arg("60").spawn().unwrap();
@@ -171,7 +171,7 @@ fn an_adopted_lock_is_its_adopters_whatever_becomes_of_the_owner_before() {
 }
 
 #[test]
-fn of_many_who_adopt_a_lock_at_once_one_has_it() {
+fn one_of_many_simultaneous_adopters_gets_the_lock() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     for _ in 0..20 {
@@ -223,7 +223,7 @@ fn a_lock_that_was_attached_to_is_not_handed_over() {
 /// Each takes the seat with a claim of its own: of those that refresh a lock and those that adopt it at
 /// once, nobody leaves another's seat.
 #[test]
-fn those_who_act_for_an_owner_keep_to_the_seats() {
+fn processes_that_act_for_an_owner_respect_the_seats() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     for _ in 0..10 {

@@ -88,7 +88,7 @@ fn expires_at_is_what_the_lock_file_says() {
 }
 
 #[test]
-fn refresh_makes_the_lease_whole_again() {
+fn refresh_renews_the_whole_lease() {
     let Held { dir, clock, guard, .. } = Held::new();
     clock.advance(2 * LATE);
     guard.refresh().unwrap();
@@ -211,7 +211,7 @@ fn dropping_the_guard_of_a_lock_that_was_taken_over_touches_nothing() {
 }
 
 #[test]
-fn a_lock_in_whose_place_is_something_else_is_lost_to_a_stranger() {
+fn a_lock_whose_file_was_replaced_is_lost_to_a_stranger() {
     let held = Held::new();
     fs::remove_file(held.lock.path()).unwrap();
     fs::create_dir(held.lock.path()).unwrap();

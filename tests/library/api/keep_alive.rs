@@ -59,7 +59,7 @@ fn it_keeps_up_with_a_lease_that_is_cut_short() {
 }
 
 #[test]
-fn a_panic_in_what_is_called_ends_no_others_keep_alive() {
+fn a_panic_in_a_callback_ends_no_other_keep_alive() {
     let dir = tempdir().unwrap();
     let held = |name| {
         let lock = Lock::options(dir.path().join(name)).lifetime(LIFETIME).build().unwrap();
@@ -79,7 +79,7 @@ fn a_panic_in_what_is_called_ends_no_others_keep_alive() {
 }
 
 #[test]
-fn it_says_once_that_the_lock_file_is_gone() {
+fn it_reports_once_that_the_lock_file_is_gone() {
     let (dir, guard) = held(LIFETIME);
     let (tell, told) = channel();
     guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
@@ -92,7 +92,7 @@ fn it_says_once_that_the_lock_file_is_gone() {
 }
 
 #[test]
-fn whom_it_calls_may_drop_the_guard() {
+fn its_callback_may_drop_the_guard() {
     let (dir, guard) = held(LIFETIME);
     let guard = Arc::new(Mutex::new(Some(guard)));
     let (tell, told) = channel();
@@ -110,7 +110,7 @@ fn whom_it_calls_may_drop_the_guard() {
 }
 
 #[test]
-fn asked_again_it_calls_the_last_only() {
+fn the_last_callback_replaces_the_others() {
     let (_dir, guard) = held(LIFETIME);
     let ((first, first_told), (second, second_told)) = (channel(), channel());
     guard.keep_alive(move |why| first.send(why).unwrap()).unwrap();

@@ -63,7 +63,7 @@ fn a_claim_that_has_expired_is_not_linked_again() {
 }
 
 #[test]
-fn a_tenure_that_ended_late_gives_its_claim_up() {
+fn a_late_tenure_gives_up_its_claim() {
     let (_dir, path, options) = keeping();
     let clock = ManualClock::new();
     let lock = options.clock(clock.clone()).build().unwrap();

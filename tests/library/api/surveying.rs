@@ -52,7 +52,7 @@ fn a_thread_that_waits_is_listed() {
 }
 
 #[test]
-fn what_the_dead_have_left_does_not_wait() {
+fn a_dead_waiters_claim_is_not_listed() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     claim_like_flufl(&path, "mars|17|42", long_ago());

@@ -63,7 +63,7 @@ fn works(dir: &Path, file: &str) {
 // ---- dates ----
 
 #[test]
-fn a_date_that_is_kept_only_with_the_other() {
+fn a_date_that_is_stored_only_together_with_the_other() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     Faulty::serve(Faults { dates: Dates::NeedBoth, ..Faults::default() });
     works(&dir, "x.lock");
@@ -156,7 +156,7 @@ fn links_that_are_refused() {
 
 /// Whatever a lock is refused for after its first tenure through a handle.
 #[test]
-fn a_file_system_that_comes_to_lack_something() {
+fn a_file_system_that_loses_a_feature() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     let place = Faulty::serve(Faults::default());
     let lock = Lock::new(dir.join("x.lock")).unwrap();
@@ -303,7 +303,7 @@ fn a_file_that_is_busy_after_its_other_name_was_used() {
 }
 
 #[test]
-fn a_mount_that_tells_nothing_of_itself() {
+fn a_mount_without_information() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     Faulty::serve(Faults { refuses: Some((Request::StatFs, libc::ENOSYS)), ..Faults::default() });
     works(&dir, "x.lock");

@@ -166,7 +166,7 @@ fn anothers_lock_in_a_sticky_directory() {
 }
 
 #[test]
-fn anothers_litter_in_a_sticky_directory() {
+fn anothers_leftovers_in_a_sticky_directory() {
     let Some(dir) = arrived() else {
         let dir = tempdir().unwrap();
         crate::kit::claim_like_flufl(&dir.path().join("lock"), "mars|1|2", long_ago());
@@ -195,7 +195,7 @@ fn anothers_lock_in_a_directory_that_all_may_write() {
 
 /// It may be a lock, for all that can be told: even one that has long expired is respected.
 #[test]
-fn a_lock_that_is_not_ours_to_read() {
+fn a_lock_that_we_may_not_read() {
     let Some(dir) = arrived() else {
         let dir = tempdir().unwrap();
         let claim = lock_like_flufl(&dir.path().join("lock"), long_ago());

@@ -22,7 +22,7 @@ fn rounds() -> u32 {
 /// All of them have seen the same dotlock unchanged for long enough. One of them ends it; what the
 /// others have judged is yesterday's, and must not end the dotlock of the one who is in.
 #[test]
-fn of_many_who_break_at_once_one_is_in() {
+fn of_many_simultaneous_breakers_one_gets_the_mailbox() {
     let scene = Scene::new();
     let turns = Mutex::new(0);
     for _ in 0..rounds() {
@@ -56,7 +56,7 @@ fn of_many_who_break_at_once_one_is_in() {
 }
 
 #[test]
-fn while_another_has_the_right_to_break_nobody_else_does() {
+fn only_the_process_with_the_right_to_break_breaks() {
     let scene = Scene::new();
     scene.dotlock_of("0\n", 0o644);
     let breaker = Lock::new(scene.dir.path().join(".joe.break")).unwrap().lock().unwrap();

@@ -11,7 +11,7 @@ use crate::kit::set_lease_end;
 use crate::kit::this_test;
 
 #[test]
-fn it_is_the_one_that_nobody_misjudges() {
+fn it_is_the_kind_that_every_program_recognises() {
     let scene = Scene::new();
     let guard = scene.lock().lock().unwrap();
     assert_eq!(guard.dotlock_path(), scene.dotlock);

@@ -95,7 +95,7 @@ fn a_guard_that_is_dropped_unlocks() {
 
 /// Takes as long as two touches are apart, twice.
 #[test]
-fn a_guard_that_is_kept_alive_is_touched_in_time_and_told_when_it_is_lost() {
+fn a_guard_that_is_kept_alive_is_touched_in_time_and_reports_its_loss() {
     let scene = Scene::new();
     let guard = MailboxLock::new(&scene.mbox).unwrap().lock().unwrap();
     let kept = guard.kept_alive().unwrap();

@@ -62,7 +62,7 @@ fn each_kind_is_known_and_respected_until_it_was_seen_unchanged_for_300_s() {
 }
 
 #[test]
-fn what_is_no_dotlock_is_never_touched() {
+fn other_files_are_never_touched() {
     let scene = Scene::new();
     let dotlock = &scene.dotlock;
     let make: &[(&str, &dyn Fn())] = &[
@@ -136,7 +136,7 @@ fn a_new_dotlock_of_the_same_content_is_another() {
 }
 
 #[test]
-fn how_long_it_takes_can_be_set() {
+fn the_time_to_stay_unchanged_can_be_set() {
     let scene = Scene::new();
     scene.dotlock_of("0\n", 0o644);
     let lock = scene.options().unchanged_for(REST * 4).build().unwrap();
@@ -225,7 +225,7 @@ fn a_lock_of_the_other_kind_is_ended_by_its_own_rules() {
 }
 
 #[test]
-fn what_is_in_the_way_can_be_asked_without_taking_anything() {
+fn an_obstacle_is_shown_without_taking_anything() {
     let scene = Scene::new();
     let lock = scene.lock();
     assert!(lock.obstacles().unwrap().is_empty());

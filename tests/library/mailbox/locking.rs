@@ -209,7 +209,7 @@ fn a_thread_that_holds_the_mailbox_does_not_wait_for_itself() {
 }
 
 #[test]
-fn a_wait_ends_in_time_and_says_what_was_in_the_way() {
+fn a_wait_ends_in_time_and_reports_the_obstacle() {
     let scene = Scene::new();
     scene.dotlock_of("0", 0o444);
     let error = scene.lock().try_lock_for(Duration::from_secs(20)).unwrap_err();
@@ -220,7 +220,7 @@ fn a_wait_ends_in_time_and_says_what_was_in_the_way() {
 }
 
 #[test]
-fn a_wait_may_be_given_its_end() {
+fn a_wait_may_have_a_deadline() {
     let scene = Scene::new();
     scene.dotlock_of("0", 0o444);
     let lock = scene.lock();

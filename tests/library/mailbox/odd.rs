@@ -51,7 +51,7 @@ fn a_slash_at_the_end_changes_nothing() {
 }
 
 #[test]
-fn what_is_no_mailbox_is_refused() {
+fn anything_but_a_mailbox_is_refused() {
     let scene = Scene::without_mailbox();
     fs::create_dir(&scene.mbox).unwrap();
     let said = scene.lock().try_lock().unwrap_err().to_string();

@@ -73,7 +73,7 @@ fn of_a_mailbox_of_another_the_owner_is_named() {
 }
 
 #[test]
-fn in_a_sticky_spool_anothers_stale_dotlock_stays_and_that_is_said() {
+fn in_a_sticky_spool_anothers_stale_dotlock_stays_and_the_error_says_so() {
     let Some(spool) = arrived() else {
         let dir = tempdir().unwrap();
         prepare(dir.path(), 0o1777, ORDINARY, 0o660);
@@ -96,7 +96,7 @@ fn in_a_sticky_spool_anothers_stale_dotlock_stays_and_that_is_said() {
 }
 
 #[test]
-fn in_a_sticky_spool_anothers_lock_whose_lease_is_over_stays_and_that_is_said() {
+fn in_a_sticky_spool_anothers_expired_lock_stays_and_the_error_says_so() {
     let Some(spool) = arrived() else {
         let dir = tempdir().unwrap();
         prepare(dir.path(), 0o1777, ORDINARY, 0o660);

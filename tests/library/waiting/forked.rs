@@ -158,7 +158,7 @@ fn all_are_served<const N: usize>(waiters: [Receiver<Result<LockGuard, Error>>; 
 }
 
 #[test]
-fn a_child_of_a_head_that_dies_keeps_nobody_waiting() {
+fn a_child_of_a_head_that_dies_delays_no_waiter() {
     alone!();
     let scene = scene();
     let mut head = Parent::waiting(&scene.path);
@@ -171,7 +171,7 @@ fn a_child_of_a_head_that_dies_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_child_of_one_in_line_that_dies_keeps_nobody_waiting() {
+fn a_child_of_a_waiter_that_dies_delays_no_other() {
     alone!();
     let scene = scene();
     let head = scene.behind(by_ear(&scene.path));
@@ -185,7 +185,7 @@ fn a_child_of_one_in_line_that_dies_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_child_of_a_holder_that_dies_keeps_nobody_waiting() {
+fn a_child_of_a_holder_that_dies_delays_no_waiter() {
     alone!();
     let scene = scene();
     let path = scene.path.clone();

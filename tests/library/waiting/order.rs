@@ -89,7 +89,7 @@ fn a_waiter_of_another_process_is_woken_too() {
 }
 
 #[test]
-fn who_had_to_wait_does_not_push_in_the_next_time() {
+fn a_waiter_does_not_push_in_the_next_time() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let turns = |_: usize| {
@@ -153,7 +153,7 @@ fn who_has_waited(path: &std::path::Path) -> Lock {
 
 /// That is asked for, for the one at the head does not react.
 #[test]
-fn who_had_to_wait_stands_in_line_before_it_tries() {
+fn a_handle_that_had_to_wait_queues_before_it_tries() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let lock = who_has_waited(&path);

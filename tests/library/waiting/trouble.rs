@@ -94,7 +94,7 @@ fn if_the_head_gives_up_the_next_takes_its_place() {
 }
 
 #[test]
-fn who_gives_up_in_line_says_who_holds_the_lock() {
+fn a_waiter_that_gives_up_in_line_reports_the_holder() {
     let scene = scene();
     let _head = scene.head();
     let behind = scene.behind(by_ear(&scene.path).timeout(Duration::from_millis(300)));
@@ -104,7 +104,7 @@ fn who_gives_up_in_line_says_who_holds_the_lock() {
 }
 
 #[test]
-fn who_gives_up_before_it_has_looked_says_so_too() {
+fn a_waiter_that_gives_up_before_it_has_looked_says_so_too() {
     let scene = scene();
     // It had to wait the last time, so now it stands in line before it tries.
     let courteous = by_ear(&scene.path).build().unwrap();
@@ -123,7 +123,7 @@ fn who_gives_up_before_it_has_looked_says_so_too() {
 }
 
 #[test]
-fn a_head_that_stands_still_holds_nobody_up_for_long() {
+fn a_stopped_head_delays_no_waiter_for_long() {
     let scene = scene();
     let head = scene.head();
     let looks = Lock::options(&scene.path).lifetime(HOUR);
@@ -135,7 +135,7 @@ fn a_head_that_stands_still_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn a_strangers_socket_under_the_queues_name_holds_nobody_up() {
+fn a_strangers_socket_under_the_queues_name_delays_no_waiter() {
     let scene = scene();
     // What the queue is called is learned from one that is there.
     let head = scene.head();
@@ -161,7 +161,7 @@ fn a_strangers_socket_under_the_queues_name_holds_nobody_up() {
 /// A waiter in line behind another user would be at their mercy: they could pass on a socket that
 /// blocks the waiter that accepts on it.
 #[test]
-fn nobody_stands_in_line_behind_another_user() {
+fn no_waiter_queues_behind_another_user() {
     let test = this_test!();
     if let Some(dir) = arrived() {
         let waits = by_ear(&dir.join("lock")).build().unwrap();
@@ -181,7 +181,7 @@ fn nobody_stands_in_line_behind_another_user() {
 
 /// Nor is the place at the head given to him, who could keep it.
 #[test]
-fn nobody_passes_the_turn_to_another_user() {
+fn no_head_passes_the_turn_to_another_user() {
     let test = this_test!();
     if let Some(dir) = arrived() {
         let owner = std::fs::metadata(&dir).unwrap().uid();
@@ -204,7 +204,7 @@ fn nobody_passes_the_turn_to_another_user() {
 }
 
 #[test]
-fn a_queue_that_is_full_holds_nobody_up() {
+fn a_full_queue_delays_no_waiter() {
     let scene = scene();
     let name = SocketAddr::from_abstract_name(queue(&scene.path)).unwrap();
     let head = UnixListener::bind_addr(&name).unwrap();
