@@ -1,5 +1,5 @@
-//! What lock + unlock costs where nobody contends, by criterion: for all that is Rust. The table of
-//! ratios, with the other peers in it, is made by `tables`.
+//! The cost of lock + unlock without contention, by criterion, for all Rust locks. The table of
+//! ratios, with the other peers, is made by `tables`.
 #![allow(missing_docs)] // criterion's macros
 
 use std::path::Path;
@@ -27,7 +27,7 @@ fn alone(criterion: &mut Criterion) {
                 });
             });
             drop(lock);
-            let _ = std::fs::remove_file(dir.path().join("it.lock")); // which flock leaves behind
+            let _ = std::fs::remove_file(dir.path().join("it.lock")); // flock leaves it behind
         }
         group.finish();
     }

@@ -1,4 +1,4 @@
-//! The floor: the bare system calls. Nothing is checked, and nothing made up that could be.
+//! The floor: the bare system calls, without checks.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use nix::sys::time::TimeSpec;
 
 use crate::ways::Lockable;
 
-/// What both kinds work on.
+/// The files of both kinds.
 #[derive(Debug)]
 struct Names {
     lock: PathBuf,
@@ -39,8 +39,8 @@ impl Names {
     }
 }
 
-/// The seven system calls that the format needs: open, write, utimensat, close, link; and two times
-/// unlink.
+/// The seven system calls that the format needs: open, write, utimensat, close, link; and unlink
+/// twice.
 #[derive(Debug)]
 pub struct Whole {
     names: Names,
@@ -48,15 +48,15 @@ pub struct Whole {
     turns: u64,
 }
 
-/// What there is besides the seven calls.
+/// The calls besides the seven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
     /// Nothing.
     None,
-    /// Two looks, which tell the server's time and whose the lock is: nine calls.
+    /// Two stat calls, which show the server's time and the lock's owner: nine calls.
     Looks,
-    /// Those, and a name that no claim had before: the kernel knows nothing of it yet, not even that
-    /// there is no such file.
+    /// Those, and a name that no claim had before: the kernel has not cached it, not even as
+    /// missing.
     LooksAndNewName,
 }
 

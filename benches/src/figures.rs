@@ -4,7 +4,7 @@
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If there are no values.
 #[must_use]
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
@@ -18,14 +18,14 @@ pub fn percentile(values: &[f64], share: f64) -> f64 {
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If there are no values.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
     percentile(values, 0.5)
 }
 
-/// Jain's fairness index of what each has got: 1 if all have the same, 1/n if one has everything.
-/// (Jain, Chiu and Hawe, "A quantitative measure of fairness and discrimination", 1984.)
+/// Jain's fairness index of the shares: 1 if all are equal, 1/n if one has everything. (Jain, Chiu
+/// and Hawe, "A quantitative measure of fairness and discrimination", 1984.)
 #[must_use]
 pub fn jain(shares: &[f64]) -> f64 {
     let sum: f64 = shares.iter().sum();

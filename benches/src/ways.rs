@@ -1,4 +1,4 @@
-//! The ways to lock something that a Rust program has, known by name.
+//! The ways in which a Rust program can lock, by name.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::bare::{Extra, Kept, Whole};
 
 /// A lock in the hands of one contender.
 pub trait Lockable: Debug {
-    /// Acquires it, however long that takes.
+    /// Acquires it, however long it takes.
     fn lock(&mut self);
     /// Releases it.
     fn unlock(&mut self);
@@ -25,13 +25,13 @@ pub trait Lockable: Debug {
 pub enum Way {
     /// The seven system calls that the format needs.
     BareSeven,
-    /// Those, and two looks.
+    /// Those, and two stat calls.
     BareNine,
     /// Those, with a new name for each claim.
     BareNewName,
     /// The three system calls where a claim is kept.
     BareThree,
-    /// linklock as it comes.
+    /// linklock with its defaults.
     Linklock,
     /// linklock with `keep_claim(true)`.
     LinklockKept,
@@ -61,7 +61,7 @@ impl Way {
         Way::Dotlock,
     ];
 
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Way {
     ///
     /// # Panics
     ///
-    /// If that can't be done.
+    /// If that fails.
     #[must_use]
     pub fn open(self, path: &Path) -> Box<dyn Lockable> {
         match self {
@@ -162,7 +162,7 @@ struct SystemOpen {
 
 impl Lockable for SystemOpen {
     fn lock(&mut self) {
-        // Not by nix, which would unlock it before it closes it.
+        // Not by nix, which would unlock the file before closing it.
         FileExt::lock(self.file.insert(open(&self.path))).expect("lock");
     }
 

@@ -1,5 +1,5 @@
-//! Lock + unlock where nobody contends. Each takes its turn in every round, so that whatever else
-//! the machine does hits all of them.
+//! Lock + unlock without contention. Each way takes its turn in every round, so that other load of
+//! the machine affects all of them.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::workers::{Peer, Worker, fresh};
 
 const TURNS: usize = 100; // in each round
 
-/// What one way takes, in nanoseconds (p50).
+/// The time of one way, in nanoseconds (p50).
 #[derive(Clone, Debug)]
 struct Alone {
     name: &'static str,
@@ -26,7 +26,7 @@ fn measure(peers: &[Peer], parent: &Path, rounds: usize) -> Vec<Alone> {
     let start = |(number, peer): (usize, &Peer)| {
         let own = dir.path().join(number.to_string());
         std::fs::create_dir(&own).expect("a directory");
-        Worker::start(peer, &own.join("it.lock")).expect("it has started before")
+        Worker::start(peer, &own.join("it.lock")).expect("it has started before this")
     };
     let mut workers: Vec<_> = peers.iter().enumerate().map(start).collect();
     let mut times = vec![Vec::new(); peers.len()];
@@ -52,7 +52,11 @@ impl Chapters {
         let all: Vec<_> = self.places.iter().map(measure).collect();
         self.print_alone(&calls, &all);
         for (way, most) in [(Way::Linklock, 9.0), (Way::LinklockKept, 3.0)] {
-            let number = self.peers.iter().position(|peer| peer.is(way)).expect("it is ours");
+            let number = self
+                .peers
+                .iter()
+                .position(|peer| peer.is(way))
+                .expect("the directory can be removed");
             if let Some(calls) = calls[number] {
                 let what = format!("{}: system calls", way.name());
                 self.goals.push(Goal::at_most(what, calls.round(), most, most));

@@ -6,14 +6,14 @@ use std::process::Command;
 
 use crate::workers::{Peer, Worker, fresh, skip};
 
-/// By these a handle that locks again at once asks now and then whether somebody waits: every 10 ms,
-/// however many turns that is, and under strace it is few.
+/// By these calls a handle that locks again at once checks now and then for waiters: every 10 ms,
+/// however many turns that is, and under strace those are few.
 const BY_TIME: [&str; 4] = ["socket(", "bind(", "listen(", "accept4("];
 
 const WARM: usize = 10;
 const TURNS: usize = 110;
 
-/// How many there are, or none where they can't be counted.
+/// The number of calls, or `None` if they can't be counted.
 pub(crate) fn count(peer: &Peer, parent: &Path) -> Option<f64> {
     match (traced(peer, parent, WARM), traced(peer, parent, TURNS)) {
         (Ok(warm), Ok(all)) => {
@@ -28,7 +28,7 @@ pub(crate) fn count(peer: &Peer, parent: &Path) -> Option<f64> {
     }
 }
 
-/// How many calls a process makes that does so many turns, from beginning to end.
+/// The number of calls of a whole process that does so many turns.
 fn traced(peer: &Peer, parent: &Path, turns: usize) -> Result<usize, std::io::Error> {
     let dir = fresh(parent);
     let trace = dir.path().join("trace");

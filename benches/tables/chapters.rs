@@ -1,4 +1,4 @@
-//! What all chapters share: whom to measure, where, how much; and the goals that come of it.
+//! What all chapters share: which peers to measure, where, how much; and the goals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::goals::Goal;
 use crate::size::Size;
 use crate::workers::{Peer, fresh, skip};
 
-/// Those who wake their waiters.
+/// The peers that wake their waiters.
 pub(crate) const WOKEN: [Way; 3] = [Way::Flock, Way::Linklock, Way::LinklockKept];
 
 /// A file system.
@@ -24,7 +24,7 @@ pub(crate) struct Place {
 pub(crate) struct Chapters {
     pub(crate) size: Size,
     pub(crate) peers: Vec<Peer>,
-    /// A disk, and memory if there is a place in it.
+    /// A disk, and memory if there is a file system in it.
     pub(crate) places: Vec<Place>,
     pub(crate) goals: Vec<Goal>,
     _tools: TempDir,
@@ -45,17 +45,17 @@ impl Chapters {
         Chapters { size, peers, places, goals: Vec::new(), _tools: tools }
     }
 
-    /// Where those contend whose waking is to be measured, not how a disk is kept waiting by others.
+    /// Where peers contend if their waking is measured, not the load of a disk.
     pub(crate) fn quiet(&self) -> Place {
         self.places[self.places.len() - 1].clone()
     }
 
-    /// Where they contend, and where there are many of them.
+    /// Where peers contend, and where many of them do.
     pub(crate) fn contended(&self) -> Vec<Place> {
         if self.size.everywhere { self.places.clone() } else { vec![self.quiet()] }
     }
 
-    /// Those who poll, and are no bare calls.
+    /// The peers that poll, without the bare calls.
     pub(crate) fn pollers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.iter().filter(|peer| peer.polls.is_some())
     }

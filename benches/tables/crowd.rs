@@ -14,16 +14,16 @@ use crate::workers::{Peer, Worker, fresh};
 
 const HOLD: Duration = Duration::from_millis(1);
 
-/// What a crowd looks like.
+/// A crowd's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Setup {
     contenders: usize,
-    /// What each does between an unlock and its next lock.
+    /// The pause of each between an unlock and its next lock.
     think: Duration,
     time: Duration,
 }
 
-/// How a crowd has fared.
+/// The results of a crowd.
 #[derive(Clone, Debug)]
 struct Crowd {
     name: &'static str,
@@ -44,7 +44,7 @@ fn measure(peer: &Peer, parent: &Path, setup: Setup) -> Crowd {
     let path = dir.path().join("it.lock");
     let start = |_| Worker::start(peer, &path).expect("it has started before");
     let mut workers: Vec<_> = (0..setup.contenders).map(start).collect();
-    let begin = now() + nanoseconds(Duration::from_millis(100)); // when all have been told
+    let begin = now() + nanoseconds(Duration::from_millis(100)); // when all have their orders
     let end = begin + nanoseconds(setup.time);
     let [hold, think] = [HOLD, setup.think].map(nanoseconds);
     for worker in &mut workers {
@@ -136,7 +136,7 @@ fn goals(place: &Place, crowds: &[Crowd]) -> Vec<Goal> {
         goals.extend([
             Goal::at_least(format!("{who}: acquisitions / flock's"), rate, 0.7, 0.2),
             Goal::at_most(format!("{who}: CPU time / flock's"), cpu, 3.0, 12.0),
-            // So many have few turns each in so short a time.
+            // With so many, each has few turns in so short a time.
             Goal::at_least(
                 format!("{who}: Jain"),
                 crowd.jain,
@@ -144,7 +144,7 @@ fn goals(place: &Place, crowds: &[Crowd]) -> Vec<Goal> {
                 if contenders > 8 { 0.6 } else { 0.9 },
             ),
         ]);
-        // Those who think mostly find the lock free, and wait for nothing: there the mean is no
+        // Contenders that pause mostly find the lock free, and don't wait: there the mean is no
         // measure of a queue.
         if crowd.setup.think.is_zero() {
             goals.push(Goal::at_most(format!("{who}: longest / mean wait"), wait, 5.0, 200.0));

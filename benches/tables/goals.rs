@@ -1,4 +1,4 @@
-//! What linklock means to achieve, and whether it does here.
+//! The goals of linklock, and whether it reaches them here.
 
 /// One goal.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Goal {
     }
 }
 
-/// Prints them, and says whether all are at least near.
+/// Prints them, and returns whether all are at least near.
 pub(crate) fn judge(goals: &[Goal]) -> bool {
     println!("\n## Goals\n\n| | goal | here | |\n|---|---|---:|---|");
     for goal in goals {

@@ -1,4 +1,4 @@
-//! From unlock to the return of the one who waits for it.
+//! From unlock to the return of the waiter's lock.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use crate::goals::Goal;
 use crate::plot;
 use crate::workers::{Peer, Worker, fresh};
 
-/// How long that takes, in nanoseconds.
+/// The times, in nanoseconds.
 #[derive(Clone, Debug)]
 struct Handover {
     name: &'static str,
@@ -19,7 +19,7 @@ struct Handover {
     p99: f64,
 }
 
-/// By the time that the lock was held, the waiter must be waiting.
+/// How long the lock is held until the waiter is surely waiting.
 const SETTLED: Duration = Duration::from_millis(10);
 
 fn measure(peer: &Peer, parent: &Path, times: usize) -> Handover {
@@ -31,7 +31,8 @@ fn measure(peer: &Peer, parent: &Path, times: usize) -> Handover {
         let [holder, waiter] = &mut pair;
         holder.ask("lock");
         waiter.tell("lock");
-        // Held for any time up to a whole pause, so that a poller is not always met at the same one.
+        // Held for any time up to a whole pause, so that the unlock meets a poller at any point of
+        // its pause.
         let spread = peer.polls.unwrap_or(SETTLED);
         sleep(SETTLED + spread.mul_f64(rand::random::<f64>()));
         let released = holder.ask("unlock")[0];
@@ -51,7 +52,7 @@ impl Chapters {
         let measure = |peer: &Peer, times| measure(peer, &place.dir, times);
         let mut all: Vec<_> = WOKEN.map(|way| measure(&Peer::ours(way), woken)).into();
         if polling > 0 && *place == self.quiet() {
-            // At the same time, since they sleep nearly all of it.
+            // At the same time, since they sleep nearly all the time.
             let pollers: Vec<_> = self.pollers().collect();
             std::thread::scope(|scope| {
                 let start = |peer| scope.spawn(move || measure(peer, polling));

@@ -1,8 +1,8 @@
 //! linklock beside its peers and beside the floor, all in one run: tables of ratios, goals, and the
 //! README's plots.
 //!
-//! `cargo bench -p linklock-bench --bench tables`, and `-- --quick` for a minute of it. Ends with an
-//! error if a goal is missed by so much that no load of the machine explains it.
+//! `cargo bench -p linklock-bench --bench tables`, and `-- --quick` for a minute of it. It fails if
+//! a goal is missed by more than any load of the machine could explain.
 
 mod alone;
 mod calls;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["as", way, path] => told::obey(Way::named(way).expect("a way"), Path::new(path)),
         ["hold", number, dir] => scale::hold(number.parse().expect("a number"), Path::new(dir)),
         ["wait", number, dir] => scale::wait(number.parse().expect("a number"), Path::new(dir)),
-        // `cargo test --benches` only wants to see it run: it leaves `--bench` away.
+        // `cargo test --benches` runs it without `--bench`, as a mere test.
         _ if args.contains(&"--quick") || !args.contains(&"--bench") => return all(Size::QUICK),
         _ => return all(Size::FULL),
     }

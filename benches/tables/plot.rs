@@ -9,7 +9,7 @@ const INK: RGBColor = RGBColor(40, 40, 40);
 const OURS: RGBColor = RGBColor(200, 80, 30);
 const OTHERS: RGBColor = RGBColor(110, 130, 155);
 
-/// Bars from left to right on a logarithmic scale, each with what it says.
+/// Bars from left to right on a logarithmic scale, each with its label.
 pub(crate) fn bars(
     file: &Path,
     title: &str,

@@ -1,4 +1,4 @@
-//! What many locks, many claims and many threads cost.
+//! The cost of many locks, many claims and many threads.
 
 use std::env;
 use std::fs;
@@ -22,20 +22,20 @@ use crate::workers::{Worker, fresh};
 
 const TURNS: usize = 500;
 
-/// What was measured with so many of whatever it is; times in nanoseconds, memory in bytes.
+/// The figures for so many locks, claims or threads; times in nanoseconds, memory in bytes.
 #[derive(Clone, Debug)]
 struct Scale {
     number: usize,
     figures: Vec<f64>,
 }
 
-/// Runs this program again, as something that answers with figures once, and then ends.
+/// Runs this program again, as a process that answers once with figures, and ends.
 fn rerun(what: &str, number: usize, parent: &Path) -> Scale {
     let dir = fresh(parent);
     let program = env::current_exe().expect("this is one");
     let mut command = Command::new(program);
     command.arg(what).arg(number.to_string()).arg(dir.path());
-    let mut worker = Worker::run(&mut command).expect("it has got ready");
+    let mut worker = Worker::run(&mut command).expect("it is ready");
     #[allow(clippy::cast_precision_loss)]
     let figures = worker.answer().into_iter().map(|figure| figure as f64).collect();
     Scale { number, figures }
@@ -64,7 +64,7 @@ pub(crate) fn hold(number: usize, dir: &Path) {
     drop(guards);
 }
 
-/// Live claims of others beside a lock file: what the first lock + unlock of a handle takes, which
+/// Live claims of others beside a lock file: the time of a handle's first lock + unlock, which
 /// sweeps, and p50 of the others.
 fn claims(number: usize, parent: &Path) -> Scale {
     let dir = fresh(parent);
@@ -142,7 +142,7 @@ fn turn(lock: &Lock) -> u64 {
     time
 }
 
-/// A number that proc(5) knows of this process.
+/// A figure of this process, see proc(5).
 fn status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("it is there");

@@ -1,19 +1,19 @@
-//! How much to measure.
+//! How much is measured.
 
 use std::time::Duration;
 
-/// Of everything, how much.
+/// The size of each measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     /// Rounds of 100 turns each, alone.
     pub(crate) rounds: usize,
-    /// Hand-overs of those who are woken, and of those who poll.
+    /// Hand-overs of peers that are woken, and of peers that poll.
     pub(crate) handovers: (usize, usize),
-    /// Whether they contend on a disk too, not only in memory.
+    /// Whether to contend on a disk too, not only in memory.
     pub(crate) everywhere: bool,
-    /// How long a crowd is at it.
+    /// How long a crowd contends.
     pub(crate) crowd: Duration,
-    /// How many contend: of those who are woken, and of those who poll.
+    /// How many contend, of peers that are woken, and of peers that poll.
     pub(crate) contenders: (&'static [usize], &'static [usize]),
     /// Locks, claims and threads.
     pub(crate) numbers: &'static [usize],
@@ -23,7 +23,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// Enough for figures that are worth to be shown.
+    /// Enough for figures that are worth showing.
     pub(crate) const FULL: Size = Size {
         rounds: 50,
         handovers: (500, 10),

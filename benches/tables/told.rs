@@ -1,4 +1,4 @@
-//! A contender: a process of its own, which does as it is told by lines on its stdin, and answers
+//! A contender: a process of its own, which follows orders on its stdin, a line each, and answers
 //! each with a line of numbers, in nanoseconds. The peers that are not Rust do the same, in
 //! `../peers/`.
 //!
@@ -19,7 +19,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use nix::time::{ClockId, clock_gettime};
 
-/// Does as it is told, until nobody tells it any more.
+/// Follows the orders until its stdin is closed.
 pub(crate) fn obey(way: Way, path: &Path) {
     let mut lock = way.open(path);
     println!("ready");
@@ -98,7 +98,7 @@ pub(crate) fn cpu() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
-/// Now, on the clock that all processes share.
+/// The time on the clock that all processes share.
 pub(crate) fn now() -> u64 {
     nanoseconds(Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock")))
 }

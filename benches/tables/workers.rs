@@ -1,4 +1,4 @@
-//! The processes that are measured, ours and the peers', and how they are told what to do.
+//! The processes that are measured, ours and the peers', and how they get their orders.
 
 use std::env;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use linklock_bench::ways::Way;
 
-/// Something that locks.
+/// A program that locks.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -27,7 +27,7 @@ impl Peer {
         Peer { name: way.name(), command: vec![program, "as".into(), way.name().into()], polls }
     }
 
-    /// All that this machine has; what it hasn't is skipped aloud.
+    /// All peers that this machine has; others are skipped with a message.
     pub(crate) fn all(dir: &Path) -> Vec<Peer> {
         let mut peers: Vec<_> = Way::ALL.into_iter().map(Peer::ours).collect();
         match compile(dir) {
@@ -57,7 +57,7 @@ impl Peer {
         &self.command
     }
 
-    /// Whether this is the way of that name.
+    /// Whether this is that way of ours.
     pub(crate) fn is(&self, way: Way) -> bool {
         self.name == way.name()
     }
@@ -78,7 +78,7 @@ fn compile(dir: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// Says aloud that something can't be measured here. In CI it must be.
+/// Reports that something can't be measured here. In CI it must be.
 pub(crate) fn skip(what: &str, why: impl Display) {
     assert!(env::var("CI").as_deref() != Ok("true"), "can't measure {what}: {why}");
     eprintln!("skipped: {what}: {why}");
@@ -106,7 +106,7 @@ impl Worker {
         let mut worker = Worker { process, orders, answers };
         match worker.line()?.as_str() {
             "ready" => Ok(worker),
-            other => Err(io::Error::other(format!("it does not get ready: {other:?}"))),
+            other => Err(io::Error::other(format!("it is not ready: {other:?}"))),
         }
     }
 

@@ -1,9 +1,9 @@
-//! The examples in docs/ do what the pages say.
+//! The examples in docs/ do what the pages promise.
 //!
-//! A block of `sh` is run in a shell, and has to succeed; a block of `text` after it is what it
-//! prints, with `...` for what differs. Each line of a `crontab` is run as cron would. Units are
-//! verified by systemd's own checker, and what they and Kubernetes' `command` start is started.
-//! Only paths are put into a directory of the test's own, with small programs for the jobs.
+//! A block of `sh` is run in a shell, and has to succeed; a block of `text` after it is its output,
+//! with `...` for what differs. Each line of a `crontab` is run as cron would run it. Units are
+//! verified by systemd's own checker, and the commands of units and of Kubernetes' `command` are
+//! run. Only paths are moved to a directory of the test's own, with small programs for the jobs.
 
 mod common;
 
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 #[derive(Clone, Debug)]
 struct Block {
     language: String,
-    /// What else its first line says: a file's name.
+    /// The rest of its first line: a file's name.
     name: String,
     text: String,
 }
@@ -41,7 +41,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// A machine as the pages have it: /shared, and programs in /usr/local/bin.
+/// A machine as the pages describe it: /shared, and programs in /usr/local/bin.
 struct Machine {
     dir: TempDir,
 }
@@ -53,7 +53,7 @@ impl Machine {
         fs::create_dir(machine.path("shared")).unwrap();
         fs::create_dir(machine.path("bin")).unwrap();
         let jobs = ["report", "backup", "rotate"].map(|job| (job, format!("echo {job}")));
-        // Not every machine has sudo: here it leaves the user as it is.
+        // Not every machine has sudo: here it does not change the user.
         for (job, script) in jobs.into_iter().chain([("sudo", "exec \"$@\"".to_owned())]) {
             let path = machine.path("bin").join(job);
             fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -106,7 +106,8 @@ impl Machine {
         }
     }
 
-    /// A held lock's `status` prints all that is shown, in this order, and perhaps more: values differ.
+    /// A held lock's `status` prints all lines that the page shows, in this order, and perhaps
+    /// more; values differ.
     #[track_caller]
     fn assert_status_shows(&self, shown: &str) {
         let (command, shown) = shown.split_once('\n').unwrap();
@@ -124,7 +125,7 @@ impl Machine {
     fn assert_shows(&self, example: &str, output: &Output, shown: Option<&str>) {
         let (text, told) = (self.displace(&output.stdout), self.displace(&output.stderr));
         assert!(output.status.success(), "{}:\n{example}\n{text}{told}", output.status);
-        // The pages' /shared is not in /tmp, where a test's may be.
+        // The pages' /shared is not in /tmp, unlike a test's directory.
         let warning = "linklock: warning: files in /tmp are removed";
         let told: Vec<_> = told.lines().filter(|line| !line.starts_with(warning)).collect();
         assert!(told.is_empty(), "{example}: {told:?}");
@@ -134,7 +135,7 @@ impl Machine {
     }
 }
 
-/// What a line of `status` begins with: its path and state, or what its value is.
+/// The beginning of a line of `status`: the path and state, or the name of the value.
 fn label(line: &str) -> &str {
     match line.trim_start().split_once(':') {
         Some((label, _)) if line.starts_with("  ") => label,
@@ -142,7 +143,7 @@ fn label(line: &str) -> &str {
     }
 }
 
-/// Whether each line is as it is shown, where `...` stands for anything.
+/// Whether each line matches the page, where `...` stands for anything.
 fn is_like(text: &str, shown: &str) -> bool {
     let is_so = |(line, shown): (&str, &str)| match shown.split_once("...") {
         Some((start, end)) => line.starts_with(start) && line.ends_with(end),
@@ -164,7 +165,7 @@ fn has(program: &str) -> bool {
     found
 }
 
-/// Runs all of a page that shells run, and hands the rest over.
+/// Runs all blocks of a page that shells run, and passes the others to `other`.
 fn run_page(machine: &Machine, page: &str, mut other: impl FnMut(&Block, Option<&str>)) {
     let blocks = blocks(page);
     for (at, block) in blocks.iter().enumerate() {
@@ -184,7 +185,7 @@ fn run_page(machine: &Machine, page: &str, mut other: impl FnMut(&Block, Option<
 }
 
 fn none(block: &Block, _: Option<&str>) {
-    panic!("nobody knows how to run {block:?}");
+    panic!("unknown block {block:?}");
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn scripts() {
     run_page(&Machine::new(), "scripts.md", none);
 }
 
-/// The script that runs itself again under its lock looks whether it is this lock that is held.
+/// The script that runs itself again under its lock checks whether this very lock is held.
 #[test]
 fn under_another_lock_a_script_takes_its_own() {
     let machine = Machine::new();
@@ -229,7 +230,7 @@ fn under_another_lock_a_script_takes_its_own() {
         linklock run /shared/backup.lock -- ./nightly coffee";
     let shown = "  \"state\": \"held\",\nalone, with coffee\n";
     machine.assert_runs(&format!("{script}{run}"), Some(shown));
-    // Its own lock's path, that is.
+    // The path of its own lock.
     let run = "sed -i 's/^linklock.*; echo/echo $LINKLOCK_PATH; echo/' nightly
         linklock run /shared/backup.lock -- ./nightly coffee";
     machine.assert_runs(run, Some("/shared/report.lock\nalone, with coffee\n"));
@@ -305,7 +306,7 @@ fn migrating() {
 fn all_pages_are_tried() {
     let dir = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")).unwrap();
     let mut pages: Vec<_> = dir.map(|entry| entry.unwrap().file_name()).collect();
-    // Plots, figures and tables, not examples.
+    // Plots, figures and tables: no examples.
     let untried =
         ["bench", "evidence.md", "performance.md", "portability.md", "protocol.svg", "relukko.md"];
     pages.retain(|name| !untried.map(OsString::from).contains(name));

@@ -1,4 +1,4 @@
-//! What the client does against the real server, and when a server goes away, with both faces.
+//! The client against the real server, and when a server vanishes, with both faces.
 
 mod common;
 
@@ -114,8 +114,8 @@ fn a_deadline_that_is_never_reached_is_none(face: Face) {
     guard.unlock().unwrap();
 }
 
-/// A server that says that the lock is held, fails for as many requests as the client would send
-/// in four tries and more, and then has the lock free.
+/// A server that first answers that the lock is held, then fails more often than the client tries,
+/// and then has the lock free.
 fn away_for_a_while(is_held_first: bool) -> Scripted {
     let (held, failures) = (AtomicBool::new(is_held_first), std::sync::Mutex::new(12));
     Scripted::start(move |request| match () {
@@ -150,12 +150,12 @@ fn a_waiter_without_a_deadline_goes_on_once_it_was_answered(face: Face) {
     face.client(options(&server)).lock("x", None).unwrap();
     let server = away_for_a_while(true);
     face.client(options(&server)).lock_while("x", None, || true).unwrap();
-    // A server that has never answered may be none, and is named.
+    // A server that has never answered may not be one, and is named.
     let server = away_for_a_while(false);
     let error = face.client(options(&server)).lock("x", None).unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error}");
     assert_eq!(server.count("POST", "/v1/locks/"), 4);
-    // Nor is there much to wait for if the caller does not want to.
+    // Nor does the client wait if the caller does not want to.
     let server = away_for_a_while(false);
     face.client(options(&server)).try_lock("x", None).unwrap_err();
     assert_eq!(server.count("POST", "/v1/locks/"), 4);

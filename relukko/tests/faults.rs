@@ -1,4 +1,4 @@
-//! What PyRelukko 0.12.0 was measured to get wrong, one scenario a fault, against a server that
+//! The faults that were measured in PyRelukko 0.12.0, one scenario each, against a server that
 //! misbehaves by a script.
 
 mod common;
@@ -16,7 +16,7 @@ use common::{LIMIT, client_options};
 use linklock_relukko::ClientError;
 use serde_json::{Value, json};
 
-/// As long as a test's client is willing to wait for what should come much sooner.
+/// How long a test's client is willing to wait for an event that should come much sooner.
 const LONG: Duration = Duration::from_secs(30);
 
 in_both_faces! {
@@ -41,7 +41,7 @@ fn is_create(request: &Request) -> bool {
     request.method == "POST"
 }
 
-/// PyRelukko: blocks for ever with a healthy WebSocket.
+/// PyRelukko: blocks for ever while its WebSocket is healthy.
 fn errors_of_create_end_the_wait(face: Face) {
     for status in [400, 403, 404, 418, 422, 500] {
         let server = Scripted::start(move |request| match () {
@@ -71,7 +71,7 @@ fn what_is_no_lock_is_not_taken_for_one(face: Face) {
     }
 }
 
-/// PyRelukko: 2.5 s with the WebSocket on, for its sake alone.
+/// PyRelukko: 2.5 s with the WebSocket on, which causes all of that.
 fn a_free_lock_is_had_without_a_websocket(face: Face) {
     let server = Scripted::start(|request| Reply::Json(201, lock("x", &request.body["creator"])));
     let client = face.client(client_options(server.address()));
@@ -81,8 +81,8 @@ fn a_free_lock_is_had_without_a_websocket(face: Face) {
     assert_eq!(server.count("POST", "/v1/locks/"), 1);
 }
 
-/// PyRelukko: never noticed. Here only the handshake can tell: it takes until the client polls every
-/// 4 s, and the release comes with its end, so that the next poll is seconds away.
+/// PyRelukko: never noticed. Here only the handshake can show it: it lasts until the client polls
+/// every 4 s, and the release comes at its end, so that the next poll is seconds away.
 fn a_release_during_the_handshake_is_noticed(face: Face) {
     const POLLS: usize = 5; // the first request, and 0.25, 0.5, 1 and 2 s after the one before
     let released: Arc<Mutex<Option<Instant>>> = Arc::default();
@@ -185,7 +185,7 @@ fn no_time_at_all_is_time_for_one_attempt(face: Face) {
     assert!(matches!(client.try_lock("x", None), Err(ClientError::Held { .. })));
 }
 
-/// PyRelukko: goes on retrying beyond it.
+/// PyRelukko: goes on retrying after the deadline.
 fn retries_and_slow_answers_keep_to_the_deadline(face: Face) {
     let unavailable = Scripted::start(|_| refusal(503));
     let silent = Scripted::start(|_| Reply::Silence);
@@ -196,13 +196,14 @@ fn retries_and_slow_answers_keep_to_the_deadline(face: Face) {
         let begun = Instant::now();
         let error = client.try_lock_for("x", None, Duration::from_secs(2)).unwrap_err();
         assert!(matches!(&error, ClientError::TimedOut { .. }), "{error}");
-        assert!(!error.is_contention(), "that it is held was never said");
-        // The deadline, a last attempt, and the search for what an unanswered one may have left.
+        assert!(!error.is_contention(), "the server never answered that it is held");
+        // The deadline, a last attempt, and the search for a lock that an unanswered one may have
+        // left.
         assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     }
 }
 
-/// PyRelukko: breaks with one.
+/// PyRelukko: fails with a trailing slash.
 fn slashes_at_the_end_of_the_url_do_not_matter(face: Face) {
     let server = Scripted::start(|request| match request.path.as_str() {
         "/locks/v1/locks/" => Reply::Json(201, lock("x", &request.body["creator"])),
@@ -250,7 +251,7 @@ fn anothers_lock_is_not_taken_for_ones_own(face: Face) {
     }
 }
 
-/// What a lost answer may have left behind is not left to the next client.
+/// A lock that a lost answer may have left behind is not left for the next client.
 fn giving_up_leaves_no_lock_behind(face: Face) {
     let created: Arc<Mutex<Option<Value>>> = Arc::default();
     let server = Scripted::start({
@@ -269,7 +270,7 @@ fn giving_up_leaves_no_lock_behind(face: Face) {
     assert!(created.lock().unwrap().is_none());
 }
 
-/// PyRelukko: has no guard. This one deletes its own, once, and says if it was gone.
+/// PyRelukko: has no guard. This one deletes its own lock once, and reports if it was gone.
 fn a_guard_deletes_its_own_lock_only(face: Face) {
     let server = Scripted::start(|request| match request.method.as_str() {
         "POST" => Reply::Json(201, lock("x", &request.body["creator"])),
@@ -295,7 +296,7 @@ fn a_delete_may_be_repeated(face: Face) {
     assert_eq!(server.count("DELETE", "/"), 2);
 }
 
-/// Adding twice would be adding too much.
+/// Adding twice would be too much.
 fn what_may_have_been_added_is_not_added_again(face: Face) {
     let server = Scripted::start(|_| Reply::HangUp);
     let client = face.client(client_options(server.address()));
@@ -307,7 +308,7 @@ fn what_may_have_been_added_is_not_added_again(face: Face) {
     assert_eq!(server.count("GET", "/v1"), 1 + 4);
 }
 
-/// The whole process's.
+/// The CPU time of the whole process.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();

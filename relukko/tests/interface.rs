@@ -156,7 +156,7 @@ fn each_error_is_explained() {
         assert!(answer.head.contains("allow: get,put"), "{answer:?}");
     }
     ask(address, "GET", "/ws/broadcast", "").assert_refusal(400);
-    // Nothing of this has done anything.
+    // None of these requests has changed anything.
     assert_eq!(ask(address, "GET", "/v1/locks", "").json(), json!([lock]));
 }
 

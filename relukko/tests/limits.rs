@@ -1,4 +1,4 @@
-//! Clients that are slow, silent, many, or ask for too much hold nobody else up.
+//! Clients that are slow, silent, many, or ask for too much do not delay others.
 
 mod common;
 
@@ -17,10 +17,10 @@ fn connect(server: SocketAddr) -> TcpStream {
     stream
 }
 
-/// What the server has to say until it hangs up.
+/// The server's output until it hangs up.
 fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes); // a reset is an end as well
+    let _ = stream.read_to_end(&mut bytes); // a reset is an end, too
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -33,7 +33,7 @@ fn a_client_that_dribbles_is_hung_up_on() {
     let dir = tempdir().unwrap();
     let server = options(dir.path()).patience(SHORT).max_connections(8).start().unwrap();
     let address = server.address();
-    // As many as there may be, each with some of a head, and more of it now and then.
+    // As many connections as allowed, each with a part of a head, and more of it now and then.
     let mut slow: Vec<_> = (0..8).map(|_| connect(address)).collect();
     for stream in &mut slow {
         stream.write_all(b"GET /v1/locks HTTP/1.1\r\nHost: x\r\n").unwrap();
@@ -43,12 +43,12 @@ fn a_client_that_dribbles_is_hung_up_on() {
         while begun.elapsed() < 3 * SHORT {
             std::thread::sleep(SHORT / 5);
             for stream in &mut slow {
-                let _ = stream.write_all(b"X: y\r\n"); // it may have been hung up on
+                let _ = stream.write_all(b"X: y\r\n"); // the server may have hung up
             }
         }
         slow.iter_mut().map(rest).collect::<Vec<_>>()
     });
-    assert!(is_healthy(address), "somebody else is served, in the end");
+    assert!(is_healthy(address), "another client is served in the end");
     assert!(begun.elapsed() < 20 * SHORT, "{:?}", begun.elapsed());
     assert!(dribble.join().unwrap().iter().all(|answer| !answer.contains(" 200 ")));
 }
@@ -66,7 +66,7 @@ fn a_body_must_be_timely_and_of_reasonable_size() {
 
     let large = "x".repeat(200 * 1024);
     ask(address, "POST", "/v1/locks", &large).assert_refusal(413);
-    // Without its length, too.
+    // Also without its length.
     let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     let chunked = format!("{head}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
     raw(address, chunked.as_bytes()).assert_refusal(413);
@@ -86,12 +86,12 @@ fn a_client_that_does_not_read_is_hung_up_on() {
     let server = options(dir.path()).patience(SHORT).max_connections(1).start().unwrap();
     let address = server.address();
     let mut stream = connect(address);
-    // Answers of more than what the system takes in on the way, one after the other.
+    // Answers that exceed the system's buffers, one after the other.
     let request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
     stream.set_write_timeout(Some(LIMIT)).unwrap();
     let begun = Instant::now();
     while stream.write_all(request).is_ok() {
-        assert!(begun.elapsed() < LIMIT, "it never minds");
+        assert!(begun.elapsed() < LIMIT, "it never hangs up");
     }
     assert!(is_healthy(address), "the only place is free again");
 }
@@ -126,7 +126,7 @@ fn websockets_are_limited_and_silent_ones_delay_no_client() {
     }
     let mut refused = handshake(address);
     assert!(first_line(&mut refused).contains("503"));
-    // They never read; the news is more than fits on the way.
+    // They never read, and the events exceed the system's buffers.
     let client = client(&server);
     for number in 0..300 {
         let name = format!("{number} {}", "x".repeat(15_000));

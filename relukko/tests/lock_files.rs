@@ -1,4 +1,4 @@
-//! A lock held through HTTP is a lock file that other programs respect, and the other way round.
+//! A lock held through HTTP is a lock file that other programs respect, and vice versa.
 
 mod common;
 
@@ -47,7 +47,7 @@ fn a_lock_file_is_a_lock_through_http() {
     held.refresh().unwrap();
     assert_eq!(client.get(seen.id).unwrap().id, seen.id, "the same, refreshed or not");
 
-    // Its holder alone can prolong it; anybody with a key can break it.
+    // Only its holder can prolong it; any client with a key can break it.
     let answer = ask(server.address(), "GET", &format!("/v1/locks/{}/keep_alive", seen.id), "");
     answer.assert_refusal(409);
     held.verify().unwrap();
@@ -56,7 +56,7 @@ fn a_lock_file_is_a_lock_through_http() {
     assert!(client.list().unwrap().is_empty());
 }
 
-/// A waiter that hardly polls, so that only the WebSocket can have told it.
+/// A waiter that hardly polls, so that it can learn only from the WebSocket.
 fn waiter(server: &Server) -> Client {
     client(server).to_options().polling(10 * LIMIT).build().unwrap()
 }
@@ -66,12 +66,12 @@ fn a_waiter_learns_when_another_program_unlocks() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     for name in ["report", "a/b"] {
-        // A name that is not plain has its file from its first holder.
+        // A name that is not plain gets its file from its first holder.
         let file = dir.path().join(file_of(&server, dir.path(), name));
         let held = Lock::options(file).lifetime(Duration::from_secs(600)).build().unwrap();
         let held = held.try_lock().unwrap();
         let mut listener = Listener::connect(server.address());
-        ask_in_vain(&server, name); // which is how it knows that somebody waits
+        ask_in_vain(&server, name); // which shows the server that a client waits
         held.unlock().unwrap();
         assert_eq!(listener.deleted().0, name);
     }
@@ -97,7 +97,7 @@ fn a_waiter_gets_a_dead_holders_lock() {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
     let file = dir.path().join("report");
-    // As flufl.lock leaves it: nobody can tell whether that process lives, and its lease is over.
+    // As flufl.lock leaves it: whether its process lives is unknown, and its lease is over.
     let claim = dir.path().join("report|elsewhere|4711|123");
     fs::write(&claim, claim.to_str().unwrap()).unwrap();
     fs::hard_link(&claim, &file).unwrap();
@@ -116,10 +116,10 @@ fn servers_of_one_directory_know_each_others_locks() {
     let guard = here.try_lock("x", None).unwrap();
     assert!(matches!(there.try_lock("x", None), Err(ClientError::Held { .. })));
     assert_eq!(there.get(guard.id()).unwrap(), guard.info());
-    // Changed there, and seen here.
+    // A change there is seen here.
     let changed = there.update(guard.id(), Some("you"), None).unwrap();
     assert_eq!(here.get(guard.id()).unwrap(), changed);
-    // Additions of both add up.
+    // Additions by both add up.
     let before = changed.expires_at;
     std::thread::scope(|scope| {
         for client in [&here, &there, &here, &there] {
@@ -182,7 +182,7 @@ fn leftovers_of_interrupted_servers_are_understood() {
     let client = client(&server);
     let guard = client.try_lock("x", Some("me")).unwrap();
     let record = dir.path().join(".relukko").join(guard.id().to_string());
-    // The record is gone, or is no record: the lock is held all the same, and can be deleted.
+    // The record is missing or invalid: the lock is held nevertheless, and can be deleted.
     fs::remove_file(&record).unwrap();
     assert_eq!(client.get(guard.id()).unwrap().lock_name, "x");
     fs::write(&record, "{").unwrap();
@@ -191,7 +191,7 @@ fn leftovers_of_interrupted_servers_are_understood() {
     client.delete(guard.id()).unwrap();
     assert!(guard.unlock().unwrap_err().is_lost());
 
-    // A record that says more than the lease that was to follow it.
+    // A record with a later end than the lease that was to follow it.
     let guard = client.try_lock("y", None).unwrap();
     let record = dir.path().join(".relukko").join(guard.id().to_string());
     let text = fs::read_to_string(&record).unwrap();
@@ -205,7 +205,7 @@ fn leftovers_of_interrupted_servers_are_understood() {
     guard.unlock().unwrap();
 }
 
-/// As long ago as what was left behind must be, to be sure that nobody is about to use it.
+/// Old enough for a file that was left behind to be surely unused.
 fn long_ago() -> SystemTime {
     SystemTime::now() - Duration::from_secs(3600)
 }
@@ -222,7 +222,7 @@ fn records_without_a_lock_are_removed_in_time_and_no_others() {
     let records = dir.path().join(".relukko");
     let kept = records.join(guard.id().to_string());
     let text = fs::read_to_string(&kept).unwrap();
-    // As a server leaves them that is killed before it takes the lock, or before the record is whole.
+    // As left by a server that is killed before it takes the lock, or before the record is whole.
     let orphan = |id: &str| {
         let path = records.join(id);
         fs::write(&path, text.replace(&guard.id().to_string(), id)).unwrap();
@@ -235,7 +235,7 @@ fn records_without_a_lock_are_removed_in_time_and_no_others() {
     for path in [&kept, &old, &half] {
         age(path);
     }
-    wait_until("what is old is gone", || !old.exists() && !half.exists());
+    wait_until("the old ones are gone", || !old.exists() && !half.exists());
     assert!(kept.exists() && young.exists());
     assert_eq!(client(&server).get(guard.id()).unwrap(), guard.info());
     guard.unlock().unwrap();
@@ -253,9 +253,9 @@ fn claims_of_the_dead_are_removed() {
         age(&claim);
         claim
     };
-    // flufl.lock's may still be waited with, since it never touches them.
+    // flufl.lock's may belong to a waiter, which never touches them.
     let kept = leave("free", "123");
-    // As waiters leave them that were killed: beside a lock that is held, and one that is free.
+    // As left by waiters that were killed: beside a held lock, and beside a free one.
     let left = ["held", "free"].map(|name| leave(name, "x0123456789abcdef"));
     wait_until("they are gone", || !left.iter().any(|claim| claim.exists()));
     assert!(kept.exists());
@@ -286,7 +286,7 @@ fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
         }
     }
     for (id, name) in [(guard.id(), "x"), (foreign, "y")] {
-        assert_eq!(client.get(id).unwrap().lock_name, name, "by what is in the lock file");
+        assert_eq!(client.get(id).unwrap().lock_name, name, "by the lock file's content");
         assert_eq!(client.delete(id).unwrap().lock_name, name);
         assert!(matches!(client.get(id), Err(ClientError::NotFound(_))));
     }
@@ -295,7 +295,8 @@ fn a_lock_is_found_by_its_id_whatever_has_become_of_its_record_and_its_claim() {
     assert_eq!(client.list().unwrap().len(), others.len());
 }
 
-/// Nobody has asked for the lock in vain, and sweeps are rare: only watching the directory can tell.
+/// No client has tried in vain to get the lock, and sweeps are rare: only watching the directory
+/// can show it.
 #[test]
 fn a_listener_learns_of_another_servers_changes_at_once() {
     let dir = tempdir().unwrap();
@@ -304,7 +305,8 @@ fn a_listener_learns_of_another_servers_changes_at_once() {
     let mut listener = Listener::connect(one.address());
     let (tell, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || while tell.send(listener.deleted()).is_ok() {});
-    // What lasts only for a moment may go unnoticed, so each lasts longer than the one before.
+    // A change that lasts only for a moment may go unnoticed, so each lasts longer than the one
+    // before.
     let mut ids = Vec::new();
     let first = (1..).find_map(|round| {
         let guard = client(&two).try_lock("x", None).unwrap();
@@ -315,7 +317,7 @@ fn a_listener_learns_of_another_servers_changes_at_once() {
         heard.recv_timeout(Duration::from_millis(500 * round)).ok()
     });
     assert_eq!(first.map(|(name, id)| (name, ids.contains(&id))), Some(("x".to_owned(), true)));
-    // Its own are reported once.
+    // Its own changes are reported once.
     for name in ["c", "d", "e"] {
         let guard = client(&one).try_lock(name, None).unwrap();
         let id = guard.id().to_string();
@@ -332,14 +334,14 @@ fn a_directory_that_is_gone_is_unhealthy_until_it_is_there_again() {
     let locks = dir.path().join("locks");
     fs::create_dir(&locks).unwrap();
     let server = serve(&locks);
-    // The server may be at a file of its own just then.
+    // The server may be writing a file of its own just then.
     let remove = || wait_until("it is removed", || fs::remove_dir_all(&locks).is_ok());
     let health = || ask(server.address(), "GET", "/healthchecker", "").status;
     assert_eq!(health(), 200);
     remove();
     wait_until("it is unhealthy", || health() == 503);
     ask(server.address(), "GET", "/healthchecker", "").assert_refusal(503);
-    assert!(!locks.exists(), "that is not for the server to make");
+    assert!(!locks.exists(), "the server must not make it");
     fs::create_dir(&locks).unwrap();
     wait_until("it is healthy", || health() == 200);
     client(&server).try_lock("x", None).unwrap().unlock().unwrap();

@@ -1,4 +1,4 @@
-//! What the server logs. One test, since a subscriber is the whole process's.
+//! What the server logs. One test, since there is one subscriber for the whole process.
 
 mod common;
 
@@ -57,7 +57,7 @@ impl Log {
     }
 }
 
-/// Ordinary deletes and expiries are no alarms; each is one line, and says who asked for it.
+/// Ordinary deletes and expiries are no alarms; each is one line that names its cause.
 #[test]
 fn only_what_happened_is_logged() {
     let log = Log::default();

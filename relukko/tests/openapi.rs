@@ -1,4 +1,4 @@
-//! What `openapi.json` says is what the server does: every route, every method, and no other.
+//! `openapi.json` describes the server: every route, every method, and no other.
 
 mod common;
 
@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 
-/// Whether a value is what a schema says: as much of JSON Schema as the description uses.
+/// Asserts that a value matches a schema, as far as the description uses JSON Schema.
 fn check(description: &Value, schema: &Value, value: &Value) {
     if let Some(name) = schema["$ref"].as_str() {
         return check(description, description.pointer(&name[1..]).unwrap(), value);

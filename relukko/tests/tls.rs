@@ -10,7 +10,7 @@ use common::{KEY, LIMIT, options, skip};
 use linklock_relukko::{Client, ClientError};
 use tempfile::tempdir;
 
-/// A certificate authority and a certificate for 127.0.0.1 of its making.
+/// A certificate authority, and a certificate for 127.0.0.1 signed by it.
 fn certificates(dir: &Path) -> Option<(PathBuf, PathBuf, PathBuf)> {
     let script = "
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
@@ -41,13 +41,13 @@ fn requests_and_the_websocket_trust_the_same() {
         let first = client.try_lock("x", None).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| client.try_lock_for("x", None, LIMIT));
-            // Until the first polls are over, which are there for those without a WebSocket.
+            // Until after the first polls, which are for clients without a WebSocket.
             std::thread::sleep(Duration::from_secs(2));
             first.unlock().unwrap();
             waiting.join().unwrap().unwrap().unlock().unwrap();
         });
     }
-    // Nobody who does not trust it talks to it, and nobody talks to it without TLS.
+    // A client that does not trust it can't use it, nor can one without TLS.
     let error = options().build().unwrap().try_lock("x", None).unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
     let plain = Client::options(format!("http://{}", server.address()), KEY);
@@ -101,7 +101,7 @@ fn keys_and_certificates_are_reloaded() {
         options.ca_file(ca.join("ca.pem")).build().unwrap().list()
     };
     list(&old, "first").unwrap();
-    // What is invalid changes nothing.
+    // An invalid file changes nothing.
     std::fs::write(&file, "# no key").unwrap();
     assert!(server.reload().is_err());
     list(&old, "first").unwrap();

@@ -1,4 +1,4 @@
-//! What only the client for tokio can do: wait in a hundred tasks at once, and be dropped.
+//! What only the client for tokio can do: wait in a hundred tasks at once, and be cancelled.
 #![cfg(feature = "tokio")]
 
 mod common;
@@ -55,14 +55,14 @@ fn a_guard_that_is_dropped_deletes_its_lock() {
         guard.keep_alive(Duration::from_secs(60), |why| panic!("{why}")).await.unwrap();
         drop(guard);
         client.try_lock_for("x", None, LIMIT).await.unwrap().unlock().await.unwrap();
-        // So does one whose unlocking is called off before it has begun.
+        // So does a guard whose unlocking is cancelled before it has begun.
         let guard = client.try_lock("x", None).await.unwrap();
         drop(guard.unlock());
         client.try_lock_for("x", None, LIMIT).await.unwrap().unlock().await.unwrap();
     });
 }
 
-/// However far it has come: that is for the clock to say, so there are many.
+/// At any point: the clock decides which, so there are many.
 #[test]
 fn an_acquire_that_is_dropped_leaves_no_lock_behind() {
     let dir = tempdir().unwrap();
@@ -117,12 +117,12 @@ fn a_create_that_is_answered_after_the_future_is_gone_is_deleted() {
     });
 }
 
-/// ... and one whose answer is lost is looked for.
+/// The same, if its answer is lost: the client searches for the lock.
 #[test]
 fn a_create_whose_answer_is_lost_is_known_again_or_given_back() {
     for is_dropped in [false, true] {
         let (server, created) = losing_the_first_answer();
-        // A dropped client is dropped in the pause before another try.
+        // The future is dropped in the pause before another try.
         let pause = if is_dropped { LIMIT } else { Duration::from_millis(10) };
         let options = client_options(server.address()).retries(4, pause, 1.0).max_delay(pause);
         let client = options.build_tokio().unwrap();

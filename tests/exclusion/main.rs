@@ -1,5 +1,5 @@
-//! One holder at a time, whatever becomes of the processes: they are killed, stopped, given wrong clocks,
-//! meet other programs, and lose their power.
+//! One holder at a time, whatever happens to the processes: they are killed, stopped, given wrong
+//! clocks, meet other programs, and lose power.
 #![cfg(target_os = "linux")]
 
 #[path = "../kit/mod.rs"]
@@ -12,7 +12,7 @@ mod queues;
 mod races;
 mod support;
 
-/// Not a test: what the other processes do, each as its environment says.
+/// Not a test: the other processes, each of which does what its environment says.
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {

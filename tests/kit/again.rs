@@ -1,10 +1,10 @@
-//! This very program once more, for one of its tests: a worker, or a test in a process of its own.
+//! Runs this program again, for one of its tests: a worker, or a test in a process of its own.
 #![allow(unused_macros)] // as in `mod.rs`
 
 use std::env;
 use std::process::Command;
 
-/// The name by which the test harness knows the test that this is in.
+/// The name by which the test harness knows the test in which this is called.
 macro_rules! this_test {
     () => {{
         fn here() {}
@@ -15,8 +15,8 @@ macro_rules! this_test {
 }
 pub(crate) use this_test;
 
-/// Has the test that this is in go on in a process of its own, so that what it does to its process (or
-/// counts in it) does not meet with other tests.
+/// Lets the calling test go on in a process of its own, so that what it does to its process (or
+/// counts in it) does not interfere with other tests.
 macro_rules! alone {
     () => {
         if !crate::kit::again::is_alone(crate::kit::this_test!()) {
@@ -26,7 +26,7 @@ macro_rules! alone {
 }
 pub(crate) use alone;
 
-/// What runs one test of this program, whether it is to be ignored or not.
+/// The arguments that run one test of this program, even an ignored one.
 pub(crate) fn arguments(test: &str) -> [&str; 5] {
     [test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"]
 }
@@ -38,7 +38,8 @@ pub(crate) fn this_program(test: &str) -> Command {
     command
 }
 
-/// Whether this process is the test's own. If not, the test is run in one, and must succeed.
+/// Whether this process is the test's own. If not, runs the test in a process of its own, where it
+/// must succeed.
 pub(crate) fn is_alone(test: &str) -> bool {
     const ALONE: &str = "LINKLOCK_TEST_ALONE";
     if env::var(ALONE).is_ok_and(|alone| alone == test) {

@@ -10,17 +10,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-/// A forked child, killed with the test if it must be.
+/// A forked child.
 #[derive(Debug)]
 pub(crate) struct Child(Pid);
 
 impl Child {
-    /// Does something in a forked child, which ends without returning to the test harness. Its
-    /// status is 0 if that came to its end.
+    /// Does some work in a forked child, which ends without returning to the test harness. Its
+    /// status is 0 if the work was completed.
     pub(crate) fn fork(work: impl FnOnce()) -> Child {
-        // SAFETY: the child has this thread alone, and locks that others held stay held in it. It
-        // does nothing but what is to be tested; the C library's allocator is good for use after a
-        // fork.
+        // SAFETY: the child has only this thread, and mutexes that others held stay locked in it.
+        // It does only what is tested; the C library's allocator may be used after a fork.
         #[allow(unsafe_code)]
         let forked = unsafe { fork() }.unwrap();
         match forked {
@@ -39,7 +38,7 @@ impl Child {
         }
     }
 
-    /// Its exit status, unless it hangs.
+    /// The child's exit status, unless it hangs.
     pub(crate) fn status(&self) -> Option<i32> {
         let begun = Instant::now();
         while begun.elapsed() < LIMIT {

@@ -1,4 +1,4 @@
-//! Clocks: the one that all processes share, and those that tests set, by which an hour takes no time.
+//! Clocks: the one that all processes share, and those that tests set, where an hour takes no time.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use linklock::{Clock, SystemClock};
 use nix::time::{ClockId, clock_gettime};
 
-/// Time since boot: the same in every process, and nobody can set it.
+/// The time since boot: the same in every process, and never set.
 pub(crate) fn now() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = ClockId::CLOCK_BOOTTIME;
@@ -15,7 +15,7 @@ pub(crate) fn now() -> Duration {
     clock_gettime(clock).expect("every system has such a clock").into()
 }
 
-/// Goes on only when somebody sleeps by it or advances it.
+/// Advances only when a sleep or a test advances it.
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock {
     now: Mutex<Duration>,

@@ -15,18 +15,18 @@ use super::skip;
 
 const DIR: &str = "LINKLOCK_TEST_ELSEWHERE";
 
-/// Any user who isn't root.
+/// A user other than root.
 pub(crate) const ORDINARY: u32 = 65_534;
-/// What a test harness exits with, whose tests succeed or fail: all else is said by unshare(1), by
-/// the shell or by mount(8), which could not prepare its process.
+/// A test harness's exit statuses when its tests succeed or fail. All others come from unshare(1),
+/// the shell or mount(8), which could not prepare its process.
 const HARNESS: [i32; 2] = [0, 101];
 
-/// The directory to go on with, in the second run.
+/// In the second run, the directory to go on with.
 pub(crate) fn arrived() -> Option<PathBuf> {
     env::var_os(DIR).map(PathBuf::from)
 }
 
-/// unshare(1): without root's powers, only in a user namespace can there be other namespaces.
+/// unshare(1). Without root's privileges, other namespaces can exist only in a user namespace.
 pub(crate) fn unshare() -> Vec<&'static str> {
     if is_root() { vec!["unshare"] } else { vec!["unshare", "--user", "--map-root-user"] }
 }
@@ -35,12 +35,12 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Goes on as an ordinary user. Without root's powers this process is one, and there is no other.
+/// Goes on as an ordinary user. Without root's privileges this process is one, and can be no other.
 pub(crate) fn go_as_ordinary_user(test: &str, dir: &Path) {
     if !is_root() {
         return skip(test, "only root can act as another user");
     }
-    // Not by its path, which may lead through directories that are closed to others.
+    // Not by its path, which may lead through directories that other users may not enter.
     let mut this = Command::new("/proc/self/exe");
     go(test, this.uid(ORDINARY).gid(ORDINARY), dir);
 }
@@ -56,7 +56,7 @@ pub(crate) fn go_with_mount(test: &str, dir: &Path, script: &str) {
     go(test, &mut unshare, dir);
 }
 
-/// Goes on by a command that runs this very program.
+/// Goes on by a command that runs this program.
 pub(crate) fn go(test: &str, command: &mut Command, dir: &Path) {
     command.args(arguments(test)).env(DIR, dir);
     let Output { status, stdout, stderr } = match command.output() {
@@ -71,7 +71,7 @@ pub(crate) fn go(test: &str, command: &mut Command, dir: &Path) {
     assert!(ran, "elsewhere: {status}\n{}\n{}", words[0], words[1]);
 }
 
-/// A directory that everybody may use, whatever it is in: mode 0777, and the bits given.
+/// Lets everyone use a directory: mode 0777, and the bits given.
 pub(crate) fn open_to_all(dir: &Path, more: u32) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777 | more)).unwrap();
 }

@@ -1,5 +1,5 @@
-//! The exclusion checker: whether two held one lock at the same time. It has two proofs that know nothing of
-//! each other: the times at which locks were held, and a witness, a name that only one can make.
+//! The exclusion checker: whether two held one lock at the same time. It has two independent
+//! proofs: the times at which the lock was held, and a witness, a name that only one can make.
 
 use std::fs;
 use std::io::ErrorKind;

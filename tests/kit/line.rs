@@ -1,4 +1,4 @@
-//! The line in which the waiters of one machine stand, as the kernel shows it.
+//! The queue of one machine's waiters, as the kernel shows it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ pub(crate) fn queue(path: &Path) -> String {
     queue_of(path, geteuid().as_raw())
 }
 
-/// The name of that of another user.
+/// The name of another user's queue.
 pub(crate) fn queue_of(path: &Path, user: u32) -> String {
     let dir = std::fs::metadata(path.parent().unwrap()).unwrap();
     let name = path.file_name().unwrap().as_encoded_bytes();
@@ -21,8 +21,8 @@ pub(crate) fn queue_of(path: &Path, user: u32) -> String {
     format!("linklock-{user}-{hash:016x}")
 }
 
-/// How many sockets of a lock's queue there are: one that listens, and one for each in line. (Those
-/// in line have two ends until they are accepted, of which only the listening one has the name.)
+/// How many sockets a lock's queue has: one that listens, and one for each waiter in line. (A
+/// connection has two ends until it is accepted, of which only the listening one has the name.)
 pub(crate) fn in_line(path: &Path) -> usize {
     let queue = format!("@{}", queue(path));
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();

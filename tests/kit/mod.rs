@@ -1,7 +1,8 @@
-//! What all test programs share: what a directory looks like, locks of others, processes, clocks, waiting
-//! and skipping. The command's tests have it too, through a link.
+//! What all test programs share: a look at a directory, locks of other programs, processes, clocks,
+//! waiting, skipping, and the exclusion checker. The tests of the command and of Relukko use it
+//! through a link.
 
-#![allow(dead_code, unused_imports)] // each test program uses what it needs
+#![allow(dead_code, unused_imports)] // each test program uses a part of it
 
 pub(crate) mod again;
 pub(crate) mod child;
@@ -31,7 +32,7 @@ pub(crate) use wait::wait_until;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// An example, built as the tests are, next to them.
+/// An example, built like the tests, next to them.
 pub(crate) fn example(name: &str) -> std::process::Command {
     // TARGET/PROFILE/deps/...
     let test = std::env::current_exe().unwrap();
@@ -65,8 +66,8 @@ pub(crate) fn beside(lock: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A directory tree, so that any change to it shows: a file's ctime tells of every write, touch,
-/// chmod, link and rename. (A directory's own times say only what its entries say.)
+/// A directory tree, so that any change to it shows: every write, touch, chmod, link and rename
+/// changes a file's ctime. (A directory's own times show no more than its entries.)
 pub(crate) fn snapshot(dir: &Path) -> BTreeMap<PathBuf, String> {
     let mut all = BTreeMap::new();
     for name in names(dir) {
@@ -84,14 +85,14 @@ pub(crate) fn snapshot(dir: &Path) -> BTreeMap<PathBuf, String> {
     all
 }
 
-/// Locks like another host's flufl.lock. The holder can't be proven dead. Says the claim.
+/// Locks as flufl.lock on another host would. The holder can't be proven dead. Returns the claim.
 pub(crate) fn lock_like_flufl(lock: &Path, expires_at: SystemTime) -> PathBuf {
     let claim = claim_like_flufl(lock, "elsewhere|4711|815", expires_at);
     fs::hard_link(&claim, lock).unwrap();
     claim
 }
 
-/// Makes a claim like flufl.lock: `who` is host, pid and number.
+/// Makes a claim as flufl.lock would: `who` is host, pid and number.
 pub(crate) fn claim_like_flufl(lock: &Path, who: &str, expires_at: SystemTime) -> PathBuf {
     let mut claim = lock.as_os_str().to_owned();
     claim.push("|");
@@ -113,9 +114,9 @@ pub(crate) fn fresh() -> (TempDir, Lock) {
     (dir, lock)
 }
 
-/// When a lease ended that everybody may take over, by any slop.
+/// The end of a lease that is over for long enough, whatever the slop.
 pub(crate) fn long_ago() -> SystemTime {
-    SystemTime::now() - 48 * HOUR // flufl.lock's claims rest for a day before they are swept
+    SystemTime::now() - 48 * HOUR // flufl.lock's claims are kept for a day before they are swept
 }
 
 pub(crate) fn far_off() -> SystemTime {

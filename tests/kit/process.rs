@@ -1,4 +1,4 @@
-//! Who a process is, so that a dead one is never taken for a live one that has its pid.
+//! The identity of a process, so that a dead one is never taken for a live one with the same pid.
 
 use std::fmt;
 use std::fs;
@@ -18,8 +18,8 @@ impl Process {
         Process { pid, started: stat.started }
     }
 
-    /// Whether any of its threads may still do anything. A process that was killed has its pid
-    /// until the last thread is gone and its parent has waited for it.
+    /// Whether any of its threads may still run. A killed process keeps its pid until the last
+    /// thread is gone and its parent has waited for it.
     pub(crate) fn is_alive(&self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && !stat.has_ended)
     }
@@ -40,7 +40,7 @@ impl FromStr for Process {
     }
 }
 
-/// What /proc/PID/stat says.
+/// The content of /proc/PID/stat.
 struct Stat {
     started: u64,
     has_ended: bool,

@@ -11,8 +11,7 @@ use super::skip;
 
 const VERSION: &str = "10.0.0";
 
-/// The Python. Where none is available, says so; tests that need it have nothing to do then, except
-/// that in CI they fail.
+/// The Python. Where none is available, the test is skipped, or fails in CI.
 pub(crate) fn python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match PYTHON.get_or_init(find) {
@@ -40,21 +39,21 @@ fn install() -> Result<PathBuf, String> {
     if check(&python).is_ok() {
         return Ok(python);
     }
-    // Made under another name, and renamed once it is complete: another run may be at it as well.
+    // Made under another name, and renamed once it is complete: another run may be making it too.
     let made = tempfile::tempdir_in(target).map_err(|error| error.to_string())?;
     run(Command::new("python3").args(["-m", "venv"]).arg(made.path()))?;
     run(Command::new(made.path().join("bin/python"))
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .arg(format!("flufl.lock=={VERSION}")))?;
     if fs::rename(made.path(), &home).is_err() && check(&python).is_err() {
-        // What is in the way is no longer good, as after an upgrade of Python.
+        // The existing one is broken, as after an upgrade of Python.
         let _ = fs::remove_dir_all(&home);
         fs::rename(made.path(), &home).map_err(|error| format!("{}: {error}", home.display()))?;
     }
     Ok(python)
 }
 
-/// Whether this Python has the flufl.lock that these tests are about.
+/// Whether this Python has the flufl.lock that these tests need.
 fn check(python: &Path) -> Result<(), String> {
     let script = "import flufl.lock, importlib.metadata as m; print(m.version('flufl.lock'))";
     let version = run(Command::new(python).args([OsStr::new("-c"), script.as_ref()]))?;

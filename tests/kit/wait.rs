@@ -1,10 +1,9 @@
-//! Waiting for a condition: never for a time.
+//! Waits for a condition, never for a time.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Far longer than anything here takes, on a machine that is busy with other things too: what isn't
-/// done by then never will be.
+/// Far longer than anything here takes, even on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Waits for a condition, and fails if it never comes true.

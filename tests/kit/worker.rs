@@ -1,6 +1,6 @@
 //! Another process, to be started, asked and killed: the test binary itself, in its test `worker`.
 //!
-//! It ends when its standard input does, so that none outlives the test that started it.
+//! It ends when its standard input is closed, so that none outlives the test that started it.
 
 use std::env;
 use std::io::{BufRead, BufReader, Lines, Read, stdin};
@@ -16,17 +16,17 @@ const JOB: &str = "LINKLOCK_TEST_JOB";
 const LOCK: &str = "LINKLOCK_TEST_LOCK";
 const HOST: &str = "LINKLOCK_TEST_HOST";
 
-/// What distinguishes a worker's words from the test harness's.
+/// The beginning of a worker's lines, to distinguish them from the test harness's.
 const REPORT: &str = "worker: ";
 
-/// What a worker does in its life.
+/// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// Locks, for an hour unless it is released before, and says `held`.
+    /// Locks for an hour, unless it is released before, and reports `held`.
     Hold,
-    /// Says `waiting`, and waits for the lock.
+    /// Reports `waiting`, and waits for the lock.
     Wait,
-    /// Says `waiting`, and waits for the lock by ear: it looks for itself once in an hour.
+    /// Reports `waiting`, and waits to be woken: it polls once an hour.
     Listen,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn prefixed(prefix: &[&str], job: Job, lock: &Path) -> Command {
     command
 }
 
-/// Makes a command's worker say that its host is another one.
+/// Gives a command's worker another host name.
 pub(crate) fn on_host<'a>(command: &'a mut Command, host: &str) -> &'a mut Command {
     command.env(HOST, host)
 }
@@ -58,8 +58,8 @@ pub(crate) fn on_host<'a>(command: &'a mut Command, host: &str) -> &'a mut Comma
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
-    /// Not the child's, which closes it before it is waited for: a worker that was killed must not
-    /// take that for the sign to release.
+    /// Not the child's, which is closed before the wait: a worker that was killed must not take
+    /// that for the signal to release.
     stdin: Option<ChildStdin>,
     reports: Lines<BufReader<ChildStdout>>,
 }
@@ -83,7 +83,7 @@ impl Worker {
         self.child.id()
     }
 
-    /// The next thing that it says; nothing once it is dead.
+    /// Its next report; nothing once it is dead.
     pub(crate) fn report(&mut self) -> Option<String> {
         let mut lines = self.reports.by_ref().map_while(Result::ok);
         lines.find_map(|line| Some(line.split_once(REPORT)?.1.to_owned()))
@@ -92,10 +92,10 @@ impl Worker {
     /// SIGKILL. It is a zombie afterwards.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
-        while self.report().is_some() {} // until the last process that could speak is dead
+        while self.report().is_some() {} // until the last process that could report is dead
     }
 
-    /// SIGSTOP: it does nothing any more, but it is there.
+    /// SIGSTOP: it does nothing any more, but it exists.
     pub(crate) fn freeze(&self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
@@ -113,7 +113,7 @@ impl Worker {
         self.child.wait().unwrap();
     }
 
-    /// Lets it release the lock, and end.
+    /// Tells it to release the lock, and waits for its end.
     pub(crate) fn finish(mut self) {
         drop(self.stdin.take());
         while self.report().is_some() {}
@@ -128,7 +128,7 @@ impl Drop for Worker {
     }
 }
 
-/// The worker's side: what a test named `worker` calls, in each file that has workers.
+/// The worker's side, which a test named `worker` calls in each program that has workers.
 pub(crate) fn work() {
     let Ok(job) = env::var(JOB) else { return }; // started by hand, with `--include-ignored`
     let path = PathBuf::from(env::var_os(LOCK).unwrap());
@@ -150,7 +150,7 @@ pub(crate) fn work() {
     guard.unlock().unwrap();
 }
 
-/// On a line of its own, whatever the test harness has printed before.
+/// On a line of its own, since the test harness may have printed the beginning of one.
 fn say(what: &str) {
     println!("\n{REPORT}{what}");
 }

@@ -16,7 +16,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::tempdir;
 
-/// The lock of a dead process of which that can't be proven ends like a live one's: by its lease.
+/// Where a death can't be proven, the lock of the dead process ends like a live one's: by its
+/// lease.
 #[track_caller]
 fn ends_only_by_its_lease(lock: &Lock, slop: Duration) {
     let error = lock.try_lock().unwrap_err();
@@ -116,7 +117,7 @@ fn a_dead_holder_on_another_host_keeps_its_lease() {
     ends_only_by_its_lease(&lock, slop);
 }
 
-/// With a /proc of its own, and with the one of another namespace, in which its pid is not.
+/// With a /proc of its own, and with that of another namespace, which does not have its pid.
 #[test]
 fn a_dead_holder_in_another_pid_namespace_keeps_its_lease() {
     let slop = Duration::from_secs(60);
@@ -128,7 +129,7 @@ fn a_dead_holder_in_another_pid_namespace_keeps_its_lease() {
         prefix.extend(own_proc);
         let mut holder = Worker::start(&mut worker::prefixed(&prefix, Job::Hold, lock.path()));
         if holder.report().is_none() {
-            return skip(this_test!(), "unshare(1) can't make one");
+            return skip(this_test!(), "unshare(1) can't make a pid namespace");
         }
         let seen = lock.holder().unwrap().unwrap();
         assert_eq!((seen.pid(), seen.life()), (1, Life::Unknown));
@@ -138,7 +139,7 @@ fn a_dead_holder_in_another_pid_namespace_keeps_its_lease() {
     }
 }
 
-/// The other way round: pid 1 of our world lives, but says nothing of pid 1 of theirs.
+/// The other way round: pid 1 of our namespace lives, which shows nothing about pid 1 of theirs.
 #[test]
 fn a_holder_outside_of_our_pid_namespace_is_not_taken_for_dead() {
     let Some(dir) = elsewhere::arrived() else {
@@ -155,8 +156,8 @@ fn a_holder_outside_of_our_pid_namespace_is_not_taken_for_dead() {
     assert_eq!(error.holder().unwrap().life(), Life::Unknown, "{error}");
 }
 
-/// On a file system that is this machine's alone, nobody else can have made a claim with its name: not
-/// even a lease of hours that was written before a power cut keeps the next comer waiting.
+/// On a file system that only this machine uses, no other machine can have made a claim with its
+/// name: not even a lease of hours that was written before a power cut delays the next holder.
 #[test]
 fn the_lock_of_an_earlier_boot_is_taken_over_at_once() {
     if std::fs::read_to_string("/var/lib/nfs/etab").is_ok_and(|exports| !exports.is_empty()) {
@@ -166,8 +167,8 @@ fn the_lock_of_an_earlier_boot_is_taken_over_at_once() {
     let guard = lock.lock().unwrap();
     let nonce = guard.claim_path().to_str().unwrap().rsplit('|').next().unwrap().to_owned();
     guard.unlock().unwrap();
-    let (process, boot) = nonce.split_once('k').expect("it says its boot");
-    // Of another world too, as every boot is: nothing else is known of it.
+    let (process, boot) = nonce.split_once('k').expect("it contains its boot");
+    // The namespaces differ too, as they do after every boot: nothing else is known of it.
     let (random, started) = (&process[..17], process.split_once('s').unwrap().1);
     let earlier = u32::from_str_radix(boot, 16).unwrap() ^ 1;
     for (host, boot, is_dead) in [
@@ -190,7 +191,7 @@ fn the_lock_of_an_earlier_boot_is_taken_over_at_once() {
 
 // ---- waiters ----
 
-/// A waiter that was killed while another held the lock. Says its claim.
+/// A waiter that was killed while another process held the lock. Returns its claim.
 fn killed_waiter(lock: &Lock, host: Option<&str>) -> std::path::PathBuf {
     let holder = lock_like_flufl(lock.path(), far_off());
     let mut command = worker::command(Job::Wait, lock.path());
@@ -229,7 +230,7 @@ fn a_waiters_claim_of_another_host_is_swept_once_it_has_expired() {
     let (_dir, lock) = fresh();
     let claim = killed_waiter(&lock, Some("mars"));
     drop(lock.try_lock().unwrap());
-    assert_eq!(beside(lock.path()), [claim.as_path()], "it may be alive, for all that we know");
+    assert_eq!(beside(lock.path()), [claim.as_path()], "as far as we know, it may be alive");
     set_lease_end(&claim, long_ago());
     drop(Lock::new(lock.path()).unwrap().try_lock().unwrap());
     assert!(beside(lock.path()).is_empty());

@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! The examples do what they promise.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -57,8 +57,8 @@ fn a_cron_job_that_overlaps_ends_at_once_and_is_silent() {
     assert!(!path.exists());
 }
 
-/// A holder is stopped for longer than its lease, and another succeeds it: what the first writes when
-/// it goes on is refused, though it has never looked.
+/// A holder is stopped for longer than its lease, and another process takes over: what the first
+/// writes when it resumes is refused, though it has never checked its lock.
 #[test]
 fn a_late_write_is_refused_by_its_token() {
     let dir = tempdir().unwrap();
@@ -84,7 +84,7 @@ fn a_late_write_is_refused_by_its_token() {
     late.signal(Signal::SIGCONT);
     late.press_enter();
     assert_eq!(late.line(), format!("refused: {heirs_token} was here"));
-    assert!(!late.child.wait().unwrap().success(), "it learns so at last");
+    assert!(!late.child.wait().unwrap().success(), "it learns of the loss in the end");
     assert_eq!(resource.line(), "accepted: heir");
     assert_eq!(names(dir.path().into()), ["report.lock.fence"]);
 }
@@ -199,7 +199,7 @@ fn a_message_that_cant_be_written_whole_is_cut_off_again() {
     let before = "From b\n\nHi\n\n";
     fs::write(dir.path().join("mbox"), before).unwrap();
     fs::write(dir.path().join("message"), MESSAGE.to_owned() + &"x\n".repeat(100_000)).unwrap();
-    // No file may be longer than some kilobytes, and no signal says so.
+    // Files are limited to some kilobytes, and the limit raises no signal.
     let output = deliver(dir.path(), "trap '' XFSZ; ulimit -f 8;");
     assert_eq!(output.status.code(), Some(75), "try again later");
     assert!(text(&output.stderr).contains("too large"), "{}", text(&output.stderr));

@@ -1,4 +1,4 @@
-//! Fencing tokens: what they are, and what becomes of the counter.
+//! Fencing tokens: which numbers are given, and how the counter is kept.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -27,7 +27,7 @@ impl Place {
         Place { dir, lock }
     }
 
-    /// With these names in the directory of the counter.
+    /// The same, with these names in the counter's directory.
     fn with<S: AsRef<OsStr>>(names: &[S]) -> Place {
         let place = Place::new();
         fs::create_dir(place.fence()).unwrap();
@@ -49,7 +49,7 @@ impl Place {
         self.lock.lock().unwrap().token().unwrap()
     }
 
-    /// The error of an acquisition that gets no token, and leaves no lock behind.
+    /// Returns the error of an acquisition that gets no token, and leaves no lock behind.
     fn refused(&self) -> Error {
         let error = self.lock.lock().unwrap_err();
         assert_eq!(names(self.dir.path()), ["lock.fence"], "{error}");
@@ -200,7 +200,7 @@ fn a_file_in_the_directorys_place_is_an_error_and_stays() {
     assert_eq!(fs::read(place.fence()).unwrap(), b"save me");
 }
 
-/// What one who died leaves while it made the directory.
+/// What a process leaves that dies while it makes the directory.
 #[test]
 fn a_draft_of_the_directory_is_swept_once_it_is_abandoned() {
     let dir = tempdir().unwrap();
@@ -214,7 +214,7 @@ fn a_draft_of_the_directory_is_swept_once_it_is_abandoned() {
     assert!(lock(Duration::from_secs(3600)).sweep().unwrap().is_empty());
     assert!(draft.exists());
     let later = lock(Duration::from_millis(1));
-    wait_until("it is looked on as abandoned", || later.orphans().unwrap().contains(&draft));
+    wait_until("it counts as abandoned", || later.orphans().unwrap().contains(&draft));
     assert_eq!(later.sweep().unwrap(), [draft]);
     assert!(names(dir.path()).is_empty());
 }
@@ -236,7 +236,7 @@ fn symbolic_links_lead_nowhere() {
     let draft = place.dir.path().join("lock|fence|x0000000000000007|815");
     symlink(elsewhere.path(), &draft).unwrap();
     let lock = Lock::options(place.lock.path()).clock_slop(Duration::ZERO).build().unwrap();
-    wait_until("it is looked on as abandoned", || lock.orphans().unwrap().contains(&draft));
-    assert!(lock.sweep().unwrap().is_empty(), "what is no draft is left");
+    wait_until("it counts as abandoned", || lock.orphans().unwrap().contains(&draft));
+    assert!(lock.sweep().unwrap().is_empty(), "other files are left");
     assert_eq!(names(elsewhere.path()), ["0", "16384", "5"]);
 }

@@ -113,14 +113,14 @@ fn a_mailbox_is_unlocked_for_a_child_that_lives_on() {
     let guard = lock.lock().unwrap();
     let child = Child::fork(|| {
         let _guard = &guard;
-        thread::sleep(LIMIT); // until it is killed
+        thread::sleep(LIMIT); // lives until it is killed
     });
     guard.unlock().unwrap();
     lock.try_lock().unwrap().unlock().unwrap();
     child.kill();
 }
 
-/// Forks a child that lives on whenever it is asked: in the midst of everything.
+/// Forks a child that lives on, each time the clock is asked: at every step.
 #[derive(Debug, Default)]
 struct ForkingClock(Mutex<Vec<Child>>);
 
@@ -200,8 +200,8 @@ fn a_child_can_keep_its_own_lock_alive() {
     assert_eq!(child.status(), Some(0));
 }
 
-/// At the moment of the fork the keep-alive thread may be in the middle of a refresh, for long if
-/// the file server does not answer. What it has locked in memory stays locked in the child.
+/// At the moment of the fork the keep-alive thread may be in the middle of a refresh, for a long
+/// time if the file server does not answer. Mutexes that it has locked stay locked in the child.
 #[test]
 fn a_child_never_hangs_on_its_parents_guard() {
     alone!();
@@ -227,8 +227,8 @@ fn a_child_never_hangs_on_its_parents_guard() {
     }
 }
 
-/// Stops a thread that keeps locks alive when it looks at the clock for the nth time: once it is
-/// due, and again in the midst of each refresh.
+/// Stops the keep-alive thread when it reads the clock for the nth time: once a refresh is due, and
+/// again in the middle of each refresh.
 #[derive(Debug)]
 struct StallingClock {
     looks_left: AtomicU32,
@@ -284,7 +284,7 @@ fn a_child_leaves_its_parents_kept_claim_alone() {
         );
         guard.unlock().unwrap();
         drop(lock.clone());
-        // Its own claim goes with the handle, which is not dropped when a child just exits.
+        // Its own claim is removed with the handle, which a child that just exits does not drop.
         drop(std::mem::replace(&mut lock, Lock::new(dir.path().join("other")).unwrap()));
     });
     assert_eq!(child.status(), Some(0));

@@ -1,6 +1,6 @@
-//! The files are what the guide's chapter `format` says. Here that is checked from outside: what this
-//! library writes is taken apart, and what it is to read is written, by code that was written after
-//! the chapter and shares nothing with the library. (The chapter's test vectors are checked in
+//! The files follow the guide's chapter `format`. These tests check that from outside: they take
+//! apart what the library writes, and write what it has to read, by code that was written after the
+//! chapter and shares nothing with the library. (The chapter's test vectors are checked in
 //! `src/guide.rs`.)
 
 use std::ffi::OsStr;
@@ -32,7 +32,7 @@ fn take_apart(claim: &Path) -> Name {
     Name { host, pid, nonce }
 }
 
-/// `random`, and `world`, `started` and `boot` if they are there.
+/// `random`, and `world`, `started` and `boot` if present.
 fn parts(nonce: &str) -> (&str, Option<(&str, &str, &str)>) {
     let rest = nonce.strip_prefix('x').expect("it is one of this library's");
     let (random, rest) = rest.split_at(16);
@@ -57,13 +57,13 @@ fn fnv_1a(text: &str) -> u64 {
     hash
 }
 
-/// What a claim is dated, as the server's time.
+/// The date of a claim, in the server's time.
 fn lease_end(path: &Path) -> Duration {
     let time = symlink_metadata(path).unwrap().modified().unwrap();
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
-/// Writes a claim as the chapter says, beside the lock file.
+/// Writes a claim as the chapter describes it, beside the lock file.
 fn claim_by_hand(lock: &Path, who: &str, ends: SystemTime) -> PathBuf {
     let claim = PathBuf::from(format!("{}|{who}", lock.display()));
     fs::write(&claim, claim.as_os_str().as_bytes()).unwrap();
@@ -121,7 +121,7 @@ fn a_claim_contains_its_path_and_is_dated_the_end_of_its_lease() {
     assert!(same_inode(claim, lock.path()));
     assert_eq!(attributes.nlink(), 2);
 
-    // Of a refresh, which changes nothing but the mtime, and the ctime with it.
+    // After a refresh, which changes only the mtime, and the ctime with it.
     guard.refresh().unwrap();
     let ends = lease_end(claim);
     assert_eq!(ends.subsec_nanos() % 1000, 0, "whole microseconds");
@@ -140,7 +140,7 @@ fn a_lock_that_another_implementation_has_taken_is_respected() {
     for (nonce, format) in [
         ("x0123456789abcdef", Format::Linklock),
         ("x0123456789abcdefw0123456789abs1f4", Format::Linklock),
-        ("y1", Format::Linklock), // of a form to come
+        ("y1", Format::Linklock), // of a future form
         ("8150815", Format::FluflLock),
     ] {
         let claim = claim_by_hand(lock.path(), &format!("mars|4711|{nonce}"), far_off());
@@ -155,8 +155,8 @@ fn a_lock_that_another_implementation_has_taken_is_respected() {
     }
 }
 
-/// Takes a lock whose holder is over, for somebody who waits so long, while others' claims are in so
-/// many of the first seats of this key. They have come there just now, and may act for 15 seconds.
+/// Takes over a stale lock within this wait, while claims of others occupy so many of the first
+/// seats of this key. They have just got there, and may act for 15 seconds.
 #[track_caller]
 fn take_over(nonce: &str, key: &str, seats: usize, wait: Duration) -> Result<(), Error> {
     let dir = tempdir().unwrap();
@@ -196,7 +196,7 @@ fn a_breaker_in_its_seat_goes_first_and_is_passed_over_when_the_seat_expires() {
             assert!(error.is_contention(), "{error:?}");
             take_over(nonce, key, seats, SEAT * 3).unwrap();
         }
-        // What is no seat of this tenure keeps nobody away.
+        // A seat of another tenure does not count.
         take_over(nonce, "x1", 1, Duration::ZERO).unwrap();
     }
 }

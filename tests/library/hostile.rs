@@ -1,4 +1,4 @@
-//! What has the lock file's name may be anything, made by anybody: it is never trusted.
+//! Anything may stand under the lock file's name, made by anyone: it is never trusted.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tempfile::{TempDir, tempdir};
 
-/// A directory for locks, beside things that are none of a lock's business.
+/// A directory for locks, beside files that no lock may touch.
 struct Scene {
     dir: TempDir,
     lock: PathBuf,
@@ -30,13 +30,13 @@ impl Scene {
         Scene { lock: shared.join("lock"), victim, dir }
     }
 
-    /// Puts a file in the lock's place whose lease, if it were a lock, would be long over.
+    /// Puts a file in the lock's place that, if it were a lock, would have expired long ago.
     fn plant(&self, content: impl AsRef<[u8]>) {
         fs::write(&self.lock, content).unwrap();
         set_lease_end(&self.lock, long_ago());
     }
 
-    /// What was planted is respected, as something that is no lock, by all who come.
+    /// The planted file is respected, as a file that is not a lock, by every contender.
     #[track_caller]
     fn is_no_lock(&self) {
         let before = snapshot(self.dir.path());
@@ -59,7 +59,7 @@ impl Scene {
         assert_eq!(snapshot(self.dir.path()), before);
     }
 
-    /// What was planted counts as an expired lock: it is taken over, and nothing else is touched.
+    /// The planted file counts as an expired lock: it is taken over, and nothing else is touched.
     #[track_caller]
     fn is_taken_over(&self) {
         let mut before = snapshot(self.dir.path());
@@ -139,8 +139,8 @@ fn a_hard_link_to_another_file_at_the_locks_name_does_not_harm_the_file() {
     assert_eq!(fs::read(&scene.victim).unwrap(), scene.claim().as_os_str().as_encoded_bytes());
 }
 
-/// No path is longer than PATH_MAX (limits.h), and no name longer than NAME_MAX: what is longer
-/// together is no claim's, however it begins or ends.
+/// No path is longer than PATH_MAX (limits.h), and no name longer than NAME_MAX: a longer content
+/// names no claim, however it begins or ends.
 #[test]
 fn a_content_that_is_longer_than_any_path_is_no_lock() {
     const LONGEST: usize = 4096 + 255;
@@ -153,8 +153,8 @@ fn a_content_that_is_longer_than_any_path_is_no_lock() {
     scene.is_no_lock();
 }
 
-/// A seat's name is made of the number that the content gives: one that is too long must not keep
-/// everybody from the lock.
+/// A seat's name is made from the number in the content: one that is too long must not block the
+/// lock for everyone.
 #[test]
 fn content_with_numbers_of_any_length_does_not_jam_the_lock() {
     let scene = Scene::new();
@@ -165,7 +165,7 @@ fn content_with_numbers_of_any_length_does_not_jam_the_lock() {
         set_lease_end(&long, long_ago());
         let before = snapshot(scene.dir.path());
         match Lock::options(&long).host_name("h").build().unwrap().try_lock() {
-            Ok(guard) => guard.unlock().unwrap(), // taken for a lock, and taken over
+            Ok(guard) => guard.unlock().unwrap(), // it counts as a lock, and is taken over
             Err(Error::Held { .. }) => assert_eq!(snapshot(scene.dir.path()), before),
             Err(error) => panic!("a number of {digits} digits: {error}"),
         }
@@ -238,7 +238,7 @@ fn a_binary_file_is_no_lock() {
     scene.is_no_lock();
 }
 
-/// It is not read to its end, whatever it ends with.
+/// It is not read to its end, whatever that is.
 #[test]
 fn a_huge_file_is_no_lock() {
     let scene = Scene::new();
@@ -272,7 +272,7 @@ fn a_directory_is_no_lock() {
     scene.is_no_lock();
 }
 
-/// Opening it would hang until somebody writes to it.
+/// Opening it would block until a process writes to it.
 #[test]
 fn a_fifo_is_no_lock() {
     let scene = Scene::new();
@@ -302,7 +302,7 @@ fn a_symlink_is_no_lock_wherever_it_leads() {
     }
 }
 
-/// A dangling symlink must not make us create what it names.
+/// Through a dangling symlink, nothing may be created.
 #[test]
 fn nothing_is_made_through_a_dangling_symlink() {
     let scene = Scene::new();
@@ -319,7 +319,7 @@ fn a_holder_removes_nothing_that_took_its_lock_files_place() {
     let scene = Scene::new();
     let guard = Lock::new(&scene.lock).unwrap().lock().unwrap();
     fs::remove_file(&scene.lock).unwrap();
-    // A copy of the lock file, which is no link.
+    // A copy of the lock file, which is not a link to the claim.
     scene.plant(guard.claim_path().as_os_str().as_encoded_bytes());
     assert!(guard.verify().unwrap_err().is_lost());
     assert!(guard.refresh().unwrap_err().is_lost());
@@ -327,7 +327,7 @@ fn a_holder_removes_nothing_that_took_its_lock_files_place() {
     assert_eq!(names(scene.lock.parent().unwrap()), ["lock"]);
 }
 
-/// The content can be spoilt by a user who may write the file; whose inode it is cannot.
+/// A user who may write the file can spoil its content, but not change whose inode it is.
 #[test]
 fn a_holder_whose_lock_files_content_is_spoilt_still_holds_and_releases() {
     let scene = Scene::new();

@@ -1,4 +1,4 @@
-//! Odd names: any bytes that a path can have, as long as a claim can be told by them.
+//! Odd names: any bytes that a path can have, as long as claims can be recognised.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,7 +11,7 @@ use crate::kit::{elsewhere, names, same_inode};
 use linklock::{Error, Lock, LockOptions, State};
 use tempfile::tempdir;
 
-/// A lock's whole life, with contention and a takeover.
+/// The whole life of a lock, with contention and a takeover.
 #[track_caller]
 fn works(options: &LockOptions) {
     let lock = options.clone().build().unwrap();
@@ -103,7 +103,7 @@ fn any_separator_works_that_is_no_letter_digit_slash_or_control_character() {
     }
 }
 
-/// `ä` ends with the byte that `¤` ends with: a separator is all its bytes, and nothing less.
+/// `ä` ends with the same byte as `¤`: only all bytes of a separator are one.
 #[test]
 fn a_separator_of_several_bytes_may_have_its_last_in_the_name() {
     let dir = tempdir().unwrap();
@@ -117,7 +117,10 @@ fn locks_with_different_separators_do_not_interfere() {
     let (bar, plus) = (Lock::options(&path), Lock::options(&path).separator('+'));
     let guard = bar.build().unwrap().lock().unwrap();
     let error = plus.clone().build().unwrap().try_lock().unwrap_err();
-    assert!(matches!(error, Error::Held { .. }), "what can't be read is no lock: {error:?}");
+    assert!(
+        matches!(error, Error::Held { .. }),
+        "a lock that can't be read is respected: {error:?}"
+    );
     assert!(plus.build().unwrap().sweep().unwrap().is_empty());
     guard.unlock().unwrap();
     assert!(names(dir.path()).is_empty());
@@ -158,7 +161,7 @@ fn a_trailing_slash_does_not_matter() {
     guard.unlock().unwrap();
 }
 
-/// The working directory is the whole process's, so this goes on in one of its own.
+/// The working directory belongs to the whole process, so this test has one of its own.
 #[test]
 fn a_relative_path_is_made_absolute_when_the_lock_is_built() {
     let Some(dir) = elsewhere::arrived() else {
@@ -184,7 +187,8 @@ fn a_relative_path_is_made_absolute_when_the_lock_is_built() {
     assert_eq!(names(&dir), ["other"]);
 }
 
-/// flufl.lock writes the path as its user gave it, so contents may differ in all but the name.
+/// flufl.lock writes the path as its user gave it, so contents may differ in everything but the
+/// name.
 #[test]
 fn content_with_another_path_to_the_same_directory_is_read() {
     let dir = tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What can be inferred of a lock: flufl.lock's six states, and who holds it.
+//! What can be inferred about a lock: flufl.lock's six states, and its holder.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use linklock::{Error, Life, Lock, Owner, State};
 #[test]
 fn unlocked_is_a_lock_without_a_lock_file() {
     let (dir, lock) = fresh();
-    claim_like_flufl(lock.path(), "mars|1|2", far_off()); // a waiter alone holds nothing
+    claim_like_flufl(lock.path(), "mars|1|2", far_off()); // a waiter holds nothing
     assert_eq!(lock.state().unwrap(), State::Unlocked);
     assert_eq!(lock.holder().unwrap(), None);
     assert_eq!(lock.expires_at().unwrap(), None);
@@ -92,7 +92,7 @@ fn a_file_that_is_not_a_lock_is_unknown() {
     assert_eq!(snapshot(dir.path()), before);
 }
 
-/// flufl.lock has numbers alone in its claims, and pids are used again.
+/// flufl.lock's claims contain only numbers, and pids are reused.
 #[test]
 fn unknown_is_a_lock_of_this_host_whose_claim_proves_nothing() {
     let (_dir, lock) = fresh();

@@ -73,12 +73,13 @@ fn while_holders_are_killed(lab: &Lab) {
         }
     };
     one_at_a_time(contention(lab, "contend-killed", &terms, contender, is_over));
-    // The last one to die may have nobody after it.
+    // After the last one to die there may be no other contender.
     lab.worker("c1", &format!("take {terms}")).finished();
     assert_eq!(left_behind(lab), [""; 0]);
 }
 
-/// With a lock that each client has for itself, clients hold it at once, and both checks say so.
+/// The control: with a lock that each client has for itself, clients hold it at the same time, and
+/// both checks must detect that.
 fn the_checks_detect_a_lock_that_excludes_nobody(lab: &Lab) {
     let terms = Terms::patient("apart");
     let found = contention(lab, "contend-apart", &terms, crowd(lab, 3), || ());
@@ -86,8 +87,7 @@ fn the_checks_detect_a_lock_that_excludes_nobody(lab: &Lab) {
     assert_ne!(found.witnessed, 0);
 }
 
-/// The clients' dates come to be two hours apart, and one stands still for a while that is shorter
-/// than a lease.
+/// Sets the clients' dates two hours apart, and stops one client for less than a lease.
 fn disturb_clocks(lab: &Lab) {
     lab.skew("c1", 3600);
     lab.skew("c2", -3600);

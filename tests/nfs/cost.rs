@@ -1,4 +1,4 @@
-//! What it costs the server when a lock that nobody else wants is taken and given back.
+//! The cost to the server of an acquisition and a release without contention.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use crate::{
     terms::Terms,
 };
 
-/// Through one handle.
+/// Rounds through one handle.
 const ROUNDS: u32 = 100;
 
-/// Requests that a cache spares, or doesn't, now and then; and those that a handle begins with.
+/// Requests that a cache may save now and then, and those with which a handle begins.
 const ROOM: f64 = 0.3;
 
-/// What linklock may ask for beyond the bare calls, because it renames the lock file, and looks at
-/// what it has caught, before it removes it.
+/// The requests that linklock may need beyond the bare calls, because it renames the lock file, and
+/// checks which one it has caught, before it removes it.
 struct Beyond {
-    /// One less than it would be, because a claim that nobody can guess the name of needs no
-    /// exclusive create, which takes a SETATTR of its own.
+    /// One less, because a claim with an unpredictable name needs no exclusive create, which takes
+    /// a SETATTR of its own.
     made: f64,
-    /// One more: the release of a claim that stays begins with a touch of it, where that of another
+    /// One more: the release of a kept claim begins with a touch, where that of another claim
     /// begins with its removal.
     kept: f64,
 }
@@ -70,7 +70,7 @@ fn cost(lab: &Lab, rounds: impl FnOnce() -> Work) -> Cost {
     each(&lab.stats("c1"), &before, ROUNDS.into())
 }
 
-/// What was asked for since `before`, in each of so many rounds or seconds.
+/// The requests since `before`, in each of so many rounds or seconds.
 pub(crate) fn each(
     after: &BTreeMap<String, u64>,
     before: &BTreeMap<String, u64>,

@@ -1,4 +1,4 @@
-//! Machines that wait, or read, and are gone, where the server's lease is the kernel's own.
+//! Machines that wait or read, and then vanish, with the kernel's default lease on the server.
 //!
 //! A client that opens a file for reading may be given a delegation of it. A client that changes the file
 //! or one of its names then has to wait until that client has given it back, or the server has
@@ -18,22 +18,23 @@ use crate::{
     terms::Terms,
 };
 
-/// What becomes of the machines of those who wait.
+/// What happens to the waiters' machines.
 const FATES: [(&str, Fate); 3] = [("c2", Lab::crash), ("c3", Lab::mute), ("c4", Lab::freeze)];
 
-/// Has NFSv3 where the others have NFSv4.
+/// The client that has NFSv3 where the others have NFSv4.
 const BESIDE: &str = "c5";
 
-/// For the server to have closed a file that it has written for a client on NFSv3.
+/// Time for the server to close a file that it has written for a client on NFSv3.
 const UNTIL_CLOSED: Duration = Duration::from_secs(4);
 
-/// By then a waiter has looked at its locks, and holders have refreshed none.
+/// Time for a waiter to observe its locks, before holders have refreshed any.
 const SOME_LOOKS: Duration = Duration::from_secs(6);
 
 /// Longer than the longest lifetime here, and the pause before the next refresh.
 const TO_LOSE_A_LEASE: Duration = Duration::from_secs(45);
 
-/// For those who come after a release: a waiter that is gone may have got the lock, for 30 s.
+/// The lifetime for the processes that lock after a release: a waiter that has vanished may have
+/// got the lock, for 30 s.
 const BOUNDED: Duration = Duration::from_secs(60);
 
 #[test]
@@ -58,7 +59,7 @@ struct Held {
 }
 
 impl Held {
-    /// Those that others wait for, and some that nobody does.
+    /// Locks that others wait for, and some without waiters.
     fn all(v3_beside: bool) -> Vec<Held> {
         let mut all = Vec::new();
         if v3_beside {
@@ -76,7 +77,7 @@ fn one(waiter: &str) -> String {
     format!("one-{waiter}")
 }
 
-/// What those on a client wait for: a lock of each holder.
+/// The locks that the waiters on a client wait for: one of each holder.
 fn wanted(waiter: &str, v3_beside: bool) -> Vec<String> {
     let mut wanted = vec![one(waiter), format!("ten-{}", waiter.trim_start_matches('c'))];
     if v3_beside {
@@ -95,8 +96,8 @@ fn a_holder_outlives_waiters(name: &str, versions: &str, v3_beside: bool) {
         await_delegations(lab, client);
     }
     thread::scope(|scope| {
-        // They must have read the lock files before the first refresh, which recalls what they were
-        // given: for half a minute the server gives no more of it.
+        // They must have read the lock files before the first refresh, which recalls their
+        // delegations: for half a minute the server gives no more of them.
         for (client, _) in FATES {
             let job = job("wait-each", &terms_of(&wanted(client, v3_beside)));
             scope.spawn(move || lab.worker(client, &job));
@@ -111,8 +112,8 @@ fn a_holder_outlives_waiters(name: &str, versions: &str, v3_beside: bool) {
                 given
             })
         });
-        let given = given.map(|given| given.join().expect("one that is gone"));
-        say(&format!("{name}: delegations that those who are gone were given: {given:?}"));
+        let given = given.map(|given| given.join().expect("a machine that has vanished"));
+        say(&format!("{name}: delegations given to the machines that vanished: {given:?}"));
         thread::sleep(TO_LOSE_A_LEASE);
         let released = Instant::now();
         release(lab, all.iter().flat_map(|held| &held.locks));
@@ -124,11 +125,11 @@ fn a_holder_outlives_waiters(name: &str, versions: &str, v3_beside: bool) {
             }
         }
         let took = released.elapsed();
-        // Those who wait without end: their jobs end with their machines.
+        // The waiters wait without end: their jobs end with their machines.
         for (client, _) in FATES {
             lab.crash(client);
         }
-        say(&format!("{name}: all locks were released and taken by others within {took:.1?}"));
+        say(&format!("{name}: all locks were released and acquired by others within {took:.1?}"));
         for (held, reports) in all.iter().zip(reports) {
             lost_none(held, &reports);
         }
@@ -171,7 +172,7 @@ fn release<'a>(lab: &Lab, locks: impl Iterator<Item = &'a String>) {
     }
 }
 
-/// The holder was told of no loss, and released what it held.
+/// Asserts that the holder got no report of a loss, and released its locks.
 fn lost_none(held: &Held, reports: &[String]) {
     let mut said: Vec<_> = reports.iter().filter(|line| !line.contains(" tenure ")).collect();
     let mut released: Vec<_> = held.locks.iter().map(|lock| format!("{lock} unlock Ok")).collect();
@@ -180,7 +181,8 @@ fn lost_none(held: &Held, reports: &[String]) {
     assert!(said.iter().copied().eq(&released), "{said:#?}");
 }
 
-/// The server gives none in its first seconds, and none on NFSv4.0 before it has called back.
+/// The server gives no delegations in its first seconds, and none on NFSv4.0 before its first
+/// callback.
 fn await_delegations(lab: &Lab, client: &str) {
     let made = lab.exec("server", &["sh", "-c", "echo x >/srv/export/warm-up"]);
     assert!(made.status.success());
@@ -191,8 +193,8 @@ fn await_delegations(lab: &Lab, client: &str) {
     lab.exec("server", &["rm", "/srv/export/warm-up"]);
 }
 
-/// Returns when those who wait on a client have looked at who holds what they want: they have been
-/// given delegations, or would have been. Says how many.
+/// Returns when the waiters on a client have observed the holders: by then they have been given
+/// delegations, if any. Returns how many.
 fn await_looks(lab: &Lab, client: &str, wanted: &[String]) -> usize {
     await_claims(lab, client, &terms_of(wanted));
     let begun = Instant::now();
@@ -214,8 +216,8 @@ fn terms_of(locks: &[String]) -> Vec<Terms<'_>> {
 
 const HEIRS: [&str; 2] = ["c3", "c4"];
 
-/// Locks that are released while a client that is gone has delegations of them: the releases take
-/// until the server has revoked those, their leases end meanwhile, and others succeed.
+/// Locks that are released while a client that has vanished has delegations of them: the releases
+/// last until the server has revoked those, the leases end meanwhile, and others take over.
 #[test]
 fn a_late_release_takes_nobodys_lock() {
     let options = Options { clients: 4, lease: DEFAULT_LEASE, ..Options::default() };
@@ -231,7 +233,7 @@ fn a_late_release_takes_nobodys_lock() {
     }
 }
 
-/// What the holders and their successors reported.
+/// The reports of the holders and their successors.
 fn late_releases(lab: &Lab, [v3, detached]: [&[String]; 2], all: &[String]) -> Vec<String> {
     thread::scope(|scope| {
         let holders = [

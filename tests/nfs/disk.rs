@@ -1,4 +1,4 @@
-//! A disk of the server's that is full.
+//! A full disk on the server.
 
 use crate::{
     lab::{Lab, Options},

@@ -1,4 +1,4 @@
-//! A lock that flufl.lock uses on one client and linklock on another.
+//! A lock that is used by flufl.lock on one client and by linklock on another.
 
 use std::{path::Path, thread};
 

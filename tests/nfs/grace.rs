@@ -1,4 +1,5 @@
-//! A release while the server, booted again, waits for its clients to say what they had open.
+//! A release in the server's grace period: after a boot it waits for its clients to reclaim their
+//! state.
 
 use std::{thread, time::Instant};
 
@@ -9,8 +10,8 @@ use crate::{
     terms::Terms,
 };
 
-/// Its grace lasts for all of its time, because a client that has lost its power says nothing. No
-/// file can be removed meanwhile, but leases can be renewed.
+/// The grace period lasts for its full time, because a client that has lost power does not reclaim.
+/// No file can be removed meanwhile, but leases can be renewed.
 #[test]
 fn a_release_in_the_grace_period_takes_nobodys_lock_v42() {
     let options = Options { clients: 3, lease: DEFAULT_LEASE, ..Options::default() };
@@ -24,7 +25,8 @@ fn a_release_in_the_grace_period_takes_nobodys_lock_v42() {
     }
 }
 
-/// What the holder and its successor reported, and which names were taken away after the server booted.
+/// The reports of the holder and its successor, and the names that were removed after the server
+/// booted.
 fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String>) {
     thread::scope(|scope| {
         let holder = scope.spawn(|| lab.worker("c1", &job("keep", all)));
@@ -33,7 +35,7 @@ fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String
         }
         let successor = scope.spawn(|| lab.worker("c3", &job("take-over", all)));
         await_claims(lab, "c3", all);
-        lab.exec("c2", &["touch", "/nfs/known"]); // the server will remember it
+        lab.exec("c2", &["touch", "/nfs/known"]); // so that the server remembers it
         lab.crash("c2");
         lab.restart("server");
         watching_names(lab, || {
@@ -54,9 +56,9 @@ fn watching_removals_after(lab: &Lab, all: &[Terms]) -> (Vec<String>, Vec<String
     })
 }
 
-/// By the server's own clock the leases of the holder run for as long as its claims are there: of
-/// all but one, because Linux locks a file, against its own processes, while it is being removed,
-/// and removes one after the other.
+/// By the server's own clock the holder's leases run as long as its claims exist: all but one,
+/// because Linux locks a file, against its own processes, while it is being removed, and removes
+/// one after the other.
 fn claims_are_fresh(lab: &Lab) {
     const LEFT: &str = r#"now=$(date +%s); cd /srv/export
         for claim in grace-*'|c1|'*; do

@@ -1,4 +1,4 @@
-//! How soon a lock that one client gives back is another's, who has waited for it.
+//! How soon another client, which waits, gets a lock that one client releases.
 
 use std::{thread, time::Duration};
 
@@ -30,7 +30,7 @@ fn handover_between_clients(name: &str, version: &str) {
             .map(|relay| relay.join().expect("a relay"))
     });
     say(&format!(
-        "NFSv{version}: from unlock on one client to lock's return on another, that had waited:"
+        "NFSv{version}: from unlock on one client to lock's return on another, which was waiting:"
     ));
     for (hold, times) in HOLDS_MS.into_iter().zip(all) {
         let [half, almost_all, all] = [50, 99, 100].map(|percent| percentile(&times, percent));
@@ -41,7 +41,7 @@ fn handover_between_clients(name: &str, version: &str) {
     }
 }
 
-/// Two clients hold a lock by turns.
+/// Two clients hold a lock in turns.
 fn relay(lab: &Lab, hold: u64) -> Vec<Duration> {
     let name = format!("held-{hold}");
     let terms = Terms::by_default(&name);

@@ -1,4 +1,4 @@
-//! What a worker does in a guest. A job is a line of words; the lock among them is a [`Terms`].
+//! The jobs of a worker in a guest. A job is a line of words; the lock among them is a [`Terms`].
 
 use std::{
     fmt::Display,
@@ -30,7 +30,7 @@ use crate::{
 
 const A_MOMENT: Duration = Duration::from_millis(10);
 
-/// Longer than a client pauses before it repeats a request that the server has put off.
+/// Longer than a client pauses before it repeats a request that the server has delayed.
 const A_WHILE: Duration = Duration::from_secs(20);
 
 /// After so many tenures a contender that is to die has one that it does not survive.
@@ -72,7 +72,7 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
     }
 }
 
-/// Many processes that do the same at once.
+/// Many processes that do the same at the same time.
 fn crowd(size: u64, job: &str) {
     let start = |_| fellow(job).spawn().expect("this binary");
     let fellows: Vec<_> = (0..size).map(start).collect();
@@ -91,7 +91,7 @@ fn again(job: &str) {
     }
 }
 
-/// Takes and gives back the lock, again and again, until it is enough.
+/// Acquires and releases the lock, again and again, until the cue to stop.
 fn contend(terms: &Terms, lock: &Lock) {
     while !is_enough(terms) {
         one_tenure(terms, lock);
@@ -129,7 +129,7 @@ fn one_tenure(terms: &Terms, lock: &Lock) {
     thread::sleep(A_MOMENT);
 }
 
-/// Holds the lock by turns with another, who begins to wait for it as soon as it is held.
+/// Holds the lock in turns with another process, which begins to wait for it as soon as it is held.
 fn relay(terms: &Terms, hold: Duration, mine: impl Iterator<Item = u64>) {
     let lock = terms.lock();
     let turn = |number| terms.cue(&format!("turn-{number}"));
@@ -146,7 +146,7 @@ fn relay(terms: &Terms, hold: Duration, mine: impl Iterator<Item = u64>) {
     }
 }
 
-/// Waits for the lock in many threads, in vain, and leaves their claims behind when it is enough.
+/// Waits for the lock in many threads, in vain, and leaves their claims behind at the cue to stop.
 fn wait(terms: &Terms, waiters: u64) {
     let wait = |lock: Lock| {
         thread::spawn(move || {
@@ -156,7 +156,7 @@ fn wait(terms: &Terms, waiters: u64) {
     };
     let waiters: Vec<_> = (0..waiters).map(|_| wait(terms.lock())).collect();
     shared().await_cue(&terms.cue("enough"));
-    assert!(!waiters.iter().any(JoinHandle::is_finished), "a waiter waited no longer");
+    assert!(!waiters.iter().any(JoinHandle::is_finished), "a waiter has stopped waiting");
     process::exit(0);
 }
 
@@ -176,14 +176,14 @@ fn hold(terms: &Terms) {
     guard.unlock().unwrap();
 }
 
-/// Takes the lock as soon as it is free, and gives it back.
+/// Acquires the lock as soon as it is free, and releases it.
 fn take(terms: &Terms) {
     let guard = terms.lock().lock().unwrap();
     report(Running::begin(&guard).end(&guard));
     guard.unlock().unwrap();
 }
 
-/// Keeps locks alive until it is asked to release them, and releases all at once.
+/// Keeps locks alive until the cue to release them, and releases all at once.
 fn keep(all: &[Terms]) {
     let guards: Vec<_> = all.iter().map(|terms| (terms, kept_alive(terms))).collect();
     say_held(all);
@@ -203,7 +203,7 @@ fn kept_alive(terms: &Terms) -> LockGuard {
     guard
 }
 
-/// A cue that a waiter on this client can begin at once.
+/// The cue that a waiter on this client can begin at once.
 pub(crate) fn ready(vm: &str) -> String {
     format!("ready-{vm}")
 }
@@ -219,7 +219,7 @@ fn wait_each(all: &[Terms]) {
     });
 }
 
-/// Holds locks until it is asked to release them, with leases that run meanwhile.
+/// Holds locks until the cue to release them, with leases that run meanwhile.
 fn release(all: &[Terms]) {
     let guards = all.iter().map(|terms| (terms, terms.lock().lock().unwrap())).collect();
     say_held(all);
@@ -227,7 +227,7 @@ fn release(all: &[Terms]) {
     unlock_each(guards);
 }
 
-/// ... and nobody holds them meanwhile.
+/// ... and are detached meanwhile.
 fn release_detached(all: &[Terms]) {
     let detach = |terms: &Terms| terms.lock().lock()?.detach(Owner::Lease);
     let claims: Vec<_> = all.iter().map(|terms| (terms, detach(terms).unwrap())).collect();
@@ -253,7 +253,7 @@ fn await_release(all: &[Terms]) {
     }
 }
 
-/// At once, since each may take its time.
+/// At the same time, since each may take a while.
 fn unlock_each(guards: Vec<(&Terms, LockGuard)>) {
     thread::scope(|scope| {
         for (terms, guard) in guards {
@@ -265,7 +265,7 @@ fn unlock_each(guards: Vec<(&Terms, LockGuard)>) {
     });
 }
 
-/// Takes each lock in turn with others, and looks for some time whether it stays there.
+/// Acquires each lock in turn with others, and checks for some time that it still holds it.
 fn take_over(all: &[Terms]) {
     thread::scope(|scope| {
         for terms in all {
@@ -284,7 +284,7 @@ fn take_over(all: &[Terms]) {
     });
 }
 
-/// Where a worker has many locks, a report begins with the one that it is about.
+/// A report of a worker with many locks begins with the name of one.
 fn report_of(name: &str, line: impl Display) {
     report(format!("{name} {line}"));
 }
@@ -302,10 +302,10 @@ fn die(terms: &Terms) {
 
 fn be_killed(terms: &Terms) {
     shared().cue(&terms.died_on(&vm()));
-    raise(Signal::SIGKILL).expect("to be dead");
+    raise(Signal::SIGKILL).expect("SIGKILL");
 }
 
-/// Holds two locks until it has lost the one that is kept alive, and sees what has become of the
+/// Holds two locks until it has lost the one that is kept alive, and reports what has become of the
 /// other, which is not.
 fn stall(kept: &Terms, idle: &Terms) {
     let (kept_guard, idle_guard) = (kept.lock().lock().unwrap(), idle.lock().lock().unwrap());
@@ -328,7 +328,7 @@ fn stall(kept: &Terms, idle: &Terms) {
     report(outcome("unlock", &kept_guard.unlock()));
 }
 
-/// Takes the lock, makes sure of it, and gives it back.
+/// Acquires the lock, verifies and releases it.
 fn cycle(terms: &Terms) {
     let guard = match terms.lock().lock() {
         Ok(guard) => guard,
@@ -345,8 +345,8 @@ fn rounds(lock: &Lock, count: u64) {
     }
 }
 
-/// The seven system calls that a lock of this kind takes at least: open, write, utimensat, close,
-/// link, and two unlinks.
+/// The minimum of seven system calls for a lock of this kind: open, write, utimensat, close, link,
+/// and two unlinks.
 fn bare(terms: &Terms, count: u64) -> io::Result<()> {
     let (lock, claim) = (terms.path(), claim_of(terms));
     for _ in 0..count {
@@ -361,7 +361,7 @@ fn bare(terms: &Terms, count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The three that it takes with a claim that stays: link, utimensat, and an unlink.
+/// The minimum of three with a claim that is kept: link, utimensat, and an unlink.
 fn bare_kept(terms: &Terms, count: u64) -> io::Result<()> {
     let (lock, claim) = (terms.path(), claim_of(terms));
     drop(File::create_new(&claim)?);
@@ -379,7 +379,7 @@ fn bare_kept(terms: &Terms, count: u64) -> io::Result<()> {
     fs::remove_file(&claim)
 }
 
-/// A hard link that is all there is to the lock: shows what the kernel says.
+/// A bare hard link, which shows what the kernel returns.
 fn link(terms: &Terms) {
     let claim = claim_of(terms);
     fs::write(&claim, vm()).unwrap();
@@ -391,7 +391,7 @@ fn claim_of(terms: &Terms) -> PathBuf {
     terms.path().with_extension(vm())
 }
 
-/// What came of something, in words that a scenario can compare.
+/// A result, in words that a scenario can compare.
 fn outcome(what: &str, result: &Result<(), Error>) -> String {
     let word = match result {
         Ok(()) => "Ok",

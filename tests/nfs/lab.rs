@@ -1,7 +1,8 @@
-//! The NFS lab as a value: up when it is made, down when it is dropped. `lab/lab.sh` does the work.
+//! The NFS lab as a value: it is started when it is made, and stopped when it is dropped.
+//! `lab/lab.sh` does the work.
 //!
 //! Guests run this machine's programs, so a test binary can be its own worker: [`Lab::worker`]
-//! starts this very binary in a guest, where the ignored test `worker` asks [`job`] what to do and
+//! starts this binary in a guest, where the ignored test `worker` gets its work from [`job`] and
 //! answers by [`report`].
 
 use std::{
@@ -17,8 +18,8 @@ use std::{
 
 use crate::shared::Shared;
 
-/// Which labs may be up. Two busy ones at a time are enough for one machine; of those that mostly
-/// wait for the server's default lease to end, more do no harm.
+/// Which labs may run. Two busy ones at a time are enough for one machine; of those that mostly
+/// wait for the end of the server's default lease, there may be more.
 static BUSY: Turns = Turns { free: Mutex::new(2), given_back: Condvar::new() };
 static WAITING: Turns = Turns { free: Mutex::new(3), given_back: Condvar::new() };
 
@@ -27,17 +28,17 @@ const REPORT: &str = "REPORT ";
 /// No job takes longer, unless it hangs.
 const JOB_SECONDS: &str = "320";
 
-/// The arguments with which this binary is a worker.
+/// The arguments that make this binary a worker.
 const AS_WORKER: [&str; 4] = ["worker", "--exact", "--ignored", "--nocapture"];
 
 /// The exit status of [`Lab::exec`] and [`Lab::worker`] when the guest died meanwhile.
 pub(crate) const GUEST_DIED: i32 = 125;
 
-/// Seconds of NFSv4 lease and grace: what most labs have, so as to be quick; and the kernel's own.
+/// Seconds of NFSv4 lease and grace: a short time, for most labs; and the kernel's default.
 const SHORT_LEASE: u32 = 10;
 pub(crate) const DEFAULT_LEASE: u32 = 90;
 
-/// What becomes of a client: [`Lab::crash`], [`Lab::mute`], [`Lab::freeze`].
+/// What happens to a client: [`Lab::crash`], [`Lab::mute`], [`Lab::freeze`].
 pub(crate) type Fate = fn(&Lab, &str);
 
 pub(crate) struct Options<'a> {
@@ -46,7 +47,7 @@ pub(crate) struct Options<'a> {
     pub(crate) lease: u32,
     /// Further mount options, as `mount -o` takes them.
     pub(crate) mount: &'a str,
-    /// All requests go through the proxy that [`Lab::fault`] needs. It costs some time in each.
+    /// All requests go through the proxy that [`Lab::fault`] needs, which delays each a little.
     pub(crate) faults: bool,
 }
 
@@ -60,14 +61,14 @@ impl Default for Options<'_> {
 pub(crate) struct Lab {
     name: String,
     clients: usize,
-    /// What the guests see of this machine without NFS.
+    /// The directory of this machine that the guests see without NFS.
     pub(crate) shared: Shared,
     _turn: Turn,
 }
 
 /// How a worker ended, and what it reported until then.
 pub(crate) struct Work {
-    /// Exit status: the worker's own, or what `lab.sh exec` says.
+    /// The exit status of the worker, or of `lab.sh exec`.
     pub(crate) status: i32,
     pub(crate) reports: Vec<String>,
     stderr: String,
@@ -90,7 +91,7 @@ impl Lab {
         let mut lab = Lab {
             name: format!("{name}-{}", process::id()),
             clients: options.clients,
-            shared: Shared::at(PathBuf::new()), // there is none yet
+            shared: Shared::at(PathBuf::new()), // no lab has failed yet
             _turn: turn,
         };
         let (clients, lease) = (options.clients.to_string(), options.lease.to_string());
@@ -107,7 +108,7 @@ impl Lab {
         Err(text(&output.stderr)
             .lines()
             .last()
-            .unwrap_or("lab.sh up failed and doesn't say why")
+            .unwrap_or("lab.sh up failed without a reason")
             .to_owned())
     }
 
@@ -153,13 +154,14 @@ impl Lab {
         }
     }
 
-    /// The client's next request `op` meets a fault: `lostreply`, `lostreply+flush`, `lostcall`,
-    /// `dup`, `swallow`, `late=SECONDS`, `delay=SECONDS` (`lab/rpcproxy.py` explains them).
+    /// Makes the client's next request `op` meet a fault: `lostreply`, `lostreply+flush`,
+    /// `lostcall`, `dup`, `swallow`, `late=SECONDS`, `delay=SECONDS` (`lab/rpcproxy.py` explains
+    /// them).
     pub(crate) fn fault(&self, op: &str, action: &str, client: &str) {
         self.run(["fault", op, action, client]);
     }
 
-    /// Faults that no request has met yet: a scenario that leaves one has shown nothing.
+    /// The faults that no request has met yet: a scenario that leaves one has tested nothing.
     pub(crate) fn faults_left(&self) -> usize {
         self.run(["faults"]).lines().count()
     }
@@ -170,7 +172,7 @@ impl Lab {
         faults.lines().filter(|fault| fault.split(' ').nth(2) == Some(client)).count()
     }
 
-    /// Stops the time of a guest. Its clocks go on meanwhile.
+    /// Stops a guest. Its clocks go on meanwhile.
     pub(crate) fn freeze(&self, vm: &str) {
         self.run(["freeze", vm]);
     }
@@ -203,7 +205,7 @@ impl Lab {
         self.run(["skew", vm, &seconds.to_string()]);
     }
 
-    /// The server's packets to the client are lost from now on; the client's arrive.
+    /// Drops the server's packets to the client from now on; the client's still arrive.
     pub(crate) fn mute(&self, client: &str) {
         self.run(["mute", client]);
     }
@@ -212,8 +214,8 @@ impl Lab {
         self.run(["unmute", client]);
     }
 
-    /// How many delegations of these locks the server has given the client, by what the server
-    /// says.
+    /// How many delegations of these locks the server has given the client, according to the
+    /// server.
     pub(crate) fn delegations(&self, client: &str, locks: &[String]) -> usize {
         let command = ["delegations", client].into_iter();
         let output = self.command(command.chain(locks.iter().map(String::as_str))).output();
@@ -221,7 +223,7 @@ impl Lab {
         count.trim_end().parse().expect("a count")
     }
 
-    /// Fills the server's disk: inodes are left, and no block.
+    /// Fills the server's disk: inodes are left, but no block.
     pub(crate) fn fill_disk(&self) {
         self.run(["fill"]);
     }
@@ -247,7 +249,7 @@ impl Lab {
         command
     }
 
-    /// A command of the lab that can't fail unless the lab itself is broken.
+    /// Runs a command of the lab that fails only if the lab itself is broken.
     fn run<const N: usize>(&self, arguments: [&str; N]) -> String {
         let output = self.command(arguments).output().expect("lab.sh");
         assert!(output.status.success(), "lab.sh {arguments:?}: {}", text(&output.stderr));
@@ -257,7 +259,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Should it fail, the lab still ends with this process.
+        // If it fails, the lab still ends with this process.
         let _ = self.command(["down"]).output();
     }
 }
@@ -269,7 +271,7 @@ struct Turns {
 
 impl Turns {
     fn take(&'static self) -> Turn {
-        let free = self.free.lock().expect("nobody panics here");
+        let free = self.free.lock().expect("no thread panics here");
         let mut free = self.given_back.wait_while(free, |free| *free == 0).expect("nor here");
         *free -= 1;
         Turn(self)
@@ -280,7 +282,7 @@ struct Turn(&'static Turns);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *self.0.free.lock().expect("nobody panics here") += 1;
+        *self.0.free.lock().expect("no thread panics here") += 1;
         self.0.given_back.notify_one();
     }
 }
@@ -293,13 +295,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// In a guest: the words of the job that [`Lab::worker`] was given; `None` elsewhere.
+/// In a guest: the words of the job given to [`Lab::worker`]; `None` elsewhere.
 pub(crate) fn job() -> Option<Vec<String>> {
     let job = env::var("LAB_JOB").ok()?;
     Some(job.split_whitespace().map(str::to_owned).collect())
 }
 
-/// In a guest: a line for [`Work::reports`]. It is safe at once, even if the guest is killed next.
+/// In a guest: writes a line to [`Work::reports`], where it is safe at once, even if the guest is
+/// killed next.
 pub(crate) fn report(line: impl Display) {
     println!("\n{REPORT}{line}"); // the test harness leaves its own line unfinished
 }
@@ -314,12 +317,12 @@ pub(crate) fn mount() -> PathBuf {
     PathBuf::from(env::var_os("LAB_MNT").expect("not in a guest"))
 }
 
-/// In a guest: what all guests see of the host, without NFS.
+/// In a guest: the host's directory that all guests see without NFS.
 pub(crate) fn shared() -> Shared {
     Shared::at(env::var_os("LAB_SHARED").expect("not in a guest").into())
 }
 
-/// In a guest: another worker, whose reports come with this one's.
+/// In a guest: another worker, whose reports are added to this one's.
 pub(crate) fn fellow(job: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("this binary"));
     command.args(AS_WORKER).env("LAB_JOB", job);

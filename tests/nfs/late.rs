@@ -1,5 +1,5 @@
-//! Requests that the server executes when the lease is over and another has the lock: soon, and
-//! on NFSv3 too, where nothing but a slow server or network makes them so late.
+//! Requests that the server executes when the lease is over and another process has the lock:
+//! quickly, and on NFSv3 too, where only a slow server or network makes them so late.
 
 use std::thread;
 
@@ -24,7 +24,7 @@ fn a_late_request_takes_nobodys_lock_v42() {
 fn late_requests(name: &str, version: &str) {
     let options = Options { faults: true, ..Options::default() };
     let Some(lab) = lab_for(name, version, &options) else { return };
-    // Of a release, which begins well within the lease, and of a refresh.
+    // Requests of a release, which begins well within the lease, and of a refresh.
     late_request(&lab, "release", "REMOVE");
     late_request(&lab, "keep", "SETATTR");
 }

@@ -1,5 +1,5 @@
-//! Real NFS: Linux clients and a Linux server, each with a kernel of its own. README.md beside this
-//! file tells how.
+//! Real NFS: Linux clients and a Linux server, each with a kernel of its own: see README.md beside
+//! this file.
 //!
 //!     LINKLOCK_NFS=1 cargo test --test nfs
 #![cfg(unix)]

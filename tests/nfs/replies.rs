@@ -1,8 +1,8 @@
 //! Single requests whose reply is lost, that never arrive, or arrive twice.
 //!
-//! A client whose request brings no reply sends it again. If the server still has its reply, or
-//! never got the request, nothing is wrong. If it has forgotten (it was restarted, or has had too
-//! much else to remember), it executes the request again, and the client believes the second reply.
+//! A client that gets no reply repeats its request. If the server still has its reply, or never got
+//! the request, all is well. If it has forgotten the reply (after a restart, or after too many
+//! other requests), it executes the request again, and the client believes the second reply.
 
 use crate::{
     lab::{Lab, Options},
@@ -27,7 +27,7 @@ fn faulty_lab(name: &str, version: &str) -> Option<Lab> {
     lab_for(name, version, &Options { faults: true, ..Options::default() })
 }
 
-/// `requests` are those that a lock is taken and given back with.
+/// `requests` are those of an acquisition and a release.
 fn go_astray(lab: &Lab, requests: &[&str]) {
     the_kernel_tells_an_untruth(lab);
     for (name, action) in [("call", "lostcall"), ("reply", "lostreply")] {
@@ -38,7 +38,7 @@ fn go_astray(lab: &Lab, requests: &[&str]) {
     a_lock_is_taken_and_given_back(lab, "twice", "dup", &["LINK"]);
     assert_eq!(left_behind(lab), ["bare", "bare.c1"]);
 
-    // Only LINK: see README.md for what a RENAME that is executed twice does among contenders.
+    // Only LINK: README.md explains what a RENAME that is executed twice does among contenders.
     let terms = Terms::patient("contended");
     let crowd = crowd(lab, 2);
     let kept = format!("contend-kept {terms}");
@@ -52,7 +52,7 @@ fn go_astray(lab: &Lab, requests: &[&str]) {
     }));
 }
 
-/// Why linklock does not go by what link(2) says.
+/// Why linklock does not rely on the result of link(2).
 fn the_kernel_tells_an_untruth(lab: &Lab) {
     let terms = Terms::patient("bare");
     lab.fault("LINK", "lostreply+flush", "c1");
@@ -60,10 +60,10 @@ fn the_kernel_tells_an_untruth(lab: &Lab) {
     assert_eq!(linked, ["link Err(AlreadyExists)"]);
     assert_eq!(lab.faults_left(), 0);
     let links = lab.exec("server", &["stat", "-c", "%h", "/srv/export/bare"]);
-    assert_eq!(links.stdout, b"2\n", "yet the link is there");
+    assert_eq!(links.stdout, b"2\n", "yet the link exists");
 }
 
-/// Each of `requests` meets its fault, once, while a client takes a lock, and the client notices
+/// Each of `requests` meets its fault once, while a client acquires a lock, and the client notices
 /// nothing.
 fn a_lock_is_taken_and_given_back(lab: &Lab, name: &str, action: &str, requests: &[&str]) {
     let terms = Terms::patient(name);
@@ -72,6 +72,6 @@ fn a_lock_is_taken_and_given_back(lab: &Lab, name: &str, action: &str, requests:
     }
     let cycle = lab.worker("c1", &format!("cycle {terms}")).finished();
     assert_eq!(cycle, ["lock Ok", "verify Ok", "unlock Ok"], "{action}");
-    assert_eq!(lab.faults_left(), 0, "{action}: not all of {requests:?} were asked for");
+    assert_eq!(lab.faults_left(), 0, "{action}: not all of {requests:?} were sent");
     assert_eq!(lab.worker("c2", &format!("try {terms} 0")).finished(), ["try Ok"], "{action}");
 }

@@ -1,5 +1,4 @@
-//! What the scenarios have in common: a lab, work that goes on in it, and what is left when it is
-//! over.
+//! What the scenarios have in common: a lab, work in it, and a check of what is left afterwards.
 
 use std::{
     env,
@@ -18,8 +17,8 @@ use crate::{
 /// In tickets, of which each tenure draws three.
 const SOME_TIME: usize = 100;
 
-/// The lab, if it was asked for and this machine can host it. Else the scenario is skipped,
-/// or fails in CI.
+/// The lab, if it is wanted and this machine can host it. Otherwise the scenario is skipped, or
+/// fails in CI.
 pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<Lab> {
     static NOT_ASKED: Once = Once::new();
     if !["1", "all"].contains(&asked().as_str()) {
@@ -36,7 +35,7 @@ pub(crate) fn lab_for(name: &str, version: &str, options: &Options) -> Option<La
     }
 }
 
-/// Whether those scenarios are to run as well that take long and are much like others.
+/// Whether to run the scenarios, too, that take long and are much like others.
 pub(crate) fn all_are_asked_for() -> bool {
     asked() == "all"
 }
@@ -45,12 +44,12 @@ fn asked() -> String {
     env::var("LINKLOCK_NFS").unwrap_or_default()
 }
 
-/// Says a line even where the test passes, whose output the harness would hide.
+/// Prints a line even if the test passes, when the harness hides its output.
 pub(crate) fn say(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).expect("stderr");
 }
 
-/// For how long to measure what takes time.
+/// For how long to measure.
 pub(crate) fn measuring_seconds() -> u64 {
     let asked = env::var("LINKLOCK_NFS_SECONDS").ok();
     asked.map_or(20, |seconds| seconds.parse().expect("LINKLOCK_NFS_SECONDS is a number"))
@@ -61,15 +60,15 @@ pub(crate) fn crowd(lab: &Lab, processes: usize) -> impl Fn(&str, &str) -> Work 
     move |client, job| lab.worker(client, &format!("crowd {processes} {job}"))
 }
 
-/// What came of it when all clients contended for a lock.
+/// The result of a contention of all clients for a lock.
 pub(crate) struct Contention {
     pub(crate) tenures: Vec<Tenure>,
-    /// How often one that held the lock came upon the witness of another that did.
+    /// How often a holder of the lock found the witness of another.
     pub(crate) witnessed: usize,
 }
 
 /// Has all clients contend for a lock while `disturb` does its worst, and for some time before and
-/// after. Returns all tenures, which didn't overlap and of which each client had some.
+/// after. Returns all tenures, of which each client had some, and which did not overlap.
 pub(crate) fn contend(
     lab: &Lab,
     name: &str,
@@ -79,7 +78,7 @@ pub(crate) fn contend(
     one_at_a_time(contention(lab, "contend", &Terms::patient(name), worker, disturb))
 }
 
-/// The tenures of a contention in which nobody held the lock beside another.
+/// The tenures of a contention, after asserting that one at a time held the lock.
 pub(crate) fn one_at_a_time(contention: Contention) -> Vec<Tenure> {
     let overlaps = overlapping(&contention.tenures);
     assert!(overlaps.is_empty(), "{} overlaps, like {:#?}", overlaps.len(), overlaps[0]);
@@ -87,7 +86,7 @@ pub(crate) fn one_at_a_time(contention: Contention) -> Vec<Tenure> {
     contention.tenures
 }
 
-/// [`contend`], in this way and by these terms; and what came of it, good or bad.
+/// The same, in this way and on these terms, without asserting anything.
 pub(crate) fn contention(
     lab: &Lab,
     way: &str,
@@ -111,7 +110,7 @@ pub(crate) fn contention(
     }
 }
 
-/// Has a client hold the lock, as our worker or as flufl.lock, while something else is done.
+/// Has a client hold the lock, as our worker or as flufl.lock, during `act`.
 pub(crate) fn while_held(
     lab: &Lab,
     terms: &Terms,
@@ -134,7 +133,7 @@ pub(crate) fn killed(lab: &Lab, holder: &Work) -> Tenure {
     the_tenure(lab, &holder.reports)
 }
 
-/// The one tenure among what was reported.
+/// The one tenure among the reports.
 pub(crate) fn the_tenure(lab: &Lab, reports: &[String]) -> Tenure {
     let [tenure] = &among(reports, &lab.shared)[..] else {
         panic!("not one tenure: {reports:?}");
@@ -142,7 +141,7 @@ pub(crate) fn the_tenure(lab: &Lab, reports: &[String]) -> Tenure {
     tenure.clone()
 }
 
-/// The files in the exported directory, by what the server itself says.
+/// The files in the exported directory, as listed by the server itself.
 pub(crate) fn left_behind(lab: &Lab) -> Vec<String> {
     let listing = lab.exec("server", &["ls", "/srv/export"]);
     assert!(listing.status.success());
@@ -154,7 +153,7 @@ pub(crate) fn job(what: &str, all: &[Terms]) -> String {
     all.iter().fold(what.to_owned(), |job, terms| format!("{job} {terms}"))
 }
 
-/// What a worker with many locks has reported about one.
+/// The reports of a worker with many locks about one of them.
 pub(crate) fn of_lock(terms: &Terms, reports: &[String]) -> Vec<String> {
     let of_lock = format!("{} ", terms.name);
     reports.iter().filter_map(|line| line.strip_prefix(&of_lock)).map(str::to_owned).collect()

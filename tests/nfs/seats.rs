@@ -1,4 +1,4 @@
-//! Machines that are gone while they end the tenure of a dead holder, in a seat of it.
+//! Machines that vanish in a seat, while they take over from a dead holder.
 
 use std::{thread, time::Instant};
 
@@ -10,7 +10,8 @@ use crate::{
     terms::Terms,
 };
 
-/// Who is in the seat, the request that is never answered, and what becomes of the machine then.
+/// The machine in the seat, the request that is never answered, and what happens to the machine
+/// then.
 const SEATED: [(&str, &str, Fate); 4] = [
     ("c2", "RENAME", Lab::crash),
     ("c3", "RENAME", Lab::mute),
@@ -47,8 +48,8 @@ fn does_not_keep_it(name: &str, version: &str) {
                     lab.worker("c1", &format!("take {terms}")).finished();
                     let took = begun.elapsed();
                     lab.crash(client);
-                    let which = format!("{name}: gone in its {request}");
-                    say(&format!("{which}: the next one has it after {took:.1?}"));
+                    let which = format!("{name}: vanished in its {request}");
+                    say(&format!("{which}: the next one gets the lock after {took:.1?}"));
                     assert!(took < terms.lifetime + terms.slop + TOLERANCE, "{which}: {took:?}");
                 });
             });

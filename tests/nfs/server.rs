@@ -1,4 +1,4 @@
-//! The server is killed and comes back, forgets what it answered, and can't be heard, while all
+//! The server is killed and booted again, forgets its replies, and can't be reached, while all
 //! clients contend.
 
 use std::{thread, time::Duration};

@@ -1,8 +1,9 @@
-//! A directory of the host that the host and all guests see, and that no NFS has a part in: tickets
-//! that put in order what happens in different kernels, cues by which they wait for each other, and
-//! a witness of their exclusion.
+//! A directory of the host that the host and all guests see without NFS. It has tickets that order
+//! events in different kernels, cues by which they wait for each other, and a witness of their
+//! exclusion.
 //!
-//! All are directories, because the host makes each for one of those who want to make it.
+//! All are directories, because of several processes that want to make one, the host makes it for
+//! one only.
 
 use std::{
     fs, io,
@@ -14,7 +15,7 @@ use std::{
 
 use crate::kit::exclusion::is_alone;
 
-/// Longer than all that anybody in a lab waits for, so that a broken one comes to an end.
+/// Longer than any wait in a lab, so that a broken lab comes to an end.
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct Shared {
@@ -26,8 +27,8 @@ impl Shared {
         Shared { dir }
     }
 
-    /// A number above all that were given out before, to any guest: the first that isn't yet the
-    /// name of a directory.
+    /// Draws a number above all that any guest has drawn before: the first that is not yet the name
+    /// of a directory.
     pub(crate) fn ticket(&self) -> u64 {
         static MINE: AtomicU64 = AtomicU64::new(0);
         let mut number = MINE.load(Relaxed) + 1;
@@ -38,21 +39,20 @@ impl Shared {
         number
     }
 
-    /// When a ticket was drawn, by the host's clock. To be asked on the host: guests see whole
-    /// seconds.
+    /// When a ticket was drawn, by the host's clock. For the host only: guests see whole seconds.
     pub(crate) fn time_of(&self, ticket: u64) -> SystemTime {
         let drawn = fs::metadata(self.dir.join(ticket.to_string()));
         drawn.and_then(|ticket| ticket.modified()).expect("a ticket that was drawn")
     }
 
-    /// Returns once this many more tickets have been drawn, by whomever.
+    /// Returns once this many more tickets have been drawn, by any process.
     pub(crate) fn await_tickets(&self, more: usize) {
         let drawn = || fs::read_dir(&self.dir).expect("the shared directory").count();
         let enough = drawn() + more;
         wait_until("tickets", || drawn() >= enough);
     }
 
-    /// Tells all who wait for it, now or later.
+    /// Wakes all processes that wait for this cue, now or later.
     pub(crate) fn cue(&self, name: &str) {
         self.make(name);
     }
@@ -65,12 +65,12 @@ impl Shared {
         wait_until(name, || self.is_cued(name));
     }
 
-    /// Does something that only one may do at a time. Says whether only one did, by a witness.
+    /// Does what only one process may do at a time. Returns whether only one did, by a witness.
     pub(crate) fn alone(&self, what: &str, act: impl FnOnce()) -> bool {
         is_alone(&self.dir.join(format!("{what}.witness")), act)
     }
 
-    /// Makes a directory, and says whether there was none.
+    /// Makes a directory, and returns whether there was none.
     fn make(&self, name: &str) -> bool {
         match fs::create_dir(self.dir.join(name)) {
             Ok(()) => true,
@@ -80,7 +80,7 @@ impl Shared {
     }
 }
 
-/// Returns once something is so, which must be within [`LIMIT`].
+/// Returns once a condition holds, which must be within [`LIMIT`].
 pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {

@@ -1,5 +1,5 @@
-//! Those who take a lock when another's tenure is over, and whether anything took it from them
-//! before they gave it back.
+//! The processes that acquire a lock when another's tenure is over, and whether the lock was taken
+//! from them before they released it.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -15,7 +15,7 @@ use crate::{
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nfs/lab/names.py");
 
-/// Does something, and says which names were taken away in the exported directory meanwhile: each
+/// Does some work, and returns which names were removed from the exported directory meanwhile, each
 /// as often as it was.
 pub(crate) fn watching_names<T>(lab: &Lab, act: impl FnOnce() -> T) -> (T, Vec<String>) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -32,8 +32,8 @@ pub(crate) fn watching_names<T>(lab: &Lab, act: impl FnOnce() -> T) -> (T, Vec<S
     })
 }
 
-/// After a holder so many had the lock, one at a time; each gave it back, and nothing else took it
-/// away, not even to put it back.
+/// Asserts that after a holder so many had the lock, one at a time, that each released it, and that
+/// nothing else removed it, not even to put it back.
 pub(crate) fn each_had_it(
     lab: &Lab,
     terms: &Terms,
@@ -46,5 +46,5 @@ pub(crate) fn each_had_it(
     let taken_over = reports.iter().filter(|line| *line == "taken over Ok").count();
     assert_eq!(taken_over, successors, "{terms}: {reports:#?}");
     let taken = taken.iter().filter(|name| *name == terms.name).count();
-    assert_eq!(taken, 1 + successors, "{terms}: one that was live was taken away");
+    assert_eq!(taken, 1 + successors, "{terms}: a live lock was removed");
 }

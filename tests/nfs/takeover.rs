@@ -1,4 +1,4 @@
-//! Holders that are killed, or stand still for longer than their lease, and who comes after them.
+//! Holders that are killed, or stopped for longer than their lease, and their successors.
 
 use std::{thread, time::Duration};
 
@@ -10,11 +10,11 @@ use crate::{
     terms::Terms,
 };
 
-/// For how much longer than it must a takeover may take on a machine that has much else to do:
-/// far less than the hour that the clocks come to be off.
+/// How much longer than necessary a takeover may take on a busy machine: far less than the hour by
+/// which the clocks are set wrong.
 pub(crate) const TOLERANCE: Duration = Duration::from_secs(20);
 
-/// To which the guests' clocks, when nobody sets them, go with the host's.
+/// The accuracy to which the guests' clocks follow the host's while they are not set.
 const PRECISION: Duration = Duration::from_millis(100);
 
 #[test]
@@ -44,8 +44,8 @@ fn takeovers(name: &str, version: &str) {
     ));
 }
 
-/// A process that sees that the holder is dead need not wait for its lease, only for the slop, in which
-/// the dead one's last request may arrive.
+/// A process that can prove the holder dead need not wait for its lease, only for the slop, in
+/// which the dead holder's last request may arrive.
 fn a_neighbour_takes_over_from_the_dead(lab: &Lab) -> Duration {
     let terms = Terms::seconds("neighbour", 100);
     let (dead, successor) = (die(lab, &terms, "c1"), take(lab, &terms, "c1"));
@@ -64,7 +64,7 @@ fn another_host_takes_over_from_the_dead(
     taken_over_in_time(&terms, &dead, &successor)
 }
 
-/// A whole client is lost, with what it had mounted; when it is back it is like any other.
+/// A whole client loses power, with its mount; when it is back it is like any other.
 fn the_lock_of_a_client_without_power_is_taken_over(lab: &Lab) {
     let terms = Terms::seconds("power", 3);
     thread::scope(|scope| {
@@ -78,7 +78,7 @@ fn the_lock_of_a_client_without_power_is_taken_over(lab: &Lab) {
     take(lab, &terms, "c1");
 }
 
-/// It is thawed while others have its locks, and must not disturb them, whatever it tries.
+/// It resumes while others have its locks, and must not disturb them, whatever it tries.
 fn a_frozen_client_learns_its_loss(lab: &Lab) {
     let (kept, idle) = (Terms::seconds("kept", 3), Terms::seconds("idle", 3));
     let stall = || lab.worker("c1", &format!("stall {kept} {idle}")).finished();
@@ -105,7 +105,7 @@ fn a_frozen_client_learns_its_loss(lab: &Lab) {
         lost.eq(["keep-alive Lost", "refresh Lost", "verify Lost", "unlock Lost", "unlock Lost"]),
         "{frozen:?}"
     );
-    // The checker is about one lock.
+    // The checker takes the tenures of one lock.
     for (tenure, successor) in tenure::among(&frozen, &lab.shared).into_iter().zip(successors) {
         assert_eq!(tenure::overlapping(&[tenure, successor]), []);
     }
@@ -142,7 +142,8 @@ fn take(lab: &Lab, terms: &Terms, client: &str) -> Tenure {
     the_tenure(lab, &lab.worker(client, &format!("take {terms}")).finished())
 }
 
-/// Not before the lease and the slop are over, and soon after; says how long after the lease.
+/// Asserts that it was not before the lease and the slop were over, and soon after; returns how
+/// long after the lease.
 pub(crate) fn taken_over_in_time(terms: &Terms, dead: &Tenure, successor: &Tenure) -> Duration {
     let after = successor.from.time.duration_since(dead.lease_ends).expect("the lease to be over");
     after_the_slop(terms, after)

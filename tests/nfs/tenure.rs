@@ -11,25 +11,25 @@ use linklock::LockGuard;
 
 use crate::{kit::exclusion::overlaps, lab, shared::Shared};
 
-/// How a worker's report begins that it held the lock while another did.
+/// The beginning of a report that a worker held the lock while another did.
 pub(crate) const WITNESSED: &str = "witnessed";
 
-/// A tenure as the worker sees it while it runs. It is reported as it stands, as often as need be.
+/// A tenure as its worker sees it while it lasts. It may be reported at any time.
 pub(crate) struct Running {
     from: u64,
-    /// When the lease was last seen to run, and for how much longer.
+    /// When the lease was last known to run, and for how much longer.
     lease: (u64, Duration),
     until: Option<u64>,
 }
 
 impl Running {
-    /// The lock is known to be ours.
+    /// The tenure begins: the lock is known to be ours.
     pub(crate) fn begin(guard: &LockGuard) -> Running {
         let from = lab::shared().ticket();
         Running { from, lease: (from, guard.remaining()), until: None }
     }
 
-    /// Looks at how long the lease is now, if it runs. The ticket comes first, so that a stall in
+    /// Reads how long the lease is now, if it runs. The ticket comes first, so that a stall in
     /// between makes the lease shorter than it is and never longer.
     pub(crate) fn look(&mut self, guard: &LockGuard) {
         let now = lab::shared().ticket();
@@ -39,7 +39,7 @@ impl Running {
         }
     }
 
-    /// The lock is about to be given back.
+    /// The tenure ends: the lock is about to be released.
     pub(crate) fn end(mut self, guard: &LockGuard) -> Running {
         self.look(guard);
         self.until = Some(lab::shared().ticket());
@@ -67,14 +67,14 @@ pub(crate) struct Moment {
 pub(crate) struct Tenure {
     pub(crate) vm: String,
     pub(crate) from: Moment,
-    /// Just before it was given back; `None` if that never happened.
+    /// Just before the release; `None` if there was none.
     pub(crate) until: Option<Moment>,
     /// By the host's clock; rather too early than too late.
     pub(crate) lease_ends: SystemTime,
 }
 
 impl Tenure {
-    /// When it surely held the lock: until it was given back or its lease ended.
+    /// When it surely held the lock: until it was released or its lease ended.
     fn held(&self) -> Range<Moment> {
         let lease_ends = Moment { time: self.lease_ends, ticket: 0 };
         self.from..self.until.map_or(lease_ends, |until| until.min(lease_ends))
@@ -94,7 +94,7 @@ impl Tenure {
     }
 }
 
-/// The tenures among what workers have reported.
+/// The tenures among the reports of workers.
 pub(crate) fn among<'a>(
     reports: impl IntoIterator<Item = &'a String>,
     shared: &Shared,
@@ -107,8 +107,8 @@ pub(crate) fn overlapping(tenures: &[Tenure]) -> Vec<(&Tenure, &Tenure)> {
     overlaps(tenures, Tenure::held)
 }
 
-/// The times from one tenure's end to the next one's beginning, for those that change between
-/// clients, and for those that stay on one: shortest first.
+/// The times from one tenure's end to the next one's beginning: those between clients, and those on
+/// one client, shortest first.
 pub(crate) fn handovers(tenures: &[Tenure]) -> [Vec<Duration>; 2] {
     let mut sorted = tenures.to_vec();
     sorted.sort_by_key(|tenure| tenure.from.ticket);

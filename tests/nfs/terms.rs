@@ -1,5 +1,4 @@
-//! A lock on the mount, and the leases that all who use it agree on: a scenario tells its workers
-//! in one word.
+//! A lock on the mount, and the leases that all its users agree on: one word in a worker's job.
 
 use std::{
     fmt::{self, Display},
@@ -20,13 +19,12 @@ pub(crate) struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// Leases that no scenario outlasts: a process that takes the lock was given it.
+    /// Leases that no scenario outlasts: they never end by themselves.
     pub(crate) fn patient(name: &'a str) -> Terms<'a> {
         Terms { name, lifetime: LIMIT, slop: LIMIT }
     }
 
-    /// Leases of some seconds, and a slop of 2: requests of a lab in which nothing is slowed down
-    /// take much less.
+    /// Leases of some seconds, and a slop of 2: requests take much less in a lab without delays.
     pub(crate) fn seconds(name: &'a str, lifetime: u64) -> Terms<'a> {
         Terms { name, lifetime: Duration::from_secs(lifetime), slop: Duration::from_secs(2) }
     }
@@ -41,12 +39,12 @@ impl<'a> Terms<'a> {
         format!("{}.{what}", self.name)
     }
 
-    /// What a worker says when it holds the lock.
+    /// The cue that a worker gives when it holds the lock.
     pub(crate) fn held_by(&self, vm: &str) -> String {
         self.cue(&format!("held-by-{vm}"))
     }
 
-    /// What a worker says that is about to be killed while it holds the lock.
+    /// The cue that a worker gives when it is about to be killed while it holds the lock.
     pub(crate) fn died_on(&self, vm: &str) -> String {
         self.cue(&format!("died-on-{vm}"))
     }

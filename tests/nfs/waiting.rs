@@ -1,4 +1,4 @@
-//! What it costs the server when clients wait for a lock that is held for long.
+//! The cost to the server when clients wait for a lock that is held for a long time.
 
 use std::{
     thread,
@@ -17,23 +17,23 @@ const CROWDS: [(u64, u64); 3] = [(1, 1), (1, 100), (20, 5)];
 
 const HOLDER: &str = "c1";
 
-/// Requests a second that a lone waiter may ask for: twice what it does.
+/// How many requests a second a lone waiter may make: twice as many as it does.
 const MOST: f64 = 4.0;
 
-/// After which all who wait poll as rarely as they ever will.
+/// The time after which all waiters poll as rarely as they ever will.
 const SETTLED: Duration = Duration::from_secs(10);
 
 #[test]
-fn requests_of_those_who_wait_v3() {
-    requests_of_those_who_wait("wait3", "3");
+fn requests_of_waiters_v3() {
+    requests_of_waiters("wait3", "3");
 }
 
 #[test]
-fn requests_of_those_who_wait_v42() {
-    requests_of_those_who_wait("wait42", "4.2");
+fn requests_of_waiters_v42() {
+    requests_of_waiters("wait42", "4.2");
 }
 
-fn requests_of_those_who_wait(name: &str, version: &str) {
+fn requests_of_waiters(name: &str, version: &str) {
     let options = Options { clients: 1 + CROWDS.len(), ..Options::default() };
     let Some(lab) = lab_for(name, version, &options) else { return };
     let terms = Terms::by_default("long");
@@ -45,7 +45,7 @@ fn requests_of_those_who_wait(name: &str, version: &str) {
         || lab.worker(HOLDER, &format!("hold {terms}")),
         || crowds = lab_full_of_waiters(&lab, &terms),
     );
-    say(&format!("NFSv{version}: requests of those who wait for a lock that is held for long:"));
+    say(&format!("NFSv{version}: requests of waiters for a lock that is held for a long time:"));
     for ((processes, threads), crowd) in CROWDS.into_iter().zip(crowds) {
         let Crowd { to_begin, a_second } = crowd;
         let (beginning, rate) = (total(&to_begin), total(&a_second));
@@ -57,7 +57,7 @@ fn requests_of_those_who_wait(name: &str, version: &str) {
     }
 }
 
-/// What the clients of those who wait asked for.
+/// The requests of the waiters' clients.
 struct Crowd {
     to_begin: Cost,
     a_second: Cost,
@@ -82,7 +82,7 @@ fn lab_full_of_waiters(lab: &Lab, terms: &Terms) -> Vec<Crowd> {
         let (seconds, waited) = (began.elapsed().as_secs_f64(), counts());
         lab.shared.cue(&terms.cue("enough"));
         for crowd in waiters {
-            crowd.join().expect("those who wait");
+            crowd.join().expect("the waiters");
         }
         let crowd = |i: usize| Crowd {
             to_begin: each(&settled[i], &mounted[i], 1.0),

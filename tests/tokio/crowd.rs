@@ -33,7 +33,7 @@ fn crowd(runtime: &Runtime, lock_of: impl Fn(&std::path::Path) -> Lock) {
                 guard.unlock().await.unwrap();
             });
         }
-        until("all have come", || beside(&path).len() == WAITERS + 1).await;
+        until("all wait", || beside(&path).len() == WAITERS + 1).await;
         // However long they wait, the pool is free for others.
         for _ in 0..100 {
             in_time("a thread of the pool is free", tokio::task::spawn_blocking(|| ()))
@@ -66,7 +66,7 @@ fn all_get_the_lock() {
     }
 }
 
-/// They look for themselves now and then, and keep their claims fresh, all of them.
+/// All of them poll now and then, and renew their claims.
 #[test]
 fn pollers_that_touch_their_claims_all_get_the_lock() {
     let _alone = alone();

@@ -1,4 +1,4 @@
-//! A future or a guard that is dropped leaves nothing behind, whenever that is, and holds nobody up.
+//! A future or a guard leaves nothing behind, whenever it is dropped, and delays no other.
 
 use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use crate::kit::{HOUR, beside, names, wait_until};
 use crate::{alone, by_ear, descriptors, in_company, in_time, lock, runtimes, until};
 
-/// Polls a future so many times, and then drops it when it wants to be polled again, or when it has
-/// not for a while; unless it is done.
+/// Polls a future so many times, and then drops it when it next wants to be polled, or has not for
+/// a while; unless it is done.
 pub(crate) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     const A_WHILE: Duration = Duration::from_millis(20);
     let mut future = pin!(future);
@@ -44,25 +44,25 @@ impl Scene {
         Scene { dir, path }
     }
 
-    /// Everything is as if nobody had been here.
+    /// Nothing is left, of files and descriptors alike.
     async fn is_clean(&self, descriptors_before: usize) {
         until("nothing is left in the directory", || names(self.dir.path()).is_empty()).await;
         until("no descriptor is left", || descriptors() <= descriptors_before).await;
     }
 }
 
-/// Runs on each kind of runtime, and sees that no descriptor is left when they are gone.
+/// Runs on each kind of runtime, and asserts that no descriptor is left when they are gone.
 fn on_runtimes<F: Future<Output = ()>>(act: impl Fn(Scene, usize) -> F) {
     let _alone = alone();
     let before = descriptors();
     for runtime in runtimes() {
         runtime.block_on(async {
-            let warm = Scene::new(); // whatever is opened once
+            let warm = Scene::new(); // for what is opened only once
             lock(&warm.path).lock().await.unwrap().unlock().await.unwrap();
             act(Scene::new(), descriptors()).await;
         });
     }
-    // There may have been more at first, of a thread that was about to end.
+    // At first there may have been more, of a thread that was about to end.
     wait_until("no descriptor is left", || descriptors() <= before);
 }
 
@@ -73,8 +73,8 @@ fn while_nobody_holds_the_lock() {
         for polls in 0..100 {
             drop(polled(polls % 4, lock.lock()).await.map(Result::unwrap));
             if polls % 7 == 0 {
-                // The same handle: what was dropped holds nothing by it.
-                in_time("it is had again", lock.lock()).await.unwrap().unlock().await.unwrap();
+                // The same handle: the dropped future holds nothing through it.
+                in_time("it is acquired again", lock.lock()).await.unwrap().unlock().await.unwrap();
             }
         }
         scene.is_clean(before).await;
@@ -85,7 +85,7 @@ fn while_nobody_holds_the_lock() {
 fn while_it_waits() {
     on_runtimes(|scene, before| async move {
         let held = lock(&scene.path).lock().await.unwrap();
-        // One that stays at the head, or behind: others come and go before and after it.
+        // A waiter that stays, at the head or behind it: others come and go before and after it.
         for waits in [lock(&scene.path), by_ear(&scene.path)] {
             for polls in 0..30 {
                 assert!(polled(polls, waits.lock()).await.is_none());
@@ -101,13 +101,13 @@ fn while_it_waits() {
     });
 }
 
-/// A waiter in line behind one that is dropped gets the lock, and has heard of it.
+/// A waiter in line behind one that is dropped is woken, and gets the lock.
 #[test]
 fn the_waiter_behind_it_is_served() {
     on_runtimes(|scene, before| async move {
         for round in 0..40 {
             let held = lock(&scene.path).lock().await.unwrap();
-            // As good as in this order: their claims are there before their places in line are.
+            // Almost in this order: their claims exist before their places in line do.
             let front = start(&scene.path, 2, pass_on).await;
             let dropped = start(&scene.path, 3, pass_on).await;
             let last = start(&scene.path, 4, pass_on).await;
@@ -128,7 +128,7 @@ fn the_waiter_behind_it_is_served() {
     });
 }
 
-/// A task that waits by ear, once there are so many claims.
+/// A task that waits to be woken, once there are so many claims.
 async fn start<F>(path: &Path, claims: usize, task: impl FnOnce(Lock) -> F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -146,7 +146,7 @@ async fn take(lock: Lock) -> LockGuard {
     lock.lock().await.unwrap()
 }
 
-/// At the very moment at which it is to have the lock.
+/// At the very moment at which it would get the lock.
 #[test]
 fn as_it_is_about_to_succeed() {
     on_runtimes(|scene, before| async move {
@@ -169,7 +169,9 @@ fn as_it_is_about_to_succeed() {
             in_time("the next has it", next.lock()).await.unwrap().unlock().await.unwrap();
         }
         scene.is_clean(before).await;
-        eprintln!("of those dropped as the lock was released {had} had it and {dropped} had not");
+        eprintln!(
+            "of those dropped as the lock was released, {had} had acquired it and {dropped} had not"
+        );
     });
 }
 
@@ -198,7 +200,7 @@ fn tasks_at_random() {
         next = (next ^ (next >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         (next ^ (next >> 27)) % below
     }
-    /// Says that somebody is inside, who may be dropped there.
+    /// Marks a task as the holder, until it is dropped.
     struct Inside(&'static AtomicUsize);
     impl Inside {
         fn enter(count: &'static AtomicUsize) -> Inside {
@@ -251,8 +253,8 @@ fn tasks_at_random() {
     });
 }
 
-/// A future that is never awaited again is in line, but at the head of it nobody else waits for it
-/// for longer than they would for a process that has stopped.
+/// A future that is never polled again keeps its place in line; once it is at the head, the others
+/// wait for it no longer than for a stopped process.
 #[test]
 fn a_future_that_is_not_polled_delays_no_waiter_for_long() {
     let _company = in_company();
@@ -274,7 +276,7 @@ fn a_future_that_is_not_polled_delays_no_waiter_for_long() {
             let looks = tokio::spawn(async move { looks.lock().await });
             until("the other has come", || beside(&scene.path).len() == 3).await;
             held.unlock().await.unwrap();
-            let guard = in_time("it looks for itself", looks).await.unwrap().unwrap();
+            let guard = in_time("it polls by itself", looks).await.unwrap().unwrap();
             guard.unlock().await.unwrap();
         });
         drop(runtime);
@@ -282,7 +284,7 @@ fn a_future_that_is_not_polled_delays_no_waiter_for_long() {
     }
 }
 
-/// The runtime is what is left to a guard that is dropped elsewhere.
+/// A guard that is dropped elsewhere still has its runtime.
 #[test]
 fn a_guard_dropped_outside_a_runtime_is_released_there_and_then() {
     let _company = in_company();

@@ -1,4 +1,5 @@
-//! A runtime that ends with waiters and holders in it leaves nothing behind, and the lock is free.
+//! A runtime that ends with waiters and holders in it leaves nothing behind, and the lock is
+//! released.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::{
     alone, by_ear, descriptors, in_company, lock, many_threads, one_thread, runtimes, until,
 };
 
-/// One task that holds the lock, kept alive, and some that wait.
+/// A task that holds the lock and keeps it alive, and some that wait.
 async fn settle(path: &std::path::Path) {
     let guard = lock(path).lock().await.unwrap();
     tokio::spawn(async move {
@@ -22,7 +23,7 @@ async fn settle(path: &std::path::Path) {
         let lock = if waiter % 2 == 0 { lock(path) } else { by_ear(path) };
         tokio::spawn(async move { lock.lock().await.map(drop) });
     }
-    until("all have come", || beside(path).len() == 21).await;
+    until("all wait", || beside(path).len() == 21).await;
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn when_it_is_dropped() {
         assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
         linklock::Lock::new(&path).unwrap().try_lock().unwrap().unlock().unwrap();
     }
-    // There may have been more at first, of a thread that was about to end.
+    // At first there may have been more, of a thread that was about to end.
     wait_until("no descriptor is left", || descriptors() <= before);
 }
 
@@ -64,7 +65,7 @@ fn when_others_wait_too() {
     assert!(names(dir.path()).is_empty());
 }
 
-/// It does not wait, but its threads do what is to be done all the same.
+/// It does not wait, but its threads do what is left to do all the same.
 #[test]
 fn when_it_is_shut_down_in_the_background() {
     let _company = in_company();
@@ -77,8 +78,8 @@ fn when_it_is_shut_down_in_the_background() {
     }
 }
 
-/// What is awaited elsewhere when the runtime is gone says so, or panics as tokio does; either way
-/// nothing is left.
+/// A future that is awaited elsewhere when the runtime is gone returns an error, or panics as tokio
+/// does; either way nothing is left.
 #[test]
 fn when_a_future_outlives_it() {
     let _company = in_company();
@@ -101,7 +102,7 @@ fn when_a_future_outlives_it() {
     }
 }
 
-/// A guard is none of the runtime's that it was made on.
+/// A guard does not depend on the runtime on which it was made.
 #[test]
 fn when_a_guard_outlives_it() {
     let _company = in_company();

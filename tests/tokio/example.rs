@@ -1,4 +1,4 @@
-//! The example does what it says.
+//! The example does what it promises.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use crate::in_company;
 use crate::kit::names;
 
-/// Built as the tests are, next to them.
+/// Built like the tests, next to them.
 fn example() -> Command {
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(env!("CARGO_MANIFEST_DIR"));

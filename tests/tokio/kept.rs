@@ -66,7 +66,8 @@ fn a_loss_is_reported_once_with_its_reason() {
     }
 }
 
-/// A holder that gives it back, or asks for it again, has not lost it: at whatever moment.
+/// A holder that releases the lock, or replaces its keep-alive, has not lost it, at whatever moment
+/// that is.
 #[test]
 fn a_released_lock_is_not_lost() {
     let _company = in_company();
@@ -106,7 +107,7 @@ fn a_changed_lifetime_is_respected() {
             guard.refresh_for(LIFETIME).await.unwrap();
             let first = guard.expires_at();
             until("it is refreshed twice", || guard.expires_at() > first + LIFETIME / 2).await;
-            // A future that is dropped has changed the lifetime, too.
+            // A dropped future has changed the lifetime, too.
             guard.refresh_for(HOUR).await.unwrap();
             drop(guard.refresh_for(LIFETIME));
             let _ = crate::dropped::polled(1, guard.refresh_for(LIFETIME)).await;
@@ -119,7 +120,7 @@ fn a_changed_lifetime_is_respected() {
     }
 }
 
-/// Its pool has no room for a refresh, and then its only thread none for a task.
+/// First its pool has no thread for a refresh, then its only thread has no time for a task.
 #[test]
 fn a_runtime_that_is_busy_delays_no_refresh() {
     let _company = in_company();
@@ -132,7 +133,7 @@ fn a_runtime_that_is_busy_delays_no_refresh() {
         let blocked = Arc::new(Mutex::new(blocked));
         for _ in 0..10 {
             let blocked = blocked.clone();
-            // Far more than the pool has threads: each waits for the sender's end.
+            // Far more than the pool has threads: each waits until the sender is dropped.
             tokio::task::spawn_blocking(move || blocked.lock().unwrap().recv());
         }
         let first = guard.expires_at();
@@ -146,7 +147,7 @@ fn a_runtime_that_is_busy_delays_no_refresh() {
     });
 }
 
-/// A hundred locks are kept alive by no thread of their own.
+/// A hundred locks are kept alive without a thread of their own.
 #[test]
 fn no_thread_is_spent() {
     let _alone = alone();
@@ -164,7 +165,8 @@ fn no_thread_is_spent() {
                 guards.iter().all(|(first, guard)| guard.expires_at() > *first + LIFETIME)
             })
             .await;
-            // The pool's, and a few that refresh in turn: more of them when the machine is busy.
+            // The pool's threads, and a few that refresh in turn: more of them when the machine is
+            // busy.
             assert!(threads() <= before + 20, "{} threads, and {before} before", threads());
         });
         drop(runtime);

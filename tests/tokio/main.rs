@@ -23,7 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::kit::HOUR;
 
-/// Longer than anything here takes.
+/// Far longer than anything here takes.
 pub(crate) const LONG: Duration = crate::kit::wait::LIMIT;
 
 /// The two kinds of runtime, with few threads for what blocks.
@@ -55,7 +55,7 @@ pub(crate) fn by_ear(path: &Path) -> Lock {
     options.build().unwrap().into()
 }
 
-/// What must come to pass in the end.
+/// Awaits something that must happen in the end.
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(LONG, future).await;
     done.unwrap_or_else(|_| panic!("not in {LONG:?}: {what}"))
@@ -70,7 +70,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// How many descriptors and threads this process has are counted by tests that run alone.
+/// Tests that count this process's descriptors or threads run alone.
 static COMPANY: RwLock<()> = RwLock::new(());
 
 pub(crate) fn in_company() -> RwLockReadGuard<'static, ()> {
@@ -91,7 +91,7 @@ pub(crate) fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// Not a test: another process, for those that need one.
+/// Not a test: another process, for tests that need one.
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {

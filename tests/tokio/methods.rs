@@ -78,7 +78,7 @@ fn tasks_that_share_a_handle_wait_for_each_other_as_clones_do() {
     });
 }
 
-/// A dropped guard's release, which is under way, is in no way of its own handle.
+/// Tasks that share one handle take turns, too, as long as none asks while it holds the lock.
 #[test]
 fn a_handle_that_was_released_can_lock_again_at_once() {
     let _company = in_company();
@@ -109,7 +109,7 @@ fn leases_are_prolonged() {
     one_thread().block_on(async {
         let guard = lock(&path).lock().await.unwrap();
         let first = guard.expires_at();
-        // Longer than the microseconds that tell one touch from another.
+        // Longer than the microseconds that distinguish one touch from another.
         tokio::time::sleep(Duration::from_millis(2)).await;
         guard.refresh().await.unwrap();
         assert!(guard.expires_at() > first);
@@ -214,7 +214,7 @@ fn guards_change_between_blocking_and_not() {
         let still = tokio::time::timeout(SOON, kept.lost()).await;
         assert!(still.is_err(), "it is kept alive no longer: {still:?}");
         let claim = detaches.detach(Owner::Lease).unwrap();
-        assert!(kept.lost().await.is_none(), "nobody keeps it alive any more");
+        assert!(kept.lost().await.is_none(), "it is kept alive no longer");
         let adopted = LockGuard::from(handle.as_blocking().adopt(&claim).unwrap());
         adopted.unlock().await.unwrap();
     });
@@ -239,7 +239,7 @@ fn a_late_holder_renews_its_lease() {
     assert!(names(dir.path()).is_empty());
 }
 
-/// Its sleep blocks, but a thread of the pool.
+/// Its sleep blocks only a thread of the pool.
 #[test]
 fn a_waiter_sleeps_by_the_clock_it_was_given() {
     let _company = in_company();
@@ -308,7 +308,7 @@ fn without_a_runtime_it_panics_and_nothing_is_left() {
     assert!(lock.as_blocking().try_lock().is_ok());
 }
 
-/// Each kind of runtime that lacks what waiting takes.
+/// Each kind of runtime that lacks a driver which waiting needs.
 #[test]
 fn without_a_driver_it_panics_once_it_has_to_wait_and_nothing_is_left() {
     let _company = in_company();

@@ -1,4 +1,4 @@
-//! Tasks, threads and processes contend, and one at a time holds the lock.
+//! Tasks, threads and processes contend, and hold the lock one at a time.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const TURNS: usize = 40;
 const OF_EACH: usize = 3;
 const LOCK: &str = "LINKLOCK_TEST_MIXED";
 
-/// What only the holder does.
+/// Only the holder may do this.
 fn work(lock: &Path) {
     let witness = lock.with_file_name("witness");
     assert!(is_alone(&witness, std::thread::yield_now), "two hold the lock");

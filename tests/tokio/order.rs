@@ -1,4 +1,4 @@
-//! The first to come is served first, be it a task, a thread or a process, and has heard of it.
+//! The first waiter is woken and served first, be it a task, a thread or a process.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,8 +11,8 @@ use crate::kit::worker::{Job, Worker, command};
 use crate::kit::{beside, names, wait_until};
 use crate::{alone, by_ear, in_company, in_time, lock, many_threads, runtimes, until};
 
-/// Tasks wait by ear alone: what they notice, they have heard. Says how long that takes, and how long
-/// threads take here.
+/// Tasks wait only to be woken: whatever they notice, they were woken for. Reports how long that
+/// takes, and how long threads take here.
 #[test]
 fn no_wake_up_is_lost() {
     let _alone = alone();
@@ -40,7 +40,7 @@ fn no_wake_up_is_lost() {
                 if comes_first {
                     until("there are two claims", || beside(&path).len() == 2).await;
                     tokio::time::sleep(Duration::from_millis(1)).await;
-                } // otherwise just when it comes, or before it has come
+                } // otherwise just when the waiter arrives, or before
                 let begun = Instant::now();
                 held.unlock().await.unwrap();
                 let had = in_time("the waiter is served", waiter).await.unwrap();

@@ -59,7 +59,7 @@ fn a_refused_acquisition_reports_the_holder() {
     holder.finish();
 }
 
-/// It looks some four thousand times.
+/// It polls some four thousand times.
 #[test]
 fn a_long_wait_reports_its_beginning_and_its_end() {
     let stage = Stage::new();
@@ -107,7 +107,7 @@ fn a_waiter_reports_each_new_holder() {
         }
         60 => {
             fs::remove_file(&path).unwrap();
-            fs::write(&path, "save me").unwrap(); // what has the name now is no lock
+            fs::write(&path, "save me").unwrap(); // the file under that name is not a lock now
         }
         70 => fs::remove_file(&path).unwrap(),
         _ => {}

@@ -1,4 +1,4 @@
-//! The events of stale locks, and of what the dead have left.
+//! The events about stale locks, and about what the dead have left.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -68,7 +68,7 @@ fn the_removal_of_another_file_on_request_is_reported() {
     assert_eq!((broken.string("because"), broken.string("holder.kind")), ("requested", "no_lock"));
 }
 
-/// Asked what time it is for that many times, it lets another break the lock.
+/// When its time is read for the nth time, it lets another process break the lock.
 #[derive(Debug)]
 struct Meddler {
     asked: AtomicU32,
@@ -94,7 +94,7 @@ impl Clock for Meddler {
     }
 }
 
-/// Whatever happens between the first look and the seat, one of the two has broken it.
+/// Whatever happens between the first observation and the seat, one of the two breaks the lock.
 #[test]
 fn a_break_by_a_faster_process_is_reported() {
     let mut outrun = 0;
@@ -130,11 +130,7 @@ fn a_stale_lock_that_may_not_be_removed_is_reported() {
     assert!(events[0].string("error").contains("not permitted"), "{:?}", events[0]);
     lock.try_lock().unwrap_err();
     let told = capture::names(&capture::events(&dir)[3..]);
-    assert_eq!(
-        told,
-        ["WARN cannot_break", "DEBUG held"],
-        "to a contender that comes once more, too"
-    );
+    assert_eq!(told, ["WARN cannot_break", "DEBUG held"], "also when the contender tries again");
 }
 
 #[test]
@@ -161,7 +157,7 @@ fn a_file_that_could_not_be_removed_is_reported() {
     let clock = ActingClock::new(move |sleeps| {
         if sleeps == 3 {
             fs::rename(&moved, &away).unwrap();
-            symlink(&moved, &moved).unwrap(); // a look goes round in circles
+            symlink(&moved, &moved).unwrap(); // the path leads round in circles
         }
     });
     Lock::options(&path).clock(clock).build().unwrap().lock().unwrap_err();

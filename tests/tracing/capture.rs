@@ -1,7 +1,7 @@
-//! A subscriber that keeps all that it gets.
+//! A subscriber that records everything.
 //!
-//! There is one for the whole process, since locks are kept alive on another thread; the tests, which
-//! run at once, tell their own by the path.
+//! There is one for the whole process, since locks are kept alive on another thread; the tests,
+//! which run concurrently, recognise their own events by the path.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,8 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::guide;
 
-/// A lock with this name is acquired by a subscriber that locks another one each time it hears
-/// something of it.
+/// Each time the subscriber gets an event of a lock with this name, it acquires another lock.
 pub(crate) const REENTRANT: &str = "reentrant.lock";
 
 /// A span or an event.
@@ -28,7 +27,7 @@ pub(crate) struct Told {
     pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) fields: BTreeMap<&'static str, Value>,
-    /// The span that it happened in.
+    /// The span in which it happened.
     pub(crate) within: Option<u64>,
     is_closed: bool,
 }
@@ -58,18 +57,18 @@ fn all() -> MutexGuard<'static, All> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often the subscriber was called: can be asked in a forked child.
+/// How often the subscriber was called; also readable in a forked child.
 pub(crate) fn calls() -> usize {
     CALLS.load(Ordering::Relaxed)
 }
 
-/// From now on all is kept.
+/// Records everything from now on.
 pub(crate) fn listen() {
     static LISTENS: OnceLock<()> = OnceLock::new();
     LISTENS.get_or_init(|| tracing::subscriber::set_global_default(Capture).unwrap());
 }
 
-/// The events of the locks in a directory. Each of them is as the guide says.
+/// The events of the locks in a directory, each of which is checked against the guide.
 pub(crate) fn events(dir: &Path) -> Vec<Told> {
     let events: Vec<_> = all().events.iter().filter(|told| told.is_in(dir)).cloned().collect();
     for event in &events {
@@ -108,7 +107,7 @@ impl Told {
         }
     }
 
-    /// Its name, without what all names begin with.
+    /// Its name, without the common prefix.
     pub(crate) fn short(&self) -> &'static str {
         self.name.strip_prefix("linklock.").unwrap()
     }
@@ -160,7 +159,7 @@ impl Visit for Told {
         self.fields.insert(field.name(), Value::Number(value));
     }
 
-    #[allow(clippy::cast_precision_loss)] // pids, and tokens that are small
+    #[allow(clippy::cast_precision_loss)] // pids and small tokens
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.record_f64(field, value as f64);
     }
@@ -198,7 +197,7 @@ impl Subscriber for Capture {
         event.record(&mut told);
         if let Some(Value::Text(path)) = told.fields.get("path") {
             if path.ends_with(REENTRANT) {
-                // Would call us again, and again.
+                // Would call this subscriber again and again.
                 drop(Lock::new(path.replace(REENTRANT, "log.lock")).unwrap().lock().unwrap());
             }
         }

@@ -1,4 +1,4 @@
-//! The table of events that operators build their alerts on says what is reported, and all of it.
+//! The guide's table of events, on which operators build their alerts, is complete and correct.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ static HOLDER: LazyLock<Vec<String>> = LazyLock::new(|| {
     section("# The `holder.*` fields").iter().flat_map(|cells| quoted(&cells[0])).collect()
 });
 
-/// The rows of the table of a section, but for its head.
+/// The rows of a section's table, without its head.
 fn section(title: &str) -> Vec<Vec<String>> {
     let (_, section) = GUIDE.split_once(title).unwrap();
     let section = section.split("\n# ").next().unwrap();
@@ -41,7 +41,7 @@ fn section(title: &str) -> Vec<Vec<String>> {
     rows.map(cells).collect()
 }
 
-/// What is code in a cell.
+/// The code in a cell.
 fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -67,12 +67,12 @@ pub(crate) fn assert_documented(event: &Told) {
 fn each_row_is_of_an_event_that_can_happen() {
     let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/events");
     let files = fs::read_dir(events).unwrap().map(|entry| entry.unwrap().path());
-    let files = files.filter(|path| !path.ends_with("emit.rs")); // which has the macros
+    let files = files.filter(|path| !path.ends_with("emit.rs")); // which defines the macros
     let code: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
     assert!(ROWS.len() > 20 && HOLDER.len() > 5, "{ROWS:?} {HOLDER:?}");
     for (name, row) in &*ROWS {
         assert!(code.contains(&format!(" {name} \"{}\"", row.text)), "{name}");
     }
-    // All three macros' names end like this.
+    // The names of all three macros end like this.
     assert_eq!(code.matches("event!(").count(), ROWS.len(), "an event is not in the table");
 }

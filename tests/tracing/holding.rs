@@ -66,7 +66,7 @@ fn a_loss_is_reported_with_the_new_holder() {
         |guard| drop(guard.verify().unwrap_err()),
         |guard| drop(guard.refresh().unwrap_err()),
         |guard| drop(guard.unlock().unwrap_err()),
-        drop, // of which there is no event
+        drop, // for which there is no event
     ];
     for finds_out in ways {
         let stage = Stage::new();
@@ -107,7 +107,7 @@ fn a_failed_refresh_and_the_end_of_the_lease_are_reported() {
     let guard = options.build().unwrap().lock().unwrap();
     let (tell, told) = mpsc::channel();
     guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
-    // A look goes round in circles.
+    // The path leads round in circles.
     fs::rename(&dir, &away).unwrap();
     symlink(&dir, &dir).unwrap();
     let why = told.recv_timeout(LIMIT).unwrap();

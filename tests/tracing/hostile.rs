@@ -1,5 +1,5 @@
-//! A user who may write to the directory chooses names and contents: they forge no line of a log, and
-//! send no terminal a command. (`capture::events` looks at all fields of all events.)
+//! A user who may write to the directory chooses names and contents, but can't forge a line of a
+//! log or send a command to a terminal. (`capture::events` checks all fields of all events.)
 
 use std::fs;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ fn a_hostile_path_is_escaped_wherever_it_stands() {
     let stage = Stage::new();
     let dir = stage.dir().join("a\nb");
     let lock = linklock::Lock::new(dir.join("lock")).unwrap();
-    lock.lock().unwrap_err(); // there is no such directory
+    lock.lock().unwrap_err(); // this directory does not exist
     let failed = stage.one("failed");
     assert!(failed.string("path").ends_with(r"a\nb/lock"), "{failed:?}");
     assert!(failed.string("error").contains(r"a\nb/lock"), "{failed:?}");

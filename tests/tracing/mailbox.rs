@@ -1,4 +1,4 @@
-//! The events of mailboxes: the same, in the same words.
+//! The events of mailboxes: the same events with the same fields.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -59,7 +59,7 @@ fn a_dotlock_in_the_way_and_its_takeover_are_reported() {
     assert!(acquired.number("waited_secs") >= 300.0);
     assert_eq!(acquired.level, tracing::Level::INFO);
     assert_eq!((own("still_waiting").len(), own("obstacle_changed").len()), (1, 0));
-    // The right to break it is a lock of its own.
+    // The right to break it is a separate lock.
     let right: Vec<_> =
         events.iter().filter(|event| event.string("path").ends_with("/.joe.break")).collect();
     assert_eq!(right.len(), 2, "{right:?}");

@@ -1,4 +1,4 @@
-//! The feature `tracing`: what subscribers learn of locks, and what they can't do to them.
+//! The feature `tracing`: what subscribers learn about locks, and what they can't do to them.
 
 #[path = "../kit/mod.rs"]
 mod kit;
@@ -13,7 +13,7 @@ mod mailbox;
 mod stage;
 mod subscribers;
 
-/// Not a test: the other process of tests that need one.
+/// Not a test: the other process, for tests that need one.
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {

@@ -1,4 +1,4 @@
-//! A directory for a lock whose events are kept, and a clock by which others act while it is waited.
+//! A directory for a lock whose events are recorded, and a clock by which others act during a wait.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ impl Stage {
         event.clone()
     }
 
-    /// All that was told: levels and names.
+    /// All events: levels and names.
     #[track_caller]
     pub(crate) fn assert_told(&self, told: &[&str]) {
         assert_eq!(capture::names(&self.events()), told);
@@ -59,8 +59,7 @@ impl Stage {
 
 type Act = Box<dyn FnMut(u32) + Send>;
 
-/// Goes on only when somebody sleeps by it, or advances it; then something is done, which gets
-/// the number of sleeps.
+/// Advances only by sleeps and by the test; each sleep calls a function with the number of sleeps.
 pub(crate) struct ActingClock {
     now: Mutex<Duration>,
     act: Mutex<(u32, Act)>,
@@ -68,7 +67,7 @@ pub(crate) struct ActingClock {
 
 impl ActingClock {
     pub(crate) fn new(act: impl FnMut(u32) + Send + 'static) -> Arc<ActingClock> {
-        // Some time after the machine was booted.
+        // Starts some time after the machine's boot.
         Arc::new(ActingClock { now: Mutex::new(HOUR), act: Mutex::new((0, Box::new(act))) })
     }
 
@@ -80,7 +79,7 @@ impl ActingClock {
         *self.now.lock().unwrap() += time;
     }
 
-    /// How often it was slept.
+    /// How many sleeps there were.
     pub(crate) fn sleeps(&self) -> u32 {
         self.act.lock().unwrap().0
     }

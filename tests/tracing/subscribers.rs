@@ -1,4 +1,4 @@
-//! What a subscriber does is no danger to the lock; and without one nothing is reported.
+//! Nothing that a subscriber does endangers the lock; and without a subscriber nothing is reported.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn a_subscriber_that_panics_does_no_harm() {
         drop(lock.lock().unwrap());
         let guard = MailboxLock::new(&mbox).unwrap().lock().unwrap();
         guard.unlock().unwrap();
-        // In the destructor of a guard while its thread panics, a panic would be the end of all.
+        // In a guard's destructor, while its thread panics, another panic would abort the process.
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let _guard = lock.lock().unwrap();
             std::panic::resume_unwind(Box::new(()));
@@ -94,7 +94,7 @@ fn a_subscriber_gets_no_events_of_its_own_locks() {
     assert!(names(stage.dir()).is_empty(), "and both locks are free");
 }
 
-/// In a forked child a subscriber may hang: its parent may have been at it, in another thread.
+/// In a forked child a subscriber may hang: in the parent, another thread may have been using it.
 #[test]
 fn in_a_forked_child_there_are_no_events_of_its_parents_locks() {
     let stage = Stage::new();
@@ -103,7 +103,7 @@ fn in_a_forked_child_there_are_no_events_of_its_parents_locks() {
     let calls = capture::calls();
     let mut guard = Some(guard);
     let child = Child::fork(|| {
-        let calls = capture::calls(); // those of other tests' threads end here
+        let calls = capture::calls(); // events of other tests' threads end here
         let guard = guard.take().unwrap();
         guard.verify().unwrap_err();
         guard.refresh().unwrap_err();

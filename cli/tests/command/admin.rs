@@ -12,7 +12,7 @@ use crate::common::{OrdinaryUser, Place, Running, linklock, outcome, skip, until
 use linklock::{Lock, Owner};
 use serde_json::Value;
 
-/// What it printed, if it has succeeded.
+/// Its output, after asserting that it succeeded.
 #[track_caller]
 fn stdout(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -20,17 +20,17 @@ fn stdout(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A lock that is held by nobody but its lease.
+/// A lock that is held by its lease only.
 fn lease(path: &Path, lifetime: Duration) {
     let lock = Lock::options(path).lifetime(lifetime).host_name("mars").build().unwrap();
     lock.lock().unwrap().detach(Owner::Lease).unwrap();
 }
 
 const LONG: Duration = Duration::from_secs(3600);
-/// Long enough to be detached in, on a busy machine.
+/// Long enough for detaching, even on a busy machine.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A claim as somebody on another host has left it long ago.
+/// A claim that a process on another host left long ago.
 fn litter(place: &Place, name: &str) -> std::path::PathBuf {
     let path = place.dir().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -73,7 +73,7 @@ fn all_locks_below_a_directory_are_listed() {
     assert_eq!(json[1]["holder"]["pid"], holder.pid());
 }
 
-/// Puts another content into a lock file, and leaves the end of its lease as it is.
+/// Replaces the content of a lock file, and leaves the end of its lease unchanged.
 fn overwrite(lock: &Path, content: &[u8]) {
     let lease_end = fs::metadata(lock).unwrap().modified().unwrap();
     fs::write(lock, content).unwrap();
@@ -118,8 +118,8 @@ fn a_lock_that_can_not_be_read_is_listed() {
     assert_eq!(listed(&mut user.linklock(), &place), [expected]);
 }
 
-/// Somebody's file that has a lock's name keeps programs from the lock that use the library; the command
-/// does not wait for it.
+/// Another file with a lock's name blocks programs that use the library; the command does not wait
+/// for it.
 #[test]
 fn files_that_block_waiters_are_listed() {
     let place = Place::new();
@@ -197,8 +197,8 @@ fn conditions_are_respected() {
     assert_eq!(outcome(&mut break_lock(&place, &["--force", "--if-dead"])).0, 64);
 }
 
-/// Where a clock was set back, a lock file's dates may lie in the future: they don't say then for how
-/// long nobody has touched it. No system call sets such a date, but debugfs(8) does, on a disk of the
+/// After a clock was set back, a lock file's dates may lie in the future, and then don't show when
+/// it was last touched. No system call sets such a ctime, but debugfs(8) does, on a disk of the
 /// test's own.
 #[test]
 fn a_lock_that_is_dated_ahead_is_watched_before_it_is_broken() {
@@ -297,7 +297,7 @@ fn anything_but_a_plain_file_is_left_even_by_force() {
     refused();
 }
 
-/// Its owner and its mode are said, and what to do about it, wherever it is in the way.
+/// Wherever it is in the way, its owner and its mode are shown, and what to do about it.
 #[test]
 fn a_lock_that_can_not_be_read_is_shown_with_its_owner_and_broken_by_force() {
     let place = Place::new();
@@ -362,7 +362,7 @@ fn leftovers_of_the_dead_are_swept_everywhere() {
     assert!(told(&[]).is_empty());
 }
 
-/// Nothing found would look like no locks.
+/// An empty result would look like no locks.
 #[test]
 fn a_place_that_cannot_be_searched_is_an_error() {
     let place = Place::new();
@@ -388,8 +388,8 @@ fn a_refusal_tells_how_to_break_the_lock_anyway() {
     assert!(message.contains("not broken; ") && message.contains("--force"), "{message}");
 }
 
-/// Whether a value is as schema.json says, as far as that says it: no more of JSON Schema is understood
-/// than what is used there.
+/// Asserts that a value matches schema.json. Only the parts of JSON Schema that are used there are
+/// understood.
 fn check(schema: &Value, root: &Value, value: &Value) {
     let fails = |why: &str| panic!("{why}: {value:#} is not {schema:#}");
     if let Some(name) = schema["$ref"].as_str() {

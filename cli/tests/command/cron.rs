@@ -1,8 +1,8 @@
 //! Debian's own cron daemon runs a job every minute that takes longer than a minute.
 //!
 //! The daemon sees tables of the test's own, in a mount namespace of its own: nothing of this
-//! machine's is touched. Most of the time the test waits for the next minute, so CI runs it beside
-//! other things:
+//! machine's is touched. Most of the time the test waits for the next minute, so CI runs it in
+//! parallel with other tests:
 //!
 //!   cargo test -p linklock-cli --test command cron:: -- --ignored
 
@@ -16,14 +16,14 @@ use crate::common::{Place, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Two minutes and whatever is left of the first, on a machine that is busy.
+/// Two minutes and the rest of the first, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// A cron daemon with one table, and all that it has started.
+/// A cron daemon with one table, and all processes that it has started.
 struct Cron(Child);
 
 impl Cron {
-    /// `None` where there can't be one.
+    /// `None` where cron can't run.
     fn start(place: &Place, table: &str) -> Option<Cron> {
         let missing = if fs::metadata("/proc/self").unwrap().uid() != 0 {
             Some("root, for cron's mount namespace")
@@ -45,7 +45,7 @@ impl Cron {
              && mount -t tmpfs none /var/spool/cron && mount -t tmpfs none /run && exec cron -f",
             tables.display()
         );
-        // All of it ends with the first process of its namespace.
+        // All its processes end with the first process of the namespace.
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
         let child = unshare.arg(script).stdin(Stdio::null()).spawn().unwrap();
@@ -78,7 +78,7 @@ fn lines(place: &Place, name: &str) -> Vec<String> {
 }
 
 /// As on two hosts: two jobs at each full minute. One runs, for longer than a minute; the others
-/// end at once and say nothing, until its lock is released.
+/// end at once and silently, until its lock is released.
 #[test]
 #[ignore = "waits for two full minutes: cargo test -p linklock-cli --test command cron:: -- --ignored"]
 fn a_job_that_takes_longer_than_its_interval_never_overlaps() {
@@ -110,7 +110,7 @@ fn a_job_that_takes_longer_than_its_interval_never_overlaps() {
         assert!(begun.elapsed() < LIMIT && cron.is_running(), "{:?}", lines(&place, "jobs"));
         std::thread::sleep(Duration::from_millis(100));
     }
-    // The second has come in the third minute; in the second, nobody.
+    // The second job has started in the third minute, and none in the second.
     assert_eq!(lines(&place, "jobs"), ["start", "end", "start"]);
     let attempts = lines(&place, "attempts");
     assert!(attempts.len() >= 4, "{attempts:?}");

@@ -93,7 +93,7 @@ fn what_others_can_not_read_is_noted() {
     }
 }
 
-/// A lock there would stay for good.
+/// A lock there could never be removed.
 #[test]
 fn a_directory_that_only_grows_can_not_be_trusted() {
     let place = Place::new();
@@ -109,7 +109,7 @@ fn a_directory_that_only_grows_can_not_be_trusted() {
     assert_eq!((code, &*grade(&report, "removal")), (69, "bad"), "{report}");
 }
 
-/// A kernel whose link(2) refuses, as on FAT, by strace's fault injection.
+/// A kernel whose link(2) fails as on FAT, by strace's fault injection.
 #[test]
 fn a_file_system_without_hard_links_can_not_be_trusted() {
     let place = Place::new();
@@ -133,7 +133,7 @@ fn a_file_system_without_hard_links_can_not_be_trusted() {
     place.assert_nothing_left();
 }
 
-/// A user's lock that outlives its lease would stay until that user comes back.
+/// An expired lock of one user would stay until that user removes it.
 #[test]
 fn a_sticky_directory_is_noted() {
     let place = Place::new();

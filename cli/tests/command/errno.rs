@@ -1,5 +1,5 @@
 //! Every errno at every system call that the built command makes in a lock's directory: strace(1)
-//! makes them fail. (`src/faulty` does so below the library, with many more uses.)
+//! makes them fail. (`src/testing/faulty` does so below the library, in many more scenarios.)
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -30,11 +30,11 @@ const ERRNOS: [(&str, i32); 15] = [
     ("ETIMEDOUT", libc::ETIMEDOUT),
 ];
 
-/// The system calls that may be made to fail. (That close(2) fails nobody can do anything about.)
+/// The system calls that are made to fail. (Nothing can be done about a close(2) that fails.)
 const CALLS: &str = "openat,statx,newfstatat,write,utimensat,getdents64,statfs,link,linkat,rename,\
                      renameat,renameat2,unlink,unlinkat,read";
 
-/// What the command runs: it says whether the lock is held in truth.
+/// The script that the command runs: it reports whether the lock is really held.
 const WITNESS: &str = "test \"$LINKLOCK_PATH\" -ef \"$LINKLOCK_CLAIM\" && echo held || echo LIE";
 
 /// A lock in a directory of its own, and the command.
@@ -43,7 +43,7 @@ struct Place {
     linklock: PathBuf,
 }
 
-/// One system call to fail: the n-th of this name that the main thread makes.
+/// A system call that fails: the n-th of this name in the main thread.
 struct Target {
     call: String,
     number: usize,
@@ -83,7 +83,7 @@ impl Place {
         Command::new(&command[0]).args(&command[1..]).output().unwrap()
     }
 
-    /// Runs the command under strace, and says what that has seen in the lock's directory.
+    /// Runs the command under strace, and returns what that has recorded in the lock's directory.
     fn trace(&self, mode: Mode, inject: Option<String>) -> (Output, Vec<String>) {
         let logs = tempfile::tempdir().unwrap();
         let log = logs.path().join("log");
@@ -119,13 +119,13 @@ impl Place {
     }
 }
 
-/// What is done while a system call fails.
+/// The uses of a lock during which a system call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Run,
-    /// Somebody died with the lock.
+    /// A holder has died.
     TakeOver,
-    /// Of a lock that is held, though by a dead one.
+    /// The status of a held lock, whose holder is dead.
     Status,
 }
 
@@ -157,10 +157,10 @@ fn no_failed_call_is_taken_for_a_success() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Makes each call fail in each way, and says what went wrong.
+/// Makes each call fail in each way, and reports what went wrong.
 fn drive(mode: Mode, linklock: &Path) -> Vec<String> {
     let targets = mode.place(linklock).targets(mode);
-    assert!(!targets.is_empty(), "{mode:?}: strace has seen nothing");
+    assert!(!targets.is_empty(), "{mode:?}: strace has recorded nothing");
     let mut wrong = Vec::new();
     let mut hits = 0;
     for Target { call, number } in &targets {
@@ -176,24 +176,25 @@ fn drive(mode: Mode, linklock: &Path) -> Vec<String> {
                 .extend(problems.map(|problem| format!("{mode:?}: {problem}: {line}: {output:?}")));
         }
     }
-    // The order of a process's system calls is the same each time, or nearly so.
+    // The order of a process's system calls is nearly the same each time.
     assert!(hits * 10 > targets.len() * ERRNOS.len() * 9, "{mode:?}: {hits} hits only");
     wrong
 }
 
-/// What is wrong with how the command ended, and with what it has left behind.
+/// The problem with how the command ended, or with what it has left behind.
 fn judge(mode: Mode, place: &Place, call: &str, errno: i32, output: &Output) -> Option<String> {
     let (said, told) = (text(&output.stdout), text(&output.stderr));
     let code = output.status.code();
-    // These say that a file is not there, or that it is a symbolic link: as things that are so.
+    // These mean that a file does not exist, or that it is a symbolic link, and are taken as such.
     let is_an_answer = [libc::ENOENT, libc::ESTALE, libc::ELOOP].contains(&errno);
-    // What is not known to be local counts as remote, where the dead are given time.
+    // A file system that is not known to be local counts as remote, where dead holders keep their
+    // lease.
     let is_remote = call == "statfs" && code == Some(75);
     let explained = told.contains(&format!("(os error {errno})")) || is_an_answer || is_remote;
     match (mode, code) {
         (Mode::Status, Some(0)) => {
             let is_true = said.contains("dead") || said.contains("unreadable") || is_an_answer
-                // It was not to be learned whether the process is alive.
+                // Whether the process is alive could not be determined.
                 || said.contains("held");
             return (!is_true).then(|| "a false status".to_owned());
         }
@@ -202,7 +203,7 @@ fn judge(mode: Mode, place: &Place, call: &str, errno: i32, output: &Output) -> 
         _ => return Some("a wrong end".to_owned()),
     }
     let left = names(place.dir.path());
-    // A lock that can't be released ends with its lease, or its holder: so it says.
+    // A lock that can't be released ends with its lease, or its holder, as the error says.
     let is_unreleased = |name: &OsString| *name == *"lock" && !told.is_empty();
     let may_be_left = call.starts_with("unlink") || left.iter().all(is_unreleased);
     if mode == Mode::Run && !may_be_left {
@@ -211,8 +212,8 @@ fn judge(mode: Mode, place: &Place, call: &str, errno: i32, output: &Output) -> 
     if left.is_empty() {
         return None;
     }
-    // The next process has the lock, at once since the dead are known to be dead, and leaves
-    // nothing: the second, if there was a seat that had to stay as long as the lock.
+    // The next process gets the lock at once, since the holder's death is proven, and leaves
+    // nothing: or the one after it, if a seat had to stay as long as the lock.
     for _ in 0..2 {
         let next = place.run(Mode::Run);
         if text(&next.stdout) != "held\n" {
@@ -220,8 +221,8 @@ fn judge(mode: Mode, place: &Place, call: &str, errno: i32, output: &Output) -> 
         }
     }
     let mut left = names(place.dir.path());
-    // What was put aside and could not be removed, or was said not to be there, goes once it has
-    // expired, and not before.
+    // A file that was put aside and could not be removed, or seemed not to exist, is swept once it
+    // has expired, and not before.
     if call.starts_with("unlink") || errno == libc::ENOENT {
         left.retain(|name| !name.to_string_lossy().contains("|aside|"));
     }
@@ -232,7 +233,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The built command, if this machine can trace it.
+/// The built command, if this machine can trace processes.
 fn linklock() -> Option<PathBuf> {
     let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     let why = match traced {

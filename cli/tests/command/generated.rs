@@ -1,11 +1,11 @@
-//! Man pages and completions: of everything, and usable.
+//! Man pages and completions are complete and usable.
 
 use std::fs;
 use std::process::Command;
 
 use crate::common::{Place, linklock, outcome, skip};
 
-/// What it prints, or `None` if there is no such program.
+/// A program's output, or `None` if it is not installed.
 fn stdout(command: &mut Command) -> Option<String> {
     let output = match command.output() {
         Ok(output) => output,

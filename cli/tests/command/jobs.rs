@@ -1,4 +1,4 @@
-//! `linklock run` at a terminal: with an interactive shell, its jobs and what is typed.
+//! `linklock run` at a terminal: an interactive shell, its jobs and its input.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::common::terminal::Terminal;
 use crate::common::{CAT, Place, linklock, outcome, until};
 
-/// The command line that the shell is given.
+/// The command line for the shell.
 fn line(place: &Place, options: &str, command: &str) -> String {
     let (program, lock) = (env!("CARGO_BIN_EXE_linklock"), place.lock.display());
     format!("{program} run {options} {lock} -- {command}\n")
@@ -63,7 +63,7 @@ fn a_shell_under_a_lock_has_jobs_of_its_own() {
     terminal.type_in(&line(&place, "", "bash --norc --noprofile -i"));
     terminal.expect("$ ");
     terminal.type_in("cat\n");
-    // What is typed before cat reads may be the shell's.
+    // Input that is typed before cat reads may go to the shell.
     terminal.type_until("hello\n", "hello\r\nhello\r\n");
     terminal.type_in("\x1a");
     terminal.expect("Stopped");
@@ -84,7 +84,7 @@ fn a_job_in_the_background_gets_the_terminal_when_it_is_fetched() {
     let place = Place::new();
     let mut terminal = Terminal::bash();
     terminal.type_in(&line(&place, "", "cat &"));
-    // It is, for reading from the terminal. The shell says so before it prompts.
+    // It stops when it reads from the terminal. The shell reports that before its prompt.
     terminal.type_until("\n", "Stopped");
     terminal.type_in("fg\n");
     terminal.expect("linklock run");
@@ -97,10 +97,10 @@ fn a_job_in_the_background_gets_the_terminal_when_it_is_fetched() {
     terminal.exit();
 }
 
-/// A job that takes no notice of TERM and writes all the time, until it is stopped. `lose` sees to
-/// it that the lock is another's or nobody's; then the job is to go on.
+/// A job that ignores TERM and writes all the time, until it is stopped. `lose` makes it lose the
+/// lock; then the job is continued.
 ///
-/// It starts no processes: dash has them by vfork(2), and does not stop for one that has stopped
+/// It starts no processes: dash uses vfork(2), and does not stop for a child that was stopped
 /// before its exec.
 fn lose_while_stopped<T>(options: &str, lose: impl FnOnce(&Place) -> T) {
     let place = Place::new();
@@ -130,7 +130,7 @@ fn a_job_that_lost_its_lock_within_its_lease_does_not_go_on() {
     lose_while_stopped("--lifetime 1h", |place| fs::remove_file(&place.lock).unwrap());
 }
 
-/// Whatever a clock's resolution makes of it.
+/// Whatever the clock's resolution.
 #[test]
 fn a_job_that_lost_its_lock_as_its_lease_ended_does_not_go_on() {
     lose_while_stopped("--lifetime 300ms", |place| {
@@ -190,7 +190,7 @@ fn a_terminal_that_stops_writers_in_the_background_does_not_stop_us() {
     terminal.exit();
 }
 
-/// By linklock itself, before a shell could take it.
+/// By linklock itself, before a shell could take it back.
 #[test]
 fn the_terminal_is_handed_back() {
     let place = Place::new();

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGTS
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-/// In a session of its own, where it has no terminal, however this test is run.
+/// In a session of its own, so that it never has a terminal.
 fn without_terminal(command: &Command) -> Command {
     let mut setsid = Command::new("setsid");
     setsid.arg(command.get_program()).args(command.get_args());
@@ -30,8 +30,8 @@ fn a_command_that_runs_for_too_long_is_stopped() {
     place.assert_nothing_left();
 }
 
-/// A run of a script with a limit, which the script has been told of: its first line. Where the
-/// machine is too busy for that, the limit is longer.
+/// A run of a script with a time limit that has printed its first line. On a machine that is too
+/// busy for that, the limit is extended.
 fn start_with_limit(place: &Place, options: &[&str], script: &str) -> (Running, String) {
     for limit in ["200ms", "2s", "20s"] {
         let options = [&["--max-runtime", limit], options].concat();
@@ -97,7 +97,7 @@ fn the_minimum_time_can_be_cut_short() {
     let holder = hold_on(&place, &[]);
     assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 75);
     until("a release", || {
-        holder.signal(SIGTERM); // the first may be the command's
+        holder.signal(SIGTERM); // the first may be reported by the command
         std::thread::sleep(Duration::from_millis(20));
         !place.lock.exists()
     });
@@ -120,7 +120,7 @@ fn a_lock_may_be_held_until_all_that_was_started_has_ended() {
             until("the command's end", || !is_alive(command));
             if is_held {
                 assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 75);
-                fs::write(&fifo, "go").unwrap(); // once somebody reads
+                fs::write(&fifo, "go").unwrap(); // once the other end reads
                 assert_eq!(run.ended().0, 3);
             } else {
                 assert_eq!(run.ended().0, 3);
@@ -132,7 +132,7 @@ fn a_lock_may_be_held_until_all_that_was_started_has_ended() {
     assert_eq!(place.files(), [fifo]);
 }
 
-/// Also if that is a daemon, which has left the process group.
+/// Even a daemon, which has left the process group.
 #[test]
 fn what_is_waited_for_is_stopped_when_its_time_is_up() {
     let place = Place::new();
@@ -155,7 +155,7 @@ fn a_command_is_run_once_in_a_while() {
         outcome(&mut place.run_sh(&options, &script))
     };
     let runs = || fs::read_to_string(&ran).unwrap().lines().count();
-    // What failed is tried again.
+    // A failed command is tried again.
     assert_eq!((run("1h", &[]).0, run("1h", &[]).0, runs()), (1, 1, 2));
     fs::write(ran.with_extension("well"), "").unwrap();
     assert_eq!((run("1h", &[]).0, runs()), (0, 3));
@@ -165,7 +165,7 @@ fn a_command_is_run_once_in_a_while() {
     assert_eq!((run("1h", &["-nq", "-E", "0"]), runs()), ((0, String::new()), 3));
     assert_eq!((run("0", &[]).0, runs()), (0, 4));
 
-    // Once the hour has passed; and a date in the future is none.
+    // Once the hour has passed; and a date in the future does not count.
     let marker =
         fs::File::options().write(true).open(place.dir().join("the.lock.success")).unwrap();
     marker.set_modified(SystemTime::now() - Duration::from_secs(3700)).unwrap();
@@ -219,7 +219,7 @@ fn a_directory_that_is_cleaned_gets_a_warning() {
     }
 }
 
-/// A run under strace, where no process may be signalled, as in some sandboxes.
+/// A run under strace that may not send signals, as in some sandboxes.
 fn without_kill(place: &Place, script: &str) -> Command {
     let run = place.run_sh(&[], script);
     let mut strace = Command::new("strace");
@@ -314,7 +314,7 @@ fn if_one_lock_is_held_none_is() {
         assert!(message.contains(&format!("process {}", holder.pid())), "{message}");
         assert_eq!(place.files(), files);
     }
-    // Nobody is kept from the others while it waits for the one.
+    // While it waits for one lock, it holds none of the others.
     let waiter = Running::start(&mut run_with(&place, &[], &["a.lock", "the.lock"], "true"));
     until("the waiter's claim", || place.files().len() > files.len());
     assert_eq!(outcome(&mut run_with(&place, &["--timeout=30s"], &["a.lock"], "true")).0, 0);
@@ -363,7 +363,7 @@ fn a_killed_run_takes_along_what_its_command_has_started() {
     until("the grandchild's end", || !is_alive(grandchild));
 }
 
-/// A run of a command that takes no notice of TERM and writes all the time.
+/// A run of a command that ignores TERM and writes all the time.
 struct Stubborn {
     place: Place,
     run: Running,
@@ -388,7 +388,7 @@ impl Stubborn {
         fs::metadata(&self.witness).map_or(0, |meta| meta.len())
     }
 
-    /// Says how much it has written.
+    /// Returns how much it has written.
     fn stop_command(&self) -> u64 {
         kill(self.command, SIGSTOP).unwrap();
         until("the command is stopped", || is_stopped(self.command.as_raw()));
@@ -415,7 +415,7 @@ impl Stubborn {
 
 #[test]
 fn a_command_does_not_go_on_before_its_lock_was_verified() {
-    // Long before the lease's end, as it ends, and after it.
+    // Long before the lease's end, at its end, and after it.
     for (lifetime, late) in [("1h", None), ("300ms", Some(0)), ("300ms", Some(1))] {
         let stubborn = Stubborn::start(&["--lifetime", lifetime]);
         stubborn.stop_linklock();
@@ -463,8 +463,8 @@ fn a_command_that_is_stopped_may_go_on_without_its_lock_if_the_user_wants_it() {
     assert!(told.ends_with("was lost: the lock file is gone\n"), "{told}");
 }
 
-/// By strace's fault injection linklock is stopped when it waits for the process that is to become
-/// the command: the first that it waits for.
+/// strace's fault injection stops linklock when it waits for the process that will exec the
+/// command: the first for which it waits.
 #[test]
 fn a_command_does_not_begin_without_its_lock() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! LINKLOCK_LOG: what happens to locks, on stderr.
+//! LINKLOCK_LOG: events of locks on stderr.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::common::{Place, linklock, outcome};
 
 const LEVEL: &str = "LINKLOCK_LOG";
 
-/// Locks like a flufl.lock of another host whose lease has been over for an hour.
+/// Locks like flufl.lock on another host, with a lease that ended an hour ago.
 fn leave_behind(lock: &Path, host: &str) {
     let mut claim = lock.as_os_str().to_owned();
     claim.push(format!("|{host}|4711|815"));
@@ -19,7 +19,7 @@ fn leave_behind(lock: &Path, host: &str) {
     fs::hard_link(&claim, lock).unwrap();
 }
 
-/// What a run says on stderr, line by line, when it finds such a lock.
+/// The lines that a run writes to stderr when it finds such a lock.
 fn log_of(run: &mut Command, lock: &Path, host: &str) -> Vec<String> {
     leave_behind(lock, host);
     let (code, said) = outcome(run);

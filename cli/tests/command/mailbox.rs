@@ -8,7 +8,7 @@ use crate::common::{CAT, Place, Running, linklock, outcome};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-/// A mailbox, alone in a directory.
+/// A mailbox in a directory of its own.
 struct Spool {
     dir: TempDir,
     mbox: PathBuf,

@@ -64,8 +64,8 @@ fn a_command_that_can_not_be_run_is_reported_as_shells_do() {
     assert_eq!(code, 127);
     assert!(message.starts_with("linklock: failed to run no-such-command: "), "{message}");
 
-    // Nor is it there for execvp(3) to say EACCES, as it does where it may not look or finds a
-    // directory.
+    // Nor does it exist if execvp(3) returns EACCES, as it does for a directory that it may not
+    // search, or for a directory itself.
     let path = format!("{}:/usr/bin:/bin", place.dir().display());
     fs::create_dir(place.dir().join("no-such-command")).unwrap();
     let (code, message) = outcome(place.run(&[], &["no-such-command"]).env("PATH", path));
@@ -111,7 +111,7 @@ fn without_permission_the_directory_and_the_user_are_named() {
     assert!(!message.contains('|'), "a claim's name: {message}");
 }
 
-/// It would be waited for in vain: linklock never removes it.
+/// A wait would be in vain: linklock never removes it.
 #[test]
 fn a_file_that_is_not_a_lock_is_not_waited_for() {
     let place = Place::new();
@@ -136,7 +136,7 @@ fn a_file_that_is_not_a_lock_is_not_waited_for() {
     assert_eq!(place.files(), [file, link]);
 }
 
-/// Another program's lock ends some time, and is a lock that is held.
+/// Another program's lock counts as held: it ends some time.
 #[test]
 fn another_programs_lock_is_waited_for() {
     let place = Place::new();
@@ -168,7 +168,7 @@ fn a_lock_that_is_held_around_a_run_is_refused() {
         assert_eq!(code, 75, "{nested:?} {message}");
         assert!(message.contains("already held by the linklock that started"), "{message}");
     }
-    // Another lock's is none of its business.
+    // Another lock does not matter.
     let command = [&program, "run", other.to_str().unwrap(), "--", "true"];
     assert_eq!(outcome(&mut place.run(&[], &command)), (0, String::new()));
     place.assert_nothing_left();
@@ -190,7 +190,7 @@ fn a_run_may_go_on_under_the_lock_around_it() {
     assert_eq!((code, &*message), (7, ""));
     let paths = fs::read_to_string(place.dir().join("paths")).unwrap();
     assert_eq!(paths, format!("{}\n{}\n", place.lock.display(), other.display()));
-    // Where nobody holds it, it is taken as ever.
+    // If the lock is free, it is acquired as usual.
     let held = place.run_sh(&["--reentrant"], r#"test -e "$LINKLOCK_PATH""#).status().unwrap();
     assert!(held.success() && !place.lock.exists());
 }

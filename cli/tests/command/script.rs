@@ -9,7 +9,7 @@ use crate::common::{CAT, Place, Running, is_alive, linklock, outcome, skip, stde
 use linklock::{Life, Lock, Owner};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-/// A shell that finds `linklock` in its path and the lock's name in `$L`.
+/// A shell with `linklock` in its path and the lock's name in `$L`.
 fn shell(place: &Place, shell: &str, script: &str) -> Command {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_linklock"));
     let path = std::env::join_paths(
@@ -32,7 +32,7 @@ fn assert_runs(place: &Place, script: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The lock's holder, as `status` tells.
+/// The lock's holder, from `status`.
 fn holder(place: &Place) -> Option<u32> {
     Lock::new(&place.lock).unwrap().holder().unwrap().map(|holder| holder.pid())
 }
@@ -134,7 +134,7 @@ fn a_lease_that_is_over_is_not_held_but_can_be_refreshed() {
     let script = r#"linklock acquire --owner none --lifetime 1s "$L""#;
     let claim = assert_runs(&place, script);
     let ask = |command| outcome(linklock().arg(command).arg(&place.lock).arg(claim.trim_end()));
-    // A file system's clock may be some milliseconds behind ours.
+    // A file system's clock may be some milliseconds behind the system's.
     until("the lease's end", || ask("check").0 == 79);
     let (_, message) = ask("check");
     assert!(message.contains("the lease of lock"), "{message}");
@@ -191,7 +191,7 @@ fn the_keep_alive_lasts_until_the_lock_is_released() {
     assert_eq!(processes().len(), 1);
     assert_eq!(script.end().0, 0);
     place.assert_nothing_left();
-    until("the process's end", || processes().is_empty());
+    until("the end of the keep-alive", || keepers().is_empty());
 }
 
 #[test]
@@ -203,13 +203,13 @@ fn the_keep_alive_releases_a_dead_scripts_lock() {
     script.signal(SIGKILL);
     script.ended();
     until("a release", || place.files().is_empty());
-    until("the process's end", || processes_of(&claim).is_empty());
+    until("the end of the keep-alive", || keepers_of(&claim).is_empty());
 }
 
 #[test]
 fn the_keep_alive_holds_no_descriptor_of_its_script() {
     let place = Place::new();
-    // The substitution ends when nobody has its pipe any more, which is descriptor 3 too.
+    // The substitution ends when no process has its pipe any more, which is descriptor 3 too.
     let script = r#"cd "${L%/*}"; exec 9>open
         none=$(linklock acquire -k --owner none "$L" 3>&1 >claim)
         cat claim; read end; linklock release "$L" "$(cat claim)""#;
@@ -225,8 +225,8 @@ fn the_keep_alive_holds_no_descriptor_of_its_script() {
     assert_eq!(script.end().0, 0);
 }
 
-/// The processes that have been told of this claim.
-fn processes_of(claim: &str) -> Vec<i32> {
+/// The processes with this claim among their arguments.
+fn keepers_of(claim: &str) -> Vec<i32> {
     let is_named = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("__keep") && line.contains(claim)
@@ -260,7 +260,7 @@ fn a_script_can_wait_until_a_lock_is_free() {
     let ended = Running::start(&mut wait(&["-v"]));
     ended.signal(SIGTERM);
     let (code, _) = ended.ended();
-    assert!(code == 143 || code == -1, "{code}"); // -1 if it came before we were ready for it
+    assert!(code == 143 || code == -1, "{code}"); // -1 if the signal came before the handler was ready
     assert!(is_alive(waiter.pid()));
     assert_eq!(holder.end().0, 0);
     assert_eq!(waiter.ended().0, 0);
@@ -279,6 +279,6 @@ fn a_lock_that_may_be_taken_over_is_free_to_wait_for() {
     until("the lease's end", || wait() == 0);
     assert!(place.lock.exists());
     fs::remove_file(&place.lock).unwrap();
-    fs::write(&place.lock, CAT).unwrap(); // not a lock: it would be in the way for ever
+    fs::write(&place.lock, CAT).unwrap(); // not a lock: it would block for ever
     assert_eq!(wait(), 73);
 }

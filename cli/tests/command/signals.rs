@@ -1,4 +1,4 @@
-//! Signals: passed on, survived, and what is left behind.
+//! Signals: which are passed on or survived, and what is left behind.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,7 +11,7 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-/// The same command in a session of its own, where it has no terminal, however this test is run.
+/// The same command in a session of its own, so that it never has a terminal.
 fn without_terminal(command: &Command) -> Command {
     in_session(&[], command)
 }
@@ -114,12 +114,12 @@ fn ignored_signals_stay_ignored() {
     assert_eq!(holder.end().0, 0);
 }
 
-/// What a command sees of its signals where these are ignored and those blocked: directly, and under
-/// a lock.
+/// The signal state that a command inherits when some signals are ignored and others blocked:
+/// directly, and under a lock.
 fn signals_of_a_command(ignored: &str, blocked: SigSet) -> [String; 2] {
     let place = Place::new();
     let show = ["grep", "Sig[IB]", "/proc/self/status"];
-    let run = place.run(&["--lifetime", "1h"], &show); // it looks by itself when a lease ends
+    let run = place.run(&["--lifetime", "1h"], &show); // it polls when a lease ends
     let under = std::iter::once(run.get_program()).chain(run.get_args());
     let lists = [show.map(OsString::from).to_vec(), under.map(OsString::from).collect()];
     lists.map(|list| {
@@ -157,7 +157,7 @@ fn a_killed_run_takes_its_command_along_and_its_lock_is_free_at_once() {
     holder.signal(SIGKILL);
     assert_eq!(holder.ended().0, -1);
     assert_eq!(outcome(&mut place.run(&["--no-wait"], &["true"])), (0, String::new()));
-    until("the command's end", || !is_alive(command)); // it was killed before linklock was dead
+    until("the command's end", || !is_alive(command)); // the command was killed before linklock was dead
     place.assert_nothing_left();
 }
 

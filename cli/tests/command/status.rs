@@ -9,14 +9,14 @@ use linklock::Lock;
 use nix::unistd::User;
 use serde_json::Value;
 
-/// What it prints, for people.
+/// Its output for people.
 fn text(place: &Place) -> String {
     let output = linklock().arg("status").arg(&place.lock).output().unwrap();
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What it prints, for programs.
+/// Its output for programs.
 fn json(place: &Place) -> Value {
     let output = linklock().args(["status", "--json"]).arg(&place.lock).output().unwrap();
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
@@ -66,7 +66,7 @@ fn a_held_lock_is_shown_with_its_holder() {
     assert_eq!(lines[8], format!("  claim:      {claim}"));
     assert_eq!(lines.len(), 9, "{text}");
 
-    // Which mail programs would break it is of interest to few.
+    // Few care which mail programs would break it.
     let output = linklock().args(["status", "--breakers"]).arg(&place.lock).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = text.lines().collect();
@@ -92,7 +92,7 @@ fn a_held_lock_is_shown_with_its_holder() {
         let date = told[date].as_str().unwrap();
         assert!(date.len() == 20 && date.ends_with('Z'), "{date}");
     }
-    assert_eq!(place.files(), files, "only looked at");
+    assert_eq!(place.files(), files, "only observed");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn another_programs_lock_is_known_by_its_content() {
     assert!(told.contains("\n  breakers:   dovecot "), "{told}");
 }
 
-/// It may be a lock that has lost its content in a power cut, or another program's.
+/// It may be a lock that lost its content in a power cut, or another program's lock.
 #[test]
 fn an_empty_file_without_a_claim_has_an_unknown_holder() {
     let place = Place::new();
@@ -177,7 +177,7 @@ fn an_empty_file_without_a_claim_has_an_unknown_holder() {
     }
 }
 
-/// Which claim it was held by is found beside it.
+/// The claim by which it was held is found beside it.
 #[test]
 fn a_lock_that_has_lost_its_content_is_shown_with_its_holder() {
     let place = Place::new();
@@ -215,7 +215,7 @@ fn waiters_are_shown() {
     assert!(line.ends_with("the.lock -- true"), "{text}");
 }
 
-/// Process 1, which its claim names, is not at fault.
+/// Process 1, which its claim names, does not own it.
 #[test]
 fn a_lock_that_no_process_owns_has_no_owner() {
     let place = Place::new();
@@ -234,7 +234,7 @@ fn a_lock_that_no_process_owns_has_no_owner() {
     assert!(list.contains("  nobody@"), "{list}");
 }
 
-/// Its claim may have been made long before, when it began to wait.
+/// Its claim may be much older, from the beginning of the wait.
 #[test]
 fn a_lock_is_held_since_its_command_was_started() {
     let place = Place::new();

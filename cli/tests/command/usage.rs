@@ -76,7 +76,7 @@ fn help_of(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The exit statuses are in the main help alone, where they are looked for; and each command has examples.
+/// Only the main help has the exit statuses; and each command has examples.
 #[test]
 fn each_commands_help_is_about_the_command() {
     let commands = "run acquire refresh check release wait status list break sweep doctor";

@@ -1,4 +1,4 @@
-//! What the tests share: the built command, run in a directory of its own.
+//! What the tests share: the built command, run in a directory of the test's own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 #[path = "../kit/mod.rs"]
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub(crate) use kit::skip;
 pub(crate) use kit::wait::{LIMIT, wait_until as until};
 
-/// Says `ready`, and ends when nobody can write to its stdin any more.
+/// Prints `ready`, and ends when its stdin is closed.
 pub const CAT: &str = "echo ready; exec cat";
 
 pub fn linklock() -> Command {
@@ -32,11 +32,11 @@ pub fn linklock() -> Command {
     Command::new(env!("CARGO_BIN_EXE_linklock"))
 }
 
-/// Whatever this process was started with, those that it starts find every signal at its default:
+/// Makes every signal default in the processes that this one starts, however it was started itself:
 /// `cargo test &` in a script ignores INT and QUIT, and nohup(1) HUP.
 ///
 /// An exec resets signals that are caught but not those that are ignored, so the ignored ones are
-/// caught, and still come to nothing here. What is blocked is so for each thread.
+/// caught, and still have no effect here. Each thread has its own blocked signals.
 pub fn default_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -45,7 +45,7 @@ pub fn default_signals() {
         let ignored = ignored.map_or(0, |mask| u64::from_str_radix(mask.trim(), 16).unwrap());
         let ignored =
             Signal::iterator().filter(|signal| ignored & (1 << (*signal as u32 - 1)) != 0);
-        // Rust itself ignores PIPE, and resets it in all that it starts.
+        // Rust itself ignores PIPE, and resets it in all children.
         for signal in ignored.filter(|signal| *signal != Signal::SIGPIPE) {
             signal_hook::flag::register(signal as i32, Arc::new(AtomicBool::new(false))).unwrap();
         }
@@ -53,7 +53,7 @@ pub fn default_signals() {
     SigSet::all().thread_unblock().unwrap();
 }
 
-/// A lock in a directory that has nothing else in it.
+/// A lock in a directory without other files.
 pub struct Place {
     dir: TempDir,
     pub lock: PathBuf,
@@ -95,7 +95,7 @@ impl Place {
         fs::metadata(&self.lock).unwrap().modified().unwrap()
     }
 
-    /// All that is in the directory.
+    /// All files in the directory.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<_> =
             fs::read_dir(self.dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -109,7 +109,7 @@ impl Place {
     }
 }
 
-/// What a process writes, line by line.
+/// The output of a process, line by line.
 struct Lines(Receiver<Vec<u8>>);
 
 impl Lines {
@@ -125,17 +125,17 @@ impl Lines {
         Lines(lines)
     }
 
-    /// The next line; nothing at the end.
+    /// The next line; an empty one at the end.
     #[track_caller]
     fn next(&self) -> Vec<u8> {
         match self.0.recv_timeout(LIMIT) {
             Ok(line) => line,
             Err(RecvTimeoutError::Disconnected) => Vec::new(),
-            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for a line"),
+            Err(RecvTimeoutError::Timeout) => panic!("no line in time"),
         }
     }
 
-    /// All until nobody can write any more.
+    /// All lines until the end.
     #[track_caller]
     fn rest(&self) -> Vec<u8> {
         std::iter::repeat_with(|| self.next())
@@ -145,7 +145,7 @@ impl Lines {
     }
 }
 
-/// A process that runs beside the test. Killed if it still does at the end.
+/// A process that runs beside the test, and is killed at the end if it still runs.
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -154,7 +154,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// With pipes to its stdin, unless it has another one, and from its stdout and stderr.
+    /// Starts it with pipes to its stdin, stdout and stderr.
     pub fn start(command: &mut Command) -> Running {
         Running::start_with(command.stdin(Stdio::piped()))
     }
@@ -187,14 +187,14 @@ impl Running {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    /// Closes its stdin, waits for its end, and says its exit code and what else it wrote.
+    /// Closes its stdin, waits for its end, and returns its exit code and its remaining output.
     #[track_caller]
     pub fn end(mut self) -> (i32, Output) {
         drop(self.stdin.take());
         self.ended()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and returns the same.
     #[track_caller]
     pub fn ended(mut self) -> (i32, Output) {
         until("the end of a process", || self.child.try_wait().unwrap().is_some());
@@ -211,7 +211,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether a process is there and has not ended.
+/// Whether a process exists and has not ended.
 pub fn is_alive(pid: i32) -> bool {
     state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
@@ -227,22 +227,23 @@ fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// A user who isn't root.
+/// A user other than root.
 pub struct OrdinaryUser {
-    /// A copy of the built command, which may be where others may not go.
+    /// A copy of the built command, whose own directory other users may not be able to enter.
     dir: TempDir,
 }
 
 impl OrdinaryUser {
-    /// One who may use the place; `None` where this is not root, who alone can be another.
+    /// A user who may use the place; `None` unless this is root, since only root can act as another
+    /// user.
     pub fn of(place: &Place) -> Option<OrdinaryUser> {
         if !nix::unistd::geteuid().is_root() {
             skip("acting as another user", "only root can");
             return None;
         }
         let dir = TempDir::new().unwrap();
-        // By another process: a thread that forks while this one writes the copy would keep it from being
-        // run (ETXTBSY).
+        // By another process: if a thread forked while this one writes the copy, the copy could not
+        // be executed (ETXTBSY).
         let copy = Command::new("cp").arg(linklock().get_program()).arg(dir.path()).status();
         assert!(copy.unwrap().success());
         for dir in [dir.path(), place.dir()] {
@@ -259,12 +260,12 @@ impl OrdinaryUser {
     }
 }
 
-/// What a command that ended in time wrote to its stderr.
+/// The stderr of a command that has ended.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Its exit code and what it wrote to its stderr.
+/// A command's exit code and stderr.
 #[track_caller]
 pub fn outcome(command: &mut Command) -> (i32, String) {
     let (code, output) = Running::start_with(command.stdin(Stdio::null())).ended();

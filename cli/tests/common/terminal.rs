@@ -1,4 +1,4 @@
-//! A terminal with a shell at it, as a user has it.
+//! A terminal with a shell, as a user has it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,11 +9,11 @@ use nix::pty::{Winsize, openpty};
 
 use super::until;
 
-/// A terminal that a test types at.
+/// A terminal at which a test types.
 pub struct Terminal {
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
-    /// How much of what was shown has been looked for.
+    /// How much of the output has been searched.
     seen: usize,
     shell: Child,
 }
@@ -44,7 +44,7 @@ impl Terminal {
         let show = shown.clone();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Ends with EIO once nobody has the terminal any more.
+            // Ends with EIO once no process has the terminal any more.
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
                 show.lock().unwrap().extend(&bytes[..count]);
             }
@@ -56,7 +56,8 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits until it shows this, after what was expected before. Says what it has shown in between.
+    /// Waits until it shows this text, after the text that was expected before. Returns what it has
+    /// shown in between.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
         let mut found = None;
@@ -73,7 +74,7 @@ impl Terminal {
         between
     }
 
-    /// Types this again and again until it shows that.
+    /// Types a text again and again until it shows another.
     pub fn type_until(&mut self, text: &str, shown: &str) {
         until(shown, || {
             self.type_in(text);
@@ -87,12 +88,12 @@ impl Terminal {
         self.shell.id().try_into().unwrap()
     }
 
-    /// The process group that has the terminal; 0 once nobody does.
+    /// The process group that has the terminal; 0 if none has.
     pub fn foreground(&self) -> i32 {
         nix::unistd::tcgetpgrp(&self.keyboard).map_or(0, nix::unistd::Pid::as_raw)
     }
 
-    /// What it has shown after what was expected last.
+    /// What it has shown after the text that was expected last.
     pub fn shown_since(&self) -> String {
         let shown = self.shown.lock().unwrap();
         String::from_utf8_lossy(&shown[self.seen..]).into_owned()

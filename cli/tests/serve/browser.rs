@@ -14,7 +14,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::common::until;
 
-/// What Chromium is called where.
+/// The names of Chromium on different systems.
 const BROWSERS: [&str; 4] =
     ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 
@@ -31,7 +31,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// `None` if there is none.
+    /// `None` if no Chromium is installed.
     pub(crate) fn start() -> Option<Browser> {
         let profile = tempdir().unwrap();
         let start = |name: &&str| {
@@ -103,7 +103,7 @@ impl Browser {
         self.wait_for("document.readyState === 'complete' && !!document.getElementById('enter')");
     }
 
-    /// What an expression is in the page.
+    /// The value of an expression in the page.
     pub(crate) fn run(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true });
         let answer = self.call("Runtime.evaluate", &params);

@@ -1,6 +1,6 @@
-//! Everybody contends for one name: our client and PyRelukko through two servers that are killed
-//! and restarted all the time, `linklock run` and Python's flufl.lock with the lock file. Never are
-//! there two holders.
+//! All programs contend for one name: our client and PyRelukko through two servers that are killed
+//! and restarted all the time, `linklock run` and Python's flufl.lock with the lock file. There are
+//! never two holders.
 
 use std::fs;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::common::{LIMIT, linklock, skip};
 use crate::server::{KEY, Server};
 
 const NAME: &str = "contended";
-/// How often each is to have had the lock.
+/// How often each must have held the lock.
 const TIMES: usize = 5;
 
-/// What each does with the lock: one that finds another in here has found the overlap.
+/// What each does with the lock: if it finds another's witness, it has found an overlap.
 const CRITICAL: &str = r#"
 import os, time
 def critical(place, who):
@@ -46,8 +46,8 @@ while not os.path.exists(f"{place}/stop"):
     time.sleep(0.01)
 "#;
 
-/// A create whose answer is lost leaves a lock that PyRelukko does not know of: that is for its
-/// user to clean up, by what no other lock has for its creator.
+/// A create whose answer is lost leaves a lock that PyRelukko does not know. Its user has to clean
+/// that up, by a creator that no other lock has.
 const PYRELUKKO: &str = r#"
 import logging, sys, uuid
 from pyrelukko import RelukkoClient

@@ -1,4 +1,4 @@
-//! Killed with SIGKILL at any moment: what was answered is true afterwards.
+//! After SIGKILL at any moment, all answers that the server gave are still true.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ fn rounds() -> usize {
     std::env::var("LINKLOCK_KILLS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12)
 }
 
-/// What is known of a lock: `None` where a request went unanswered.
+/// What is known about a lock: `None` if a request was not answered.
 type Known = Mutex<HashMap<LockId, Option<LockInfo>>>;
 
 #[test]
@@ -42,7 +42,7 @@ fn what_was_answered_is_true_after_a_kill() {
                         let name = format!("{round}/{worker}/{number}");
                         let Ok(guard) = client.try_lock(&name, Some("worker")) else { continue };
                         let mut info = guard.info();
-                        std::mem::forget(guard); // what becomes of it is checked below
+                        std::mem::forget(guard); // the result is checked below
                         known.lock().unwrap().insert(info.id, Some(info.clone()));
                         if number % 3 == 0 {
                             known.lock().unwrap().insert(info.id, None);
@@ -61,7 +61,7 @@ fn what_was_answered_is_true_after_a_kill() {
                     }
                 });
             }
-            until("there is something to lose", || done.load(Ordering::Relaxed) > 20);
+            until("there is a lock to lose", || done.load(Ordering::Relaxed) > 20);
             std::thread::sleep(Duration::from_millis(u64::try_from(round).unwrap() * 7 % 50));
             server.kill();
             stop.store(true, Ordering::Relaxed);
@@ -71,7 +71,7 @@ fn what_was_answered_is_true_after_a_kill() {
         check(&server, &known.lock().unwrap(), &deleted.lock().unwrap());
     }
     assert!(total > 20 * rounds());
-    // All of it can still be worked with.
+    // All locks can still be used.
     let client = server.client();
     for lock in client.list().unwrap() {
         client.delete(lock.id).unwrap();
@@ -79,7 +79,7 @@ fn what_was_answered_is_true_after_a_kill() {
     assert!(client.list().unwrap().is_empty());
     let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let locks = left.filter(|name| !name.to_string_lossy().contains(['|', '.'])).count();
-    assert_eq!(locks, 0, "but for claims and records that are swept in time");
+    assert_eq!(locks, 0, "except for claims and records that are swept in time");
 }
 
 fn check(server: &Server, known: &HashMap<LockId, Option<LockInfo>>, deleted: &[LockId]) {
@@ -87,15 +87,20 @@ fn check(server: &Server, known: &HashMap<LockId, Option<LockInfo>>, deleted: &[
     let listed: HashMap<_, _> = listed.into_iter().map(|lock| (lock.id, lock)).collect();
     for (id, info) in known {
         if let Some(info) = info {
-            assert_eq!(listed.get(id), Some(info), "what was answered is held, as it was answered");
+            assert_eq!(
+                listed.get(id),
+                Some(info),
+                "every lock that was confirmed is held, as confirmed"
+            );
         }
     }
     for id in deleted {
-        assert_eq!(listed.get(id), None, "what was deleted stays deleted");
+        assert_eq!(listed.get(id), None, "deleted locks stay deleted");
     }
 }
 
-/// A lock that was created without an answer is no ghost: it has a record, is listed and can be deleted.
+/// A lock whose creation was not answered is complete: it has a record, is listed and can be
+/// deleted.
 #[test]
 fn a_lock_outlives_its_server_for_other_programs_too() {
     let dir = tempdir().unwrap();
@@ -103,12 +108,12 @@ fn a_lock_outlives_its_server_for_other_programs_too() {
     let guard = server.client().try_lock("report", Some("me")).unwrap();
     server.kill();
     let lock = Lock::new(dir.path().join("report")).unwrap();
-    assert!(lock.try_lock().unwrap_err().is_contention(), "its process is dead, and it is held");
+    assert!(lock.try_lock().unwrap_err().is_contention(), "its process is dead, but it is held");
     server.restart();
     assert_eq!(server.client().get(guard.id()).unwrap(), guard.info());
     guard.refresh(Duration::from_secs(4000)).unwrap();
     assert!(lock.expires_at().unwrap().unwrap() > guard.info().expires_at);
-    // The keep-alive gets over a restart as well.
+    // The keep-alive survives a restart as well.
     let (lost, is_lost) = channel();
     let tell = move |why: ClientError| lost.send(why).unwrap();
     guard.keep_alive(Duration::from_secs(3), tell).unwrap();

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::browser::Browser;
-use crate::common::until;
 use crate::common::skip;
+use crate::common::until;
 use crate::server::{KEY, Server};
 
 const NAMES: &str =
@@ -26,7 +26,7 @@ fn the_page_shows_the_locks_live() {
     let held = client.try_lock(hostile, Some("</td><script>alert(1)</script>")).unwrap();
     browser.open(&server.url());
 
-    // Nothing without a key.
+    // Without a key it shows nothing.
     browser.enter("wrong");
     browser.wait_for("document.getElementById('trouble').textContent.includes('does not accept')");
     assert_eq!(browser.run("document.getElementById('locks').hidden"), true);
@@ -34,13 +34,13 @@ fn the_page_shows_the_locks_live() {
     browser.wait_for("!document.getElementById('locks').hidden");
     browser.wait_for("document.getElementById('live').textContent === 'live'");
 
-    // What others chose is shown as it is, and does nothing.
+    // Names chosen by others are shown as text, and have no effect.
     browser.wait_for("document.getElementById('count').textContent === '1 lock'");
     assert_eq!(browser.run(NAMES), json!([hostile]));
     assert_eq!(browser.run("document.querySelectorAll('#rows img, #rows script').length"), 0);
     assert_ne!(browser.run("document.title"), "owned");
 
-    // A deletion elsewhere is seen at once: asking every few seconds is turned off for this.
+    // A deletion by another client is shown at once: polling is turned off for this.
     browser.run(
         "for (let timer = setInterval(() => {}, 1e9); timer > 0; timer -= 1) clearInterval(timer)",
     );
@@ -66,12 +66,12 @@ fn the_page_shows_the_locks_live() {
     until("it is deleted", || matches!(client.get(lock.id), Err(ClientError::NotFound(_))));
     browser.wait_for("document.getElementById('count').textContent === '0 locks'");
 
-    // What can't be done is said.
+    // Errors are shown.
     browser.run("document.getElementById('name').removeAttribute('maxlength')");
     browser.run("document.getElementById('name').value = 'x'.repeat(20000); document.getElementById('create').requestSubmit()");
     browser.wait_for("document.getElementById('trouble').textContent.includes('is longer than')");
 
-    // Nothing came from elsewhere, and the key went into no URL.
+    // Nothing was loaded from other servers, and no URL contained the key.
     let urls = browser.events.iter().filter_map(|event| event["params"]["request"]["url"].as_str());
     let urls: Vec<_> = urls.filter(|url| !url.starts_with("data:")).collect();
     assert!(urls.len() >= 6, "{urls:?}");

@@ -1,4 +1,4 @@
-//! How it starts, what it says, how it ends.
+//! How the server starts, what it logs, how it ends.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -29,7 +29,7 @@ fn it_stops_on_a_signal_and_its_locks_stay() {
         until("it answers", || client.check_health().is_ok());
         let name = signal.as_str();
         std::mem::forget(client.try_lock(name, None).unwrap());
-        // An idle connection does not keep it, nor one that has begun to ask.
+        // Neither an idle connection nor one with an unfinished request delays it.
         let idle = TcpStream::connect(address).unwrap();
         let mut half = TcpStream::connect(address).unwrap();
         half.write_all(b"GET /v1/loc").unwrap();
@@ -65,7 +65,8 @@ fn keys_come_from_the_environment_and_from_files_and_are_never_shown() {
     for secret in [KEY, "secret-one", "secret-two", "secret-wrong"] {
         assert!(!log.contains(secret), "{log}");
     }
-    // Structured: each line but those for people is an object, and tells what has happened.
+    // Structured: each line, except those for people, is an object that describes what has
+    // happened.
     let lines = log.lines().filter(|line| !line.starts_with("linklock: "));
     let lines: Vec<serde_json::Value> =
         lines.map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -89,7 +90,7 @@ fn hup_reloads_its_keys() {
     server.signal(Signal::SIGHUP);
     until("it has the other key", || client(address, "second").list().is_ok());
     assert!(client(address, "first").list().is_err());
-    // Without a key there would be no way in: it keeps what it has.
+    // Without a key no client could connect: it keeps the one that it has.
     fs::write(&file, "").unwrap();
     server.signal(Signal::SIGHUP);
     server.signal(Signal::SIGTERM);

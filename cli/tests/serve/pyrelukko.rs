@@ -1,6 +1,6 @@
-//! PyRelukko's own test suite, from its unmodified source, against this server. It takes a Python
-//! with what the suite needs, in `LINKLOCK_PYTHON`, and the unpacked source in `LINKLOCK_PYRELUKKO`:
-//! `.ci/run` gets both.
+//! PyRelukko's own test suite, from its unmodified source, against this server. It needs a Python
+//! with the suite's dependencies, in `LINKLOCK_PYTHON`, and the unpacked source in
+//! `LINKLOCK_PYRELUKKO`: `.ci/run` gets both.
 
 use std::process::Command;
 

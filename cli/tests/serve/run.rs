@@ -1,4 +1,4 @@
-//! `linklock run --relukko`: as with a file.
+//! `linklock run --relukko` works as with a file.
 
 use std::process::Command;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn a_command_runs_under_a_lock_of_a_server() {
     let (url, client) = (server.url(), server.client());
     let mut holder = Running::start(&mut run(&url, &[], CAT));
     assert_eq!(holder.line(), "ready");
-    // It holds the lock for everybody.
+    // The lock is held for all programs.
     let file = dir.path().join("report");
     assert!(Lock::new(&file).unwrap().try_lock().is_err());
     assert!(matches!(client.try_lock("report", None), Err(ClientError::Held { .. })));
@@ -36,7 +36,7 @@ fn a_command_runs_under_a_lock_of_a_server() {
     }
     let (code, _) = outcome(&mut run(&url, &["--timeout", "1s", "-E", "9", "--quiet"], "exit 1"));
     assert_eq!(code, 9);
-    // A waiter gets it, and the command's exit code is the run's.
+    // A waiter gets it, and exits with the command's status.
     let waiter = Running::start(&mut run(&url, &[], "exit 7"));
     assert_eq!(holder.end().0, 0);
     assert_eq!(waiter.ended().0, 7);
@@ -97,7 +97,7 @@ fn a_server_that_restarts_is_no_loss() {
     until("it is released", || client.list().unwrap().is_empty());
 }
 
-/// A host that drops what is sent to it, rather than refuse it.
+/// A host that drops packets rather than refusing them.
 #[test]
 fn a_server_that_does_not_answer_is_not_waited_for_in_silence() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

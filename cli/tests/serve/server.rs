@@ -24,7 +24,7 @@ pub(crate) fn command(dir: &Path, address: SocketAddr) -> Command {
     command
 }
 
-/// A port that nobody listens at. Another may be quicker, but has no reason to.
+/// A port on which no process listens. (Another process could take it first, but hardly will.)
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -40,7 +40,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// A client that is in a hurry to notice that the server is there again.
+    /// A client that tries often, to notice soon that the server is back.
     pub(crate) fn client_options(&self) -> ClientOptions {
         Client::options(self.url(), KEY).retries(200, Duration::from_millis(50), 1.0)
     }
@@ -49,7 +49,7 @@ impl Server {
         self.client_options().build().unwrap()
     }
 
-    /// With SIGKILL: it has no time for anything.
+    /// With SIGKILL, which leaves it no time.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();

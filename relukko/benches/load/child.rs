@@ -1,5 +1,6 @@
-//! The servers, each in a process of its own, so that its memory is its own: this program, started
-//! again. It ends when its standard input does, and so with the process that has started it.
+//! The servers, each in a process of its own, so that its memory can be measured: this program,
+//! started again. It ends when its standard input is closed, and so with the process that started
+//! it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::wire::{Connection, KEY};
 
-/// The first argument of a process that is to be a server.
+/// The first argument of a server's process.
 pub(crate) const FLAG: &str = "--be-the-server";
 
 pub(crate) struct Process {
@@ -45,8 +46,8 @@ impl Process {
             .expect("this program starts again");
         let mut line = String::new();
         let output = child.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut line).expect("it says where it listens");
-        let address = line.trim().parse().expect("it says where it listens");
+        BufReader::new(output).read_line(&mut line).expect("it prints its address");
+        let address = line.trim().parse().expect("it prints its address");
         Process { child, address }
     }
 
@@ -55,7 +56,7 @@ impl Process {
         figure(&mut Connection::open(self.address), name)
     }
 
-    /// What of it is in memory, in MiB.
+    /// Its resident memory, in MiB.
     pub(crate) fn memory(&self) -> f64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("it runs");
@@ -80,7 +81,7 @@ pub(crate) fn figure(connection: &mut Connection, name: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
-/// What a process does that was started to be a server.
+/// The server's side.
 pub(crate) fn serve(dir: &Path) {
     if dir.as_os_str().is_empty() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -105,7 +106,7 @@ pub(crate) fn serve(dir: &Path) {
 }
 
 fn wait_for_the_end() {
-    let _ = std::io::stdin().read_to_end(&mut Vec::new()); // an error is an end, too
+    let _ = std::io::stdin().read_to_end(&mut Vec::new()); // an error is an end as well
 }
 
 fn bare() -> Router {

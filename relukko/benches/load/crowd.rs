@@ -1,4 +1,4 @@
-//! What many WebSockets and many locks cost.
+//! The cost of many WebSockets and many locks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -8,11 +8,11 @@ use crate::child::Process;
 use crate::pairs::{create, pair};
 use crate::wire::Connection;
 
-/// File descriptors for what is not a WebSocket.
+/// File descriptors for everything but WebSockets.
 const SPARE: usize = 500;
-/// How many create at once.
+/// How many clients create at once.
 const CREATORS: usize = 64;
-/// It is not gone on for longer.
+/// The time limit for creating.
 const LONGEST: Duration = Duration::from_secs(300);
 
 pub(crate) fn of_websockets(wanted: usize) {
@@ -63,7 +63,7 @@ pub(crate) fn of_locks(count: usize) {
     println!("{created} locks, in memory, created within {took:.1?}");
     println!("  memory     {before:.0} MiB + {grown:.0}: {:.1} KiB each", per(grown, created));
 
-    let mut connection = Connection::open(server.address); // the first was idle for too long
+    let mut connection = Connection::open(server.address); // the first connection was idle for too long
     let id = create(&mut connection, "last");
     let mut time = |what: &str, method: &str, path: &str, expected: u16| {
         let asked = Instant::now();

@@ -1,4 +1,4 @@
-//! A lock that goes from hand to hand, and how long it is on its way.
+//! A lock that passes from client to client, and how long each hand-over takes.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -12,10 +12,10 @@ use crate::child::figure;
 use crate::wire::{Connection, KEY};
 
 const NAME: &str = "from hand to hand";
-/// How long all waiters may take to listen.
+/// How long all waiters may take until they listen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What those who take part share.
+/// What the clients share.
 struct Relay {
     server: SocketAddr,
     waiters: usize,
@@ -30,7 +30,7 @@ struct State {
     times: Vec<Duration>,
 }
 
-/// So many hand-overs, each while so many wait, all of whom listen. Sorted.
+/// The times of so many hand-overs, each while so many clients wait and listen, sorted.
 pub(crate) fn measure(server: SocketAddr, waiters: usize, wanted: usize) -> Vec<Duration> {
     let (is_held, state) = (AtomicBool::new(false), Mutex::default());
     let relay = Relay { server, waiters, wanted, is_held, state };
@@ -47,7 +47,7 @@ pub(crate) fn measure(server: SocketAddr, waiters: usize, wanted: usize) -> Vec<
 impl Relay {
     fn run(&self) {
         let options = Client::options(format!("http://{}", self.server), KEY);
-        // Only the WebSocket tells.
+        // They learn only from the WebSocket.
         let client = options.polling(PATIENCE).request_timeout(PATIENCE).build();
         let client = client.expect("a client");
         loop {
@@ -64,7 +64,7 @@ impl Relay {
             }
             self.wait_for_waiters();
             self.release(guard);
-            // So that it is one who waits that gets it.
+            // So that a waiting client gets it.
             let begun = Instant::now();
             while self.count() == taken && begun.elapsed() < PATIENCE {
                 thread::sleep(Duration::from_millis(1));
@@ -72,7 +72,7 @@ impl Relay {
         }
     }
 
-    /// The lock is ours: how many hand-overs there were before we let it go.
+    /// The lock is held: counts the hand-overs before it is released.
     fn take(&self) -> usize {
         let now = Instant::now();
         assert!(!self.is_held.swap(true, Ordering::SeqCst), "two holders at once");

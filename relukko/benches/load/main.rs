@@ -2,13 +2,14 @@
 //! takes from one client to the next that waits for it, with 1, 64 and 1,000 clients, beside the
 //! floor, an axum route that does nothing; what 100,000 locks and 10,000 WebSockets cost.
 //!
-//! `cargo bench -p linklock-relukko --bench load` takes some minutes; `cargo test` runs it with less
-//! of everything, in seconds. Either way it checks the answers: any other than expected, two holders at once or a lock that is left over ends it with a panic.
+//! `cargo bench -p linklock-relukko --bench load` takes some minutes; `cargo test` runs it with
+//! less of everything, in seconds. Either way it checks the answers: any other than expected, two
+//! holders at once or a lock that is left over end it with a panic.
 //!
 //! Clients and servers share the machine. The servers are processes of their own, listen on loopback
 //! only, and end when this one does.
 #![cfg(target_os = "linux")] // /proc and /dev/shm
-#![expect(clippy::cast_precision_loss)] // counts that are far below 2^53
+#![expect(clippy::cast_precision_loss)] // counts far below 2^53
 
 mod child;
 mod crowd;
@@ -55,7 +56,7 @@ fn main() {
         return child::serve(Path::new(&args[1]));
     }
     if args.iter().any(|arg| arg == "--list") {
-        return; // asked by a test runner, and there are no tests by name
+        return; // a test runner asks for a list, and there are no tests by name
     }
     let scale = if args.iter().any(|arg| arg == "--bench") { FULL } else { QUICK };
     let [disk, memory] = [Path::new(env!("CARGO_TARGET_TMPDIR")), Path::new("/dev/shm")]

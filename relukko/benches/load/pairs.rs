@@ -1,4 +1,4 @@
-//! Creating and deleting, as fast as it goes.
+//! Creating and deleting as fast as possible.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -64,7 +64,7 @@ pub(crate) fn measure(server: SocketAddr, clients: usize, time: Duration) -> Fig
             let run = move || {
                 let mut connection = Connection::open(server);
                 let name = format!("client-{number}");
-                pair(&mut connection, &name); // everybody is connected and served
+                pair(&mut connection, &name); // all clients are connected and served
                 start.wait();
                 let (begun, mut pairs) = (Instant::now(), Vec::new());
                 while begun.elapsed() < time {
@@ -86,14 +86,14 @@ pub(crate) fn measure(server: SocketAddr, clients: usize, time: Duration) -> Fig
     })
 }
 
-/// Creates a lock that nobody else asks for, and deletes it.
+/// Creates a lock that no other client wants, and deletes it.
 pub(crate) fn pair(connection: &mut Connection, name: &str) {
     let id = create(connection, name);
     let (status, answer) = connection.ask("DELETE", &format!("/v1/locks/{id}"), "");
     assert_eq!(status, 200, "{answer}");
 }
 
-/// Creates a lock, and says its id.
+/// Creates a lock, and returns its id.
 pub(crate) fn create(connection: &mut Connection, name: &str) -> String {
     let body = format!(r#"{{"lock_name": "{name}", "creator": null}}"#);
     let (status, answer) = connection.ask("POST", "/v1/locks/", &body);
@@ -108,7 +108,7 @@ pub(crate) fn assert_nothing_is_left(server: SocketAddr) {
     assert_eq!((status, answer.as_str()), (200, "[]"));
 }
 
-/// What one request takes at least.
+/// The minimum time of one request.
 pub(crate) fn one_request(server: SocketAddr) -> Duration {
     let mut connection = Connection::open(server);
     let mut times: Vec<_> = (0..1000)

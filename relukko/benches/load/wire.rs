@@ -1,5 +1,4 @@
-//! One HTTP connection that is kept, with as little of a client as will do: what is measured is the
-//! server.
+//! One HTTP connection that is kept open, with a minimal client: the server is measured.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +6,7 @@ use std::time::Duration;
 
 pub(crate) const KEY: &str = "load";
 
-/// Nothing here takes as long.
+/// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Connection {
@@ -74,7 +73,7 @@ pub(crate) struct WebSocket {
 }
 
 impl WebSocket {
-    /// The next text, of those that are short enough for what is sent here. Pings are passed over.
+    /// The next text, of the short ones that are sent here. Pings are skipped.
     pub(crate) fn text(&mut self) -> String {
         loop {
             let mut head = [0; 2];

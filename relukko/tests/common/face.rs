@@ -1,4 +1,4 @@
-//! The client's two faces, as one, so that a scenario is written once and tried with both.
+//! The client's two faces as one, so that a scenario is written once and tested with both.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Face {
     }
 }
 
-/// On a runtime that all tests of a process share, and that outlives their guards.
+/// Runs on a runtime that all tests of a process share, and that outlives their guards.
 #[cfg(feature = "tokio")]
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     use std::sync::LazyLock;
@@ -174,7 +174,7 @@ impl std::fmt::Debug for AnyGuard {
     }
 }
 
-/// Each of these scenarios is a test of each face.
+/// Makes a test of each face from each of these scenarios.
 #[allow(unused_macros)] // each test file is a crate of its own
 macro_rules! in_both_faces {
     ($($scenario:ident),* $(,)?) => {

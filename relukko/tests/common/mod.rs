@@ -1,4 +1,4 @@
-//! What the test files share: a server to talk to, and waiting.
+//! What the test files share: a server, raw requests, waiting and skipping.
 
 #![allow(dead_code, unused_imports)] // each test file is a crate of its own, and uses what it needs
 
@@ -40,7 +40,7 @@ pub(crate) fn client(server: &Server) -> Client {
     client_options(server.address()).build().unwrap()
 }
 
-/// An answer, as it came.
+/// An unparsed answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -54,7 +54,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Errors always say the same twice, and why.
+    /// Asserts that this is an error with this status, given twice, and with a reason.
     #[track_caller]
     pub(crate) fn assert_refusal(&self, status: u16) {
         assert_eq!(self.status, status, "{self:?}");
@@ -76,7 +76,7 @@ pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, body: &str) -> A
 pub(crate) fn raw(server: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let _ = stream.write_all(request); // it may be refused before it is read
+    let _ = stream.write_all(request); // it may be refused before it is read entirely
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes); // ... with a reset
     let answer = String::from_utf8_lossy(&bytes);
@@ -85,7 +85,7 @@ pub(crate) fn raw(server: SocketAddr, request: &[u8]) -> Answer {
     Answer { status, head: head.to_lowercase(), text: text.to_owned() }
 }
 
-/// Somebody who listens on the WebSocket, and does nothing else: what it hears, the server has told.
+/// A client that only listens on the WebSocket.
 pub(crate) struct Listener(WebSocket<TcpStream>);
 
 impl Listener {

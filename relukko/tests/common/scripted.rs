@@ -1,4 +1,4 @@
-//! A server that does what a test tells it, wrong things above all.
+//! A server that follows a test's script, mostly with faults.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,15 +17,15 @@ pub(crate) struct Request {
     pub(crate) websocket_key: Option<String>,
 }
 
-/// What to do about it.
+/// How to answer it.
 pub(crate) enum Reply {
-    /// Answers.
+    /// Sends an answer.
     Json(u16, Value),
-    /// Hangs up without a word.
+    /// Hangs up without an answer.
     HangUp,
-    /// Says nothing, and keeps the connection.
+    /// Never answers, and keeps the connection.
     Silence,
-    /// Whatever the test does with the connection.
+    /// Leaves the connection to the test.
     Custom(Box<dyn FnOnce(TcpStream) + Send>),
 }
 
@@ -66,7 +66,7 @@ impl Scripted {
         self.address
     }
 
-    /// How often something like this was asked for.
+    /// How many requests there were of this kind.
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|it| it.method == method && it.path.starts_with(path)).count()
@@ -76,7 +76,7 @@ impl Scripted {
 impl Drop for Scripted {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address); // so that it looks
+        let _ = TcpStream::connect(self.address); // so that it checks the flag
         for stream in self.streams.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -134,7 +134,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(Request { method, path, body, websocket_key })
 }
 
-/// A lock as a server tells of it.
+/// A lock as a server describes it.
 pub(crate) fn lock(lock_name: &str, creator: &Value) -> Value {
     json!({
         "id": "950daa20-a814-451e-9407-ec496cf9c136",
@@ -151,7 +151,7 @@ pub(crate) fn refusal(status: u16) -> Reply {
     Reply::Json(status, json!({ "status": status, "message": "as the script has it" }))
 }
 
-/// A server that creates one lock and hangs up instead of answering, and that lock while it is there.
+/// A server that creates one lock and hangs up instead of answering, and this lock while it exists.
 pub(crate) fn losing_the_first_answer() -> (Scripted, Arc<Mutex<Option<Value>>>) {
     let created: Arc<Mutex<Option<Value>>> = Arc::default();
     let server = Scripted::start({
@@ -175,14 +175,14 @@ pub(crate) fn shake_hands(stream: &mut TcpStream, key: &str) {
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
     let head =
         "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-    let _ = stream.write_all(format!("{head}{accept}\r\n\r\n").as_bytes()); // or it has left
+    let _ = stream.write_all(format!("{head}{accept}\r\n\r\n").as_bytes()); // unless it has left
 }
 
 pub(crate) fn is_websocket(request: &Request) -> bool {
     request.path == "/ws/broadcast"
 }
 
-/// A WebSocket that is connected, and on which nothing is ever said.
+/// A WebSocket that is connected, and on which nothing is ever sent.
 pub(crate) fn silent_websocket(request: &Request) -> Reply {
     let key = request.websocket_key.clone().unwrap();
     Reply::Custom(Box::new(move |mut stream| {

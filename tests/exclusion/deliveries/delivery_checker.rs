@@ -1,4 +1,4 @@
-//! Counting what is in the mailbox, against what was acknowledged.
+//! Compares the messages in the mailbox with those that were acknowledged.
 
 use std::collections::HashMap;
 
@@ -6,23 +6,23 @@ use super::figures::Figures;
 use super::message::Message;
 use super::workers::Workers;
 
-/// What workers have said of their messages.
+/// What workers have reported about their messages.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryChecker {
     acknowledged: Vec<Message>,
     /// Not acknowledged by a writer that was killed.
     killed: Vec<Message>,
-    /// What a program has said that it did not deliver: to be delivered again.
+    /// Not delivered, as a program has reported: to be delivered again.
     refused: Vec<Message>,
     /// In how many rounds there were kills: each leaves one unfinished message at most.
     rounds_with_kills: usize,
 }
 
-/// What a parser finds in a mailbox.
+/// An entry that the parser finds in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Entry {
     Whole(String),
-    /// A message that ends too early or has something else in it; whose, if it says so.
+    /// A message that ends too early or has something else in it, with its id if it has one.
     Partial(Option<String>),
     /// The beginning of an envelope line, after a message that is whole but for that: procmail
     /// writes the first byte of a message by itself.
@@ -55,7 +55,7 @@ impl DeliveryChecker {
         self.rounds_with_kills += usize::from(with_kills);
     }
 
-    /// What there is to be told of a mailbox, and what is wrong with it.
+    /// Counts the messages of a mailbox, and lists what is wrong with it.
     pub(crate) fn check(self, mailbox: &[u8]) -> (Figures, Vec<String>) {
         let DeliveryChecker { acknowledged, killed, refused, rounds_with_kills } = self;
         let (mut complaints, mut scraps) = (Vec::new(), 0);
@@ -65,7 +65,7 @@ impl DeliveryChecker {
                 Entry::Whole(id) => found.entry(id).or_default().0 += 1,
                 Entry::Partial(Some(id)) => found.entry(id).or_default().1 += 1,
                 Entry::Scrap => scraps += 1,
-                Entry::Partial(None) => complaints.push("a part of nobody's message".into()),
+                Entry::Partial(None) => complaints.push("a part of an unknown message".into()),
             }
         }
         for Message { id, .. } in &acknowledged {
@@ -91,8 +91,9 @@ impl DeliveryChecker {
         if all_partial > rounds_with_kills {
             complaints.push(format!("{all_partial} are there in part"));
         }
-        // Whatever is left was acknowledged by nobody: a refusal must be one.
-        complaints.extend(found.into_keys().map(|id| format!("nobody has delivered {id}")));
+        // All others were not acknowledged: a refused message must not be there.
+        complaints
+            .extend(found.into_keys().map(|id| format!("{id} was not delivered, but is there")));
         let figures = Figures {
             acknowledged: acknowledged.len(),
             refused: refused.len(),
@@ -193,10 +194,10 @@ mod tests {
             ("the killed writer's is there and in part", format!("{a}{k}{b}{}", half(&k))),
             ("a refused one is there", format!("{a}{b}{}", message("r").text())),
             ("two are there in part", format!("{a}F\n\n{b}{}", half(&k))),
-            ("somebody else's is there", format!("{a}{b}{other}")),
+            ("an unknown one is there", format!("{a}{b}{other}")),
             ("something is there before the first", format!("x\n{a}{b}")),
             ("something is there after the last", format!("{a}{b}x\n")),
-            ("a part says not whose it is", format!("{a}From x\nX: y\n\n{b}")),
+            ("a part has no id", format!("{a}From x\nX: y\n\n{b}")),
         ] {
             assert!(!complaints(&mailbox).is_empty(), "{what}: {mailbox}");
         }

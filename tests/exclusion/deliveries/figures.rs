@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Counts, of one mailbox or of all.
+/// Counts for one mailbox, or for all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) rounds: usize,
@@ -15,9 +15,9 @@ pub(crate) struct Figures {
     pub(crate) killed: usize,
     pub(crate) whole_though_killed: usize,
     pub(crate) partial: usize,
-    /// The stale dotlocks that were ended, by kind.
+    /// The stale dotlocks that were taken over, by kind.
     pub(crate) broken: BTreeMap<String, usize>,
-    /// How often dotlockfile was kept from ending a live one.
+    /// How often dotlockfile was kept from removing a live one.
     pub(crate) kept_from_breaking: u64,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Figures {
         writeln!(
             f,
             "{} messages were delivered in {} rounds: all are there once and whole. {} were refused, \
-             and are not there. Of {} whose writers were killed before they said anything of them, \
+             and are not there. Of {} whose writers were killed before they reported anything about them, \
              {} are there and {} in part.",
             self.acknowledged,
             self.rounds,
@@ -53,8 +53,8 @@ impl fmt::Display for Figures {
             self.whole_though_killed,
             self.partial,
         )?;
-        writeln!(f, "Stale dotlocks that were ended: {:?}.", self.broken)?;
+        writeln!(f, "Stale dotlocks that were taken over: {:?}.", self.broken)?;
         let count = self.kept_from_breaking;
-        writeln!(f, "dotlockfile was kept from ending a live dotlock {count} times.")
+        writeln!(f, "dotlockfile was kept from removing a live dotlock {count} times.")
     }
 }

@@ -14,7 +14,7 @@ impl Message {
         Message { id, lines }
     }
 
-    /// Many that are small, some that take more than one write to append.
+    /// Many are small; some take more than one write to append.
     pub(crate) fn numbered(round: usize, worker: usize, number: usize) -> Message {
         let lines = if (round + worker + number) % 7 == 0 { 4_000 } else { 3 + number * 5 };
         Message::new(format!("m{round}-{worker}-{number}"), lines)
@@ -41,7 +41,7 @@ impl Message {
         text
     }
 
-    /// What its header says that it is, if it is one message's.
+    /// The message that a header describes, if it is the header of one.
     pub(crate) fn parse(header: &str) -> Option<Message> {
         let all = |name| header.lines().filter_map(move |line| line.strip_prefix(name));
         let (mut fields, mut subjects) = (all("X-Linklock: "), all("Subject: "));

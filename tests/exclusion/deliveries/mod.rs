@@ -1,13 +1,13 @@
-//! Never a delivery lost: many programs deliver into one mailbox at once, each locking in its own
-//! way, and some are killed at it.
+//! No delivery is ever lost: many programs deliver into one mailbox at once, each locking in its
+//! own way, and some are killed meanwhile.
 //!
-//! What was acknowledged must be in the mailbox once and whole. A writer that was killed has left
-//! its message there once, or a part of it at the end, or nothing; and its dotlock, most often,
-//! behind which everybody else waits. After such a round all writers are dead: the dotlock that is
-//! left is ended by rule, and the next delivery stands apart from what is half written.
+//! An acknowledged message must be in the mailbox once and whole. A writer that was killed has left
+//! its message there once, or a part of it at the end, or nothing; and mostly its dotlock, for
+//! which all others wait. After such a round all writers are dead: the dotlock that is left is
+//! taken over by rule, and the next delivery is separated from the message that is half written.
 //!
-//! Dovecot writes into the headers of messages that are there already, and moves what follows: it
-//! is not in the rounds in which writers are killed, where it could spoil what others have delivered.
+//! Dovecot writes into the headers of earlier messages, and moves what follows: it is left out of
+//! the rounds in which writers are killed, where it could spoil the deliveries of others.
 
 mod delivery_checker;
 mod figures;
@@ -39,11 +39,12 @@ const TEST: &str = "deliveries::every_message_of_many_programs_is_there_once_and
 const REST: Duration = Duration::from_secs(300);
 /// How many messages each program has in a round.
 const BATCH: usize = 6;
-/// How many mailboxes are delivered to, beside each other: most programs wait in whole seconds.
+/// How many mailboxes are delivered to in parallel: most programs wait in whole seconds.
 const MAILBOXES: usize = 8;
-/// For far longer than a round takes.
+/// Far longer than a round takes.
 const LIMIT: Duration = Duration::from_secs(300);
-/// How long those have to go on whose fellow was killed: if it held the mailbox, they wait in vain.
+/// How long the others may go on after one of them was killed: if it held the mailbox, they wait in
+/// vain.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// How many messages to deliver to each mailbox, at least.
@@ -83,11 +84,11 @@ fn deliver_to_all(dir: &Path) -> String {
         let all: Vec<_> = mailboxes(dir).map(|dir| threads.spawn(move || deliver(&dir))).collect();
         all.into_iter().map(|one| one.join().unwrap()).fold(Figures::default(), Figures::plus)
     });
-    assert!(figures.killed > 0, "nobody was killed");
+    assert!(figures.killed > 0, "no writer was killed");
     figures.to_string()
 }
 
-/// Delivers to one mailbox, and says how that went.
+/// Delivers to one mailbox, and returns the figures.
 fn deliver(dir: &Path) -> Figures {
     let peers = Program::ALL.into_iter().filter_map(|program| Peer::find(program, dir));
     let peers: Vec<Peer> = peers.collect();
@@ -108,7 +109,7 @@ fn deliver(dir: &Path) -> Figures {
         if let Some(kind) = recover(dir) {
             *broken.entry(kind).or_insert(0) += 1;
         }
-        // The first to write after a writer was killed: apart from what it has left.
+        // The first delivery after a writer was killed must be separate from what that has left.
         let message = Message::new(format!("after-{round}"), 3);
         peers[0].deliver_one(dir, &message);
         checker.acknowledge(message);
@@ -119,7 +120,7 @@ fn deliver(dir: &Path) -> Figures {
     Figures { broken, kept_from_breaking: kept_from_breaking(dir), rounds: round, ..figures }
 }
 
-/// Ends the dotlock that the dead have left, if any, by rule, and says of what kind it was.
+/// Takes over the dotlock that the dead have left, if any, by rule, and returns its kind.
 fn recover(dir: &Path) -> Option<String> {
     let clock = Arc::new(JumpingClock::default());
     let lock = MailboxLock::options(dir.join("mbox")).clock(clock.clone()).build().unwrap();

@@ -1,4 +1,4 @@
-//! The programs that deliver, each as its manual says.
+//! The programs that deliver, each used as its manual says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) enum Program {
     Dovecot,
 }
 
-/// A program that is there, and the directory that it delivers in.
+/// An installed program, and the directory in which it delivers.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) program: Program,
@@ -55,15 +55,16 @@ impl Program {
     fn delivery(self) -> &'static str {
         match self {
             Program::Ours => r#"./deliver mbox <"$m""#,
-            // By itself it tries again after one second, two, three and so on.
+            // By default it tries again after one second, two, three and so on.
             Program::Dotlockfile => {
                 r#"until LD_PRELOAD=./polite.so SHIM_NOTES=polite.log ./dotlockfile -l -r 0 mbox.lock; do
                        sleep 0.1
                    done && cat "$m" >>mbox && ./dotlockfile -u mbox.lock"#
             }
             Program::Procmail => r#"procmail -t ./procmailrc <"$m""#,
-            // After ten tries, a second apart, mutt 2.2.12 says that it has the lock when it has not;
-            // so it is not given the time for that. And it refuses when the mailbox has just grown.
+            // After ten tries, a second apart, mutt 2.2.12 reports that it has the lock when it has
+            // not, so it does not get that much time. And it refuses when the mailbox has just
+            // grown.
             Program::Mutt => {
                 r#"until timeout --foreground 4.5 mutt_dotlock mbox; do sleep 0.1; done &&
                    cat "$m" >>mbox && mutt_dotlock -u mbox"#
@@ -98,7 +99,7 @@ fn make_dotlockfile_polite(dir: &Path) {
     }
 }
 
-/// What they need in the directory: done by a user who may read where the tests were built.
+/// Prepares the directory, as a user who may read where the tests were built.
 pub(crate) fn prepare(dir: &Path) {
     let queue = dir.join("queue");
     fs::create_dir(&queue).unwrap();
@@ -120,7 +121,7 @@ pub(crate) fn prepare(dir: &Path) {
 }
 
 impl Peer {
-    /// The program, unless it isn't here.
+    /// The program, if it is installed.
     pub(crate) fn find(program: Program, dir: &Path) -> Option<Peer> {
         if let Some(executable) = program.executable() {
             let mut find = Command::new("sh");
@@ -130,7 +131,7 @@ impl Peer {
                 return None;
             }
         }
-        // What a worker says is in a file, which nobody has to read while it runs.
+        // A worker reports to a file, which need not be read while it runs.
         let script = format!(
             "cd '{}' && HOME=$PWD && export HOME && for m; do if {}; then echo \"delivered $m\"; \
              else echo \"refused $m: $?\"; fi; done",
@@ -147,7 +148,7 @@ impl Peer {
         shell
     }
 
-    /// Delivers one message, with nobody else at it.
+    /// Delivers one message, while no other program delivers.
     pub(crate) fn deliver_one(&self, dir: &Path, message: &Message) {
         let output = self.command(&[message.file(dir)]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);

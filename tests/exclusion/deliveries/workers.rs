@@ -22,7 +22,7 @@ pub(crate) struct Worker {
     group: Pid,
     log: PathBuf,
     pub(crate) messages: Vec<Message>,
-    /// All of its processes have ended.
+    /// Whether all of its processes have ended.
     pub(crate) has_ended: bool,
     pub(crate) was_killed: bool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) fn start(dir: &Path, peers: &[&Peer], round: usize) -> Workers {
-        // What a worker's shell leaves behind when it is killed becomes our child, to be waited for.
+        // The children of a worker's shell that is killed become our children, to be waited for.
         set_child_subreaper(true).unwrap();
         let peers = peers.iter().enumerate();
         let workers = peers.map(|(number, peer)| Worker::start(dir, peer, round, number));
@@ -43,11 +43,11 @@ impl Workers {
 
     /// Waits for all of them.
     pub(crate) fn finish(&mut self, limit: Duration) {
-        assert!(self.wait(limit), "they are at it still: {:?}", self.workers);
+        assert!(self.wait(limit), "they have not ended: {:?}", self.workers);
     }
 
-    /// Kills one of them, and the others too if they don't come to their end; or all at once, as
-    /// when the machine loses its power.
+    /// Kills one of them, and then the others if they don't end; or all at once, as when the
+    /// machine loses power.
     pub(crate) fn kill_some(&mut self, grace: Duration) {
         let moment: f64 = rand::random();
         thread::sleep(Duration::from_secs_f64(0.5 * moment * moment));
@@ -98,7 +98,7 @@ impl Worker {
         Worker { group, log, messages, has_ended: false, was_killed: false }
     }
 
-    /// Whether all of its processes have ended; waits for that if it should.
+    /// Whether all of its processes have ended; with `wait`, returns when they have.
     fn ended(&mut self, wait: bool) -> bool {
         let flag = if wait { None } else { Some(WaitPidFlag::WNOHANG) };
         while !self.has_ended {
@@ -124,7 +124,7 @@ impl Worker {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Whether it has said that a message is delivered.
+    /// Whether it has reported a message as delivered.
     pub(crate) fn has_delivered(&self, message: &Message) -> bool {
         let name = format!("/{}", message.id);
         let log = self.log();

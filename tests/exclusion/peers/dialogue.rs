@@ -1,4 +1,4 @@
-//! Another process to talk to, a line at a time. It dies with the value.
+//! Another process that answers line by line. It is killed when the value is dropped.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// What nothing takes, however loaded the machine is.
+/// Longer than anything takes, however loaded the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Dialogue {
         let input = child.stdin.take().expect("it is piped");
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let (sender, output) = channel();
-        // Reads in a thread of its own, since a read can't be told to end after a time.
+        // Reads in a thread of its own, since such a read has no time limit.
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if sender.send(line).is_err() {

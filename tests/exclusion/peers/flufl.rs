@@ -22,18 +22,18 @@ impl Flufl {
         self.0.pid()
     }
 
-    /// Has it do something, and says what it returned, or which exception it raised.
+    /// Has it execute a command, and returns the result, or the exception that it raised.
     pub(crate) fn ask(&mut self, command: &str) -> Result<String, String> {
         self.begin(command);
         self.answer()
     }
 
-    /// Has it do something that takes a while.
+    /// Has it begin to execute a command.
     pub(crate) fn begin(&mut self, command: &str) {
         self.0.say(command);
     }
 
-    /// What came of what was begun.
+    /// The result of the command that was begun.
     pub(crate) fn answer(&mut self) -> Result<String, String> {
         loop {
             let line = self.0.hear();
@@ -45,13 +45,13 @@ impl Flufl {
         }
     }
 
-    /// Has it begin to lock, and returns when it has seen many times that it can't.
+    /// Has it begin to lock, and returns when it has tried in vain many times.
     pub(crate) fn begin_to_wait(&mut self) {
         self.begin("lock");
         assert_eq!(self.0.hear(), "waiting");
     }
 
-    /// Kills it with SIGKILL, so that it leaves behind what it has.
+    /// Kills it with SIGKILL, so that it leaves its files behind.
     pub(crate) fn kill(mut self) {
         self.0.kill();
     }

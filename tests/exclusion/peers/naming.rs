@@ -1,4 +1,4 @@
-//! Paths and separators that are not the usual ones.
+//! Unusual paths and separators.
 
 use super::flufl::Flufl;
 use super::scene::Scene;

@@ -1,4 +1,4 @@
-//! A process with a linklock: the test program itself, run once more.
+//! A process with a linklock: the test program itself, run again.
 
 use std::env;
 use std::io::{self, Read};
@@ -17,11 +17,11 @@ const HELD: &str = "linklock: held";
 pub(crate) fn start_holder(lock: &Path, host: &str) -> Dialogue {
     let mut command = this_program("worker");
     let mut holder = Dialogue::start(command.env(LOCK, lock).env(HOST, host));
-    while holder.hear() != HELD {} // past what the test harness has to say
+    while holder.hear() != HELD {} // past the output of the test harness
     holder
 }
 
-/// What that process does.
+/// The holder's side.
 pub(crate) fn hold() {
     let (Some(lock), Some(host)) = (env::var_os(LOCK), env::var_os(HOST)) else { return };
     let guard = Lock::options(lock).host_name(host).build().unwrap().lock().unwrap();

@@ -47,8 +47,8 @@ fn flufl_infers_our_state() {
     let Some(scene) = Scene::new() else { return };
     let mut flufl = scene.flufl(&[]);
     assert_eq!(flufl.ask("state"), Ok("unlocked".into()));
-    // It asks for processes only where the host has the name that it gives to its own: the full
-    // one, where we write what gethostname(2) says.
+    // It looks for processes only if the host name is the one that it uses for its own host: the
+    // full name, where we write that of gethostname(2).
     let host = flufl.ask("hostname").unwrap();
 
     let mut holder = start_holder(&scene.lock, &host);
@@ -58,7 +58,7 @@ fn flufl_infers_our_state() {
     holder.kill();
     assert_eq!(flufl.ask("state"), Ok("stale".into()));
 
-    // The dead holder's lock is ours for the taking, at once.
+    // The dead holder's lock may be taken over at once.
     let other_host = scene.ours().host_name("elsewhere").build().unwrap().try_lock().unwrap();
     assert_eq!(flufl.ask("state"), Ok("unknown".into()));
     other_host.unlock().unwrap();
@@ -82,8 +82,8 @@ fn we_infer_the_state_of_flufl() {
     }
 }
 
-/// Its pid may be another process by now, or in another container: flufl.lock calls such a lock
-/// stale, and we do not.
+/// Its pid may belong to another process by now, or to another container: flufl.lock calls such a
+/// lock stale, and we do not.
 #[test]
 fn a_dead_flufl_is_not_provably_dead() {
     let Some(scene) = Scene::new() else { return };

@@ -1,5 +1,5 @@
-//! Each respects the other's live lock, however often it is refreshed, and unlocking leaves nothing
-//! behind.
+//! Each respects the other's live lock, however often that is refreshed, and unlocking leaves
+//! nothing behind.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,13 +66,13 @@ fn we_go_on_waiting_while_flufl_refreshes() {
     let mut flufl = scene.flufl(&["--lifetime=2"]);
     flufl.ask("lock").unwrap();
     let first_end = scene.mtime();
-    let slop = 2 * SLOP; // what a refresh may be late by
+    let slop = 2 * SLOP; // for a refresh that is late
     let lock = scene.ours().clock_slop(slop).build().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| lock.lock().unwrap());
         until("its first lease is long over", || {
             flufl.ask("refresh").unwrap();
-            assert!(!waiting.is_finished(), "a lock that is refreshed was taken");
+            assert!(!waiting.is_finished(), "a lock that is refreshed was taken over");
             first_end.elapsed().is_ok_and(|over| over > slop + SLOP)
         });
         flufl.ask("unlock").unwrap();

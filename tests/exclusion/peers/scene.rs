@@ -1,4 +1,4 @@
-//! Where a test takes place: a directory with a lock in it that both share.
+//! The scene of a test: a directory with a lock that both share.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use super::dialogue::LIMIT;
 use super::flufl::Flufl;
 use crate::kit::python::python;
 
-/// For how long a lease is respected after its end, by those that are set so to save time.
+/// A short clock slop, to save time.
 pub(crate) const SLOP: Duration = Duration::from_millis(500);
 /// The same, for [`Flufl`].
 pub(crate) const FLUFL_SLOP: &str = "--slop=0.5";
@@ -50,7 +50,7 @@ impl Scene {
         Flufl::start(self.python, self.dir.path(), name, options)
     }
 
-    /// Our lock, which waits no longer than a test may.
+    /// Our lock, which waits no longer than a test may take.
     pub(crate) fn ours(&self) -> LockOptions {
         Lock::options(&self.lock)
             .timeout(LIMIT)
@@ -71,7 +71,7 @@ impl Scene {
         fs::metadata(&self.lock).unwrap().modified().unwrap()
     }
 
-    /// Makes the lease of the holder one that ended long ago.
+    /// Makes the holder's lease one that ended long ago.
     pub(crate) fn age(&self) {
         age(&self.lock).unwrap();
     }
@@ -83,7 +83,7 @@ pub(crate) fn age(path: &Path) -> io::Result<()> {
     File::open(path)?.set_modified(hour_ago)
 }
 
-/// Returns once it is so.
+/// Returns once the condition holds.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !is_so() {

@@ -1,8 +1,8 @@
-//! Clocks that are wrong.
+//! Wrong clocks.
 //!
 //! We measure everything by the file server's clock, so that our own does not matter. flufl.lock
-//! writes the ends of its leases by its own clock, and those we must take as they are. A contender
-//! with flufl.lock and a clock that is fast breaks live locks, and nobody can keep it from that.
+//! writes the ends of its leases by its own clock, and we must take them as they are. A contender
+//! with flufl.lock and a fast clock breaks live locks, which nothing can prevent.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -45,7 +45,7 @@ fn our_own_date_does_not_matter_for_the_locks_of_flufl() {
         assert!(refused.unwrap_err().is_contention(), "fast: {fast}");
         let ends = scene.mtime();
         flufl.kill();
-        let guard = ours.clock_slop(SLOP).build().unwrap().lock().unwrap(); // not an hour late
+        let guard = ours.clock_slop(SLOP).build().unwrap().lock().unwrap(); // and not an hour late
         assert!(SystemTime::now() >= ends + SLOP, "fast: {fast}");
         guard.unlock().unwrap();
     }
@@ -58,7 +58,7 @@ fn our_own_date_does_not_matter_for_our_locks_either() {
         let lock = scene.ours().clock(Arc::new(WrongDate { fast })).build().unwrap();
         let guard = lock.lock().unwrap();
         let left = scene.mtime().duration_since(SystemTime::now()).unwrap();
-        let tag = Duration::from_millis(2); // microseconds that tell one touch from another
+        let tag = Duration::from_millis(2); // microseconds that distinguish one touch from another
         assert!(left <= lock.lifetime() + tag, "{left:?}");
         let mut flufl = scene.flufl(&[]);
         flufl.begin_to_wait();
@@ -68,7 +68,8 @@ fn our_own_date_does_not_matter_for_our_locks_either() {
     }
 }
 
-/// Its lease ends when the server's clock gets there: we are late by as much as it is fast.
+/// Its lease ends when the server's clock gets there: the takeover is late by as much as its clock
+/// is fast.
 #[test]
 fn a_flufl_that_is_fast_keeps_its_lock_for_longer_than_its_lifetime() {
     let Some(scene) = Scene::new() else { return };
@@ -102,8 +103,8 @@ fn a_flufl_that_is_slow_by_less_than_the_slop_is_respected() {
     flufl.ask("unlock").unwrap();
 }
 
-/// By all that it writes its lease was over before it began: flufl.lock on another host would
-/// break such a lock as well. It learns so.
+/// By its dates, its lease was over before it began: flufl.lock on another host would break such a
+/// lock as well. The holder learns of the loss.
 #[test]
 fn a_flufl_that_is_slow_by_an_hour_loses_its_lock_at_once() {
     let Some(scene) = Scene::new() else { return };
@@ -112,7 +113,7 @@ fn a_flufl_that_is_slow_by_an_hour_loses_its_lock_at_once() {
     let guard = scene.ours().build().unwrap().try_lock().unwrap();
     assert_eq!(flufl.ask("unlock"), Err("NotLockedError".into()));
     guard.verify().unwrap();
-    // As it does to others: ours is live, and its slow clock can only make it wait.
+    // Our lock is live, and its slow clock can only make it wait.
     assert_eq!(flufl.ask("lock 1"), Err("TimeOutError".into()));
     guard.unlock().unwrap();
     scene.assert_nothing_is_left();

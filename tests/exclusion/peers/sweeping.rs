@@ -1,12 +1,12 @@
-//! What our sweeping must leave to flufl.lock.
+//! Our sweeping leaves flufl.lock's live claims alone.
 
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::scene::{SLOP, Scene, until};
 
-/// A waiting flufl.lock never touches its claim, which therefore expires while it waits. Nor does
-/// it make a claim again that is gone: it would wait for ever.
+/// A waiting flufl.lock never touches its claim, which therefore expires during the wait. Nor does
+/// it make a new claim if its own is gone: it would wait for ever.
 #[test]
 fn the_claim_of_a_flufl_that_waits_is_spared_although_it_has_expired() {
     let Some(scene) = Scene::new() else { return };

@@ -94,7 +94,7 @@ fn a_late_refresh_of_ours_holds_against_a_flufl_that_waits() {
     let lifetime = Duration::from_millis(100);
     let guard = scene.ours().lifetime(lifetime).build().unwrap().lock().unwrap();
     until("our lease is over", || guard.remaining().is_zero());
-    let mut flufl = scene.flufl(&[]); // whose slop of 10 s has not passed
+    let mut flufl = scene.flufl(&[]); // its slop of 10 s has not passed
     flufl.begin_to_wait();
     assert!(matches!(guard.verify(), Err(Error::Expired { .. })));
     guard.refresh_for(Duration::from_secs(15)).unwrap();
@@ -122,13 +122,13 @@ fn a_lock_on_an_inode_used_again_is_not_taken_for_our_own() {
     let mut next = lock.lock().unwrap();
     for _ in 0..100 {
         if fs::metadata(next.claim_path()).unwrap().ino() == number {
-            break; // as it need not on every file system
+            break; // not every file system reuses it
         }
         next.unlock().unwrap();
         next = lock.lock().unwrap();
     }
     let is_it_ours = (robbed.verify(), robbed.unlock());
-    next.verify().expect("nobody has taken its lock away");
+    next.verify().expect("its lock was not taken away");
     assert_lost_to(std::process::id(), is_it_ours.0);
     assert_lost_to(std::process::id(), is_it_ours.1);
 }

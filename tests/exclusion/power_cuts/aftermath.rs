@@ -1,4 +1,4 @@
-//! What a cut has left, and what the next comer makes of it.
+//! What a cut has left, and how the next contender copes with it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,33 +16,33 @@ use crate::kit::names;
 
 /// For a busy machine.
 const MARGIN: Duration = Duration::from_secs(10);
-/// Longer than the next comers of one disk take together.
+/// Longer than the contenders for all locks of one disk take together.
 const LONG: Duration = Duration::from_secs(120);
 
-/// What a lock is like, and its name.
+/// The state of a lock file, and the lock's name.
 type Found = (&'static str, String);
 
-/// What was found, of all cuts.
+/// What was found after all cuts.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     cuts: usize,
     locks: usize,
-    /// How many of them a next comer has tried to acquire.
+    /// How many of them a contender has tried to acquire.
     tried: usize,
     free: usize,
     whole: usize,
     empty: usize,
     nuls: usize,
     torn: usize,
-    /// Of those without content: how many have no claim any more.
+    /// Of those without content, how many have no claim any more.
     alone: usize,
-    /// How long the next comer has waited, at most.
+    /// The longest wait of a contender.
     longest: Duration,
     pub(crate) failures: Vec<String>,
 }
 
 impl Tally {
-    /// Counts what is in the directory, and says what each lock is like.
+    /// Counts the locks in the directory, and returns the state of each.
     pub(crate) fn count(&mut self, dir: &Path) -> Vec<Found> {
         self.cuts += 1;
         let locks = locks(dir).into_iter();
@@ -108,7 +108,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// The locks of which anything is left: the lock file, or something beside it.
+/// The locks of which anything is left: the lock file, or a file beside it.
 fn locks(dir: &Path) -> BTreeSet<String> {
     const KINDS: [&str; 6] = ["held-", "handed-over-", "fenced-", "released-", "contended", "left"];
     let names = names(dir).into_iter().map(|name| name.into_string().unwrap());
@@ -116,7 +116,7 @@ fn locks(dir: &Path) -> BTreeSet<String> {
     locks.filter(|lock| KINDS.iter().any(|kind| lock.starts_with(kind))).collect()
 }
 
-/// Acquires a lock as the next comer, holds it alone, and says how long that took.
+/// Acquires a lock, asserts that no other can, and returns how long the acquisition took.
 fn acquire(path: &Path, all_tried: &Barrier) -> Result<Duration, String> {
     let began = Instant::now();
     let next = Lock::options(path).lifetime(LONG).clock_slop(SLOP);

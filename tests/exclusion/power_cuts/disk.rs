@@ -1,4 +1,4 @@
-//! The disks: images with a file system, which are copied as they are at one moment.
+//! The disks: images with a file system, of which a snapshot can be taken at any moment.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,8 +9,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// The command that makes it.
     make: &'static str,
-    /// What it is mounted with, from disk to disk. A second's commits, where the file system has them, let
-    /// more happen in a short time.
+    /// Its mount options, for one disk and the next. A commit interval of one second, where the
+    /// file system has one, lets more happen in a short time.
     pub(crate) mount_options: &'static [&'static str],
 }
 
@@ -26,13 +26,13 @@ pub(crate) const XFS: Kind = Kind { name: "xfs", make: "mkfs.xfs -q", mount_opti
 pub(crate) const BTRFS: Kind =
     Kind { name: "btrfs", make: "mkfs.btrfs -q", mount_options: &["commit=1"] };
 
-/// What a test's directory has in it: the disks, the one that is in use, and one that is back.
+/// The contents of a test's directory: the disks, the one in use, and one that was mounted again.
 const DISKS: &str = "disks";
 const IN_USE: &str = "in use";
 const BACK: &str = "back";
 
-/// The shell script that prepares the test's directory. It tries all that a test needs: what fails
-/// here is missing from this machine.
+/// The shell script that prepares the test's directory. It tries everything that a test needs: a
+/// failure here shows what this machine lacks.
 pub(crate) fn preparation(kind: &Kind) -> String {
     format!(
         "cd \"$DIR\" && mkdir {DISKS} '{IN_USE}' {BACK} \
@@ -68,12 +68,12 @@ impl<'a> Disk<'a> {
         self.mount(&self.image(), &self.mounted());
     }
 
-    /// Where it is mounted while it is in use.
+    /// Its mount point while it is in use.
     pub(crate) fn mounted(&self) -> PathBuf {
         self.dir.join(IN_USE)
     }
 
-    /// Keeps what is on it at this moment.
+    /// Takes a snapshot of it.
     pub(crate) fn cut(&self, number: usize) {
         run(Command::new("cp").arg("--reflink=always").arg(self.image()).arg(self.copy(number)));
     }
@@ -88,7 +88,7 @@ impl<'a> Disk<'a> {
         std::fs::remove_file(self.image()).unwrap();
     }
 
-    /// Mounts what was kept at a cut, as the next boot does, and throws it away when it was used.
+    /// Mounts a snapshot, as the next boot does, and discards it after use.
     pub(crate) fn come_back(&self, number: usize, use_it: impl FnOnce(&Path)) {
         let (copy, back) = (self.copy(number), self.dir.join(BACK));
         self.mount(&copy, &back);
@@ -110,7 +110,7 @@ impl<'a> Disk<'a> {
     }
 }
 
-/// The loop device goes with it.
+/// This frees the loop device too.
 fn unmount(path: &Path) {
     run(Command::new("umount").arg(path));
 }

@@ -1,13 +1,13 @@
-//! Power cuts: a disk is cut while its locks are in use, at many moments. After the next mount every
-//! lock must be acquired by the next comer within lease and clock slop.
+//! Power cuts: a disk loses power while its locks are in use, at many moments. After the next mount
+//! a contender must acquire every lock within lease and clock slop.
 //!
 //! A file system's journal has names and dates first, contents much later: ext4, XFS and btrfs all
 //! bring back lock files that are empty, or have NULs for content. Each test therefore counts what
-//! it has found, and fails if there was no such file: then it has tried nothing.
+//! it has found, and fails if there was no such file, since it has then tested nothing.
 //!
-//! A disk is an image on an XFS of the test's own, which can copy a file at once and as of one
-//! moment (FICLONE, see ioctl_ficlonerange(2)), whatever is being written to it. All mounts are in a
-//! mount namespace of the test's own, and end with it.
+//! A disk is an image on an XFS of the test's own, which can copy a file in one step (FICLONE, see
+//! ioctl_ficlonerange(2)), whatever is being written to it. All mounts are in the test's own mount
+//! namespace, and end with it.
 
 mod aftermath;
 mod disk;
@@ -26,11 +26,11 @@ use aftermath::Tally;
 use disk::{BTRFS, Disk, EXT4, Kind, XFS};
 use users::Users;
 
-/// So short that a lease that was written just before the cut can be waited for.
+/// Short, so that the test can wait for a lease that was written just before the cut.
 const LIFETIME: Duration = Duration::from_secs(2);
 const SLOP: Duration = Duration::from_secs(1);
 
-/// How many cuts there are of one disk, which gets a new file system then.
+/// How many cuts one disk has before it gets a new file system.
 const CUTS_OF_ONE: usize = 12;
 
 #[test]
@@ -52,7 +52,7 @@ fn try_cuts(kind: &Kind, test: &str) {
     let Some(dir) = arrived() else {
         let dir = tempdir().unwrap();
         go_with_mount(test, dir.path(), &disk::preparation(kind));
-        // What it has counted: not there if the test was skipped.
+        // Its counts, missing if the test was skipped.
         if let Ok(report) = fs::read_to_string(dir.path().join(REPORT)) {
             say::say(report.trim_end());
         }
@@ -68,12 +68,12 @@ fn try_cuts(kind: &Kind, test: &str) {
     fs::write(dir.join(REPORT), &report).unwrap();
     let some: Vec<_> = tally.failures.iter().take(10).map(String::as_str).collect();
     assert!(some.is_empty(), "{report}; among them:\n{}", some.join("\n"));
-    assert!(tally.without_content() > 0, "nothing was tried: {report}");
+    assert!(tally.without_content() > 0, "nothing was tested: {report}");
 }
 
 const REPORT: &str = "report";
 
-/// Has a disk used, cuts it, and looks at what every cut has left. The power cut has killed all
+/// Has a disk used, cuts it, and examines what every cut has left. The power cut has killed all
 /// users of the locks, too.
 fn try_disk(disk: &Disk, cuts: usize, tally: &mut Tally) {
     disk.make();
@@ -82,17 +82,17 @@ fn try_disk(disk: &Disk, cuts: usize, tally: &mut Tally) {
         std::thread::sleep(Duration::from_millis(rand::rng().random_range(200..700)));
         disk.cut(cut);
         if cut == cuts / 3 {
-            disk.sync(); // so that there are contents that have reached the disk, too
+            disk.sync(); // so that some contents have reached the disk, too
         }
     }
     users.kill();
     disk.unmount();
-    // The last one first: its leases run, or have not been over for long.
+    // The last one first: its leases still run, or have just ended.
     for cut in (0..cuts).rev() {
         disk.come_back(cut, |dir: &Path| {
             let found = tally.count(dir);
             if tally.failures.is_empty() {
-                tally.acquire(dir, &found); // each lock that is stuck takes its time
+                tally.acquire(dir, &found); // each lock that is stuck takes a while
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The processes that use the locks of a disk until its power is cut.
+//! The processes that use the locks of a disk until the power cut.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -17,13 +17,13 @@ use crate::kit::worker::Worker;
 const DIR: &str = "LINKLOCK_TEST_DISK";
 const HOST: &str = "LINKLOCK_TEST_HOST";
 
-/// Between one lock and the next that is taken by the same thread, and is held.
+/// The pause between two locks that the same thread acquires and keeps.
 const PAUSE: Duration = Duration::from_millis(300);
-/// How long a lock is held that is released again.
+/// How long a lock is held that is released.
 const SHORT: Duration = Duration::from_millis(5);
 
-/// Two processes: of one the next comer can tell that it is dead, of the other, which says that it
-/// is on another host, it can't.
+/// Two processes: one whose death can be proven afterwards, and one that claims to be on another
+/// host, whose death can't.
 pub(crate) struct Users([Worker; 2]);
 
 impl Users {
@@ -45,7 +45,7 @@ impl Users {
     }
 }
 
-/// A process's side: uses locks in all ways at once, until the power is cut, or the test ends.
+/// The process's side: uses locks in all ways at once, until the power cut, or the end of the test.
 pub(crate) fn work() {
     let Some(dir) = env::var_os(DIR) else { return }; // started by hand, with `--include-ignored`
     let user = User { dir: dir.into(), host: env::var(HOST).ok() };
@@ -87,12 +87,12 @@ impl User {
         }
     }
 
-    /// A lock that this process alone uses.
+    /// A lock that only this process uses.
     fn own(&self, name: &str) -> LockOptions {
         self.shared(&format!("{name}-{}", self.host.as_deref().unwrap_or("here")))
     }
 
-    /// One lock after the other, for good: each second one as long as it is kept alive.
+    /// Takes one lock after the other and keeps them, every second one by a keep-alive.
     fn hold(&self) {
         let mut held = Vec::new();
         for number in 0.. {
@@ -105,7 +105,7 @@ impl User {
         }
     }
 
-    /// Locks that are taken for another process, or for none: the lock file is replaced by rename.
+    /// Locks that are detached to another process, or to none: the lock file is replaced by rename.
     fn hand_over(&self) {
         for number in 0.. {
             let guard = lock(self.own(&format!("handed-over-{number}")));
@@ -130,7 +130,7 @@ impl User {
         }
     }
 
-    /// One lock, taken and released without end.
+    /// One lock, acquired and released without end.
     fn release(&self) {
         loop {
             release(lock(self.own("released")));
@@ -157,12 +157,12 @@ impl User {
     fn break_what_is_left(&self) {
         let lock = self.shared("left").build().unwrap();
         loop {
-            let _ = lock.break_if(|_| true); // or the other one has
+            let _ = lock.break_if(|_| true); // unless the other process has
             sleep(SHORT);
         }
     }
 
-    /// What any program may do: on ext4 and XFS the journal is then written, with all names.
+    /// As any program may: on ext4 and XFS the journal is then written, with all names.
     fn sync_something_else(&self) {
         let path = self.dir.join(self.host.as_deref().unwrap_or("here"));
         let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();

@@ -1,8 +1,9 @@
-//! Waits well past lifetime and slop, in which nobody dies and no lease ends: nobody may lose the
+//! Waits well past lifetime and slop, in which no process dies and no lease ends: none may lose the
 //! lock, or share it.
 //!
-//! flufl.lock's claim is touched before the wait and after the link only. Who has waited for longer
-//! than lifetime and slop publishes a lock that is over already, and is broken in that instant.
+//! flufl.lock's claim is touched only before the wait and after the link. A waiter that has waited
+//! for longer than lifetime and slop publishes a lock that has already expired, and may be broken
+//! in that instant.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// 24 processes, for 2 locks that are held for 20 ms at a time: a turn comes after half a second
-/// if all is fair, which polling is not.
+/// 24 processes, for 2 locks that are held for 20 ms at a time: if polling were fair, a turn would
+/// come after half a second.
 pub(crate) const LINKLOCK: Setup = Setup {
     name: "queue",
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
@@ -45,10 +46,10 @@ fn no_long_waiter_loses_the_lock() {
         queue(&LINKLOCK, |so_far| so_far.tenures.len() >= turns || !so_far.failures.is_empty());
     assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
     let long = 2 * (LINKLOCK.lifetime + LINKLOCK.slop);
-    assert!(figures.longest_wait > long, "nobody waited for long: {:?}", figures.longest_wait);
+    assert!(figures.longest_wait > long, "no process waited for long: {:?}", figures.longest_wait);
 }
 
-/// A harness that finds nothing anywhere proves nothing.
+/// The control: a harness that never finds anything proves nothing.
 #[test]
 fn under_flufl_locks_protocol_long_waiters_lose_the_lock() {
     let turns = scale("LINKLOCK_TURNS", 500);

@@ -1,4 +1,4 @@
-//! A claim that somebody removes under its waiter is made again: the waiter is not wedged.
+//! A waiter whose claim is removed makes another one, and is not wedged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use crate::support::workdir::Workdir;
 
 const POLLING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 
-/// The waiter notices while it waits, when it touches its claim: again and again.
+/// The waiter notices while it waits, each time when it touches its claim.
 #[test]
 fn a_claim_that_is_removed_during_the_wait_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let workdir = Workdir::at(dir.path());
-    let lifetime = Duration::from_millis(200); // a claim is touched in every half of it
+    let lifetime = Duration::from_millis(200); // a claim is touched once in every half of it
     let holder =
         Lock::options(workdir.lock(0)).lifetime(10 * LIMIT).build().unwrap().lock().unwrap();
     let waiter = polling(&workdir.lock(0)).lifetime(lifetime).build().unwrap();
@@ -38,7 +38,7 @@ fn a_claim_that_is_removed_during_the_wait_is_made_again() {
     assert!(workdir.files_of(0).is_empty());
 }
 
-/// The waiter notices at the last moment, when it links what is not there.
+/// The waiter notices at the last moment, when its link fails.
 #[test]
 fn a_claim_that_is_removed_just_before_the_release_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ fn a_claim_that_is_removed_just_before_the_release_is_made_again() {
     assert!(workdir.files_of(0).is_empty());
 }
 
-/// flufl.lock takes it that the link will work one day.
+/// flufl.lock expects the link to work some day.
 #[test]
 fn under_flufl_locks_protocol_the_waiter_is_wedged() {
     let dir = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ fn await_claim(workdir: &Workdir, holders: &Path, others: &[PathBuf]) -> PathBuf
     found.unwrap()
 }
 
-/// Whether its maker is done with it: has written it, and set its time.
+/// Whether its maker has written it and set its time.
 fn is_whole(claim: &Path) -> bool {
     fs::metadata(claim)
         .and_then(|claim| claim.modified())

@@ -1,5 +1,5 @@
-//! A contender whose clock is an hour off breaks no live lock, and takes a dead one on time: leases
-//! are judged by the file server's clock, and counted on one that nobody sets.
+//! A contender whose clock is an hour off breaks no live lock, and takes over a dead holder's lock
+//! on time: leases are judged by the file server's clock, and counted on a clock that is never set.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,18 +11,18 @@ use crate::kit::clock::now;
 use crate::kit::wait::LIMIT;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// A keep-alive may be this late, and the lock is not to be taken from a machine that is busy.
+/// A keep-alive may be this late: a busy machine must not lose the lock.
 const LIFETIME: Duration = Duration::from_millis(1500);
 const SLOP: Duration = Duration::from_millis(1500);
-/// How coarse the times are that a kernel stamps on files, at most: by so much a lease may seem to end
-/// early. (A tick; many where a virtual machine's processors stand still.)
+/// The greatest inaccuracy of a kernel's file times, by which a lease may seem to end early. (A
+/// tick; many if a virtual machine's processors stand still.)
 const TICK: Duration = Duration::from_millis(500);
 
-/// The clock of a machine with another idea of the date, that was booted at another time.
+/// The clock of a machine that has another date, and was booted at another time.
 #[derive(Clone, Copy, Debug)]
 struct OtherClock {
     wrong: Wrong,
-    /// What its count began with: it must not matter either.
+    /// The beginning of its count, which must not matter either.
     count: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Clock for OtherClock {
 
 const RIGHT: OtherClock = OtherClock { wrong: Wrong::Right, count: Duration::ZERO };
 
-/// Every clock that is wrong, beside one that is right, as holder's and as contender's.
+/// Every wrong clock with a right one, as the holder's and as the contender's.
 fn pairs() -> impl Iterator<Item = (OtherClock, OtherClock)> {
     [Wrong::Fast(HOUR), Wrong::Slow(HOUR)].into_iter().flat_map(|wrong| {
         [Duration::ZERO, Duration::from_nanos(987_654_321_987_654_321)].into_iter().flat_map(
@@ -95,11 +95,11 @@ fn a_dead_lock_is_taken_on_time_whatever_the_clock_says() {
         let guard = on("holder", lock, holders).build().unwrap().lock().unwrap();
         let asked = now();
         let lease_ends = asked + guard.remaining();
-        std::mem::forget(guard); // as dead as can be, for all that another host knows
+        std::mem::forget(guard); // dead, as far as another host can know
         let contender = on("contender", lock, contenders).build().unwrap();
         let taken = contender.try_lock_for(LIMIT).unwrap();
         let late = (now() + TICK).checked_sub(lease_ends + SLOP);
-        // Not before the slop has passed; and a minute after it is far from an hour.
+        // Not before the slop has passed; and at most a minute later, far less than an hour.
         assert!(late.is_some_and(|late| late < LIMIT), "{late:?}");
         taken.unlock().unwrap();
     });

@@ -1,7 +1,7 @@
-//! Races: many processes for locks whose holders die, stall, or have their clocks wrong.
+//! Races: many processes contend for locks whose holders die, stall, or have wrong clocks.
 //!
-//! `LINKLOCK_BREAKS=10000 cargo test --test exclusion races` breaks that many locks, half of them by
-//! each policy; what was measured goes to stderr.
+//! `LINKLOCK_BREAKS=10000 cargo test --test exclusion races` breaks that many locks, half of them
+//! by each policy; the measurements go to stderr.
 
 mod clocks;
 pub(crate) mod stale;

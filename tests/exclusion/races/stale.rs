@@ -1,4 +1,4 @@
-//! Many processes race for locks whose holders were killed or stall: never two of them hold one.
+//! Many processes race for locks whose holders were killed or stall: never do two of them hold one.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const fn ms(count: u64) -> Duration {
 /// Pauses between polls, for all: 1 to 5 ms.
 const POLLING: (Duration, Duration) = (ms(1), ms(5));
 
-/// Holders are proven dead, at once. Nothing ever expires.
+/// Holders are proven dead at once. No lease ever ends.
 pub(crate) const DEAD: Setup = Setup {
     name: "dead",
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
@@ -39,7 +39,8 @@ pub(crate) const DEAD: Setup = Setup {
     },
 };
 
-/// Nobody can be proven dead: leases end instead, and take their time, so there are more locks.
+/// No process can be proven dead. Waiting for the end of a lease takes a while, so there are more
+/// locks.
 pub(crate) const EXPIRED: Setup = Setup {
     name: "expired",
     protocol: Protocol::Linklock(StalePolicy::Expired),
@@ -56,7 +57,7 @@ pub(crate) const EXPIRED: Setup = Setup {
     ..DEAD
 };
 
-/// The same by flufl.lock's protocol, with no slop: no lease comes near its end but by a mishap.
+/// The same by flufl.lock's protocol, with no slop: no lease comes near its end except by a mishap.
 pub(crate) const FLUFL: Setup =
     Setup { name: "flufl", protocol: Protocol::Flufl, locks: 6, slop: ms(0), ..EXPIRED };
 
@@ -70,7 +71,7 @@ fn an_expired_lock_is_never_shared() {
     race_soundly(&EXPIRED);
 }
 
-/// A harness that finds nothing anywhere proves nothing.
+/// The control: a harness that never finds anything proves nothing.
 #[test]
 fn under_flufl_locks_protocol_locks_are_shared() {
     let dir = workdir::temporary();
@@ -95,7 +96,7 @@ fn race_soundly(setup: &Setup) {
     assert_nothing_is_left(setup, &workdir);
 }
 
-/// The last locks can be acquired, and whatever the dead have left can be swept.
+/// The last locks can be acquired, and everything that the dead have left can be swept.
 fn assert_nothing_is_left(setup: &Setup, workdir: &Workdir) {
     for number in 0..setup.locks {
         let options = Lock::options(workdir.lock(number)).lifetime(setup.lifetime);
@@ -105,8 +106,8 @@ fn assert_nothing_is_left(setup: &Setup, workdir: &Workdir) {
             lock.sweep().unwrap();
             let mut left = workdir.files_of(number);
             if setup.rule() == Rule::LeaseOrLife {
-                // What a dead breaker leaves does not say whose it is, and goes by its lease: not
-                // in this test's time.
+                // A dead breaker's seat does not name its process, so it lasts as long as its
+                // lease: longer than this test.
                 let names = ["|break|", "|aside|"];
                 left.retain(|file| !names.iter().any(|it| file.display().to_string().contains(it)));
             }

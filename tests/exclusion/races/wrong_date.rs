@@ -1,5 +1,5 @@
-//! The same with a date that is really wrong, for the whole process: by a library that is loaded
-//! before the system's.
+//! The same with a date that is wrong for the whole process, by a library that is loaded before the
+//! system's.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,11 +19,11 @@ const LOCK: &str = "LINKLOCK_TEST_LOCK";
 const DATE: &str = "LINKLOCK_TEST_DATE";
 const SHIM: &str = "SHIM_SECONDS";
 
-/// A keep-alive may be this late, and the lock is not to be taken from a machine that is busy.
+/// A keep-alive may be this late: a busy machine must not lose the lock.
 const LIFETIME: Duration = Duration::from_millis(1500);
 const SLOP: Duration = Duration::from_millis(1500);
-/// How coarse the times are that a kernel stamps on files, at most: by so much a lease may seem to end
-/// early. (A tick; many where a virtual machine's processors stand still.)
+/// The greatest inaccuracy of a kernel's file times, by which a lease may seem to end early. (A
+/// tick; many if a virtual machine's processors stand still.)
 const TICK: Duration = Duration::from_millis(500);
 const POLLING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 
@@ -64,7 +64,7 @@ fn on_both_dates(test: impl Fn(i64) + Sync) {
     });
 }
 
-/// What flufl.lock does then shows that the date is wrong where it matters.
+/// The control: flufl.lock breaks a live lock, which shows that the date is wrong where it matters.
 #[test]
 fn under_flufl_locks_protocol_a_live_lock_is_broken() {
     let Some(shim) = Shim::build() else { return };
@@ -82,7 +82,7 @@ fn options(lock: &Path, host: &str) -> linklock::LockOptions {
     options.polling(POLLING.0, POLLING.1)
 }
 
-/// What the process with the wrong date does.
+/// The side of the process with the wrong date.
 pub(crate) fn contend() {
     let Ok(task) = env::var(TASK) else { return };
     let lock = PathBuf::from(env::var_os(LOCK).expect("a lock"));
@@ -101,7 +101,7 @@ pub(crate) fn contend() {
             contender.lock(LIMIT).unwrap();
             contender.unlock().unwrap();
         }
-        task => panic!("what is {task:?}?"),
+        task => panic!("unknown task {task:?}"),
     }
 }
 
@@ -117,14 +117,14 @@ fn seconds_since_1970() -> i64 {
     i64::try_from(date.as_secs()).unwrap()
 }
 
-/// The library, and the directory that it is in.
+/// The library, and the directory in which it is.
 struct Shim {
     dir: tempfile::TempDir,
     library: PathBuf,
 }
 
 impl Shim {
-    /// `None` without a C compiler; but not in CI, which must have one.
+    /// `None` without a C compiler, which CI must have.
     fn build() -> Option<Shim> {
         let dir = tempfile::tempdir().unwrap();
         let library = dir.path().join("wrong_date.so");
@@ -149,7 +149,7 @@ impl Shim {
         }
     }
 
-    /// Runs a task in a process whose date is that wrong, until it has succeeded.
+    /// Runs a task in a process whose date is wrong by so many seconds.
     fn run(&self, task: &str, lock: &Path, seconds: i64) {
         let output = this_program("worker")
             .env("LD_PRELOAD", &self.library)

@@ -11,7 +11,7 @@ use crate::support::flufl::{FluflError, FluflLock};
 use crate::support::setup::{Protocol, Setup};
 use crate::support::workdir::Workdir;
 
-/// Who waits that long is wedged: all others are done with the lock in seconds.
+/// A contender that waits for this long is wedged: all others need the lock for seconds only.
 const WEDGED: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -45,11 +45,11 @@ impl Contender {
         if setup.hosts_of_their_own {
             options = options.host_name(Process::this().to_string());
         }
-        let lock = Box::new(options.build().expect("a lock that can be"));
+        let lock = Box::new(options.build().expect("a valid lock"));
         Contender::Linklock { lock, guard: None }
     }
 
-    /// Waits for the lock. Says when the lease ends.
+    /// Waits for the lock, and returns when the lease ends.
     pub(crate) fn acquire(&mut self) -> Result<Duration, String> {
         match self {
             Contender::Linklock { lock, guard } => {
@@ -59,7 +59,7 @@ impl Contender {
             Contender::Flufl(lock) => loop {
                 match lock.lock(WEDGED) {
                     Ok(()) => return Ok(lock.lease_ends()),
-                    // It had lost the lock, as it thought, and finds it again.
+                    // It thought that it had lost the lock, and finds that it still holds it.
                     Err(FluflError::AlreadyLocked) => drop(lock.unlock()),
                     Err(error) => return Err(error.to_string()),
                 }
@@ -67,7 +67,7 @@ impl Contender {
         }
     }
 
-    /// Makes a lease whole that is over; `None` if the lock is another's now.
+    /// Renews a lease that is over; `None` if another process has taken over.
     pub(crate) fn renew(&mut self) -> Result<Option<Duration>, String> {
         match self {
             Contender::Linklock { guard, .. } => {
@@ -85,7 +85,7 @@ impl Contender {
         }
     }
 
-    /// Releases the lock; false if it was another's by then.
+    /// Releases the lock; false if another process had taken over.
     pub(crate) fn release(&mut self) -> Result<bool, String> {
         match self {
             Contender::Linklock { guard, .. } => {

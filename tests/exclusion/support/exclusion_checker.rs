@@ -97,7 +97,7 @@ pub(crate) struct ExclusionChecker {
     rule: Rule,
     pub(crate) tenures: Vec<Tenure>,
     by_token: HashMap<String, usize>,
-    /// In which tenures each place's process is, and whether it is about to be killed.
+    /// The tenures of each place's process, and whether it is about to be killed.
     processes: HashMap<usize, (Vec<usize>, bool)>,
     clashes: Vec<Fault>,
     /// Steps that took longer than the clock slop: of which lock, from when to when.
@@ -186,8 +186,8 @@ impl ExclusionChecker {
         self.tenures.iter().map(|tenure| tenure.waited).max().unwrap_or_default()
     }
 
-    /// All faults. Only to be asked when all is over: while histories grow, one may have been read a moment
-    /// before another, and a tenure in it seem to go on.
+    /// All faults, for when all workers have ended: while histories grow, one may have been read a
+    /// moment before another, and a tenure in it seem to go on.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let mut faults = self.clashes.clone();
         for tenures in self.by_lock().values() {
@@ -213,7 +213,7 @@ impl ExclusionChecker {
     }
 }
 
-/// The checker itself: a lock that excludes nobody must be found out.
+/// The checker itself must detect a lock that excludes nobody.
 #[cfg(test)]
 mod tests {
     use super::*;

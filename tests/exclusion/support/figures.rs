@@ -27,7 +27,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// To be asked when all is over.
+    /// Counts, once all workers have ended.
     pub(crate) fn of(setup: &Setup, checker: ExclusionChecker, killed: usize) -> Figures {
         let mut figures = Figures {
             tenures: checker.tenures.len(),

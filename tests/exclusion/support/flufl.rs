@@ -1,10 +1,10 @@
-//! flufl.lock 10.0.0's protocol, system call by system call: what a harness that is to find faults
-//! must find faults in.
+//! flufl.lock 10.0.0's protocol, system call by system call, as the control: a harness that finds
+//! faults must find some here.
 //!
-//! Two things are set differently. The slop and the pauses between polls are parameters, since 10 s
-//! and up to 2 s make for few breaks a minute. And mtimes are written in full: whole seconds, as
-//! `_touch` writes them, would cut a lease of a fraction of a second to nothing. Neither makes the
-//! protocol any worse.
+//! Two things are set differently. The slop and the pauses between polls are parameters, since with
+//! 10 s and up to 2 s there would be few breaks a minute. And mtimes are written in full: whole
+//! seconds, as `_touch` writes them, would cut a lease of a fraction of a second to nothing.
+//! Neither makes the protocol any worse.
 
 use std::fs;
 use std::io;
@@ -56,7 +56,7 @@ impl FluflLock {
         FluflLock { lock: lock.to_owned(), claim, lifetime, slop, polling, lease_ends }
     }
 
-    /// When the lease ends that the last touch began, on the tests' clock.
+    /// The end of the lease that began with the last touch, on the tests' clock.
     pub(crate) fn lease_ends(&self) -> Duration {
         self.lease_ends
     }
@@ -107,7 +107,7 @@ impl FluflLock {
         Ok(())
     }
 
-    /// `is_locked`, which `refresh()` is no more than.
+    /// `is_locked`, which is all that `refresh()` does.
     pub(crate) fn is_locked(&mut self) -> Result<bool, FluflError> {
         self.touch()?;
         Ok(self.link_count()? == 2 && self.owns()?)

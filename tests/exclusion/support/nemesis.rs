@@ -1,8 +1,9 @@
-//! Dying in the middle of breaking a lock.
+//! The nemesis: a process dies in the middle of a takeover.
 //!
-//! Who looks at a live lock asks the clock a few times and sleeps. Who breaks one asks it on and on:
-//! when it touches its claim, when it looks again, when it makes sure that it is fresh. So the clock
-//! knows when its caller has got that far, and can end it there: inside its seat, often enough.
+//! A contender that observes a live lock reads the clock a few times and sleeps. One that takes
+//! over reads it many times more: when it touches its claim, when it rechecks, when it makes sure
+//! that the claim's lease still runs. So the clock knows when its caller has got that far, and can
+//! kill it there: inside its seat, often enough.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,8 +17,9 @@ use crate::support::history::{History, Record};
 use crate::support::setup::{Protocol, Setup};
 use crate::support::workdir::Workdir;
 
-/// How often a look at a live lock, or at one in its slop, asks the clock, at most. If it does more often,
-/// waiters die at every turn: then most of the time goes into starting others, and nobody waits for long.
+/// How often an observation of a live lock, or of one in its slop, reads the clock, at most. If it
+/// were more often, waiters would die all the time: most of the time would go into starting others,
+/// and none would wait for long.
 const A_LOOK: u32 = 14;
 
 /// What befalls this process: any of its threads can end it.
@@ -41,7 +43,8 @@ impl Nemesis {
     }
 }
 
-/// The clock of one contender: it also notices when that is kept from its next step for too long.
+/// The clock of one contender. It also notices when the contender is kept from its next step for
+/// too long.
 #[derive(Debug)]
 pub(crate) struct NemesisClock {
     nemesis: Arc<Nemesis>,
@@ -53,16 +56,16 @@ pub(crate) struct NemesisClock {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When it was asked last by a contender that is at work.
+    /// When a contender that is at work last read it.
     last: Option<Duration>,
-    /// How often it was asked since its contender slept, if it has.
+    /// How often it was read since its contender slept, if it has.
     asked: Option<u32>,
 }
 
 impl NemesisClock {
     pub(crate) fn new(nemesis: Arc<Nemesis>, setup: &Setup, lock: usize) -> NemesisClock {
         let risk = setup.mishaps.killed_breaking;
-        // By flufl.lock's protocol nobody asks this clock, nor sleeps by it.
+        // flufl.lock's protocol does not use this clock.
         let slop = match setup.protocol {
             Protocol::Linklock(_) => setup.slop,
             Protocol::Flufl => Duration::MAX,
@@ -79,7 +82,7 @@ impl NemesisClock {
         done
     }
 
-    /// The time between two questions is that of a step, or of a few.
+    /// The time between two reads is that of a step, or of a few.
     fn step(&self, at: Option<Duration>) {
         let last = std::mem::replace(&mut self.state().last, at);
         if let (Some(from), Some(to)) = (last, at) {
@@ -89,7 +92,7 @@ impl NemesisClock {
         }
     }
 
-    /// Whether its contender has done more since it slept than look at a lock that is held.
+    /// Whether its contender has done more since it slept than observe a held lock.
     fn is_breaking(&self) -> bool {
         self.state().asked.as_mut().is_some_and(|asked| {
             *asked += 1;

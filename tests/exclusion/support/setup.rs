@@ -1,4 +1,4 @@
-//! What a test has its processes do: known by name, so that a process can be told.
+//! What a test has its processes do. A setup has a name, by which a process finds its own.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use linklock::StalePolicy;
 
 use crate::support::witness::Rule;
 
-/// Whose protocol to keep to.
+/// Whose protocol the workers follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Linklock(StalePolicy),
     Flufl,
 }
 
-/// A workers of processes. Each has one thread for each lock, so all of them contend for every lock.
+/// A group of workers. Each has one thread for each lock, so all of them contend for every lock.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) name: &'static str,
     pub(crate) protocol: Protocol,
     pub(crate) processes: usize,
     pub(crate) locks: usize,
-    /// Whether each process calls itself a host of its own: then nobody can prove another dead,
-    /// as where processes of many machines meet, and only leases count.
+    /// Whether each process claims to be on a host of its own: then none can be proven dead, as
+    /// with processes of many machines, and only leases count.
     pub(crate) hosts_of_their_own: bool,
     pub(crate) lifetime: Duration,
     pub(crate) slop: Duration,
@@ -29,8 +29,8 @@ pub(crate) struct Setup {
     pub(crate) polling: (Duration, Duration),
     /// How long a tenure is: the least and the most.
     pub(crate) hold: (Duration, Duration),
-    /// How long a holder waits until it wants the lock again, unless it does so at once, as every
-    /// second time: at most.
+    /// How long a holder waits at most until it wants the lock again. Every second time it does so
+    /// at once.
     pub(crate) rest: Duration,
     pub(crate) mishaps: Mishaps,
 }
@@ -38,13 +38,13 @@ pub(crate) struct Setup {
 /// What goes wrong, and how often.
 #[derive(Debug)]
 pub(crate) struct Mishaps {
-    /// Of all tenures, how many are ended by SIGKILL.
+    /// The share of tenures that are ended by SIGKILL.
     pub(crate) killed_holding: f64,
-    /// Of all tenures, how many stall until their lease is over.
+    /// The share of tenures that stall until their lease is over.
     pub(crate) stalled: f64,
-    /// Of all steps of those who break a lock, how many are the last.
+    /// The share of steps in a takeover after which the process dies.
     pub(crate) killed_breaking: f64,
-    /// For how long a process lives at most, until it is killed whatever it does.
+    /// How long a process lives at most, until it is killed at whatever it is doing.
     pub(crate) life: Option<Duration>,
 }
 

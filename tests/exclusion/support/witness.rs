@@ -1,8 +1,8 @@
 //! The witness: a name that only one holder of a lock can have at a time.
 //!
 //! It is made exclusively, as `O_EXCL` would make it, but by symlink(2): that is one step, so a
-//! holder that is killed at any moment leaves a witness that says whose it was, or none. `O_EXCL`
-//! and a write are two, and leave an empty file in between that says nothing.
+//! holder that is killed at any moment leaves a witness that names it, or none. `O_EXCL` and a
+//! write are two, and leave an empty file in between that says nothing.
 //!
 //! A dead holder leaves its witness behind. The next one may take it down only if the death is proven (by
 //! pid and start time), or if the lease was over before its own tenure began.
@@ -90,13 +90,13 @@ impl Witness {
 
 fn read(path: &Path) -> Option<String> {
     let target = fs::read_link(path).ok()?;
-    Some(target.into_os_string().into_string().expect("what a witness says is text"))
+    Some(target.into_os_string().into_string().expect("a witness is text"))
 }
 
 /// Whether this witness's process holds the lock while another has had it since `since`.
 fn holds(testimony: &str, rule: Rule, since: Duration) -> bool {
     let mut words = testimony.split(' ');
-    let mut next = || words.next().expect("a witness says three words");
+    let mut next = || words.next().expect("a witness has three words");
     let process: Process = next().parse().expect("the first is a process");
     let _token = next();
     let lease_ends = Duration::from_nanos(next().parse().expect("the last is a number"));
@@ -105,10 +105,11 @@ fn holds(testimony: &str, rule: Rule, since: Duration) -> bool {
 }
 
 fn token_of(testimony: &str) -> String {
-    testimony.split(' ').nth(1).expect("a witness says three words").to_owned()
+    testimony.split(' ').nth(1).expect("a witness has three words").to_owned()
 }
 
-/// Takes a witness down, by a rename: of two who do so at once each learns which one it took.
+/// Takes a witness down, by a rename: of two processes that do so at once each learns which one it
+/// took.
 fn take_down(path: &Path, token: &str) -> Option<String> {
     let aside = path.with_extension(token);
     fs::rename(path, &aside).ok()?;

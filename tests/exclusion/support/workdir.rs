@@ -1,4 +1,4 @@
-//! Where a workers works: a directory for the locks, and others for what the processes record.
+//! Where workers work: a directory for the locks, and others for what the processes record.
 
 use std::env;
 use std::fs::{self, File};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// The directories of one workers.
+/// The directories of one group of workers.
 #[derive(Clone, Debug)]
 pub(crate) struct Workdir {
     root: PathBuf,
@@ -25,8 +25,8 @@ impl Workdir {
         &self.root
     }
 
-    /// A directory for each lock: nothing is in it but the lock file, and what its protocol puts
-    /// beside it.
+    /// A directory for each lock: it contains only the lock file, and what the protocol puts beside
+    /// it.
     pub(crate) fn lock(&self, number: usize) -> PathBuf {
         let dir = self.root.join("locks").join(number.to_string());
         fs::create_dir_all(&dir).expect("a directory can be made");
@@ -50,7 +50,7 @@ impl Workdir {
         self.root.join("closed").exists()
     }
 
-    /// Whether a claim of this process is in a seat: whether it was breaking a lock.
+    /// Whether a claim of this process is in a seat: whether it was taking over a lock.
     pub(crate) fn has_seated(&self, pid: u32) -> bool {
         let Ok(dirs) = fs::read_dir(self.root.join("locks")) else { return false };
         let files = dirs.flatten().filter_map(|dir| fs::read_dir(dir.path()).ok()).flatten();
@@ -69,8 +69,8 @@ impl Workdir {
     }
 }
 
-/// A directory for a workers, gone when it is dropped: on the file system of `LINKLOCK_TEST_DIR`, or
-/// of the build.
+/// A directory for workers, removed when it is dropped, on the file system of `LINKLOCK_TEST_DIR`,
+/// or of the build.
 pub(crate) fn temporary() -> TempDir {
     let parent = env::var_os("LINKLOCK_TEST_DIR");
     let parent = parent.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());

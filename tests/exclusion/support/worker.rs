@@ -1,5 +1,4 @@
-//! What a process of a workers does: contend for every lock, hold it, and come to grief as its setup
-//! says.
+//! What a worker does: it contends for every lock, holds it, and meets the mishaps of its setup.
 
 use std::env;
 use std::io;
@@ -44,7 +43,7 @@ pub(crate) fn begin() -> Nemesis {
     Nemesis { workdir, history }
 }
 
-/// A test that is broken off must leave no processes: stdin ends when it does.
+/// A test that is interrupted must leave no processes: their stdin ends with it.
 fn end_with_parent() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
     exit(1);
@@ -60,14 +59,14 @@ struct Worker<'a> {
     tenures: usize,
 }
 
-/// A tenure that goes on.
+/// A tenure that has not ended.
 struct Tenure {
     token: String,
     lease_ends: Duration,
     witness: Witness,
 }
 
-/// What becomes of a tenure.
+/// How a tenure is to end.
 enum Fate {
     Killed,
     Stalled,
@@ -141,7 +140,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Until the lease is over and the lock may be, or just has been, another's.
+    /// Sleeps until the lease is over and the lock may be taken over, or just has been.
     fn stall(&self, lease_ends: Duration) {
         let awake = lease_ends + self.setup.slop.mul_f64(2.0 * rand::random::<f64>());
         sleep(awake.saturating_sub(now()));
@@ -153,7 +152,7 @@ impl<'a> Worker<'a> {
         self.report(&tenure.token, verdict);
         let outcome = match self.clock.watch(|| self.contender.release())? {
             true => Outcome::Released,
-            // Asked when all is over: the lock was gone while the lease ran.
+            // Read after the release: the lock was gone while the lease ran.
             false if now() < tenure.lease_ends => Outcome::Lost,
             false => Outcome::TakenOver,
         };

@@ -18,12 +18,12 @@ use crate::support::setup::Setup;
 use crate::support::witness::Rule;
 use crate::support::workdir::Workdir;
 
-/// What tells a process its part.
+/// The environment variables of a worker.
 pub(crate) const SETUP: &str = "LINKLOCK_TEST_SETUP";
 pub(crate) const WORKDIR: &str = "LINKLOCK_TEST_WORKDIR";
 pub(crate) const PLACE: &str = "LINKLOCK_TEST_PLACE";
 
-/// How often a process is looked at, and how often the histories are.
+/// How often a process is checked, and how often the histories are read.
 const A_MOMENT: Duration = Duration::from_millis(5);
 const A_WHILE: Duration = Duration::from_millis(100);
 /// Workers that record nothing for this long, or are not done this long after the signal to stop, hang.
@@ -138,7 +138,7 @@ impl<J: Fn(usize) -> Job> Workers<'_, J> {
                 let at = now(); // before the signal: it was alive then
                 process.kill().expect("it is our child");
                 let status = process.wait().expect("it is our child");
-                // Entered when it is gone, so that nothing of its own comes after it.
+                // Written when it is gone, so that no record of its own follows.
                 let seated = self.workdir.has_seated(process.id());
                 History::open(&self.workdir.history(place)).write(&Record::Killed { at, seated });
                 if hung {

@@ -32,7 +32,7 @@ fn the_lock_file_is_a_link_to_a_claim_that_names_itself() {
     let meta = fs::metadata(&path).unwrap();
     assert_eq!(meta.nlink(), 2);
     let lease = meta.modified().unwrap().duration_since(before).unwrap();
-    // The kernel stamps files by a clock that is coarse.
+    // The kernel stamps files by a coarse clock.
     assert!(lease + LONG > HOUR && lease < HOUR + LONG, "{lease:?}");
 
     guard.unlock().unwrap();
@@ -65,7 +65,7 @@ fn a_handle_returns_what_it_was_built_with() {
     assert_eq!((chosen.lifetime(), chosen.timeout()), (LONG, Some(SHORT)));
     assert_eq!(chosen.host_name(), "mars");
     assert_eq!(chosen.retry_errnos(), [5]);
-    assert!(names(dir.path()).is_empty(), "a handle alone does nothing");
+    assert!(names(dir.path()).is_empty(), "a handle by itself does nothing");
 }
 
 #[test]
@@ -278,8 +278,8 @@ fn an_invalid_lifetime_is_refused() {
     assert_eq!(lock.lifetime(), Duration::from_secs(15));
 }
 
-/// flufl.lock's late-touch race: a claim as old as the wait becomes the lock file, and is
-/// breakable for an instant.
+/// flufl.lock's late-touch race: a claim as old as the wait becomes the lock file, and is may be
+/// broken for an instant.
 #[test]
 fn a_waiters_claim_never_expires_and_the_lock_begins_with_a_whole_lease() {
     const LIFETIME: Duration = Duration::from_secs(2);
@@ -294,7 +294,7 @@ fn a_waiters_claim_never_expires_and_the_lock_begins_with_a_whole_lease() {
         wait_until("the waiter has a claim", || beside(&path).len() == 2);
         let claim = beside(&path).into_iter().find(|claim| *claim != other).unwrap();
         let lease_end = || fs::metadata(&claim).unwrap().modified().unwrap();
-        // It is there before its lease is: `create` and `touch` are two steps.
+        // It exists before its lease does: `create` and `touch` are two steps.
         wait_until("the claim has a lease", || lease_end() > SystemTime::now());
         let first = lease_end();
         wait_until("its lease has been renewed", || {
@@ -324,7 +324,7 @@ fn a_claim_that_is_removed_under_its_waiter_is_made_again() {
         fs::remove_file(&first).unwrap();
         wait_until("it has another", || own_claim().is_some_and(|claim| claim != first));
         fs::remove_file(own_claim().unwrap()).unwrap();
-        fs::remove_file(&path).unwrap(); // and if the lock is free before that was noticed
+        fs::remove_file(&path).unwrap(); // also if the lock becomes free before the waiter notices
         waiter.join().unwrap().unwrap().unwrap();
     });
     assert_eq!(beside(&path), [other]);

@@ -72,7 +72,7 @@ fn break_if_asks_again_in_the_seat() {
     guard.verify().unwrap();
 }
 
-/// What the break itself does to the files on its way is no refresh.
+/// What the break itself does to the files must not count as a refresh.
 #[test]
 fn break_if_asks_again_about_the_same_age() {
     let dir = tempdir().unwrap();
@@ -100,7 +100,7 @@ fn break_if_does_not_break_a_successor() {
     let (succeeded, asked) = (Cell::new(None), Cell::new(0));
     let broken = Lock::new(&path).unwrap().break_if(|_| {
         asked.set(asked.get() + 1);
-        // Released, and taken by another, in the middle of the break.
+        // In the middle of the break the holder releases the lock, and another process takes it.
         if let Some(guard) = guard.take() {
             guard.unlock().unwrap();
             succeeded.set(Some(next.lock().unwrap()));
@@ -108,7 +108,7 @@ fn break_if_does_not_break_a_successor() {
         true
     });
     assert_eq!(broken.unwrap(), None);
-    assert_eq!(asked.get(), 1, "the successor is not even judged");
+    assert_eq!(asked.get(), 1, "the condition is not asked about the successor");
     let successor = succeeded.take().unwrap();
     successor.verify().unwrap();
     assert_eq!(beside(&path), [successor.claim_path()]);
@@ -128,7 +128,8 @@ fn break_if_does_not_ask_about_other_files() {
     let path = dir.path().join("lock");
     fs::write(&path, "save me").unwrap();
     let before = snapshot(dir.path());
-    let error = Lock::new(&path).unwrap().break_if(|_| unreachable!("it is no lock")).unwrap_err();
+    let error =
+        Lock::new(&path).unwrap().break_if(|_| unreachable!("it is not a lock")).unwrap_err();
     assert!(matches!(error, Error::Held { .. }), "{error:?}");
     assert_eq!(snapshot(dir.path()), before);
 }
@@ -147,7 +148,7 @@ fn one_of_many_simultaneous_breaks_of_a_lock_succeeds() {
     assert!(names(dir.path()).is_empty());
 }
 
-/// What may have a lock's name without being a lock.
+/// Files that have a lock's name but are not locks.
 const CONTENTS: [&[u8]; 4] = [b"save me", b"", &[0; 70], b"/somewhere/lock|elsewhe"];
 
 #[test]
@@ -241,7 +242,7 @@ fn break_file_if_does_not_break_a_successor() {
     }
 }
 
-/// While others break it, one after the other takes the lock, and none loses it.
+/// While others break the lock, one thread after the other takes it, and none loses it.
 #[test]
 fn one_of_many_simultaneous_breaks_of_a_file_succeeds() {
     for content in CONTENTS {

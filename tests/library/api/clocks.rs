@@ -1,5 +1,6 @@
-//! A clock that does not go as the server's does: what is known of the server's time is asked for
-//! again before it matters. The clock here takes an hour's wait for an hour, which the disk does not.
+//! A clock that runs at another rate than the server's: a contender asks for the server's time
+//! again before it matters. The clock here counts an hour's wait as an hour; for the disk it takes
+//! no time.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -17,7 +18,7 @@ fn a_live_lock_is_safe_from_a_waiter_whose_clock_is_fast() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let guard = Lock::options(&path).lifetime(HOUR).build().unwrap().lock().unwrap();
-    // Its own claim needs no touch before the holder's lease is over, by its clock.
+    // By the waiter's clock, its claim needs no touch before the holder's lease is over.
     let clock = ManualClock::new();
     let waiter = Lock::options(&path).lifetime(HOUR * 3).clock(clock.clone());
     let refused = waiter.build().unwrap().lock_while(|_| {
@@ -65,8 +66,9 @@ fn a_kept_claim_goes_by_the_servers_time_too() {
     }
 }
 
-/// On this machine's own disk its date is the server's: a step forward must not cost a live process its
-/// lock. It counts as over only once it was observed for as long as its lease was to run.
+/// On a local disk the machine's date is the server's: when it is set forward, a live process must
+/// not lose its lock. The lock counts as expired only once it has been observed unchanged for the
+/// length of its lease.
 #[test]
 fn a_holder_that_is_provably_alive_keeps_a_lease_that_only_looks_over() {
     let dir = tempdir().unwrap();
@@ -76,21 +78,22 @@ fn a_holder_that_is_provably_alive_keeps_a_lease_that_only_looks_over() {
     set_lease_end(&path, SystemTime::now() - HOUR);
     let clock = ManualClock::new();
     let waiter = Lock::options(&path).lifetime(MINUTE).clock(clock.clone()).build().unwrap();
-    assert!(matches!(waiter.try_lock(), Err(Error::Held { .. })), "nobody has observed it yet");
+    assert!(matches!(waiter.try_lock(), Err(Error::Held { .. })), "it has not been observed yet");
     assert!(matches!(waiter.try_lock_for(MINUTE), Err(Error::TimedOut { .. })));
     guard.refresh().unwrap();
     guard.verify().unwrap();
-    // One that is refreshed no more is over when it was observed for a lease and the slop.
+    // A lock that is no longer refreshed is stale once it has been observed for a lease and the
+    // slop.
     set_lease_end(&path, SystemTime::now() - HOUR);
     drop(waiter.try_lock_for(3 * MINUTE).unwrap());
 }
 
-/// As a clock that was set back leaves it, or a machine without a battery clock after a power cut.
+/// As after a clock was set back, or after a power cut on a machine without a battery clock.
 #[test]
 fn a_lease_that_is_dated_ahead_is_judged_by_its_length() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
-    // Touched just now for ten minutes: what its date is does not matter to one who has watched it.
+    // Touched just now for ten minutes: to a waiter that has watched it, its date does not matter.
     lock_like_flufl(&path, SystemTime::now() + MINUTE * 10);
     let clock = ManualClock::new();
     let waiter = Lock::options(&path).lifetime(MINUTE).clock(clock.clone()).build().unwrap();

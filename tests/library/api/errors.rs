@@ -1,4 +1,4 @@
-//! Errors: each says what went wrong, on which file, and who is in the way.
+//! Errors: each says what went wrong, on which file, and who holds the lock.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,5 @@
-//! Who holds a lock does not depend on what its file says: after a power cut it may say nothing.
+//! Who holds a lock does not depend on the content of its file, which may be empty after a power
+//! cut.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,12 +15,12 @@ use crate::kit::{HOUR, far_off, long_ago, names, set_lease_end};
 /// The clock slop.
 const SLOP: Duration = Duration::from_secs(10);
 
-/// What became of a content that was not on the disk when the power went.
+/// What remains of a content that was not on the disk when the power failed.
 fn lost(content: &[u8]) -> [Vec<u8>; 3] {
     [Vec::new(), vec![0; content.len()], content[..content.len() / 3].to_vec()]
 }
 
-/// A lock that nobody's process holds, and its claim.
+/// A lock that no process owns, and its claim.
 fn detached() -> (TempDir, PathBuf, PathBuf) {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
@@ -27,7 +28,7 @@ fn detached() -> (TempDir, PathBuf, PathBuf) {
     (dir, path, claim)
 }
 
-/// One who waits by a clock of its own, and so waits for hours in no time.
+/// A contender with a clock of its own, by which hours pass in no time.
 fn waiter(path: &Path) -> (Lock, Arc<ManualClock>) {
     let clock = ManualClock::new();
     (Lock::options(path).clock(clock.clone()).build().unwrap(), clock)
@@ -47,7 +48,7 @@ fn the_claim_beside_a_lock_file_names_the_holder_if_the_content_does_not() {
         let holder = lock.holder().unwrap().expect("it is held");
         assert_eq!(holder.claim_path(), claim);
         assert!(matches!(lock.try_lock(), Err(Error::Held { .. })));
-        assert!(lock.sweep().unwrap().is_empty(), "its claim is all that says so");
+        assert!(lock.sweep().unwrap().is_empty(), "only its claim shows that");
         assert!(lock.waiters().unwrap().is_empty());
     }
 }
@@ -77,7 +78,7 @@ fn a_holder_whose_lock_file_has_lost_its_content_refreshes_and_releases_it() {
     }
 }
 
-/// The holder had removed its claim, the first step of a release, when the power went.
+/// The power failed after the holder had removed its claim, the first step of a release.
 #[test]
 fn a_file_without_content_or_claim_is_ended_after_it_has_rested() {
     for (content, is_ended) in [("", true), ("\0\0\0", true), ("\0\0?", false), (" ", false)] {

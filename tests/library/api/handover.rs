@@ -92,7 +92,7 @@ fn an_adopted_lock_is_held_like_any_other() {
     let lock = Lock::options(&path).lifetime(HOUR).build().unwrap();
     let guard = lock.adopt(&claim).unwrap();
     assert_eq!(lock.claim_path().as_deref(), Some(guard.claim_path()));
-    assert_ne!(guard.claim_path(), claim, "it is the adopter's from now on");
+    assert_ne!(guard.claim_path(), claim, "from now on it belongs to the adopter");
     let again = Lock::new(&path).unwrap().adopt(&claim);
     assert!(matches!(again, Err(Error::Lost { now: Successor::Holder(_), .. })), "{again:?}");
     assert!(lock.is_locked().unwrap());
@@ -220,8 +220,8 @@ fn a_lock_that_was_attached_to_is_not_handed_over() {
     assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
 }
 
-/// Each takes the seat with a claim of its own: of those that refresh a lock and those that adopt it at
-/// once, nobody leaves another's seat.
+/// Each takes the seat with a claim of its own: of the processes that refresh a lock and those that
+/// adopt it at the same time, none leaves another's seat.
 #[test]
 fn processes_that_act_for_an_owner_respect_the_seats() {
     let dir = tempdir().unwrap();
@@ -240,7 +240,7 @@ fn processes_that_act_for_an_owner_respect_the_seats() {
                 [(); 2].map(|()| scope.spawn(|| Lock::new(&path).unwrap().adopt(&claim)));
             for other in others {
                 let refreshed = other.join().unwrap();
-                // Those who come after the adopter have lost it.
+                // To the processes that come after the adopter, it is lost.
                 assert!(refreshed.as_ref().map_or_else(Error::is_lost, |()| true), "{refreshed:?}");
             }
             adopters.map(|adopter| adopter.join().unwrap())

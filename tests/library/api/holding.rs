@@ -15,7 +15,7 @@ use crate::kit::{HOUR, beside, far_off, lock_like_flufl, names, snapshot};
 const LIFETIME: Duration = Duration::from_secs(15);
 const LATE: Duration = Duration::from_secs(5);
 
-/// A lock that is held, and a clock to make it late by.
+/// A lock that is held, and a clock by which its holder becomes late.
 struct Held {
     dir: TempDir,
     clock: Arc<ManualClock>,
@@ -39,8 +39,8 @@ impl Held {
         held
     }
 
-    /// Another has taken the lock over from a late holder, the way flufl.lock does it. Says the
-    /// successor's claim, which gets the inode of the first where the file system is ext4.
+    /// Another process has taken over the lock from a late holder, as flufl.lock does it. Returns
+    /// the successor's claim, which has the first one's inode number where the file system is ext4.
     fn succeeded() -> (Held, PathBuf) {
         let held = Held::late();
         fs::remove_file(held.lock.path()).unwrap();
@@ -82,7 +82,7 @@ fn expires_at_is_what_the_lock_file_says() {
     let apart = |time: SystemTime| {
         time.duration_since(on_disk).unwrap_or_else(|earlier| earlier.duration())
     };
-    // The refresh has learned the server's time again.
+    // The refresh has read the server's time again.
     assert!(apart(guard.expires_at()) < LATE);
     assert!(on_disk > SystemTime::now() + HOUR / 2);
 }
@@ -104,9 +104,9 @@ fn refresh_for_changes_the_lease_and_those_that_follow() {
     clock.advance(LATE);
     guard.refresh().unwrap();
     assert_eq!(guard.remaining(), HOUR);
-    assert_eq!(lock.lifetime(), LIFETIME, "the handle's is for acquisitions to come");
+    assert_eq!(lock.lifetime(), LIFETIME, "the handle's lifetime is for later acquisitions");
     guard.refresh_for(LATE).unwrap();
-    assert_eq!(guard.remaining(), LATE, "a lease can be cut short as well");
+    assert_eq!(guard.remaining(), LATE, "a lease can be shortened too");
     let error = guard.refresh_for(Duration::ZERO).unwrap_err();
     assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
 }
@@ -149,7 +149,7 @@ fn a_lock_whose_file_is_gone_is_lost_to_nobody() {
         assert!(!held.lock.is_locked().unwrap());
         let error = held.guard.unlock().unwrap_err();
         assert!(is_lost_to_nobody(&error), "{error:?}");
-        assert!(names(held.dir.path()).is_empty(), "its claim goes all the same");
+        assert!(names(held.dir.path()).is_empty(), "its claim is removed all the same");
     }
 }
 
@@ -167,14 +167,14 @@ fn a_lock_that_was_taken_over_is_lost_to_its_new_holder() {
     assert_eq!(snapshot(held.dir.path()), before, "the successor's files are untouched");
 }
 
-/// A lock that was broken in the middle of its lease, and taken by another. File systems use inode
-/// numbers again at once: the new lock file has that of the old, and the same link count.
+/// A lock that was broken in the middle of its lease, and taken by another process. File systems
+/// reuse inode numbers at once: the new lock file has the number and the link count of the old one.
 fn broken_and_taken() -> (Held, PathBuf) {
     let held = Held::new();
     let inode = |path: &Path| fs::metadata(path).unwrap().ino();
     let first = inode(held.lock.path());
     held.lock.clone().break_if(|_| true).unwrap().unwrap();
-    let mut attempts = 0..100; // other tests take inodes too, and some file systems take new ones
+    let mut attempts = 0..100; // other tests use inodes too, and some file systems never reuse them
     loop {
         let claim = lock_like_flufl(held.lock.path(), far_off());
         if inode(&claim) == first || attempts.next().is_none() {

@@ -1,4 +1,4 @@
-//! Looking around a lock, without touching it.
+//! Listing what is around a lock, without touching it.
 
 use std::fs;
 use std::time::{Duration, SystemTime};

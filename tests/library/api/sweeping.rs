@@ -1,4 +1,4 @@
-//! Sweeping: what others have left goes once it is of no use, and nothing else does.
+//! Sweeping removes what others have left once it is of no use, and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::kit::{
     beside, claim_like_flufl, far_off, lock_like_flufl, long_ago, names, set_lease_end, snapshot,
 };
 
-/// Claims, a seat and a put-aside lock file that have expired, of several hosts.
+/// Expired claims, an expired seat and a lock file that was put aside, of several hosts.
 fn litter(lock: &Path) -> Vec<PathBuf> {
     let claims = ["mars|1|1", "venus|2|x0123456789abcdef", "lock|3|3", "break|4|5"];
     let mut litter: Vec<_> =
@@ -80,7 +80,7 @@ fn names_that_are_not_the_locks_are_left() {
         "lock|mars|1|2|3",     // five
         "lock|mars|pid|1",     // neither a pid nor a seat
         "lock|mars|1|",        // no number
-        "lock|mars|1|../evil", // no such number, and a file in no such directory
+        "lock|mars|1|../evil", // not such a number, and a file in another directory
         "lock|mars|-1|2",
         "lock|break|n1|x",
         "lock2|mars|1|2", // another lock's
@@ -123,7 +123,7 @@ fn a_handle_sweeps_when_it_first_acquires() {
     drop(guard);
     let later = claim_like_flufl(&path, "mars|1|1", long_ago());
     drop(lock.lock().unwrap());
-    assert_eq!(beside(&path), [later], "once is enough: it costs a look at the whole directory");
+    assert_eq!(beside(&path), [later], "once is enough: it lists the whole directory");
 }
 
 #[test]

@@ -16,8 +16,8 @@ fn go(test: &str) {
     go_with_mount(test, dir.path(), MOUNT);
 }
 
-/// The lock is refused, at once and each
-/// time, by an error that names the mount and says this, and nothing is left behind.
+/// The lock is refused at once, each time, by an error that names the mount and contains this part;
+/// nothing is left behind.
 #[track_caller]
 fn is_refused(dir: &Path, file: &str, says: &[&str]) {
     for _ in 0..2 {
@@ -38,7 +38,7 @@ fn is_refused(dir: &Path, file: &str, says: &[&str]) {
     }
 }
 
-/// The lock is held, kept from others, refreshed and released; and its lease is written.
+/// The lock is held, excludes others, and is refreshed and released; its lease is written.
 #[track_caller]
 fn works(dir: &Path, file: &str) {
     let lock = |slop| {
@@ -154,7 +154,7 @@ fn links_that_are_refused() {
     }
 }
 
-/// Whatever a lock is refused for after its first tenure through a handle.
+/// A lock may still be refused after its first tenure through a handle.
 #[test]
 fn a_file_system_that_loses_a_feature() {
     let Some(dir) = arrived() else { return go(this_test!()) };
@@ -181,7 +181,7 @@ fn a_file_system_that_loses_a_feature() {
 
 // ---- names ----
 
-/// What is acquired is released; what can't be is refused.
+/// A lock that is acquired can be released; all others are refused.
 #[test]
 fn names_of_few_bytes() {
     let Some(dir) = arrived() else { return go(this_test!()) };
@@ -239,7 +239,7 @@ fn a_lock_by_another_spelling() {
     other.lock().unwrap().unlock().unwrap();
     assert!(names(&dir).is_empty());
 
-    // One whose holder has gone is taken, and broken.
+    // A dead holder's lock can be taken over, and broken.
     for _ in 0..2 {
         std::mem::forget(short("x.lock").lock().unwrap());
         short("X.Lock").try_lock_for(Duration::from_secs(20)).unwrap().unlock().unwrap();
@@ -262,7 +262,7 @@ fn files_that_can_not_be_renamed() {
     }
 }
 
-/// What was held when it still could be renamed is released, and broken.
+/// A lock that was acquired before renames failed can be released, and broken.
 #[test]
 fn a_lock_file_that_can_not_be_renamed() {
     let Some(dir) = arrived() else { return go(this_test!()) };
@@ -285,7 +285,7 @@ fn files_that_can_not_be_removed() {
     Faulty::serve(Faults { refuses: Some((Request::Unlink, libc::EPERM)), ..Faults::default() });
     let error = Lock::new(dir.join("x.lock")).unwrap().try_lock().unwrap_err();
     assert!(error.to_string().contains("remove"), "{error}");
-    assert!(!dir.join("x.lock").exists(), "nobody has to wait for it");
+    assert!(!dir.join("x.lock").exists(), "no process has to wait for it");
 }
 
 // ---- others ----
@@ -309,7 +309,7 @@ fn a_mount_without_information() {
     works(&dir, "x.lock");
 }
 
-/// What may pass is no lack of the file system.
+/// A transient error is not taken for a missing feature.
 #[test]
 fn a_file_system_that_refuses_a_step() {
     let Some(dir) = arrived() else { return go(this_test!()) };
@@ -334,7 +334,7 @@ fn a_file_system_that_refuses_a_step() {
     }
 }
 
-/// Where a request may fail for the time being, as its user says, it is waited for.
+/// Where the user declares that an error may be transient, the lock waits and tries again.
 #[test]
 fn errnos_to_be_waited_out() {
     let Some(dir) = arrived() else { return go(this_test!()) };

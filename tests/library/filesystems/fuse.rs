@@ -31,18 +31,18 @@ pub(crate) enum Request {
 pub(crate) enum Dates {
     #[default]
     Kept,
-    /// It is kept only if the other date is set too: what libfuse 2 does.
+    /// It is stored only if the other date is set too, as in libfuse 2.
     NeedBoth,
     Ignored,
-    /// In whole multiples of so many seconds.
+    /// Stored in multiples of so many seconds.
     Coarse(u64),
-    /// No later than this, in seconds since 1970.
+    /// Stored as no later than this, in seconds since 1970.
     Until(u64),
-    /// Until the file is closed: what a client does that writes late.
+    /// Stored until the file is closed, as by a client that writes late.
     LostAtClose,
 }
 
-/// What the file system does otherwise than it should.
+/// The faults of the file system.
 #[allow(clippy::struct_excessive_bools)] // each is a fault of its own
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
@@ -52,14 +52,14 @@ pub(crate) struct Faults {
     pub(crate) dates: Dates,
     /// The two names of a file show two inode numbers.
     pub(crate) two_inodes: bool,
-    /// Every file has one name, for all that its attributes say.
+    /// Attributes always show a link count of one.
     pub(crate) counts_no_links: bool,
-    /// The most bytes in a name, and what statfs(2) says of that.
+    /// The maximum length of a name in bytes, and what statfs(2) returns for it.
     pub(crate) name_max: Option<(usize, u32)>,
-    /// A byte that no name may have.
+    /// A byte that names must not contain.
     pub(crate) bad_byte: Option<u8>,
     pub(crate) folds_case: bool,
-    /// Opening a file by another name than a moment ago fails with EINVAL: what Linux's SMB client does.
+    /// Opening a file by another name than just before fails with EINVAL, as in Linux's SMB client.
     pub(crate) is_busy_after_other_name: bool,
 }
 
@@ -86,7 +86,7 @@ impl Faulty {
         Faulty { faults }
     }
 
-    /// From now on these are the faults.
+    /// Sets the faults from now on.
     pub(crate) fn set(&self, faults: Faults) {
         *self.faults.lock().unwrap() = faults;
     }
@@ -98,11 +98,11 @@ struct Server {
     shared: Arc<Mutex<Faults>>,
     faults: Faults,
     names: BTreeMap<Vec<u8>, u64>,
-    /// The file of each node that there ever was.
+    /// The file of each node that has ever existed.
     nodes: BTreeMap<u64, u64>,
     files: BTreeMap<u64, Content>,
     last: u64,
-    /// By which node each file was opened last.
+    /// The node by which each file was last opened.
     opened: BTreeMap<u64, (u64, Instant)>,
 }
 
@@ -265,7 +265,7 @@ impl Server {
         Ok(Vec::new())
     }
 
-    /// Nothing may be cached: every question is asked.
+    /// Nothing may be cached: every request is sent.
     fn entry(&mut self, name: &[u8]) -> Answer {
         let node = self.node_of(name)?;
         let mut answer = node.to_ne_bytes().to_vec();

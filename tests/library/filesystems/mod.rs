@@ -1,4 +1,4 @@
-//! Places where a lock can't be taken, or not by everybody: a clear error, and no trace.
+//! Places where a lock can't be taken, or not by everyone: a clear error, and nothing left behind.
 
 mod faults;
 mod fuse;
@@ -15,7 +15,7 @@ use crate::kit::{beside, far_off, lock_like_flufl, long_ago, names, snapshot, wa
 use linklock::{Error, Lock, Obstacle, Operation, State};
 use tempfile::tempdir;
 
-/// A failed operation, told with its name, its file and the system's reason.
+/// A failed operation, reported with its name, its file and the system's reason.
 #[track_caller]
 fn assert_failed(error: &Error, operation: Operation, errno: i32, lock: &Path) {
     let Error::Io { operation: failed, path, error: cause, .. } = error else {
@@ -67,7 +67,7 @@ fn a_directory_that_vanishes_while_we_wait() {
     let error = thread::scope(|scope| {
         let waiter = scope.spawn(|| lock.lock().map(drop).unwrap_err());
         wait_until("the waiter has a claim", || beside(lock.path()).len() == 2);
-        fs::rename(&inner, dir.path().join("gone")).unwrap(); // at once, whatever it does now
+        fs::rename(&inner, dir.path().join("gone")).unwrap(); // in one step, whatever the waiter does now
         fs::remove_dir_all(dir.path().join("gone")).unwrap();
         waiter.join().unwrap()
     });
@@ -103,7 +103,11 @@ fn a_directory_that_others_may_only_read() {
         assert_failed(&lock.lock().unwrap_err(), Operation::Create, libc::EACCES, lock.path());
     }
     let lock = Lock::new(dir.join("held")).unwrap();
-    assert_eq!(lock.state().unwrap(), State::TheirsExpired, "all who may look see it");
+    assert_eq!(
+        lock.state().unwrap(),
+        State::TheirsExpired,
+        "it is visible to all who may read the directory"
+    );
     assert_eq!(lock.holder().unwrap().unwrap().pid(), 4711);
 }
 
@@ -127,7 +131,8 @@ fn a_directory_that_others_may_not_enter() {
 
 // ---- another user's lock ----
 
-/// Nobody may remove another's file there: an expired lock is waited for, and the error says why.
+/// A file there can be removed only by its owner: an expired lock is waited for, and the error says
+/// why.
 #[test]
 fn anothers_lock_in_a_sticky_directory() {
     let Some(dir) = arrived() else {
@@ -193,14 +198,14 @@ fn anothers_lock_in_a_directory_that_all_may_write() {
     guard.unlock().unwrap();
 }
 
-/// It may be a lock, for all that can be told: even one that has long expired is respected.
+/// It may be a lock, as far as one can tell: it is respected even if it expired long ago.
 #[test]
 fn a_lock_that_we_may_not_read() {
     let Some(dir) = arrived() else {
         let dir = tempdir().unwrap();
         let claim = lock_like_flufl(&dir.path().join("lock"), long_ago());
         fs::set_permissions(&claim, Permissions::from_mode(0o000)).unwrap();
-        fs::remove_file(claim).unwrap(); // it would say whose it is
+        fs::remove_file(claim).unwrap(); // its content would name the holder
         open_to_all(dir.path(), 0);
         let before = snapshot(dir.path());
         go_as_ordinary_user(this_test!(), dir.path());
@@ -242,7 +247,7 @@ fn a_read_only_file_system() {
 fn a_file_system_without_room_for_a_claims_inode() {
     let Some(dir) = arrived() else {
         let dir = tempdir().unwrap();
-        let mount = "mount -t tmpfs -o nr_inodes=1 none \"$DIR\""; // which the root has
+        let mount = "mount -t tmpfs -o nr_inodes=1 none \"$DIR\""; // which the root directory uses
         return go_with_mount(this_test!(), dir.path(), mount);
     };
     let lock = Lock::new(dir.join("lock")).unwrap();
@@ -250,7 +255,7 @@ fn a_file_system_without_room_for_a_claims_inode() {
     assert!(names(&dir).is_empty());
 }
 
-/// A tmpfs counts links like inodes.
+/// A tmpfs counts a link as an inode.
 #[test]
 fn a_file_system_without_room_for_the_link() {
     let Some(dir) = arrived() else {

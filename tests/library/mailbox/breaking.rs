@@ -1,4 +1,4 @@
-//! Ending a stale dotlock: one breaker at a time, and never another's dotlock.
+//! Taking over a stale dotlock: one breaker at a time, and never a live dotlock.
 
 use std::fs;
 use std::sync::{Arc, Barrier, Mutex};
@@ -19,8 +19,8 @@ fn rounds() -> u32 {
     std::env::var("LINKLOCK_BREAKS").map_or(100, |rounds| rounds.parse().unwrap())
 }
 
-/// All of them have seen the same dotlock unchanged for long enough. One of them ends it; what the
-/// others have judged is yesterday's, and must not end the dotlock of the one who is in.
+/// All of them have seen the same dotlock unchanged for long enough. One of them removes it; what
+/// the others have observed is then out of date, and they must not remove the new holder's dotlock.
 #[test]
 fn of_many_simultaneous_breakers_one_gets_the_mailbox() {
     let scene = Scene::new();
@@ -33,7 +33,7 @@ fn of_many_simultaneous_breakers_one_gets_the_mailbox() {
                 threads.spawn(|| {
                     let clock = Arc::new(JumpingClock::default());
                     let lock = MailboxLock::options(&scene.mbox)
-                        .fcntl(false) // which would exclude the others all by itself
+                        .fcntl(false) // which would exclude the others by itself
                         .polling(Duration::from_micros(50), Duration::from_millis(2))
                         .clock(clock.clone())
                         .build()
@@ -83,7 +83,7 @@ fn what_a_process_that_died_left_beside_the_mailbox_is_swept_by_the_next_breaker
     super::scene::make_file(&first_name, "0\n", 0o644);
     fs::hard_link(&first_name, &scene.dotlock).unwrap();
     crate::kit::set_lease_end(&first_name, long_ago());
-    // Which changes the dotlock that is the same file: it is watched for another 300 s.
+    // That changes the dotlock, which is the same file: it is watched for another 300 s.
     let guard = scene.lock().try_lock_for(REST * 3).unwrap();
     assert!(!first_name.exists());
     guard.unlock().unwrap();

@@ -1,4 +1,4 @@
-//! Our own dotlock: what others see of it.
+//! Our own dotlock, as other programs see it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -21,12 +21,12 @@ fn it_is_the_kind_that_every_program_recognises() {
     assert_eq!(meta.nlink(), 1);
     let age = SystemTime::now().duration_since(meta.modified().unwrap()).unwrap_or_default();
     assert!(age < Duration::from_secs(30), "its date is now: {age:?}");
-    assert_eq!(scene.beside(), ["joe.lock"], "the name that it was made under is gone");
+    assert_eq!(scene.beside(), ["joe.lock"], "the name under which it was made is gone");
     guard.unlock().unwrap();
     assert!(scene.beside().is_empty());
 }
 
-/// In a process of its own: the umask is the whole process's.
+/// In a process of its own, since the umask belongs to the whole process.
 #[test]
 fn its_mode_is_the_same_under_any_umask() {
     let scene = Scene::new();

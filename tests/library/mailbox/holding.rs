@@ -66,7 +66,7 @@ fn a_dotlock_that_is_gone_is_lost() {
     assert!(matches!(lost, Error::Lost { now: Successor::Nobody, .. }), "{lost:?}");
     assert_eq!(guard.remaining(), Duration::ZERO);
     assert!(guard.unlock().is_err());
-    // The mailbox itself is unlocked all the same.
+    // The mailbox itself is unlocked nevertheless.
     scene.lock().try_lock().unwrap().unlock().unwrap();
 }
 
@@ -76,7 +76,7 @@ fn a_holder_that_is_late_acts_in_turn_with_breakers() {
     let guard = scene.lock().lock().unwrap();
     let breaker = Lock::options(scene.dir.path().join(".joe.break")).lifetime(LEASE * 100);
     let breaker = breaker.build().unwrap().lock().unwrap();
-    guard.refresh().unwrap(); // in time it need not
+    guard.refresh().unwrap(); // in time it would not need the right
     scene.clock.advance(LEASE);
     let error = guard.refresh().unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
@@ -93,7 +93,7 @@ fn a_guard_that_is_dropped_unlocks() {
     scene.lock().try_lock().unwrap().unlock().unwrap();
 }
 
-/// Takes as long as two touches are apart, twice.
+/// Takes twice the time between two touches.
 #[test]
 fn a_guard_that_is_kept_alive_is_touched_in_time_and_reports_its_loss() {
     let scene = Scene::new();

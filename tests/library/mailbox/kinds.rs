@@ -1,4 +1,4 @@
-//! Other programs' dotlocks: each kind, and the rule by which it may be ended.
+//! Other programs' dotlocks: each kind, and the rule by which it may be taken over.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -42,7 +42,7 @@ fn each_kind_is_known_and_respected_until_it_was_seen_unchanged_for_300_s() {
     for (content, mode, kind) in kinds() {
         let scene = Scene::new();
         scene.dotlock_of(content, mode);
-        // However old its date says that it is.
+        // However old its date is.
         set_lease_end(&scene.dotlock, long_ago());
         let lock = scene.lock();
         let error = lock.try_lock_for(NEARLY).unwrap_err();
@@ -157,7 +157,7 @@ fn by_the_policy_never_nothing_is_ended() {
     }
 }
 
-#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // who runs is looked for in its /proc
+#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // processes are looked for in /proc
 #[test]
 fn a_process_that_runs_here_is_waited_for_however_long_it_takes() {
     let pid = std::process::id();
@@ -175,9 +175,9 @@ fn a_process_that_runs_here_is_waited_for_however_long_it_takes() {
     }
 }
 
-/// Which processes a machine has can be seen from its initial pid namespace only; in a container
-/// a pid proves nothing, and the dotlock must rest for 300 s like any other.
-#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // who runs is looked for in its /proc
+/// A machine's processes can be seen only from its initial pid namespace; in a container a pid
+/// proves nothing, and the dotlock must stay unchanged for 300 s like any other.
+#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // processes are looked for in /proc
 #[test]
 fn the_dotlock_of_a_dead_process_on_this_host_is_taken_over_at_once_where_that_can_be_seen() {
     let sees_all = fs::read_link("/proc/self/ns/pid").unwrap().to_str() == Some("pid:[4026531836]");
@@ -217,7 +217,7 @@ fn a_lock_of_the_other_kind_is_ended_by_its_own_rules() {
     assert!(claim.exists());
     set_lease_end(&claim, long_ago());
     lock.try_lock().unwrap_err();
-    assert!(claim.exists(), "it must have rested besides");
+    assert!(claim.exists(), "it must have stayed unchanged too");
     scene.clock.advance(REST);
     lock.try_lock().unwrap().unlock().unwrap();
     assert!(!claim.exists());

@@ -17,7 +17,7 @@ use super::scene::Scene;
 use crate::kit::this_test;
 use crate::kit::{skip, wait_until};
 
-/// What fcntl(2) gets of a POSIX lock on a whole file, as other mail programs take it.
+/// The argument of fcntl(2) for a POSIX lock on a whole file, as other mail programs take it.
 fn whole(kind: i32) -> libc::flock {
     let l_type = libc::c_short::try_from(kind).unwrap();
     libc::flock { l_type, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 }
@@ -50,7 +50,7 @@ impl Drop for Locker {
     }
 }
 
-/// Whether another process can't have a POSIX lock on a file.
+/// Whether another process is refused a POSIX lock on a file.
 fn another_is_excluded(test: &str, file: &std::path::Path) -> Option<bool> {
     let script =
         "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)";
@@ -82,12 +82,12 @@ fn a_mailbox_that_is_locked_by_fcntl_is_held() {
     scene.lock().try_lock().unwrap().unlock().unwrap();
 }
 
-#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // it is by open file description
+#[cfg(all(target_os = "linux", not(linklock_unsupported)))] // it belongs to the open file description
 #[test]
 fn our_lock_excludes_posix_locks_and_does_not_vanish_when_the_mailbox_is_closed() {
     let scene = Scene::new();
     let guard = scene.lock().lock().unwrap();
-    // What a library in the same program does: its close would release a POSIX lock of ours.
+    // As a library in the same program might: its close would release a POSIX lock of ours.
     drop(File::open(&scene.mbox).unwrap());
     let other = File::options().read(true).write(true).open(&scene.mbox).unwrap();
     assert!(fcntl(&other, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).is_err());
@@ -95,7 +95,7 @@ fn our_lock_excludes_posix_locks_and_does_not_vanish_when_the_mailbox_is_closed(
     fcntl(&other, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).unwrap();
 }
 
-/// Where our lock is the process's, too: there each close of the mailbox would end it.
+/// Also where our lock belongs to the process: there each close of the mailbox would release it.
 #[test]
 fn no_other_handle_of_the_process_ends_the_lock() {
     let test = this_test!();
@@ -126,7 +126,7 @@ fn the_mailbox_is_not_kept_locked_while_the_dotlock_is_waited_for() {
             })
         });
         wait_until("it waits", || waiting.load(Ordering::Relaxed) > 0);
-        // It waits for who has the dotlock, and who has that gets the mailbox.
+        // It waits for the owner of the dotlock, which gets the mailbox meanwhile.
         let locker = Locker::start(test, &scene.mbox);
         fs::remove_file(&scene.dotlock).unwrap();
         drop(locker);
@@ -140,7 +140,7 @@ fn without_a_mailbox_the_dotlock_alone_is_taken() {
     let guard = scene.lock().lock().unwrap();
     assert!(guard.file().is_none());
     assert_eq!(scene.beside(), ["joe.lock"]);
-    assert!(!scene.mbox.exists(), "it is the caller's to make");
+    assert!(!scene.mbox.exists(), "making it is up to the caller");
     guard.unlock().unwrap();
     assert!(scene.beside().is_empty());
 }
@@ -227,10 +227,10 @@ fn a_wait_may_have_a_deadline() {
     let error = lock.try_lock_until(Instant::now() + Duration::from_secs(20)).unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     fs::remove_file(&scene.dotlock).unwrap();
-    lock.try_lock_until(Instant::now()).unwrap().unlock().unwrap(); // it is free all the same
+    lock.try_lock_until(Instant::now()).unwrap().unlock().unwrap(); // the mailbox is free nevertheless
 }
 
-/// Programs that rewrite a mailbox put another file in its place, under a dotlock perhaps alone.
+/// Programs that rewrite a mailbox put another file in its place, perhaps under a dotlock only.
 #[test]
 fn a_mailbox_that_was_put_in_the_place_of_the_one_locked_is_locked_instead() {
     let scene = Scene::new();

@@ -1,4 +1,4 @@
-//! Odd names, and what is no mailbox.
+//! Odd names, and files that are not mailboxes.
 
 use std::ffi::OsStr;
 use std::fs;

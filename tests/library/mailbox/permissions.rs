@@ -1,5 +1,5 @@
-//! Permissions: what is missing is said, and nothing is left behind. The tests prepare a spool as
-//! root, and go on as an ordinary user.
+//! Permissions: an error says which is missing, and nothing is left behind. The tests prepare a
+//! spool as root, and go on as an ordinary user.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -139,7 +139,7 @@ fn a_dotlock_that_may_not_be_read_is_held() {
     assert_eq!(names(&spool), ["joe", "joe.lock"]);
 }
 
-/// mutt's may be opened by nobody but root, and need not be: it is empty.
+/// Only root may open mutt's, and nothing needs to: it is empty.
 #[test]
 fn mutts_sealed_dotlock_is_known_without_being_opened() {
     let Some(spool) = arrived() else {

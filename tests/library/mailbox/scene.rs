@@ -11,7 +11,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::kit::clock::ManualClock;
 
-/// For how long others' dotlocks are respected, unless it is set.
+/// For how long others' dotlocks are respected by default.
 pub(crate) const REST: Duration = Duration::from_secs(300);
 
 pub(crate) struct Scene {

@@ -1,5 +1,5 @@
-//! A forked child that does not exec has a copy of each descriptor of its parent, for as long as it
-//! lives. It is in no queue by that, and nobody waits for it.
+//! A forked child that does not exec has a copy of each of its parent's descriptors, as long as it
+//! lives. That does not put it in a queue, and no process waits for it.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -19,7 +19,7 @@ use crate::kit::child::Child;
 use crate::kit::line::in_line;
 use crate::kit::{HOUR, wait_until};
 
-/// A child that does nothing, and is killed in the end.
+/// A child that does nothing, and is killed at the end.
 struct Idle(Pid);
 
 impl Drop for Idle {
@@ -28,7 +28,7 @@ impl Drop for Idle {
     }
 }
 
-/// Forks a child that does nothing, by whatever makes one.
+/// Makes a child that does nothing, by fork(2) or another call.
 fn idle(fork: impl FnOnce() -> Pid) -> Idle {
     match fork() {
         child if child.as_raw() == 0 => loop {
@@ -47,7 +47,7 @@ fn by_fork() -> Pid {
     }
 }
 
-/// Of which the C library does not know, so that no handler of pthread_atfork(3) is called.
+/// The C library does not know of this child, so no handler of pthread_atfork(3) is called.
 fn by_clone() -> Pid {
     // SAFETY: as with fork(2). The other arguments stand for nothing.
     #[allow(unsafe_code)]
@@ -56,7 +56,7 @@ fn by_clone() -> Pid {
     Pid::from_raw(child.try_into().unwrap())
 }
 
-/// The child is left when the queue has ended. Those who come later are woken all the same.
+/// The child outlives the queue. Later waiters are woken nevertheless.
 fn does_not_keep_the_queue(fork: impl FnOnce() -> Pid) {
     let mut scene = scene();
     let waits = scene.behind(by_ear(&scene.path));
@@ -86,14 +86,14 @@ fn a_child_that_was_cloned_does_not_keep_the_queue() {
     does_not_keep_the_queue(by_clone);
 }
 
-/// A process that has a place in the queue, and has forked a child since.
+/// A process with a place in the queue that has forked a child since.
 struct Parent {
     process: Option<Child>,
     _child: Idle,
 }
 
 impl Parent {
-    /// It waits for the lock, in line by then.
+    /// It is in line, waiting for the lock.
     fn waiting(path: &Path) -> Parent {
         let pause = Duration::from_millis(1);
         Parent::start(|forks| {
@@ -110,7 +110,7 @@ impl Parent {
         })
     }
 
-    /// It holds the lock, which it has waited for.
+    /// It has waited for the lock, and holds it.
     fn holding(path: &Path) -> Parent {
         Parent::start(|forks| {
             let _guard = by_ear(path).build().unwrap().lock().unwrap();
@@ -123,7 +123,7 @@ impl Parent {
         let (mut says, mut hears) = UnixStream::pair().unwrap();
         let process = Child::fork(|| {
             work(&mut || {
-                let child = std::mem::ManuallyDrop::new(idle(by_fork)); // it is to outlive us
+                let child = std::mem::ManuallyDrop::new(idle(by_fork)); // it has to outlive us
                 says.write_all(&child.0.as_raw().to_ne_bytes()).unwrap();
             });
         });
@@ -197,7 +197,7 @@ fn a_child_of_a_holder_that_dies_delays_no_waiter() {
     });
     let held = Lock::new(&path).unwrap().try_lock().map(drop);
     assert!(held.is_err(), "it does not hold the lock");
-    // It looks again when it is at the head: a process that is killed closes its sockets a moment
+    // The waiter looks again when it is at the head: a killed process closes its sockets a moment
     // before it counts as dead.
     let options = Lock::options(&path).lifetime(HOUR).polling(Duration::from_millis(1), HOUR);
     let behind = options.build().unwrap();

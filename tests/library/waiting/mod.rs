@@ -1,6 +1,6 @@
-//! Waiting on one machine: who waits is woken by the kernel, in order, and nobody waits for ever.
+//! Waiting on one machine: the kernel wakes the waiters in order, and none waits for ever.
 //!
-//! The waiters here poll once in an hour: what they notice, they have heard.
+//! The waiters here poll once an hour: whatever they notice, they were woken for.
 
 mod forked;
 mod order;

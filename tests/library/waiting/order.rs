@@ -1,4 +1,4 @@
-//! The first to come is served first, as soon as the lock is released.
+//! The first waiter is served first, as soon as the lock is released.
 
 use std::sync::mpsc;
 use std::thread;
@@ -24,7 +24,7 @@ fn no_wake_up_is_lost() {
             scope.spawn(move || says.send(waiter.lock().unwrap().unlock()));
             if round % 2 == 0 {
                 wait_until("there are two claims", || claims(&path, 2));
-            } // otherwise just when it comes, or before it has come
+            } // otherwise just when the waiter arrives, or before
             held.unlock().unwrap();
             let served = hears.recv_timeout(crate::kit::wait::LIMIT);
             served.expect("the waiter sleeps on").unwrap();
@@ -72,11 +72,11 @@ fn a_waiter_of_another_process_is_woken_too() {
         })
         .collect();
     held.unlock().unwrap();
-    // Each is asked in turn; the order among processes that come at once is anybody's.
+    // Each is asked in turn: processes that arrive together may be served in any order.
     while !waiters.is_empty() {
         let holder = Lock::new(&path).unwrap();
         let mut served = None;
-        wait_until("somebody has been served", || {
+        wait_until("one of them has been served", || {
             let pid = holder.holder().unwrap().map(|holder| holder.pid());
             served = waiters.iter().position(|waiter| Some(waiter.pid()) == pid);
             served.is_some()
@@ -112,11 +112,11 @@ fn a_waiter_does_not_push_in_the_next_time() {
         held.unlock().unwrap();
         (one.join().unwrap(), other.join().unwrap())
     });
-    // Neither has half of its turns before the other has had any.
+    // Neither has had half of its turns before the other has had one.
     assert!(one[25] > other[0] && other[25] > one[0], "{one:?}\n{other:?}");
 }
 
-/// A waiter that has its place in line, and does nothing else until the test lets it.
+/// A waiter with a place in line that does nothing else until the test lets it go on.
 fn at_the_head(path: &std::path::Path, run: impl FnOnce()) {
     let (in_line, stands) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
@@ -142,7 +142,7 @@ fn at_the_head(path: &std::path::Path, run: impl FnOnce()) {
     });
 }
 
-/// A handle that has had to wait, and so lets others go first.
+/// A handle that had to wait, and so lets others go first.
 fn who_has_waited(path: &std::path::Path) -> Lock {
     let pause = std::time::Duration::from_millis(1);
     let lock = Lock::options(path).lifetime(HOUR).polling(pause, pause).build().unwrap();
@@ -151,7 +151,7 @@ fn who_has_waited(path: &std::path::Path) -> Lock {
     lock
 }
 
-/// That is asked for, for the one at the head does not react.
+/// It has to ask, since the head does not react.
 #[test]
 fn a_handle_that_had_to_wait_queues_before_it_tries() {
     let dir = tempdir().unwrap();
@@ -167,7 +167,7 @@ fn a_handle_that_had_to_wait_queues_before_it_tries() {
         });
         assert!(matches!(refused.unwrap_err(), Error::TimedOut { .. }));
         assert_eq!(obstacles, [Obstacle::Queue.to_string()]);
-        // A process that does not wait has nothing to stand in line for.
+        // A process that does not wait has no reason to queue.
         lock.try_lock().unwrap().unlock().unwrap();
     });
 }
@@ -186,7 +186,7 @@ fn a_waiter_in_line_learns_who_holds_the_lock() {
         });
         assert!(refused.is_err());
         assert_eq!(told.as_deref(), Some(held.claim_path()));
-        // So is a waiter that never looked, since others do that for it.
+        // So does a waiter that never looked, since others do that for it.
         let error = lock.try_lock_for(std::time::Duration::from_nanos(1)).unwrap_err();
         assert_eq!(error.holder().unwrap().claim_path(), held.claim_path());
         held.unlock().unwrap();

@@ -1,4 +1,4 @@
-//! The queue is a hint: whatever becomes of those in it, the others get the lock.
+//! The queue is a hint: whatever happens to the waiters in it, the others get the lock.
 
 use std::io::Read;
 use std::os::linux::net::SocketAddrExt;
@@ -29,7 +29,7 @@ pub(crate) struct Scene {
     pub(crate) held: LockGuard,
 }
 
-/// A lock that is held, and so has others wait.
+/// A lock that is held, so that others wait.
 pub(crate) fn scene() -> Scene {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
@@ -42,7 +42,7 @@ impl Scene {
     pub(crate) fn head(&self) -> Worker {
         let mut head = Worker::start(&mut command(Job::Listen, &self.path));
         assert_eq!(head.report().as_deref(), Some("waiting"));
-        // Its watch is what it does last before it sleeps.
+        // Setting up the watch is the last thing it does before it sleeps.
         let maps = format!("/proc/{}/fd", head.pid());
         wait_until("it watches the lock file", || {
             let open = std::fs::read_dir(&maps).unwrap().filter_map(Result::ok);
@@ -52,7 +52,7 @@ impl Scene {
         head
     }
 
-    /// Waits in a thread, behind those that are there, and says when it has the lock.
+    /// Waits in a thread, behind the present waiters, and reports when it has the lock.
     pub(crate) fn behind(
         &self,
         options: linklock::LockOptions,
@@ -73,7 +73,7 @@ fn if_the_head_dies_the_next_takes_its_place() {
     let mut head = scene.head();
     let behind = scene.behind(by_ear(&scene.path));
     head.kill_and_reap();
-    // The line has formed again when the release is heard; if not yet, it is not missed.
+    // By the time of the release the line has formed again; if not, the release is not missed.
     scene.held.unlock().unwrap();
     behind.recv_timeout(LIMIT).expect("nobody has woken it").unwrap().unlock().unwrap();
     Lock::new(&scene.path).unwrap().sweep().unwrap(); // the dead one's claim
@@ -106,7 +106,7 @@ fn a_waiter_that_gives_up_in_line_reports_the_holder() {
 #[test]
 fn a_waiter_that_gives_up_before_it_has_looked_says_so_too() {
     let scene = scene();
-    // It had to wait the last time, so now it stands in line before it tries.
+    // It had to wait the last time, so now it queues before it tries.
     let courteous = by_ear(&scene.path).build().unwrap();
     let held = thread::scope(|scope| {
         let waits = scope.spawn(|| courteous.lock().unwrap().unlock().unwrap());
@@ -137,7 +137,7 @@ fn a_stopped_head_delays_no_waiter_for_long() {
 #[test]
 fn a_strangers_socket_under_the_queues_name_delays_no_waiter() {
     let scene = scene();
-    // What the queue is called is learned from one that is there.
+    // The name of the queue is read from an existing one.
     let head = scene.head();
     let mut queues = queues();
     drop(head);
@@ -158,8 +158,8 @@ fn a_strangers_socket_under_the_queues_name_delays_no_waiter() {
     behind.recv_timeout(LIMIT).expect("it does not look for itself").unwrap().unlock().unwrap();
 }
 
-/// A waiter in line behind another user would be at their mercy: they could pass on a socket that
-/// blocks the waiter that accepts on it.
+/// A waiter in line behind another user would be at that user's mercy, who could pass on a socket
+/// that blocks the waiter that accepts on it.
 #[test]
 fn no_waiter_queues_behind_another_user() {
     let test = this_test!();
@@ -179,7 +179,7 @@ fn no_waiter_queues_behind_another_user() {
     assert!(names(dir.path()).is_empty());
 }
 
-/// Nor is the place at the head given to him, who could keep it.
+/// Nor is the place at the head given to another user, who could keep it.
 #[test]
 fn no_head_passes_the_turn_to_another_user() {
     let test = this_test!();
@@ -189,7 +189,7 @@ fn no_head_passes_the_turn_to_another_user() {
         let queue = SocketAddr::from_abstract_name(queue).unwrap();
         let mut stranger = UnixStream::connect_addr(&queue).unwrap();
         stranger.set_read_timeout(Some(LIMIT)).unwrap();
-        return assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "it was told something");
+        return assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "it received something");
     }
     let scene = scene();
     open_to_all(scene.dir.path(), 0);
@@ -197,7 +197,9 @@ fn no_head_passes_the_turn_to_another_user() {
     wait_until("it is at the head", || in_line(&scene.path) == 1);
     thread::scope(|scope| {
         let stranger = scope.spawn(|| go_as_ordinary_user(test, scene.dir.path()));
-        wait_until("he has come", || in_line(&scene.path) > 1 || stranger.is_finished());
+        wait_until("the other user is in line", || {
+            in_line(&scene.path) > 1 || stranger.is_finished()
+        });
         scene.held.unlock().unwrap();
         head.recv_timeout(LIMIT).unwrap().unwrap().unlock().unwrap();
     });
@@ -210,14 +212,14 @@ fn a_full_queue_delays_no_waiter() {
     let head = UnixListener::bind_addr(&name).unwrap();
     listen(&head, Backlog::new(0).unwrap()).unwrap(); // room for one
     let _in_line = UnixStream::connect_addr(&name).unwrap();
-    // There is no place for it, so it watches the lock file itself.
+    // There is no place in line, so it watches the lock file itself.
     let behind = scene.behind(by_ear(&scene.path));
     scene.held.unlock().unwrap();
     behind.recv_timeout(LIMIT).expect("it waits for a place").unwrap().unlock().unwrap();
     assert!(names(scene.dir.path()).is_empty());
 }
 
-/// The names of all queues that there are.
+/// The names of all queues.
 fn queues() -> Vec<String> {
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
     let names = sockets.lines().filter_map(|line| line.rsplit_once('@'));
@@ -236,7 +238,7 @@ fn a_forked_child_passes_nothing_on() {
         scope.spawn(move || says.send(by_ear(path).build().unwrap().lock()));
         wait_until("it has come", || claims(path, 2));
         let mut won = Some(won);
-        // SAFETY: the child does nothing but drop what it has inherited, and ends.
+        // SAFETY: the child only drops what it has inherited, and ends.
         #[allow(unsafe_code)]
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {

@@ -11,11 +11,11 @@ use crate::support::witness::Rule;
 /// What the faults come from.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// flufl.lock removed a lock file that it had not judged.
+    /// flufl.lock removed another lock file than the one that it had judged to be stale.
     pub(crate) by_mistake: Faults,
     /// It removed one while a process with linklock was just about to.
     pub(crate) in_the_wake: Faults,
-    /// What nothing explains, and must not be.
+    /// Faults that nothing explains, and that must not be.
     pub(crate) unexplained: Vec<Fault>,
 }
 
@@ -166,7 +166,7 @@ mod tests {
     fn removed(meant: &str, removed: &str, after: u64) -> [Record; 2] {
         let (meant, removed) = (meant.into(), removed.into());
         let (after, before) = (at(after), at(after + 1));
-        // In pairs, as the others are.
+        // In pairs, like the others.
         [Record::Removed(Removal { meant, removed, after, before }), Record::Wedged]
     }
 
