@@ -1,4 +1,4 @@
-/* A contender with liblockfile, which follows orders: see ../tables/told.rs. */
+/* A contender with liblockfile, which follows orders: see ../tables/contender.rs. */
 #include <lockfile.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-"""A contender with a lock of Python's, which follows orders: see ../tables/told.rs."""
+"""A contender with a lock of Python's, which follows orders: see ../tables/contender.rs."""
 
 import signal
 import sys

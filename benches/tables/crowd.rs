@@ -7,9 +7,9 @@ use linklock_bench::figures::jain;
 use linklock_bench::ways::Way;
 
 use crate::chapters::{Chapters, Place, WOKEN, time};
+use crate::contender::{nanoseconds, now};
 use crate::goals::Goal;
 use crate::plot;
-use crate::told::{nanoseconds, now};
 use crate::workers::{Peer, Worker, fresh};
 
 const HOLD: Duration = Duration::from_millis(1);

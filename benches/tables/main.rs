@@ -7,13 +7,13 @@
 mod alone;
 mod calls;
 mod chapters;
+mod contender;
 mod crowd;
 mod goals;
 mod handover;
 mod plot;
 mod scale;
 mod size;
-mod told;
 mod workers;
 
 use std::env;
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["as", way, path] => told::obey(Way::named(way).expect("a way"), Path::new(path)),
+        ["as", way, path] => contender::obey(Way::named(way).expect("a way"), Path::new(path)),
         ["hold", number, dir] => scale::hold(number.parse().expect("a number"), Path::new(dir)),
         ["wait", number, dir] => scale::wait(number.parse().expect("a number"), Path::new(dir)),
         // `cargo test --benches` runs it without `--bench`, as a mere test.

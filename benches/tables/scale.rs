@@ -15,9 +15,9 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
 use crate::chapters::{Chapters, Place, time};
+use crate::contender::{cpu, nanoseconds, now};
 use crate::goals::Goal;
 use crate::plot;
-use crate::told::{cpu, nanoseconds, now};
 use crate::workers::{Worker, fresh};
 
 const TURNS: usize = 500;
