@@ -1,4 +1,4 @@
-"""flufl.lock as a worker in a guest: the jobs of jobs.rs, done by the real one.
+"""flufl.lock as a worker in a guest: the jobs of jobs.rs, with the real flufl.lock.
 
     worker.py JOB NAME:LIFETIME:SLOP [SECONDS or ROUNDS]
 """
@@ -22,7 +22,7 @@ def report(line):
 
 
 def make(name):
-    """Make a directory of the host's, and say whether there was none."""
+    """Make a directory of the host's, and return whether there was none."""
     try:
         os.mkdir(os.path.join(SHARED, name))
     except FileExistsError:

@@ -1,9 +1,9 @@
 /* dotlockfile without its race, for the program that this is preloaded into.
  *
- * liblockfile 1.17 takes a dotlock that is released between two of its looks for a stale one, and
+ * If a dotlock is released between two of its checks, liblockfile 1.17 takes it for a stale one, and
  * removes what has the name by then: the live dotlock of a quicker program. No dotlock in the test
- * is old enough to be stale, so whatever it would remove while it locks is another's. It is kept
- * from that, and each time is noted in the file SHIM_NOTES. */
+ * is old enough to be stale, so every dotlock that it would remove while it locks is a live one. This
+ * prevents that, and notes each time in the file SHIM_NOTES. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

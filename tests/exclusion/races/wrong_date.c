@@ -1,5 +1,5 @@
 /* A date that is wrong by SHIM_SECONDS, for the program that this is preloaded into. Its other
- * clocks, and the kernel's own, with which it stamps files, stay right. */
+ * clocks, and the kernel's own, by which it stamps files, stay right. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -4,7 +4,7 @@
 # From the kernel's command line: LAB_VM (server, c1, c2, ...), LAB_CLIENTS (how many), LAB_FAULTS (a port, or empty),
 # LAB_LOCKS (empty, unless NFSv3 is to have byte-range locks), LAB_LEASE (seconds of NFSv4 lease and grace).
 # The network is a star. Client i is 10.99.i.2 and has a cable of its own to the server's 10.99.i.1; the server
-# answers to 10.99.0.1 on all of them.
+# has the address 10.99.0.1 on all of them.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { echo "$LAB_VM $(cut -d' ' -f1 /proc/uptime): $*"; }
@@ -22,7 +22,7 @@ common() {
   busybox ip link set lo up
 }
 
-# Tells the other side of an NFSv3 lock when this one was booted again.
+# Notifies the other side of an NFSv3 lock when this one has booted again.
 statd() {
   mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak
   rpc.statd
@@ -35,8 +35,8 @@ server() {
     busybox ip link set "vec$((i - 1))" up
   done
 
-  # The exported directory is on a disk, because an overlay can't be exported, and so is what the server must
-  # remember of its clients: both outlive a crash.
+  # The exported directory is on a disk, because an overlay can't be exported, and so is the server's
+  # record of its clients: both outlive a crash.
   busybox mount -t ext4 /dev/ubda /srv || say "no disk"
   mkdir -p /srv/export /srv/state/nfsdcld /srv/state/rpc_pipefs
   chmod 777 /srv/export

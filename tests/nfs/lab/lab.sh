@@ -1,6 +1,6 @@
 #!/bin/bash
 # A real NFS server and real NFS clients on one machine, each with a kernel of its own (User-Mode Linux: an ordinary
-# program, so neither root nor virtualisation is needed). ../README.md tells more, "lab.sh help" lists the commands.
+# program, so neither root nor virtualisation is needed). ../README.md explains more, "lab.sh help" lists the commands.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin          # mkfs.ext4
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -67,7 +67,7 @@ check_host() {
 
 clients() { seq -f 'c%g' "$CLIENTS"; }
 
-# Neither a zombie nor another process that has got the number by now.
+# Neither a zombie nor another process that has reused the pid.
 alive() {
   local pid
   pid=$(cat "$RUN/$1/pid" 2>/dev/null) && grep -qsF "uml_dir=$RUN/umid/" "/proc/$pid/cmdline"
@@ -243,7 +243,7 @@ stats() {
     nfs && $1 ~ /^[A-Z0-9_]+:$/ && $2 > 0 { sub(":", "", $1); print $1, $2 }' /proc/self/mountstats
 }
 
-# By what the server itself says. (Behind the proxy, addresses begin differently.)
+# According to the server itself. (Behind the proxy, addresses begin differently.)
 delegations() {
   run_in server 60 sh -c 'cd /srv/export; client=$1 pattern=; shift
     for name; do pattern="$pattern|:$(stat -c %i "$name")\""; done
@@ -253,7 +253,7 @@ delegations() {
     done 2>/dev/null | grep "type: deleg" | grep -cE "${pattern#|}"; true' sh "${1#c}" "${@:2}"
 }
 
-# Inodes are left, and no block. The directory itself has room for more names.
+# Inodes are left, but no block. The directory itself has room for more names.
 fill() {
   run_in server 120 sh -c 'mkdir -p /srv/fill; cd /srv/fill; i=0
     for size in 100000 10000 1000 100 10 1; do

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Says which names are taken away in a directory, by unlink or rename: REPORT NAME each time.
+"""Reports each name that is removed from a directory, by unlink or rename: REPORT NAME.
 
     names.py DIRECTORY BEGUN OVER
 
-Runs in the server's guest, whose kernel sees all of it, by inotify(7). It makes a directory BEGUN when it watches, and
-ends when there is one OVER.
+Runs in the server's guest, whose kernel sees all removals, by inotify(7). It makes a directory BEGUN when it watches,
+and ends when a directory OVER exists.
 """
 
 import ctypes

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether byte-range locks could tell a waiter on another client that a lock is free. linklock does not use them;
+"""Whether byte-range locks could wake a waiter on another client when a lock is released. linklock does not use them;
 ../README.md has the figures that this prints, and what we made of them.
 
     rangelock.py [3|4.0|4.1|4.2]...      all four, unless told
@@ -91,7 +91,7 @@ class Lab:
         return subprocess.run([LAB, *arguments], env=self.env, check=True, capture_output=True, text=True).stdout
 
     def start(self, client, job, kind, tag):
-        """The kind names the file too, so that what one leaves locked is not in another's way."""
+        """The kind names the file too, so that a lock which one leaves behind does not block another."""
         command = [LAB, "exec", client, "python3", str(ME), "in-guest", job, f"/nfs/{kind}", kind, tag]
         return subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

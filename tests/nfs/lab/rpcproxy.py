@@ -7,10 +7,10 @@ Runs in the server's guest. `lab.sh fault OP ACTION CLIENT` leaves an empty file
 client's next request OP removes it and meets its fault. OP is NFS's name of the operation: LINK, REMOVE, RENAME,
 SETATTR, GETATTR, OPEN (v4), CREATE (v3), ...; an NFSv4 compound goes by the first operation that does something.
 
-    lostreply        it is executed; the reply is lost with the connection. The client sends it again, and the server
+    lostreply        it is executed; the reply is lost with the connection. The client repeats it, and the server
                      answers from its reply cache.
     lostreply+flush  the same, but the server has lost its reply cache: it executes the request a second time.
-    lostcall         it is lost with the connection, unexecuted. The client sends it again.
+    lostcall         it is lost with the connection, unexecuted. The client repeats it.
     dup              the server gets it twice.
     swallow          it is lost, and the connection stays: the client waits.
     late=SECONDS     it reaches the server late; others overtake it.

@@ -6,12 +6,12 @@ flufl.lock is the real one. What differs from stock use:
 - It polls every 0 to 10 ms instead of every 0.01 to 2.01 s.
 - It locks with a timeout that is shorter than its lifetime, and tries again.
   It touches its claim before it waits and not again before it has linked it,
-  so that a waiter that waits for longer publishes a lock that is expired already.
-  That is another fault than the one that is looked for here.
-- Each tenure has a Lock of its own, so that the claims' names tell them apart.
+  so that a waiter that waits for longer publishes a lock that has already expired.
+  This test is not about that fault.
+- Each tenure has a Lock of its own, so that the claims' names distinguish them.
 - Wherever it would remove the lock file, the file is renamed out of the
-  directory instead. For all others that is the same, at the same moment; but
-  it can't be mistaken which lock was removed.
+  directory instead. To all others that looks the same, at the same moment; but
+  it shows which lock was removed.
 """
 
 import os
@@ -77,7 +77,7 @@ class RecordingLock(Lock):
 
     @property
     def _releasetime(self):
-        # As flufl.lock asks, and whose lock it is that it asks about.
+        # The same as in flufl.lock, and whose lock it is.
         try:
             with open(self.lockfile) as file:
                 self.judged = file.read()
