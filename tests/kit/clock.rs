@@ -70,3 +70,36 @@ impl Clock for JumpingClock {
         SystemClock.sleep(time);
     }
 }
+
+/// The clock of a machine that has another date, and was booted at another time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OtherClock {
+    pub(crate) wrong: Wrong,
+    /// The beginning of its count, which must not matter either.
+    pub(crate) count: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wrong {
+    Right,
+    Fast(Duration),
+    Slow(Duration),
+}
+
+impl Clock for OtherClock {
+    fn now(&self) -> Duration {
+        SystemClock.now() + self.count
+    }
+
+    fn wall(&self) -> SystemTime {
+        match self.wrong {
+            Wrong::Right => SystemClock.wall(),
+            Wrong::Fast(by) => SystemClock.wall() + by,
+            Wrong::Slow(by) => SystemClock.wall() - by,
+        }
+    }
+
+    fn sleep(&self, time: Duration) {
+        SystemClock.sleep(time);
+    }
+}

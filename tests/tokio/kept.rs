@@ -1,5 +1,6 @@
 //! Locks that a task keeps alive.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use linklock::tokio::{Lock, LockGuard};
 use tempfile::tempdir;
 
 use crate::kit::{HOUR, names, wait_until};
-use crate::{alone, in_company, in_time, lock, one_thread, runtimes, threads, until};
+use crate::{
+    alone, in_company, in_time, lock, on_each_runtime, one_thread, runtimes, threads, until,
+};
 
 const LIFETIME: Duration = Duration::from_secs(1);
 
@@ -19,51 +22,38 @@ async fn short(path: &std::path::Path) -> LockGuard {
 
 #[test]
 fn a_short_lease_lasts_for_several_lifetimes() {
-    let _company = in_company();
-    for runtime in runtimes() {
-        let dir = tempdir().unwrap();
-        let path = dir.path().join("lock");
-        runtime.block_on(async {
-            let guard = short(&path).await;
-            let mut kept = guard.keep_alive();
-            let first = guard.expires_at();
-            let refreshed =
-                until("four lifetimes are over", || guard.expires_at() >= first + 4 * LIFETIME);
-            tokio::select! {
-                why = kept.lost() => panic!("lost: {why:?}"),
-                () = refreshed => {}
-            }
-            until("its lease runs", || !guard.remaining().is_zero()).await;
-            guard.verify().await.unwrap();
-            guard.unlock().await.unwrap();
-            assert!(in_time("the task ends", kept.lost()).await.is_none());
-            assert!(kept.lost().await.is_none() && !kept.is_lost(), "asked again");
-        });
-        assert!(names(dir.path()).is_empty());
-    }
+    on_each_runtime(&async |path: &Path| {
+        let guard = short(path).await;
+        let mut kept = guard.keep_alive();
+        let first = guard.expires_at();
+        let refreshed =
+            until("four lifetimes are over", || guard.expires_at() >= first + 4 * LIFETIME);
+        tokio::select! {
+            why = kept.lost() => panic!("lost: {why:?}"),
+            () = refreshed => {}
+        }
+        until("its lease runs", || !guard.remaining().is_zero()).await;
+        guard.verify().await.unwrap();
+        guard.unlock().await.unwrap();
+        assert!(in_time("the task ends", kept.lost()).await.is_none());
+        assert!(kept.lost().await.is_none(), "asked again");
+    });
 }
 
 #[test]
 fn a_loss_is_reported_once_with_its_reason() {
-    let _company = in_company();
-    for runtime in runtimes() {
-        let dir = tempdir().unwrap();
-        let path = dir.path().join("lock");
-        runtime.block_on(async {
-            let guard = short(&path).await;
-            let mut kept = guard.keep_alive();
-            assert!(!kept.is_lost());
-            assert!(linklock::Lock::new(&path).unwrap().break_if(|_| true).unwrap().is_some());
-            let heir = lock(&path).lock().await.unwrap();
-            let why = in_time("the loss is reported", kept.lost()).await.expect("it is lost");
-            assert!(matches!(why, Error::Lost { .. }), "{why:?}");
-            assert_eq!(why.holder().unwrap().claim_path(), heir.claim_path());
-            assert!(kept.lost().await.is_none() && kept.is_lost());
-            assert!(guard.unlock().await.is_err());
-            heir.unlock().await.unwrap();
-        });
-        assert!(names(dir.path()).is_empty());
-    }
+    on_each_runtime(&async |path: &Path| {
+        let guard = short(path).await;
+        let mut kept = guard.keep_alive();
+        assert!(linklock::Lock::new(path).unwrap().break_if(|_| true).unwrap().is_some());
+        let heir = lock(path).lock().await.unwrap();
+        let why = in_time("the loss is reported", kept.lost()).await.expect("it is lost");
+        assert!(matches!(why, Error::Lost { .. }), "{why:?}");
+        assert_eq!(why.holder().unwrap().claim_path(), heir.claim_path());
+        assert!(kept.lost().await.is_none());
+        assert!(guard.unlock().await.is_err());
+        heir.unlock().await.unwrap();
+    });
 }
 
 /// A holder that releases the lock, or replaces its keep-alive, has not lost it, at whatever moment
@@ -96,28 +86,23 @@ fn a_released_lock_is_not_lost() {
 
 #[test]
 fn a_changed_lifetime_is_respected() {
-    let _company = in_company();
-    for runtime in runtimes() {
-        let dir = tempdir().unwrap();
-        let path = dir.path().join("lock");
-        runtime.block_on(async {
-            let options = linklock::Lock::options(&path).lifetime(HOUR);
-            let guard = Lock::from(options.build().unwrap()).lock().await.unwrap();
-            let mut kept = guard.keep_alive(); // the first time in twenty minutes
-            guard.refresh_for(LIFETIME).await.unwrap();
-            let first = guard.expires_at();
-            until("it is refreshed twice", || guard.expires_at() > first + LIFETIME / 2).await;
-            // A dropped future has changed the lifetime, too.
-            guard.refresh_for(HOUR).await.unwrap();
-            drop(guard.refresh_for(LIFETIME));
-            let _ = crate::dropped::polled(1, guard.refresh_for(LIFETIME)).await;
-            let before = guard.expires_at();
-            until("it is refreshed again", || guard.expires_at() != before).await;
-            guard.verify().await.unwrap();
-            drop(guard);
-            assert!(kept.lost().await.is_none());
-        });
-    }
+    on_each_runtime(&async |path: &Path| {
+        let options = linklock::Lock::options(path).lifetime(HOUR);
+        let guard = Lock::from(options.build().unwrap()).lock().await.unwrap();
+        let mut kept = guard.keep_alive(); // the first time in twenty minutes
+        guard.refresh_for(LIFETIME).await.unwrap();
+        let first = guard.expires_at();
+        until("it is refreshed twice", || guard.expires_at() > first + LIFETIME / 2).await;
+        // A dropped future has changed the lifetime, too.
+        guard.refresh_for(HOUR).await.unwrap();
+        drop(guard.refresh_for(LIFETIME));
+        let _ = crate::dropped::polled(1, guard.refresh_for(LIFETIME)).await;
+        let before = guard.expires_at();
+        until("it is refreshed again", || guard.expires_at() != before).await;
+        guard.verify().await.unwrap();
+        drop(guard);
+        assert!(kept.lost().await.is_none());
+    });
 }
 
 /// First its pool has no thread for a refresh, then its only thread has no time for a task.

@@ -19,9 +19,10 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use linklock::tokio::Lock;
+use tempfile::tempdir;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::kit::HOUR;
+use crate::kit::{HOUR, names, wait_until};
 
 /// Far longer than anything here takes.
 pub(crate) const LONG: Duration = crate::kit::wait::LIMIT;
@@ -29,6 +30,18 @@ pub(crate) const LONG: Duration = crate::kit::wait::LIMIT;
 /// The two kinds of runtime, with few threads for what blocks.
 pub(crate) fn runtimes() -> [Runtime; 2] {
     [one_thread(), many_threads()]
+}
+
+/// Runs a test on each kind of runtime, with a lock's path in a directory of its own, which must be
+/// empty at the end.
+pub(crate) fn on_each_runtime(test: &impl AsyncFn(&Path)) {
+    let _company = in_company();
+    for runtime in runtimes() {
+        let dir = tempdir().unwrap();
+        runtime.block_on(test(&dir.path().join("lock")));
+        // A guard that was dropped may still be releasing.
+        wait_until("the directory is empty", || names(dir.path()).is_empty());
+    }
 }
 
 pub(crate) fn one_thread() -> Runtime {

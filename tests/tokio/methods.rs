@@ -1,5 +1,6 @@
 //! What each method does.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,28 +10,24 @@ use tempfile::tempdir;
 
 use crate::kit::clock::ManualClock;
 use crate::kit::{HOUR, beside, names, set_lease_end};
-use crate::{in_company, in_time, lock, many_threads, one_thread, runtimes, until};
+use crate::{
+    in_company, in_time, lock, many_threads, on_each_runtime, one_thread, runtimes, until,
+};
 
 const SOON: Duration = Duration::from_millis(50);
 
 #[test]
 fn a_lock_is_taken_and_given_back() {
-    let _company = in_company();
-    for runtime in runtimes() {
-        let dir = tempdir().unwrap();
-        let path = dir.path().join("lock");
-        runtime.block_on(async {
-            let guard = lock(&path).lock().await.unwrap();
-            assert_eq!(guard.path(), path);
-            assert_eq!(beside(&path), [guard.claim_path()]);
-            assert!(guard.remaining() > Duration::from_secs(10));
-            assert!(guard.expires_at() > std::time::SystemTime::now());
-            assert_eq!(guard.token(), None);
-            guard.verify().await.unwrap();
-            guard.unlock().await.unwrap();
-            assert!(names(dir.path()).is_empty());
-        });
-    }
+    on_each_runtime(&async |path: &Path| {
+        let guard = lock(path).lock().await.unwrap();
+        assert_eq!(guard.path(), path);
+        assert_eq!(beside(path), [guard.claim_path()]);
+        assert!(guard.remaining() > Duration::from_secs(10));
+        assert!(guard.expires_at() > std::time::SystemTime::now());
+        assert_eq!(guard.token(), None);
+        guard.verify().await.unwrap();
+        guard.unlock().await.unwrap();
+    });
 }
 
 #[test]

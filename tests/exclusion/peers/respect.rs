@@ -18,15 +18,13 @@ fn flufl_waits_for_us() {
     guard.unlock().unwrap();
     assert_eq!(flufl.answer(), Ok("None".into()));
     assert_eq!(flufl.ask("is_locked"), Ok("True".into()));
-    flufl.ask("unlock").unwrap();
-    scene.assert_nothing_is_left();
+    scene.unlock_last(flufl);
 }
 
 #[test]
 fn we_wait_for_flufl() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&[]);
-    flufl.ask("lock").unwrap();
+    let mut flufl = scene.flufl_holding(&[]);
     let lock = scene.ours().build().unwrap();
     let refused = lock.try_lock().unwrap_err();
     assert!(matches!(refused, Error::Held { .. }), "{refused}");
@@ -56,15 +54,13 @@ fn a_waiter_that_gives_up_leaves_only_the_holders_files() {
     let in_vain = scene.ours().build().unwrap().try_lock_for(Duration::from_millis(100));
     assert!(matches!(in_vain.unwrap_err(), Error::TimedOut { .. }));
     assert_eq!(scene.left().len(), 2);
-    flufl.ask("unlock").unwrap();
-    scene.assert_nothing_is_left();
+    scene.unlock_last(flufl);
 }
 
 #[test]
 fn we_go_on_waiting_while_flufl_refreshes() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&["--lifetime=2"]);
-    flufl.ask("lock").unwrap();
+    let mut flufl = scene.flufl_holding(&["--lifetime=2"]);
     let first_end = scene.mtime();
     let slop = 2 * SLOP; // for a refresh that is late
     let lock = scene.ours().clock_slop(slop).build().unwrap();
@@ -94,8 +90,7 @@ fn flufl_goes_on_waiting_while_we_refresh() {
     guard.verify().unwrap();
     guard.unlock().unwrap();
     flufl.answer().unwrap();
-    flufl.ask("unlock").unwrap();
-    scene.assert_nothing_is_left();
+    scene.unlock_last(flufl);
 }
 
 #[test]

@@ -44,6 +44,19 @@ impl Scene {
         Flufl::start(self.python, Path::new("/"), self.lock.as_os_str(), options)
     }
 
+    /// The same, when it holds the lock.
+    pub(crate) fn flufl_holding(&self, options: &[&str]) -> Flufl {
+        let mut flufl = self.flufl(options);
+        flufl.ask("lock").unwrap();
+        flufl
+    }
+
+    /// Has it unlock, after which nothing is left.
+    pub(crate) fn unlock_last(&self, mut flufl: Flufl) {
+        flufl.ask("unlock").unwrap();
+        self.assert_nothing_is_left();
+    }
+
     /// A flufl.lock with a relative path, at work in the directory of the lock.
     pub(crate) fn flufl_inside(&self, options: &[&str]) -> Flufl {
         let name = self.lock.file_name().expect("it has one");

@@ -7,46 +7,27 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use linklock::{Clock, SystemClock};
-
 use super::scene::{SLOP, Scene};
+use crate::kit::HOUR;
+use crate::kit::clock::{OtherClock, Wrong};
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The machine's clocks, with a wrong date.
-#[derive(Debug)]
-struct WrongDate {
-    fast: bool,
-}
-
-impl Clock for WrongDate {
-    fn now(&self) -> Duration {
-        SystemClock.now()
-    }
-
-    fn wall(&self) -> SystemTime {
-        let right = SystemClock.wall();
-        if self.fast { right + HOUR } else { right - HOUR }
-    }
-
-    fn sleep(&self, time: Duration) {
-        SystemClock.sleep(time);
-    }
+/// A clock with a wrong date.
+fn wrong(wrong: Wrong) -> Arc<OtherClock> {
+    Arc::new(OtherClock { wrong, count: Duration::ZERO })
 }
 
 #[test]
 fn our_own_date_does_not_matter_for_the_locks_of_flufl() {
     let Some(scene) = Scene::new() else { return };
-    for fast in [false, true] {
-        let ours = scene.ours().clock(Arc::new(WrongDate { fast }));
-        let mut flufl = scene.flufl(&["--lifetime=1"]);
-        flufl.ask("lock").unwrap();
+    for date in [Wrong::Fast(HOUR), Wrong::Slow(HOUR)] {
+        let ours = scene.ours().clock(wrong(date));
+        let flufl = scene.flufl_holding(&["--lifetime=1"]);
         let refused = ours.clone().build().unwrap().try_lock();
-        assert!(refused.unwrap_err().is_contention(), "fast: {fast}");
+        assert!(refused.unwrap_err().is_contention(), "{date:?}");
         let ends = scene.mtime();
         flufl.kill();
         let guard = ours.clock_slop(SLOP).build().unwrap().lock().unwrap(); // and not an hour late
-        assert!(SystemTime::now() >= ends + SLOP, "fast: {fast}");
+        assert!(SystemTime::now() >= ends + SLOP, "{date:?}");
         guard.unlock().unwrap();
     }
 }
@@ -54,8 +35,8 @@ fn our_own_date_does_not_matter_for_the_locks_of_flufl() {
 #[test]
 fn our_own_date_does_not_matter_for_our_locks_either() {
     let Some(scene) = Scene::new() else { return };
-    for fast in [false, true] {
-        let lock = scene.ours().clock(Arc::new(WrongDate { fast })).build().unwrap();
+    for date in [Wrong::Fast(HOUR), Wrong::Slow(HOUR)] {
+        let lock = scene.ours().clock(wrong(date)).build().unwrap();
         let guard = lock.lock().unwrap();
         let left = scene.mtime().duration_since(SystemTime::now()).unwrap();
         let tag = Duration::from_millis(2); // microseconds that distinguish one touch from another
@@ -83,8 +64,7 @@ fn a_flufl_that_is_fast_keeps_its_lock_for_longer_than_its_lifetime() {
     assert!(SystemTime::now() >= ends + SLOP);
     guard.unlock().unwrap();
 
-    let mut flufl = scene.flufl(&["--skew=3600"]);
-    flufl.ask("lock").unwrap();
+    let flufl = scene.flufl_holding(&["--skew=3600"]);
     flufl.kill();
     let in_vain = scene.ours().build().unwrap().try_lock_for(Duration::from_millis(100));
     let left =
@@ -96,8 +76,7 @@ fn a_flufl_that_is_fast_keeps_its_lock_for_longer_than_its_lifetime() {
 #[test]
 fn a_flufl_that_is_slow_by_less_than_the_slop_is_respected() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&["--lifetime=1", "--skew=-2"]);
-    flufl.ask("lock").unwrap();
+    let mut flufl = scene.flufl_holding(&["--lifetime=1", "--skew=-2"]);
     assert!(scene.mtime() < SystemTime::now());
     assert!(scene.ours().build().unwrap().try_lock().unwrap_err().is_contention());
     flufl.ask("unlock").unwrap();
@@ -108,8 +87,7 @@ fn a_flufl_that_is_slow_by_less_than_the_slop_is_respected() {
 #[test]
 fn a_flufl_that_is_slow_by_an_hour_loses_its_lock_at_once() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&["--skew=-3600"]);
-    flufl.ask("lock").unwrap();
+    let mut flufl = scene.flufl_holding(&["--skew=-3600"]);
     let guard = scene.ours().build().unwrap().try_lock().unwrap();
     assert_eq!(flufl.ask("unlock"), Err("NotLockedError".into()));
     guard.verify().unwrap();

@@ -11,8 +11,7 @@ use super::scene::{FLUFL_SLOP, SLOP, Scene, until};
 #[test]
 fn we_take_over_from_a_dead_flufl_once_its_lease_is_over() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&["--lifetime=1"]);
-    flufl.ask("lock").unwrap();
+    let flufl = scene.flufl_holding(&["--lifetime=1"]);
     let ends = scene.mtime();
     flufl.kill();
     let guard = scene.ours().clock_slop(SLOP).build().unwrap().lock().unwrap();
@@ -27,8 +26,7 @@ fn flufl_takes_over_from_us_once_our_lease_is_over() {
     let lifetime = Duration::from_millis(300);
     let guard = scene.ours().lifetime(lifetime).build().unwrap().lock().unwrap();
     let ends = scene.mtime();
-    let mut flufl = scene.flufl(&[FLUFL_SLOP]);
-    flufl.ask("lock").unwrap();
+    let mut flufl = scene.flufl_holding(&[FLUFL_SLOP]);
     assert!(SystemTime::now() >= ends + SLOP);
 
     // Each of our calls reports it, and takes nothing away.
@@ -36,8 +34,7 @@ fn flufl_takes_over_from_us_once_our_lease_is_over() {
     assert_lost_to(flufl.pid(), guard.refresh());
     assert_lost_to(flufl.pid(), guard.unlock());
     assert_eq!(flufl.ask("is_locked"), Ok("True".into()));
-    flufl.ask("unlock").unwrap();
-    scene.assert_nothing_is_left();
+    scene.unlock_last(flufl);
 }
 
 fn assert_lost_to(pid: u32, result: Result<(), Error>) {
@@ -50,8 +47,7 @@ fn assert_lost_to(pid: u32, result: Result<(), Error>) {
 #[test]
 fn a_late_flufl_notices_and_takes_nothing_away() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&[]);
-    flufl.ask("lock").unwrap();
+    let mut flufl = scene.flufl_holding(&[]);
     scene.age();
     let guard = scene.ours().build().unwrap().lock().unwrap();
     assert_eq!(flufl.ask("refresh"), Err("NotLockedError".into()));
@@ -79,13 +75,11 @@ fn a_lock_from_long_ago_is_taken_at_once_with_the_defaults_of_both() {
 #[test]
 fn the_never_policy_leaves_an_expired_flufl_alone() {
     let Some(scene) = Scene::new() else { return };
-    let mut flufl = scene.flufl(&[]);
-    flufl.ask("lock").unwrap();
+    let flufl = scene.flufl_holding(&[]);
     scene.age();
     let refused = scene.ours().stale(StalePolicy::Never).build().unwrap().try_lock();
     assert!(refused.unwrap_err().is_contention());
-    flufl.ask("unlock").unwrap();
-    scene.assert_nothing_is_left();
+    scene.unlock_last(flufl);
 }
 
 #[test]
@@ -101,8 +95,7 @@ fn a_late_refresh_of_ours_holds_against_a_flufl_that_waits() {
     guard.verify().unwrap();
     guard.unlock().unwrap();
     flufl.answer().unwrap();
-    flufl.ask("unlock").unwrap();
-    scene.assert_nothing_is_left();
+    scene.unlock_last(flufl);
 }
 
 /// flufl.lock removes a lock and its claim without asking whose they are, and ext4 gives the next claim the

@@ -3,53 +3,20 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use linklock::{Clock, Error, Lock, LockOptions, StalePolicy, SystemClock};
+use linklock::{Error, Lock, LockOptions, StalePolicy};
 
-use crate::kit::clock::now;
+use crate::kit::HOUR;
+use crate::kit::clock::{OtherClock, Wrong, now};
 use crate::kit::wait::LIMIT;
 
-const HOUR: Duration = Duration::from_secs(3600);
 /// A keep-alive may be this late: a busy machine must not lose the lock.
 const LIFETIME: Duration = Duration::from_millis(1500);
 const SLOP: Duration = Duration::from_millis(1500);
 /// The greatest inaccuracy of a kernel's file times, by which a lease may seem to end early. (A
 /// tick; many if a virtual machine's processors stand still.)
 const TICK: Duration = Duration::from_millis(500);
-
-/// The clock of a machine that has another date, and was booted at another time.
-#[derive(Clone, Copy, Debug)]
-struct OtherClock {
-    wrong: Wrong,
-    /// The beginning of its count, which must not matter either.
-    count: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Wrong {
-    Right,
-    Fast(Duration),
-    Slow(Duration),
-}
-
-impl Clock for OtherClock {
-    fn now(&self) -> Duration {
-        SystemClock.now() + self.count
-    }
-
-    fn wall(&self) -> SystemTime {
-        match self.wrong {
-            Wrong::Right => SystemClock.wall(),
-            Wrong::Fast(by) => SystemClock.wall() + by,
-            Wrong::Slow(by) => SystemClock.wall() - by,
-        }
-    }
-
-    fn sleep(&self, time: Duration) {
-        SystemClock.sleep(time);
-    }
-}
 
 const RIGHT: OtherClock = OtherClock { wrong: Wrong::Right, count: Duration::ZERO };
 
