@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn jain_tells_equal_shares_from_one_who_has_all() {
+    fn jain_distinguishes_equal_shares_from_one_for_all() {
         assert!((jain(&[3.0; 8]) - 1.0).abs() < 1e-9);
         assert!((jain(&[5.0, 0.0, 0.0, 0.0]) - 0.25).abs() < 1e-9);
     }

@@ -1,7 +1,7 @@
 //! linklock beside its peers: what both benchmarks share.
 //!
 //! - `cargo bench -p linklock-bench --bench uncontended`: criterion, for all Rust locks without
-//! contention.
+//!   contention.
 //! - `cargo bench -p linklock-bench --bench tables`: everything, in processes that take turns or
 //!   contend, as tables of ratios and plots; `-- --quick` takes a minute.
 

@@ -31,7 +31,7 @@ pub(crate) fn obey(way: Way, path: &Path) {
         let answer = act(lock.as_mut(), order, &numbers);
         let answer: Vec<_> = answer.iter().map(ToString::to_string).collect();
         println!("{}", answer.join(" "));
-        io::stdout().flush().expect("somebody listens");
+        io::stdout().flush().expect("stdout is open");
     }
 }
 

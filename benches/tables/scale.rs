@@ -53,7 +53,7 @@ pub(crate) fn hold(number: usize, dir: &Path) {
     let hold = |number| {
         let lock = Lock::new(dir.join(format!("{number}.lock"))).expect("a lock");
         let guard = lock.lock().expect("it is free");
-        guard.keep_alive(|why| panic!("{why}")).expect("a keep-alive thread");
+        guard.keep_alive(|why| panic!("{why}")).expect("a keep-alive");
         guard
     };
     let guards: Vec<_> = (0..number).map(hold).collect();

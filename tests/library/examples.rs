@@ -75,17 +75,17 @@ fn a_late_write_is_refused_by_its_token() {
     };
     let (mut late, early_token) = writer("late");
     late.signal(Signal::SIGSTOP);
-    let (mut heir, heirs_token) = writer("heir");
-    assert!(heirs_token > early_token);
-    heir.press_enter();
-    assert_eq!(heir.line(), "accepted: heir");
-    assert!(heir.child.wait().unwrap().success());
+    let (mut successor, successors_token) = writer("successor");
+    assert!(successors_token > early_token);
+    successor.press_enter();
+    assert_eq!(successor.line(), "accepted: successor");
+    assert!(successor.child.wait().unwrap().success());
 
     late.signal(Signal::SIGCONT);
     late.press_enter();
-    assert_eq!(late.line(), format!("refused: {heirs_token} was here"));
+    assert_eq!(late.line(), format!("refused: {successors_token} was here"));
     assert!(!late.child.wait().unwrap().success(), "it learns of the loss in the end");
-    assert_eq!(resource.line(), "accepted: heir");
+    assert_eq!(resource.line(), "accepted: successor");
     assert_eq!(names(dir.path().into()), ["report.lock.fence"]);
 }
 
@@ -184,7 +184,7 @@ fn a_message_is_appended_whole_and_apart_from_what_was_there() {
 }
 
 #[test]
-fn a_mailbox_is_made_for_its_first_message_and_is_nobody_elses_to_read() {
+fn a_mailbox_is_made_for_its_first_message_and_readable_only_by_its_owner() {
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("message"), MESSAGE).unwrap();
     assert!(deliver(dir.path(), "umask 0;").status.success());

@@ -219,7 +219,7 @@ const HEIRS: [&str; 2] = ["c3", "c4"];
 /// Locks that are released while a client that has vanished has delegations of them: the releases
 /// last until the server has revoked those, the leases end meanwhile, and others take over.
 #[test]
-fn a_late_release_takes_nobodys_lock() {
+fn a_late_release_takes_no_other_lock() {
     let options = Options { clients: 4, lease: DEFAULT_LEASE, ..Options::default() };
     let Some(lab) = lab_for("late", "3,4.2", &options) else { return };
     let lab = &lab;

@@ -13,7 +13,7 @@ use crate::{
 /// The grace period lasts for its full time, because a client that has lost power does not reclaim.
 /// No file can be removed meanwhile, but leases can be renewed.
 #[test]
-fn a_release_in_the_grace_period_takes_nobodys_lock_v42() {
+fn a_release_in_the_grace_period_takes_no_other_lock_v42() {
     let options = Options { clients: 3, lease: DEFAULT_LEASE, ..Options::default() };
     let Some(lab) = lab_for("grace", "4.2", &options) else { return };
     let names: Vec<_> = (0..4).map(|i| format!("grace-{i}")).collect();

@@ -12,12 +12,12 @@ use crate::{
 };
 
 #[test]
-fn a_late_request_takes_nobodys_lock_v3() {
+fn a_late_request_takes_no_other_lock_v3() {
     late_requests("late3", "3");
 }
 
 #[test]
-fn a_late_request_takes_nobodys_lock_v42() {
+fn a_late_request_takes_no_other_lock_v42() {
     late_requests("late42", "4.2");
 }
 

@@ -46,13 +46,13 @@ fn a_loss_is_reported_once_with_its_reason() {
         let guard = short(path).await;
         let mut kept = guard.keep_alive();
         assert!(linklock::Lock::new(path).unwrap().break_if(|_| true).unwrap().is_some());
-        let heir = lock(path).lock().await.unwrap();
+        let successor = lock(path).lock().await.unwrap();
         let why = in_time("the loss is reported", kept.lost()).await.expect("it is lost");
         assert!(matches!(why, Error::Lost { .. }), "{why:?}");
-        assert_eq!(why.holder().unwrap().claim_path(), heir.claim_path());
+        assert_eq!(why.holder().unwrap().claim_path(), successor.claim_path());
         assert!(kept.lost().await.is_none());
         assert!(guard.unlock().await.is_err());
-        heir.unlock().await.unwrap();
+        successor.unlock().await.unwrap();
     });
 }
 

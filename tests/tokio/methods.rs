@@ -127,16 +127,16 @@ fn a_holder_learns_that_it_has_lost_the_lock() {
     one_thread().block_on(async {
         let guard = lock(&path).lock().await.unwrap();
         assert!(linklock::Lock::new(&path).unwrap().break_if(|_| true).unwrap().is_some());
-        let heir = lock(&path).lock().await.unwrap();
+        let successor = lock(&path).lock().await.unwrap();
         for lost in [guard.refresh().await, guard.verify().await] {
             let error = lost.unwrap_err();
             assert!(matches!(error, Error::Lost { .. }), "{error:?}");
-            assert_eq!(error.holder().unwrap().claim_path(), heir.claim_path());
+            assert_eq!(error.holder().unwrap().claim_path(), successor.claim_path());
         }
         assert!(!guard.refresh_if_held().await.unwrap());
         let error = guard.unlock().await.unwrap_err();
         assert!(matches!(error, Error::Lost { .. }), "{error:?}");
-        heir.unlock().await.unwrap();
+        successor.unlock().await.unwrap();
         let guard = lock(&path).lock().await.unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(!guard.unlock_if_held().await.unwrap());

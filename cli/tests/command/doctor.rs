@@ -80,7 +80,7 @@ fn a_directory_that_is_not_there_can_not_be_trusted() {
 }
 
 #[test]
-fn what_others_can_not_read_is_noted() {
+fn a_directory_that_others_cannot_read_is_noted() {
     let place = Place::new();
     for (umask, wanted) in [("022", "good"), ("077", "note")] {
         let mut sh = Command::new("sh");

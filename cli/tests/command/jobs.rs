@@ -149,7 +149,7 @@ fn a_job_that_lost_its_lock_after_its_lease_does_not_go_on() {
 }
 
 #[test]
-fn a_job_whose_lock_another_has_taken_does_not_go_on() {
+fn a_job_whose_lock_was_taken_over_does_not_go_on() {
     for lifetime in ["--lifetime 1h", "--lifetime 300ms"] {
         lose_while_stopped(lifetime, |place| {
             assert_eq!(outcome(linklock().args(["break", "--force"]).arg(&place.lock)).0, 0);

@@ -46,7 +46,7 @@ fn start_with_limit(place: &Place, options: &[&str], script: &str) -> (Running, 
 }
 
 #[test]
-fn a_command_that_takes_no_notice_is_killed_with_all_that_it_has_started() {
+fn a_command_that_ignores_term_is_killed_with_all_its_processes() {
     let place = Place::new();
     let script = "trap '' TERM; sleep 1000 & echo $!; while :; do sleep 0.1; done";
     let (run, grandchild) = start_with_limit(&place, &["--kill-after", "300ms"], script);
@@ -303,12 +303,12 @@ fn several_locks_have_a_token_each_in_the_same_order() {
 }
 
 #[test]
-fn if_one_lock_is_held_none_is() {
+fn if_one_lock_is_held_none_is_acquired() {
     let place = Place::new();
     let holder = place.hold(&[]);
     let files = place.files();
-    for patience in ["--no-wait", "--timeout=400ms"] {
-        let mut run = run_with(&place, &[patience], &["a.lock", "the.lock", "z.lock"], "true");
+    for limit in ["--no-wait", "--timeout=400ms"] {
+        let mut run = run_with(&place, &[limit], &["a.lock", "the.lock", "z.lock"], "true");
         let (code, message) = outcome(&mut run);
         assert_eq!(code, 75);
         assert!(message.contains(&format!("process {}", holder.pid())), "{message}");

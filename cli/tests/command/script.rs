@@ -187,11 +187,11 @@ fn the_keep_alive_lasts_until_the_lock_is_released() {
     let claim = script.line();
     let end = place.lease_end();
     until("refreshes", || place.lease_end() > end + Duration::from_secs(1));
-    let processes = || processes_of(&claim);
-    assert_eq!(processes().len(), 1);
+    let keep_alives = || keep_alives_of(&claim);
+    assert_eq!(keep_alives().len(), 1);
     assert_eq!(script.end().0, 0);
     place.assert_nothing_left();
-    until("the end of the keep-alive", || keepers().is_empty());
+    until("the end of the keep-alive", || keep_alives().is_empty());
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_keep_alive_releases_a_dead_scripts_lock() {
     script.signal(SIGKILL);
     script.ended();
     until("a release", || place.files().is_empty());
-    until("the end of the keep-alive", || keepers_of(&claim).is_empty());
+    until("the end of the keep-alive", || keep_alives_of(&claim).is_empty());
 }
 
 #[test]
@@ -216,9 +216,9 @@ fn the_keep_alive_holds_no_descriptor_of_its_script() {
     let mut script = Running::start(&mut shell(&place, "sh", script));
     let claim = script.line();
     let open = fs::metadata(place.dir().join("open")).unwrap().ino();
-    let processes = processes_of(&claim);
-    assert_eq!(processes.len(), 1);
-    for entry in fs::read_dir(format!("/proc/{}/fd", processes[0])).unwrap() {
+    let keep_alives = keep_alives_of(&claim);
+    assert_eq!(keep_alives.len(), 1);
+    for entry in fs::read_dir(format!("/proc/{}/fd", keep_alives[0])).unwrap() {
         let entry = entry.unwrap().path();
         assert_ne!(fs::metadata(&entry).map_or(0, |meta| meta.ino()), open, "{}", entry.display());
     }
@@ -226,7 +226,7 @@ fn the_keep_alive_holds_no_descriptor_of_its_script() {
 }
 
 /// The processes with this claim among their arguments.
-fn keepers_of(claim: &str) -> Vec<i32> {
+fn keep_alives_of(claim: &str) -> Vec<i32> {
     let is_named = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("__keep") && line.contains(claim)
@@ -249,11 +249,11 @@ fn a_script_can_wait_until_a_lock_is_free() {
 
     let holder = place.hold(&[]);
     let files = place.files();
-    for patience in ["--no-wait", "--timeout=200ms"] {
-        let (code, message) = outcome(&mut wait(&[patience]));
+    for limit in ["--no-wait", "--timeout=200ms"] {
+        let (code, message) = outcome(&mut wait(&[limit]));
         assert_eq!(code, 75);
         assert!(message.contains(&format!("is held by process {}", holder.pid())), "{message}");
-        assert_eq!(outcome(&mut wait(&[patience, "-q", "-E", "3"])), (3, String::new()));
+        assert_eq!(outcome(&mut wait(&[limit, "-q", "-E", "3"])), (3, String::new()));
     }
     assert_eq!(place.files(), files, "it makes no claim");
     let waiter = Running::start(&mut wait(&[]));

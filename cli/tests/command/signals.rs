@@ -162,7 +162,7 @@ fn a_killed_run_takes_its_command_along_and_its_lock_is_free_at_once() {
 }
 
 #[test]
-fn a_run_that_was_stopped_past_its_lease_goes_on_if_nobody_took_the_lock() {
+fn a_run_that_was_stopped_past_its_lease_goes_on_if_its_lock_was_not_taken_over() {
     let place = Place::new();
     let holder = place.hold(&["--lifetime", "1s"]);
     holder.signal(SIGSTOP);

@@ -154,7 +154,7 @@ fn wait_for_names(browser: &mut Browser, names: &[&str]) {
 }
 
 #[test]
-fn many_locks_are_filtered_and_sorted_and_none_is_said() {
+fn many_locks_are_filtered_and_sorted_and_an_empty_result_is_shown() {
     let dir = tempdir().unwrap();
     let server = Server::start(dir.path());
     let Some(mut browser) = Browser::start() else {

@@ -57,7 +57,7 @@ fn a_live_lock_is_not_broken_by_a_wrong_clock() {
 }
 
 #[test]
-fn a_dead_lock_is_taken_on_time_whatever_the_clock_says() {
+fn a_dead_holders_lock_is_taken_over_on_time_by_any_clock() {
     at_once(|lock, holders, contenders| {
         let guard = on("holder", lock, holders).build().unwrap().lock().unwrap();
         let asked = now();

@@ -80,7 +80,7 @@ fn a_holder_whose_lock_file_has_lost_its_content_refreshes_and_releases_it() {
 
 /// The power failed after the holder had removed its claim, the first step of a release.
 #[test]
-fn a_file_without_content_or_claim_is_ended_after_it_has_rested() {
+fn a_file_without_content_or_claim_is_taken_over_after_it_has_stayed_unchanged() {
     for (content, is_ended) in [("", true), ("\0\0\0", true), ("\0\0?", false), (" ", false)] {
         let dir = tempdir().unwrap();
         let path = dir.path().join("lock");

@@ -122,7 +122,7 @@ fn a_lease_that_is_over_is_expired_but_not_lost() {
 }
 
 #[test]
-fn a_late_refresh_saves_a_lock_that_nobody_has_taken() {
+fn a_late_refresh_saves_a_lock_that_was_not_taken_over() {
     let held = Held::late();
     held.guard.refresh().unwrap();
     held.guard.verify().unwrap();
@@ -132,7 +132,7 @@ fn a_late_refresh_saves_a_lock_that_nobody_has_taken() {
 }
 
 #[test]
-fn a_late_unlock_releases_a_lock_that_nobody_has_taken() {
+fn a_late_unlock_releases_a_lock_that_was_not_taken_over() {
     let held = Held::late();
     held.guard.unlock().unwrap();
     assert!(names(held.dir.path()).is_empty());

@@ -74,7 +74,7 @@ fn a_late_tenure_gives_up_its_claim() {
 }
 
 #[test]
-fn a_claim_that_somebody_removed_is_made_again() {
+fn a_claim_that_was_removed_is_made_again() {
     let (_dir, path, options) = keeping();
     let lock = options.build().unwrap();
     lock.lock().unwrap().unlock().unwrap();

@@ -24,7 +24,7 @@ fn litter(lock: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_has_expired_is_swept_whatever_its_host() {
+fn expired_files_are_swept_of_whatever_host() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     let litter = litter(&path);
@@ -35,7 +35,7 @@ fn what_has_expired_is_swept_whatever_its_host() {
 }
 
 #[test]
-fn what_has_not_expired_is_left() {
+fn files_that_have_not_expired_are_left() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
     for file in litter(&path) {

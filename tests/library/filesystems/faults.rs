@@ -336,7 +336,7 @@ fn a_file_system_that_refuses_a_step() {
 
 /// Where the user declares that an error may be transient, the lock waits and tries again.
 #[test]
-fn errnos_to_be_waited_out() {
+fn errnos_that_are_waited_out() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     let place = Faulty::serve(Faults::default());
     let path = dir.join("lock");

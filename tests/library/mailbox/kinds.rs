@@ -83,7 +83,7 @@ fn other_files_are_never_touched() {
 }
 
 #[test]
-fn a_handle_remembers_what_it_has_seen_and_another_knows_nothing_of_it() {
+fn a_handle_remembers_its_observation_and_another_does_not_share_it() {
     let scene = Scene::new();
     scene.dotlock_of("0\n", 0o644);
     let lock = scene.lock();

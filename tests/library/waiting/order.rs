@@ -143,7 +143,7 @@ fn at_the_head(path: &std::path::Path, run: impl FnOnce()) {
 }
 
 /// A handle that had to wait, and so lets others go first.
-fn who_has_waited(path: &std::path::Path) -> Lock {
+fn handle_that_has_waited(path: &std::path::Path) -> Lock {
     let pause = std::time::Duration::from_millis(1);
     let lock = Lock::options(path).lifetime(HOUR).polling(pause, pause).build().unwrap();
     let mut held = Some(Lock::new(path).unwrap().lock().unwrap());
@@ -156,7 +156,7 @@ fn who_has_waited(path: &std::path::Path) -> Lock {
 fn a_handle_that_had_to_wait_queues_before_it_tries() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
-    let lock = who_has_waited(&path);
+    let lock = handle_that_has_waited(&path);
     let held = Lock::new(&path).unwrap().lock().unwrap();
     at_the_head(&path, || {
         held.unlock().unwrap();
@@ -176,7 +176,7 @@ fn a_handle_that_had_to_wait_queues_before_it_tries() {
 fn a_waiter_in_line_learns_who_holds_the_lock() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("lock");
-    let lock = who_has_waited(&path);
+    let lock = handle_that_has_waited(&path);
     let held = Lock::new(&path).unwrap().lock().unwrap();
     at_the_head(&path, || {
         let mut told = None;

@@ -83,8 +83,8 @@ fn if_the_head_dies_the_next_takes_its_place() {
 #[test]
 fn if_the_head_gives_up_the_next_takes_its_place() {
     let scene = scene();
-    let patience = Duration::from_millis(300);
-    let head = scene.behind(by_ear(&scene.path).timeout(patience));
+    let limit = Duration::from_millis(300);
+    let head = scene.behind(by_ear(&scene.path).timeout(limit));
     let behind = scene.behind(by_ear(&scene.path));
     let error = head.recv_timeout(LIMIT).unwrap().unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
