@@ -143,7 +143,7 @@ fn the_time_to_stay_unchanged_can_be_set() {
     lock.try_lock_for(REST * 3 + NEARLY).unwrap_err();
     lock.try_lock_for(SECOND * 2).unwrap().unlock().unwrap();
     let error = scene.options().unchanged_for(SECOND * 59).build().unwrap_err();
-    assert!(error.to_string().contains("must be at least 60 s"), "{error}");
+    assert!(error.to_string().contains("at least 60 s"), "{error}");
 }
 
 #[test]
