@@ -36,7 +36,7 @@ fn a_short_lease_lasts_for_several_lifetimes() {
         guard.verify().await.unwrap();
         guard.unlock().await.unwrap();
         assert!(in_time("the task ends", kept.lost()).await.is_none());
-        assert!(kept.lost().await.is_none(), "asked again");
+        assert!(kept.lost().await.is_none() && !kept.is_lost(), "asked again");
     });
 }
 
@@ -45,12 +45,13 @@ fn a_loss_is_reported_once_with_its_reason() {
     on_each_runtime(&async |path: &Path| {
         let guard = short(path).await;
         let mut kept = guard.keep_alive();
+        assert!(!kept.is_lost());
         assert!(linklock::Lock::new(path).unwrap().break_if(|_| true).unwrap().is_some());
         let successor = lock(path).lock().await.unwrap();
         let why = in_time("the loss is reported", kept.lost()).await.expect("it is lost");
         assert!(matches!(why, Error::Lost { .. }), "{why:?}");
         assert_eq!(why.holder().unwrap().claim_path(), successor.claim_path());
-        assert!(kept.lost().await.is_none());
+        assert!(kept.lost().await.is_none() && kept.is_lost());
         assert!(guard.unlock().await.is_err());
         successor.unlock().await.unwrap();
     });

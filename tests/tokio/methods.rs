@@ -75,7 +75,7 @@ fn tasks_that_share_a_handle_wait_for_each_other_as_clones_do() {
     });
 }
 
-/// Tasks that share one handle take turns, too, as long as none asks while it holds the lock.
+/// A dropped guard's release that is still under way does not hinder its own handle.
 #[test]
 fn a_handle_that_was_released_can_lock_again_at_once() {
     let _company = in_company();

@@ -75,7 +75,12 @@ fn hold_on(acquired: Instant, least: Duration, events: &Events, outcome: &mut Ou
 
 /// Releases the locks after the command has ended. Only the loss of a lock before that casts doubt
 /// on what the command did; a lock that cannot be removed now ends with its lease.
-pub(super) fn release<G: Held>(guards: Vec<G>, verbose: bool, events: &Events, mut outcome: Outcome) -> u8 {
+pub(super) fn release<G: Held>(
+    guards: Vec<G>,
+    verbose: bool,
+    events: &Events,
+    mut outcome: Outcome,
+) -> u8 {
     let note = |lock: &str, event, reason| {
         events.journal.note(|| Note { lock: Some(lock.to_owned()), reason, ..Note::of(event) });
     };

@@ -135,6 +135,41 @@ fn a_guard_that_ends_is_kept_no_longer() {
     unlocked.unlock().unwrap();
 }
 
+#[test]
+fn its_value_reports_a_loss_once_to_those_that_wait() {
+    let (_dir, guard) = held(LIFETIME);
+    let kept = guard.kept_alive().unwrap();
+    assert!(!kept.is_lost());
+    assert!(kept.lost_within(Duration::ZERO).is_none());
+    fs::remove_file(guard.path()).unwrap();
+    thread::scope(|scope| {
+        let waiters = [(); 2].map(|()| scope.spawn(|| kept.lost()));
+        let reasons = waiters.map(|waiter| waiter.join().unwrap());
+        let [why] = <[Error; 1]>::try_from(reasons.into_iter().flatten().collect::<Vec<_>>())
+            .expect("one of them gets the reason");
+        assert!(matches!(why, Error::Lost { now: Successor::Nobody, .. }), "{why:?}");
+    });
+    assert!(kept.is_lost(), "for good");
+    assert!(kept.lost().is_none() && kept.lost_within(LIMIT).is_none(), "it was reported");
+    assert!(guard.unlock().unwrap_err().is_lost());
+}
+
+#[test]
+fn its_value_reports_nothing_of_a_lock_that_is_released_or_kept_alive_by_another() {
+    let (dir, guard) = held(LIFETIME);
+    let replaced = guard.kept_alive().unwrap();
+    let kept = guard.kept_alive().unwrap();
+    assert!(replaced.lost().is_none() && !replaced.is_lost());
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| kept.lost_within(LIMIT));
+        outlast(&guard, LIFETIME);
+        guard.unlock().unwrap();
+        assert!(waiter.join().unwrap().is_none());
+    });
+    assert!(!kept.is_lost());
+    assert!(names(dir.path()).is_empty());
+}
+
 /// A release may take as long as any request to a file server. Here it waits in its thread until
 /// the test lets it go on.
 #[derive(Debug, Default)]
