@@ -37,7 +37,7 @@ const COMMAND: &[&str] = &[
     "occupied progress",
     "outer",
     "cleaned errors foreign events log options process",
-    "walk time",
+    "journal walk time",
     "exit",
     "output",
 ];
