@@ -1,11 +1,14 @@
 //! The floor: the bare system calls, without checks.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::AT_FDCWD;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::{UtimensatFlags, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 
@@ -125,5 +128,93 @@ impl Lockable for Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0.claim);
+    }
+}
+
+/// The bare loop of a waiter that inotify(7) wakes, over the same files: link, and where the lock is
+/// held, watch it, link once more, and sleep until something has happened to it. The claim is made
+/// before it waits, and removed first at the release.
+#[derive(Debug)]
+pub struct Loop {
+    names: Names,
+    keep: bool,
+    inotify: Inotify,
+    turns: u64,
+}
+
+impl Loop {
+    /// The loop, on the file system of this lock file; its claims are new each time, or kept.
+    ///
+    /// # Panics
+    ///
+    /// If there is no inotify(7).
+    #[must_use]
+    pub fn new(lock: &Path, keep: bool) -> Loop {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
+        let inotify = inotify.expect("an instance");
+        let first = u64::from(std::process::id()) << 32; // others contend for the same lock
+        let mut bare = Loop { names: Names::new(lock), keep, inotify, turns: first };
+        bare.names.rename(first);
+        if keep {
+            bare.make_claim();
+        }
+        bare
+    }
+
+    fn make_claim(&self) {
+        let Names { claim, time, .. } = &self.names;
+        let mut file = self.names.make_claim();
+        file.write_all(claim.as_os_str().as_encoded_bytes()).expect("write");
+        futimens(&file, time, time).expect("utimensat");
+    }
+
+    /// Whether the lock is ours now.
+    fn link(&self) -> bool {
+        match fs::hard_link(&self.names.claim, &self.names.lock) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => panic!("link: {error}"),
+        }
+    }
+
+    /// Watches the lock file, unless it is gone.
+    fn watch(&self) {
+        let changes = AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_DELETE_SELF;
+        let _ = self.inotify.add_watch(&self.names.lock, changes);
+    }
+}
+
+impl Lockable for Loop {
+    fn lock(&mut self) {
+        if !self.keep {
+            self.turns += 1;
+            self.names.rename(self.turns);
+            self.make_claim();
+        }
+        while !self.link() {
+            self.watch();
+            if self.link() {
+                break;
+            }
+            let mut polled = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+            poll(&mut polled, PollTimeout::NONE).expect("poll");
+            let _ = self.inotify.read_events();
+        }
+    }
+
+    fn unlock(&mut self) {
+        let Names { lock, claim, .. } = &self.names;
+        if !self.keep {
+            fs::remove_file(claim).expect("unlink");
+        }
+        fs::remove_file(lock).expect("unlink");
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        if self.keep {
+            let _ = fs::remove_file(&self.names.claim);
+        }
     }
 }

@@ -24,6 +24,19 @@ pub fn median(values: &[f64]) -> f64 {
     percentile(values, 0.5)
 }
 
+/// The arithmetic mean.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn mean(values: &[f64]) -> f64 {
+    assert!(!values.is_empty(), "no values");
+    #[allow(clippy::cast_precision_loss)]
+    let number = values.len() as f64;
+    values.iter().sum::<f64>() / number
+}
+
 /// Jain's fairness index of the shares: 1 if all are equal, 1/n if one has everything. (Jain, Chiu
 /// and Hawe, "A quantitative measure of fairness and discrimination", 1984.)
 #[must_use]
@@ -46,6 +59,7 @@ mod tests {
             assert!((percentile(&values, share) - value).abs() < f64::EPSILON, "{share}");
         }
         assert!((median(&[7.0]) - 7.0).abs() < f64::EPSILON);
+        assert!((mean(&values) - 50.5).abs() < f64::EPSILON);
     }
 
     #[test]

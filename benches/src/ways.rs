@@ -10,7 +10,7 @@ use fs4::FileExt;
 use linklock::{Lock, LockGuard};
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::bare::{Extra, Kept, Whole};
+use crate::bare::{Extra, Kept, Loop, Whole};
 
 /// A lock in the hands of one contender.
 pub trait Lockable: Debug {
@@ -31,6 +31,10 @@ pub enum Way {
     BareNewName,
     /// The three system calls where a claim is kept.
     BareThree,
+    /// A bare waiter that inotify(7) wakes.
+    BareLoop,
+    /// The same, with kept claims.
+    BareLoopKept,
     /// linklock with its defaults.
     Linklock,
     /// linklock with `keep_claim(true)`.
@@ -48,11 +52,13 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Way; 10] = [
+    pub const ALL: [Way; 12] = [
         Way::BareSeven,
         Way::BareNine,
         Way::BareNewName,
         Way::BareThree,
+        Way::BareLoop,
+        Way::BareLoopKept,
         Way::Linklock,
         Way::LinklockKept,
         Way::Flock,
@@ -69,6 +75,8 @@ impl Way {
             Way::BareNine => "the seven and two looks",
             Way::BareNewName => "... and a new name each time",
             Way::BareThree => "the three calls",
+            Way::BareLoop => "bare inotify loop",
+            Way::BareLoopKept => "bare inotify loop, claim kept",
             Way::Linklock => "linklock",
             Way::LinklockKept => "linklock, claim kept",
             Way::Flock => "flock (File::lock)",
@@ -96,6 +104,8 @@ impl Way {
             Way::BareNine => Box::new(Whole::new(path, Extra::Looks)),
             Way::BareNewName => Box::new(Whole::new(path, Extra::LooksAndNewName)),
             Way::BareThree => Box::new(Kept::new(path)),
+            Way::BareLoop => Box::new(Loop::new(path, false)),
+            Way::BareLoopKept => Box::new(Loop::new(path, true)),
             Way::Linklock => Box::new(Ours::new(path, false)),
             Way::LinklockKept => Box::new(Ours::new(path, true)),
             Way::Flock => Box::new(System(State::Open(open(path)))),
