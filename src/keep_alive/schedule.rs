@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::protocol::tenure::Tenure;
+use crate::sys::inotify;
 
 /// The longest pause after a failed refresh.
 const RETRY: Duration = Duration::from_secs(1);
@@ -31,7 +32,9 @@ pub(crate) trait Renewable: Send + Sync {
 
 impl Renewable for Tenure {
     fn refresh(&self) -> Result<(), Error> {
-        self.refresh()
+        let refreshed = self.refresh();
+        inotify::close_one(); // a lock that is held for long gets here before its release
+        refreshed
     }
 
     fn remaining(&self) -> Duration {

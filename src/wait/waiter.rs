@@ -37,7 +37,7 @@ pub(crate) struct Waiter {
 /// Why a pause has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// It is our turn: the lock was released to us.
+    /// It is our turn to try: the lock was released to us, or something has happened to it.
     Turn,
     /// It is time to observe the lock file.
     Look,
@@ -144,7 +144,7 @@ impl Waiter {
             if context.machine.can_wake {
                 self.watch = self.watch.take().or_else(Watch::new);
             }
-            match self.watch.as_ref().map(|watch| watch.on(context.lock_path())) {
+            match self.watch.as_mut().map(|watch| watch.on(context.lock_path())) {
                 None => {}
                 // Changes from before the watch began were not seen.
                 Some(Ok(())) => return Woken::Look,
@@ -159,9 +159,10 @@ impl Waiter {
             .pause_until_look(context, |waiter| waiter.backoff.pause((context.machine.random)()));
         let watch = self.watch.as_ref().filter(|_| holder.is_some());
         if parker.park(context, watch.map(Watch::wake_fd), pause.min(at_most)).await {
-            watch.inspect(|watch| watch.hear());
+            watch.inspect(|watch| _ = watch.hear());
             self.observe_file = None;
-            return Woken::Look;
+            // Most often the lock was released. Looking first would only take time.
+            return Woken::Turn;
         }
         self.look_if_it_is_time(context)
     }

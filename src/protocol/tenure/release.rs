@@ -22,6 +22,7 @@ use crate::protocol::takeover::{
     Aside, Caught, TakeoverOutcome, take_away, take_over, touch_lock_file,
 };
 use crate::sys::errno::{is_estale, is_forbidden, is_gone};
+use crate::sys::inotify;
 
 /// How a tenure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,7 @@ impl Tenure {
         drop(place);
         let (ends, outcome) = (self.lease_ends(), released.as_ref().copied());
         self.events.released(&self.context, self.context.lock_path(), ends, outcome);
+        inotify::close_one();
         released
     }
 

@@ -3,42 +3,76 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
+use nix::unistd::read;
 
+pub(crate) use super::inotify_pool::close_one;
+use super::inotify_pool::{self, Instance};
 use super::wake_fd::WakeFd;
+use crate::sys::fs::process_id;
 
-/// Reports changes of the watched inodes that this machine's kernel makes.
+/// What this machine's kernel reports about the watched inode.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    inotify: Arc<Inotify>,
+    instance: Instance,
+    watched: Option<WatchDescriptor>,
+    /// A forked child does not own the instance.
+    pid: u32,
 }
 
 impl Watch {
     /// `None` if no instance is available: their number is limited per user.
     pub(crate) fn new() -> Option<Watch> {
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        Inotify::init(flags).ok().map(|inotify| Watch { inotify: Arc::new(inotify) })
+        let instance = inotify_pool::take()?;
+        Some(Watch { instance, watched: None, pid: process_id() })
     }
 
-    /// Watches the inode that has this name now, in addition to those that had it before.
-    pub(crate) fn on(&self, path: &Path) -> io::Result<()> {
+    /// Watches the inode that has this name now, in place of the one that had it before. What has
+    /// happened until now is not reported any more.
+    pub(crate) fn on(&mut self, path: &Path) -> io::Result<()> {
         let changes = AddWatchFlags::IN_ATTRIB // the link count, or the mtime
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_DONT_FOLLOW;
-        self.inotify.add_watch(path, changes)?;
+        let watched = self.instance.add_watch(path, changes)?;
+        if self.watched != Some(watched) {
+            self.end();
+            self.watched = Some(watched);
+        }
+        while self.hear() {}
         Ok(())
     }
 
     /// A descriptor that becomes readable when something has happened.
     pub(crate) fn wake_fd(&self) -> WakeFd {
-        WakeFd::new(self.inotify.clone())
+        WakeFd::new(self.instance.clone())
     }
 
-    /// Consumes the events that have arrived.
-    pub(crate) fn hear(&self) {
-        let _ = self.inotify.read_events(); // their content does not matter
+    /// Consumes events that have arrived: their content does not matter. Returns whether there may
+    /// be more.
+    pub(crate) fn hear(&self) -> bool {
+        let mut events = [0; 1024];
+        match read(&**self.instance, &mut events) {
+            Ok(length) => length > events.len() / 2, // what is left did not fit in
+            Err(errno) => errno == Errno::EINTR,
+        }
+    }
+
+    /// Watches nothing any more. (The watch ends by itself with the inode.)
+    fn end(&mut self) {
+        if let Some(watched) = self.watched.take() {
+            let _ = self.instance.rm_watch(watched);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.pid == process_id() {
+            self.end();
+            inotify_pool::put(self.instance.clone());
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod fd_passing;
 pub(crate) mod handoff_queue;
 pub(crate) mod inotify;
+mod inotify_pool;
 pub(super) mod mount_table;
 #[cfg(test)]
 mod process_tests;

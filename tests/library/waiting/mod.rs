@@ -3,6 +3,7 @@
 //! The waiters here poll once an hour: whatever they notice, they were woken for.
 
 mod forked;
+mod instances;
 mod order;
 mod trouble;
 
