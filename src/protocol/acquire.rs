@@ -86,22 +86,6 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
     unreachable!("the limit is reached before the numbers run out")
 }
 
-/// Sweeps what dead processes have left, when a handle is first used. It sweeps before it holds the
-/// lock, so that no other process waits for the sweep.
-fn sweep_once(claim: &mut Claim) -> Result<(), ClaimError> {
-    let context = &claim.context;
-    if context.memory.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(context) {
-        return Ok(());
-    }
-    context.memory.has_swept.store(true, Ordering::Relaxed);
-    let begun = context.now();
-    if let Err(error) = sweep::sweep(context) {
-        events::not_swept(context, &error);
-    }
-    sweep::took(context, context.now().saturating_sub(begun));
-    claim.touch()
-}
-
 /// Draws the tenure's token, if it is to have one, and makes sure that this process holds the lock
 /// for nearly a whole lifetime. A process that has just made the link quickly needs no request for
 /// that.
@@ -162,12 +146,35 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
+    /// Sweeps what dead processes have left, when a handle is first used. It sweeps before it holds
+    /// the lock, so that no other process waits for the sweep. A file server has to answer for each
+    /// claim, so only the head of a host's queue sweeps there.
+    fn sweep_once(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
+        let context = claim.context.clone();
+        if context.memory.has_swept.load(Ordering::Relaxed) || !sweep::is_affordable(&context) {
+            return Ok(());
+        }
+        if !context.is_local() {
+            self.queue_up(&context);
+            if self.waiter.is_behind() {
+                return Ok(());
+            }
+        }
+        context.memory.has_swept.store(true, Ordering::Relaxed);
+        let begun = context.now();
+        if let Err(error) = sweep::sweep(&context) {
+            events::not_swept(&context, &error);
+        }
+        sweep::took(&context, context.now().saturating_sub(begun));
+        claim.touch()
+    }
+
     /// Contends with one claim until it is linked to the lock file: then the lock is ours.
     async fn contend(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
         fitness::try_once(claim)?;
-        sweep_once(claim)?;
-        let mut tries = 0;
         let mut defers = self.waiter.is_behind();
+        self.sweep_once(claim)?;
+        let mut tries = 0;
         loop {
             if tries == AT_ONCE {
                 tries = 0;
@@ -183,6 +190,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             }
             match self.await_release(claim).await? {
                 Release::Seen => defers = false,
+                Release::Heard => (defers, tries) = (false, 0),
                 Release::NotNeeded => return Ok(()),
             }
         }
@@ -236,7 +244,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
                 Verdict::Wait(obstacle) => obstacle,
             };
             match self.wait(claim, obstacle).await? {
-                Waited::Turn => return Ok(Release::Seen),
+                Waited::Turn => return Ok(Release::Heard),
                 Waited::Look => defers = false,
             }
         }
@@ -323,6 +331,8 @@ enum Waited {
 enum Release {
     /// The lock is free, or was a moment ago.
     Seen,
+    /// The contender was woken, most often by a release.
+    Heard,
     /// The lock is ours: the first of two replies to our LINK was lost.
     NotNeeded,
 }

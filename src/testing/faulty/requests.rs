@@ -1,5 +1,7 @@
 //! How many requests are made when nothing fails: a file server has other clients, too.
 
+use std::thread;
+
 use super::fault::Op;
 use super::scene::{LIFETIME, PEER, POLL, SLOP, Scene, US};
 use crate::lock::Lock;
@@ -103,4 +105,41 @@ fn a_waiter_polls_with_few_requests() {
         assert!((1..=4).contains(&counts[1]), "{mount:?}, reads: {counts:?}");
         assert!((2..=4).contains(&counts[2]), "{mount:?}, touches: {counts:?}");
     }
+}
+
+/// Each operation, at what it costs an NFS server at most: requests, if the directory has a hundred
+/// names.
+fn requests(scene: &Scene) -> usize {
+    let cost = |op| match op {
+        // LOOKUP, CREATE, WRITE and SETATTR; READDIR, for each 30 names.
+        Op::Create | Op::List => 4,
+        Op::Read => 3, // OPEN, READ, CLOSE
+        _ => 1,
+    };
+    Op::ALL.into_iter().map(|op| cost(op) * scene.fs.count(op)).sum()
+}
+
+/// A hundred processes of one host at once: one of them sweeps, and one watches the lock file.
+#[test]
+fn to_arrive() {
+    const CROWD: u32 = 100; // US and the others of our host
+    let scene = Scene::new(Mount::Nfs);
+    let held = scene.lock_of(PEER).lock().unwrap();
+    scene.fs.arm(None);
+    let lists = thread::scope(|scope| {
+        for pid in US..US + CROWD {
+            let waiter = scene.lock_of_crowd(pid);
+            scope.spawn(move || waiter.lock().unwrap().unlock().unwrap());
+        }
+        while scene.fs.count(Op::Link) < CROWD as usize {
+            thread::yield_now(); // until all have tried once
+        }
+        let lists = scene.fs.count(Op::List);
+        held.unlock().unwrap();
+        lists
+    });
+    assert_eq!(lists, 1, "only the head of the queue sweeps");
+    let each = requests(&scene) / CROWD as usize;
+    // Each makes a claim, tries to link it, and once more in its turn, and gives the lock back.
+    assert!(each < 15, "{each} requests each");
 }

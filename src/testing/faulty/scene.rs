@@ -112,6 +112,12 @@ impl Scene {
         options.build_on(Machine { can_wake: true, ..machine }).unwrap()
     }
 
+    /// The lock, as one of many processes has it that are woken, and share our view of the server.
+    pub(super) fn lock_of_crowd(&self, pid: u32) -> Lock {
+        let (options, machine) = self.options(&self.path(), pid);
+        options.build_on(Machine { can_wake: true, fs: self.fs.clone(), ..machine }).unwrap()
+    }
+
     pub(super) fn lock_at(&self, path: &Path, pid: u32) -> Lock {
         let (options, machine) = self.options(path, pid);
         options.build_on(machine).unwrap()
