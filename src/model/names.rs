@@ -223,6 +223,15 @@ impl Names {
         ClaimName { path: path.into(), host: OsStr::new("").into(), pid: 0, nonce }
     }
 
+    /// Whether no name that a tenure with this claim may need has more than `most` bytes: by a bound
+    /// that is quick to compute, so the answer may be a false no.
+    pub(crate) fn surely_fit(&self, claim: &ClaimName, most: usize) -> bool {
+        let second = self.host.len().max(BREAK.len()).max(ASIDE.len());
+        let nonce = claim.nonce.0.len() + 1; // the key of flufl.lock's has a letter more
+        let fields = self.lock.as_os_str().len() + second + nonce + NUMBER_DIGITS;
+        fields + 3 * self.separator.len() <= most
+    }
+
     /// A put-aside file's name, padded to the longest that a tenure with this claim may need.
     pub(crate) fn longest(&self, claim: &ClaimName) -> PathBuf {
         let aside = self.aside(&claim.nonce, u32::MAX);
@@ -442,6 +451,19 @@ mod tests {
         prop_assert!(is_own, "{:?}", seat);
         prop_assert_eq!(names.parse_neighbour(name_of(&aside)), Some(Neighbour::Aside));
         Ok(())
+    }
+
+    #[test]
+    fn names_that_surely_fit_do() {
+        for lock in ["/shared/lock", "lock", "/a/rather/long/directory/x"] {
+            for host in ["h", "a.rather.long.host.example.org"] {
+                let names = Names::new(Path::new(lock), '|', host.as_ref()).unwrap();
+                let claim = names.new_claim(u64::MAX, &Process { pid: u32::MAX, proof: None });
+                let longest = name_length(&names.longest(&claim));
+                assert!(!names.surely_fit(&claim, longest - 1));
+                assert!(names.surely_fit(&claim, longest + lock.len() + 10));
+            }
+        }
     }
 
     #[test]

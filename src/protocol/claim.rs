@@ -340,6 +340,9 @@ fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
     let mut longest = PathBuf::new();
     for owner in [*owner, Process { proof: None, ..*owner }] {
         let name = context.names.new_claim(random, &owner);
+        if context.names.surely_fit(&name, most) {
+            return Ok(name);
+        }
         longest = context.names.longest(&name);
         if longest.file_name().is_none_or(|name| name.len() <= most) {
             return Ok(name);

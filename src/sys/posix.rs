@@ -95,6 +95,9 @@ impl PosixFs {
     }
 
     fn mount_of(&self, path: &Path) -> Mount {
+        if let Some(known) = self.statfs.get() {
+            return known.mount; // to look for the parent's name would take longer
+        }
         path.parent().and_then(|dir| self.mount(dir).ok()).unwrap_or(Mount::Other)
     }
 }
