@@ -1,6 +1,7 @@
 //! How many requests are made when nothing fails: a file server has other clients, too.
 
 use std::thread;
+use std::time::Duration;
 
 use super::fault::Op;
 use super::scene::{LIFETIME, PEER, POLL, SLOP, Scene, US};
@@ -121,7 +122,7 @@ fn requests(scene: &Scene) -> usize {
 
 /// A hundred processes of one host at once: one of them sweeps, and one watches the lock file.
 #[test]
-fn to_arrive() {
+fn an_arrival_takes_few_requests() {
     const CROWD: u32 = 100; // US and the others of our host
     let scene = Scene::new(Mount::Nfs);
     let held = scene.lock_of(PEER).lock().unwrap();
@@ -142,4 +143,18 @@ fn to_arrive() {
     let each = requests(&scene) / CROWD as usize;
     // Each makes a claim, tries to link it, and once more in its turn, and gives the lock back.
     assert!(each < 15, "{each} requests each");
+}
+
+/// What `docs/scale.md` says of a machine that waits for long.
+#[test]
+fn a_long_wait_takes_fewer_than_two_requests_a_second() {
+    const SECONDS: usize = 100;
+    let scene = Scene::new(Mount::Nfs);
+    let lock = used(&scene);
+    let held = scene.lock_of(PEER).lock().unwrap();
+    held.refresh_for(Duration::from_secs(3600)).unwrap();
+    scene.fs.arm(None);
+    lock.try_lock_for(Duration::from_secs(SECONDS as u64)).unwrap_err();
+    let asked = requests(&scene);
+    assert!(asked > SECONDS && asked < SECONDS * 2, "{asked} requests");
 }

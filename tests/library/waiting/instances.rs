@@ -80,7 +80,6 @@ fn a_process_that_has_waited_for_many_locks_at_once_keeps_a_few_instances() {
         scene.held.unlock().unwrap();
         (scene.dir, waiter.join().unwrap())
     });
-    assert_eq!(instances(), LOCKS, "some are closed by processes that hold a lock");
     for (_dir, won) in won {
         won.unlock().unwrap();
     }
