@@ -289,8 +289,8 @@ impl Lock {
     }
 
     /// Sets whether the first acquisition through this handle and its clones [sweeps](Self::sweep),
-    /// which lists the directory. It does by default. Turn it off where a directory holds very many
-    /// locks, and sweep from time to time.
+    /// which lists the directory. It does by default; on a server, if no waiter of this machine is
+    /// ahead. Turn it off where a directory holds very many locks, and sweep from time to time.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
