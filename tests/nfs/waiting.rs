@@ -20,6 +20,9 @@ const HOLDER: &str = "c1";
 /// How many requests a second a lone waiter may make: twice as many as it does.
 const MOST: f64 = 4.0;
 
+/// Requests that the arrival of one among many may cost.
+const MOST_TO_ARRIVE: f64 = 15.0;
+
 /// The time after which all waiters poll as rarely as they ever will.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -54,7 +57,13 @@ fn requests_of_waiters(name: &str, version: &str) {
             sum(&a_second)
         ));
         assert!(processes * threads > 1 || rate <= MOST);
+        let arrival = beginning - rate * SETTLED.as_secs_f64();
+        assert!(processes * threads == 1 || arrival <= MOST_TO_ARRIVE * count(processes * threads));
     }
+}
+
+fn count(contenders: u64) -> f64 {
+    f64::from(u32::try_from(contenders).expect("a few"))
 }
 
 /// The requests of the waiters' clients.
