@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
@@ -17,6 +18,7 @@ use crate::model::machine::Machine;
 use crate::model::memory::Memory;
 use crate::model::names::{BadName, Names};
 use crate::policy::StalePolicy;
+use crate::sys::linker::Linker;
 use crate::sys::posix::PosixFs;
 use crate::sys::process::PosixProcesses;
 
@@ -51,6 +53,7 @@ pub struct LockOptions {
     fencing: bool,
     mode: Option<u32>,
     clock: Option<Arc<dyn Clock>>,
+    linker: Option<Linker>,
 }
 
 /// The default length of a lease: 15 s, as in flufl.lock.
@@ -139,6 +142,7 @@ impl Lock {
             fencing: false,
             mode: None,
             clock: None,
+            linker: None,
         }
     }
 }
@@ -282,6 +286,33 @@ impl LockOptions {
         self
     }
 
+    /// Makes hard links by a function in place of link(2): from the first path to the second. For
+    /// tests of what a program does when the file system fails, and for bindings to languages that
+    /// have a function for it. link(2) by default. flufl.lock: `os.link`, which its tests replace.
+    ///
+    /// The function must make the link or return an error, as link(2) does; the lock relies on it.
+    /// It is called while an acquisition runs, and must not use the lock.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::io;
+    /// use linklock::Lock;
+    ///
+    /// let full = |_: &_, _: &_| Err(io::Error::from(io::ErrorKind::StorageFull));
+    /// let error = Lock::options(&path).link_by(full).build()?.lock().unwrap_err();
+    /// assert_eq!(error.io_error().unwrap().kind(), io::ErrorKind::StorageFull);
+    /// # assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    pub fn link_by(
+        mut self,
+        link: impl Fn(&Path, &Path) -> io::Result<()> + Send + Sync + 'static,
+    ) -> LockOptions {
+        self.linker = Some(Linker::new(link));
+        self
+    }
+
     /// Makes the lock. The file system is not accessed yet, and nothing blocks.
     ///
     /// # Errors
@@ -294,7 +325,7 @@ impl LockOptions {
         let can_wake = self.clock.is_none();
         let clock = self.clock.clone().unwrap_or_else(system_clock);
         let (fs, processes, random) =
-            (Arc::new(PosixFs::default()), PROCESSES.clone(), unguessable);
+            (Arc::new(PosixFs::linking_by(self.linker.clone())), PROCESSES.clone(), unguessable);
         self.build_on(Machine { fs, clock, processes, random, can_wake })
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod dates;
 pub(crate) mod errno;
 pub(crate) mod fs;
+pub(crate) mod linker;
 pub(crate) mod mutex;
 pub(crate) mod os_str;
 pub(crate) mod posix;

@@ -19,6 +19,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::attributes;
 use super::dates::{COARSEST, DateNotKept, is_far_off, is_kept};
 use super::fs::{Attr, Fs, HeldOpen, Mount, OpenFile, Statfs, attributes, cached_attributes};
+use super::linker::Linker;
 use super::os::mount_table;
 use super::os::statfs::{UNCACHED, statfs};
 use super::posix_file::PosixFile;
@@ -30,9 +31,15 @@ pub(crate) struct PosixFs {
     statfs: OnceLock<Statfs>,
     /// Whether dates are truncated to whole seconds, or to multiples of two.
     is_coarse: AtomicBool,
+    /// What makes hard links, if it is not link(2).
+    linker: Option<Linker>,
 }
 
 impl PosixFs {
+    pub(crate) fn linking_by(linker: Option<Linker>) -> PosixFs {
+        PosixFs { linker, ..PosixFs::default() }
+    }
+
     /// Queries the system only once.
     fn statfs(&self, dir: &Path) -> io::Result<Statfs> {
         if let Some(known) = self.statfs.get() {
@@ -186,7 +193,10 @@ impl Fs for PosixFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::hard_link(from, to)
+        match &self.linker {
+            Some(linker) => linker.link(from, to),
+            None => std::fs::hard_link(from, to),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
