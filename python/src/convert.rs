@@ -1,0 +1,100 @@
+//! What crosses the border to Python: durations, holders and errors.
+
+use std::io;
+use std::time::Duration;
+
+use linklock::{Error, Format, Holder, Life, State};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
+    Ok(Duration::try_from_secs_f64(seconds)?)
+}
+
+/// A `linklock.Holder`.
+pub(crate) fn holder<'py>(py: Python<'py>, holder: &Holder) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let format = match holder.format() {
+        Format::FluflLock => "flufl.lock",
+        _ => "linklock",
+    };
+    let is_alive = match holder.life() {
+        Life::Alive => Some(true),
+        Life::Dead => Some(false),
+        _ => None,
+    };
+    CLASS.import(py, "linklock._words", "Holder")?.call1((
+        holder.host(),
+        holder.pid(),
+        holder.claim_path(),
+        format,
+        is_alive,
+        holder.expires_at(),
+        holder.refreshed_at(),
+        holder.idle(),
+        holder.remaining(),
+        holder.is_expired(),
+        holder.to_string(),
+    ))
+}
+
+/// The name of a state, in flufl.lock's words.
+pub(crate) fn state(state: State) -> &'static str {
+    match state {
+        State::Unlocked => "unlocked",
+        State::Ours => "ours",
+        State::OursExpired => "ours_expired",
+        State::Stale => "stale",
+        State::TheirsExpired => "theirs_expired",
+        _ => "unknown",
+    }
+}
+
+/// The exception for an error of the library.
+pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    if let Some(raised) = error.io_error().and_then(|error| raised(py, error)) {
+        return raised;
+    }
+    build(py, error).unwrap_or_else(|error| error)
+}
+
+/// The exception that a callback of the program's has raised, if that is the cause.
+fn raised(py: Python<'_>, error: &io::Error) -> Option<PyErr> {
+    let raised = error.get_ref()?.downcast_ref::<PyErr>()?;
+    Some(raised.clone_ref(py))
+}
+
+fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let (class, waited) = match error {
+        Error::Held { .. } => ("Held", None),
+        Error::TimedOut { waited, .. } => ("TimedOut", Some(*waited)),
+        Error::AlreadyLocked { .. } => ("AlreadyLocked", None),
+        Error::Lost { .. } => ("Lost", None),
+        Error::Expired { .. } => ("Expired", None),
+        Error::Invalid { .. } => ("Invalid", None),
+        Error::NoHardLinks { .. } | Error::UnsupportedFileSystem { .. } => {
+            ("UnsupportedFileSystem", None)
+        }
+        _ => ("FileError", None),
+    };
+    let found = error.holder().map(|found| holder(py, found)).transpose()?;
+    let errno = error.io_error().and_then(io::Error::raw_os_error);
+    let made = py.import("linklock._errors")?.getattr(class)?.call_method1(
+        "_from_native",
+        (error.to_string(), error.path(), found, waited, errno),
+    )?;
+    Ok(PyErr::from_value(made))
+}
+
+/// The exception for what needs the lock held.
+pub(crate) fn not_locked(py: Python<'_>, path: &std::path::Path) -> PyErr {
+    let made = || {
+        let message = format!("lock {} is not held by this handle", path.display());
+        let nothing = None::<u32>;
+        py.import("linklock._errors")?
+            .getattr("NotLocked")?
+            .call_method1("_from_native", (message, path, nothing, nothing, nothing))
+    };
+    made().map_or_else(|error| error, PyErr::from_value)
+}
