@@ -3,16 +3,18 @@
 //! They are only shown, and only decide whether waiting is useful, because any user may write any
 //! content.
 
+use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linklock::mailbox::DotlockKind;
 
 use crate::walk::start_of;
 
-/// The longest content in any of these formats is a pid, a host name and a number or two.
-const LONGEST: u64 = 512;
+/// The longest content in any of these formats is a path, or a pid, a host name and a number or two.
+const LONGEST: u64 = 4096;
 
 /// A lock of another format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) struct Foreign {
     pub(crate) format: &'static str,
     pub(crate) pid: Option<u32>,
     pub(crate) host: Option<String>,
+    /// Another name of the lock file.
+    pub(crate) claim: Option<PathBuf>,
 }
 
 impl Foreign {
@@ -31,7 +35,25 @@ impl Foreign {
         if meta.len() == 0 {
             return Foreign::parse(b"", meta.mode()); // mutt's cannot be opened
         }
-        Foreign::parse(&start_of(path, LONGEST).ok()?, meta.mode())
+        let content = start_of(path, LONGEST).ok()?;
+        Foreign::parse(&content, meta.mode()).or_else(|| Foreign::of_dvc(path, meta, &content))
+    }
+
+    /// A lock of flufl.lock as DVC uses it: the name of the claim is a hash, and its directory any. If
+    /// that directory has moved, the claim may be beside the lock file. The inode proves it.
+    fn of_dvc(lock: &Path, meta: &Metadata, content: &[u8]) -> Option<Foreign> {
+        let claim = Path::new(OsStr::from_bytes(content));
+        let name = claim.file_name()?;
+        let hash = name.to_str()?.strip_suffix(".lock")?;
+        if hash.len() != 32 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let is_same = |path: &PathBuf| {
+            let other = path.symlink_metadata();
+            other.is_ok_and(|other| (other.dev(), other.ino()) == (meta.dev(), meta.ino()))
+        };
+        let claim = [claim.to_owned(), lock.with_file_name(name)].into_iter().find(is_same);
+        Some(Foreign { format: "dvc", pid: None, host: None, claim })
     }
 
     fn parse(content: &[u8], mode: u32) -> Option<Foreign> {
@@ -40,11 +62,12 @@ impl Foreign {
                 format: dotlock_format(&kind)?,
                 pid: kind.pid(),
                 host: kind.host().map(|host| host.to_string_lossy().into_owned()),
+                claim: None,
             });
         }
         let mut lines = std::str::from_utf8(content).ok()?.split_terminator('\n');
         let (pid, host) = (number(lines.next()?)?, lines.next()?.to_owned());
-        Some(Foreign { format: "filelock", pid: Some(pid), host: Some(host) })
+        Some(Foreign { format: "filelock", pid: Some(pid), host: Some(host), claim: None })
     }
 }
 
@@ -80,7 +103,7 @@ mod tests {
         ];
         for (content, format, pid, host) in known {
             let host = host.map(str::to_owned);
-            let foreign = Foreign { format, pid, host };
+            let foreign = Foreign { format, pid, host, claim: None };
             assert_eq!(Foreign::parse(content.as_bytes(), 0o644), Some(foreign), "{content:?}");
         }
         for content in ["save me", "-1\n", "4711", ":host", "4711:", "1: 2", "x\ny\n", "+5\n"] {

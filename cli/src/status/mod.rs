@@ -209,8 +209,8 @@ impl Status {
         if let Some(foreign) = meta.ok().and_then(|meta| Foreign::read(lock.path(), &meta)) {
             self.format = Some(foreign.format);
             self.breakers = facts(lock.path(), None, Duration::ZERO, now);
-            if foreign.pid.is_some() {
-                self.holder = Some(Details::of_foreign(lock.path(), foreign));
+            if foreign.pid.is_some() || foreign.claim.is_some() {
+                self.holder = Some(Details::of_foreign(lock.path(), &foreign));
             }
         }
     }
@@ -292,9 +292,9 @@ impl Details {
         }
     }
 
-    fn of_foreign(path: &Path, foreign: Foreign) -> Details {
+    fn of_foreign(path: &Path, foreign: &Foreign) -> Details {
         Details {
-            host: foreign.host,
+            host: foreign.host.clone(),
             pid: foreign.pid,
             user: origin::user(path),
             command: None,
@@ -302,7 +302,7 @@ impl Details {
             held_seconds: None,
             is_nobodys: false,
             alive: None,
-            claim: None,
+            claim: foreign.claim.as_deref().map(text),
             expires_at: None,
             expires_in_seconds: None,
             refreshed_at: None,

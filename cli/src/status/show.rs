@@ -82,6 +82,7 @@ pub(crate) fn format_explained(format: &'static str) -> &'static str {
         "mutt_dotlock" => "a dotlock, as mutt_dotlock(1) makes it",
         "empty" => "an empty file: a dotlock, as Exim makes it, or none",
         "filelock" => "a soft lock of Python's filelock",
+        "dvc" => "a lock of DVC's, which does not say who holds it and has a lease of a year",
         ours => ours,
     }
 }
@@ -106,6 +107,9 @@ impl Display for Details {
             }
             None if self.is_nobodys => {
                 writeln!(f, "  holder:     no process: the lock is held by its lease alone")?;
+            }
+            None if self.expires_at.is_none() => {
+                writeln!(f, "  holder:     unknown: the name of its claim is a hash")?;
             }
             None => {
                 writeln!(f, "  holder:     unknown: its content is lost, and there is no claim")?;

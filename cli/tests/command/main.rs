@@ -6,6 +6,7 @@ mod common;
 mod admin;
 mod cron;
 mod doctor;
+mod dvc;
 mod errno;
 mod events;
 mod generated;
