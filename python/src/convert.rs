@@ -80,10 +80,10 @@ fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     };
     let found = error.holder().map(|found| holder(py, found)).transpose()?;
     let errno = error.io_error().and_then(io::Error::raw_os_error);
-    let made = py.import("linklock._errors")?.getattr(class)?.call_method1(
-        "_from_native",
-        (error.to_string(), error.path(), found, waited, errno),
-    )?;
+    let made = py
+        .import("linklock._errors")?
+        .getattr(class)?
+        .call_method1("_from_native", (error.to_string(), error.path(), found, waited, errno))?;
     Ok(PyErr::from_value(made))
 }
 

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use crate::acquisition::{Acquisition, deliver};
 use crate::convert::{self, duration, exception, not_locked};
 use crate::holding::Holding;
-use crate::runtime;
+use crate::{ending, runtime};
 
 /// How often a wait is interrupted for signals, timeouts and the program's own callback.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -74,7 +74,16 @@ impl Handle {
         let limit = timeout.map(duration).transpose()?;
         let holding = self.holding(py)?;
         let mut wait = Wait { limit, waiting, begun: Instant::now(), raised: None };
-        let acquired = py.detach(|| wait.acquire(&holding).map(|guard| holding.put(guard)));
+        let acquired = py.detach(|| {
+            // At exit, and later, a lock is taken as usual.
+            let waiter = ending::Waiter::begin();
+            let acquired = wait.acquire(&holding, waiter.as_ref());
+            if waiter.is_some_and(|waiter| waiter.is_to_end()) {
+                drop(acquired);
+                ending::never_return();
+            }
+            acquired.map(|guard| holding.put(guard))
+        });
         match (acquired, wait.raised) {
             (Err(_), Some(raised)) => Err(raised),
             (acquired, _) => acquired.map_err(|error| exception(py, &error)),
@@ -84,9 +93,8 @@ impl Handle {
     /// Acquires the lock if it is free; returns whether it was.
     fn try_lock(&self, py: Python<'_>) -> PyResult<bool> {
         let holding = self.holding(py)?;
-        let tried = py.detach(|| {
-            holding.lock.as_blocking().try_lock().map(|guard| holding.put(guard))
-        });
+        let tried =
+            py.detach(|| holding.lock.as_blocking().try_lock().map(|guard| holding.put(guard)));
         match tried {
             Ok(()) => Ok(true),
             Err(Error::Held { .. }) => Ok(false),
@@ -237,11 +245,7 @@ impl Handle {
 }
 
 /// The outcome of something that needs the guard.
-fn held(
-    py: Python<'_>,
-    holding: &Holding,
-    outcome: Option<Result<(), Error>>,
-) -> PyResult<()> {
+fn held(py: Python<'_>, holding: &Holding, outcome: Option<Result<(), Error>>) -> PyResult<()> {
     match outcome {
         Some(outcome) => outcome.map_err(|error| exception(py, &error)),
         None => Err(not_locked(py, holding.lock.path())),
@@ -270,12 +274,17 @@ struct Wait {
 }
 
 impl Wait {
-    fn acquire(&mut self, holding: &Holding) -> Result<LockGuard, Error> {
+    fn acquire(
+        &mut self,
+        holding: &Holding,
+        waiter: Option<&ending::Waiter>,
+    ) -> Result<LockGuard, Error> {
         let lock = holding.lock.as_blocking();
         match self.limit {
             // Not longer than an interrupt may take anyway.
             Some(limit) if limit < ASK_AGAIN && self.waiting.is_none() => lock.try_lock_for(limit),
-            _ => lock.lock_while(|_| self.goes_on()),
+            _ => lock
+                .lock_while(|_| !waiter.is_some_and(ending::Waiter::is_to_end) && self.goes_on()),
         }
     }
 

@@ -87,8 +87,7 @@ pub(crate) fn of_this_process() -> Vec<Arc<Holding>> {
 fn release_at_exit(py: Python<'_>) -> PyResult<()> {
     static REGISTERED: AtomicU32 = AtomicU32::new(0);
     if REGISTERED.swap(process::id(), Ordering::Relaxed) != process::id() {
-        let release_all = py.import("linklock._native")?.getattr("release_all")?;
-        py.import("atexit")?.call_method1("register", (release_all,))?;
+        py.import("linklock._exit")?.call_method0("register")?;
     }
     Ok(())
 }

@@ -9,6 +9,9 @@ use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 
+/// A pool for file operations, which do not take long unless a server hangs.
+const THREADS: usize = 32;
+
 /// With the process that started it. Locked only while attached to the interpreter, except at exit.
 static RUNTIME: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
 
@@ -22,6 +25,7 @@ fn runtime() -> PyResult<Handle> {
     }
     let new = Builder::new_multi_thread()
         .worker_threads(1)
+        .max_blocking_threads(THREADS)
         .thread_name("linklock")
         .enable_all()
         .build()?;

@@ -12,6 +12,7 @@ taken over. In a coroutine, `async with lock` waits without a thread.
 `linklock.flufl` is flufl.lock 10's own API on this lock.
 """
 
+from linklock import _native
 from linklock._errors import (
     AlreadyLocked,
     Expired,
@@ -26,6 +27,8 @@ from linklock._errors import (
 )
 from linklock._lock import Lock
 from linklock._words import Holder, State
+
+_native.refuse_other_interpreters()
 
 __all__ = [
     "AlreadyLocked",

@@ -1,0 +1,198 @@
+"""Signals, forks, multiprocessing, exits and interpreters."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from linklock import Lock, NotLocked
+
+from .conftest import LIMIT, Other, until
+
+
+def python(program: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start another interpreter."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+WAIT = """
+    import signal, sys, time, linklock, linklock.flufl
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    lock = {lock}
+    try:
+        lock.lock()
+    except KeyboardInterrupt:
+        print(time.monotonic())
+"""
+
+
+@pytest.mark.parametrize("lock", ["linklock.Lock(sys.argv[1])", "linklock.flufl.Lock(sys.argv[1])"])
+def test_ctrl_c_ends_a_wait_and_leaves_nothing(path: Path, other: Other, lock: str) -> None:
+    taken = []
+    for _ in range(3):  # on a busy machine, one of them in time will do
+        waiter = python(WAIT.format(lock=lock), path)
+        until("it waits", lambda: len(Lock(path).waiters()) == 1)
+        sent = time.monotonic()
+        waiter.send_signal(signal.SIGINT)
+        output, errors = waiter.communicate(timeout=LIMIT)
+        assert errors == ""
+        assert sorted(path.parent.iterdir())[0] == path
+        assert len(list(path.parent.iterdir())) == 2
+        taken.append(float(output) - sent)
+    assert min(taken) < 0.2
+
+
+def test_an_exception_of_a_signal_handler_ends_a_wait(path: Path, other: Other) -> None:
+    def handler(number: int, frame: object) -> None:
+        raise KeyError("alarm")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyError, match="alarm"):
+            Lock(path).lock()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_forked_child_holds_nothing(path: Path) -> None:
+    lock = Lock(path, timeout=60)
+    lock.lock()
+    lock.keep_alive()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with pytest.raises(NotLocked):
+                lock.unlock()
+            assert not lock.is_locked
+            assert not lock.try_lock()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    lock.verify()
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with lock:  # a handle of its own
+                status = 0
+        finally:
+            os._exit(status)
+    until("it waits", lambda: len(Lock(path).waiters()) == 1)
+    lock.unlock()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def count(lock: Lock, counter: Path, times: int) -> None:
+    for _ in range(times):
+        with lock:
+            counter.write_text(str(int(counter.read_text()) + 1))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes_of_multiprocessing_exclude_each_other(
+    path: Path, tmp_path: Path, method: str
+) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    context = multiprocessing.get_context(method)
+    lock = Lock(path, timeout=LIMIT)
+    workers = [context.Process(target=count, args=(lock, counter, 25)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(LIMIT)
+        assert worker.exitcode == 0
+    assert counter.read_text() == "100"
+
+
+def leave_locked(path: Path) -> None:
+    lock = Lock(path)
+    lock.lock()
+    lock.keep_alive(print)
+    leave_locked.kept = lock  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_process_of_multiprocessing_releases_at_exit(path: Path, method: str) -> None:
+    context = multiprocessing.get_context(method)
+    worker = context.Process(target=leave_locked, args=(path,))
+    worker.start()
+    worker.join(LIMIT)
+    assert worker.exitcode == 0
+    assert list(path.parent.iterdir()) == []
+
+
+EXITS = {
+    "in a module": "lock = linklock.Lock(path); lock.lock()",
+    "in a cycle": "lock = linklock.Lock(path); lock.me = lock; lock.lock()",
+    "kept alive": "lock = linklock.Lock(path, lifetime=0.5); lock.lock(); lock.keep_alive(print)",
+    "by flufl's face": "lock = linklock.flufl.Lock(path); lock.lock()",
+    "by an exception": "lock = linklock.Lock(path); lock.lock(); raise SystemExit(0)",
+    "with a thread that waits": """
+        import threading
+        lock = linklock.Lock(path); lock.lock()
+        threading.Thread(target=linklock.Lock(path).lock, daemon=True).start()
+        while not lock.waiters(): pass
+    """,
+    "with a loop that waits": """
+        import asyncio, logging
+        logging.disable()  # asyncio says that a task was pending
+        lock = linklock.Lock(path); lock.lock()
+        loop = asyncio.new_event_loop()
+        waiting = loop.create_task(linklock.Lock(path).acquire())
+        async def begin():
+            while not lock.waiters(): await asyncio.sleep(0.01)
+        loop.run_until_complete(begin())
+    """,
+}
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_the_interpreters_exit_releases(path: Path, how: str) -> None:
+    program = "import sys, linklock, linklock.flufl\npath = sys.argv[1]\n"
+    ended = python(program + textwrap.dedent(EXITS[how]), path)
+    output, errors = ended.communicate(timeout=LIMIT)
+    assert (ended.returncode, output, errors) == (0, "", "")
+    assert not path.exists()
+    Lock(path).sweep()
+
+
+def test_a_sub_interpreter_is_refused() -> None:
+    pytest.importorskip("_xxsubinterpreters" if sys.version_info < (3, 13) else "_interpreters")
+    program = """
+        import sys
+        if sys.version_info < (3, 13):
+            import _xxsubinterpreters as interpreters
+        else:
+            import _interpreters as interpreters
+        import linklock
+        inner = '''
+        try:
+            import linklock
+        except ImportError:
+            pass
+        else:
+            raise SystemError("it was imported")
+        '''
+        import textwrap
+        failed = interpreters.run_string(interpreters.create(), textwrap.dedent(inner))
+        assert not failed, failed
+    """
+    ended = python(program)
+    _, errors = ended.communicate(timeout=LIMIT)
+    assert (ended.returncode, errors) == (0, "")
