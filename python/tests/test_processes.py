@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_processes_of_multiprocessing_exclude_each_other(
 ) -> None:
     counter = tmp_path / "counter"
     counter.write_text("0")
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     lock = Lock(path, timeout=LIMIT)
     workers = [context.Process(target=count, args=(lock, counter, 25)) for _ in range(4)]
     for worker in workers:
@@ -129,7 +130,7 @@ def leave_locked(path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_process_of_multiprocessing_releases_at_exit(path: Path, method: str) -> None:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     worker = context.Process(target=leave_locked, args=(path,))
     worker.start()
     worker.join(LIMIT)

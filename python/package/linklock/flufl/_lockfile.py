@@ -153,9 +153,7 @@ class Lock:
             raise NotLockedError("Already unlocked")
         log.debug("unlocked: %s", self._lockfile)
 
-    def refresh(
-        self, lifetime: Interval | None = None, *, unconditionally: bool = False
-    ) -> None:
+    def refresh(self, lifetime: Interval | None = None, *, unconditionally: bool = False) -> None:
         """Let the lifetime begin again.
 
         :param lifetime: A new lifetime, which later refreshes keep to.
@@ -281,7 +279,9 @@ class Lock:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what holds the lock: a copy, or an unpickled lock, holds nothing."""
-        state = {name: value for name, value in vars(self).items() if not name.startswith("_native")}
+        state = {
+            name: value for name, value in vars(self).items() if not name.startswith("_native")
+        }
         state["_claimfile"] = self._new_claimfile()
         return state
 

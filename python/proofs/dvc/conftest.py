@@ -1,0 +1,6 @@
+"""DVC's own fixtures; and its tests use the lock that DVC makes of flufl.lock, not its default one."""
+
+from dvc import lock as dvc_lock
+from dvc.testing.fixtures import *  # noqa: F403
+
+dvc_lock.Lock = dvc_lock.HardlinkLock
