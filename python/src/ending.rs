@@ -28,12 +28,12 @@ impl Waiter {
     pub(crate) fn begin() -> Option<Waiter> {
         WAITING.fetch_add(1, Ordering::SeqCst);
         let new = Waiter(());
-        (!new.is_to_end()).then_some(new)
+        (!has_begun()).then_some(new)
     }
+}
 
-    pub(crate) fn is_to_end(&self) -> bool {
-        HAS_BEGUN.load(Ordering::SeqCst)
-    }
+pub(crate) fn has_begun() -> bool {
+    HAS_BEGUN.load(Ordering::SeqCst)
 }
 
 /// For a thread that the end of the process has interrupted, which would only report an error.

@@ -78,7 +78,8 @@ impl Handle {
             // At exit, and later, a lock is taken as usual.
             let waiter = ending::Waiter::begin();
             let acquired = wait.acquire(&holding, waiter.as_ref());
-            if waiter.is_some_and(|waiter| waiter.is_to_end()) {
+            if is_to_end(waiter.as_ref()) {
+                drop(waiter);
                 drop(acquired);
                 ending::never_return();
             }
@@ -264,6 +265,11 @@ impl Drop for Handle {
     }
 }
 
+/// Whether the process ends, and this wait began before that.
+fn is_to_end(waiter: Option<&ending::Waiter>) -> bool {
+    waiter.is_some() && ending::has_begun()
+}
+
 /// One wait of a thread.
 struct Wait {
     limit: Option<Duration>,
@@ -283,8 +289,7 @@ impl Wait {
         match self.limit {
             // Not longer than an interrupt may take anyway.
             Some(limit) if limit < ASK_AGAIN && self.waiting.is_none() => lock.try_lock_for(limit),
-            _ => lock
-                .lock_while(|_| !waiter.is_some_and(ending::Waiter::is_to_end) && self.goes_on()),
+            _ => lock.lock_while(|_| !is_to_end(waiter) && self.goes_on()),
         }
     }
 

@@ -1,4 +1,4 @@
-"""`await lock.acquire()`: without a thread for each waiter, and nothing left when it is cancelled."""
+"""`await lock.acquire()`: no thread for each waiter, and nothing is left when it is cancelled."""
 
 from __future__ import annotations
 

@@ -23,6 +23,19 @@ pub(crate) fn python() -> Option<&'static Path> {
     }
 }
 
+/// The same, if it has the Python package linklock too, which only `LINKLOCK_PYTHON` may.
+#[allow(dead_code)] // not every test program meets the package
+pub(crate) fn python_with_package() -> Option<&'static Path> {
+    let python = python()?;
+    match run(Command::new(python).args(["-c", "import linklock.flufl"])) {
+        Ok(_) => Some(python),
+        Err(why) => {
+            skip("the Python package linklock", why.lines().last().unwrap_or_default());
+            None
+        }
+    }
+}
+
 fn find() -> Result<PathBuf, String> {
     let python = match env::var_os("LINKLOCK_PYTHON") {
         Some(python) => python.into(),

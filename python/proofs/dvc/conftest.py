@@ -1,4 +1,4 @@
-"""DVC's own fixtures; and its tests use the lock that DVC makes of flufl.lock, not its default one."""
+"""DVC's own fixtures; its tests use the lock that it makes of flufl.lock, not its default one."""
 
 from dvc import lock as dvc_lock
 from dvc.testing.fixtures import *  # noqa: F403

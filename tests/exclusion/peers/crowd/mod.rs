@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::scene::age;
 use crate::kit::again::this_program;
-use crate::kit::python::python;
+use crate::kit::python::{python, python_with_package};
 use crate::kit::say::say;
 use crate::support::exclusion_checker::ExclusionChecker;
 use crate::support::witness::Rule;
@@ -37,7 +37,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exclusion/peers
 fn every_overlap_is_a_mistake_of_flufl() {
     let Some(python) = python() else { return };
     let dir = workdir::temporary();
-    let (checker, verdict) = contend("flufl.lock as it is", &dir, python, &[]);
+    let (checker, verdict) = contend("flufl.lock as it is", &dir, python, &[&[]]);
     assert!(verdict.unexplained.is_empty(), "{:#?}, see {:?}", verdict.unexplained, keep(dir));
     assert!(!checker.removals.is_empty(), "flufl.lock has never had to break a lock");
     // What was in the wake of a break can't be known for sure, but it should be rare.
@@ -50,7 +50,7 @@ fn nothing_overlaps_where_flufl_breaks_nothing() {
     let Some(python) = python() else { return };
     let dir = workdir::temporary();
     let what = "flufl.lock that breaks nothing";
-    let (checker, verdict) = contend(what, &dir, python, &["--break-nothing"]);
+    let (checker, verdict) = contend(what, &dir, python, &[&["--break-nothing"]]);
     assert_eq!(checker.removals, [], "flufl.lock removed a lock that was not its own");
     assert_eq!(checker.wedged, 0, "waiters have lost their claims");
     assert_eq!(verdict, Verdict::default(), "see {:?}", keep(dir));
@@ -59,12 +59,24 @@ fn nothing_overlaps_where_flufl_breaks_nothing() {
     assert_nothing_is_left(&Workdir::at(dir.path()));
 }
 
+/// The Python package beside the library, and beside flufl.lock that breaks nothing.
+#[test]
+fn nothing_overlaps_with_the_python_package() {
+    let Some(python) = python_with_package() else { return };
+    let dir = workdir::temporary();
+    let crowd: [&[&str]; 2] = [&["--package"], &["--break-nothing"]];
+    let (checker, verdict) = contend("the Python package", &dir, python, &crowd);
+    assert_eq!(checker.removals, [], "flufl.lock removed a lock that was not its own");
+    assert_eq!(verdict, Verdict::default(), "see {:?}", keep(dir));
+    assert_nothing_is_left(&Workdir::at(dir.path()));
+}
+
 /// Has all lock and unlock until enough locks were left behind.
 fn contend(
     what: &str,
     dir: &TempDir,
     python: &Path,
-    options: &[&str],
+    crowd: &[&[&str]],
 ) -> (ExclusionChecker, Verdict) {
     let job = |place| {
         if place < EACH {
@@ -72,13 +84,13 @@ fn contend(
             ours.env(worker::CROWD, "");
             return (ours, Some(LIFE));
         }
-        let mut flufl = Command::new(python);
-        flufl.arg(SCRIPT).args(options);
-        (flufl, None) // each of its children dies by itself
+        let mut other = Command::new(python);
+        other.arg(SCRIPT).args(crowd[place / EACH - 1]);
+        (other, None) // each of its children dies by itself
     };
     let done = |so_far: &ExclusionChecker| so_far.breaks() >= BREAKS || !so_far.failures.is_empty();
     let workdir = Workdir::at(dir.path());
-    let (checker, killed) = workers::run(&workdir, Rule::LeaseOrLife, 2 * EACH, job, done);
+    let (checker, killed) = workers::run(&workdir, Rule::LeaseOrLife, (1 + crowd.len()) * EACH, job, done);
     let verdict = Verdict::on(&checker);
     say(&format!("crowd, {what}: {}; {verdict}", verdict::summary(&checker, killed)));
     assert_eq!(checker.failures, [""; 0]);
