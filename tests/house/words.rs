@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::repository::{files, read};
 
 /// Where no retired word may be.
-const PLACES: [&str; 7] = ["src", "cli", "relukko", "tests", "benches", "docs", "examples"];
+const PLACES: [&str; 8] =
+    ["src", "cli", "relukko", "python", "tests", "benches", "docs", "examples"];
 /// The heading in CONTRIBUTING.md under which they are listed, one in each line that begins so.
 const HEADING: &str = "### Retired words";
 const ITEM: &str = "- `";
