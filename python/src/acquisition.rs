@@ -26,8 +26,9 @@ struct Shared {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     UnderWay,
-    /// The handle has the guard, or the error was delivered.
-    Over,
+    /// The handle has the guard.
+    Acquired,
+    Failed,
     Cancelled,
 }
 
@@ -58,7 +59,7 @@ impl Acquisition {
     fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         self.task.abort();
         let was = py.detach(|| self.shared.replace_stage(Stage::Cancelled));
-        if was == Stage::Over {
+        if was == Stage::Acquired {
             let shared = self.shared.clone();
             runtime::spawn_blocking(move || shared.holding.abandon())?;
         }
@@ -79,13 +80,16 @@ impl Shared {
             if *stage == Stage::Cancelled {
                 return; // and the guard is dropped
             }
-            *stage = Stage::Over;
             match acquired {
                 Ok(guard) => {
+                    *stage = Stage::Acquired;
                     self.holding.put(guard);
                     None
                 }
-                Err(error) => Some(error),
+                Err(error) => {
+                    *stage = Stage::Failed;
+                    Some(error)
+                }
             }
         };
         if !deliver(error, done) && is_acquired {

@@ -103,7 +103,7 @@ class Lock:
         self._separator = separator
         self._retry_errnos: list[int] = []
         self._claimfile: str
-        self._set_claimfile()
+        self._own_claimfile()
 
     # Acquiring and releasing
 
@@ -130,9 +130,9 @@ class Lock:
             except (_errors.FileError, _errors.UnsupportedFileSystem) as error:
                 # The file system did not know the claim: a stale cache, which does not last.
                 if error.errno not in ERRORS or attempt == ATTEMPTS:
-                    raise
+                    raise _os_error(error) from error
                 self._sleep()
-        self._claimfile = native.claim_path or self._claimfile
+        self._pid, self._claimfile = os.getpid(), native.claim_path or self._claimfile
         log.debug("got the lock: %s", self._lockfile)
 
     def unlock(self, *, unconditionally: bool = False) -> None:
@@ -144,11 +144,13 @@ class Lock:
         if self._native is not None and self._native.is_held:
             try:
                 self._native.unlock()
-            except (_errors.Lost, _errors.NotLocked) as error:
+            except (_errors.Lost, _errors.Expired, _errors.NotLocked) as error:
                 if not unconditionally:
                     raise NotLockedError(f"Already unlocked: {error}") from None
+            except _errors.FileError as error:
+                raise _os_error(error) from error
         elif unconditionally:
-            _unless_gone(os.unlink, self._claimfile)
+            _unless_gone(os.unlink, self._own_claimfile())
         else:
             raise NotLockedError("Already unlocked")
         log.debug("unlocked: %s", self._lockfile)
@@ -283,6 +285,7 @@ class Lock:
             name: value for name, value in vars(self).items() if not name.startswith("_native")
         }
         state["_claimfile"] = self._new_claimfile()
+        state["_pid"] = None
         return state
 
     # What subclasses and tests of flufl.lock replace
@@ -318,7 +321,7 @@ class Lock:
             self._refresh()
         else:
             ends = (self._now() + self._lifetime).timestamp()
-            _unless_gone(os.utime, filename or self._claimfile, (ends, ends))
+            _unless_gone(os.utime, filename or self._own_claimfile(), (ends, ends))
 
     @property
     def _releasetime(self) -> datetime | int:
@@ -347,6 +350,7 @@ class Lock:
 
     # The native handle
 
+    _pid: int | None = None
     _native: Handle | None = None
     _native_for: tuple[str, dict[str, Any]] | None = None
 
@@ -377,6 +381,13 @@ class Lock:
             self._native_for = made_for
         return self._native
 
+    def _own_claimfile(self) -> str:
+        """Return the claim file of this process: a forked child must not touch its parent's."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._set_claimfile()
+        return self._claimfile
+
     def _new_claimfile(self) -> str:
         number = str(random.randrange(MAXINT))
         parts = (os.fspath(self._lockfile), self._hostname, str(os.getpid()), number)
@@ -396,9 +407,11 @@ class Lock:
             self._native.refresh(self._lifetime.total_seconds())
         except _errors.NotLocked:
             pass
-        except _errors.Lost:
+        except (_errors.Lost, _errors.Expired):
             with suppress(_errors.LockError):
                 self._native.unlock()
+        except _errors.FileError as error:
+            raise _os_error(error) from error
 
     def _parse(self, content: str) -> tuple[str, int, str] | None:
         """Take a lock file's content apart: host name, process id and lock file."""
@@ -450,6 +463,11 @@ def _full_host_name() -> str:
 
 def _link(claimfile: str, lockfile: str) -> None:
     os.link(claimfile, lockfile)
+
+
+def _os_error(error: _errors.FileError | _errors.UnsupportedFileSystem) -> OSError:
+    """Make the error that a function of `os` would raise: a FileNotFoundError, for instance."""
+    return OSError(error.errno or errno.EOPNOTSUPP, str(error), error.path)
 
 
 def _unless_gone(function: object, path: str, *arguments: object) -> None:
