@@ -63,7 +63,7 @@ def test_a_timeout_names_the_holder(path: Path, other: Other, timeout: float | t
         assert error.holder.pid == other.pid
         assert error.path == str(path)
         length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-        assert error.waited >= length
+        assert error.waited >= length - timedelta(milliseconds=50)  # by another clock
         assert str(other.pid) in str(error)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linklock._native import Handle
 from linklock._words import Holder, Interval, State, seconds
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Lock"]
 
@@ -272,6 +274,8 @@ def _make(kind: type[Lock], path: str, options: dict[str, Any], timeout: float |
 
 def _future() -> tuple[asyncio.Future[None], Callable[[Exception | None], object]]:
     """Make a future, and the function by which another thread settles it."""
+    import asyncio  # not before it is used: it takes megabytes
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
 
