@@ -98,7 +98,7 @@ impl Shared {
     }
 }
 
-/// Calls `done`; returns whether there still is a loop, and an interpreter, to be told.
+/// Calls `done`; returns whether it was called, which takes a loop and an interpreter.
 pub(crate) fn deliver(error: Option<Error>, done: &Py<PyAny>) -> bool {
     let delivered = Python::try_attach(|py| {
         let error = error.map(|error| exception(py, &error));

@@ -144,13 +144,13 @@ def test_a_lock_is_kept_alive(path: Path) -> None:
         lock.verify()
 
 
-def test_a_loss_is_told_to_the_program(path: Path) -> None:
+def test_a_loss_is_reported_to_the_program(path: Path) -> None:
     lock = Lock(path, lifetime=0.5)
     lock.lock()
     reasons: list[Exception] = []
     lock.keep_alive(reasons.append)
     path.unlink()
-    until("it is told", lambda: reasons != [])
+    until("on_lost is called", lambda: reasons != [])
     assert isinstance(reasons[0], linklock.Lost)
     with pytest.raises(linklock.Lost):
         lock.unlock()

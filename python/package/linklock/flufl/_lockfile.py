@@ -84,7 +84,7 @@ class Lock:
     :param lifetime: How long the lock is held at most before others may break it: a timedelta or a
         number of seconds. 15 seconds by default.
     :param separator: The character between the parts of a claim file's name.
-    :param default_timeout: How long `lock` waits if it is not told otherwise. None: for ever.
+    :param default_timeout: How long `lock` waits by default. None: for ever.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class Lock:
 
     @property
     def expiration(self) -> datetime:
-        """When the lock's lifetime ends, whoever holds it."""
+        """When the lifetime of the lock ends, this object's or another's."""
         return datetime.fromtimestamp(os.stat(self._lockfile).st_mtime)
 
     @property
