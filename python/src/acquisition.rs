@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use crate::convert::exception;
-use crate::holding::Holding;
+use crate::holding::{Holding, Reservation};
 use crate::runtime;
 
 /// One that is under way, or over.
@@ -21,6 +21,8 @@ pub(crate) struct Acquisition {
 struct Shared {
     holding: Arc<Holding>,
     stage: Mutex<Stage>,
+    /// Until it is over.
+    reservation: Mutex<Option<Reservation>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,10 +38,12 @@ impl Acquisition {
     /// Begins. `done` is called with `None` or the exception, on a thread of the runtime.
     pub(crate) fn begin(
         holding: Arc<Holding>,
+        reservation: Reservation,
         limit: Option<Duration>,
         done: Py<PyAny>,
     ) -> PyResult<Acquisition> {
-        let shared = Arc::new(Shared { holding, stage: Mutex::new(Stage::UnderWay) });
+        let (stage, reservation) = (Mutex::new(Stage::UnderWay), Mutex::new(Some(reservation)));
+        let shared = Arc::new(Shared { holding, stage, reservation });
         let task = shared.clone();
         let task = runtime::spawn(async move {
             let lock = &task.holding.lock;
@@ -58,7 +62,11 @@ impl Acquisition {
     /// Ends it. If it has acquired the lock meanwhile, the lock is released.
     fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         self.task.abort();
-        let was = py.detach(|| self.shared.replace_stage(Stage::Cancelled));
+        let was = py.detach(|| {
+            let was = self.shared.replace_stage(Stage::Cancelled);
+            drop(self.shared.take_reservation());
+            was
+        });
         if was == Stage::Acquired {
             let shared = self.shared.clone();
             runtime::spawn_blocking(move || shared.holding.abandon())?;
@@ -73,6 +81,10 @@ impl Shared {
         std::mem::replace(&mut *place, stage)
     }
 
+    fn take_reservation(&self) -> Option<Reservation> {
+        self.reservation.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn settle(&self, acquired: Result<LockGuard, Error>, done: &Py<PyAny>) {
         let is_acquired = acquired.is_ok();
         let error = {
@@ -83,11 +95,14 @@ impl Shared {
             match acquired {
                 Ok(guard) => {
                     *stage = Stage::Acquired;
-                    self.holding.put(guard);
+                    if let Some(reservation) = self.take_reservation() {
+                        reservation.put(guard);
+                    }
                     None
                 }
                 Err(error) => {
                     *stage = Stage::Failed;
+                    drop(self.take_reservation());
                     Some(error)
                 }
             }

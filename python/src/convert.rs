@@ -1,6 +1,7 @@
 //! What crosses the border to Python: durations, holders and errors.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use linklock::{Error, Format, Holder, Life, State};
@@ -88,12 +89,22 @@ fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 }
 
 /// The exception for what needs the lock held.
-pub(crate) fn not_locked(py: Python<'_>, path: &std::path::Path) -> PyErr {
+pub(crate) fn not_locked(py: Python<'_>, path: &Path) -> PyErr {
+    of_this_handle(py, "NotLocked", path, "is not held by this handle")
+}
+
+/// The exception for a second acquisition through one handle.
+pub(crate) fn already_locked(py: Python<'_>, path: &Path) -> PyErr {
+    let what = "is held, or being acquired, by this handle: give each thread or task its own";
+    of_this_handle(py, "AlreadyLocked", path, what)
+}
+
+fn of_this_handle(py: Python<'_>, class: &str, path: &Path, what: &str) -> PyErr {
     let made = || {
-        let message = format!("lock {} is not held by this handle", path.display());
+        let message = format!("lock {} {what}", path.display());
         let nothing = None::<u32>;
         py.import("linklock._errors")?
-            .getattr("NotLocked")?
+            .getattr(class)?
             .call_method1("_from_native", (message, path, nothing, nothing, nothing))
     };
     made().map_or_else(|error| error, PyErr::from_value)

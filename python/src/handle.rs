@@ -11,8 +11,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::acquisition::{Acquisition, deliver};
-use crate::convert::{self, duration, exception, not_locked};
-use crate::holding::Holding;
+use crate::convert::{self, already_locked, duration, exception, not_locked};
+use crate::holding::{Holding, Reservation};
 use crate::{ending, runtime};
 
 /// How often a wait is interrupted for signals, timeouts and the program's own callback.
@@ -73,6 +73,7 @@ impl Handle {
     ) -> PyResult<()> {
         let limit = timeout.map(duration).transpose()?;
         let holding = self.holding(py)?;
+        let reservation = reserve(py, &holding)?;
         let mut wait = Wait { limit, waiting, begun: Instant::now(), raised: None };
         let acquired = py.detach(|| {
             // At exit, and later, a lock is taken as usual.
@@ -83,7 +84,7 @@ impl Handle {
                 drop(acquired);
                 ending::never_return();
             }
-            acquired.map(|guard| holding.put(guard))
+            acquired.map(|guard| reservation.put(guard))
         });
         match (acquired, wait.raised) {
             (Err(_), Some(raised)) => Err(raised),
@@ -94,8 +95,9 @@ impl Handle {
     /// Acquires the lock if it is free; returns whether it was.
     fn try_lock(&self, py: Python<'_>) -> PyResult<bool> {
         let holding = self.holding(py)?;
+        let reservation = reserve(py, &holding)?;
         let tried =
-            py.detach(|| holding.lock.as_blocking().try_lock().map(|guard| holding.put(guard)));
+            py.detach(|| holding.lock.as_blocking().try_lock().map(|guard| reservation.put(guard)));
         match tried {
             Ok(()) => Ok(true),
             Err(Error::Held { .. }) => Ok(false),
@@ -111,7 +113,8 @@ impl Handle {
         done: Py<PyAny>,
     ) -> PyResult<Acquisition> {
         let limit = timeout.map(duration).transpose()?;
-        Acquisition::begin(self.holding(py)?, limit, done)
+        let reservation = reserve(py, &self.holding(py)?)?;
+        Acquisition::begin(self.holding(py)?, reservation, limit, done)
     }
 
     fn unlock(&self, py: Python<'_>) -> PyResult<()> {
@@ -243,6 +246,10 @@ impl Handle {
         let answer = py.detach(|| question(holding.lock.as_blocking()));
         answer.map_err(|error| exception(py, &error))
     }
+}
+
+fn reserve(py: Python<'_>, holding: &Arc<Holding>) -> PyResult<Reservation> {
+    Reservation::of(holding).ok_or_else(|| already_locked(py, holding.lock.path()))
 }
 
 /// The outcome of something that needs the guard.

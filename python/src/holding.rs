@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use linklock::{Error, LockGuard};
@@ -14,6 +14,32 @@ pub(crate) struct Holding {
     pub(crate) lock: linklock::tokio::Lock,
     /// Locked only while detached from the interpreter: a refresh may hang.
     guard: RwLock<Option<LockGuard>>,
+    /// Whether the lock is held or being acquired through this handle. One at a time: otherwise a
+    /// thread that has lost the lock would release another's.
+    is_taken: AtomicBool,
+}
+
+/// The right to acquire the lock through a handle.
+pub(crate) struct Reservation(Arc<Holding>);
+
+impl Reservation {
+    /// `None` if the handle is in use.
+    pub(crate) fn of(holding: &Arc<Holding>) -> Option<Reservation> {
+        let was_taken = holding.is_taken.swap(true, Ordering::AcqRel);
+        (!was_taken).then(|| Reservation(holding.clone()))
+    }
+
+    /// Makes the handle the holder. Blocks while another thread uses the guard.
+    pub(crate) fn put(self, guard: LockGuard) {
+        *self.0.guard.write().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let is_held = self.0.with_guard(|_| ()).is_some();
+        self.0.is_taken.store(is_held, Ordering::Release);
+    }
 }
 
 /// All of them, by their addresses, to be released at exit. Locked only while attached to the
@@ -24,7 +50,8 @@ impl Holding {
     pub(crate) fn new(py: Python<'_>, lock: linklock::Lock) -> PyResult<Arc<Holding>> {
         release_at_exit(py)?;
         let lock = linklock::tokio::Lock::from(lock);
-        let new = Arc::new(Holding { pid: process::id(), lock, guard: RwLock::default() });
+        let (pid, guard, is_taken) = (process::id(), RwLock::default(), AtomicBool::default());
+        let new = Arc::new(Holding { pid, lock, guard, is_taken });
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(address(&new), Arc::downgrade(&new));
         Ok(new)
@@ -40,13 +67,12 @@ impl Holding {
     }
 
     /// Blocks while another thread uses the guard.
-    pub(crate) fn put(&self, guard: LockGuard) {
-        *self.guard.write().unwrap_or_else(PoisonError::into_inner) = Some(guard);
-    }
-
-    /// Blocks while another thread uses the guard.
     pub(crate) fn take(&self) -> Option<LockGuard> {
-        self.guard.write().unwrap_or_else(PoisonError::into_inner).take()
+        let guard = self.guard.write().unwrap_or_else(PoisonError::into_inner).take();
+        if guard.is_some() {
+            self.is_taken.store(false, Ordering::Release);
+        }
+        guard
     }
 
     /// Releases the lock; `None` if it is not held. Whatever the outcome, it is not held any more.

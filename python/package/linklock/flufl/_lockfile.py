@@ -124,6 +124,8 @@ class Lock:
             try:
                 native.lock(left, waiting.report)
                 break
+            except _errors.AlreadyLocked as error:
+                raise AlreadyLockedError(str(error)) from None
             except _errors.TimedOut as error:
                 log.error("timed out")
                 raise TimeOutError(f"Could not acquire the lock: {error}") from None
