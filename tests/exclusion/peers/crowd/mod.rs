@@ -25,7 +25,7 @@ use crate::support::workdir::{self, Workdir};
 use crate::support::workers;
 use verdict::Verdict;
 
-/// How many processes with each of the two.
+/// How many processes of each kind.
 const EACH: usize = 8;
 /// How many locks that were left behind by their holders are taken over in one test.
 const BREAKS: usize = 300;
@@ -90,7 +90,8 @@ fn contend(
     };
     let done = |so_far: &ExclusionChecker| so_far.breaks() >= BREAKS || !so_far.failures.is_empty();
     let workdir = Workdir::at(dir.path());
-    let (checker, killed) = workers::run(&workdir, Rule::LeaseOrLife, (1 + crowd.len()) * EACH, job, done);
+    let (checker, killed) =
+        workers::run(&workdir, Rule::LeaseOrLife, (1 + crowd.len()) * EACH, job, done);
     let verdict = Verdict::on(&checker);
     say(&format!("crowd, {what}: {}; {verdict}", verdict::summary(&checker, killed)));
     assert_eq!(checker.failures, [""; 0]);
