@@ -9,6 +9,8 @@ pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod elsewhere;
 pub(crate) mod exclusion;
+#[cfg(target_os = "linux")]
+pub(crate) mod fuse;
 pub(crate) mod line;
 pub(crate) mod process;
 pub(crate) mod python;
@@ -34,17 +36,22 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// An example, built like the tests, next to them.
 pub(crate) fn example(name: &str) -> std::process::Command {
+    std::process::Command::new(built(&["--example", name], &format!("examples/{name}")))
+}
+
+/// What these arguments have Cargo build, as the tests are, at its place beside them.
+pub(crate) fn built(what: &[&str], place: &str) -> PathBuf {
     // TARGET/PROFILE/deps/...
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let mut build = std::process::Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--example", name, "--target-dir"]);
+    build.args(["build", "--quiet"]).args(what).arg("--target-dir");
     build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
     assert!(build.status().unwrap().success());
-    std::process::Command::new(profile.join("examples").join(name))
+    profile.join(place)
 }
 
 /// The names in a directory, sorted.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::fuse::{Dates, Faults, Faulty, MOUNT, Request};
 use crate::kit::elsewhere::{arrived, go_with_mount};
+use crate::kit::fuse::{Dates, Faults, Faulty, MOUNT, Request};
 use crate::kit::{names, snapshot, this_test};
 use linklock::{Error, Lock, Obstacle, Operation, State};
 use tempfile::tempdir;

@@ -1,7 +1,6 @@
 //! Places where a lock can't be taken, or not by everyone: a clear error, and nothing left behind.
 
 mod faults;
-mod fuse;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,13 +1,15 @@
-//! A file system in memory that can be given faults: one flat directory, served over the protocol of
-//! fuse(4), linux/fuse.h. Each name has a node of its own, as libfuse has it.
+//! A file system in memory that can be given faults, served over the protocol of fuse(4),
+//! linux/fuse.h. Each name has a node of its own, as libfuse has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write, stdin};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::libc;
 
 /// Mounts it, with standard input for the device that it is served by.
 pub(crate) const MOUNT: &str = "exec 0<>/dev/fuse \
@@ -97,10 +99,13 @@ const ROOT: u64 = 1;
 struct Server {
     shared: Arc<Mutex<Faults>>,
     faults: Faults,
-    names: BTreeMap<Vec<u8>, u64>,
-    /// The file of each node that has ever existed.
+    /// The node of each name in a directory.
+    names: BTreeMap<(u64, Vec<u8>), u64>,
+    /// The file of each node that there ever was.
     nodes: BTreeMap<u64, u64>,
     files: BTreeMap<u64, Content>,
+    /// The nodes that are directories.
+    dirs: BTreeSet<u64>,
     last: u64,
     /// The node by which each file was last opened.
     opened: BTreeMap<u64, (u64, Instant)>,
@@ -121,8 +126,9 @@ impl Server {
             shared,
             faults: Faults::default(),
             names: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            files: BTreeMap::new(),
+            nodes: BTreeMap::from([(ROOT, ROOT)]),
+            files: BTreeMap::from([(ROOT, Content::default())]),
+            dirs: BTreeSet::from([ROOT]),
             last: ROOT,
             opened: BTreeMap::new(),
         }
@@ -151,12 +157,14 @@ impl Server {
     fn answer(&mut self, opcode: u32, node: u64, body: &[u8]) -> Answer {
         let nothing = |length| Ok(vec![0; length]);
         match opcode {
-            1 => self.entry(name(body)),                        // LOOKUP
+            1 => self.entry(node, name(body)),                  // LOOKUP
             3 => self.attributes(node),                         // GETATTR
             4 => self.set_attributes(node, body),               // SETATTR
-            10 => self.unlink(name(body)),                      // UNLINK
-            12 => self.rename(&body[8..]),                      // RENAME
-            13 => self.link(u64_at(body, 0), name(&body[8..])), // LINK
+            9 => self.make_dir(node, name(&body[8..])),         // MKDIR
+            10 => self.unlink(node, name(body)),                // UNLINK
+            11 => self.remove_dir(node, name(body)),            // RMDIR
+            12 => self.rename(node, body),                      // RENAME
+            13 => self.link(u64_at(body, 0), node, name(&body[8..])), // LINK
             14 => self.open(node),                              // OPEN
             15 => self.read(node, body),                        // READ
             16 => self.write(node, body),                       // WRITE
@@ -165,14 +173,14 @@ impl Server {
             18 | 29 => nothing(0),                              // RELEASE, RELEASEDIR
             26 => Ok(init()),                                   // INIT
             27 => nothing(16),                                  // OPENDIR
-            28 => Ok(self.list(body)),                          // READDIR
-            35 => self.create(name(&body[16..])),               // CREATE
+            28 => Ok(self.list(node, body)),                    // READDIR
+            35 => self.create(node, name(&body[16..])),         // CREATE
             _ => Err(libc::ENOSYS),
         }
     }
 
     /// The name as the directory has it, if it has it.
-    fn spelled(&self, name: &[u8]) -> Result<Vec<u8>, i32> {
+    fn spelled(&self, dir: u64, name: &[u8]) -> Result<(u64, Vec<u8>), i32> {
         let too_long = self.faults.name_max.is_some_and(|(most, _)| name.len() > most);
         if too_long {
             return Err(libc::ENAMETOOLONG);
@@ -182,11 +190,18 @@ impl Server {
         }
         let folds = self.faults.folds_case;
         let is_it = |it: &&Vec<u8>| *it == name || folds && it.eq_ignore_ascii_case(name);
-        Ok(self.names.keys().find(is_it).cloned().unwrap_or_else(|| name.to_vec()))
+        let found = self.children(dir).map(|(name, _)| name).find(is_it);
+        Ok((dir, found.map_or_else(|| name.to_vec(), Clone::clone)))
     }
 
-    fn node_of(&self, name: &[u8]) -> Result<u64, i32> {
-        self.names.get(&self.spelled(name)?).copied().ok_or(libc::ENOENT)
+    /// The names in a directory, and their nodes.
+    fn children(&self, dir: u64) -> impl Iterator<Item = (&Vec<u8>, &u64)> {
+        let all = self.names.range((dir, Vec::new())..(dir + 1, Vec::new()));
+        all.map(|((_, name), node)| (name, node))
+    }
+
+    fn node_of(&self, dir: u64, name: &[u8]) -> Result<u64, i32> {
+        self.names.get(&self.spelled(dir, name)?).copied().ok_or(libc::ENOENT)
     }
 
     fn new_number(&mut self) -> u64 {
@@ -199,37 +214,60 @@ impl Server {
         Ok(self.files.get_mut(file).unwrap())
     }
 
-    fn give_name(&mut self, name: Vec<u8>, file: u64) {
+    fn give_name(&mut self, name: (u64, Vec<u8>), file: u64) -> u64 {
         let node = self.new_number();
         self.nodes.insert(node, file);
         self.names.insert(name, node);
+        node
     }
 
-    fn create(&mut self, name: &[u8]) -> Answer {
-        let name = self.spelled(name)?;
+    fn make(&mut self, dir: u64, name: &[u8]) -> Result<u64, i32> {
+        let name = self.spelled(dir, name)?;
         let file = self.new_number();
         self.files.insert(file, Content { bytes: Vec::new(), mtime: now(), ctime: now() });
-        self.give_name(name.clone(), file);
-        let mut answer = self.entry(&name)?;
-        answer.extend(self.open(self.names[&name])?);
+        Ok(self.give_name(name, file))
+    }
+
+    fn create(&mut self, dir: u64, name: &[u8]) -> Answer {
+        let node = self.make(dir, name)?;
+        let mut answer = self.entry(dir, name)?;
+        answer.extend(self.open(node)?);
         Ok(answer)
     }
 
-    fn link(&mut self, node: u64, name: &[u8]) -> Answer {
-        let name = self.spelled(name)?;
-        if self.names.contains_key(&name) {
+    fn make_dir(&mut self, dir: u64, name: &[u8]) -> Answer {
+        let node = self.make(dir, name)?;
+        self.dirs.insert(node);
+        self.entry(dir, name)
+    }
+
+    fn remove_dir(&mut self, dir: u64, name: &[u8]) -> Answer {
+        let node = self.node_of(dir, name)?;
+        if self.children(node).next().is_some() {
+            return Err(libc::ENOTEMPTY);
+        }
+        self.unlink(dir, name)
+    }
+
+    fn link(&mut self, node: u64, dir: u64, name: &[u8]) -> Answer {
+        let taken = self.spelled(dir, name)?;
+        if self.names.contains_key(&taken) {
             return Err(libc::EEXIST);
         }
         self.file(node)?.ctime = now();
-        self.give_name(name.clone(), self.nodes[&node]);
-        self.entry(&name)
+        self.give_name(taken, self.nodes[&node]);
+        self.entry(dir, name)
     }
 
-    fn rename(&mut self, names: &[u8]) -> Answer {
-        let (from, to) = (name(names), name(&names[name(names).len() + 1..]));
-        let (from, to) = (self.spelled(from)?, self.spelled(to)?);
-        if self.faults.pins_lock_file && from.ends_with(b".lock") {
+    fn rename(&mut self, dir: u64, body: &[u8]) -> Answer {
+        let (from, to_dir) = (name(&body[8..]), u64_at(body, 0));
+        let to = name(&body[8 + from.len() + 1..]);
+        let (from, to) = (self.spelled(dir, from)?, self.spelled(to_dir, to)?);
+        if self.faults.pins_lock_file && from.1.ends_with(b".lock") {
             return Err(libc::EXDEV);
+        }
+        if self.names.get(&to).is_some_and(|node| self.children(*node).next().is_some()) {
+            return Err(libc::ENOTEMPTY);
         }
         let node = self.names.remove(&from).ok_or(libc::ENOENT)?;
         self.names.insert(to, node);
@@ -237,8 +275,8 @@ impl Server {
         Ok(Vec::new())
     }
 
-    fn unlink(&mut self, name: &[u8]) -> Answer {
-        let node = self.names.remove(&self.spelled(name)?).ok_or(libc::ENOENT)?;
+    fn unlink(&mut self, dir: u64, name: &[u8]) -> Answer {
+        let node = self.names.remove(&self.spelled(dir, name)?).ok_or(libc::ENOENT)?;
         self.file(node)?.ctime = now();
         Ok(Vec::new())
     }
@@ -265,9 +303,9 @@ impl Server {
         Ok(Vec::new())
     }
 
-    /// Nothing may be cached: every request is sent.
-    fn entry(&mut self, name: &[u8]) -> Answer {
-        let node = self.node_of(name)?;
+    /// Nothing may be cached: every question is asked.
+    fn entry(&mut self, dir: u64, name: &[u8]) -> Answer {
+        let node = self.node_of(dir, name)?;
         let mut answer = node.to_ne_bytes().to_vec();
         answer.extend([0; 32]);
         answer.extend(self.attributes_of(node)?);
@@ -281,10 +319,10 @@ impl Server {
     }
 
     fn attributes_of(&mut self, node: u64) -> Answer {
-        if node == ROOT {
-            return Ok(attributes(ROOT, libc::S_IFDIR | 0o777, 1, &Content::default()));
-        }
         let content = self.file(node)?.clone();
+        if self.dirs.contains(&node) {
+            return Ok(attributes(node, libc::S_IFDIR | 0o777, 2, &content));
+        }
         let file = self.nodes[&node];
         let inode = if self.faults.two_inodes { node } else { file };
         let count = self.names.values().filter(|node| self.nodes[*node] == file).count();
@@ -333,13 +371,14 @@ impl Server {
         answer
     }
 
-    fn list(&mut self, body: &[u8]) -> Vec<u8> {
+    fn list(&self, dir: u64, body: &[u8]) -> Vec<u8> {
         let mut entries = Vec::new();
-        for (index, (name, node)) in self.names.iter().enumerate().skip(size(u64_at(body, 8))) {
+        for (index, (name, node)) in self.children(dir).enumerate().skip(size(u64_at(body, 8))) {
             let next = index as u64 + 1;
+            let kind = if self.dirs.contains(node) { libc::S_IFDIR } else { libc::S_IFREG };
             let mut entry = [node.to_ne_bytes(), next.to_ne_bytes()].concat();
             entry.extend(u32::try_from(name.len()).unwrap().to_ne_bytes());
-            entry.extend((libc::S_IFREG >> 12).to_ne_bytes());
+            entry.extend((kind >> 12).to_ne_bytes());
             entry.extend(name);
             entry.resize(entry.len().next_multiple_of(8), 0);
             if entries.len() + entry.len() > u32_at(body, 16) as usize {
