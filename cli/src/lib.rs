@@ -17,6 +17,7 @@ mod list;
 mod log;
 mod mailbox;
 mod man;
+mod mount_table;
 #[cfg(not(feature = "relukko"))]
 mod no_serve;
 mod occupied;
@@ -25,6 +26,7 @@ mod outer;
 mod output;
 mod process;
 mod progress;
+mod require_mount;
 mod run;
 mod script;
 #[cfg(feature = "relukko")]

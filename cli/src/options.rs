@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use linklock::{Lock, StalePolicy};
 
 use crate::exit::{self, Failure};
-use crate::time;
+use crate::{require_mount, time};
 
 /// What all users of a lock have to agree on
 #[derive(Args, Debug)]
@@ -72,9 +72,28 @@ pub(crate) struct Contention {
     /// share [default: 666 less the umask]
     #[arg(long, value_name = "MODE", value_parser = mode)]
     mode: Option<u32>,
+
+    /// Refuse to lock unless a file system is mounted on MOUNTPOINT, and LOCK's directory is on it
+    ///
+    /// Where a shared directory is not mounted, as after a boot that went wrong, the bare directory would be
+    /// locked instead, which no other host sees. MOUNTPOINT must be the mount point of what LOCK's
+    /// directory is on, as /proc/self/mountinfo has it, when symbolic links in both paths are resolved:
+    /// neither a directory in a mounted file system nor one above it. An automounter is given the time to
+    /// mount it. Otherwise the exit status is 73.
+    #[arg(long, value_name = "MOUNTPOINT")]
+    require_mount: Option<PathBuf>,
 }
 
 impl Contention {
+    /// Fails unless the lock is on the file system that was meant.
+    pub(crate) fn check_mount(&self, lock: &Path) -> Result<(), Failure> {
+        let dir = match lock.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        self.require_mount.as_ref().map_or(Ok(()), |point| require_mount::require(point, dir))
+    }
+
     /// The lock with these options, polled often enough that a short timeout is observed.
     pub(crate) fn apply_to(&self, lock: linklock::LockOptions) -> linklock::LockOptions {
         const SHORTEST: Duration = Duration::from_millis(1);

@@ -37,9 +37,9 @@ const COMMAND: &[&str] = &[
     "occupied progress",
     "outer",
     "cleaned errors foreign events log options process",
-    "journal walk time",
+    "journal require_mount walk time",
     "exit",
-    "output",
+    "mount_table output",
 ];
 
 /// The clients and the server over HTTP.

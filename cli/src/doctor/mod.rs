@@ -43,6 +43,10 @@ pub(crate) struct Args {
     #[arg(long)]
     meet: bool,
 
+    /// Check that DIR is on the file system mounted on MOUNTPOINT, as `run --require-mount` does
+    #[arg(long, value_name = "MOUNTPOINT")]
+    require_mount: Option<PathBuf>,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -63,6 +67,7 @@ Examples:
 pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     let mut findings = vec![mount::check(&args.dir)];
     findings.extend(mount::missing(&args.dir));
+    findings.extend(args.require_mount.as_deref().map(|point| mount::required(point, &args.dir)));
     findings.extend(checks::sticky(&args.dir));
     match Scratch::in_dir(&args.dir) {
         Ok(scratch) => {

@@ -124,6 +124,7 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
         seen.push(identity);
     }
     let build = |path: &&PathBuf| {
+        args.contention.check_mount(path)?;
         let options = args.contention.apply_to(args.lock.lock(path));
         Ok(options.lifetime(args.lifetime).fencing(args.fence).build()?)
     };

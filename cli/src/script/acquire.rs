@@ -74,6 +74,7 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     if args.keep_alive {
         keep::close_descriptors().map_err(Failure::to("close the caller's descriptors"))?;
     }
+    args.contention.check_mount(&args.lock)?;
     let lock = args.contention.apply_to(args.options.lock(&args.lock));
     let lock = lock.lifetime(args.lifetime).build()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;

@@ -14,6 +14,7 @@ mod jobs;
 mod limits;
 mod log;
 mod mailbox;
+mod mounts;
 mod run;
 mod script;
 mod signals;
