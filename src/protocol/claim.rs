@@ -14,7 +14,7 @@ use crate::model::names::{ClaimName, Nonce};
 use crate::model::server_clock::ObservedDate;
 use crate::sys::dates::{DateNotKept, is_kept};
 use crate::sys::errno::{is_estale, is_gone, is_in_use, is_name_refused, is_name_too_long};
-use crate::sys::fs::{Attr, FileId, HeldOpen};
+use crate::sys::fs::{Attr, FileId, HeldOpen, Mount};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
 
@@ -97,6 +97,11 @@ impl Claim {
         owner: &Process,
         responsible: u32,
     ) -> Result<Claim, Error> {
+        if context.machine.fs.is_append_only(context.names.dir()) {
+            let lacks =
+                "is append-only in that directory (chattr +a), so that no lock could be released";
+            return Err(context.unsupported(lacks, None));
+        }
         for attempt in 1.. {
             let name = new_name(context, owner)?;
             let path = name.path.clone();
@@ -359,7 +364,7 @@ fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
     if is_name_too_long(&error) {
         return context.names_too_long(path, Some(error));
     }
-    if is_name_refused(&error) {
+    if is_name_refused(&error) || is_gone(&error) && refuses_to_find(context) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let lacks = format!(
             "does not take the name {name:?}: its separator may be why, and another one can be \
@@ -368,6 +373,12 @@ fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
         return context.unsupported(lacks, Some(error));
     }
     Error::io(Operation::Create, path)(error)
+}
+
+/// Whether a file system that returns ENOENT for a new name does so because of the name (exfat-fuse
+/// does): the directory is there.
+fn refuses_to_find(context: &Context) -> bool {
+    context.mount() == Mount::Other && context.machine.fs.stat(context.names.dir()).is_ok()
 }
 
 fn date_not_kept(context: &Context, not_kept: DateNotKept) -> Error {

@@ -44,11 +44,14 @@ impl Trial {
     /// A second name shows the same inode, and both names are counted.
     fn link(&self, claim: &Claim) -> Result<(), ClaimError> {
         let context = &claim.context;
-        let error = context
-            .machine
-            .retry_estale(|| context.machine.fs.link(&claim.path, &self.linked))
-            .err();
-        // The reply may be wrong or lost: the inode decides.
+        let link = || context.machine.fs.link(&claim.path, &self.linked);
+        let error = match context.machine.retry_estale(link) {
+            Err(error) if is_name_too_long(&error) => {
+                return Err(context.names_too_long(&self.linked, Some(error)).into());
+            }
+            linked => linked.err(),
+        };
+        // Whatever the reply was, or if it was lost: the inode decides.
         match find(claim, &self.linked)? {
             Some(attr) if attr.nlink >= 2 => Ok(()),
             _ if !claim.is_there()? => Err(ClaimError::Swept),

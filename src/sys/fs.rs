@@ -103,6 +103,10 @@ pub(crate) trait Fs: Debug + Send + Sync {
     fn name_max(&self, _dir: &Path) -> Option<usize> {
         None
     }
+    /// Whether this directory keeps whatever is made in it, as chattr(1) can make it do.
+    fn is_append_only(&self, _dir: &Path) -> bool {
+        false
+    }
     /// What is mounted at this directory, for error messages.
     fn describe(&self, dir: &Path) -> String {
         format!("what is mounted on {}", dir.display())
@@ -175,6 +179,8 @@ pub(super) struct Statfs {
     pub(super) mount: Mount,
     /// How many bytes a name may have, where that is known.
     pub(super) name_max: Option<usize>,
+    /// Whether the directory keeps whatever is made in it.
+    pub(super) is_append_only: bool,
 }
 
 /// This process's id. Each lock and unlock needs it several times, so it is cached:

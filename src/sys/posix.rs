@@ -24,6 +24,7 @@ use super::os::mount_table;
 use super::os::statfs::{UNCACHED, statfs};
 use super::posix_file::PosixFile;
 use super::range_lock::IS_OF_PROCESS;
+use super::statx;
 
 /// [`Fs`] by this machine's system calls, for one directory.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ impl PosixFs {
         if let Some(known) = self.statfs.get() {
             return Ok(*known);
         }
-        let answer = statfs(dir)?;
+        let answer = Statfs { is_append_only: statx::is_append_only(dir), ..statfs(dir)? };
         Ok(*self.statfs.get_or_init(|| answer))
     }
 
@@ -248,6 +249,10 @@ impl Fs for PosixFs {
 
     fn name_max(&self, dir: &Path) -> Option<usize> {
         self.statfs(dir).ok()?.name_max
+    }
+
+    fn is_append_only(&self, dir: &Path) -> bool {
+        self.statfs(dir).is_ok_and(|answer| answer.is_append_only)
     }
 
     fn describe(&self, dir: &Path) -> String {

@@ -107,7 +107,9 @@ struct Server {
     /// The nodes that are directories.
     dirs: BTreeSet<u64>,
     last: u64,
-    /// The node by which each file was last opened.
+    /// The files that were written to since they were closed last.
+    written: BTreeSet<u64>,
+    /// By which node each file was opened last.
     opened: BTreeMap<u64, (u64, Instant)>,
 }
 
@@ -130,6 +132,7 @@ impl Server {
             files: BTreeMap::from([(ROOT, Content::default())]),
             dirs: BTreeSet::from([ROOT]),
             last: ROOT,
+            written: BTreeSet::new(),
             opened: BTreeMap::new(),
         }
     }
@@ -157,24 +160,24 @@ impl Server {
     fn answer(&mut self, opcode: u32, node: u64, body: &[u8]) -> Answer {
         let nothing = |length| Ok(vec![0; length]);
         match opcode {
-            1 => self.entry(node, name(body)),                  // LOOKUP
-            3 => self.attributes(node),                         // GETATTR
-            4 => self.set_attributes(node, body),               // SETATTR
-            9 => self.make_dir(node, name(&body[8..])),         // MKDIR
-            10 => self.unlink(node, name(body)),                // UNLINK
-            11 => self.remove_dir(node, name(body)),            // RMDIR
-            12 => self.rename(node, body),                      // RENAME
+            1 => self.entry(node, name(body)),                        // LOOKUP
+            3 => self.attributes(node),                               // GETATTR
+            4 => self.set_attributes(node, body),                     // SETATTR
+            9 => self.make_dir(node, name(&body[8..])),               // MKDIR
+            10 => self.unlink(node, name(body)),                      // UNLINK
+            11 => self.remove_dir(node, name(body)),                  // RMDIR
+            12 => self.rename(node, body),                            // RENAME
             13 => self.link(u64_at(body, 0), node, name(&body[8..])), // LINK
-            14 => self.open(node),                              // OPEN
-            15 => self.read(node, body),                        // READ
-            16 => self.write(node, body),                       // WRITE
-            17 => Ok(self.statfs()),                            // STATFS
-            25 => self.flush(node),                             // FLUSH
-            18 | 29 => nothing(0),                              // RELEASE, RELEASEDIR
-            26 => Ok(init()),                                   // INIT
-            27 => nothing(16),                                  // OPENDIR
-            28 => Ok(self.list(node, body)),                    // READDIR
-            35 => self.create(node, name(&body[16..])),         // CREATE
+            14 => self.open(node),                                    // OPEN
+            15 => self.read(node, body),                              // READ
+            16 => self.write(node, body),                             // WRITE
+            17 => Ok(self.statfs()),                                  // STATFS
+            25 => self.flush(node),                                   // FLUSH
+            18 | 29 => nothing(0),                                    // RELEASE, RELEASEDIR
+            26 => Ok(init()),                                         // INIT
+            27 => nothing(16),                                        // OPENDIR
+            28 => Ok(self.list(node, body)),                          // READDIR
+            35 => self.create(node, name(&body[16..])),               // CREATE
             _ => Err(libc::ENOSYS),
         }
     }
@@ -297,7 +300,8 @@ impl Server {
     }
 
     fn flush(&mut self, node: u64) -> Answer {
-        if self.faults.dates == Dates::LostAtClose {
+        let is_written = self.written.remove(&self.nodes[&node]);
+        if self.faults.dates == Dates::LostAtClose && is_written {
             self.file(node)?.mtime = now();
         }
         Ok(Vec::new())
@@ -359,6 +363,7 @@ impl Server {
         file.bytes.resize(at, 0);
         file.bytes.extend(data);
         (file.mtime, file.ctime) = (now(), now());
+        self.written.insert(self.nodes[&node]);
         Ok([u32::try_from(data.len()).unwrap().to_ne_bytes(), [0; 4]].concat())
     }
 

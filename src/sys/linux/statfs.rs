@@ -38,7 +38,7 @@ pub(in crate::sys) fn statfs(dir: &Path) -> io::Result<Statfs> {
         _ => Mount::Other,
     };
     let name_max = usize::try_from(answer.maximum_name_length()).ok().filter(|most| *most > 0);
-    Ok(Statfs { mount, name_max })
+    Ok(Statfs { mount, name_max, is_append_only: false })
 }
 
 /// Whether this machine's kernel serves NFS, according to the table that exportfs(8) maintains,

@@ -12,26 +12,7 @@ use crate::sys::fs::{Attr, FileId, FileKind, PERMISSIONS, timestamp};
 /// NFSv4 client keep showing the old link count. Makes the system call directly: musl has a
 /// wrapper only from 1.2.5 on, and glibc's ignores the flag where the kernel has no statx(2).
 pub(super) fn attributes(path: &Path) -> io::Result<Attr> {
-    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_STATX_FORCE_SYNC;
-    let mut stat = MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path is a C string and the buffer is a statx; both outlive the call.
-    #[allow(unsafe_code)]
-    let done = path.with_nix_path(|path| unsafe {
-        libc::syscall(
-            libc::SYS_statx,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            flags,
-            libc::STATX_BASIC_STATS,
-            stat.as_mut_ptr(),
-        )
-    })?;
-    if done != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: every field of a statx is an integer, so the initial zeroes are valid too.
-    #[allow(unsafe_code)]
-    let stat = unsafe { stat.assume_init() };
+    let stat = ask(path, libc::AT_SYMLINK_NOFOLLOW | libc::AT_STATX_FORCE_SYNC)?;
     Ok(Attr {
         id: FileId {
             dev: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor),
@@ -50,4 +31,32 @@ pub(super) fn attributes(path: &Path) -> io::Result<Attr> {
         mtime: timestamp(stat.stx_mtime.tv_sec, i64::from(stat.stx_mtime.tv_nsec)),
         ctime: timestamp(stat.stx_ctime.tv_sec, i64::from(stat.stx_ctime.tv_nsec)),
     })
+}
+
+/// Whether nothing can be removed from a directory, see chattr(1).
+pub(super) fn is_append_only(dir: &Path) -> bool {
+    const STATX_ATTR_APPEND: u64 = 0x20; // linux/stat.h
+    ask(dir, 0).is_ok_and(|stat| stat.stx_attributes & STATX_ATTR_APPEND != 0)
+}
+
+fn ask(path: &Path, flags: i32) -> io::Result<libc::statx> {
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path is a C string and the buffer is a statx; both outlive the call.
+    #[allow(unsafe_code)]
+    let done = path.with_nix_path(|path| unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            libc::STATX_BASIC_STATS,
+            stat.as_mut_ptr(),
+        )
+    })?;
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: every field of a statx is an integer, so the initial zeroes are valid too.
+    #[allow(unsafe_code)]
+    Ok(unsafe { stat.assume_init() })
 }

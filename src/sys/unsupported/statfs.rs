@@ -10,5 +10,5 @@ pub(in crate::sys) const UNCACHED: i32 = 0;
 
 /// Treating any file system as remote costs time but no safety.
 pub(in crate::sys) fn statfs(_dir: &Path) -> io::Result<Statfs> {
-    Ok(Statfs { mount: Mount::Other, name_max: None })
+    Ok(Statfs { mount: Mount::Other, name_max: None, is_append_only: false })
 }

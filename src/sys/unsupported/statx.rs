@@ -8,3 +8,7 @@ use crate::sys::fs::Attr;
 pub(super) fn attributes(_path: &Path) -> io::Result<Attr> {
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
+
+pub(super) fn is_append_only(_dir: &Path) -> bool {
+    false
+}

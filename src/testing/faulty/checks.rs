@@ -92,8 +92,14 @@ impl<'a> Check<'a> {
                     errno::EIO,
                 ];
                 let is_it = error.as_ref().is_some_and(|it| it.raw_os_error() == Some(fault.errno));
-                let ops = [Op::Create, Op::Rename, Op::Unlink];
-                ops.contains(&fault.op) && is_it && refusals.contains(&fault.errno)
+                let is_refusal = match fault.op {
+                    // exfat-fuse returns ENOENT for a name that it does not take.
+                    Op::Create => refusals.contains(&fault.errno) || fault.errno == errno::ENOENT,
+                    Op::Link => fault.errno == errno::ENAMETOOLONG,
+                    Op::Rename | Op::Unlink => refusals.contains(&fault.errno),
+                    _ => false,
+                };
+                is_it && is_refusal
             }
             // The file system itself claims that the lock file, or the claim, is not there.
             Error::Lost { .. } => !was_ours || fault.errno == errno::ENOENT,

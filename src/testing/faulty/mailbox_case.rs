@@ -175,7 +175,7 @@ impl Case {
                     && error.as_ref().and_then(io::Error::raw_os_error) == Some(fault.errno)
             }
             Error::UnsupportedFileSystem { error, .. } => {
-                [Op::Create, Op::Rename, Op::Unlink].contains(&fault.op)
+                [Op::Create, Op::Link, Op::Rename, Op::Unlink].contains(&fault.op)
                     && error.as_ref().and_then(io::Error::raw_os_error) == Some(fault.errno)
             }
             // The file system itself claims that the dotlock is gone.

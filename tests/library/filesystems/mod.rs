@@ -5,6 +5,7 @@ mod faults;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -85,6 +86,26 @@ fn a_directory_that_vanishes_while_we_hold() {
     assert!(guard.refresh().unwrap_err().is_lost());
     assert!(guard.unlock().unwrap_err().is_lost());
     assert!(names(dir.path()).is_empty());
+}
+
+/// A lock there could be taken, and never released.
+#[test]
+fn an_append_only_directory() {
+    let dir = tempdir().unwrap();
+    let chattr = |flag: &str| {
+        let chattr = Command::new("chattr").arg(flag).arg(dir.path()).output();
+        chattr.is_ok_and(|output| output.status.success())
+    };
+    if !chattr("+a") {
+        return crate::kit::skip(this_test!(), "chattr +a failed");
+    }
+    let error = Lock::new(dir.path().join("lock")).unwrap().lock().map(drop);
+    let left = names(dir.path());
+    assert!(chattr("-a"));
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::UnsupportedFileSystem { .. }), "{error:?}");
+    assert!(error.to_string().contains("append-only"), "{error}");
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
