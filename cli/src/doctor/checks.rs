@@ -28,13 +28,14 @@ const ROUNDS: usize = 20;
 /// The result of a check, or the error that prevented it.
 pub(super) type Found = Result<(Grade, String), String>;
 
-/// Checks that `lock` repeats, or that locks can do without: if it passes, none of these is bad.
-const TRIED_BY_LOCK: [&str; 4] = ["names", "time stamps", "rename", "notification"];
+/// Checks that a lock repeats, or can do without: if it is acquired and released, none of these is bad.
+const TRIED_BY_LOCK: [&str; 7] =
+    ["removal", "names", "exclusive create", "hard links", "time stamps", "rename", "notification"];
 
 type Check = (&'static str, fn(&Scratch) -> Found);
 
-pub(super) fn all(scratch: &Scratch) -> Vec<Finding> {
-    let checks: [Check; 13] = [
+pub(super) fn all(scratch: &Scratch, lock_works: bool) -> Vec<Finding> {
+    let checks: [Check; 12] = [
         ("cleaning", cleaning),
         ("removal", removal),
         ("readable", readable),
@@ -44,15 +45,13 @@ pub(super) fn all(scratch: &Scratch) -> Vec<Finding> {
         ("time stamps", time_stamps),
         ("rename", rename),
         ("notification", notification),
-        ("lock", lock),
         ("clock", clock),
         ("dead holders", dead_holders),
         ("speed", speed),
     ];
     let mut findings: Vec<_> =
         checks.map(|(name, check)| finding(name, check(scratch))).into_iter().collect();
-    let is_good = |it: &Finding| it.check == "lock" && it.grade == Grade::Good;
-    if findings.iter().any(is_good) {
+    if lock_works {
         for finding in findings.iter_mut().filter(|it| TRIED_BY_LOCK.contains(&it.check)) {
             finding.grade = finding.grade.min(Grade::Note);
         }
@@ -267,22 +266,25 @@ fn notification(_: &Scratch) -> Found {
     Ok((Grade::Note, "this system has no inotify: waiters poll".to_owned()))
 }
 
-fn lock(scratch: &Scratch) -> Found {
-    let path = scratch.path("lock");
-    let tried = || -> Result<(), Error> {
-        let guard = Lock::new(&path)?.try_lock()?;
-        guard.refresh()?;
-        match Lock::new(&path)?.try_lock() {
-            Err(error) if error.is_contention() => {}
-            other => return other.map(drop),
-        }
-        guard.verify()?;
-        guard.unlock()
-    };
-    tried().map_err(|error| error.to_string())?;
-    let is_ours = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"lock");
-    let entries = fs::read_dir(scratch.dir()).map_err(to("list the directory"))?;
-    match entries.flatten().find(is_ours) {
+/// Acquires and releases a lock in the directory itself: the verdict, by the lock's own checks.
+pub(super) fn lock(path: &Path) -> Result<(), Error> {
+    let guard = Lock::new(path)?.try_lock()?;
+    guard.refresh()?;
+    match Lock::new(path)?.try_lock() {
+        Err(error) if error.is_contention() => {}
+        other => return other.map(drop),
+    }
+    guard.verify()?;
+    guard.unlock()
+}
+
+/// What the lock has left behind, or that it has left nothing.
+pub(super) fn after_lock(path: &Path) -> Found {
+    let (dir, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+    let name = name.as_encoded_bytes();
+    let is_its = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(name);
+    let entries = fs::read_dir(dir).map_err(to("list the directory"))?;
+    match entries.flatten().find(is_its) {
         None => Ok(good("acquired, refreshed, refused to another and released")),
         Some(left) => Err(format!("{} was left behind", left.path().display())),
     }

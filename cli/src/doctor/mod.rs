@@ -9,6 +9,7 @@ mod two_hosts;
 
 use std::path::PathBuf;
 
+use linklock::Error;
 use serde::Serialize;
 
 use self::finding::{Finding, Grade};
@@ -69,25 +70,39 @@ pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     findings.extend(mount::missing(&args.dir));
     findings.extend(args.require_mount.as_deref().map(|point| mount::required(point, &args.dir)));
     findings.extend(checks::sticky(&args.dir));
-    match Scratch::in_dir(&args.dir) {
-        Ok(scratch) => {
-            findings.extend(checks::all(&scratch));
-            if let Some(other) = &args.second {
-                findings.extend(second_mount::all(&scratch, other));
-            }
-            if args.meet {
-                findings.extend(two_hosts::all(&args.dir));
-            }
-        }
-        Err(error) => {
-            let text = format!("cannot create a directory here: {error}");
-            findings.push(Finding { check: "access", grade: Grade::Bad, text });
-        }
+    let path = args.dir.join(scratch::unique_name() + ".lock");
+    let locked = checks::lock(&path);
+    let lacks_something = matches!(locked, Err(Error::UnsupportedFileSystem { .. }));
+    let found = locked.map_err(|error| error.to_string()).and_then(|()| checks::after_lock(&path));
+    let lock_works = found.is_ok();
+    findings.push(checks::finding("lock", found));
+    if !lacks_something {
+        findings.extend(examine(args, lock_works));
     }
     let verdict = findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Bad);
     let report = Report { dir: args.dir.to_string_lossy().into_owned(), verdict, findings };
     output::show(&if args.json { json(&report)? } else { report.to_text() })?;
     Ok(if verdict == Grade::Bad { exit::UNFIT } else { 0 })
+}
+
+/// Everything that explains the verdict. It is left out where a lock was refused for what the file system
+/// lacks: the error has named that, and what is made there may stay.
+fn examine(args: &Args, lock_works: bool) -> Vec<Finding> {
+    let scratch = match Scratch::in_dir(&args.dir) {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            let text = format!("cannot create a directory here: {error}");
+            return vec![Finding { check: "access", grade: Grade::Bad, text }];
+        }
+    };
+    let mut findings = checks::all(&scratch, lock_works);
+    if let Some(other) = &args.second {
+        findings.extend(second_mount::all(&scratch, other));
+    }
+    if args.meet {
+        findings.extend(two_hosts::all(&args.dir));
+    }
+    findings
 }
 
 impl Report {

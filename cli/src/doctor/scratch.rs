@@ -9,15 +9,16 @@ pub(crate) struct Scratch {
     dir: PathBuf,
 }
 
+/// A name that nothing else has.
+pub(crate) fn unique_name() -> String {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanoseconds = time.unwrap_or_default().as_nanos();
+    format!(".linklock-doctor-{}-{nanoseconds:x}", std::process::id())
+}
+
 impl Scratch {
     pub(crate) fn in_dir(dir: &Path) -> io::Result<Scratch> {
-        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let name = format!(
-            ".linklock-doctor-{}-{:x}",
-            std::process::id(),
-            time.unwrap_or_default().as_nanos()
-        );
-        let dir = dir.join(name);
+        let dir = dir.join(unique_name());
         fs::create_dir(&dir)?;
         Ok(Scratch { dir })
     }

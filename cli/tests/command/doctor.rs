@@ -106,7 +106,8 @@ fn a_directory_that_only_grows_can_not_be_trusted() {
     }
     let (code, report) = examine(&[], place.dir());
     assert!(chattr("-a"));
-    assert_eq!((code, &*grade(&report, "removal")), (69, "bad"), "{report}");
+    assert_eq!((code, &*grade(&report, "lock")), (69, "bad"), "{report}");
+    place.assert_nothing_left();
 }
 
 /// A kernel whose link(2) fails as on FAT, by strace's fault injection.
