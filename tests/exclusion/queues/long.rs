@@ -28,6 +28,8 @@ pub(crate) const LINKLOCK: Setup = Setup {
     processes: 24,
     locks: 2,
     hosts_of_their_own: true,
+    keep_claim: false,
+    fencing: false,
     lifetime: ms(200),
     slop: ms(100),
     polling: (ms(1), ms(5)),

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use linklock::{Lock, StalePolicy};
+use linklock::StalePolicy;
 
 use crate::kit::say::{say, scale};
-use crate::kit::wait::{LIMIT, wait_until};
 use crate::support::exclusion_checker::ExclusionChecker;
+use crate::support::remains::assert_nothing_is_left;
 use crate::support::setup::{Mishaps, Protocol, Setup};
-use crate::support::witness::Rule;
 use crate::support::workdir::{self, Workdir};
 use crate::support::workers;
 
@@ -26,6 +25,8 @@ pub(crate) const DEAD: Setup = Setup {
     processes: 16,
     locks: 6,
     hosts_of_their_own: false,
+    keep_claim: false,
+    fencing: false,
     lifetime: Duration::from_secs(600),
     slop: Duration::from_secs(10),
     polling: POLLING,
@@ -94,24 +95,4 @@ fn race_soundly(setup: &Setup) {
     assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
     assert!(figures.breaks >= breaks, "only {} breaks", figures.breaks);
     assert_nothing_is_left(setup, &workdir);
-}
-
-/// The last locks can be acquired, and everything that the dead have left can be swept.
-fn assert_nothing_is_left(setup: &Setup, workdir: &Workdir) {
-    for number in 0..setup.locks {
-        let options = Lock::options(workdir.lock(number)).lifetime(setup.lifetime);
-        let lock = options.clock_slop(setup.slop).build().unwrap();
-        lock.try_lock_for(LIMIT).unwrap().unlock().unwrap();
-        wait_until("all is swept", || {
-            lock.sweep().unwrap();
-            let mut left = workdir.files_of(number);
-            if setup.rule() == Rule::LeaseOrLife {
-                // A dead breaker's seat does not name its process, so it lasts as long as its
-                // lease: longer than this test.
-                let names = ["|break|", "|aside|"];
-                left.retain(|file| !names.iter().any(|it| file.display().to_string().contains(it)));
-            }
-            left.is_empty()
-        });
-    }
 }

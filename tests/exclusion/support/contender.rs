@@ -1,5 +1,7 @@
 //! One contender for one lock, by either protocol.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ const WEDGED: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) enum Contender {
-    Linklock { lock: Box<Lock>, guard: Option<LockGuard> },
+    Linklock { lock: Box<Lock>, guard: Option<LockGuard>, last_token: PathBuf },
     Flufl(FluflLock),
 }
 
@@ -24,10 +26,10 @@ impl Contender {
     pub(crate) fn new(
         setup: &Setup,
         workdir: &Workdir,
-        lock: usize,
+        number: usize,
         clock: Arc<dyn Clock>,
     ) -> Contender {
-        let path = workdir.lock(lock);
+        let path = workdir.lock(number);
         let policy = match setup.protocol {
             Protocol::Linklock(policy) => policy,
             Protocol::Flufl => {
@@ -41,19 +43,24 @@ impl Contender {
             .clock_slop(setup.slop)
             .polling(setup.polling.0, setup.polling.1)
             .timeout(WEDGED)
+            .keep_claim(setup.keep_claim)
+            .fencing(setup.fencing)
             .clock(clock);
         if setup.hosts_of_their_own {
             options = options.host_name(Process::this().to_string());
         }
         let lock = Box::new(options.build().expect("a valid lock"));
-        Contender::Linklock { lock, guard: None }
+        Contender::Linklock { lock, guard: None, last_token: workdir.last_token(number) }
     }
 
     /// Waits for the lock, and returns when the lease ends.
     pub(crate) fn acquire(&mut self) -> Result<Duration, String> {
         match self {
-            Contender::Linklock { lock, guard } => {
+            Contender::Linklock { lock, guard, last_token } => {
                 let held = guard.insert(lock.lock().map_err(|error| error.to_string())?);
+                if let Some(token) = held.token() {
+                    note_token(last_token, token)?;
+                }
                 Ok(lease_end(held))
             }
             Contender::Flufl(lock) => loop {
@@ -98,6 +105,15 @@ impl Contender {
             },
         }
     }
+}
+
+/// Compares a holder's fencing token with that of the last holder that lived to write it down.
+fn note_token(path: &Path, token: u64) -> Result<(), String> {
+    let last = fs::read_to_string(path).unwrap_or_default().parse().unwrap_or(0);
+    if token <= last {
+        return Err(format!("token {token} after {last}"));
+    }
+    fs::write(path, token.to_string()).map_err(|error| error.to_string())
 }
 
 /// Read in this order, it is never later than the lease's end.

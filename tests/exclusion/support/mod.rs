@@ -11,6 +11,7 @@ pub(crate) mod figures;
 pub(crate) mod flufl;
 pub(crate) mod history;
 pub(crate) mod nemesis;
+pub(crate) mod remains;
 pub(crate) mod setup;
 pub(crate) mod witness;
 pub(crate) mod workdir;

@@ -23,6 +23,10 @@ pub(crate) struct Setup {
     /// Whether each process claims to be on a host of its own: then none can be proven dead, as
     /// with processes of many machines, and only leases count.
     pub(crate) hosts_of_their_own: bool,
+    /// Whether a handle keeps its claim from one tenure to the next.
+    pub(crate) keep_claim: bool,
+    /// Whether tenures get fencing tokens.
+    pub(crate) fencing: bool,
     pub(crate) lifetime: Duration,
     pub(crate) slop: Duration,
     /// The least and the longest pause between two looks at a lock.

@@ -37,6 +37,11 @@ impl Workdir {
         self.root.join("witnesses").join(number.to_string())
     }
 
+    /// Where the fencing token of the last tenure stands.
+    pub(crate) fn last_token(&self, number: usize) -> PathBuf {
+        self.root.join(format!("last-token-{number}"))
+    }
+
     pub(crate) fn history(&self, place: usize) -> PathBuf {
         self.root.join("histories").join(place.to_string())
     }
