@@ -9,7 +9,7 @@ use crate::support::setup::Setup;
 /// What was counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
-    tenures: usize,
+    pub(crate) tenures: usize,
     /// Tenures that others have ended: each was left by its holder, and the lock was held again.
     pub(crate) breaks: usize,
     pub(crate) overlaps: usize,

@@ -1,0 +1,102 @@
+//! The process in which a battery is run: in namespaces of its own, with the file system mounted.
+//!
+//! All servers and mounts end with its process namespace. Its network is its own loopback interface.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Once, OnceLock};
+use std::time::Instant;
+
+use crate::battery;
+use crate::kit::elsewhere::{arrived, go, unshare};
+use crate::kit::fuse::{Faults, Faulty, MOUNT};
+use crate::kit::say::say;
+use crate::table;
+
+/// A file system, and how the lane mounts it.
+#[derive(Clone, Copy)]
+pub(crate) struct Mount {
+    /// The first cell of its row in docs/filesystems.md.
+    pub(crate) name: &'static str,
+    /// Mounts it on `mnt`.
+    pub(crate) set_up: &'static str,
+    /// What happens to it while processes contend, again and again.
+    pub(crate) nemesis: Option<&'static str>,
+}
+
+/// The command under test, for the process in the namespaces.
+const COMMAND: &str = "LINKLOCK_TEST_COMMAND";
+/// The file in which the battery says what it has measured.
+const REPORT: &str = "report";
+
+pub(crate) fn try_mount(test: &str, mount: &Mount) {
+    match arrived() {
+        Some(dir) => run(mount, &dir),
+        None => go_and_mount(test, mount.name, mount.set_up),
+    }
+}
+
+pub(crate) fn try_fault(test: &str, name: &'static str, faults: Faults) {
+    let Some(dir) = arrived() else {
+        return go_and_mount(test, name, &format!("DIR=$PWD/mnt && {MOUNT}"));
+    };
+    Faulty::serve(faults);
+    run(&Mount { name, set_up: "", nemesis: None }, &dir);
+}
+
+/// Mounts it, and goes on in a process that sees it.
+fn go_and_mount(test: &str, name: &str, set_up: &str) {
+    if !is_asked_for() {
+        return;
+    }
+    let begun = Instant::now();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let script = format!(
+        "export SCRIPTS={scripts:?} && cd \"$LINKLOCK_TEST_ELSEWHERE\" && mkdir below mnt \
+         && truncate -s 400M disk && ip link set lo up \
+         && {{ {set_up}; }} >set-up 2>&1 && grep -q \" $PWD/mnt \" /proc/self/mountinfo \
+         || {{ echo 'it cannot be mounted:' >&2; tail -n 5 set-up >&2; exit 77; }}; exec \"$0\" \"$@\"",
+        scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filesystems"),
+    );
+    let prefix = unshare();
+    let mut unshare = Command::new(prefix[0]);
+    unshare.args(&prefix[1..]);
+    unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]);
+    unshare.args(["--propagation", "private", "sh", "-c"]).arg(script);
+    unshare.arg(env::current_exe().unwrap()).env(COMMAND, built_command());
+    go(test, &mut unshare, dir.path());
+    // It is not there if the test was skipped.
+    if let Ok(report) = fs::read_to_string(dir.path().join(REPORT)) {
+        say(&format!("file systems, {name}: {report}; {:.1?} in all", begun.elapsed()));
+    }
+}
+
+fn run(mount: &Mount, dir: &Path) {
+    let row = table::row(mount.name);
+    let outcome = battery::run(mount, dir);
+    fs::write(dir.join(REPORT), outcome.to_string()).unwrap();
+    row.check(&outcome);
+}
+
+/// Whether the lane is to run: it takes minutes, and much that a machine may not have.
+fn is_asked_for() -> bool {
+    static NOT_ASKED: Once = Once::new();
+    let is_asked_for = env::var("LINKLOCK_FILESYSTEMS").is_ok_and(|asked| asked == "1");
+    if !is_asked_for {
+        NOT_ASKED.call_once(|| say("skipped: file systems: LINKLOCK_FILESYSTEMS=1 is not set"));
+    }
+    is_asked_for
+}
+
+fn built_command() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| crate::kit::built(&["-p", "linklock-cli", "--bin", "linklock"], "linklock"))
+}
+
+/// The command under test.
+pub(crate) fn linklock() -> Command {
+    Command::new(env::var_os(COMMAND).unwrap())
+}
