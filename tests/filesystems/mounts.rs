@@ -4,21 +4,22 @@
 use crate::kit::this_test;
 use crate::scene::{self, Mount};
 
-/// Each name is that of a row in docs/filesystems.md.
+/// Each name is that of a row in docs/filesystems.md. They are mounted by this machine's kernel, or by a
+/// guest's.
 macro_rules! mounts {
-    ($($test:ident $name:literal $set_up:literal $(meanwhile $nemesis:literal)?;)*) => {
-        pub(crate) const NAMES: &[&str] = &[$($name),*];
+    ($names:ident, $try:ident: $($test:ident $name:literal $set_up:literal $(meanwhile $nemesis:literal)?;)*) => {
+        pub(crate) const $names: &[&str] = &[$($name),*];
         $(
             #[test]
             fn $test() {
                 let nemesis = None$(.or(Some($nemesis)))?;
-                scene::try_mount(this_test!(), &Mount { name: $name, set_up: $set_up, nemesis });
+                scene::$try(this_test!(), &Mount { name: $name, set_up: $set_up, nemesis });
             }
         )*
     };
 }
 
-mounts! {
+mounts! { NAMES, try_mount:
     ext4 "ext4"
         "mkfs.ext4 -q disk && mount -o loop disk mnt && rmdir mnt/lost+found";
     ext4_with_small_inodes "ext4, 128-byte inodes"
@@ -64,4 +65,15 @@ mounts! {
         meanwhile ". \"$SCRIPTS/brick.sh\"";
     an_append_only_directory "an append-only directory"
         "mkfs.ext4 -q disk && mount -o loop disk mnt && rmdir mnt/lost+found && chattr +a mnt";
+}
+
+mounts! { GUESTS, try_in_guest:
+    vfat "vfat"
+        "modprobe vfat && mkfs.vfat disk && mount -o loop disk mnt";
+    f2fs "f2fs"
+        "modprobe f2fs && mkfs.f2fs disk && mount -t f2fs -o loop disk mnt";
+    cifs "SMB"
+        "OPTIONS=rw && . \"$SCRIPTS/smbd.sh\"";
+    cifs_without_leases "SMB, `nolease`"
+        "OPTIONS=nolease && . \"$SCRIPTS/smbd.sh\"";
 }

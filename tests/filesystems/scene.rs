@@ -46,31 +46,59 @@ pub(crate) fn try_fault(test: &str, name: &'static str, faults: Faults) {
     run(&Mount { name, set_up: "", nemesis: None }, &dir);
 }
 
+/// As [`try_mount`], in a guest with a kernel of its own.
+pub(crate) fn try_in_guest(test: &str, mount: &Mount) {
+    if let Some(dir) = arrived() {
+        return run(mount, &dir);
+    }
+    if !is_asked_for(GUESTS) {
+        return;
+    }
+    let mut guest = Command::new(scripts().join("guest.sh"));
+    guest.arg("LINKLOCK_TEST_ELSEWHERE=/tmp/filesystems");
+    guest.arg(format!("{COMMAND}={}", built_command().display()));
+    guest
+        .args(["sh", "-c"])
+        .arg(format!("modprobe loop; mkdir /tmp/filesystems; {}", script(mount.set_up)));
+    guest.arg(env::current_exe().unwrap());
+    let begun = Instant::now();
+    go(test, &mut guest, Path::new("/tmp/filesystems"));
+    say(&format!("file systems, {}: {:.1?} in all", mount.name, begun.elapsed()));
+}
+
 /// Mounts it, and goes on in a process that sees it.
 fn go_and_mount(test: &str, name: &str, set_up: &str) {
-    if !is_asked_for() {
+    if !is_asked_for(HOST) {
         return;
     }
     let begun = Instant::now();
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let script = format!(
-        "export SCRIPTS={scripts:?} && cd \"$LINKLOCK_TEST_ELSEWHERE\" && mkdir below mnt \
-         && truncate -s 400M disk && ip link set lo up \
-         && {{ {set_up}; }} >set-up 2>&1 && grep -q \" $PWD/mnt \" /proc/self/mountinfo \
-         || {{ echo 'it cannot be mounted:' >&2; tail -n 5 set-up >&2; exit 77; }}; exec \"$0\" \"$@\"",
-        scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filesystems"),
-    );
     let prefix = unshare();
     let mut unshare = Command::new(prefix[0]);
     unshare.args(&prefix[1..]);
     unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]);
-    unshare.args(["--propagation", "private", "sh", "-c"]).arg(script);
+    unshare.args(["--propagation", "private", "sh", "-c"]).arg(script(set_up));
     unshare.arg(env::current_exe().unwrap()).env(COMMAND, built_command());
     go(test, &mut unshare, dir.path());
     // It is not there if the test was skipped.
     if let Ok(report) = fs::read_to_string(dir.path().join(REPORT)) {
         say(&format!("file systems, {name}: {report}; {:.1?} in all", begun.elapsed()));
     }
+}
+
+/// Sets the file system up, and runs the program that is this script's argument.
+fn script(set_up: &str) -> String {
+    format!(
+        "export SCRIPTS='{}' && cd \"$LINKLOCK_TEST_ELSEWHERE\" && mkdir below mnt \
+         && truncate -s 400M disk && ip link set lo up \
+         && {{ {set_up}; }} >set-up 2>&1 && grep -q \" $PWD/mnt \" /proc/self/mountinfo \
+         || {{ echo 'it cannot be mounted:' >&2; tail -n 5 set-up >&2; exit 77; }}; exec \"$0\" \"$@\"",
+        scripts().display(),
+    )
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filesystems")
 }
 
 fn run(mount: &Mount, dir: &Path) {
@@ -80,14 +108,18 @@ fn run(mount: &Mount, dir: &Path) {
     row.check(&outcome);
 }
 
+/// What `LINKLOCK_FILESYSTEMS` asks for: what this machine can mount, or what takes a guest.
+const HOST: &str = "1";
+const GUESTS: &str = "guests";
+
 /// Whether the lane is to run: it takes minutes, and much that a machine may not have.
-fn is_asked_for() -> bool {
+fn is_asked_for(part: &str) -> bool {
     static NOT_ASKED: Once = Once::new();
-    let is_asked_for = env::var("LINKLOCK_FILESYSTEMS").is_ok_and(|asked| asked == "1");
-    if !is_asked_for {
+    let asked = env::var("LINKLOCK_FILESYSTEMS").unwrap_or_default();
+    if asked.is_empty() {
         NOT_ASKED.call_once(|| say("skipped: file systems: LINKLOCK_FILESYSTEMS=1 is not set"));
     }
-    is_asked_for
+    asked == part
 }
 
 fn built_command() -> &'static Path {
