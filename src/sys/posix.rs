@@ -178,11 +178,18 @@ impl Fs for PosixFs {
     }
 
     fn touch(&self, path: &Path, date: SystemTime) -> io::Result<()> {
-        let spec = time_spec(self.rounded_up(date))?;
-        utimensat(AT_FDCWD, path, &spec, &spec, UtimensatFlags::NoFollowSymlink)?;
+        let set = |date| -> io::Result<()> {
+            let spec = time_spec(self.rounded_up(date))?;
+            Ok(utimensat(AT_FDCWD, path, &spec, &spec, UtimensatFlags::NoFollowSymlink)?)
+        };
+        set(date)?;
         // To other processes a truncated lease has expired.
         if is_far_off(date) && !is_kept(self.stat(path)?.mtime, date) {
             return Err(Errno::EOVERFLOW.into());
+        }
+        // Some keep the dates of an open file exactly, and truncate those that are set by name.
+        if self.mount_of(path) == Mount::Other {
+            self.check_date(date, || self.stat(path), set)?;
         }
         Ok(())
     }
