@@ -31,7 +31,7 @@ fn is_healthy(server: SocketAddr) -> bool {
 #[test]
 fn a_client_that_dribbles_is_hung_up_on() {
     let dir = tempdir().unwrap();
-    let server = options(dir.path()).patience(SHORT).max_connections(8).start().unwrap();
+    let server = options(dir.path()).client_timeout(SHORT).max_connections(8).start().unwrap();
     let address = server.address();
     // As many connections as allowed, each with a part of a head, and more of it now and then.
     let mut slow: Vec<_> = (0..8).map(|_| connect(address)).collect();
@@ -56,7 +56,7 @@ fn a_client_that_dribbles_is_hung_up_on() {
 #[test]
 fn a_body_must_be_timely_and_of_reasonable_size() {
     let dir = tempdir().unwrap();
-    let server = options(dir.path()).patience(SHORT).start().unwrap();
+    let server = options(dir.path()).client_timeout(SHORT).start().unwrap();
     let address = server.address();
     let mut slow = connect(address);
     let head = format!("POST /v1/locks HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\n");
@@ -83,7 +83,7 @@ fn a_body_must_be_timely_and_of_reasonable_size() {
 #[test]
 fn a_client_that_does_not_read_is_hung_up_on() {
     let dir = tempdir().unwrap();
-    let server = options(dir.path()).patience(SHORT).max_connections(1).start().unwrap();
+    let server = options(dir.path()).client_timeout(SHORT).max_connections(1).start().unwrap();
     let address = server.address();
     let mut stream = connect(address);
     // Answers that exceed the system's buffers, one after the other.
@@ -117,8 +117,12 @@ fn first_line(stream: &mut TcpStream) -> String {
 #[test]
 fn websockets_are_limited_and_silent_ones_delay_no_client() {
     let dir = tempdir().unwrap();
-    let server =
-        options(dir.path()).patience(SHORT).max_websockets(3).max_connections(2).start().unwrap();
+    let server = options(dir.path())
+        .client_timeout(SHORT)
+        .max_websockets(3)
+        .max_connections(2)
+        .start()
+        .unwrap();
     let address = server.address();
     let mut silent: Vec<_> = (0..3).map(|_| handshake(address)).collect();
     for stream in &mut silent {

@@ -238,9 +238,9 @@ impl Claim {
     }
 
     /// The first seat of the incarnation with that nonce that the claim may take.
-    pub(crate) fn first_seat(&self, succession: &Nonce) -> u32 {
+    pub(crate) fn first_seat(&self, incarnation: &Nonce) -> u32 {
         let after = |seat: &Option<(Nonce, u32)>| match seat {
-            Some((of, number)) if of == succession => number + 1,
+            Some((of, number)) if of == incarnation => number + 1,
             _ => 0,
         };
         after(&self.forfeited).max(after(&self.seats_passed))

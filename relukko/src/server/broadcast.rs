@@ -75,11 +75,11 @@ async fn serve(
             }
             () = stopped(&mut stopping) => {
                 let frame = CloseFrame { code: close_code::AWAY, reason: "the server is stopping".into() };
-                let _ = timeout(shared.options.patience, socket.send(Message::Close(Some(frame)))).await;
+                let _ = timeout(shared.options.client_timeout, socket.send(Message::Close(Some(frame)))).await;
                 return;
             }
         };
-        match timeout(shared.options.patience, socket.send(message)).await {
+        match timeout(shared.options.client_timeout, socket.send(message)).await {
             Ok(Ok(())) => {}
             _ => return,
         }

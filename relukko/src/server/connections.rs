@@ -58,16 +58,16 @@ pub(crate) async fn serve(
         let tls = shared.tls.as_ref();
         let tls = tls.map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let (router, stop) = (router.clone(), shared.stopping.clone());
-        let (patience, present) =
-            (shared.options.patience, Present::in_(&shared.registry.metrics.connections));
+        let (client_timeout, present) =
+            (shared.options.client_timeout, Present::in_(&shared.registry.metrics.connections));
         tokio::spawn(async move {
             let _here = (place, present);
             let _ = stream.set_nodelay(true);
-            let stream = Impatient::new(stream, patience);
+            let stream = Impatient::new(stream, client_timeout);
             match tls {
-                None => talk(stream, peer, router, stop, patience).await,
-                Some(tls) => match timeout(patience, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => talk(stream, peer, router, stop, patience).await,
+                None => talk(stream, peer, router, stop, client_timeout).await,
+                Some(tls) => match timeout(client_timeout, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => talk(stream, peer, router, stop, client_timeout).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
                     Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
                 },
@@ -89,7 +89,7 @@ async fn talk(
     peer: SocketAddr,
     router: Router,
     mut stop: watch::Receiver<bool>,
-    patience: Duration,
+    client_timeout: Duration,
 ) {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -98,7 +98,7 @@ async fn talk(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience) // also limits how long a connection may be idle
+        .header_read_timeout(client_timeout) // also limits how long a connection may be idle
         .max_buf_size(LARGEST_HEAD)
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
@@ -141,14 +141,14 @@ fn without_slash(uri: &mut Uri) {
 /// A stream whose peer must not take too long to read its responses.
 struct Impatient {
     stream: TcpStream,
-    patience: Duration,
+    client_timeout: Duration,
     /// Set while a write is pending.
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Impatient {
-    fn new(stream: TcpStream, patience: Duration) -> Impatient {
-        Impatient { stream, patience, late: None }
+    fn new(stream: TcpStream, client_timeout: Duration) -> Impatient {
+        Impatient { stream, client_timeout, late: None }
     }
 
     fn limit<T>(
@@ -160,8 +160,8 @@ impl Impatient {
             self.late = None;
             return polled;
         }
-        let patience = self.patience;
-        let late = self.late.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let client_timeout = self.client_timeout;
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(client_timeout)));
         late.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
     }
 }

@@ -25,7 +25,7 @@ pub struct ServerOptions {
     pub(super) lifetime: Duration,
     pub(super) grace: Duration,
     pub(super) sweep_interval: Duration,
-    pub(super) patience: Duration,
+    pub(super) client_timeout: Duration,
 }
 
 /// The files of the certificate and its key, in PEM.
@@ -48,7 +48,7 @@ impl ServerOptions {
             lifetime: Duration::from_secs(600),
             grace: Duration::from_secs(180),
             sweep_interval: Duration::from_secs(15),
-            patience: Duration::from_secs(10),
+            client_timeout: Duration::from_secs(10),
         }
     }
 
@@ -125,8 +125,8 @@ impl ServerOptions {
 
     /// How long a client may take to send a request's head, to send its body, or to read part of
     /// the answer, and how long it may be idle between requests: 10 s by default.
-    pub fn patience(mut self, patience: Duration) -> ServerOptions {
-        self.patience = patience;
+    pub fn client_timeout(mut self, client_timeout: Duration) -> ServerOptions {
+        self.client_timeout = client_timeout;
         self
     }
 }

@@ -84,7 +84,7 @@ impl Registry {
     }
 
     pub(crate) fn list(&self) -> Result<Vec<LockInfo>, StoreError> {
-        let mut all: Vec<_> = self.store.survey()?.into_iter().map(|found| found.info).collect();
+        let mut all: Vec<_> = self.store.list()?.into_iter().map(|found| found.info).collect();
         all.sort_by_key(|lock| (lock.created_at, lock.id));
         Ok(all)
     }
@@ -121,7 +121,7 @@ impl Registry {
         let begun = Instant::now();
         self.store.read_clock()?;
         let mut held = Vec::new();
-        for found in self.store.survey()? {
+        for found in self.store.list()? {
             let id = found.info.id;
             let is_over = found.is_ours() && self.store.is_over(&found.info)?;
             if is_over && self.store.expire(&found.file, id)? {
@@ -150,7 +150,7 @@ impl Registry {
             self.note(found.file.clone(), &found.info, None);
         }
         for (id, file) in gone {
-            // It may have been created after the survey began.
+            // It may have been created after the listing began.
             if self.store.look_for(&file, id)?.is_none() {
                 self.forget(id);
             }

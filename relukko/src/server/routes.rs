@@ -156,7 +156,7 @@ async fn create(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     body: Body,
 ) -> Result<(StatusCode, Json<LockInfo>), ErrorResponse> {
-    let Create { lock_name, creator } = parse(body, shared.options.patience).await?;
+    let Create { lock_name, creator } = parse(body, shared.options.client_timeout).await?;
     check_creator(creator.as_ref())?;
     let ip = Some(peer.ip().to_canonical().to_string());
     let info = on(&shared, move |registry| registry.create(&lock_name, creator, ip)).await?;
@@ -181,7 +181,7 @@ struct Update {
 
 async fn update(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
     let id = parse_id(&id)?;
-    let Update { creator, expires_at } = parse(body, shared.options.patience).await?;
+    let Update { creator, expires_at } = parse(body, shared.options.client_timeout).await?;
     check_creator(creator.as_ref())?;
     change(&shared, id, move |info, _| {
         info.creator = creator.or(info.creator.take());
@@ -222,7 +222,7 @@ async fn keep_alive_for(
     body: Body,
 ) -> Answer {
     let id = parse_id(&id)?;
-    let Seconds { seconds } = parse(body, shared.options.patience).await?;
+    let Seconds { seconds } = parse(body, shared.options.client_timeout).await?;
     change(&shared, id, move |info, now| expire(info, now, seconds)).await
 }
 
@@ -233,7 +233,7 @@ async fn add(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
 
 async fn add_seconds(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
     let id = parse_id(&id)?;
-    let Seconds { seconds } = parse(body, shared.options.patience).await?;
+    let Seconds { seconds } = parse(body, shared.options.client_timeout).await?;
     change(&shared, id, move |info, _| expire(info, info.expires_at, seconds)).await
 }
 
@@ -291,8 +291,11 @@ fn optional_time<'de, D: serde::Deserializer<'de>>(
 }
 
 /// Reads a body, with limits on its size and time. Its content type is ignored.
-async fn parse<T: DeserializeOwned>(body: Body, patience: Duration) -> Result<T, ErrorResponse> {
-    let read = tokio::time::timeout(patience, to_bytes(body, LARGEST_BODY)).await;
+async fn parse<T: DeserializeOwned>(
+    body: Body,
+    client_timeout: Duration,
+) -> Result<T, ErrorResponse> {
+    let read = tokio::time::timeout(client_timeout, to_bytes(body, LARGEST_BODY)).await;
     let read = read.map_err(|_| {
         ErrorResponse::new(StatusCode::REQUEST_TIMEOUT, "the body was not sent in time")
     })?;

@@ -18,7 +18,7 @@ pub(super) const OPS: [Op; 2] = [Op::Touch, Op::Stat];
 /// The pause between two attempts.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// A limit in real time, which only the keep-alive thread takes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A lock that is kept alive while operations fail.
 struct Kept {
@@ -54,7 +54,7 @@ impl Kept {
     fn until(&self, what: &str, mut is_so: impl FnMut(&Kept) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < PATIENCE, "not seen: {what}");
+            assert!(begun.elapsed() < LIMIT, "not seen: {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -113,7 +113,7 @@ fn a_lost_lock_is_reported_with_the_error_of_its_refresh() {
             "{op:?} {errno}: too early"
         );
         kept.pass(LIFETIME);
-        match kept.lost.recv_timeout(PATIENCE) {
+        match kept.lost.recv_timeout(LIMIT) {
             Ok(Error::Expired { error: Some(error), .. }) => {
                 assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");
             }
@@ -127,7 +127,7 @@ fn a_lock_file_that_is_gone_is_reported_as_lost() {
     let kept = Kept::begin(Mount::Local);
     std::fs::remove_file(kept.scene.path()).unwrap();
     kept.pass(LIFETIME / 3);
-    match kept.lost.recv_timeout(PATIENCE) {
+    match kept.lost.recv_timeout(LIMIT) {
         Ok(Error::Lost { .. }) => {}
         other => panic!("{other:?}"),
     }

@@ -26,7 +26,7 @@ pub(super) const SLOP: Duration = Duration::from_secs(10);
 /// The longest pause between two polls of a lock.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 /// How long an acquisition may wait here, which is far longer than one that succeeds needs.
-const PATIENCE: Duration = Duration::from_secs(200);
+const LIMIT: Duration = Duration::from_secs(200);
 
 /// Our process: its file system fails.
 pub(super) const US: u32 = 100;
@@ -128,7 +128,7 @@ impl Scene {
             .host_name(host_of(pid))
             .lifetime(LIFETIME)
             .clock_slop(SLOP)
-            .timeout(PATIENCE)
+            .timeout(LIMIT)
             .polling(POLL / 4, POLL);
         (options, self.machine_of(pid))
     }

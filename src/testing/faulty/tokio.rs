@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::fault::{Fault, Op, When};
-use super::keep_alive::{OPS, PASSING, PATIENCE, RETRY};
+use super::keep_alive::{LIMIT, OPS, PASSING, RETRY};
 use super::scene::{LIFETIME, NEIGHBOUR, Scene, US};
 use crate::error::Error;
 use crate::sys::fs::Mount;
@@ -36,7 +36,7 @@ impl Kept {
     async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < PATIENCE, "not seen: {what}");
+            assert!(begun.elapsed() < LIMIT, "not seen: {what}");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -88,7 +88,7 @@ fn a_keep_alive_survives_errors_that_pass() {
 fn a_lost_lock_is_reported_with_the_error_of_its_refresh() {
     for_all(async |kept, op, errno| {
         kept.pass(2 * LIFETIME);
-        match tokio::time::timeout(PATIENCE, kept.keep_alive.lost()).await {
+        match tokio::time::timeout(LIMIT, kept.keep_alive.lost()).await {
             Ok(Some(Error::Expired { error: Some(error), .. })) => {
                 assert_eq!(error.raw_os_error(), Some(errno), "{op:?}");
             }

@@ -22,7 +22,7 @@ fn assert_needed(removed: &'static [Safeguard], scenario: &Scenario, kinds: &[&s
 /// It judges a lock, and then removes the file that has its name by then.
 #[test]
 fn flufl_locks_break() {
-    assert_needed(&[Seat, Recheck, CatchIsChecked], &succession(), UNSAFE);
+    assert_needed(&[Seat, Recheck, CatchIsChecked], &takeovers(), UNSAFE);
 }
 
 /// It touches its claim before it waits and after it has linked it, but not in between. Our own
@@ -43,12 +43,12 @@ fn flufl_locks_trust_in_eexist() {
 
 #[test]
 fn the_seat() {
-    assert_needed(&[Seat], &succession(), UNSAFE);
+    assert_needed(&[Seat], &takeovers(), UNSAFE);
 }
 
 #[test]
 fn the_second_look() {
-    assert_needed(&[Recheck], &succession(), UNSAFE);
+    assert_needed(&[Recheck], &takeovers(), UNSAFE);
 }
 
 /// The touch reads the server's clock, which may have been set back since.

@@ -84,7 +84,7 @@ pub(super) fn long_tenures() -> Scenario {
 }
 
 /// A dead holder, and three contenders on its machine, which may take over at once.
-pub(super) fn succession() -> Scenario {
+pub(super) fn takeovers() -> Scenario {
     let parts: [Participant; 4] =
         [("alice", 0, last_tenure), ("bob", 0, tenure), ("carol", 0, tenure), ("dave", 0, tenure)];
     Scenario { local: true, ..scenario(&parts) }
@@ -92,7 +92,7 @@ pub(super) fn succession() -> Scenario {
 
 /// A dead holder, and four contenders on other machines, which may take over once its lease is
 /// over.
-pub(super) fn succession_by_lease() -> Scenario {
+pub(super) fn takeovers_by_lease() -> Scenario {
     scenario(&[
         ("alice", 0, last_tenure),
         ("bob", 1, brief_tenure),

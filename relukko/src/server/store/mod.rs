@@ -11,9 +11,9 @@ mod change;
 mod clock;
 mod error;
 mod held_locks;
+mod listing;
 mod names;
 mod records;
-mod survey;
 
 use std::fs;
 use std::io;

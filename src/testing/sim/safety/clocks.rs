@@ -41,7 +41,7 @@ fn five_and_a_clock_that_is_set() {
 fn two_on_one_machine_whose_clock_is_set() {
     let faults = Faults { server_steps: 1, crashes: 1, stalls: 1, ..NOTHING };
     sample(&Scenario { faults, delay: delay(2), ..two_on_one_machine() }).assert_safe();
-    sample(&Scenario { faults, delay: delay(2), ..succession() }).assert_safe();
+    sample(&Scenario { faults, delay: delay(2), ..takeovers() }).assert_safe();
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn handing_over_and_a_clock_that_is_set() {
 
 #[test]
 fn heirs_and_a_clock_that_is_set() {
-    assert_safe_when_set(succession_by_lease());
+    assert_safe_when_set(takeovers_by_lease());
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn long_tenures_and_late_copies() {
 
 #[test]
 fn heirs_and_late_copies() {
-    assert_safe(succession_by_lease());
+    assert_safe(takeovers_by_lease());
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn long_tenures_and_delegations() {
 
 #[test]
 fn heirs_and_delegations() {
-    assert_safe(succession_by_lease());
+    assert_safe(takeovers_by_lease());
 }
 
 #[test]

@@ -25,9 +25,9 @@ fn a_machine_that_loses_power() {
 /// guide's: this test checks only that no lock stays wedged.
 #[test]
 fn dead_holders_whose_names_are_lost() {
-    explore(&Scenario { faults: POWER_CUT, ..succession_by_lease() }, 1).assert_safe();
+    explore(&Scenario { faults: POWER_CUT, ..takeovers_by_lease() }, 1).assert_safe();
     let faults = Faults { power_cuts: 1, crashes: 1, ..NOTHING };
-    sample(&Scenario { faults, caching: NAMES, ..succession_by_lease() }).assert_safe();
+    sample(&Scenario { faults, caching: NAMES, ..takeovers_by_lease() }).assert_safe();
 }
 
 /// Nothing identifies the holder of the lock file any more.

@@ -17,7 +17,7 @@ use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::scenario::Scenario;
 use super::scenarios::{
     clones, five, five_with_tokens, hand_over, hand_over_to_a_process, kept_claims, long_tenures,
-    neighbour, reboots, succession, succession_by_lease, sweeping, three, three_briefly, two,
+    neighbour, reboots, sweeping, takeovers, takeovers_by_lease, three, three_briefly, two,
     two_on_one_machine, two_twice, two_with_tokens,
 };
 use super::situations::{forfeited_seat, kept_claim_that_has_expired};
@@ -55,7 +55,7 @@ fn three_in_every_order_on_a_local_file_system() {
 
 #[test]
 fn heirs_in_every_order() {
-    explore(&succession(), 2).assert_safe();
+    explore(&takeovers(), 2).assert_safe();
 }
 
 /// Two processes only: a third could acquire the lock while the second's lock file is put back,
@@ -132,7 +132,7 @@ fn machines_that_are_clones() {
 
 #[test]
 fn heirs_by_lease() {
-    sample(&Scenario { faults: ACCIDENTS, ..succession_by_lease() }).assert_safe();
+    sample(&Scenario { faults: ACCIDENTS, ..takeovers_by_lease() }).assert_safe();
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn long_tenures_and_different_slops() {
 
 #[test]
 fn heirs_with_different_slops() {
-    assert_safe(succession_by_lease());
+    assert_safe(takeovers_by_lease());
 }
 
 #[test]

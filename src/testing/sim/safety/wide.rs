@@ -22,8 +22,8 @@ fn five_tenures() {
 
 #[test]
 fn heirs() {
-    assert_safe(succession());
-    assert_safe(succession_by_lease());
+    assert_safe(takeovers());
+    assert_safe(takeovers_by_lease());
 }
 
 #[test]

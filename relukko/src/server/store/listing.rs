@@ -17,7 +17,7 @@ const AT_ONCE: usize = 16;
 
 impl Store {
     /// All locks that are held, ours and those of other programs.
-    pub(crate) fn survey(&self) -> Result<Vec<Found>, StoreError> {
+    pub(crate) fn list(&self) -> Result<Vec<Found>, StoreError> {
         let mut all = Vec::new();
         for file in self.lock_files()? {
             all.extend(self.look_if_lock(&file)?);
