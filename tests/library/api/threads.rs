@@ -54,7 +54,7 @@ fn threads_that_share_a_handle_which_keeps_its_claim_wait_for_each_other() {
 }
 
 #[test]
-fn another_threads_lock_is_held_as_another_processs_is() {
+fn another_threads_lock_is_held_like_that_of_another_process() {
     let dir = tempdir().unwrap();
     let lock = Lock::options(dir.path().join("lock")).timeout(SHORT).build().unwrap();
     let guard = lock.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Surveying the whole directory, and sweeping it.
+//! Listing the whole directory, and sweeping it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
