@@ -53,4 +53,6 @@ mod statx;
 )]
 mod kernel;
 
+#[cfg(test)]
+pub(crate) use os::HAS_QUEUE;
 pub(crate) use os::{handoff_queue, inotify, wake_fd};

@@ -14,3 +14,7 @@ pub(crate) mod wake_fd;
 
 /// Whether proc(5) has all that a proof of death takes.
 pub(super) const HAS_PROOF: bool = true;
+
+/// Whether the waiters of a host have a queue, and are woken.
+#[cfg(test)]
+pub(crate) const HAS_QUEUE: bool = true;

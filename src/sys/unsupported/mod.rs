@@ -10,3 +10,7 @@ pub(crate) mod wake_fd;
 
 /// Other systems do not provide all that a proof of death takes, even if they have a /proc.
 pub(super) const HAS_PROOF: bool = false;
+
+/// Without a queue, and with nothing that wakes it, each waiter polls.
+#[cfg(test)]
+pub(crate) const HAS_QUEUE: bool = false;
