@@ -32,9 +32,8 @@ pub(crate) trait Renewable: Send + Sync {
 
 impl Renewable for Tenure {
     fn refresh(&self) -> Result<(), Error> {
-        let refreshed = self.refresh();
         inotify::close_one(); // a lock that is held for long gets here before its release
-        refreshed
+        self.refresh()
     }
 
     fn remaining(&self) -> Duration {
