@@ -90,7 +90,7 @@ fn a_keep_alive_survives_errors_that_pass() {
         kept.scene.fs.disarm();
         let what = format!("a refresh after {op:?} {errno}");
         // Less than two thirds were left.
-        kept.until_due(&what, |kept| kept.guard.remaining() > LIFETIME - 3 * RETRY).await;
+        kept.until_due(&what, |kept| kept.guard.remaining() + 3 * RETRY > LIFETIME).await;
         let lost = tokio::time::timeout(Duration::ZERO, kept.keep_alive.lost()).await;
         assert!(lost.is_err(), "{op:?} {errno}: {lost:?}");
         kept.guard.verify().await.unwrap();
