@@ -8,7 +8,7 @@ use super::scenario::Scenario;
 use super::schedule::{Deviations, Exhaustive, Random, Schedule};
 
 /// How many random schedules of each scenario are tried, unless this variable sets another number.
-const SCHEDULES: (&str, u64) = ("LINKLOCK_SCHEDULES", 2_000);
+const SCHEDULES: (&str, u64) = ("LINKLOCK_SCHEDULES", 500);
 /// Replays one random schedule, by its seed.
 const SEED: &str = "LINKLOCK_SEED";
 /// Replays one schedule, by its deviations from the undisturbed one.

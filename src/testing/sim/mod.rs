@@ -30,7 +30,7 @@
 //! # Running it
 //!
 //! ```sh
-//! cargo test --release --lib sim -- --nocapture      # some 400,000 schedules
+//! cargo test --release --lib sim -- --nocapture      # some 150,000 schedules
 //! LINKLOCK_SCHEDULES=1000000 cargo test --release --lib sim::safety -- --nocapture   # for hours
 //! ```
 //!
