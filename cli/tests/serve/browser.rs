@@ -66,6 +66,12 @@ impl Browser {
     }
 
     fn call(&mut self, method: &str, params: &Value) -> Value {
+        let called = self.try_call(method, params);
+        called.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The result of a call, or the browser's error.
+    fn try_call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.number += 1;
         let mut call = json!({ "id": self.number, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -76,8 +82,8 @@ impl Browser {
             let Message::Text(text) = self.socket.read().unwrap() else { continue };
             let answer: Value = serde_json::from_str(&text).unwrap();
             if answer["id"] == self.number {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                let (error, result) = (answer["error"].clone(), answer["result"].clone());
+                return if error.is_null() { Ok(result) } else { Err(error) };
             }
             self.events.push(answer);
         }
@@ -105,20 +111,27 @@ impl Browser {
 
     /// The value of an expression in the page.
     pub(crate) fn run(&mut self, expression: &str) -> Value {
+        let value = self.try_run(expression);
+        value.unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// The same, or the browser's error if the page is just being replaced by the next one.
+    fn try_run(&mut self, expression: &str) -> Result<Value, Value> {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true });
-        let answer = self.call("Runtime.evaluate", &params);
+        let answer = self.try_call("Runtime.evaluate", &params)?;
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
-        answer["result"]["value"].clone()
+        Ok(answer["result"]["value"].clone())
     }
 
     #[track_caller]
     pub(crate) fn wait_for(&mut self, expression: &str) {
-        until(expression, || self.run(expression) == true);
+        until(expression, || self.try_run(expression).is_ok_and(|value| value == true));
     }
 
     /// Runs something that loads the page again, and waits until it is loaded.
     pub(crate) fn reload_by(&mut self, action: &str) {
-        self.run(&format!("window.isOld = true; {action}; 0"));
+        // The page may be gone before its answer is sent.
+        let _ = self.try_run(&format!("window.isOld = true; {action}; 0"));
         self.wait_for(
             "!window.isOld && document.readyState === 'complete' && !!document.getElementById('enter')",
         );
