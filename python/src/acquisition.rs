@@ -1,14 +1,16 @@
 //! An acquisition that a coroutine awaits.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use linklock::{Error, LockGuard};
+use linklock::LockGuard;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
-use crate::convert::exception;
+use crate::gate::{Closed, User};
 use crate::holding::{Holding, Reservation};
+use crate::refused::Refused;
 use crate::runtime;
 
 /// One that is under way, or over.
@@ -21,8 +23,6 @@ pub(crate) struct Acquisition {
 struct Shared {
     holding: Arc<Holding>,
     stage: Mutex<Stage>,
-    /// Until it is over.
-    reservation: Mutex<Option<Reservation>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,23 +38,39 @@ impl Acquisition {
     /// Begins. `done` is called with `None` or the exception, on a thread of the runtime.
     pub(crate) fn begin(
         holding: Arc<Holding>,
-        reservation: Reservation,
+        user: User,
         limit: Option<Duration>,
         done: Py<PyAny>,
     ) -> PyResult<Acquisition> {
-        let (stage, reservation) = (Mutex::new(Stage::UnderWay), Mutex::new(Some(reservation)));
-        let shared = Arc::new(Shared { holding, stage, reservation });
+        let shared = Arc::new(Shared { holding, stage: Mutex::new(Stage::UnderWay) });
         let task = shared.clone();
         let task = runtime::spawn(async move {
-            let lock = &task.holding.lock;
-            let acquired = match limit {
-                Some(limit) => lock.try_lock_for(limit).await,
-                None => lock.lock().await,
-            };
-            task.settle(acquired.map(LockGuard::from), &done);
+            let acquired = acquire(&task.holding, user, limit).await;
+            task.settle(acquired, &done);
         })?;
         Ok(Acquisition { shared, task })
     }
+}
+
+/// Acquires the lock, once the handle is not in use. Dropped in this order, the lock is released
+/// before the handle can be used again.
+async fn acquire(
+    holding: &Arc<Holding>,
+    user: User,
+    limit: Option<Duration>,
+) -> Result<(LockGuard, Reservation), Refused> {
+    let begun = Instant::now();
+    let reservation = Reservation::get(holding, user);
+    let reservation = match limit {
+        Some(limit) => timeout(limit, reservation).await.unwrap_or(Err(Closed::ByAnother)),
+        None => reservation.await,
+    };
+    let reservation = reservation.map_err(|closed| Refused::at_gate(closed, begun.elapsed()))?;
+    let guard = match limit {
+        Some(limit) => holding.lock.try_lock_for(limit.saturating_sub(begun.elapsed())).await?,
+        None => holding.lock.lock().await?,
+    };
+    Ok((guard.into(), reservation))
 }
 
 #[pymethods]
@@ -62,11 +78,7 @@ impl Acquisition {
     /// Ends it. If it has acquired the lock meanwhile, the lock is released.
     fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         self.task.abort();
-        let was = py.detach(|| {
-            let was = self.shared.replace_stage(Stage::Cancelled);
-            drop(self.shared.take_reservation());
-            was
-        });
+        let was = py.detach(|| self.shared.replace_stage(Stage::Cancelled));
         if was == Stage::Acquired {
             let shared = self.shared.clone();
             runtime::spawn_blocking(move || shared.holding.abandon())?;
@@ -81,32 +93,26 @@ impl Shared {
         std::mem::replace(&mut *place, stage)
     }
 
-    fn take_reservation(&self) -> Option<Reservation> {
-        self.reservation.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn settle(&self, acquired: Result<LockGuard, Error>, done: &Py<PyAny>) {
-        let is_acquired = acquired.is_ok();
-        let error = {
+    fn settle(&self, acquired: Result<(LockGuard, Reservation), Refused>, done: &Py<PyAny>) {
+        let refused = {
             let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
             if *stage == Stage::Cancelled {
                 return; // and the guard is dropped
             }
             match acquired {
-                Ok(guard) => {
+                Ok((guard, reservation)) => {
                     *stage = Stage::Acquired;
-                    if let Some(reservation) = self.take_reservation() {
-                        reservation.put(guard);
-                    }
+                    reservation.put(guard);
                     None
                 }
-                Err(error) => {
+                Err(refused) => {
                     *stage = Stage::Failed;
-                    drop(self.take_reservation());
-                    Some(error)
+                    Some(refused)
                 }
             }
         };
+        let is_acquired = refused.is_none();
+        let error = refused.map(|refused| |py: Python<'_>| refused.exception(py, &self.holding));
         if !deliver(error, done) && is_acquired {
             self.holding.abandon();
         }
@@ -114,9 +120,9 @@ impl Shared {
 }
 
 /// Calls `done`; returns whether it was called, which takes a loop and an interpreter.
-pub(crate) fn deliver(error: Option<Error>, done: &Py<PyAny>) -> bool {
+pub(crate) fn deliver(error: Option<impl FnOnce(Python<'_>) -> PyErr>, done: &Py<PyAny>) -> bool {
     let delivered = Python::try_attach(|py| {
-        let error = error.map(|error| exception(py, &error));
+        let error = error.map(|error| error(py));
         done.call1(py, (error,)).is_ok()
     });
     delivered.unwrap_or_default()

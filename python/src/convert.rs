@@ -93,19 +93,48 @@ pub(crate) fn not_locked(py: Python<'_>, path: &Path) -> PyErr {
     of_this_handle(py, "NotLocked", path, "is not held by this handle")
 }
 
-/// The exception for a second acquisition through one handle.
+/// The exception for an acquisition that would wait for itself.
 pub(crate) fn already_locked(py: Python<'_>, path: &Path) -> PyErr {
-    let what = "is held, or being acquired, by this handle: give each thread or task its own";
+    let what =
+        "is already held through this object, by this thread or task: it would wait for itself";
     of_this_handle(py, "AlreadyLocked", path, what)
 }
 
+/// The exception for an acquisition that has waited in vain for another thread with this handle.
+pub(crate) fn in_use(
+    py: Python<'_>,
+    path: &Path,
+    found: Option<&Holder>,
+    waited: Duration,
+) -> PyErr {
+    let message = format!(
+        "waited {:.1} s for lock {}: another thread or task uses this object",
+        waited.as_secs_f64(),
+        path.display()
+    );
+    let found = found.map(|found| holder(py, found)).transpose();
+    found.map_or_else(
+        |error| error,
+        |found| make(py, "TimedOut", message, path, found, Some(waited)),
+    )
+}
+
 fn of_this_handle(py: Python<'_>, class: &str, path: &Path, what: &str) -> PyErr {
+    make(py, class, format!("lock {} {what}", path.display()), path, None, None)
+}
+
+fn make(
+    py: Python<'_>,
+    class: &str,
+    message: String,
+    path: &Path,
+    found: Option<Bound<'_, PyAny>>,
+    waited: Option<Duration>,
+) -> PyErr {
     let made = || {
-        let message = format!("lock {} {what}", path.display());
-        let nothing = None::<u32>;
         py.import("linklock._errors")?
             .getattr(class)?
-            .call_method1("_from_native", (message, path, nothing, nothing, nothing))
+            .call_method1("_from_native", (message, path, found, waited, None::<i32>))
     };
     made().map_or_else(|error| error, PyErr::from_value)
 }

@@ -4,19 +4,19 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use linklock::{Error, LockGuard, LockOptions, StalePolicy};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::acquisition::{Acquisition, deliver};
-use crate::convert::{self, already_locked, duration, exception, not_locked};
+use crate::convert::{self, duration, exception, not_locked};
+use crate::gate::User;
 use crate::holding::{Holding, Reservation};
-use crate::{ending, runtime};
-
-/// How often a wait is interrupted for signals, timeouts and the program's own callback.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+use crate::refused::Refused;
+use crate::runtime;
+use crate::wait::Wait;
 
 #[pyclass(frozen, module = "linklock._native")]
 pub(crate) struct Handle {
@@ -73,48 +73,35 @@ impl Handle {
     ) -> PyResult<()> {
         let limit = timeout.map(duration).transpose()?;
         let holding = self.holding(py)?;
-        let reservation = reserve(py, &holding)?;
-        let mut wait = Wait { limit, waiting, begun: Instant::now(), raised: None };
-        let acquired = py.detach(|| {
-            // At exit, and later, a lock is taken as usual.
-            let waiter = ending::Waiter::begin();
-            let acquired = wait.acquire(&holding, waiter.as_ref());
-            if is_to_end(waiter.as_ref()) {
-                drop(waiter);
-                drop(acquired);
-                ending::never_return();
-            }
-            acquired.map(|guard| reservation.put(guard))
-        });
-        match (acquired, wait.raised) {
-            (Err(_), Some(raised)) => Err(raised),
-            (acquired, _) => acquired.map_err(|error| exception(py, &error)),
-        }
+        Wait::begin(limit, waiting).lock(py, &holding)
     }
 
     /// Acquires the lock if it is free; returns whether it was.
     fn try_lock(&self, py: Python<'_>) -> PyResult<bool> {
         let holding = self.holding(py)?;
-        let reservation = reserve(py, &holding)?;
-        let tried =
-            py.detach(|| holding.lock.as_blocking().try_lock().map(|guard| reservation.put(guard)));
+        let tried = py.detach(|| {
+            let reservation = Reservation::try_get(&holding, User::this_thread())
+                .map_err(|closed| Refused::at_gate(closed, Duration::ZERO))?;
+            reservation.put(holding.lock.as_blocking().try_lock()?);
+            Ok(())
+        });
         match tried {
             Ok(()) => Ok(true),
-            Err(Error::Held { .. }) => Ok(false),
-            Err(error) => Err(exception(py, &error)),
+            Err(Refused::InUse { .. } | Refused::Lock(Error::Held { .. })) => Ok(false),
+            Err(refused) => Err(refused.exception(py, &holding)),
         }
     }
 
-    /// Begins an acquisition that calls `done` from another thread.
+    /// Begins an acquisition of that task's, which calls `done` from another thread.
     fn acquire(
         &self,
         py: Python<'_>,
         timeout: Option<f64>,
+        task: Py<PyAny>,
         done: Py<PyAny>,
     ) -> PyResult<Acquisition> {
         let limit = timeout.map(duration).transpose()?;
-        let reservation = reserve(py, &self.holding(py)?)?;
-        Acquisition::begin(self.holding(py)?, reservation, limit, done)
+        Acquisition::begin(self.holding(py)?, User::task(task), limit, done)
     }
 
     fn unlock(&self, py: Python<'_>) -> PyResult<()> {
@@ -125,12 +112,12 @@ impl Handle {
     /// Begins a release that calls `done` from another thread.
     fn release(&self, py: Python<'_>, done: Py<PyAny>) -> PyResult<()> {
         let holding = self.holding(py)?;
-        if py.detach(|| holding.with_guard(|_| ())).is_none() {
+        if holding.look(py, |_| ()).is_none() {
             return Err(not_locked(py, holding.lock.path()));
         }
         runtime::spawn_blocking(move || {
             let error = holding.unlock().and_then(Result::err);
-            deliver(error, &done);
+            deliver(error.map(|error| move |py: Python<'_>| exception(py, &error)), &done);
         })
     }
 
@@ -160,27 +147,23 @@ impl Handle {
 
     #[getter]
     fn is_held(&self, py: Python<'_>) -> PyResult<bool> {
-        let holding = self.holding(py)?;
-        Ok(py.detach(|| holding.with_guard(|_| ())).is_some())
+        Ok(self.holding(py)?.look(py, |_| ()).is_some())
     }
 
     #[getter]
     fn claim_path(&self, py: Python<'_>) -> PyResult<Option<OsString>> {
-        let holding = self.holding(py)?;
-        Ok(py.detach(|| holding.with_guard(|guard| guard.claim_path().into())))
+        Ok(self.holding(py)?.look(py, |guard| guard.claim_path().into()))
     }
 
     #[getter]
     fn token(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        let holding = self.holding(py)?;
-        Ok(py.detach(|| holding.with_guard(LockGuard::token)).flatten())
+        Ok(self.holding(py)?.look(py, LockGuard::token).flatten())
     }
 
     /// How much of the lease is left; zero if the lock is not held.
     #[getter]
     fn remaining(&self, py: Python<'_>) -> PyResult<Duration> {
-        let holding = self.holding(py)?;
-        Ok(py.detach(|| holding.with_guard(LockGuard::remaining)).unwrap_or_default())
+        Ok(self.holding(py)?.look(py, LockGuard::remaining).unwrap_or_default())
     }
 
     #[getter]
@@ -248,10 +231,6 @@ impl Handle {
     }
 }
 
-fn reserve(py: Python<'_>, holding: &Arc<Holding>) -> PyResult<Reservation> {
-    Reservation::of(holding).ok_or_else(|| already_locked(py, holding.lock.path()))
-}
-
 /// The outcome of something that needs the guard.
 fn held(py: Python<'_>, holding: &Holding, outcome: Option<Result<(), Error>>) -> PyResult<()> {
     match outcome {
@@ -269,45 +248,6 @@ impl Drop for Handle {
         if released.is_none() {
             holding.abandon();
         }
-    }
-}
-
-/// Whether the process ends, and this wait began before that.
-fn is_to_end(waiter: Option<&ending::Waiter>) -> bool {
-    waiter.is_some() && ending::has_begun()
-}
-
-/// One wait of a thread.
-struct Wait {
-    limit: Option<Duration>,
-    waiting: Option<Py<PyAny>>,
-    begun: Instant,
-    /// What a signal handler or the callback has raised.
-    raised: Option<PyErr>,
-}
-
-impl Wait {
-    fn acquire(
-        &mut self,
-        holding: &Holding,
-        waiter: Option<&ending::Waiter>,
-    ) -> Result<LockGuard, Error> {
-        let lock = holding.lock.as_blocking();
-        match self.limit {
-            // Not longer than an interrupt may take anyway.
-            Some(limit) if limit < ASK_AGAIN && self.waiting.is_none() => lock.try_lock_for(limit),
-            _ => lock.lock_while(|_| !is_to_end(waiter) && self.goes_on()),
-        }
-    }
-
-    fn goes_on(&mut self) -> bool {
-        let asked = Python::attach(|py| {
-            py.check_signals()?;
-            self.waiting.as_ref().map_or(Ok(()), |waiting| waiting.call0(py).map(drop))
-        });
-        self.raised = asked.err();
-        let is_in_time = self.limit.is_none_or(|limit| self.begun.elapsed() < limit);
-        self.raised.is_none() && is_in_time
     }
 }
 

@@ -6,9 +6,12 @@
 mod acquisition;
 mod convert;
 mod ending;
+mod gate;
 mod handle;
 mod holding;
+mod refused;
 mod runtime;
+mod wait;
 
 use std::sync::OnceLock;
 

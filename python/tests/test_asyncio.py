@@ -120,6 +120,50 @@ def test_errors_reach_the_coroutine(path: Path) -> None:
     asyncio.run(main())
 
 
+def test_tasks_that_share_a_handle_wait_for_each_other(path: Path) -> None:
+    async def main() -> None:
+        lock = Lock(path, timeout=LIMIT)
+        inside = 0
+
+        async def work() -> None:
+            nonlocal inside
+            async with lock:
+                inside += 1
+                assert inside == 1
+                await asyncio.sleep(0.001)
+                inside -= 1
+
+        await asyncio.gather(*(work() for _ in range(20)))
+        async with lock:
+            with pytest.raises(linklock.TimedOut, match="another thread or task"):
+                await asyncio.ensure_future(lock.acquire(0.01))
+            waiter = asyncio.ensure_future(lock.acquire())
+            await asyncio.sleep(0.001)
+            waiter.cancel()
+            await asyncio.gather(waiter, return_exceptions=True)
+            waiter = asyncio.ensure_future(lock.acquire())
+            await asyncio.sleep(0.001)
+            assert not waiter.done()
+        await waiter
+        await lock.release()
+
+    asyncio.run(main())
+
+
+def test_a_task_waits_for_a_thread_with_the_same_handle(path: Path) -> None:
+    async def main() -> None:
+        lock = Lock(path)
+        await asyncio.get_running_loop().run_in_executor(None, lock.lock)
+        waiter = asyncio.ensure_future(lock.acquire())
+        await asyncio.sleep(0.001)
+        assert not waiter.done()
+        lock.unlock()
+        await asyncio.wait_for(waiter, LIMIT)
+        await lock.release()
+
+    asyncio.run(main())
+
+
 def test_a_loop_in_another_thread_can_use_locks(path: Path) -> None:
     async def main() -> None:
         async with Lock(path):

@@ -101,23 +101,6 @@ def test_locking_twice_is_an_error(path: Path) -> None:
             lock.try_lock()
 
 
-def test_a_handle_is_for_one_thread_at_a_time(path: Path, other: Other) -> None:
-    lock = Lock(path)
-    waiter = threading.Thread(target=lock.lock)
-    waiter.start()
-    until("it waits", lambda: len(Lock(path).waiters()) == 1)
-    for acquire in (lock.lock, lock.try_lock):
-        with pytest.raises(linklock.AlreadyLocked):
-            acquire()
-    other.end()
-    waiter.join()
-    with pytest.raises(linklock.AlreadyLocked):
-        lock.lock()
-    lock.unlock()
-    with lock:
-        pass
-
-
 def test_what_needs_the_lock_says_so_when_it_is_not_held(path: Path) -> None:
     lock = Lock(path)
     for method in (lock.unlock, lock.refresh, lock.verify, lock.keep_alive):

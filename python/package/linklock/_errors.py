@@ -72,7 +72,7 @@ class TimedOut(LockError, TimeoutError):
 
 
 class AlreadyLocked(LockError):
-    """This object holds the lock already: the wait would never end."""
+    """This thread or task holds the lock already, through this object: it would wait for itself."""
 
 
 class NotLocked(LockError):

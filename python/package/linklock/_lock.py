@@ -25,10 +25,13 @@ DEFAULT_POLLING = (0.001, 1.0)
 class Lock:
     """A lock that any program on any machine with the same directory can take.
 
-    An object is a handle. Handles are independent of each other, in one process too: give each
-    thread or task that contends a handle of its own. A forked child inherits the handle, but not
-    the lock. A handle that is copied or pickled gives one with the same options that holds
-    nothing.
+    An object is a handle, and handles are independent of each other, in one process too. Threads
+    and tasks that share a handle exclude each other as with `threading.Lock`: one of them acquires
+    and holds the lock at a time, the others wait for it in no particular order, and any of them
+    may release it. With a handle of its own for each, they are served in the order of arrival.
+
+    A forked child inherits the handle, but not the lock. A handle that is copied or pickled gives
+    one with the same options that holds nothing.
 
     The lock is released by `unlock`, at the end of a `with` block, when the object is deleted and
     when the interpreter exits. If the process is killed, the next contender takes the lock over.
@@ -91,7 +94,7 @@ class Lock:
         end it within 0.1 s. In no case is anything left behind.
 
         :raises TimedOut: with the holder.
-        :raises AlreadyLocked: if this object holds the lock.
+        :raises AlreadyLocked: if this thread holds the lock through this object.
         :raises FileError: if a file operation failed.
         """
         self._handle.lock(self._limit(timeout))
@@ -99,7 +102,7 @@ class Lock:
     def try_lock(self) -> bool:
         """Acquire the lock if it is free. Return whether it is now held by this object.
 
-        :raises AlreadyLocked: if this object holds the lock.
+        :raises AlreadyLocked: if this thread holds the lock through this object.
         :raises FileError: if a file operation failed.
         """
         return self._handle.try_lock()
@@ -133,11 +136,11 @@ class Lock:
         If it is cancelled, the wait ends and nothing is left behind, a moment later.
 
         :raises TimedOut: with the holder.
-        :raises AlreadyLocked: if this object holds the lock.
+        :raises AlreadyLocked: if this task, or its thread, holds the lock through this object.
         :raises FileError: if a file operation failed.
         """
-        settled, done = _future()
-        acquisition = self._handle.acquire(self._limit(timeout), done)
+        settled, task, done = _future()
+        acquisition = self._handle.acquire(self._limit(timeout), task, done)
         try:
             await settled
         except Exception:
@@ -155,7 +158,7 @@ class Lock:
         :raises NotLocked: if this object does not hold the lock.
         :raises FileError: if a file operation failed; the lock then ends with its lease.
         """
-        settled, done = _future()
+        settled, _, done = _future()
         self._handle.release(done)
         await settled
 
@@ -272,8 +275,10 @@ def _make(kind: type[Lock], path: str, options: dict[str, Any], timeout: float |
     return kind(path, timeout=timeout, **options)
 
 
-def _future() -> tuple[asyncio.Future[None], Callable[[Exception | None], object]]:
-    """Make a future, and the function by which another thread settles it."""
+def _future() -> tuple[
+    asyncio.Future[None], asyncio.Task[Any] | None, Callable[[Exception | None], object]
+]:
+    """Make a future for this task, and the function by which another thread settles it."""
     import asyncio  # not before it is used: it takes megabytes
 
     loop = asyncio.get_running_loop()
@@ -290,4 +295,4 @@ def _future() -> tuple[asyncio.Future[None], Callable[[Exception | None], object
     def done(error: Exception | None) -> None:
         loop.call_soon_threadsafe(settle, error)
 
-    return future, done
+    return future, asyncio.current_task(loop), done

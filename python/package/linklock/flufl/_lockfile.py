@@ -432,6 +432,8 @@ class _Waiting:
         self._calls = 0
 
     def report(self) -> None:
+        if self._lock._is_held:  # acquired by another thread since, which flufl.lock refuses too
+            raise AlreadyLockedError("We already had the lock")
         calls, self._calls = self._calls, self._calls + 1
         if calls % REPORT_EVERY == 0:
             lock = self._lock
