@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,30 @@ WAIT = """
 """
 
 
-@pytest.mark.parametrize("lock", ["linklock.Lock(sys.argv[1])", "linklock.flufl.Lock(sys.argv[1])"])
-def test_ctrl_c_ends_a_wait_and_leaves_nothing(path: Path, other: Other, lock: str) -> None:
+WAIT_IN_LOOP = """
+    import asyncio, signal, sys, time, linklock
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        asyncio.run(linklock.Lock(sys.argv[1]).acquire())
+    except KeyboardInterrupt:
+        print(time.monotonic())
+"""
+WAITERS = {
+    "linklock.Lock": WAIT.format(lock="linklock.Lock(sys.argv[1])"),
+    "linklock.flufl.Lock": WAIT.format(lock="linklock.flufl.Lock(sys.argv[1])"),
+    "a coroutine": WAIT_IN_LOOP,
+}
+
+
+@pytest.mark.parametrize("waiter", WAITERS)
+def test_ctrl_c_ends_a_wait_and_leaves_nothing(path: Path, other: Other, waiter: str) -> None:
     taken = []
     for _ in range(3):  # on a busy machine, one of them in time will do
-        waiter = python(WAIT.format(lock=lock), path)
+        waiting = python(WAITERS[waiter], path)
         until("it waits", lambda: len(Lock(path).waiters()) == 1)
         sent = time.monotonic()
-        waiter.send_signal(signal.SIGINT)
-        output, errors = waiter.communicate(timeout=LIMIT)
+        waiting.send_signal(signal.SIGINT)
+        output, errors = waiting.communicate(timeout=LIMIT)
         assert errors == ""
         assert sorted(path.parent.iterdir())[0] == path
         assert len(list(path.parent.iterdir())) == 2
@@ -98,6 +114,27 @@ def test_a_forked_child_holds_nothing(path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_a_fork_while_a_thread_waits_leaves_the_handle_usable(path: Path, other: Other) -> None:
+    lock = Lock(path, timeout=LIMIT)
+    waiter = threading.Thread(target=lock.lock)
+    waiter.start()
+    until("it waits", lambda: len(Lock(path).waiters()) == 1)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            assert not lock.try_lock()
+            with lock:
+                status = 0
+        finally:
+            os._exit(status)
+    until("both wait", lambda: len(Lock(path).waiters()) == 2)
+    other.kill()  # the child has its standard input open, too
+    waiter.join(LIMIT)
+    lock.unlock()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def count(lock: Lock, counter: Path, times: int) -> None:
     for _ in range(times):
         with lock:
@@ -113,8 +150,11 @@ def test_processes_of_multiprocessing_exclude_each_other(
     context: Any = multiprocessing.get_context(method)
     lock = Lock(path, timeout=LIMIT)
     workers = [context.Process(target=count, args=(lock, counter, 25)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
+    with lock:  # which the children get as a handle that holds nothing
+        for worker in workers:
+            worker.start()
+        until("they wait", lambda: len(lock.waiters()) == 4)
+        assert counter.read_text() == "0"
     for worker in workers:
         worker.join(LIMIT)
         assert worker.exitcode == 0
@@ -144,6 +184,30 @@ EXITS = {
     "kept alive": "lock = linklock.Lock(path, lifetime=0.5); lock.lock(); lock.keep_alive(print)",
     "by flufl's face": "lock = linklock.flufl.Lock(path); lock.lock()",
     "by an exception": "lock = linklock.Lock(path); lock.lock(); raise SystemExit(0)",
+    "by a daemon thread": """
+        import threading
+        lock = linklock.Lock(path)
+        holder = threading.Thread(target=lambda: (lock.lock(), time.sleep(1000)), daemon=True)
+        holder.start()
+        while not lock.is_locked: pass
+    """,
+    "after the locks were released": """
+        import atexit
+        def late():
+            late.lock = linklock.Lock(path)
+            late.lock.lock()
+        atexit.register(late)  # called after what the first lock registers
+        linklock.Lock(path)
+    """,
+    "by a destructor": """
+        class Last:
+            Lock, path = linklock.Lock, path
+            def __del__(self):
+                self.lock = self.Lock(self.path)
+                self.lock.lock()
+        last = Last()
+        linklock.Lock(path)
+    """,
     "with a thread that waits": """
         import threading
         lock = linklock.Lock(path); lock.lock()
@@ -165,7 +229,7 @@ EXITS = {
 
 @pytest.mark.parametrize("how", EXITS)
 def test_the_interpreters_exit_releases(path: Path, how: str) -> None:
-    program = "import sys, linklock, linklock.flufl\npath = sys.argv[1]\n"
+    program = "import sys, time, linklock, linklock.flufl\npath = sys.argv[1]\n"
     ended = python(program + textwrap.dedent(EXITS[how]), path)
     output, errors = ended.communicate(timeout=LIMIT)
     assert (ended.returncode, output, errors) == (0, "", "")
