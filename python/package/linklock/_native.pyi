@@ -1,9 +1,13 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import final
 
 from linklock._words import Holder
 
+__all__ = ["Acquisition", "Handle", "refuse_other_interpreters", "release_all"]
+
+@final
 class Handle:
     def __new__(
         cls,
@@ -48,6 +52,7 @@ class Handle:
     def expires_at(self) -> datetime | None: ...
     def sweep(self) -> list[Path]: ...
 
+@final
 class Acquisition:
     def cancel(self) -> None: ...
 
