@@ -2,9 +2,10 @@
 
 >>> import linklock
 >>> lock = linklock.Lock("/shared/report.lock", timeout=60)
->>> with lock:                                      # waits until the lock is free
+>>> with lock:  # waits until the lock is free
 ...     lock.keep_alive(lambda why: print("stop:", why))
-...     work()
+...     print("working")
+working
 
 The directory may be local or on NFS, clocks may disagree, and any process may die: its lock is
 taken over. In a coroutine, `async with lock` waits without a thread.
@@ -45,3 +46,7 @@ __all__ = [
     "TimedOut",
     "UnsupportedFileSystem",
 ]
+
+for _name in __all__:  # as tracebacks and help show them
+    globals()[_name].__module__ = __name__
+del _name

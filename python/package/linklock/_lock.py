@@ -36,6 +36,13 @@ class Lock:
     The lock is released by `unlock`, at the end of a `with` block, when the object is deleted and
     when the interpreter exits. If the process is killed, the next contender takes the lock over.
 
+    >>> lock = linklock.Lock("/shared/report.lock", lifetime=60, timeout=10)
+    >>> with lock:
+    ...     print(lock.is_locked, lock.path.name)
+    True report.lock
+    >>> lock.is_locked
+    False
+
     :param path: The lock file, in a directory that all contenders share. A relative path is made
         absolute now.
     :param lifetime: The length of a lease: how long the holder may be out of touch before others
@@ -93,6 +100,15 @@ class Lock:
         A wait ends at once when the lock is released on this host; a timeout and a signal (Ctrl-C)
         end it within 0.1 s. In no case is anything left behind.
 
+        >>> lock = linklock.Lock("/shared/report.lock")
+        >>> lock.lock()
+        >>> try:
+        ...     linklock.Lock("/shared/report.lock").lock(timeout=0.01)
+        ... except linklock.TimedOut as error:
+        ...     print(error.holder.pid == os.getpid())
+        True
+        >>> lock.unlock()
+
         :raises TimedOut: with the holder.
         :raises AlreadyLocked: if this thread holds the lock through this object.
         :raises FileError: if a file operation failed.
@@ -102,6 +118,12 @@ class Lock:
     def try_lock(self) -> bool:
         """Acquire the lock if it is free. Return whether it is now held by this object.
 
+        >>> lock = linklock.Lock("/shared/report.lock")
+        >>> if lock.try_lock():
+        ...     print("locked")
+        ...     lock.unlock()
+        locked
+
         :raises AlreadyLocked: if this thread holds the lock through this object.
         :raises FileError: if a file operation failed.
         """
@@ -109,6 +131,14 @@ class Lock:
 
     def unlock(self) -> None:
         """Release the lock. Whatever the outcome, this object does not hold it any more.
+
+        >>> lock = linklock.Lock("/shared/report.lock")
+        >>> lock.lock()
+        >>> lock.unlock()
+        >>> lock.unlock()
+        Traceback (most recent call last):
+        ...
+        linklock.NotLocked: lock ... is not held by this handle
 
         :raises Lost: if the lock was another process's by now: what it guards may have changed.
         :raises NotLocked: if this object does not hold the lock.
@@ -135,6 +165,16 @@ class Lock:
 
         If it is cancelled, the wait ends and nothing is left behind, a moment later.
 
+        >>> async def main():
+        ...     lock = linklock.Lock("/shared/report.lock")
+        ...     await lock.acquire()
+        ...     try:
+        ...         print(lock.is_locked)
+        ...     finally:
+        ...         await lock.release()
+        >>> asyncio.run(main())
+        True
+
         :raises TimedOut: with the holder.
         :raises AlreadyLocked: if this task, or its thread, holds the lock through this object.
         :raises FileError: if a file operation failed.
@@ -153,6 +193,12 @@ class Lock:
         """Release the lock, like `unlock`, without blocking the event loop.
 
         If it is cancelled, the lock is released nevertheless.
+
+        >>> async def main():
+        ...     async with linklock.Lock("/shared/report.lock") as lock:  # releases at its end
+        ...         print(lock.is_locked)
+        >>> asyncio.run(main())
+        True
 
         :raises Lost: if the lock was another process's by now: what it guards may have changed.
         :raises NotLocked: if this object does not hold the lock.
@@ -179,6 +225,12 @@ class Lock:
     def refresh(self, lifetime: Interval | None = None) -> None:
         """Extend the lease to a whole lifetime from now; with `lifetime`, to a new one.
 
+        >>> with linklock.Lock("/shared/report.lock", lifetime=10) as lock:
+        ...     lock.refresh()
+        ...     lock.refresh(timedelta(hours=1))
+        ...     print(lock.remaining > timedelta(minutes=59))
+        True
+
         :raises Lost: if the lock is no longer ours.
         :raises NotLocked: if this object does not hold the lock.
         :raises FileError: if a file operation failed; try again while the lease runs.
@@ -192,12 +244,21 @@ class Lock:
         it should stop the work at once. An exception that it raises goes to `sys.unraisablehook`.
         In asyncio, pass on to the loop with `loop.call_soon_threadsafe`.
 
+        >>> stop = threading.Event()
+        >>> with linklock.Lock("/shared/report.lock") as lock:
+        ...     lock.keep_alive(lambda why: stop.set())
+        ...     while not stop.is_set():
+        ...         break  # a piece of the work
+
         :raises NotLocked: if this object does not hold the lock.
         """
         self._handle.keep_alive(on_lost)
 
     def verify(self) -> None:
         """Check that the lock is ours and its lease runs, without extending the lease.
+
+        >>> with linklock.Lock("/shared/report.lock") as lock:
+        ...     lock.verify()  # before a step that cannot be undone
 
         :raises Lost: if the lock is no longer ours.
         :raises Expired: if the lease has ended.
@@ -217,7 +278,15 @@ class Lock:
 
     @property
     def token(self) -> int | None:
-        """The number of this acquisition, higher than all earlier ones; None without `fencing`."""
+        """The number of this acquisition, higher than all earlier ones; None without `fencing`.
+
+        >>> lock = linklock.Lock("/shared/report.lock", fencing=True)
+        >>> with lock:
+        ...     first = lock.token
+        >>> with lock:
+        ...     lock.token > first
+        True
+        """
         return self._handle.token
 
     @property
@@ -236,12 +305,21 @@ class Lock:
     def holder(self) -> Holder | None:
         """Return the process that holds the lock; None if the lock is free.
 
+        >>> with linklock.Lock("/shared/report.lock"):
+        ...     holder = linklock.Lock("/shared/report.lock").holder()
+        >>> (holder.pid == os.getpid(), holder.is_alive, holder.format)
+        (True, True, 'linklock')
+
         :raises Held: if the file of that name is not a lock.
         """
         return self._handle.holder()
 
     def state(self) -> State:
-        """Return what can be inferred about the lock."""
+        """Return what can be inferred about the lock.
+
+        >>> linklock.Lock("/shared/report.lock").state()
+        <State.UNLOCKED: 'unlocked'>
+        """
         return State(self._handle.state())
 
     def expires_at(self) -> datetime | None:
@@ -249,13 +327,20 @@ class Lock:
         return self._handle.expires_at()
 
     def waiters(self) -> list[Holder]:
-        """Return the processes that wait for the lock."""
+        """Return the processes that wait for the lock.
+
+        >>> linklock.Lock("/shared/report.lock").waiters()
+        []
+        """
         return self._handle.waiters()
 
     def sweep(self) -> list[Path]:
         """Remove what dead processes left beside the lock file, and return the paths.
 
         A handle does so by itself before it first acquires the lock.
+
+        >>> linklock.Lock("/shared/report.lock").sweep()
+        []
         """
         return self._handle.sweep()
 
