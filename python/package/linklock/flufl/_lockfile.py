@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, TypeVar, Union
+from typing import Literal, TypeVar, Union
 
 from linklock import _errors
 from linklock._native import Handle
@@ -39,6 +39,8 @@ LINKS = 2
 ATTEMPTS = 5
 # A wait calls back ten times a second, and is reported every ten seconds.
 REPORT_EVERY = 100
+
+_os_link = os.link
 
 log = logging.getLogger("flufl.lock")
 log.addHandler(logging.NullHandler())
@@ -102,7 +104,7 @@ class Lock:
             self.lifetime = _interval(lifetime)
         self._separator = separator
         self._retry_errnos: list[int] = []
-        self._claimfile: str
+        self._chosen_claimfile: str
         self._own_claimfile()
 
     # Acquiring and releasing
@@ -118,11 +120,12 @@ class Lock:
         self._refuse_if_held()
         native = self._handle()
         log.debug("laying claim: %s", self._lockfile)
-        waiting = _Waiting(self)
-        for attempt in range(1, ATTEMPTS + 1):
+        self._reports = 0
+        attempts = 1
+        while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                native.lock(left, waiting.report)
+                native.lock(left, self._report_waiting)
                 break
             except _errors.AlreadyLocked as error:
                 raise AlreadyLockedError(str(error)) from None
@@ -131,10 +134,10 @@ class Lock:
                 raise TimeOutError(f"Could not acquire the lock: {error}") from None
             except (_errors.FileError, _errors.UnsupportedFileSystem) as error:
                 # The file system did not know the claim: a stale cache, which does not last.
-                if error.errno not in ERRORS or attempt == ATTEMPTS:
+                if error.errno not in ERRORS or attempts == ATTEMPTS:
                     raise _os_error(error) from error
+                attempts += 1
                 self._sleep()
-        self._pid, self._claimfile = os.getpid(), native.claim_path or self._claimfile
         log.debug("got the lock: %s", self._lockfile)
 
     def unlock(self, *, unconditionally: bool = False) -> None:
@@ -143,18 +146,19 @@ class Lock:
         :param unconditionally: Accept that this object does not hold it.
         :raises NotLockedError: if this object does not hold it, or has lost it.
         """
-        if self._native is not None and self._native.is_held:
-            try:
-                self._native.unlock()
-            except (_errors.Lost, _errors.Expired, _errors.NotLocked) as error:
-                if not unconditionally:
-                    raise NotLockedError(f"Already unlocked: {error}") from None
-            except _errors.FileError as error:
-                raise _os_error(error) from error
-        elif unconditionally:
+        try:
+            if self._native is None:
+                raise _errors.NotLocked
+            self._native.unlock()
+        except _errors.NotLocked:
+            if not unconditionally:
+                raise NotLockedError("Already unlocked") from None
             _unless_gone(os.unlink, self._own_claimfile())
-        else:
-            raise NotLockedError("Already unlocked")
+        except (_errors.Lost, _errors.Expired) as error:
+            if not unconditionally:
+                raise NotLockedError(f"Already unlocked: {error}") from None
+        except _errors.FileError as error:
+            raise _os_error(error) from error
         log.debug("unlocked: %s", self._lockfile)
 
     def refresh(self, lifetime: Interval | None = None, *, unconditionally: bool = False) -> None:
@@ -286,7 +290,7 @@ class Lock:
         state = {
             name: value for name, value in vars(self).items() if not name.startswith("_native")
         }
-        state["_claimfile"] = self._new_claimfile()
+        state["_chosen_claimfile"] = self._new_claimfile()
         state["_pid"] = None
         return state
 
@@ -354,7 +358,17 @@ class Lock:
 
     _pid: int | None = None
     _native: Handle | None = None
-    _native_for: tuple[str, dict[str, Any]] | None = None
+    _native_for: tuple[object, ...] | None = None
+
+    @property
+    def _claimfile(self) -> str:
+        """The claim file by which the lock is held, or else the one that was chosen."""
+        claim = None if self._native is None else self._native.claim_path
+        return self._chosen_claimfile if claim is None else claim
+
+    @_claimfile.setter
+    def _claimfile(self, claimfile: str) -> None:
+        self._chosen_claimfile = claimfile
 
     @property
     def _is_held(self) -> bool:
@@ -362,23 +376,29 @@ class Lock:
 
     def _handle(self) -> Handle:
         """Return a handle for what the attributes say now; subclasses set them as they like."""
-        options: dict[str, Any] = {
-            "lifetime": self._lifetime.total_seconds(),
-            "separator": self._separator,
-            "host_name": self._hostname,
-            "clock_slop": CLOCK_SLOP.total_seconds(),
-            "retry_errnos": self._retry_errnos,
-        }
-        made_for = (self._lockfile, options)
+        link = None if os.link is _os_link else _link  # a program's, or a test's
+        made_for = (
+            self._lockfile,
+            self._lifetime,
+            self._separator,
+            self._hostname,
+            CLOCK_SLOP,
+            tuple(self._retry_errnos),
+            link,
+        )
         if self._native is None or self._native_for != made_for:
             self._native = Handle(
                 self._lockfile,
+                lifetime=self._lifetime.total_seconds(),
+                separator=self._separator,
+                host_name=self._hostname,
                 stale="expired-or-dead",
+                clock_slop=CLOCK_SLOP.total_seconds(),
                 polling=(0.001, 1.0),
+                retry_errnos=self._retry_errnos,
                 keep_claim=False,
                 fencing=False,
-                link=_link,
-                **options,
+                link=link,
             )
             self._native_for = made_for
         return self._native
@@ -396,8 +416,9 @@ class Lock:
         return self._separator.join(parts)
 
     def _refuse_if_held(self) -> None:
-        if self._is_held:
-            self._refresh()
+        if not self._is_held:
+            return
+        self._refresh()  # which may find it lost
         if self._is_held:
             log.debug("already locked: %s", self._lockfile)
             raise AlreadyLockedError("We already had the lock")
@@ -415,6 +436,32 @@ class Lock:
         except _errors.FileError as error:
             raise _os_error(error) from error
 
+    # What flufl.lock logs and checks while it waits
+
+    _reports = 0
+
+    def _report_waiting(self) -> None:
+        if self._is_held:  # acquired by another thread since, which flufl.lock refuses too
+            raise AlreadyLockedError("We already had the lock")
+        calls, self._reports = self._reports, self._reports + 1
+        if calls % REPORT_EVERY == 0:
+            links = self._linkcount
+            if links not in (LINKS, -1):
+                log.error("unexpected linkcount: %s", links)
+            ends = self._releasetime
+            if isinstance(ends, datetime) and ends + CLOCK_SLOP < self._now():
+                self._report_expired()
+            else:
+                log.debug("waiting for claim: %s", self._lockfile)
+
+    def _report_expired(self) -> None:
+        try:
+            _ = self.details
+        except NotLockedError:
+            log.error("lockfile exists but isn't safe to break: %s", self._lockfile)
+        else:
+            log.error("lifetime has expired, breaking")
+
     def _parse(self, content: str) -> tuple[str, int, str] | None:
         """Take a lock file's content apart: host name, process id and lock file."""
         try:
@@ -422,37 +469,6 @@ class Lock:
             return hostname, int(pid), lockfile
         except ValueError:
             return None
-
-
-class _Waiting:
-    """What flufl.lock logs and checks while it waits."""
-
-    def __init__(self, lock: Lock) -> None:
-        self._lock = lock
-        self._calls = 0
-
-    def report(self) -> None:
-        if self._lock._is_held:  # acquired by another thread since, which flufl.lock refuses too
-            raise AlreadyLockedError("We already had the lock")
-        calls, self._calls = self._calls, self._calls + 1
-        if calls % REPORT_EVERY == 0:
-            lock = self._lock
-            links = lock._linkcount
-            if links not in (LINKS, -1):
-                log.error("unexpected linkcount: %s", links)
-            ends = lock._releasetime
-            if isinstance(ends, datetime) and ends + CLOCK_SLOP < lock._now():
-                self._report_expired()
-            else:
-                log.debug("waiting for claim: %s", lock._lockfile)
-
-    def _report_expired(self) -> None:
-        try:
-            _ = self._lock.details
-        except NotLockedError:
-            log.error("lockfile exists but isn't safe to break: %s", self._lock._lockfile)
-        else:
-            log.error("lifetime has expired, breaking")
 
 
 def _interval(interval: Interval) -> timedelta:
