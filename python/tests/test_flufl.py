@@ -150,6 +150,24 @@ def test_a_lifetime_that_is_changed_counts_at_the_next_lock(path: Path) -> None:
             assert abs(left - timedelta(days=days)) < timedelta(minutes=1)
 
 
+def test_a_claim_may_be_kept(path: Path) -> None:
+    lock = flufl.Lock(str(path))
+    lock.keep_claim = True
+    claims = set()
+    for _ in range(3):
+        with lock:
+            claims.add(lock.claimfile)
+        assert not path.exists()
+        assert not lock.is_locked
+    (claim,) = claims
+    assert list(path.parent.iterdir()) == [Path(claim)]
+    lock.unlock(unconditionally=True)
+    lock.keep_claim = False
+    with lock:
+        assert lock.claimfile != claim
+    assert list(path.parent.iterdir()) == []
+
+
 def test_an_expired_lock_of_a_stranger_is_broken_and_that_is_logged(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -89,6 +89,11 @@ class Lock:
     :param default_timeout: How long `lock` waits by default. None: for ever.
     """
 
+    keep_claim: bool = False
+    """Whether to keep the claim, a small file beside the lock file, until the object is gone: for a
+    lock that is taken again and again. flufl.lock has nothing of the kind. Set it on an object, a
+    subclass or this class."""
+
     def __init__(
         self,
         lockfile: str,
@@ -384,6 +389,7 @@ class Lock:
             self._hostname,
             CLOCK_SLOP,
             tuple(self._retry_errnos),
+            self.keep_claim,
             link,
         )
         if self._native is None or self._native_for != made_for:
@@ -396,7 +402,7 @@ class Lock:
                 clock_slop=CLOCK_SLOP.total_seconds(),
                 polling=(0.001, 1.0),
                 retry_errnos=self._retry_errnos,
-                keep_claim=False,
+                keep_claim=self.keep_claim,
                 fencing=False,
                 link=link,
             )
