@@ -1,4 +1,4 @@
-"""What DVC's tests do not try of its lock: the claim in a directory of its own, and other users."""
+"""What DVC's tests do not try of its lock on linklock: claims, other users, and its unlock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import flufl.lock
 import pytest
 from dvc.lock import HardlinkLock, LockError, make_lock
 
@@ -57,3 +58,24 @@ def test_it_excludes_another_process_and_is_released_by_its_death(
     lock = make_lock(path, tmp_dir=str(tmp_path), hardlink_lock=True, wait=True)
     with lock:  # not in a year, but now
         pass
+
+
+def test_an_unlock_of_an_unlocked_lock_is_flufl_locks_error(tmp_path: Path) -> None:
+    lock = HardlinkLock(str(tmp_path / "lock"), tmp_dir=str(tmp_path))
+    with pytest.raises(flufl.lock.NotLockedError):
+        lock.unlock()
+
+
+def test_a_lock_that_another_has_meanwhile_stays_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dvc.lock.DEFAULT_TIMEOUT", 0.01)
+    lock, other = (HardlinkLock(str(tmp_path / "lock"), tmp_dir=str(tmp_path)) for _ in range(2))
+    lock.lock()
+    lock.unlock()
+    with other:
+        with pytest.raises(LockError):
+            lock.lock()
+        with pytest.raises(flufl.lock.NotLockedError):
+            lock.unlock()
+        assert other.is_locked
