@@ -34,6 +34,14 @@ impl Tenure {
         self.since..until.min(self.lease_ends)
     }
 
+    pub(crate) fn began_to_end_after(&self, moment: Duration) -> bool {
+        self.ending.is_some_and(|ending| ending > moment)
+    }
+
+    pub(crate) fn was_released(&self) -> bool {
+        self.outcome == Some(Outcome::Released)
+    }
+
     /// Whether its holder left the lock for others to take over. A holder that was killed in the middle of an
     /// unlock may have released the lock or not, and does not count.
     fn was_left(&self) -> bool {

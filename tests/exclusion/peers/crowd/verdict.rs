@@ -17,6 +17,9 @@ pub(crate) struct Verdict {
     pub(crate) in_the_wake: Faults,
     /// Faults that nothing explains, and that must not be.
     pub(crate) unexplained: Vec<Fault>,
+    /// Tenures of linklock whose lock file flufl.lock took away before they began to unlock, and whose
+    /// holders did not learn of it then.
+    pub(crate) unnoticed: Vec<Tenure>,
 }
 
 /// How many.
@@ -31,7 +34,7 @@ type Victims<'a> = HashMap<&'a str, Duration>;
 
 impl Verdict {
     pub(crate) fn on(checker: &ExclusionChecker) -> Verdict {
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict { unnoticed: unnoticed(checker), ..Verdict::default() };
         let (robbed, in_the_wake) = (robbed(checker), in_the_wake(checker));
         let faults = checker.faults();
         for fault in &faults {
@@ -86,6 +89,14 @@ fn robbed(checker: &ExclusionChecker) -> Victims<'_> {
     robbed
 }
 
+fn unnoticed(checker: &ExclusionChecker) -> Vec<Tenure> {
+    let mistakes = || checker.removals.iter().filter(|removal| removal.is_mistake());
+    let is_robbed = |tenure: &Tenure| {
+        mistakes().any(|it| it.removed == tenure.token && tenure.began_to_end_after(it.before))
+    };
+    ours(checker).filter(|tenure| tenure.was_released() && is_robbed(tenure)).cloned().collect()
+}
+
 /// The tenures that began right after flufl.lock had removed a lock file whose holder had ended or died.
 ///
 /// A process with linklock may have looked at that file just before, in its seat or in order to
@@ -114,15 +125,17 @@ fn note_victim<'a>(victims: &mut Victims<'a>, token: &'a str, since: Duration) {
     *earliest = since.min(*earliest);
 }
 
-/// How many tenures were those of linklock, whose nonces begin with a letter.
-pub(crate) fn ours(checker: &ExclusionChecker) -> usize {
-    let nonces = checker.tenures.iter().filter_map(|tenure| tenure.token.rsplit('|').next());
-    nonces.filter(|nonce| nonce.starts_with('x')).count()
+/// The tenures of linklock, whose nonces begin with a letter.
+pub(crate) fn ours(checker: &ExclusionChecker) -> impl Iterator<Item = &Tenure> {
+    let is_ours = |tenure: &&Tenure| {
+        tenure.token.rsplit('|').next().is_some_and(|nonce| nonce.starts_with('x'))
+    };
+    checker.tenures.iter().filter(is_ours)
 }
 
 /// What happened, in figures.
 pub(crate) fn summary(checker: &ExclusionChecker, killed: usize) -> String {
-    let (ours, all, breaks) = (ours(checker), checker.tenures.len(), checker.breaks());
+    let (ours, all, breaks) = (ours(checker).count(), checker.tenures.len(), checker.breaks());
     let removals = checker.removals.len();
     let mistakes = checker.removals.iter().filter(|removal| removal.is_mistake()).count();
     format!(
@@ -133,9 +146,9 @@ pub(crate) fn summary(checker: &ExclusionChecker, killed: usize) -> String {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { by_mistake, in_the_wake, unexplained } = self;
+        let Verdict { by_mistake, in_the_wake, unexplained, unnoticed } = self;
         write!(f, "by such mistakes {by_mistake}; in the wake of its breaks {in_the_wake}; ")?;
-        write!(f, "{} faults unexplained", unexplained.len())
+        write!(f, "{} faults unexplained, {} unnoticed", unexplained.len(), unnoticed.len())
     }
 }
 
@@ -232,6 +245,21 @@ mod tests {
     fn a_witness_is_believed_even_against_the_times() {
         let history = [tenure("a", 10, 20), tenure("b", 30, 40), clash("b", "a", 31)];
         assert!(matches!(verdict(&history).unexplained[..], [Fault::Clash { .. }]));
+    }
+
+    #[test]
+    fn a_holder_that_was_robbed_must_learn_of_it() {
+        let released = |token: &str| {
+            let outcome = Outcome::Released;
+            [Record::Ended { token: token.into(), outcome }, Record::Wedged]
+        };
+        let token = "lock|host|1|xa";
+        let unnoticed = |robbed_at, ended| {
+            verdict(&[tenure(token, 10, 30), removed("x", token, robbed_at), ended]).unnoticed.len()
+        };
+        assert_eq!(unnoticed(20, released(token)), 1);
+        assert_eq!(unnoticed(20, lost(token)), 0);
+        assert_eq!(unnoticed(30, released(token)), 0, "it may have begun to unlock before");
     }
 
     #[test]

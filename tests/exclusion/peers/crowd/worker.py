@@ -1,7 +1,11 @@
-"""One of the crowd with flufl.lock: a process that forks another whenever one
+"""One of the crowd with Python: a process that forks another whenever one
 has died.
 
-flufl.lock is the real one. What differs from stock use:
+With `--package=Lock` or `--package=flufl` it locks with that face of the Python
+package linklock, and its children are killed too, whatever they are doing.
+
+Otherwise it locks with flufl.lock, which is the real one. What differs from
+stock use:
 
 - It polls every 0 to 10 ms instead of every 0.01 to 2.01 s.
 - It locks with a timeout that is shorter than its lifetime, and tries again.
@@ -16,17 +20,22 @@ flufl.lock is the real one. What differs from stock use:
 
 import os
 import random
+import signal
 import sys
 import time
 
 from datetime import datetime, timedelta
 from pathlib import Path
 
-if '--package' in sys.argv:
-    # linklock's own Python package, which breaks nothing by the calls that are recorded here.
+PACKAGE = next((arg.split('=')[1] for arg in sys.argv if arg.startswith('--package=')), None)
+if PACKAGE is None:
+    from flufl.lock import Lock, NotLockedError, TimeOutError, _lockfile
+elif PACKAGE == 'flufl':
+    # It breaks nothing by the calls that are recorded here.
     from linklock.flufl import Lock, NotLockedError, TimeOutError, _lockfile
 else:
-    from flufl.lock import Lock, NotLockedError, TimeOutError, _lockfile
+    import linklock
+    from linklock import Lost as NotLockedError, TimedOut as TimeOutError
 
 WORKDIR = Path(os.environ['LINKLOCK_TEST_WORKDIR'])
 HISTORY = WORKDIR / 'histories' / os.environ['LINKLOCK_TEST_PLACE']
@@ -38,6 +47,8 @@ BREAKS = '--break-nothing' not in sys.argv
 HOLD = 0.002
 DEATHS = 8
 DIED = 9
+# For how long a child with the package lives at most.
+LIFE = 0.5
 
 
 def now():
@@ -75,7 +86,23 @@ class RecordingOs:
         os.unlink(taken)
 
 
-class RecordingLock(Lock):
+class PackagesLock:
+    """linklock.Lock, with the words that are used here."""
+
+    def __init__(self, path):
+        self._lock = linklock.Lock(path, polling=(0.001, 0.01))
+        self.lock = self._lock.lock
+
+    @property
+    def claimfile(self):
+        return str(self._lock.claim_path)
+
+    def unlock(self, unconditionally=False):
+        if not unconditionally or self._lock.is_locked:
+            self._lock.unlock()
+
+
+class RecordingLock(PackagesLock if PACKAGE == 'Lock' else Lock):
     judged = None
     breaking = False
 
@@ -106,7 +133,7 @@ def name(claimfile):
 def acquire():
     """Returns the lock and when its lease ends, if it gets it."""
     lock = RecordingLock(str(LOCK))
-    _lockfile.os.lock = lock
+    RecordingOs.lock = lock
     lease_ends = now() + LIFETIME
     try:
         lock.lock(timedelta(milliseconds=500))
@@ -179,14 +206,32 @@ def work():
             hold(*acquired)
 
 
+def end_of(child):
+    """The exit status of a child, which is killed when its time has come."""
+    dies = now() + random.random() * LIFE * 1e9 if PACKAGE else None
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG if dies else 0)
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+        if dies < now() and not CLOSED.exists():
+            killed = now()
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            # Written when it is gone, so that no record of its own follows.
+            write('killed', killed, 'false')
+            return DIED
+        time.sleep(0.005)
+
+
 def main():
-    _lockfile.os = RecordingOs()
+    if PACKAGE != 'Lock':
+        _lockfile.os = RecordingOs()
     while not CLOSED.exists():
         child = os.fork()
         if child == 0:
             work()
             os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = end_of(child)
         if status not in (0, DIED):
             sys.exit(status)
 
