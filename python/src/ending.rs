@@ -1,39 +1,53 @@
-//! The end of the process: threads that still wait give up, so that none takes a lock with it.
+//! The end of the process: other threads take no lock any more, so that none takes one with it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+use pyo3::prelude::*;
+
+/// The thread that ends the process, once it has begun to.
+static ENDS_IN: OnceLock<ThreadId> = OnceLock::new();
+/// How many threads acquire a lock.
+static ACQUIRING: AtomicUsize = AtomicUsize::new(0);
 
 /// Longer than a waiter takes to notice, and no longer than a user waits for a prompt.
 const LIMIT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(1);
 
-/// Lets the waiters give up, and waits until they have.
+/// Lets the threads that wait for a lock give up, and waits until they have.
 pub(crate) fn begin() {
-    HAS_BEGUN.store(true, Ordering::SeqCst);
+    ENDS_IN.get_or_init(|| thread::current().id());
     let begun = Instant::now();
-    while WAITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < LIMIT {
+    while ACQUIRING.load(Ordering::SeqCst) > 0 && begun.elapsed() < LIMIT {
         thread::sleep(STEP);
     }
 }
 
-/// A thread that waits, or is about to: as long as the value lives.
-pub(crate) struct Waiter(());
+/// A thread that acquires a lock, or is about to: as long as the value lives.
+pub(crate) struct Acquiring(());
 
-impl Waiter {
-    /// `None` if the end has begun already.
-    pub(crate) fn begin() -> Option<Waiter> {
-        WAITING.fetch_add(1, Ordering::SeqCst);
-        let new = Waiter(());
-        (!has_begun()).then_some(new)
+impl Acquiring {
+    /// `None` in the thread that ends the process, where a lock is taken as usual to the last. In the
+    /// others this does not return once the end has begun.
+    pub(crate) fn begin() -> Option<Acquiring> {
+        ACQUIRING.fetch_add(1, Ordering::SeqCst);
+        let new = Acquiring(());
+        let Some(thread) = ENDS_IN.get() else { return Some(new) };
+        drop(new);
+        if *thread == thread::current().id() { None } else { never_return() }
     }
 }
 
+/// For a forked child, in which no other thread goes on.
+#[pyfunction]
+pub(crate) fn forget_other_threads() {
+    ACQUIRING.store(0, Ordering::SeqCst);
+}
+
 pub(crate) fn has_begun() -> bool {
-    HAS_BEGUN.load(Ordering::SeqCst)
+    ENDS_IN.get().is_some()
 }
 
 /// For a thread that the end of the process has interrupted, which would only report an error.
@@ -43,8 +57,8 @@ pub(crate) fn never_return() -> ! {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for Acquiring {
     fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::SeqCst);
+        ACQUIRING.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -15,8 +15,8 @@ use crate::convert::{self, duration, exception, not_locked};
 use crate::gate::User;
 use crate::holding::{Holding, Reservation};
 use crate::refused::Refused;
-use crate::runtime;
 use crate::wait::Wait;
+use crate::{ending, runtime};
 
 #[pyclass(frozen, module = "linklock._native")]
 pub(crate) struct Handle {
@@ -80,6 +80,7 @@ impl Handle {
     fn try_lock(&self, py: Python<'_>) -> PyResult<bool> {
         let holding = self.holding(py)?;
         let tried = py.detach(|| {
+            let _acquiring = ending::Acquiring::begin(); // and then released at exit
             let reservation = Reservation::try_get(&holding, User::this_thread())
                 .map_err(|closed| Refused::at_gate(closed, Duration::ZERO))?;
             reservation.put(holding.lock.as_blocking().try_lock()?);

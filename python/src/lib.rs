@@ -48,5 +48,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handle::Handle>()?;
     module.add_class::<acquisition::Acquisition>()?;
     module.add_function(wrap_pyfunction!(refuse_other_interpreters, module)?)?;
+    module.add_function(wrap_pyfunction!(ending::forget_other_threads, module)?)?;
     module.add_function(wrap_pyfunction!(release_all, module)?)
 }

@@ -31,12 +31,11 @@ impl Wait {
     /// Has the handle hold the lock.
     pub(crate) fn lock(mut self, py: Python<'_>, holding: &Arc<Holding>) -> PyResult<()> {
         let acquired = py.detach(|| {
-            // At exit, and later, a lock is taken as usual.
-            let waiter = ending::Waiter::begin();
-            let acquired = self.acquire(holding, waiter.as_ref());
-            if is_to_end(waiter.as_ref()) {
-                drop(waiter);
+            let acquiring = ending::Acquiring::begin();
+            let acquired = self.acquire(holding, acquiring.as_ref());
+            if is_to_end(acquiring.as_ref()) {
                 drop(acquired);
+                drop(acquiring);
                 ending::never_return();
             }
             acquired.map(|(guard, reservation)| reservation.put(guard))
@@ -50,17 +49,17 @@ impl Wait {
     fn acquire(
         &mut self,
         holding: &Arc<Holding>,
-        waiter: Option<&ending::Waiter>,
+        acquiring: Option<&ending::Acquiring>,
     ) -> Result<(LockGuard, Reservation), Refused> {
         let user = User::this_thread();
-        let reserved = Reservation::get_while(holding, user, || self.pause(waiter));
+        let reserved = Reservation::get_while(holding, user, || self.pause(acquiring));
         let reservation =
             reserved.map_err(|closed| Refused::at_gate(closed, self.begun.elapsed()))?;
         let lock = holding.lock.as_blocking();
         let guard = match self.left() {
             // Not longer than an interrupt may take anyway.
             Some(left) if left < ASK_AGAIN && self.waiting.is_none() => lock.try_lock_for(left),
-            _ => lock.lock_while(|_| !is_to_end(waiter) && self.goes_on()),
+            _ => lock.lock_while(|_| !is_to_end(acquiring) && self.goes_on()),
         }?;
         Ok((guard, reservation))
     }
@@ -70,8 +69,8 @@ impl Wait {
     }
 
     /// How long to wait until this is called again; `None` if the wait is over.
-    fn pause(&mut self, waiter: Option<&ending::Waiter>) -> Option<Duration> {
-        let goes_on = !is_to_end(waiter) && self.goes_on();
+    fn pause(&mut self, acquiring: Option<&ending::Acquiring>) -> Option<Duration> {
+        let goes_on = !is_to_end(acquiring) && self.goes_on();
         goes_on.then(|| self.left().map_or(ASK_AGAIN, |left| left.min(ASK_AGAIN)))
     }
 
@@ -86,7 +85,7 @@ impl Wait {
     }
 }
 
-/// Whether the process ends, and this wait began before that.
-fn is_to_end(waiter: Option<&ending::Waiter>) -> bool {
-    waiter.is_some() && ending::has_begun()
+/// Whether the process ends, and this acquisition began before that.
+fn is_to_end(acquiring: Option<&ending::Acquiring>) -> bool {
+    acquiring.is_some() && ending::has_begun()
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from linklock import Lock, NotLocked
+from linklock import Lock, NotLocked, _native
 
 from .conftest import LIMIT, Other, until
 
@@ -135,6 +135,25 @@ def test_a_fork_while_a_thread_waits_leaves_the_handle_usable(path: Path, other:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_a_forked_child_waits_at_exit_for_none_of_its_parents_threads(
+    path: Path, other: Other
+) -> None:
+    waiter = threading.Thread(target=Lock(path).lock, args=(LIMIT,))
+    waiter.start()
+    until("it waits", lambda: len(Lock(path).waiters()) == 1)
+    quick = 0
+    for _ in range(3):  # on a busy machine, one of them in time will do
+        child = os.fork()
+        if child == 0:
+            begun = time.monotonic()
+            _native.release_all()
+            os._exit(time.monotonic() - begun < 0.9)  # it gives such threads a second
+        quick += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    other.end()
+    waiter.join(LIMIT)
+    assert quick > 0
+
+
 def count(lock: Lock, counter: Path, times: int) -> None:
     for _ in range(times):
         with lock:
@@ -199,6 +218,38 @@ EXITS = {
         atexit.register(late)  # called after what the first lock registers
         linklock.Lock(path)
     """,
+    "by a daemon thread that locks too late": """
+        import atexit, threading
+        go = threading.Event()
+        def hold():
+            go.wait()
+            lock = linklock.Lock(path)
+            lock.lock()
+            time.sleep(1000)
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        def late():
+            go.set()
+            thread.join(0.5)
+        atexit.register(late)  # called after what the first lock registers
+        linklock.Lock(path)
+    """,
+    "by a daemon thread that tries too late": """
+        import atexit, threading
+        go = threading.Event()
+        def hold():
+            go.wait()
+            lock = linklock.Lock(path)
+            lock.try_lock()
+            time.sleep(1000)
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        def late():
+            go.set()
+            thread.join(0.5)
+        atexit.register(late)
+        linklock.Lock(path)
+    """,
     "by a destructor": """
         class Last:
             Lock, path = linklock.Lock, path
@@ -213,6 +264,13 @@ EXITS = {
         lock = linklock.Lock(path); lock.lock()
         threading.Thread(target=linklock.Lock(path).lock, daemon=True).start()
         while not lock.waiters(): pass
+    """,
+    "with a thread that waits for another": """
+        import threading
+        lock = linklock.Lock(path); lock.lock()
+        waiter = threading.Thread(target=lock.lock, daemon=True)
+        waiter.start()
+        while sys._current_frames()[waiter.ident].f_code is not linklock.Lock.lock.__code__: pass
     """,
     "with a loop that waits": """
         import asyncio, logging

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 from typing import Any
 
@@ -10,6 +11,9 @@ from linklock import _native
 
 LAST = -100
 """After multiprocessing has joined the children, which may still work under a lock."""
+
+
+os.register_at_fork(after_in_child=_native.forget_other_threads)
 
 
 def register() -> None:

@@ -5,7 +5,13 @@ from typing import final
 
 from linklock._words import Holder
 
-__all__ = ["Acquisition", "Handle", "refuse_other_interpreters", "release_all"]
+__all__ = [
+    "Acquisition",
+    "Handle",
+    "forget_other_threads",
+    "refuse_other_interpreters",
+    "release_all",
+]
 
 @final
 class Handle:
@@ -56,5 +62,6 @@ class Handle:
 class Acquisition:
     def cancel(self) -> None: ...
 
+def forget_other_threads() -> None: ...
 def refuse_other_interpreters() -> None: ...
 def release_all() -> None: ...
