@@ -31,6 +31,7 @@ BLOCKING = {
     "sweep": ("", "lock.sweep()"),
 }
 DELAY = 200_000
+ENOUGH = 3
 PROGRAM = """
     import asyncio, os, sys, threading, time, linklock
     ticks = 0
@@ -51,18 +52,17 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize("call", BLOCKING)
-def test_other_threads_run_meanwhile(tmp_path: Path, call: str) -> None:
+def ticks(directory: Path, before: str, call: str) -> int:
+    """How often another thread ran during a call in which system calls take 0.2 s each."""
     strace = shutil.which("strace")
     if strace is None:
         assert "CI" not in os.environ
         pytest.skip("skipped: no strace, which delays system calls")
-    path = tmp_path / "the.lock"
+    path = directory / "the.lock"
     calls = "statx,newfstatat,link,linkat,unlink,unlinkat,openat,rename,statfs"
     delayed = [f"--trace={calls}", f"--inject={calls}:delay_enter={DELAY}"]
-    of_the_lock = [f"--trace-path={path}", f"--trace-path={tmp_path}"]
-    before, then = BLOCKING[call]
-    program = textwrap.dedent(PROGRAM).format(before=before, call=then)
+    of_the_lock = [f"--trace-path={path}", f"--trace-path={directory}"]
+    program = textwrap.dedent(PROGRAM).format(before=before, call=call)
     command = [strace, "-f", "-qq", "-o", os.devnull, *delayed, *of_the_lock]
     ran = subprocess.run(
         [*command, sys.executable, "-c", program, str(path)],
@@ -72,4 +72,14 @@ def test_other_threads_run_meanwhile(tmp_path: Path, call: str) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert int(ran.stdout) >= 3, "no other thread ran while a system call took 0.2 s"
+    return int(ran.stdout)
+
+
+@pytest.mark.parametrize("call", BLOCKING)
+def test_other_threads_run_meanwhile(tmp_path: Path, call: str) -> None:
+    assert ticks(tmp_path, *BLOCKING[call]) >= ENOUGH
+
+
+def test_a_call_that_keeps_other_threads_waiting_is_found(tmp_path: Path) -> None:
+    before = "import ctypes; unlink = ctypes.PyDLL(None).unlink; path = sys.argv[1].encode()"
+    assert ticks(tmp_path, before, "unlink(path)") < ENOUGH
