@@ -32,6 +32,7 @@ pub struct Holder {
     pub(crate) pid: u32,
     pub(crate) claim: PathBuf,
     pub(crate) format: Format,
+    pub(crate) slots: Option<u32>,
     pub(crate) life: Life,
     pub(crate) expires_at: SystemTime,
     pub(crate) refreshed_at: SystemTime,
@@ -69,6 +70,13 @@ impl Holder {
     #[must_use]
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// How many [slots](crate::Slots) the set has, by this holder's own account, if it acquired the
+    /// lock as one of a set; `None` for a lock by itself.
+    #[must_use]
+    pub fn slots(&self) -> Option<u32> {
+        self.slots
     }
 
     /// Whether its process runs, as far as this host can determine.
@@ -276,6 +284,7 @@ mod tests {
             pid: 1,
             claim: "/shared/lock|host|1|x0".into(),
             format: Format::Linklock,
+            slots: None,
             life: Life::Unknown,
             expires_at: at(115),
             refreshed_at: at(100),

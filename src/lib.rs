@@ -147,6 +147,7 @@ mod model;
 mod options;
 mod policy;
 mod protocol;
+mod slots;
 mod state;
 mod sys;
 #[cfg(test)]
@@ -164,6 +165,7 @@ pub use lock::Lock;
 pub use lock_file::LockFile;
 pub use options::{DEFAULT_CLOCK_SLOP, DEFAULT_LIFETIME, DEFAULT_POLLING, LockOptions};
 pub use policy::StalePolicy;
+pub use slots::{SlotGuard, Slots};
 pub use sys::process::Life;
 
 /// Runs the README's examples too.

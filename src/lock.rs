@@ -151,13 +151,18 @@ impl Lock {
     }
 
     fn must_not_wait_for_itself(&self) -> Result<(), Error> {
-        if self.last.is_held_by(self.thread()) {
+        if self.is_held_by(self.thread()) {
             return Err(Error::AlreadyLocked { path: self.path().into() });
         }
         Ok(())
     }
 
-    fn thread(&self) -> u64 {
+    /// Whether this thread holds the lock through this handle.
+    pub(crate) fn is_held_by(&self, thread: u64) -> bool {
+        self.last.is_held_by(thread)
+    }
+
+    pub(crate) fn thread(&self) -> u64 {
         self.context.machine.processes.thread()
     }
 

@@ -68,7 +68,7 @@ mod tests {
     const FORMAT: &str = include_str!("format.md");
 
     fn names() -> Names {
-        Names::new(Path::new("/srv/lock"), '|', OsStr::new("mars")).unwrap()
+        Names::new(Path::new("/srv/lock"), '|', OsStr::new("mars"), None).unwrap()
     }
 
     /// The rows of a table of test vectors.

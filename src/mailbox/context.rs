@@ -53,6 +53,7 @@ impl MailboxContext {
     /// A unique name beside the mailbox, which is swept if it is left behind.
     pub(crate) fn aside(&self) -> PathBuf {
         let core = self.core();
-        core.names.aside(&Nonce::new((core.machine.random)(), None), core.machine.random_number())
+        core.names
+            .aside(&Nonce::new((core.machine.random)(), None, None), core.machine.random_number())
     }
 }

@@ -8,7 +8,7 @@ use crate::model::lease::SEAT_LEASE;
 use crate::policy::StalePolicy;
 
 /// The part of [`LockOptions`](crate::LockOptions) that steps of the protocol read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) stale: StalePolicy,
     pub(crate) clock_slop: Duration,

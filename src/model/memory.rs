@@ -1,21 +1,21 @@
 //! What a handle remembers from one step to the next.
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use crate::model::fairness::Fairness;
 use crate::model::server_clock::ServerClock;
 
-/// The memory of one handle and its clones: empty at first.
+/// The memory of one handle and its clones: empty at first. The slots of a set share some of it.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) server: ServerClock,
     /// The queue of this host's waiters, once it is known.
     pub(crate) queue: OnceLock<Option<u64>>,
-    /// Decides when this handle lets other waiters go first.
-    pub(crate) fairness: Fairness,
+    /// Decides when this handle, or the set that it is in, lets other waiters go first.
+    pub(crate) fairness: Arc<Fairness>,
     /// Whether the file system was seen to do what a lock needs.
-    pub(crate) is_tried: AtomicBool,
+    pub(crate) is_tried: Arc<AtomicBool>,
     /// Whether this handle has swept already.
     pub(crate) has_swept: AtomicBool,
 }

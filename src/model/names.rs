@@ -61,16 +61,19 @@ pub(crate) struct Names {
     /// The prefix of the names of claims, seats and put-aside files.
     prefix: Vec<u8>,
     host: Arc<OsStr>,
+    /// How many slots the set has that this lock is in.
+    slots: Option<u32>,
 }
 
 /// The number that distinguishes one claim, and so one incarnation, from others. flufl.lock's is
 /// decimal; ours is `x` and 64 random bits in hexadecimal, then, where they are known, `w` and the
-/// hash of the world, `s` and the start time of the process, and `k` and the hash of the boot.
+/// hash of the world, `s` and the start time of the process, and `k` and the hash of the boot; and `n`
+/// and the number of slots, where the lock is one of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Nonce(Arc<str>);
 
 impl Nonce {
-    pub(crate) fn new(random: u64, proof: Option<Proof>) -> Nonce {
+    pub(crate) fn new(random: u64, proof: Option<Proof>, slots: Option<u32>) -> Nonce {
         const DIGITS: usize = (WORLD_BITS / 4) as usize;
         let mut nonce = String::with_capacity(NONCE_MAX);
         let _ = write!(nonce, "x{random:016x}"); // writing to a String never fails
@@ -79,6 +82,9 @@ impl Nonce {
             if let Some(boot) = boot {
                 let _ = write!(nonce, "k{boot:08x}");
             }
+        }
+        if let Some(slots) = slots {
+            let _ = write!(nonce, "n{slots}");
         }
         Nonce(nonce.into())
     }
@@ -89,8 +95,21 @@ impl Nonce {
         (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into()))
     }
 
+    /// Its parts before and after `n`.
+    fn split_slots(&self) -> (&str, Option<&str>) {
+        match self.0.rsplit_once('n') {
+            Some((own, slots)) => (own, Some(slots)),
+            None => (&self.0, None),
+        }
+    }
+
+    /// How many slots the set of this lock has, if it is in one.
+    pub(crate) fn slots(&self) -> Option<u32> {
+        self.split_slots().1?.parse().ok()
+    }
+
     fn proof(&self) -> Option<Proof> {
-        let (random, rest) = self.0.strip_prefix('x')?.split_once('w')?;
+        let (random, rest) = self.split_slots().0.strip_prefix('x')?.split_once('w')?;
         let (world, rest) = rest.split_once('s')?;
         let (started, boot) = match rest.split_once('k') {
             Some((started, boot)) => (started, Some(u32::from_str_radix(boot, 16).ok()?)),
@@ -111,8 +130,8 @@ impl Nonce {
 
     /// Its unique part: for names that are never parsed back.
     fn short_key(&self) -> Arc<str> {
-        match self.0.split_once('w') {
-            Some((random, _)) if random.starts_with('x') => random.into(),
+        match self.0.find(['w', 'n']) {
+            Some(end) if self.0.starts_with('x') => self.0[..end].into(),
             _ => self.key(),
         }
     }
@@ -156,7 +175,13 @@ pub(crate) enum Neighbour {
 }
 
 impl Names {
-    pub(crate) fn new(lock: &Path, separator: char, host: &OsStr) -> Result<Names, BadName> {
+    /// The names of a lock, which may be one of a set of `slots`.
+    pub(crate) fn new(
+        lock: &Path,
+        separator: char,
+        host: &OsStr,
+        slots: Option<u32>,
+    ) -> Result<Names, BadName> {
         let base = lock.file_name().ok_or(BadName::NoFileName)?;
         let dir = lock.parent().ok_or(BadName::NoFileName)?;
         // `/shared/x/` and `/shared/x` are one lock.
@@ -175,7 +200,7 @@ impl Names {
             return Err(BadName::Host);
         }
         let prefix = [base.as_bytes(), separator.as_bytes()].concat();
-        let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into() };
+        let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into(), slots };
         let longest = Process {
             pid: u32::MAX,
             proof: Some(Proof { world: 0, started: u64::MAX, boot: Some(0) }),
@@ -185,6 +210,12 @@ impl Names {
             return Err(BadName::TooLong);
         }
         Ok(names)
+    }
+
+    /// The names of another lock in the same set.
+    pub(crate) fn of_other(&self, lock: &Path) -> Result<Names, BadName> {
+        let separator = self.separator.chars().next().ok_or(BadName::Separator)?;
+        Names::new(lock, separator, &self.host, self.slots)
     }
 
     /// Whether the longest name with this nonce in it is short enough.
@@ -209,7 +240,7 @@ impl Names {
 
     /// The name of a claim for `owner`, on this host.
     pub(crate) fn new_claim(&self, random: u64, owner: &Process) -> ClaimName {
-        let nonce = Nonce::new(random, owner.proof);
+        let nonce = Nonce::new(random, owner.proof, self.slots);
         let pid = owner.pid.to_string();
         let path = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
         ClaimName { path: path.into(), host: self.host.clone(), pid: owner.pid, nonce }
@@ -392,7 +423,7 @@ mod tests {
             "the lock's names are invalid",
             |(dir, base, separator, host)| {
                 let lock = dir.join(OsStr::from_bytes(&base));
-                Names::new(&lock, separator, OsStr::from_bytes(&host)).ok()
+                Names::new(&lock, separator, OsStr::from_bytes(&host), None).ok()
             },
         )
     }
@@ -457,7 +488,7 @@ mod tests {
     fn names_that_surely_fit_do() {
         for lock in ["/shared/lock", "lock", "/a/rather/long/directory/x"] {
             for host in ["h", "a.rather.long.host.example.org"] {
-                let names = Names::new(Path::new(lock), '|', host.as_ref()).unwrap();
+                let names = Names::new(Path::new(lock), '|', host.as_ref(), None).unwrap();
                 let claim = names.new_claim(u64::MAX, &Process { pid: u32::MAX, proof: None });
                 let longest = name_length(&names.longest(&claim));
                 assert!(!names.surely_fit(&claim, longest - 1));
@@ -468,7 +499,7 @@ mod tests {
 
     #[test]
     fn a_name_with_other_fields_is_not_recognized() {
-        let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host")).unwrap();
+        let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host"), None).unwrap();
         for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
             assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");
             for more in ["|", "|3", "||", "|host|1|x2"] {
@@ -572,7 +603,7 @@ mod tests {
             let base = [name_of(names.lock_path()).as_bytes(), &more].concat();
             let other = names.dir().join(OsStr::from_bytes(&base));
             let separator = names.separator.chars().next().unwrap();
-            let Ok(other) = Names::new(&other, separator, names.host()) else { return Ok(()) };
+            let Ok(other) = Names::new(&other, separator, names.host(), None) else { return Ok(()) };
             for (one, another) in [(&names, &other), (&other, &names)] {
                 let claim = one.new_claim(random, &owner);
                 prop_assert_eq!(another.parse_neighbour(name_of(&claim.path)), None);

@@ -1,26 +1,21 @@
-//! The options of a lock, and how they are validated.
+//! The options of a lock, and the ways to make one.
+
+mod build;
+mod slots;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::clock::{Clock, system_clock};
-use crate::error::{Error, Operation};
+use crate::clock::Clock;
+use crate::error::Error;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
-use crate::model::config::Config;
-use crate::model::context::Context;
-use crate::model::lease::check_lifetime;
-use crate::model::machine::Machine;
-use crate::model::memory::Memory;
-use crate::model::names::{BadName, Names};
 use crate::policy::StalePolicy;
 use crate::sys::linker::Linker;
-use crate::sys::posix::PosixFs;
-use crate::sys::process::PosixProcesses;
 
 /// A builder for a [`Lock`]: see [`Lock::options`].
 ///
@@ -54,6 +49,8 @@ pub struct LockOptions {
     mode: Option<u32>,
     clock: Option<Arc<dyn Clock>>,
     linker: Option<Linker>,
+    /// How many slots the set has that the lock is in.
+    slots: Option<u32>,
 }
 
 /// The default length of a lease: 15 s, as in flufl.lock.
@@ -143,6 +140,7 @@ impl Lock {
             mode: None,
             clock: None,
             linker: None,
+            slots: None,
         }
     }
 }
@@ -312,66 +310,6 @@ impl LockOptions {
         self.linker = Some(Linker::new(link));
         self
     }
-
-    /// Makes the lock. The file system is not accessed yet, and nothing blocks.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Lock::new`], and [`Error::Invalid`] if the lifetime is not between 10 ms and ten
-    /// years, or if the [mode](Self::mode) has other bits than those to read and to write, or lacks
-    /// one of the owner's.
-    pub fn build(self) -> Result<Lock, Error> {
-        static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
-        let can_wake = self.clock.is_none();
-        let clock = self.clock.clone().unwrap_or_else(system_clock);
-        let (fs, processes, random) =
-            (Arc::new(PosixFs::linking_by(self.linker.clone())), PROCESSES.clone(), unguessable);
-        self.build_on(Machine { fs, clock, processes, random, can_wake })
-    }
-
-    /// Makes the lock on a given machine, which may be a simulated one.
-    pub(crate) fn build_on(self, machine: Machine) -> Result<Lock, Error> {
-        check_lifetime(&self.path, self.lifetime)?;
-        check_mode(&self.path, self.mode)?;
-        let host = match self.host_name {
-            Some(host) => host,
-            None => hostname::get().map_err(Error::io(Operation::HostName, &self.path))?,
-        };
-        if self.path.file_name().is_none() {
-            return Err(Error::Invalid {
-                path: self.path,
-                reason: BadName::NoFileName.to_string(),
-            });
-        }
-        let path = std::path::absolute(&self.path);
-        let path = path.map_err(Error::io(Operation::Resolve, &self.path))?;
-        let names = Names::new(&path, self.separator, &host)
-            .map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
-        let config = Config {
-            stale: self.stale,
-            clock_slop: self.clock_slop,
-            polling: self.polling,
-            retry_errnos: self.retry_errnos,
-            keep_claim: self.keep_claim,
-            fencing: self.fencing,
-            mode: self.mode,
-        };
-        let context = Context { names, config, machine, memory: Memory::default() };
-        Ok(Lock::with(context, self.lifetime, self.timeout))
-    }
-}
-
-fn check_mode(path: &Path, mode: Option<u32>) -> Result<(), Error> {
-    match mode {
-        Some(mode) if mode & !0o666 != 0 || mode & 0o600 != 0o600 => Err(Error::Invalid {
-            path: path.into(),
-            reason: format!(
-                "the mode {mode:o} must consist of read and write permissions, and give the owner \
-                 both, as 664 does"
-            ),
-        }),
-        _ => Ok(()),
-    }
 }
 
 impl fmt::Debug for LockOptions {
@@ -382,11 +320,4 @@ impl fmt::Debug for LockOptions {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// A number that cannot be guessed and does not repeat: machines that were cloned while they ran
-/// draw the same random numbers from then on, but not at the same moments.
-fn unguessable() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    rand::random::<u64>() ^ (now.as_secs() << 30 | u64::from(now.subsec_nanos()))
 }

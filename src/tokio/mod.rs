@@ -70,7 +70,9 @@ mod guard;
 mod keep_alive;
 mod lock;
 mod pool;
+mod slots;
 
 pub use self::guard::LockGuard;
 pub use self::keep_alive::KeepAlive;
 pub use self::lock::Lock;
+pub use self::slots::{SlotGuard, Slots};

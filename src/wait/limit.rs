@@ -1,6 +1,7 @@
 //! The limit of a wait: how long to contend for a lock.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -36,6 +37,14 @@ impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
         }
     }
 
+    /// What is left of the limit after some time.
+    pub(crate) fn less(self, waited: Duration) -> Self {
+        match self {
+            WaitLimit::For(limit) => WaitLimit::For(limit.saturating_sub(waited)),
+            other => other,
+        }
+    }
+
     /// The error once the limit is reached.
     pub(crate) fn ended(&self, path: PathBuf, waited: Duration, obstacle: Obstacle) -> Error {
         let obstacle = Box::new(obstacle);
@@ -43,5 +52,35 @@ impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
             WaitLimit::None => Error::Held { path, obstacle },
             _ => Error::TimedOut { path, waited, obstacle },
         }
+    }
+}
+
+/// One limit of several contentions.
+pub(crate) struct SharedLimit<'a, W: ?Sized>(Mutex<WaitLimit<'a, W>>);
+
+impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized> SharedLimit<'a, W> {
+    pub(crate) fn new(limit: WaitLimit<'a, W>) -> SharedLimit<'a, W> {
+        SharedLimit(Mutex::new(limit))
+    }
+
+    /// The limit of one of them, which asks `go_on` whether to go on: that has to ask
+    /// [`goes_on`](Self::goes_on).
+    pub(crate) fn of_one<'b, G>(&self, go_on: &'b mut G) -> WaitLimit<'b, G> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            WaitLimit::None => WaitLimit::None,
+            WaitLimit::For(limit) => WaitLimit::For(*limit),
+            WaitLimit::While(_) => WaitLimit::While(go_on),
+            WaitLimit::Endless => WaitLimit::Endless,
+        }
+    }
+
+    /// Whether to go on. Once it is not, it never is again.
+    pub(crate) fn goes_on(&self, obstacle: &Obstacle) -> bool {
+        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = !limit.left(Duration::ZERO, obstacle).is_zero();
+        if !goes_on {
+            *limit = WaitLimit::None;
+        }
+        goes_on
     }
 }

@@ -3,4 +3,6 @@
 
 pub(crate) mod limit;
 pub(crate) mod park;
+pub(crate) mod together;
 pub(crate) mod waiter;
+pub(crate) mod yielding;

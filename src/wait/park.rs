@@ -14,13 +14,14 @@ use crate::sys::wake_fd::WakeFd;
 
 /// A way of spending pauses.
 pub(crate) trait Park: Sync {
-    /// Waits until `wake_fd` may have something to report, or for `time`. Returns whether it may have.
+    /// Waits until one of the descriptors may have something to report, or for `time`. Returns the
+    /// index of one that may have.
     fn park(
         &self,
         context: &Context,
-        wake_fd: Option<WakeFd>,
+        wake_fds: Vec<WakeFd>,
         time: Duration,
-    ) -> impl Future<Output = bool> + Send;
+    ) -> impl Future<Output = Option<usize>> + Send;
 }
 
 /// Blocks the calling thread.
@@ -28,12 +29,17 @@ pub(crate) trait Park: Sync {
 pub(crate) struct ThreadPark;
 
 impl Park for ThreadPark {
-    async fn park(&self, context: &Context, wake_fd: Option<WakeFd>, time: Duration) -> bool {
-        if let Some(wake_fd) = wake_fd {
-            return wake_fd.wait(time);
+    async fn park(
+        &self,
+        context: &Context,
+        wake_fds: Vec<WakeFd>,
+        time: Duration,
+    ) -> Option<usize> {
+        if wake_fds.is_empty() {
+            context.machine.clock.sleep(time);
+            return None;
         }
-        context.machine.clock.sleep(time);
-        false
+        WakeFd::wait(&wake_fds, time)
     }
 }
 

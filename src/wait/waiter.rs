@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::backoff::Backoff;
@@ -32,6 +33,9 @@ pub(crate) struct Waiter {
     holder: Option<PathBuf>,
     /// When to observe the lock file if nothing wakes the waiter before.
     observe_file: Option<Duration>,
+    /// The lock that waiters of other hosts have claims of, where it is another than the one that is
+    /// waited for.
+    claimed: Option<Arc<Context>>,
 }
 
 /// Why a pause has ended.
@@ -48,7 +52,14 @@ pub(crate) enum Woken {
 impl Waiter {
     pub(crate) fn new(context: &Context) -> Waiter {
         let backoff = context.config.backoff();
-        Waiter { backoff, place: None, watch: None, holder: None, observe_file: None }
+        let (place, watch, holder, observe_file, claimed) = (None, None, None, None, None);
+        Waiter { backoff, place, watch, holder, observe_file, claimed }
+    }
+
+    /// A waiter for one of several locks, which have a queue by the name of `context`. A process
+    /// at the head of a host's queue has a claim of each, so also of `one`.
+    pub(crate) fn in_set(context: &Context, one: &Arc<Context>) -> Waiter {
+        Waiter { claimed: Some(one.clone()), ..Waiter::new(context) }
     }
 
     /// Joins the queue, unless that is done or impossible.
@@ -103,13 +114,13 @@ impl Waiter {
     ) -> Woken {
         let times = if context.is_local() { BEHIND_LOCAL } else { BEHIND_REMOTE };
         let pause = self.pause_until_look(context, |_| context.config.polling.cap * times);
-        let heard = parker.park(context, Some(behind.wake_fd()), pause.min(at_most)).await;
-        match if heard { behind.event() } else { QueueEvent::None } {
+        let heard = parker.park(context, vec![behind.wake_fd()], pause.min(at_most)).await;
+        match if heard.is_some() { behind.event() } else { QueueEvent::None } {
             QueueEvent::Token(mut token) => {
                 if token.handoffs >= HANDOFFS_IN_A_ROW {
                     token.handoffs = 0;
-                    if others_wait(context) {
-                        parker.park(context, None, context.config.polling.cap).await;
+                    if others_wait(self.claimed.as_deref().unwrap_or(context)) {
+                        parker.park(context, Vec::new(), context.config.polling.cap).await;
                     }
                 }
                 self.place = Some(Place::Head(token));
@@ -158,7 +169,8 @@ impl Waiter {
         let pause = self
             .pause_until_look(context, |waiter| waiter.backoff.pause((context.machine.random)()));
         let watch = self.watch.as_ref().filter(|_| holder.is_some());
-        if parker.park(context, watch.map(Watch::wake_fd), pause.min(at_most)).await {
+        let wake_fds = watch.map(Watch::wake_fd).into_iter().collect();
+        if parker.park(context, wake_fds, pause.min(at_most)).await.is_some() {
             watch.inspect(|watch| _ = watch.hear());
             self.observe_file = None;
             // Most often the lock was released. Looking first would only take time.

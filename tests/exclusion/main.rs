@@ -10,6 +10,7 @@ mod peers;
 mod power_cuts;
 mod queues;
 mod races;
+mod slots;
 mod support;
 
 /// Not a test: the other processes, each of which does what its environment says.
@@ -22,6 +23,8 @@ fn worker() {
         &races::stale::FLUFL,
         &queues::long::LINKLOCK,
         &queues::long::FLUFL,
+        &slots::DEAD_HOLDERS,
+        &slots::LATE_HOLDERS,
     ]);
     races::wrong_date::contend();
     peers::crowd::worker::work();

@@ -32,6 +32,7 @@ pub(crate) const PLAIN: Setup = Setup {
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 4,
     locks: 1,
+    slots: None,
     hosts_of_their_own: false,
     keep_claim: false,
     fencing: false,

@@ -13,6 +13,7 @@ const LIBRARY: &[&str] = &[
     "mailbox",
     "tokio",
     "options admin state",
+    "slots",
     "lock",
     "guard",
     "keep_alive",

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_tenure_is_identified_by_inode_number_and_name_together() {
-        let names = Names::new(Path::new("/shared/lock"), '|', "host".as_ref()).unwrap();
+        let names = Names::new(Path::new("/shared/lock"), '|', "host".as_ref(), None).unwrap();
         let claim = |random| names.new_claim(random, &Process { pid: 1, proof: None });
         let tenure = |ino, random, evidence| Incarnation {
             id: FileId { dev: 1, ino },

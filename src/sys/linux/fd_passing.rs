@@ -1,4 +1,4 @@
-//! Waiting for a descriptor, and passing one to another process.
+//! Waiting for descriptors, and passing one to another process.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -9,14 +9,19 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::time::TimeSpec;
 
-/// Blocks until the descriptor is readable, or for `time`. Returns whether it is readable.
-pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
-    let mut polled = [PollFd::new(descriptor, PollFlags::POLLIN)];
+/// Blocks until one of the descriptors is readable, or for `time`. Returns the index of the first that
+/// is readable.
+pub(crate) fn wait_readable<'a>(
+    descriptors: impl Iterator<Item = BorrowedFd<'a>>,
+    time: Duration,
+) -> io::Result<Option<usize>> {
+    let polled = descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+    let mut polled: Vec<_> = polled.collect();
     let longest = Duration::from_secs(i32::MAX as u64 / 1000);
     let time = TimeSpec::from_duration(time.min(longest));
     match ppoll(&mut polled, Some(time), None) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false), // like a sleep that ends early
+        Ok(0) | Err(Errno::EINTR) => Ok(None), // a signal is like a sleep that ends early
+        Ok(_) => Ok(polled.iter().position(|one| one.any().unwrap_or(true))),
         Err(errno) => Err(errno.into()),
     }
 }

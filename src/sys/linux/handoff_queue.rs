@@ -193,7 +193,7 @@ mod tests {
         for (handoffs, mut next) in (1..).zip(behind) {
             assert!(matches!(next.event(), QueueEvent::None));
             drop(turn);
-            assert!(next.wake_fd().wait(LIMIT), "no event arrived");
+            assert!(WakeFd::wait(&[next.wake_fd()], LIMIT).is_some(), "no event arrived");
             let QueueEvent::Token(passed) = next.event() else {
                 panic!("the place was not passed on")
             };

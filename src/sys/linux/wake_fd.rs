@@ -16,9 +16,10 @@ impl WakeFd {
         WakeFd(descriptor)
     }
 
-    /// Blocks until there may be news, or for `time`. Returns whether there may be news.
-    pub(crate) fn wait(&self, time: Duration) -> bool {
-        wait_readable(self.0.as_fd(), time).unwrap_or(true)
+    /// Blocks until one of these may have news, or for `time`. Returns the index of the first that
+    /// may have.
+    pub(crate) fn wait(these: &[WakeFd], time: Duration) -> Option<usize> {
+        wait_readable(these.iter().map(|it| it.0.as_fd()), time).unwrap_or(Some(0))
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) const LINKLOCK: Setup = Setup {
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 24,
     locks: 2,
+    slots: None,
     hosts_of_their_own: true,
     keep_claim: false,
     fencing: false,

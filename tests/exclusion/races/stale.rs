@@ -27,6 +27,7 @@ pub(crate) const DEAD: Setup = Setup {
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 16,
     locks: 6,
+    slots: None,
     hosts_of_their_own: false,
     keep_claim: false,
     fencing: false,

@@ -1,11 +1,11 @@
-//! One contender for one lock, by either protocol.
+//! One contender for a lock, by either protocol, or for a slot of a set.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use linklock::{Clock, Error, Lock, LockGuard};
+use linklock::{Clock, Error, Lock, LockGuard, LockOptions, SlotGuard, Slots};
 
 use crate::kit::clock::now;
 use crate::kit::process::Process;
@@ -19,6 +19,7 @@ const WEDGED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) enum Contender {
     Linklock { lock: Box<Lock>, guard: Option<LockGuard>, last_token: PathBuf },
+    Slots { slots: Slots, guard: Option<SlotGuard> },
     Flufl(FluflLock),
 }
 
@@ -37,10 +38,8 @@ impl Contender {
                 return Contender::Flufl(FluflLock::new(&path, lifetime, slop, setup.polling));
             }
         };
-        let mut options = Lock::options(path)
+        let mut options = options(setup, &path)
             .stale(policy)
-            .lifetime(setup.lifetime)
-            .clock_slop(setup.slop)
             .polling(setup.polling.0, setup.polling.1)
             .timeout(WEDGED)
             .keep_claim(setup.keep_claim)
@@ -49,8 +48,20 @@ impl Contender {
         if setup.hosts_of_their_own {
             options = options.host_name(Process::this().to_string());
         }
+        if let Some(slots) = setup.slots {
+            let slots = options.slots(slots).expect("a valid set");
+            return Contender::Slots { slots, guard: None };
+        }
         let lock = Box::new(options.build().expect("a valid lock"));
         Contender::Linklock { lock, guard: None, last_token: workdir.last_token(number) }
+    }
+
+    /// The number of the slot that it holds, if it is in a set.
+    pub(crate) fn slot(&self) -> Option<usize> {
+        match self {
+            Contender::Slots { guard, .. } => guard.as_ref().map(SlotGuard::slot),
+            Contender::Linklock { .. } | Contender::Flufl(_) => None,
+        }
     }
 
     /// Waits for the lock, and returns when the lease ends.
@@ -62,6 +73,9 @@ impl Contender {
                     note_token(last_token, token)?;
                 }
                 Ok(lease_end(held))
+            }
+            Contender::Slots { slots, guard } => {
+                Ok(lease_end(guard.insert(slots.lock().map_err(|error| error.to_string())?)))
             }
             Contender::Flufl(lock) => loop {
                 match lock.lock(WEDGED) {
@@ -77,14 +91,8 @@ impl Contender {
     /// Renews a lease that is over; `None` if another process has taken over.
     pub(crate) fn renew(&mut self) -> Result<Option<Duration>, String> {
         match self {
-            Contender::Linklock { guard, .. } => {
-                let held = guard.as_ref().expect("it has the lock");
-                match held.refresh() {
-                    Ok(()) => Ok(Some(lease_end(held))),
-                    Err(Error::Lost { .. }) => Ok(None),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
+            Contender::Linklock { guard, .. } => refresh(guard.as_ref().expect("it has the lock")),
+            Contender::Slots { guard, .. } => refresh(guard.as_ref().expect("it has a slot")),
             Contender::Flufl(lock) => {
                 let held = lock.is_locked().map_err(|error| error.to_string())?;
                 Ok(held.then(|| lock.lease_ends()))
@@ -99,11 +107,28 @@ impl Contender {
                 let guard = guard.take().expect("it has the lock");
                 guard.unlock_if_held().map_err(|error| error.to_string())
             }
+            Contender::Slots { guard, .. } => {
+                let guard = guard.take().expect("it has a slot").into_guard();
+                guard.unlock_if_held().map_err(|error| error.to_string())
+            }
             Contender::Flufl(lock) => match lock.unlock() {
                 Err(FluflError::NotLocked) => Ok(false),
                 unlocked => unlocked.map(|()| true).map_err(|error| error.to_string()),
             },
         }
+    }
+}
+
+/// The options that all contenders for a lock or a slot must agree on.
+pub(crate) fn options(setup: &Setup, path: &Path) -> LockOptions {
+    Lock::options(path).lifetime(setup.lifetime).clock_slop(setup.slop)
+}
+
+fn refresh(held: &LockGuard) -> Result<Option<Duration>, String> {
+    match held.refresh() {
+        Ok(()) => Ok(Some(lease_end(held))),
+        Err(Error::Lost { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! that the claim's lease still runs. So the clock knows when its caller has got that far, and can
 //! kill it there: inside its seat, often enough.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -48,7 +49,8 @@ impl Nemesis {
 #[derive(Debug)]
 pub(crate) struct NemesisClock {
     nemesis: Arc<Nemesis>,
-    lock: usize,
+    /// The locks that its contender may be about to acquire.
+    locks: Range<usize>,
     risk: f64,
     slop: Duration,
     state: Mutex<State>,
@@ -64,13 +66,17 @@ struct State {
 
 impl NemesisClock {
     pub(crate) fn new(nemesis: Arc<Nemesis>, setup: &Setup, lock: usize) -> NemesisClock {
+        let locks = match setup.slots {
+            Some(slots) => 0..slots as usize,
+            None => lock..lock + 1,
+        };
         let risk = setup.mishaps.killed_breaking;
         // flufl.lock's protocol does not use this clock.
         let slop = match setup.protocol {
             Protocol::Linklock(_) => setup.slop,
             Protocol::Flufl => Duration::MAX,
         };
-        NemesisClock { nemesis, lock, risk, slop, state: Mutex::default() }
+        NemesisClock { nemesis, locks, risk, slop, state: Mutex::default() }
     }
 
     /// Watches what its contender does to the lock.
@@ -87,7 +93,9 @@ impl NemesisClock {
         let last = std::mem::replace(&mut self.state().last, at);
         if let (Some(from), Some(to)) = (last, at) {
             if to.saturating_sub(from) > self.slop {
-                self.nemesis.history.write(&Record::Stalled { lock: self.lock, from, to });
+                for lock in self.locks.clone() {
+                    self.nemesis.history.write(&Record::Stalled { lock, from, to });
+                }
             }
         }
     }

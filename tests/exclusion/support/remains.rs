@@ -3,23 +3,30 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use linklock::Lock;
-
 use crate::kit::wait::LIMIT;
+use crate::support::contender::options;
 use crate::support::setup::Setup;
 use crate::support::witness::Rule;
 use crate::support::workdir::Workdir;
 
 /// The last locks can be acquired, and whatever the dead have left can be swept.
 pub(crate) fn assert_nothing_is_left(setup: &Setup, workdir: &Workdir) {
-    for number in 0..setup.locks {
-        let options = Lock::options(workdir.lock(number)).lifetime(setup.lifetime);
-        let lock = options.clock_slop(setup.slop).build().unwrap();
-        lock.try_lock_for(LIMIT).unwrap().unlock().unwrap();
+    let sets = if setup.slots.is_some() { 1 } else { setup.locks };
+    for number in 0..sets {
+        let options = options(setup, &workdir.lock(number));
+        let locks = match setup.slots {
+            Some(slots) => options.slots(slots).unwrap().locks().to_vec(),
+            None => vec![options.build().unwrap()],
+        };
+        for lock in &locks {
+            lock.try_lock_for(LIMIT).unwrap().unlock().unwrap();
+        }
         let mut left = Vec::new();
         let begun = Instant::now();
         while begun.elapsed() < LIMIT {
-            lock.sweep().unwrap();
+            for lock in &locks {
+                lock.sweep().unwrap();
+            }
             left = workdir.files_of(number);
             if setup.rule() == Rule::LeaseOrLife {
                 // What a dead breaker leaves does not say whose it is, and goes by its lease: not

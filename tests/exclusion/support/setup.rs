@@ -13,13 +13,16 @@ pub(crate) enum Protocol {
     Flufl,
 }
 
-/// A group of workers. Each has one thread for each lock, so all of them contend for every lock.
+/// A group of workers. Each has one thread for each lock, so all of them contend for every lock; or
+/// so many threads that each contend for any slot of a set.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) name: &'static str,
     pub(crate) protocol: Protocol,
     pub(crate) processes: usize,
     pub(crate) locks: usize,
+    /// How many slots the set has, if the workers contend for one.
+    pub(crate) slots: Option<u32>,
     /// Whether each process claims to be on a host of its own: then none can be proven dead, as
     /// with processes of many machines, and only leases count.
     pub(crate) hosts_of_their_own: bool,

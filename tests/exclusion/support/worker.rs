@@ -49,7 +49,7 @@ fn end_with_parent() {
     exit(1);
 }
 
-/// One thread, which contends for one lock.
+/// One thread, which contends for one lock, or for a slot of a set.
 struct Worker<'a> {
     setup: &'a Setup,
     lock: usize,
@@ -61,6 +61,8 @@ struct Worker<'a> {
 
 /// A tenure that has not ended.
 struct Tenure {
+    /// The number of the lock, or of the slot.
+    lock: usize,
     token: String,
     lease_ends: Duration,
     witness: Witness,
@@ -118,14 +120,15 @@ impl<'a> Worker<'a> {
     fn begin(&mut self, since: Duration, lease_ends: Duration, waited: Duration) -> Tenure {
         self.tenures += 1;
         let token = format!("{}/{}/{}", Process::this(), self.lock, self.tenures).replace('/', "-");
-        let (lock, held) = (self.lock, token.clone());
+        let lock = self.contender.slot().unwrap_or(self.lock);
+        let held = token.clone();
         self.record(&Record::Held { lock, token: held, since, lease_ends, waited });
-        let path = self.nemesis.workdir.witness(self.lock);
+        let path = self.nemesis.workdir.witness(lock);
         let rule = self.setup.rule();
         let stand = || Witness::stand(&path, rule, &token, since, lease_ends);
         let (witness, verdict) = self.clock.watch(stand);
-        self.report(&token, verdict);
-        Tenure { token, lease_ends, witness }
+        self.report(lock, &token, verdict);
+        Tenure { lock, token, lease_ends, witness }
     }
 
     fn fate(&self) -> Fate {
@@ -149,7 +152,7 @@ impl<'a> Worker<'a> {
     fn release(&mut self, tenure: Tenure) -> Result<(), String> {
         self.record(&Record::Ending { token: tenure.token.clone(), at: now() });
         let verdict = self.clock.watch(|| tenure.witness.leave());
-        self.report(&tenure.token, verdict);
+        self.report(tenure.lock, &tenure.token, verdict);
         let outcome = match self.clock.watch(|| self.contender.release())? {
             true => Outcome::Released,
             // Read after the release: the lock was gone while the lease ran.
@@ -171,10 +174,10 @@ impl<'a> Worker<'a> {
         Ok(renewed.map(|lease_ends| self.begin(since, lease_ends, waited)))
     }
 
-    fn report(&self, token: &str, verdict: Result<(), Other>) {
+    fn report(&self, lock: usize, token: &str, verdict: Result<(), Other>) {
         if let Err(found) = verdict {
             let by = token.to_owned();
-            self.record(&Record::Clash { lock: self.lock, at: now(), found, by });
+            self.record(&Record::Clash { lock, at: now(), found, by });
         }
     }
 

@@ -1,0 +1,51 @@
+//! The guard of a slot: its owner holds the slot.
+
+use std::ops::Deref;
+
+use crate::guard::LockGuard;
+
+/// A slot that is held: the [`LockGuard`] of its lock, and its number. Dropping it releases the slot.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("gpu.lock");
+/// use linklock::Slots;
+///
+/// let guard = Slots::new(&path, 4)?.lock()?;
+/// guard.keep_alive(|why| eprintln!("stop the work: {why}"))?;
+/// println!("working on GPU {}", guard.slot());
+/// guard.into_guard().unlock()?; // or just drop it
+/// # Ok::<(), linklock::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping a guard releases its slot at once: bind it to a name, even to `_guard`"]
+pub struct SlotGuard {
+    slot: usize,
+    guard: LockGuard,
+}
+
+impl SlotGuard {
+    pub(crate) fn new(slot: usize, guard: LockGuard) -> SlotGuard {
+        SlotGuard { slot, guard }
+    }
+
+    /// The number of the slot, from 0 on. No other holder has it.
+    #[must_use]
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// The guard of the slot's lock, for the methods that use it up: to
+    /// [unlock](LockGuard::unlock) it and get the error, or to [detach](LockGuard::detach) it.
+    pub fn into_guard(self) -> LockGuard {
+        self.guard
+    }
+}
+
+impl Deref for SlotGuard {
+    type Target = LockGuard;
+
+    fn deref(&self) -> &LockGuard {
+        &self.guard
+    }
+}
