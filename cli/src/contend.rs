@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use linklock::mailbox::{MailboxGuard, MailboxLock};
-use linklock::{Error, Lock, LockGuard, Obstacle};
+use linklock::{Error, Lock, LockGuard, Obstacle, SlotGuard, Slots};
 use nix::sys::signal::Signal;
 
 use crate::events::Events;
@@ -42,6 +42,24 @@ pub(crate) fn acquire(
         say(format_args!("acquired lock {}", guard.path().display()));
     }
     Ok(guards)
+}
+
+/// Acquires a slot of a set.
+pub(crate) fn acquire_slot(
+    slots: &Slots,
+    limit: &WaitLimit,
+    events: &Events,
+) -> Result<SlotGuard, Failure> {
+    let guard = contend(limit, events, |contender| {
+        if limit.no_wait {
+            return slots.try_lock();
+        }
+        slots.lock_while(|obstacle| contender.lasts(slots.path(), || obstacle.to_string()))
+    })?;
+    if limit.verbose {
+        say(format_args!("acquired slot {} of {}", guard.slot(), slots.path().display()));
+    }
+    Ok(guard)
 }
 
 /// Locks a mailbox.

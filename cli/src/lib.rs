@@ -31,6 +31,7 @@ mod run;
 mod script;
 #[cfg(feature = "relukko")]
 mod serve;
+mod set;
 mod status;
 mod sweep;
 mod time;

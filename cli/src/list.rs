@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::exit::Failure;
 use crate::options::LockOptions;
 use crate::output::{self, json, printable};
+use crate::set::Set;
 use crate::status::{STATES, State, Status};
 use crate::time::show_seconds;
 use crate::walk::{Walk, lock_of, start_of};
@@ -20,7 +21,8 @@ const LONGEST: u64 = 4096 + 255;
 ///
 /// Shows each lock of linklock's or flufl.lock's that is held or was left by a dead holder, even if it has
 /// lost its content or can't be read, and each other file that a process waits for as if it were a
-/// lock. A small file that can't be read counts as a lock. Only small regular files are read; symbolic
+/// lock. A set of slots is one line, in which # stands for a slot that is held, ! for one that may be
+/// taken over, and . for a free one. A small file that can't be read counts as a lock. Only small regular files are read; symbolic
 /// links are not followed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
@@ -89,7 +91,12 @@ fn is_worth_listing(status: &Status) -> bool {
 
 fn table(found: &[Status]) -> String {
     let titles = ["STATE", "HOLDER", "LEASE", "WAITING", "LOCK"].map(String::from);
-    let rows: Vec<_> = std::iter::once(titles).chain(found.iter().map(row)).collect();
+    let slots: Vec<_> = found.iter().map(Status::as_slot).collect();
+    let (sets, rest) = Set::group(&slots);
+    let rest = rest.into_iter().map(|index| row(&found[index]));
+    let mut rows: Vec<_> = sets.iter().map(set_row).chain(rest).collect();
+    rows.sort_by(|one, other| one[4].cmp(&other[4]));
+    rows.insert(0, titles);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<_> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &[String; 5]| {
@@ -97,6 +104,11 @@ fn table(found: &[Status]) -> String {
         cells.collect::<String>() + &row[4] + "\n"
     };
     if found.is_empty() { String::new() } else { rows.iter().map(line).collect() }
+}
+
+fn set_row(set: &Set<'_>) -> [String; 5] {
+    let of = format!("{} of {}", set.held(), set.number);
+    [of, set.bar(), String::new(), set.waiting.to_string(), printable(set.path).into_owned()]
 }
 
 fn row(status: &Status) -> [String; 5] {

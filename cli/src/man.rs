@@ -25,7 +25,7 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 13] = [
     (
         "LINKLOCK_PATH",
         "The lock file, for the command that linklock-run(1) runs: one per line if there are several.",
@@ -39,6 +39,7 @@ const ENVIRONMENT: [(&str, &str); 12] = [
         "LINKLOCK_TOKEN",
         "With --fence, the lock's fencing token: one per line if there are several.",
     ),
+    ("LINKLOCK_SLOT", "With --slots, the number of the slot, from 0 on."),
     ("LINKLOCK_NAME", "With --relukko, the lock's name on the server, for the command that runs."),
     ("LINKLOCK_RELUKKO_ID", "With --relukko, the lock's id, for the command that runs."),
     ("RELUKKO_API_KEY", "The server's API key, for run --relukko and for serve."),

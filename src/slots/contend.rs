@@ -71,10 +71,10 @@ impl Slots {
     /// The slots that this thread may wait for, from a random one on.
     fn not_held_by(&self, thread: Option<u64>) -> Result<Vec<usize>, Error> {
         let is_ours = |slot: &usize| thread.is_some_and(|it| self.locks[*slot].is_held_by(it));
-        let count = self.locks.len();
-        let start = (self.queue.context.machine.random)() % count as u64;
-        let slots = (0..count).map(|slot| (slot + start as usize) % count);
-        let slots: Vec<_> = slots.filter(|slot| !is_ours(slot)).collect();
+        let mut slots: Vec<_> = (0..self.locks.len()).collect();
+        let start = (self.queue.context.machine.random)() % slots.len() as u64;
+        slots.rotate_left(usize::try_from(start).unwrap_or_default());
+        slots.retain(|slot| !is_ours(slot));
         if slots.is_empty() {
             Err(Error::AlreadyLocked { path: self.path.clone() })
         } else {

@@ -37,6 +37,7 @@ const COMMAND: &[&str] = &[
     "contend",
     "occupied progress",
     "outer",
+    "set",
     "cleaned errors foreign events log options process",
     "journal require_mount walk time",
     "exit",

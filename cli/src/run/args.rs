@@ -36,7 +36,7 @@ use crate::time;
 ///
 /// COMMAND finds the lock's path in `LINKLOCK_PATH` and its claim, the holder's file beside it, in
 /// `LINKLOCK_CLAIM`: one per line if there are several. With --fence it finds the fencing token in
-/// `LINKLOCK_TOKEN`, in the same way; with --relukko, the lock's name and id in `LINKLOCK_NAME` and
+/// `LINKLOCK_TOKEN`, in the same way; with --slots, the number of its slot in `LINKLOCK_SLOT`; with --relukko, the lock's name and id in `LINKLOCK_NAME` and
 /// `LINKLOCK_RELUKKO_ID`.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -87,6 +87,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(super) limits: Limits,
 
+    /// Let up to N commands run at once, each in a slot of its own
+    ///
+    /// The slots are the locks LOCK.0 to LOCK.N-1. COMMAND gets any of them, and finds its number, from 0 on,
+    /// in `LINKLOCK_SLOT`. All commands should have the same N: if not, as many may run at once as
+    /// the largest says.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256),
+        conflicts_with_all = ["at_most_every", "reentrant"])]
+    pub(super) slots: Option<u32>,
+
     /// Append what happens to LOCK to FILE, as JSON, one object a line
     ///
     /// The field `event` is waiting, gave-up, acquired, lost, ended (COMMAND), released or not-released. All
@@ -101,7 +110,7 @@ pub(crate) struct Args {
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount", "slots"])]
     pub(super) relukko: Option<String>,
 }
 
@@ -113,6 +122,8 @@ Examples:
   linklock run -nq -E 0 /shared/report.lock -- /usr/local/bin/report
   # wait for 10 minutes at most, and stop a job that hangs
   linklock run -t 10m --max-runtime 2h /shared/backup.lock -- /usr/local/bin/backup
+  # encode on the four GPUs of this machine, one command on each
+  linklock run --slots 4 /run/lock/gpu.lock -- sh -c 'CUDA_VISIBLE_DEVICES=$LINKLOCK_SLOT encode'
   # one run of this very command at a time, without a name
   linklock run -n --auto -- rsync -a /home/ /mnt/backup/
 

@@ -62,7 +62,11 @@ impl Child {
         let stand = Stand::find();
         let mut process = shim::command(command, &stand)?;
         // A token set by an outer linklock belongs to another lock.
-        let process = process.env_remove("LINKLOCK_TOKEN").envs(variables).spawn()?;
+        let process = process
+            .env_remove("LINKLOCK_TOKEN")
+            .env_remove("LINKLOCK_SLOT")
+            .envs(variables)
+            .spawn()?;
         let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
         let mut child =
             Child { pid, stand, failed: None, warden: None, is_stopped: false, has_ended: false };

@@ -10,6 +10,7 @@ mod marker;
 #[cfg(feature = "relukko")]
 mod remote;
 pub(crate) mod shim;
+mod slots;
 mod supervise;
 mod terminal;
 pub(crate) mod warden;
@@ -19,7 +20,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linklock::{Lock, LockGuard};
+use linklock::{Lock, LockGuard, SlotGuard};
 
 pub(crate) use self::args::Args;
 pub(crate) use self::hold::run_under;
@@ -44,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     if args.relukko.is_some() {
         return Err(crate::no_serve::missing("run --relukko"));
     }
-    let mut locks = build_all(args)?;
+    let set = args.slots.map(|number| slots::build(args, number)).transpose()?;
+    let mut locks = if set.is_none() { build_all(args)? } else { Vec::new() };
     warn_of_cleaning(args, &locks);
     let outer = if args.reentrant { take_outer(&mut locks) } else { Vec::new() };
     let mut events = Events::watch().map_err(Failure::to("watch for signals"))?;
@@ -53,11 +55,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     }
     let limit = &args.contention.limit;
     let gave_up = |failure: &Failure| events.journal.note(|| Note::of_failure(failure));
-    let (guards, marker) = acquire(&locks, args, &events).inspect_err(gave_up)?;
+    let slot = set.map(|set| slots::acquire(&set, args, &events)).transpose();
+    let slot = slot.inspect_err(gave_up)?;
+    let number = slot.as_ref().map(SlotGuard::slot);
+    let (mut guards, marker) = acquire(&locks, args, &events).inspect_err(gave_up)?;
+    guards.extend(slot.map(SlotGuard::into_guard));
     for guard in &guards {
         events.journal.note(|| Note::of_acquired(guard));
     }
-    let variables = environment(&outer, &guards);
+    let mut variables = environment(&outer, &guards);
+    variables.extend(number.map(|number| ("LINKLOCK_SLOT", number.to_string().into())));
     let slop = args.lock.clock_slop;
     let outcome = hold(&guards, &args.command, variables, &events, &args.limits, slop)
         .inspect_err(gave_up)?;

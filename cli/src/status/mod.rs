@@ -19,13 +19,15 @@ use crate::exit::Failure;
 use crate::foreign::Foreign;
 use crate::options::LockOptions;
 use crate::output::{self, json};
+use crate::set::{self, Slot};
 use crate::time;
 
 /// Show the holder of a lock
 ///
 /// Shows whether the lock is held, by which process, user and command, since when, whether that
 /// process is alive, when its lease ends, and which processes wait. With --breakers, also which
-/// programs would treat the lock as stale, and when, if its holder stopped refreshing it.
+/// programs would treat the lock as stale, and when, if its holder stopped refreshing it. If LOCK is a
+/// set of slots, shows those that are held.
 ///
 /// Leases are judged by the file server's time, which is read from a file that is created and removed at
 /// once. Without write access this machine's time is used.
@@ -69,7 +71,11 @@ Examples:
   linklock status --json /shared/report.lock | jq -r .state";
 
 pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
-    let status = Status::of(&args.options.lock(&args.lock).build()?, args.options.clock_slop)?;
+    let lock = args.options.lock(&args.lock).build()?;
+    let mut status = Status::of(&lock, args.options.clock_slop)?;
+    let slots = set::slots(lock.path(), &args.options)?;
+    let slots = slots.iter().map(|slot| Status::of(slot, args.options.clock_slop));
+    status.slots = slots.collect::<Result<_, _>>()?;
     let with_breakers = args.breakers || status.is_mail_programs();
     output::show(&if args.json { json(&status)? } else { status.to_text(with_breakers) })?;
     Ok(0)
@@ -91,6 +97,8 @@ pub(crate) struct Status {
     clock_offset_seconds: Option<f64>,
     pub(crate) waiting: Vec<Waiter>,
     breakers: Vec<Breaker>,
+    /// The slots that are held of the set with the lock's path.
+    slots: Vec<Status>,
 }
 
 /// See `linklock status --help`.
@@ -123,6 +131,8 @@ pub(crate) struct Details {
     pub(crate) is_nobodys: bool,
     /// Whether the process is alive; `None` if that cannot be determined here.
     alive: Option<bool>,
+    /// How many slots the set has in which it holds one.
+    slots: Option<u32>,
     claim: Option<String>,
     /// When the lease ends; `None` for an invalid date, or a lock without a lease.
     expires_at: Option<String>,
@@ -170,6 +180,7 @@ impl Status {
             clock_offset_seconds: server_time.map(|time| time::signed_seconds(time, before)),
             waiting: Vec::new(),
             breakers: Vec::new(),
+            slots: Vec::new(),
         };
         let now = server_time.unwrap_or_else(SystemTime::now);
         match lock.holder() {
@@ -188,6 +199,16 @@ impl Status {
         waiters.sort_by(|one, other| one.claim_path().cmp(other.claim_path()));
         status.waiting = waiters.iter().map(Waiter::of).collect();
         Ok(status)
+    }
+
+    /// The lock, as it may be a slot of a set.
+    pub(crate) fn as_slot(&self) -> Slot<'_> {
+        Slot {
+            lock: &self.lock,
+            of: self.holder.as_ref().and_then(|holder| holder.slots),
+            is_stale: matches!(self.state, State::Expired | State::Dead),
+            waiting: self.waiting.len(),
+        }
     }
 
     /// Whether it is a dotlock, as mail programs create them.
@@ -284,6 +305,7 @@ impl Details {
             held_seconds: begun.map(|begun| time::signed_seconds(now, begun).max(0.0)),
             is_nobodys,
             alive: alive(holder.life()),
+            slots: holder.slots(),
             claim: holder.is_known().then(|| text(holder.claim_path())),
             expires_at: time::date(holder.expires_at()),
             expires_in_seconds: Some(left),
@@ -302,6 +324,7 @@ impl Details {
             held_seconds: None,
             is_nobodys: false,
             alive: None,
+            slots: None,
             claim: foreign.claim.as_deref().map(text),
             expires_at: None,
             expires_in_seconds: None,

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::breakers::Breaker;
 use super::{Details, FileDetails, State, Status, Waiter};
 use crate::output::printable;
+use crate::set::Set;
 use crate::time::show_seconds as seconds;
 
 /// A smaller difference does not count.
@@ -27,10 +28,20 @@ impl State {
 
 impl Status {
     pub(super) fn to_text(&self, with_breakers: bool) -> String {
-        let mut text = self.to_string();
+        let mut text = match self.state {
+            State::Free if !self.slots.is_empty() => String::new(),
+            _ => self.to_string(),
+        };
+        let slots: Vec<_> = self.slots.iter().map(Status::as_slot).collect();
+        for set in Set::group(&slots).0 {
+            let _ = write!(text, "{set}"); // a String accepts any write
+        }
+        for slot in &self.slots {
+            let _ = write!(text, "{slot}");
+        }
         let mut title = "breakers:";
         for breaker in self.breakers.iter().filter(|_| with_breakers) {
-            let _ = writeln!(text, "  {title:11} {breaker}"); // a String accepts any write
+            let _ = writeln!(text, "  {title:11} {breaker}");
             title = "";
         }
         text

@@ -18,5 +18,6 @@ mod mounts;
 mod run;
 mod script;
 mod signals;
+mod slots;
 mod status;
 mod usage;
