@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 pub(super) const DIR: &str = "/sim";
 /// The path of the lock.
 pub(super) const PATH: &str = "/sim/L";
+/// The path of the other slot, in runs with a set of slots.
+pub(super) const OTHER_SLOT: &str = "/sim/M";
 /// The directory of its fencing counter.
 pub(super) const FENCE: &str = "/sim/L.fence";
 /// The mailbox, in runs with one.

@@ -9,8 +9,9 @@ use super::constants::{DOTLOCK, FENCE, FOREIGN, LIFETIME, MAILBOX, PATH, POLL, R
 use super::faults::Faults;
 use super::mail_programs;
 use super::run::{Run, STRANGERS};
-use super::scenario::Workload;
+use super::scenario::{Scenario, Workload};
 use super::schedule::{Choice, Schedule};
+use super::slots;
 use crate::model::lease::SEAT_LEASE;
 use crate::policy::StalePolicy;
 
@@ -118,8 +119,11 @@ impl Run<'_> {
     /// In the end no file of the lock is left, and unrelated files are untouched.
     pub(super) fn clean_up(&mut self) -> Option<String> {
         self.world().now += Duration::from_secs(100_000);
-        let sweep: Workload =
-            if self.scenario.mailbox.is_some() { mail_programs::sweep } else { Actor::sweep };
+        let sweep: Workload = match self.scenario {
+            Scenario { mailbox: Some(_), .. } => mail_programs::sweep,
+            Scenario { slots: true, .. } => slots::sweep,
+            _ => Actor::sweep,
+        };
         self.spawn(("sweeper", self.scenario.clients.len(), sweep));
         self.go_on(&mut Undisturbed).or_else(|| {
             let world = self.world();

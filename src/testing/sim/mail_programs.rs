@@ -19,7 +19,7 @@ use crate::sys::fs::Fs;
 /// When the other program considers a dotlock stale: Mail Avenger's limit, the shortest known.
 const BREAKS_AFTER: Duration = Duration::from_secs(30);
 
-fn machine(actor: &Actor) -> Machine {
+pub(super) fn machine(actor: &Actor) -> Machine {
     Machine {
         fs: Arc::new(actor.fs.clone()),
         clock: Arc::new(actor.clock.clone()),
@@ -29,7 +29,7 @@ fn machine(actor: &Actor) -> Machine {
     }
 }
 
-fn host(actor: &Actor) -> String {
+pub(super) fn host(actor: &Actor) -> String {
     format!("host{}", actor.process.world().processes[actor.process.id].client)
 }
 

@@ -54,7 +54,7 @@
 //! - [`actor`]: a process, with checks of the answers that it gets; [`safety_checker`]: the checks
 //!   that concern all processes.
 //! - [`scenario`], [`workloads`], [`handles`], [`scenarios`], [`situations`]: which process does
-//!   what; [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
+//!   what; [`slots`]: contenders for a set of slots; [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
 //!   place of the lock.
 //! - [`explore`]: many runs.
 //! - [`safety`]: the scenarios that must be safe. [`mutants`]: the violations that a missing
@@ -82,6 +82,7 @@ mod scenarios;
 mod schedule;
 mod server;
 mod situations;
+mod slots;
 mod step;
 mod take;
 mod trace;

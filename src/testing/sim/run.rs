@@ -103,6 +103,7 @@ impl<'a> Run<'a> {
             dead_wait: if scenario.local { Duration::ZERO } else { scenario.shortest_slop() },
             never: scenario.policy == StalePolicy::Never,
             fencing: scenario.fencing,
+            slots: scenario.slots,
             may_be_caught: scenario.faults.repeats
                 + scenario.faults.restarts
                 + scenario.faults.late_removals

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::constants::{BREAKER, DOTLOCK, FENCE, FOREIGN, PATH};
+use super::constants::{BREAKER, DOTLOCK, FENCE, FOREIGN, OTHER_SLOT, PATH};
 use super::server::{Handle, Request, Server};
 
 /// The holder of a lock that was detached, and that no process has adopted yet.
@@ -48,6 +48,8 @@ pub(super) struct Rules {
     pub(super) never: bool,
     /// Acquisitions get fencing tokens.
     pub(super) fencing: bool,
+    /// There is another slot beside the lock.
+    pub(super) slots: bool,
     /// A RENAME may be executed twice: it then catches another holder's lock file, which is put
     /// back.
     pub(super) may_be_caught: bool,
@@ -307,8 +309,12 @@ impl SafetyChecker {
         if self.rules.mailbox.is_some() {
             return path.as_os_str() == DOTLOCK || begins(BREAKER) || begins(FOREIGN);
         }
-        let rest = name.strip_prefix(PATH.as_bytes());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|"))
+        let is_locks = |lock: &str| {
+            let rest = name.strip_prefix(lock.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|"))
+        };
+        is_locks(PATH)
+            || is_locks(OTHER_SLOT) && self.rules.slots
             || begins(FENCE) && self.rules.fencing
     }
 }

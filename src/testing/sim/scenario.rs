@@ -53,6 +53,8 @@ pub(super) struct Scenario {
     pub(super) delegates_late: bool,
     /// How a mailbox is locked in place of the lock, if one is.
     pub(super) mailbox: Option<MailboxUse>,
+    /// Whether a process contends for a set of slots.
+    pub(super) slots: bool,
     /// How the run begins, before the schedule takes over.
     pub(super) prefix: Vec<Act>,
 }

@@ -7,6 +7,9 @@ use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::flufl;
 use super::handles::{second_user, shared_handle};
 use super::scenario::{Participant, Scenario};
+use super::slots::{
+    impatient_slot_tenure, last_tenure_of_the_other, slot_tenure, two_slot_tenures,
+};
 use super::workloads::*;
 use crate::policy::StalePolicy;
 
@@ -34,6 +37,7 @@ pub(super) fn scenario(parts: &[Participant]) -> Scenario {
         resolution: Duration::ZERO,
         delegates_late: false,
         mailbox: None,
+        slots: false,
         prefix: Vec::new(),
     }
 }
@@ -58,6 +62,39 @@ pub(super) fn two_with_tokens() -> Scenario {
 /// Five processes that get fencing tokens, on three machines.
 pub(super) fn five_with_tokens() -> Scenario {
     Scenario { fencing: true, ..five() }
+}
+
+/// Three contenders for two slots.
+pub(super) fn slots() -> Scenario {
+    let parts: [Participant; 4] = [
+        ("alice", 0, two_slot_tenures),
+        ("bob", 1, two_slot_tenures),
+        ("carol", 1, slot_tenure),
+        ("dave", 2, impatient_slot_tenure),
+    ];
+    Scenario { slots: true, ..scenario(&parts) }
+}
+
+/// Contenders for two slots, and for one of them as a lock by itself.
+pub(super) fn slots_and_a_lock() -> Scenario {
+    let parts: [Participant; 4] = [
+        ("alice", 0, two_tenures),
+        ("bob", 1, two_slot_tenures),
+        ("carol", 1, slot_tenure),
+        ("dave", 2, long_tenure),
+    ];
+    Scenario { slots: true, ..scenario(&parts) }
+}
+
+/// A dead holder of one slot, and contenders for both.
+pub(super) fn dead_slots() -> Scenario {
+    let parts: [Participant; 4] = [
+        ("alice", 0, last_tenure_of_the_other),
+        ("amy", 0, last_tenure),
+        ("bob", 0, two_slot_tenures),
+        ("carol", 1, slot_tenure),
+    ];
+    Scenario { slots: true, ..scenario(&parts) }
 }
 
 pub(super) fn three_briefly() -> Scenario {

@@ -9,6 +9,7 @@ mod listings;
 mod mailboxes;
 mod owners;
 mod slops;
+mod slots;
 mod threads;
 mod wide;
 
