@@ -100,6 +100,11 @@
 //! For the command `linklock`: [the README](https://github.com/linklock/linklock#readme) and its
 //! guides to cron, scripts, systemd and containers.
 //!
+//! # More than one holder
+//!
+//! [`Slots`] lets a number of holders in at once, each in a lock of its own: for GPUs, licences or
+//! ports, and for jobs of which only so many may run.
+//!
 //! # Mailboxes
 //!
 //! An mbox to which other mail programs deliver must be locked in their way, which differs from

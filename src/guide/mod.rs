@@ -132,6 +132,15 @@ mod tests {
     }
 
     #[test]
+    fn slots_are_what_the_specification_says() {
+        for row in vectors("slots") {
+            let content = format!("/srv/lock|mars|1|{}", row[0]);
+            let slots = names().parse_content(content.as_bytes()).unwrap().nonce.slots();
+            assert_eq!(slots.map_or_else(|| "-".to_owned(), |slots| slots.to_string()), row[1]);
+        }
+    }
+
+    #[test]
     fn worlds_are_what_the_specification_says() {
         for row in vectors("worlds") {
             let times = if row[2] == "-" { "" } else { &row[2] };

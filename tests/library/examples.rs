@@ -39,6 +39,33 @@ fn lines_from_many_programs_are_all_there() {
     assert_eq!(names(dir.path().into()), ["ledger"]);
 }
 
+/// All write to one log. A job that ends writes before it releases its slot, and the next one on that
+/// slot writes after it has acquired it.
+#[test]
+fn jobs_in_slots_have_a_gpu_each() {
+    let dir = tempdir().unwrap();
+    let log = fs::File::options().create(true).append(true).open(dir.path().join("log")).unwrap();
+    let program = example("slots").get_program().to_owned(); // built once
+    let start = |job: u32| {
+        let mut slots = Command::new(&program);
+        slots.arg(dir.path().join("gpu.lock")).args(["2", &job.to_string()]);
+        slots.stdout(log.try_clone().unwrap()).spawn().unwrap()
+    };
+    let children: Vec<Child> = (0..6).map(start).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert_eq!(log.lines().count(), 12, "{log}");
+    let mut busy = [false; 2];
+    for line in log.lines() {
+        let gpu = &mut busy[line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()];
+        assert_ne!(*gpu, line.contains("begins"), "{log}");
+        *gpu = !*gpu;
+    }
+    assert_eq!(names(dir.path().into()), ["log"]);
+}
+
 #[test]
 fn a_cron_job_that_overlaps_ends_at_once_and_is_silent() {
     let dir = tempdir().unwrap();

@@ -12,6 +12,7 @@ mod kept;
 mod methods;
 mod mixed;
 mod order;
+mod slots;
 
 use std::future::Future;
 use std::path::Path;
