@@ -1,7 +1,7 @@
 //! A claim: the file of one waiter or holder. The lock file is a hard link to its holder's claim.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,9 +12,10 @@ use crate::model::context::Context;
 use crate::model::lease::Lease;
 use crate::model::names::{ClaimName, Nonce};
 use crate::model::server_clock::ObservedDate;
+use crate::protocol::new_claim::{date_not_kept, new_name, not_made};
 use crate::sys::dates::{DateNotKept, is_kept};
-use crate::sys::errno::{is_estale, is_gone, is_in_use, is_name_refused, is_name_too_long};
-use crate::sys::fs::{Attr, FileId, HeldOpen, Mount};
+use crate::sys::errno::{is_estale, is_gone, is_in_use};
+use crate::sys::fs::{Attr, FileId, HeldOpen};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
 
@@ -335,54 +336,6 @@ fn begin_lease(context: &Context, now: Duration, lifetime: Duration) -> (Lease, 
     let since_epoch = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let short_of_one = 1000 - since_epoch.subsec_nanos() % 1000;
     (Lease { ends: now + lifetime }, ends + Duration::from_nanos(short_of_one.into()))
-}
-
-/// A name for a claim of that process. If there is no room for all that identifies the process, the
-/// name has less of it: the death of the process then counts only once the lease has expired.
-fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
-    let most = context.machine.fs.name_max(context.names.dir()).unwrap_or(usize::MAX);
-    let random = (context.machine.random)();
-    let mut longest = PathBuf::new();
-    for owner in [*owner, Process { proof: None, ..*owner }] {
-        let name = context.names.new_claim(random, &owner);
-        if context.names.surely_fit(&name, most) {
-            return Ok(name);
-        }
-        longest = context.names.longest(&name);
-        if longest.file_name().is_none_or(|name| name.len() <= most) {
-            return Ok(name);
-        }
-    }
-    Err(context.names_too_long(&longest, None))
-}
-
-/// The error for a claim that could not be made; it names the missing feature if that is the cause.
-fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
-    if let Some(not_kept) = error.get_ref().and_then(|error| error.downcast_ref::<DateNotKept>()) {
-        return date_not_kept(context, *not_kept);
-    }
-    if is_name_too_long(&error) {
-        return context.names_too_long(path, Some(error));
-    }
-    if is_name_refused(&error) || is_gone(&error) && refuses_to_find(context) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let lacks = format!(
-            "does not take the name {name:?}: its separator may be why, and another one can be \
-             chosen; FAT and exFAT have no hard links either"
-        );
-        return context.unsupported(lacks, Some(error));
-    }
-    Error::io(Operation::Create, path)(error)
-}
-
-/// Whether a file system that returns ENOENT for a new name does so because of the name (exfat-fuse
-/// does): the directory is there.
-fn refuses_to_find(context: &Context) -> bool {
-    context.mount() == Mount::Other && context.machine.fs.stat(context.names.dir()).is_ok()
-}
-
-fn date_not_kept(context: &Context, not_kept: DateNotKept) -> Error {
-    context.unsupported(format!("does not keep the dates that files are given ({not_kept})"), None)
 }
 
 /// The content of a claim is its own path, without a newline.

@@ -11,6 +11,7 @@ pub(crate) mod claim_cache;
 pub(crate) mod current_tenure;
 pub(crate) mod fencing;
 pub(crate) mod fitness;
+mod new_claim;
 pub(crate) mod observe;
 pub(crate) mod sweep;
 pub(crate) mod takeover;
