@@ -170,8 +170,8 @@ impl Waiter {
             .pause_until_look(context, |waiter| waiter.backoff.pause((context.machine.random)()));
         let watch = self.watch.as_ref().filter(|_| holder.is_some());
         let wake_fds = watch.map(Watch::wake_fd).into_iter().collect();
-        if parker.park(context, wake_fds, pause.min(at_most)).await.is_some() {
-            watch.inspect(|watch| _ = watch.hear());
+        let woken = parker.park(context, wake_fds, pause.min(at_most)).await;
+        if woken.is_some() && watch.is_some_and(Watch::hear) {
             self.observe_file = None;
             // Most often the lock was released. Looking first would only take time.
             return Woken::Turn;

@@ -41,7 +41,7 @@ impl Watch {
             self.end();
             self.watched = Some(watched);
         }
-        while self.hear() {}
+        self.hear();
         Ok(())
     }
 
@@ -50,13 +50,18 @@ impl Watch {
         WakeFd::new(self.instance.clone())
     }
 
-    /// Consumes events that have arrived: their content does not matter. Returns whether there may
-    /// be more.
+    /// Consumes the events that have arrived: their content does not matter. Returns whether there
+    /// were any.
     pub(crate) fn hear(&self) -> bool {
         let mut events = [0; 1024];
-        match read(&**self.instance, &mut events) {
-            Ok(length) => length > events.len() / 2, // what is left did not fit in
-            Err(errno) => errno == Errno::EINTR,
+        let mut heard = false;
+        loop {
+            match read(&**self.instance, &mut events) {
+                Ok(length) if length > events.len() / 2 => heard = true, // the rest did not fit in
+                Ok(_) => return true,
+                Err(Errno::EINTR) => {}
+                Err(_) => return heard,
+            }
         }
     }
 
