@@ -62,6 +62,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::path::Path;
 
+    use crate::model::hint::{Asker, Hint};
     use crate::model::names::{ClaimName, Names, Neighbour};
     use crate::sys::process::{boot_of, world_of};
 
@@ -148,6 +149,52 @@ mod tests {
             assert_eq!(format!("{world:012x}"), row[3]);
             assert_eq!(format!("{:08x}", boot_of(&row[0])), row[4]);
         }
+    }
+
+    #[test]
+    fn addresses_are_what_the_specification_says() {
+        for row in vectors("addresses") {
+            let content = format!("/srv/lock|mars|1|{}", row[0]);
+            let nonce = names().parse_content(content.as_bytes()).unwrap().nonce;
+            let found = nonce.address().map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+            assert_eq!(found, row[1], "{}", row[0]);
+        }
+    }
+
+    #[test]
+    fn hints_are_what_the_specification_says() {
+        for row in vectors("hints") {
+            let digits = row[0].trim_end_matches("...");
+            let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+            let mut datagram: Vec<_> = (0..digits.len()).step_by(2).map(byte).collect();
+            if digits != row[0] {
+                datagram.resize(512, 0);
+            }
+            let hint = Hint::decode(&datagram);
+            assert_eq!(what_is_hinted(hint.as_ref()), row[1..], "{}", row[0]);
+            assert!(hint.is_none_or(|hint| hint.encode() == datagram), "{}", row[0]);
+        }
+    }
+
+    fn what_is_hinted(hint: Option<&Hint>) -> Vec<String> {
+        match hint {
+            Some(Hint::Ask { cookie, nonce, next }) => {
+                let first = vec!["ask".into(), cookie.to_string(), nonce.clone()];
+                first.into_iter().chain(askers(next)).collect()
+            }
+            Some(Hint::Kept { cookie, period }) => {
+                vec!["kept".into(), cookie.to_string(), period.as_millis().to_string()]
+            }
+            Some(Hint::Turn { cookie, after, next }) => {
+                let first = vec!["turn".into(), cookie.to_string(), after.as_millis().to_string()];
+                first.into_iter().chain(askers(next)).collect()
+            }
+            None => vec!["nothing".into()],
+        }
+    }
+
+    fn askers(list: &[Asker]) -> impl Iterator<Item = String> {
+        list.iter().flat_map(|asker| [asker.address.to_string(), asker.cookie.to_string()])
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub(crate) trait Renewable: Send + Sync {
 impl Renewable for Tenure {
     fn refresh(&self) -> Result<(), Error> {
         inotify::close_one(); // a lock that is held for long gets here before its release
-        self.refresh()
+        self.refresh()?;
+        self.acknowledge_waiters();
+        Ok(())
     }
 
     fn remaining(&self) -> Duration {

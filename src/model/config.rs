@@ -1,6 +1,7 @@
 //! The configuration of a lock: what its options say, validated.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::model::backoff::{Backoff, Polling};
@@ -20,6 +21,10 @@ pub(crate) struct Config {
     pub(crate) fencing: bool,
     /// The permissions of claims and counters; `None`: what the umask leaves.
     pub(crate) mode: Option<u32>,
+    /// Whether waiters ask holders for wake-up hints, and holders answer.
+    pub(crate) wake_hints: bool,
+    /// This machine's address for hints, where the mount does not say which one.
+    pub(crate) wake_address: Option<Ipv4Addr>,
 }
 
 impl Config {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -84,6 +85,15 @@ impl Context {
             let name = self.lock_path().file_name()?.as_bytes();
             Some(hash([dev.to_le_bytes().as_slice(), &ino.to_le_bytes(), name]))
         })
+    }
+
+    /// This machine's address for wake-up hints, if the options ask for them.
+    pub(crate) fn wake_address(&self) -> Option<Ipv4Addr> {
+        if !self.config.wake_hints {
+            return None;
+        }
+        let find = || self.machine.network.local_address(self.names.dir());
+        self.config.wake_address.or_else(|| *self.memory.wake_address.get_or_init(find))
     }
 
     /// The error for a file system that does not do what a lock needs.

@@ -14,12 +14,18 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// How often such a handle checks whether others wait: a few system calls in hundreds.
 const ASKS: Duration = Duration::from_millis(10);
 
+/// Hints that have arrived within this time are taken to arrive still.
+const HINTS_ARRIVE: Duration = Duration::from_secs(60);
+/// Machines that have sent a hint within this time may still want the lock.
+const OTHERS_WAIT: Duration = Duration::from_secs(1);
+
 /// What one handle remembers of its last tenures; times in nanoseconds of its clock.
 #[derive(Debug, Default)]
 pub(crate) struct Fairness {
     has_waited: AtomicBool,
     released_at: AtomicU64,
     asked_at: AtomicU64,
+    heard_hint_at: AtomicU64,
 }
 
 impl Fairness {
@@ -42,8 +48,32 @@ impl Fairness {
         self.has_waited.store(has_waited, Ordering::Relaxed);
     }
 
+    /// A question for a wake-up hint, or an answer, has come from another machine.
+    pub(crate) fn heard_hint(&self, now: Duration) {
+        self.heard_hint_at.store(nanoseconds(now), Ordering::Relaxed);
+    }
+
+    /// Whether a free lock may be the turn of a waiter that was woken by a hint: not where no hint
+    /// arrives.
+    pub(crate) fn leaves_to_hinted(&self, now: Duration) -> bool {
+        is_within(&self.heard_hint_at, HINTS_ARRIVE, now)
+    }
+
+    /// Whether to see who holds the lock before the first try, since other machines may have asked.
+    pub(crate) fn looks_first(&self, now: Duration) -> bool {
+        is_within(&self.heard_hint_at, OTHERS_WAIT, now)
+    }
+
     pub(crate) fn released(&self, now: Duration) {
         self.released_at.store(nanoseconds(now), Ordering::Relaxed);
+    }
+}
+
+/// Whether `then`, if it ever was, is no longer ago than this.
+fn is_within(then: &AtomicU64, time: Duration, now: Duration) -> bool {
+    match then.load(Ordering::Relaxed) {
+        0 => false,
+        then => now.saturating_sub(Duration::from_nanos(then)) < time,
     }
 }
 
@@ -63,6 +93,15 @@ mod tests {
         assert!(fairness.is_due(ms(1000)));
         fairness.acquired(false);
         assert!(!fairness.is_due(ms(1000)));
+    }
+
+    #[test]
+    fn a_free_lock_is_left_to_hinted_waiters_while_hints_arrive() {
+        let fairness = Fairness::default();
+        assert!(!fairness.leaves_to_hinted(ms(1)) && !fairness.looks_first(ms(1)));
+        fairness.heard_hint(ms(1000));
+        assert!(fairness.leaves_to_hinted(ms(60_999)) && !fairness.leaves_to_hinted(ms(61_000)));
+        assert!(fairness.looks_first(ms(1_999)) && !fairness.looks_first(ms(2_000)));
     }
 
     #[test]

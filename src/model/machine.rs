@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Operation};
 use crate::sys::errno::{is_busy, is_estale, is_gone};
 use crate::sys::fs::{Attr, Fs};
+use crate::sys::hint_socket::HintNetwork;
 use crate::sys::process::Processes;
 
 /// Everything outside the protocol that its steps use.
@@ -18,6 +19,7 @@ pub(crate) struct Machine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) processes: Arc<dyn Processes>,
     pub(crate) random: fn() -> u64,
+    pub(crate) network: Arc<dyn HintNetwork>,
     /// Whether the kernel can wake a waiter; `false` where time is only simulated.
     pub(crate) can_wake: bool,
 }

@@ -1,5 +1,6 @@
 //! What a handle remembers from one step to the next.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +13,8 @@ pub(crate) struct Memory {
     pub(crate) server: ServerClock,
     /// The queue of this host's waiters, once it is known.
     pub(crate) queue: OnceLock<Option<u64>>,
+    /// This machine's address for wake-up hints, once it is known.
+    pub(crate) wake_address: OnceLock<Option<Ipv4Addr>>,
     /// Decides when this handle, or the set that it is in, lets other waiters go first.
     pub(crate) fairness: Arc<Fairness>,
     /// Whether the file system was seen to do what a lock needs.

@@ -5,6 +5,7 @@ pub(crate) mod backoff;
 pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod fairness;
+pub(crate) mod hint;
 pub(crate) mod lease;
 pub(crate) mod machine;
 pub(crate) mod memory;

@@ -15,9 +15,11 @@
 use crate::sys::os_str::{OsStrExt, OsStringExt};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::model::hint::{address_part, split_address};
 use crate::sys::process::{Process, Proof, WORLD_BITS};
 
 /// The longest name that common file systems take: see pathconf(3).
@@ -67,8 +69,9 @@ pub(crate) struct Names {
 
 /// The number that distinguishes one claim, and so one incarnation, from others. flufl.lock's is
 /// decimal; ours is `x` and 64 random bits in hexadecimal, then, where they are known, `w` and the
-/// hash of the world, `s` and the start time of the process, and `k` and the hash of the boot; and `n`
-/// and the number of slots, where the lock is one of a set.
+/// hash of the world, `s` and the start time of the process, and `k` and the hash of the boot; then `n`
+/// and the number of slots, where the lock is one of a set; in the end the [address](address_part) for
+/// wake-up hints, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Nonce(Arc<str>);
 
@@ -95,11 +98,12 @@ impl Nonce {
         (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into()))
     }
 
-    /// Its parts before and after `n`.
+    /// Its parts before and after `n`, without an address.
     fn split_slots(&self) -> (&str, Option<&str>) {
-        match self.0.rsplit_once('n') {
+        let (nonce, _) = split_address(&self.0);
+        match nonce.rsplit_once('n') {
             Some((own, slots)) => (own, Some(slots)),
-            None => (&self.0, None),
+            None => (nonce, None),
         }
     }
 
@@ -123,6 +127,15 @@ impl Nonce {
         })
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where its claim's process waits for questions, if it says so.
+    pub(crate) fn address(&self) -> Option<SocketAddrV4> {
+        split_address(&self.0).1.filter(|_| self.0.starts_with('x'))
+    }
+
     /// The nonce as a key: a seat must not look like a claim, whose third field is a number.
     fn key(&self) -> Arc<str> {
         if self.is_number() { format!("n{}", self.0).into() } else { self.0.clone() }
@@ -130,7 +143,7 @@ impl Nonce {
 
     /// Its unique part: for names that are never parsed back.
     fn short_key(&self) -> Arc<str> {
-        match self.0.find(['w', 'n']) {
+        match self.0.find(['w', 'n', 'u']) {
             Some(end) if self.0.starts_with('x') => self.0[..end].into(),
             _ => self.key(),
         }
@@ -240,10 +253,20 @@ impl Names {
 
     /// The name of a claim for `owner`, on this host.
     pub(crate) fn new_claim(&self, random: u64, owner: &Process) -> ClaimName {
-        let nonce = Nonce::new(random, owner.proof, self.slots);
-        let pid = owner.pid.to_string();
-        let path = self.join(self.host.as_bytes(), pid.as_bytes(), nonce.0.as_bytes());
-        ClaimName { path: path.into(), host: self.host.clone(), pid: owner.pid, nonce }
+        self.own_claim(owner.pid, Nonce::new(random, owner.proof, self.slots))
+    }
+
+    /// The same name with an address for wake-up hints; `None` if there is no room for it.
+    pub(crate) fn with_address(&self, name: &ClaimName, at: SocketAddrV4) -> Option<ClaimName> {
+        let nonce = Nonce(format!("{}{}", name.nonce.0, address_part(at)).into());
+        let name = self.own_claim(name.pid, nonce);
+        (name_length(&name.path) <= NAME_MAX && self.fits(&name.nonce)).then_some(name)
+    }
+
+    fn own_claim(&self, pid: u32, nonce: Nonce) -> ClaimName {
+        let digits = pid.to_string();
+        let path = self.join(self.host.as_bytes(), digits.as_bytes(), nonce.0.as_bytes());
+        ClaimName { path: path.into(), host: self.host.clone(), pid, nonce }
     }
 
     /// A name for the incarnation of a lock file that has lost its content, and whose claim is
@@ -402,6 +425,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::hint::is_reachable;
 
     /// Any bytes that a file's name can have.
     fn file_name() -> impl Strategy<Value = Vec<u8>> {
@@ -449,7 +473,7 @@ mod tests {
             Just(b"\0".to_vec()),
             "[0-9]{1,12}".prop_map(String::into_bytes),
             "[0-9]{62,65}".prop_map(String::into_bytes),
-            "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16}(k[0-9a-f]{8})?)?"
+            "x[0-9a-f]{16}(w[0-9a-f]{12}s[0-9a-f]{1,16}(k[0-9a-f]{8})?)?(u[0-9a-f]{12})?"
                 .prop_map(String::into_bytes),
         ];
         (any::<bool>(), vec(part, 0..8)).prop_map(move |(begins, parts)| {
@@ -531,6 +555,25 @@ mod tests {
                 prop_assert_eq!(path.parent(), Some(names.dir()));
                 prop_assert_eq!(names.parse_content(path.as_os_str().as_bytes()), None);
             }
+        }
+
+        #[test]
+        fn an_address_changes_nothing_else(
+            names in names(), random: u64, owner in process(), ip: [u8; 4], port in 1_u16..,
+        ) {
+            let address = SocketAddrV4::new(ip.into(), port);
+            let plain = names.new_claim(random, &owner);
+            prop_assert_eq!(plain.nonce.address(), None);
+            let Some(made) = names.with_address(&plain, address) else {
+                let needed = plain.nonce.0.len() + address_part(address).len();
+                let is_long = name_length(&names.longest(&plain)) + 13 > NAME_MAX;
+                prop_assert!(needed > NONCE_MAX || is_long, "there is room");
+                return Ok(());
+            };
+            let known = is_reachable(address).then_some(address);
+            prop_assert_eq!((made.process(), made.nonce.address()), (owner, known));
+            prop_assert_eq!(made.nonce.short_key(), plain.nonce.short_key());
+            check_claim(&names, &made)?;
         }
 
         /// The content of a lock file can only name a file of the same lock.

@@ -16,6 +16,7 @@ use crate::model::memory::Memory;
 use crate::model::names::{BadName, Names};
 use crate::sys::posix::PosixFs;
 use crate::sys::process::PosixProcesses;
+use crate::sys::udp::UdpNetwork;
 
 impl LockOptions {
     /// Makes the lock. The file system is not accessed yet, and nothing blocks.
@@ -37,7 +38,8 @@ impl LockOptions {
         let clock = self.clock.clone().unwrap_or_else(system_clock);
         let (fs, processes, random) =
             (Arc::new(PosixFs::linking_by(self.linker.clone())), PROCESSES.clone(), unguessable);
-        Machine { fs, clock, processes, random, can_wake }
+        let network = Arc::new(UdpNetwork);
+        Machine { fs, clock, processes, random, network, can_wake }
     }
 
     /// Makes the lock on a given machine, which may be a simulated one.
@@ -71,6 +73,9 @@ impl LockOptions {
             keep_claim: self.keep_claim,
             fencing: self.fencing,
             mode: self.mode,
+            // By another clock a waiter only polls.
+            wake_hints: self.wake_hints && self.clock.is_none(),
+            wake_address: self.wake_address,
         };
         let context = Context { names, config, machine, memory };
         Ok(Lock::with(context, self.lifetime, self.timeout))

@@ -6,6 +6,7 @@ mod slots;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct LockOptions {
     keep_claim: bool,
     fencing: bool,
     mode: Option<u32>,
+    wake_hints: bool,
+    wake_address: Option<Ipv4Addr>,
     clock: Option<Arc<dyn Clock>>,
     linker: Option<Linker>,
     /// How many slots the set has that the lock is in.
@@ -138,6 +141,8 @@ impl Lock {
             keep_claim: false,
             fencing: false,
             mode: None,
+            wake_hints: false,
+            wake_address: None,
             clock: None,
             linker: None,
             slots: None,
@@ -273,6 +278,52 @@ impl LockOptions {
     /// ```
     pub fn mode(mut self, mode: u32) -> LockOptions {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Asks a holder on another machine for a wake-up when it releases the lock, and answers others:
+    /// by UDP, between processes that have this option. A waiter then gets the lock milliseconds
+    /// after the release rather than at its next poll, in the order of arrival of the machines. Off
+    /// by default. A hint is no more than that: where datagrams are lost or forbidden, waiters poll as
+    /// without it. See [Wake-up hints](crate::guide::waiting#wake-up-hints), and
+    /// [what they disclose](crate::guide::security#wake-up-hints).
+    ///
+    /// A set of [slots](Self::slots) polls as without it.
+    ///
+    /// It works on mounts that name their server's IPv4 address, as NFS does on Linux; for others, set
+    /// a [`wake_address`](Self::wake_address).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// let guard = linklock::Lock::options(&path).wake_hints(true).build()?.lock()?;
+    /// # guard.unlock()?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    pub fn wake_hints(mut self, wake_hints: bool) -> LockOptions {
+        self.wake_hints = wake_hints;
+        self
+    }
+
+    /// The address of this machine at which other machines can send it [wake-up
+    /// hints](Self::wake_hints), in place of the one by which the mount's own traffic leaves. Set it
+    /// where the mount does not say (FUSE, CephFS), or where hints are to take another network.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use std::net::Ipv4Addr;
+    ///
+    /// let lock = linklock::Lock::options(&path)
+    ///     .wake_hints(true)
+    ///     .wake_address(Ipv4Addr::LOCALHOST)
+    ///     .build()?;
+    /// # let guard = lock.lock()?;
+    /// # guard.unlock()?;
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    pub fn wake_address(mut self, address: Ipv4Addr) -> LockOptions {
+        self.wake_address = Some(address);
         self
     }
 

@@ -52,7 +52,8 @@ impl LockOptions {
     }
 
     /// Makes the slots on a given machine, which may be a simulated one.
-    pub(crate) fn slots_on(self, slots: u32, machine: &Machine) -> Result<Slots, Error> {
+    pub(crate) fn slots_on(mut self, slots: u32, machine: &Machine) -> Result<Slots, Error> {
+        self.wake_hints = false; // a waiter for any of many holders only polls
         if !(1..=MOST).contains(&slots) {
             let reason = format!("a set of {slots} slots is not possible: it has 1 to {MOST}");
             return Err(Error::Invalid { path: self.path, reason });

@@ -37,7 +37,7 @@ use crate::sys::errno;
 use crate::sys::fs::Mount;
 use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
-use crate::wait::waiter::{Waiter, Woken};
+use crate::wait::waiter::{Waiter, Woken, leave_to_hinted};
 
 /// How often to retry for a lock that looks free before pausing after all.
 const AT_ONCE: u64 = 4;
@@ -146,6 +146,23 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         }
     }
 
+    /// Leaves a free lock to a waiter on another machine that was woken by a hint, for a moment.
+    async fn leave_to_hinted(&mut self, claim: &mut Claim) {
+        let context = claim.context.clone();
+        let waits = !matches!(self.limit, WaitLimit::None);
+        if let Some(hints) = claim.hints.as_mut().filter(|hints| waits && !hints.has_turn) {
+            if context.memory.fairness.leaves_to_hinted(context.now()) {
+                leave_to_hinted(&context, hints, self.has_waited, self.parker).await;
+            }
+        }
+    }
+
+    /// Whether not to link at once, as another waiter may come first.
+    fn looks_first(&self, context: &Context) -> bool {
+        let may_wait = !matches!(self.limit, WaitLimit::None);
+        self.waiter.is_behind() || may_wait && context.memory.fairness.looks_first(context.now())
+    }
+
     /// Sweeps what dead processes have left, when a handle is first used. It sweeps before it holds
     /// the lock, so that no other process waits for the sweep. A file server has to answer for each
     /// claim, so only the head of a host's queue sweeps there.
@@ -172,7 +189,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
     /// Contends with one claim until it is linked to the lock file: then the lock is ours.
     async fn contend(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
         fitness::try_once(claim)?;
-        let mut defers = self.waiter.is_behind();
+        let mut defers = self.looks_first(&claim.context);
         self.sweep_once(claim)?;
         let mut tries = 0;
         loop {
@@ -201,7 +218,10 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         let mut defers = self.waiter.is_behind();
         loop {
             let obstacle = match self.observe(claim, defers)? {
-                Verdict::Free => return Ok(Release::Seen),
+                Verdict::Free => {
+                    self.leave_to_hinted(claim).await;
+                    return Ok(Release::Seen);
+                }
                 Verdict::Mine if !Safeguard::TruthIsInode.stands() => {
                     let path = claim.context.lock_path().into();
                     return Err(Error::AlreadyLocked { path }.into());
@@ -270,7 +290,10 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
             };
             let at_most = left.min(claim.touch_due_in().max(context.config.polling.first));
             let holder = obstacle.holder().map(Holder::claim_path);
-            let woken = self.waiter.pause(&context, holder, at_most, self.parker).await;
+            let woken = self
+                .waiter
+                .pause(&context, claim.hints.as_mut(), holder, at_most, self.parker)
+                .await;
             if Safeguard::RenewedWhileWaiting.stands() {
                 claim.touch_if_due()?;
             }
@@ -287,7 +310,7 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
         let Some(left) = self.time_left(context, &obstacle) else {
             return Err(self.give_up(context, obstacle));
         };
-        self.waiter.pause(context, None, left, self.parker).await;
+        self.waiter.pause(context, None, None, left, self.parker).await;
         Ok(())
     }
 

@@ -13,11 +13,13 @@ use crate::model::lease::Lease;
 use crate::model::names::{ClaimName, Nonce};
 use crate::model::server_clock::ObservedDate;
 use crate::protocol::new_claim::{date_not_kept, new_name, not_made};
+use crate::protocol::wake_up::pass_on;
 use crate::sys::dates::{DateNotKept, is_kept};
 use crate::sys::errno::{is_estale, is_gone, is_in_use};
 use crate::sys::fs::{Attr, FileId, HeldOpen};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
+use crate::wait::hints::Hints;
 
 /// How often to try to make a claim that another process removes at once.
 const ATTEMPTS: u32 = 4;
@@ -48,6 +50,8 @@ pub(crate) struct Claim {
     /// observed it as stale, so it is never linked again.
     pub(crate) was_late: bool,
     held_open: HeldOpen,
+    /// Wake-up hints, if the options ask for them: for claims that contend.
+    pub(crate) hints: Option<Hints>,
     /// The process responsible for the file, or `None` once the claim was let go of.
     responsible: Option<u32>,
 }
@@ -79,7 +83,16 @@ impl Claim {
     /// Makes a claim for this process.
     pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
         let this = context.machine.processes.this();
-        Claim::create(context, lifetime, &this, this.pid)
+        Claim::create(context, lifetime, &this, this.pid, None)
+    }
+
+    /// Makes a claim for this process to contend with, which can be asked for wake-up hints.
+    pub(crate) fn make_to_contend(
+        context: &Arc<Context>,
+        lifetime: Duration,
+    ) -> Result<Claim, Error> {
+        let this = context.machine.processes.this();
+        Claim::create(context, lifetime, &this, this.pid, Hints::open(context))
     }
 
     /// Makes a claim that counts as another process's.
@@ -88,7 +101,7 @@ impl Claim {
         context: &Arc<Context>,
         lifetime: Duration,
     ) -> Result<Claim, Error> {
-        Claim::create(context, lifetime, owner, context.machine.processes.pid())
+        Claim::create(context, lifetime, owner, context.machine.processes.pid(), None)
     }
 
     /// Creates the file, with its own path as content and the end of its lease as mtime.
@@ -97,14 +110,16 @@ impl Claim {
         lifetime: Duration,
         owner: &Process,
         responsible: u32,
+        hints: Option<Hints>,
     ) -> Result<Claim, Error> {
+        let address = hints.as_ref().map(|hints| hints.socket.address());
         if context.machine.fs.is_append_only(context.names.dir()) {
             let lacks =
                 "is append-only in that directory (chattr +a), so that no lock could be released";
             return Err(context.unsupported(lacks, None));
         }
         for attempt in 1.. {
-            let name = new_name(context, owner)?;
+            let name = new_name(context, owner, address)?;
             let path = name.path.clone();
             let (mut lease, mut mtime) = (Lease { ends: Duration::ZERO }, SystemTime::UNIX_EPOCH);
             let before = context.now();
@@ -136,6 +151,7 @@ impl Claim {
                         seats_passed: None,
                         was_late: false,
                         held_open,
+                        hints,
                         responsible: Some(responsible),
                     });
                 }
@@ -169,6 +185,7 @@ impl Claim {
             seats_passed: None,
             was_late: true, // as far as this process knows
             held_open: HeldOpen::default(),
+            hints: None,
             responsible: Some(context.machine.processes.pid()),
             context: context.clone(),
         }
@@ -320,6 +337,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if self.is_ours() {
+            self.hints.as_mut().map(pass_on); // the turn, if it was ours
             if let Err(error) = self.remove() {
                 events::left_behind(&self.context, &self.path, &error);
             }

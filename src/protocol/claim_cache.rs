@@ -31,7 +31,7 @@ impl ClaimCache {
                 return Ok(claim);
             }
         }
-        Claim::make(context, lifetime)
+        Claim::make_to_contend(context, lifetime)
     }
 
     /// Keeps a claim that was not linked, or whose tenure has ended within its lease. Where claims

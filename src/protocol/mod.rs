@@ -3,7 +3,8 @@
 //! A contender makes a [`claim`] and links it to the lock file's name ([`acquire`]). If another
 //! process holds the lock, [`observe`] reads the lock file and decides whether the lock is stale;
 //! [`takeover`] ends a stale tenure. A holder has a [`tenure`]: it refreshes, verifies and releases
-//! the tenure, or hands the lock to another process ([`transfer`]).
+//! the tenure, or hands the lock to another process ([`transfer`]). After its release it may wake the
+//! next waiter on another machine ([`wake_up`]).
 
 pub(crate) mod acquire;
 pub(crate) mod claim;
@@ -17,3 +18,4 @@ pub(crate) mod sweep;
 pub(crate) mod takeover;
 pub(crate) mod tenure;
 pub(crate) mod transfer;
+pub(crate) mod wake_up;

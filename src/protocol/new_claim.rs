@@ -1,6 +1,7 @@
 //! A new claim: its name, and the errors of making it.
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Operation};
@@ -11,23 +12,31 @@ use crate::sys::errno::{is_gone, is_name_refused, is_name_too_long};
 use crate::sys::fs::Mount;
 use crate::sys::process::Process;
 
-/// A name for a claim of that process. If there is no room for all that identifies the process, the
-/// name has less of it: the death of the process then counts only once the lease has expired.
-pub(crate) fn new_name(context: &Context, owner: &Process) -> Result<ClaimName, Error> {
+/// A name for a claim of that process. If there is no room for the address, the process can't be
+/// asked. If there is none for all that identifies the process, the name has less of it: the death
+/// of the process then counts only once the lease has expired.
+pub(crate) fn new_name(
+    context: &Context,
+    owner: &Process,
+    address: Option<SocketAddrV4>,
+) -> Result<ClaimName, Error> {
     let most = context.machine.fs.name_max(context.names.dir()).unwrap_or(usize::MAX);
     let random = (context.machine.random)();
-    let mut longest = PathBuf::new();
+    let longest = |name: &ClaimName| context.names.longest(name);
+    let fits = |name: &ClaimName| {
+        context.names.surely_fit(name, most)
+            || longest(name).file_name().is_none_or(|name| name.len() <= most)
+    };
+    let mut needed = PathBuf::new();
     for owner in [*owner, Process { proof: None, ..*owner }] {
         let name = context.names.new_claim(random, &owner);
-        if context.names.surely_fit(&name, most) {
-            return Ok(name);
+        let reachable = address.and_then(|address| context.names.with_address(&name, address));
+        if let Some(fitting) = reachable.into_iter().chain([name.clone()]).find(fits) {
+            return Ok(fitting);
         }
-        longest = context.names.longest(&name);
-        if longest.file_name().is_none_or(|name| name.len() <= most) {
-            return Ok(name);
-        }
+        needed = longest(&name);
     }
-    Err(context.names_too_long(&longest, None))
+    Err(context.names_too_long(&needed, None))
 }
 
 /// The error for a claim that could not be made; it names the missing feature if that is the cause.

@@ -122,7 +122,7 @@ impl Slots {
                 let obstacle = holder.map_or(Obstacle::Queue, Obstacle::Holder);
                 return Err(limit.ended(self.path.clone(), waited, obstacle));
             }
-            if waiter.pause(context, None, left, parker).await == Woken::Look {
+            if waiter.pause(context, None, None, left, parker).await == Woken::Look {
                 let acquired = self.try_those(slots, may_be_acquired, parker).await?;
                 if acquired.is_some() {
                     return Ok(acquired);

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod dates;
 pub(crate) mod errno;
 pub(crate) mod fs;
+pub(crate) mod hint_socket;
 pub(crate) mod linker;
 pub(crate) mod mutex;
 pub(crate) mod os_str;
@@ -55,4 +56,4 @@ mod kernel;
 
 #[cfg(test)]
 pub(crate) use os::HAS_QUEUE;
-pub(crate) use os::{handoff_queue, inotify, wake_fd};
+pub(crate) use os::{handoff_queue, inotify, udp, wake_fd};

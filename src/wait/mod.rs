@@ -1,6 +1,7 @@
 //! Waiting for a lock: how a [`waiter`] spends the time between two observations, for how long
-//! ([`limit`]), and how it blocks ([`park`]).
+//! ([`limit`]), what it asks of holders on other machines ([`hints`]), and how it blocks ([`park`]).
 
+pub(crate) mod hints;
 pub(crate) mod limit;
 pub(crate) mod park;
 pub(crate) mod together;

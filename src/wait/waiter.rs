@@ -12,12 +12,18 @@ use crate::model::names::Neighbour;
 use crate::sys::errno::is_gone;
 use crate::sys::handoff_queue::{HandoffToken, Place, QueueEvent, Queued};
 use crate::sys::inotify::Watch;
+use crate::wait::hints::Hints;
 use crate::wait::park::Park;
 
 /// Waiters behind the head poll by themselves after this many times the head's longest pause. An
 /// observation of a local file costs next to nothing.
 const BEHIND_LOCAL: u32 = 2;
 const BEHIND_REMOTE: u32 = 30;
+
+/// How long the lock is left to another host's waiter that was woken by a hint: by a waiter that has
+/// seen the lock held until a moment ago, and by one that has just come.
+const LEFT_BY_WAITER: Duration = Duration::from_millis(50);
+const LEFT_BY_NEWCOMER: Duration = Duration::from_millis(100);
 
 /// How many times in a row the lock may go from one waiter of a host to the next while other hosts
 /// wait, which only poll and are never as quick.
@@ -86,10 +92,11 @@ impl Waiter {
     }
 
     /// Waits until it is worthwhile to observe the lock file, which is held with the claim
-    /// `holder`, or for `at_most`.
+    /// `holder`, or for `at_most`. Only the head of a host's queue asks for hints.
     pub(crate) async fn pause(
         &mut self,
         context: &Context,
+        hints: Option<&mut Hints>,
         holder: Option<&Path>,
         at_most: Duration,
         parker: &impl Park,
@@ -99,7 +106,7 @@ impl Waiter {
             Some(Place::Behind(behind)) => self.stand(context, behind, at_most, parker).await,
             place => {
                 self.place = place;
-                self.poll(context, holder, at_most, parker).await
+                self.poll(context, hints, holder, at_most, parker).await
             }
         }
     }
@@ -120,7 +127,10 @@ impl Waiter {
                 if token.handoffs >= HANDOFFS_IN_A_ROW {
                     token.handoffs = 0;
                     if others_wait(self.claimed.as_deref().unwrap_or(context)) {
-                        parker.park(context, Vec::new(), context.config.polling.cap).await;
+                        let are_woken = context.config.wake_hints;
+                        let cap = context.config.polling.cap;
+                        let pause = if are_woken { LEFT_BY_WAITER.min(cap) } else { cap };
+                        parker.park(context, Vec::new(), pause).await;
                     }
                 }
                 self.place = Some(Place::Head(token));
@@ -142,12 +152,17 @@ impl Waiter {
     async fn poll(
         &mut self,
         context: &Context,
+        hints: Option<&mut Hints>,
         holder: Option<&Path>,
         at_most: Duration,
         parker: &impl Park,
     ) -> Woken {
-        if holder.is_some() && self.holder.as_deref() != holder {
-            self.holder = holder.map(Path::to_owned);
+        let mut hints = hints.filter(|_| holder.is_some());
+        if let Some(claim) = holder.filter(|_| self.holder.as_deref() != holder) {
+            self.holder = Some(claim.to_owned());
+            if let Some(hints) = &mut hints {
+                hints.meet(context, claim);
+            }
             // The pauses are a fraction of the hold, not of the wait: a waiter that sees the lock
             // change hands must not poll ever more rarely, or the waiters of another host pass the
             // lock on among themselves.
@@ -166,15 +181,27 @@ impl Waiter {
                 Some(Err(_)) => self.watch = None,
             }
         }
-        let pause = self
-            .pause_until_look(context, |waiter| waiter.backoff.pause((context.machine.random)()));
+        let rest = hints.as_mut().and_then(|hints| {
+            hints.ask_again(context.now());
+            hints.rest(context.now())
+        });
+        let pause = self.pause_until_look(context, |waiter| {
+            rest.unwrap_or_else(|| waiter.backoff.pause((context.machine.random)()))
+        });
         let watch = self.watch.as_ref().filter(|_| holder.is_some());
-        let wake_fds = watch.map(Watch::wake_fd).into_iter().collect();
-        let woken = parker.park(context, wake_fds, pause.min(at_most)).await;
-        if woken.is_some() && watch.is_some_and(Watch::hear) {
+        let answers = hints.as_ref().and_then(|hints| hints.wake_fd());
+        let wake_fds = watch.map(Watch::wake_fd).into_iter().chain(answers).collect();
+        let woken = parker.park(context, wake_fds, pause.min(at_most)).await.is_some();
+        let has_changed = woken && watch.is_some_and(Watch::hear);
+        let look_after = hints.and_then(|hints| hints.hear(context));
+        if has_changed || look_after == Some(Duration::ZERO) {
             self.observe_file = None;
             // Most often the lock was released. Looking first would only take time.
             return Woken::Turn;
+        }
+        if let Some(after) = look_after {
+            let look_at = context.now().saturating_add(after);
+            self.observe_file = Some(self.observe_file.map_or(look_at, |at| at.min(look_at)));
         }
         self.look_if_it_is_time(context)
     }
@@ -201,6 +228,25 @@ impl Waiter {
         self.observe_file = None;
         Woken::Look
     }
+}
+
+/// Waits for a waiter on another machine, which may have been woken by a hint, or for this one's own
+/// hint.
+pub(crate) async fn leave_to_hinted(
+    context: &Context,
+    hints: &mut Hints,
+    has_waited: bool,
+    parker: &impl Park,
+) {
+    let wake_fds = hints.wake_fd().into_iter().collect();
+    let time = if has_waited { LEFT_BY_WAITER } else { LEFT_BY_NEWCOMER };
+    parker.park(context, wake_fds, time).await;
+    hints.hear(context);
+}
+
+/// Makes the next waiter of this host leave the lock to other hosts for a moment.
+pub(crate) fn let_others_first(token: &mut HandoffToken) {
+    token.handoffs = token.handoffs.max(HANDOFFS_IN_A_ROW);
 }
 
 /// Whether waiters on other hosts want the lock: then it is left to them for as long as they may

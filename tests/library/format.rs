@@ -98,6 +98,28 @@ fn a_claims_name_follows_the_format() {
     assert_ne!(parts(&take_apart(again.claim_path()).nonce).0, random);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_claim_says_where_its_process_can_be_asked_for_hints() {
+    use std::net::{Ipv4Addr, UdpSocket};
+
+    let (dir, plain) = fresh();
+    let options = Lock::options(dir.path().join("lock")).wake_hints(true);
+    let nowhere = options.clone().build().unwrap().lock().unwrap();
+    assert!(!take_apart(nowhere.claim_path()).nonce.contains('u'), "the mount has no server");
+    drop(nowhere);
+    let guard = options.wake_address(Ipv4Addr::LOCALHOST).build().unwrap().lock().unwrap();
+    let nonce = take_apart(guard.claim_path()).nonce;
+    let (rest, address) = nonce.split_once('u').unwrap();
+    parts(rest);
+    let (ip, port) = address.split_at(8);
+    assert_eq!(ip, "7f000001");
+    let port = u16::from_str_radix(port, 16).unwrap();
+    let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
+    assert!(taken.is_err(), "it has no socket there");
+    assert_eq!(plain.holder().unwrap().expect("it is held").life(), Life::Alive);
+}
+
 #[test]
 fn a_claim_names_no_process_if_only_its_lease_counts() {
     let (_dir, lock) = fresh();

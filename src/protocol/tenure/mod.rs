@@ -20,6 +20,7 @@ use crate::protocol::claim::Claim;
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::current_tenure::Occupancy;
 use crate::protocol::observe::{self, Evidence, Incarnation, has_lock_file};
+use crate::protocol::wake_up::acknowledge;
 use crate::sys::handoff_queue::HandoffToken;
 use crate::sys::mutex::RequestMutex;
 
@@ -43,6 +44,8 @@ pub(crate) struct Tenure {
     held: AtomicBool,
     /// Whether its claim is being removed: the first step of its release.
     releasing: AtomicBool,
+    /// Whether a waiter on another machine was woken, which is to have the lock next.
+    left_to_others: AtomicBool,
     /// Whether other processes may act on it too, within its lease: then its holder follows the
     /// rule for late holders.
     shared: bool,
@@ -73,6 +76,7 @@ impl Tenure {
             claim: RequestMutex::new(Some(claim)),
             held: AtomicBool::new(true),
             releasing: AtomicBool::new(false),
+            left_to_others: AtomicBool::new(false),
             shared: false,
             release: RequestMutex::default(),
             turn: Mutex::default(),
@@ -202,6 +206,24 @@ impl Tenure {
     /// Whether it was released by this process.
     fn is_released(&self) -> bool {
         self.is_ours() && self.releasing.load(Ordering::Acquire) && self.lock_claim().is_none()
+    }
+
+    /// Answers the waiters on other machines that have asked for a wake-up: for a holder that renews
+    /// its lease in time.
+    pub(crate) fn acknowledge_waiters(&self) {
+        if self.is_held() {
+            if let Some(Claim { hints: Some(hints), name, .. }) = self.lock_claim().as_mut() {
+                acknowledge(hints, &name.nonce, self.lifetime());
+            }
+        }
+    }
+
+    /// How many waiters on other machines have asked for a wake-up.
+    #[cfg(test)]
+    pub(crate) fn waiters_that_asked(&self) -> usize {
+        self.acknowledge_waiters();
+        let claim = self.lock_claim();
+        claim.as_ref().and_then(|claim| claim.hints.as_ref()).map_or(0, |hints| hints.next.len())
     }
 
     /// Calls `act` with the claim, unless the tenure has ended or never was this process's.

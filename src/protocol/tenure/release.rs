@@ -15,14 +15,18 @@ use std::time::Duration;
 
 use super::Tenure;
 use crate::error::{Error, Operation};
+use crate::model::names::Nonce;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{has_lock_file, recheck_own};
 use crate::protocol::takeover::{
     Aside, Caught, TakeoverOutcome, take_away, take_over, touch_lock_file,
 };
+use crate::protocol::wake_up::wake_next;
 use crate::sys::errno::{is_estale, is_forbidden, is_gone};
 use crate::sys::inotify;
+use crate::wait::hints::Hints;
+use crate::wait::waiter::let_others_first;
 
 /// How a tenure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,7 @@ impl Tenure {
         let cleared = self.clear_the_way();
         let mut place = self.lock_claim(); // held until done: another release waits for it
         let Some(mut claim) = place.take() else { return Ok(()) }; // already released
-        let released = cleared.and_then(|cleared| Ok((cleared, self.end(&claim, cleared)?)));
+        let released = cleared.and_then(|cleared| Ok((cleared, self.end(&mut claim, cleared)?)));
         self.hand_off();
         self.context.memory.fairness.released(self.context.now());
         if released.is_ok() {
@@ -120,7 +124,7 @@ impl Tenure {
     }
 
     /// Takes the lock file away.
-    fn end(&self, claim: &Claim, cleared: Cleared) -> Result<End, Error> {
+    fn end(&self, claim: &mut Claim, cleared: Cleared) -> Result<End, Error> {
         if cleared == Cleared::ByAnother {
             return self.end_late(claim);
         }
@@ -134,11 +138,14 @@ impl Tenure {
     }
 
     /// Where no request is executed twice, the lock file is simply removed.
-    fn unlink(&self, claim: &Claim) -> Result<End, Error> {
+    fn unlink(&self, claim: &mut Claim) -> Result<End, Error> {
         let lock = self.context.lock_path();
         for attempt in 0..ATTEMPTS {
             match self.context.machine.fs.unlink(lock) {
-                Ok(()) => return Ok(End::WithinLease),
+                Ok(()) => {
+                    self.wake_hinted(claim.hints.as_mut(), &claim.name.nonce);
+                    return Ok(End::WithinLease);
+                }
                 // The first request may have done it.
                 Err(error) if is_gone(&error) && attempt > 0 => return Ok(End::WithinLease),
                 Err(error) if is_gone(&error) => return Err(self.lost()),
@@ -153,16 +160,25 @@ impl Tenure {
     }
 
     /// If a request may be executed twice, only checking the result is certain.
-    fn rename(&self, claim: &Claim) -> Result<End, Error> {
-        let is_own = |caught: &Aside| claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
-        match take_away(claim, is_own)? {
+    fn rename(&self, claim: &mut Claim) -> Result<End, Error> {
+        let mut hints = claim.hints.take();
+        let is_own = |caught: &Aside| {
+            let is_own = claim.is_surely(&caught.attr) || caught.is(&self.incarnation);
+            if is_own {
+                self.wake_hinted(hints.as_mut(), &claim.name.nonce); // the lock is free now
+            }
+            is_own
+        };
+        let caught = take_away(claim, is_own);
+        claim.hints = hints;
+        match caught? {
             Caught::Expected => Ok(End::WithinLease),
             Caught::Nothing | Caught::Another => Err(self.lost()),
         }
     }
 
     /// Ends the tenure as a breaker does, unless another process has ended it.
-    fn end_late(&self, own: &Claim) -> Result<End, Error> {
+    fn end_late(&self, own: &mut Claim) -> Result<End, Error> {
         let (mut backoff, until) =
             (self.context.config.backoff(), self.decided_by(SEATS_TO_RELEASE));
         let mut breaker = Claim::make(&self.context, self.lifetime())?;
@@ -170,7 +186,10 @@ impl Tenure {
         while self.context.now() <= until {
             let outcome = take_over(&mut breaker, &self.incarnation, |_| recheck_own(own));
             match unless_swept(outcome)? {
-                Some(TakeoverOutcome::Ended) => return Ok(End::Late),
+                Some(TakeoverOutcome::Ended) => {
+                    self.wake_hinted(own.hints.as_mut(), &own.name.nonce);
+                    return Ok(End::Late);
+                }
                 Some(TakeoverOutcome::Gone) => return Err(self.lost()),
                 Some(TakeoverOutcome::NotNow) if breaker.forfeited.is_none() => {}
                 None if swept => return Err(self.lost()),
@@ -187,8 +206,20 @@ impl Tenure {
         Err(self.expired())
     }
 
-    /// Wakes the next waiter in line, if there is one.
+    /// Wakes the waiter on another machine that has asked first, as soon as the lock is free.
+    fn wake_hinted(&self, hints: Option<&mut Hints>, nonce: &Nonce) {
+        if hints.is_some_and(|hints| wake_next(hints, nonce)) {
+            self.context.memory.fairness.heard_hint(self.context.now());
+            self.left_to_others.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes this host's next waiter in line, if there is one. If another machine's has been woken,
+    /// that one comes first.
     fn hand_off(&self) {
-        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut token = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.left_to_others.load(Ordering::Relaxed) {
+            token.as_mut().map(let_others_first);
+        }
     }
 }

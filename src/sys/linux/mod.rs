@@ -9,6 +9,7 @@ pub(super) mod mount_table;
 #[cfg(test)]
 mod process_tests;
 pub(super) mod statfs;
+pub(crate) mod udp;
 mod unshared;
 pub(crate) mod wake_fd;
 

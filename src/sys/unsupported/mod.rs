@@ -6,6 +6,7 @@ pub(super) mod mount_table;
 #[cfg(test)]
 mod process_tests;
 pub(super) mod statfs;
+pub(crate) mod udp;
 pub(crate) mod wake_fd;
 
 /// Other systems do not provide all that a proof of death takes, even if they have a /proc.

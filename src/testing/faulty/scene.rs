@@ -20,6 +20,7 @@ use crate::model::machine::Machine;
 use crate::options::LockOptions;
 use crate::sys::fs::{Fs, Mount};
 use crate::sys::process::{Life, Process, Processes, Proof};
+use crate::sys::udp::UdpNetwork;
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 pub(super) const SLOP: Duration = Duration::from_secs(10);
@@ -144,6 +145,7 @@ impl Scene {
             clock: self.clock.clone(),
             processes: Arc::new(Cast { pid, dead: self.dead.clone() }),
             random,
+            network: Arc::new(UdpNetwork),
             can_wake: false,
         }
     }

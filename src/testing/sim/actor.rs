@@ -144,6 +144,7 @@ impl Actor {
             Ok(()) if !tenure.remaining().is_zero() => self.assures(has_lock),
             _ => {}
         }
+        tenure.acknowledge_waiters();
         if !tenure.remaining().is_zero() {
             self.holds(tenure.remaining());
         }

@@ -47,6 +47,8 @@ pub(super) struct Faults {
     pub(super) power_cuts: usize,
     /// A listing shows all of the names that were made or removed while it ran, or none of them.
     pub(super) listings: usize,
+    /// A wake-up hint is lost, delivered twice, or forged.
+    pub(super) hints: usize,
 }
 
 /// How far the server's clock may be set forward while locks are in use: see
@@ -70,6 +72,7 @@ pub(super) const NOTHING: Faults = Faults {
     late_removals: 0,
     power_cuts: 0,
     listings: 0,
+    hints: 0,
 };
 /// The faults of machines, on any file system.
 pub(super) const ACCIDENTS: Faults = Faults { crashes: 2, stalls: 1, clock_steps: 1, ..NOTHING };

@@ -33,6 +33,9 @@ impl Clock for SimClock {
         if !self.0.has_crashed() {
             let until = self.0.world().now.saturating_add(time);
             self.0.wait(Waiting::Time(until));
+            let mut world = self.0.world();
+            let running = world.running;
+            world.network.ends_pause(running);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::actor::Actor;
 use super::constants::{BREAKER, DOTLOCK, FOREIGN, MAILBOX, POLL, REST};
+use super::hint_sockets::SimNetwork;
 use super::host::{SimProcesses, random};
 use super::safety_checker::LockFile;
 use crate::clock::Clock;
@@ -25,6 +26,7 @@ pub(super) fn machine(actor: &Actor) -> Machine {
         clock: Arc::new(actor.clock.clone()),
         processes: Arc::new(SimProcesses(actor.process.clone())),
         random,
+        network: Arc::new(SimNetwork(actor.process.clone())),
         can_wake: false,
     }
 }

@@ -6,7 +6,8 @@
 //! than its lease, kill it (with its last request under way, or not), reboot its machine, set a
 //! date, lose a reply, restart the server so that requests are repeated, or make a request fail. It
 //! may delay requests for minutes, execute a copy of one after its reply, set the server's clock,
-//! cut the server's power, and list a directory in part: see [`faults`]. Inode numbers are reused
+//! cut the server's power, list a directory in part, and lose, repeat or forge a wake-up hint: see
+//! [`faults`]. Inode numbers are reused
 //! at once, the machines' dates differ by hours, and client caches go out of date. Time is
 //! simulated: a run of minutes takes some hundred microseconds.
 //!
@@ -44,7 +45,8 @@
 //! - [`server`]: inodes, names, and the server's clock.
 //! - [`cache`]: what a machine has cached; [`nfs_client`]: the file system that its processes use;
 //!   [`open_file`]: an open file of one of them.
-//! - [`host`]: clocks and processes, as a machine shows them.
+//! - [`host`]: clocks and processes, as a machine shows them; [`network`] and
+//!   [`hint_sockets`]: what wake-up hints take.
 //! - [`world`]: all of these, and what each process is waiting for.
 //! - [`faults`]: what may go wrong; [`step`]: what may happen next, faults included; [`take`]: what
 //!   a step does to the world; [`run`]: one run, from its [`prefix`] to its [`liveness_checker`];
@@ -67,10 +69,12 @@ mod explore;
 mod faults;
 mod flufl;
 mod handles;
+mod hint_sockets;
 mod host;
 mod liveness_checker;
 mod mail_programs;
 mod mutants;
+mod network;
 mod nfs_client;
 mod open_file;
 mod prefix;

@@ -10,7 +10,9 @@ use generator::{Generator, Gn};
 use super::actor::Actor;
 use super::constants::{LIFETIME, MAILBOX, PATH, POLL, STEPS};
 use super::faults::Faults;
+use super::hint_sockets::SimNetwork;
 use super::host::{SimClock, SimProcesses, random, seed_random};
+use super::network::Network;
 use super::nfs_client::SimFs;
 use super::safety_checker::{Rules, SafetyChecker};
 use super::scenario::{Participant, Scenario};
@@ -140,6 +142,7 @@ impl<'a> Run<'a> {
             partial_lists: scenario.faults.listings > 0,
             journal,
             handed_over: None,
+            network: Network::default(),
             opened: 0,
             attached_unlock: false,
             trace: trace.then(Vec::new),
@@ -205,12 +208,14 @@ impl<'a> Run<'a> {
             .stale(scenario.policy_on(client))
             .keep_claim(scenario.keep_claim)
             .fencing(scenario.fencing)
+            .wake_hints(scenario.wake_hints)
             .polling(Duration::from_secs(1), POLL)
             .build_on(Machine {
                 fs: Arc::new(fs.clone()),
                 clock: Arc::new(clock.clone()),
                 processes: Arc::new(SimProcesses(process.clone())),
                 random,
+                network: Arc::new(SimNetwork(process.clone())),
                 can_wake: false,
             })
             .expect("the options are valid");

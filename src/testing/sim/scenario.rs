@@ -37,6 +37,8 @@ pub(super) struct Scenario {
     pub(super) keep_claim: bool,
     /// Whether acquisitions get fencing tokens.
     pub(super) fencing: bool,
+    /// Whether waiters ask holders for wake-up hints.
+    pub(super) wake_hints: bool,
     /// A local file system: no caches, and no lost replies.
     pub(super) local: bool,
     pub(super) faults: Faults,

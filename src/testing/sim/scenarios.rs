@@ -29,6 +29,7 @@ pub(super) fn scenario(parts: &[Participant]) -> Scenario {
         lifetime: LIFETIME,
         keep_claim: false,
         fencing: false,
+        wake_hints: false,
         local: false,
         faults: NOTHING,
         caching: Caching::Nothing,

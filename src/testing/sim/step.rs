@@ -4,6 +4,7 @@ use crate::sys::errno;
 use std::time::Duration;
 
 use super::faults::{Faults, SERVER_STEP};
+use super::network::Forgery;
 use super::schedule::Choice;
 use super::server::Request;
 use super::world::{ProcessState, Waiting, World};
@@ -39,6 +40,11 @@ pub(super) enum Step {
     /// A listing shows none of the names that came or went while it ran, or all of them.
     ListLeast(usize),
     ListMost(usize),
+    /// A datagram arrives, is lost, or arrives and is under way once more; or one is forged.
+    Deliver(usize),
+    Lose(usize),
+    DeliverTwice(usize),
+    Forge(Forgery),
 }
 
 /// What a power cut of the server loses.
@@ -61,6 +67,7 @@ impl Step {
         match self {
             Step::Execute(id) | Step::Resume(id) => Choice::Process(id),
             Step::ExecuteStray(number) => Choice::Process(world.strays[number].0),
+            Step::Deliver(number) => Choice::Process(world.network.receiver(number)),
             Step::PassTime(_) | Step::Revoke(_) => Choice::Time,
             Step::Crash(_)
             | Step::CrashAsking(_)
@@ -79,7 +86,10 @@ impl Step {
             | Step::LateWrite(_)
             | Step::PowerCut(_)
             | Step::ListLeast(_)
-            | Step::ListMost(_) => Choice::Fault,
+            | Step::ListMost(_)
+            | Step::Lose(_)
+            | Step::DeliverTwice(_)
+            | Step::Forge(_) => Choice::Fault,
         }
     }
 }
@@ -119,6 +129,7 @@ pub(super) fn possible(world: &World, faults: &Faults, last: usize, steps: &mut 
             deadline = deadline.min(issued.at + world.delay);
         }
     }
+    steps.extend((0..world.network.datagrams.len()).map(Step::Deliver));
     for (number, held) in world.delegations.iter().enumerate() {
         if held.until <= world.now {
             steps.push(Step::Revoke(number));
@@ -162,6 +173,9 @@ fn add_faults(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
         }
     }
     add_faults_of_server(world, faults, steps);
+    if faults.hints > 0 {
+        add_faults_of_network(world, steps);
+    }
     for client in 0..world.clients.len() {
         let is_there = |id: usize| world.processes[id].client == client && world.runs(id);
         if faults.reboots > 0 && (0..world.processes.len()).any(is_there) {
@@ -170,6 +184,15 @@ fn add_faults(world: &World, faults: &Faults, steps: &mut Vec<Step>) {
         if faults.clock_steps > 0 {
             steps.extend([Step::SetDate(client, HOURS), Step::SetDate(client, -HOURS)]);
         }
+    }
+}
+
+fn add_faults_of_network(world: &World, steps: &mut Vec<Step>) {
+    for number in 0..world.network.datagrams.len() {
+        steps.extend([Step::Lose(number), Step::DeliverTwice(number)]);
+    }
+    if world.network.can_forge() {
+        steps.extend([Forgery::Turn, Forgery::Kept, Forgery::Question].map(Step::Forge));
     }
 }
 

@@ -109,6 +109,25 @@ impl Run<'_> {
                 self.faults.listings -= 1;
                 self.list(id, step == Step::ListMost(id));
             }
+            Step::Deliver(number) => self.world().deliver(number),
+            Step::Lose(_) | Step::DeliverTwice(_) | Step::Forge(_) => self.disturb_network(step),
+        }
+    }
+
+    /// A datagram is lost, delivered twice, or forged.
+    fn disturb_network(&mut self, step: Step) {
+        self.faults.hints -= 1;
+        let mut world = self.world();
+        world.note(self.last, || format!("FAULT: a wake-up hint: {step:?}"));
+        match step {
+            Step::Lose(number) => _ = world.network.datagrams.remove(number),
+            Step::DeliverTwice(number) => {
+                let datagram = world.network.datagrams[number].clone();
+                world.network.datagrams.push(datagram);
+                world.deliver(number);
+            }
+            Step::Forge(forgery) => world.network.forge(forgery),
+            _ => {}
         }
     }
 

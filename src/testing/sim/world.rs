@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::cache::Cache;
 use super::constants::{DIR, FENCE, JOURNAL, PATH};
 use super::faults::Caching;
+use super::network::Network;
 use super::safety_checker::{LockFile, SafetyChecker};
 use super::server::{Answer, Handle, Request, Server};
 use super::trace;
@@ -139,6 +140,7 @@ pub(super) struct World {
     /// A lock that was detached, as one process passes it to another: its new holder, and its
     /// claim.
     pub(super) handed_over: Option<(usize, PathBuf)>,
+    pub(super) network: Network,
     /// How many files have been opened so far.
     pub(super) opened: u64,
     /// Whether a process that acts for the owner of a lock has begun to unlock it.

@@ -4,6 +4,7 @@ mod clocks;
 mod copies;
 mod delays;
 mod durability;
+mod hints;
 mod leases;
 mod listings;
 mod mailboxes;
