@@ -73,6 +73,15 @@ pub(crate) struct Contention {
     #[arg(long, value_name = "MODE", value_parser = mode)]
     mode: Option<u32>,
 
+    /// Ask a holder on another host for a wake-up by UDP when it releases the lock, and wake others
+    ///
+    /// A waiter then gets the lock milliseconds after its release, in the order of arrival of the hosts,
+    /// where the holder has this option too and no firewall drops the datagrams; otherwise it polls as
+    /// usual. It works on mounts that name their server's IPv4 address, as NFS does. The claims' names
+    /// then have this host's address in them.
+    #[arg(long)]
+    wake_hints: bool,
+
     /// Refuse to lock unless a file system is mounted on MOUNTPOINT, and LOCK's directory is on it
     ///
     /// Where a shared directory is not mounted, as after a boot that went wrong, the bare directory would be
@@ -98,7 +107,7 @@ impl Contention {
     pub(crate) fn apply_to(&self, lock: linklock::LockOptions) -> linklock::LockOptions {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(1); // as without a timeout
-        let lock = lock.stale(self.stale.into());
+        let lock = lock.stale(self.stale.into()).wake_hints(self.wake_hints);
         let lock = match self.mode {
             Some(mode) => lock.mode(mode),
             None => lock,

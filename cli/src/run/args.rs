@@ -110,7 +110,7 @@ pub(crate) struct Args {
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount", "slots"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount", "slots", "wake_hints"])]
     pub(super) relukko: Option<String>,
 }
 
