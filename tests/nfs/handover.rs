@@ -44,13 +44,21 @@ fn handover_between_clients(name: &str, version: &str) {
 /// Two clients hold a lock in turns.
 fn relay(lab: &Lab, hold: u64) -> Vec<Duration> {
     let name = format!("held-{hold}");
-    let terms = Terms::by_default(&name);
     let rounds = (measuring_seconds() * 1000 / hold).max(4);
+    relay_on(lab, &Terms::by_default(&name), hold, rounds)
+}
+
+/// The same on these terms, for so many rounds. Returns the times of the hand-overs, shortest first.
+pub(crate) fn relay_on(lab: &Lab, terms: &Terms, hold: u64, rounds: u64) -> Vec<Duration> {
     let job = |client: &str| {
         let first = client.trim_start_matches('c');
         lab.worker(client, &format!("relay {terms} {hold} {rounds} {first}")).finished()
     };
-    let tenures = tenure::among(&lab.par(job).concat(), &lab.shared);
+    let reports = thread::scope(|scope| {
+        let jobs = ["c1", "c2"].map(|client| scope.spawn(move || job(client)));
+        jobs.map(|job| job.join().expect("a client's part")).concat()
+    });
+    let tenures = tenure::among(&reports, &lab.shared);
     assert_eq!(tenure::overlapping(&tenures), []);
     let [times, on_one_client] = handovers(&tenures);
     assert_eq!((times.len() as u64, on_one_client.len()), (rounds - 1, 0));
@@ -58,6 +66,6 @@ fn relay(lab: &Lab, hold: u64) -> Vec<Duration> {
 }
 
 /// In milliseconds.
-fn percentile(times: &[Duration], percent: usize) -> u128 {
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> u128 {
     times[(times.len() * percent / 100).min(times.len() - 1)].as_millis()
 }

@@ -214,6 +214,11 @@ impl Lab {
         self.run(["unmute", client]);
     }
 
+    /// Keeps the clients from reaching each other. The server reaches all of them.
+    pub(crate) fn part_clients(&self) {
+        self.run(["part"]);
+    }
+
     /// How many delegations of these locks the server has given the client, according to the
     /// server.
     pub(crate) fn delegations(&self, client: &str, locks: &[String]) -> usize {

@@ -14,6 +14,7 @@ mod disk;
 mod flufl;
 mod grace;
 mod handover;
+mod hints;
 mod jobs;
 mod lab;
 mod late;

@@ -16,22 +16,31 @@ pub(crate) struct Terms<'a> {
     pub(crate) name: &'a str,
     pub(crate) lifetime: Duration,
     pub(crate) slop: Duration,
+    /// Whether its users wake each other by hints.
+    pub(crate) hints: bool,
 }
 
 impl<'a> Terms<'a> {
     /// Leases that no scenario outlasts: they never end by themselves.
     pub(crate) fn patient(name: &'a str) -> Terms<'a> {
-        Terms { name, lifetime: LIMIT, slop: LIMIT }
+        Terms { name, lifetime: LIMIT, slop: LIMIT, hints: false }
     }
 
     /// Leases of some seconds, and a slop of 2: requests take much less in a lab without delays.
     pub(crate) fn seconds(name: &'a str, lifetime: u64) -> Terms<'a> {
-        Terms { name, lifetime: Duration::from_secs(lifetime), slop: Duration::from_secs(2) }
+        let (lifetime, slop) = (Duration::from_secs(lifetime), Duration::from_secs(2));
+        Terms { name, lifetime, slop, hints: false }
     }
 
     /// The library's defaults.
     pub(crate) fn by_default(name: &'a str) -> Terms<'a> {
-        Terms { name, lifetime: Duration::from_secs(15), slop: Duration::from_secs(10) }
+        let (lifetime, slop) = (Duration::from_secs(15), Duration::from_secs(10));
+        Terms { name, lifetime, slop, hints: false }
+    }
+
+    /// The same, with wake-up hints.
+    pub(crate) fn with_hints(self) -> Terms<'a> {
+        Terms { hints: true, ..self }
     }
 
     /// A cue about this lock.
@@ -65,7 +74,8 @@ impl<'a> Terms<'a> {
     }
 
     fn options(&self, path: &Path) -> LockOptions {
-        Lock::options(path).lifetime(self.lifetime).clock_slop(self.slop).timeout(LIMIT)
+        let options = Lock::options(path).lifetime(self.lifetime).clock_slop(self.slop);
+        options.timeout(LIMIT).wake_hints(self.hints)
     }
 
     /// In a guest: the lock file.
@@ -76,7 +86,8 @@ impl<'a> Terms<'a> {
 
 impl Display for Terms<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.name, self.lifetime.as_secs(), self.slop.as_secs())
+        write!(f, "{}:{}:{}", self.name, self.lifetime.as_secs(), self.slop.as_secs())?;
+        if self.hints { write!(f, ":hints") } else { Ok(()) }
     }
 }
 
@@ -87,6 +98,7 @@ impl<'a> TryFrom<&'a str> for Terms<'a> {
         let mut words = word.split(':');
         let name = words.next().unwrap_or_default();
         let mut seconds = || words.next().unwrap_or_default().parse().map(Duration::from_secs);
-        Ok(Terms { name, lifetime: seconds()?, slop: seconds()? })
+        let (lifetime, slop) = (seconds()?, seconds()?);
+        Ok(Terms { name, lifetime, slop, hints: words.next() == Some("hints") })
     }
 }

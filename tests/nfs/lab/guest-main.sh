@@ -4,7 +4,7 @@
 # From the kernel's command line: LAB_VM (server, c1, c2, ...), LAB_CLIENTS (how many), LAB_FAULTS (a port, or empty),
 # LAB_LOCKS (empty, unless NFSv3 is to have byte-range locks), LAB_LEASE (seconds of NFSv4 lease and grace).
 # The network is a star. Client i is 10.99.i.2 and has a cable of its own to the server's 10.99.i.1; the server
-# has the address 10.99.0.1 on all of them.
+# has the address 10.99.0.1 on all of them. It passes on what clients send each other.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { echo "$LAB_VM $(cut -d' ' -f1 /proc/uptime): $*"; }
@@ -34,6 +34,8 @@ server() {
     busybox ip addr add "10.99.$i.1/24" dev "vec$((i - 1))"
     busybox ip link set "vec$((i - 1))" up
   done
+
+  echo 1 >/proc/sys/net/ipv4/ip_forward
 
   # The exported directory is on a disk, because an overlay can't be exported, and so is the server's
   # record of its clients: both outlive a crash.
@@ -65,6 +67,7 @@ client() {
   busybox ip addr add "10.99.$i.2/24" dev vec0
   busybox ip link set vec0 up
   busybox ip route add 10.99.0.1/32 via "10.99.$i.1"
+  busybox ip route add 10.99.0.0/16 via "10.99.$i.1"   # the other clients
   if [ -n "$LAB_LOCKS" ]; then rpcbind; statd; fi
 }
 

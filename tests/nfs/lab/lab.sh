@@ -23,6 +23,7 @@ lab.sh drcflush                      restart nfsd: its reply cache and its sessi
 lab.sh freeze|thaw VM                stop a guest's time, and let it go on
 lab.sh skew VM SECONDS               move a guest's wall clock
 lab.sh mute|unmute CLIENT            the server's packets to this client are lost; the client's still arrive
+lab.sh part|join                     the clients can't reach each other, or can again; the server reaches all
 lab.sh fault OP ACTION CLIENT        a fault for the client's next request OP; see rpcproxy.py
 lab.sh faults                        the faults that nothing has met yet
 lab.sh stats CLIENT                  requests since the mount, by operation
@@ -287,6 +288,8 @@ case $command in
   skew) run_in "$1" 60 date -s "$2 seconds" >/dev/null ;;
   mute) run_in server 60 busybox ip route add blackhole "10.99.${1#c}.2" ;;
   unmute) run_in server 60 busybox ip route del blackhole "10.99.${1#c}.2" ;;
+  part) run_in server 60 sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward' ;;
+  join) run_in server 60 sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward' ;;
   fault) [ -n "$FAULTS" ] || die "this lab is up without -f"
          run_in server 60 touch "/run/faults/$1 $2 $3 $$" ;;
   faults) run_in server 60 ls /run/faults ;;
