@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use linklock::{Error, Lock, Slots, StalePolicy};
+use linklock::{Error, Lock, SlotGuard, Slots, StalePolicy};
 use tempfile::tempdir;
 
 use crate::kit::worker::Worker;
@@ -22,7 +22,7 @@ fn as_many_hold_a_slot_as_there_are() {
     let dir = tempdir().unwrap();
     let slots = Slots::new(dir.path().join("set"), 3).unwrap();
     let guards: Vec<_> = (0..3).map(|_| slots.clone().try_lock().unwrap()).collect();
-    let mut numbers: Vec<_> = guards.iter().map(|guard| guard.slot()).collect();
+    let mut numbers: Vec<_> = guards.iter().map(SlotGuard::slot).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, [0, 1, 2]);
     for guard in &guards {
