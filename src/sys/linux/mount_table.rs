@@ -14,6 +14,11 @@ pub(in crate::sys) fn describe(dir: &Path) -> Option<String> {
     Some(format!("{} from {} on {}", mount.kind, mount.source, mount.point))
 }
 
+/// The type of the file system that a directory is on.
+pub(super) fn kind(dir: &Path) -> Option<String> {
+    Some(find(dir)?.kind)
+}
+
 fn find(dir: &Path) -> Option<Mounted> {
     let dir = std::fs::canonicalize(dir).ok()?;
     let table = std::fs::read("/proc/self/mountinfo").ok()?;
