@@ -9,11 +9,11 @@ pub(crate) struct Scratch {
     dir: PathBuf,
 }
 
-/// A name that nothing else has.
+/// A name that nothing else has, and a short one: what has room for a user's locks has room for it.
 pub(crate) fn unique_name() -> String {
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let nanoseconds = time.unwrap_or_default().as_nanos();
-    format!(".linklock-doctor-{}-{nanoseconds:x}", std::process::id())
+    let nanoseconds = time.unwrap_or_default().subsec_nanos();
+    format!(".doctor{:x}-{nanoseconds:x}", std::process::id())
 }
 
 impl Scratch {
