@@ -1,6 +1,7 @@
 //! What every step needs to know about the mailbox.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct MailboxContext {
     pub(crate) proc: PidEvidence,
     /// A claim on [`breaker`](Self::breaker) that could not be removed.
     pub(crate) left_behind: Mutex<Option<PathBuf>>,
+    /// Whether two names of a file were seen to show one inode.
+    pub(crate) has_links: AtomicBool,
 }
 
 impl MailboxContext {

@@ -1,6 +1,8 @@
 //! Our own dotlock: made, touched and removed.
 
 use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
@@ -56,6 +58,10 @@ impl OwnDotlock {
                 })?,
             };
             let made = OwnDotlock { file };
+            if let Err(error) = made.try_links(context, &first_name) {
+                let _ = core.machine.remove(&first_name); // the first error is the one to report
+                return Err(error);
+            }
             let linked = core.machine.fs.link(&first_name, &context.dotlock);
             let is_ours = made.was_linked(context, &linked);
             let removed =
@@ -77,14 +83,7 @@ impl OwnDotlock {
                 (Ok(false), Err(error)) if !core.lacks_links(&error) => {
                     return Err(Error::io(Operation::Link, &context.dotlock)(error));
                 }
-                (Ok(false), Err(error)) => {
-                    return Err(Error::NoHardLinks {
-                        path: context.dotlock.clone(),
-                        claim: first_name,
-                        file_system: core.machine.fs.describe(core.names.dir()),
-                        error: Some(error),
-                    });
-                }
+                (Ok(false), Err(error)) => return Err(no_hard_links(context, first_name, error)),
                 (Err(error), linked) => {
                     // Where a reported success is reliable the dotlock is ours, and must not be
                     // left behind.
@@ -96,6 +95,34 @@ impl OwnDotlock {
             }
         }
         Ok(Making::Taken)
+    }
+
+    /// Checks, once and only on an unknown file system, that a second name shows the same inode:
+    /// otherwise a dotlock of our own would look like another program's, and stay.
+    fn try_links(&self, context: &MailboxContext, first_name: &Path) -> Result<(), Error> {
+        let core = context.core();
+        if core.mount() != Mount::Other || context.has_links.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let second = context.aside();
+        let linked = core.machine.fs.link(first_name, &second);
+        let seen = core.machine.find(&second);
+        // A client may learn of a name only from its first request for it.
+        let seen = if matches!(seen, Ok(None)) { core.machine.find(&second) } else { seen };
+        core.machine.remove(&second).map_err(Error::io(Operation::Remove, &second))?;
+        let own = self.file.attributes().map_err(Error::io(Operation::Stat, first_name))?;
+        let error = match (seen?, linked) {
+            (Some(seen), _) if seen.id == own.id => {
+                context.has_links.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            (None, Err(error)) if !core.lacks_links(&error) => {
+                return Err(Error::io(Operation::Link, &second)(error));
+            }
+            (None, Err(error)) => error,
+            _ => io::Error::other("a second name shows another inode number"),
+        };
+        Err(no_hard_links(context, first_name.to_owned(), error))
     }
 
     /// Whether the link made it the mailbox's dotlock, whatever the reply was. Asks once more after
@@ -161,6 +188,16 @@ impl ClosedDotlock {
         }
         let is_own = |caught: &Aside| is_same(&caught.attr, &self.own);
         Ok(catch(core, &context.dotlock, context.aside(), is_own)? == Caught::Expected)
+    }
+}
+
+fn no_hard_links(context: &MailboxContext, first_name: PathBuf, error: io::Error) -> Error {
+    let core = context.core();
+    Error::NoHardLinks {
+        path: context.dotlock.clone(),
+        claim: first_name,
+        file_system: core.machine.fs.describe(core.names.dir()),
+        error: Some(error),
     }
 }
 

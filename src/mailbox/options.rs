@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -185,6 +186,7 @@ impl MailboxOptions {
             polling: self.polling,
             proc: PidEvidence::default(),
             left_behind: Mutex::default(),
+            has_links: AtomicBool::default(),
         })
     }
 
