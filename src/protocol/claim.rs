@@ -239,6 +239,9 @@ impl Claim {
     /// Learns the server's time from a touch after the moment `before`. Returns whether the end of the
     /// lease that it wrote is late enough: if the server's clock was set forward, it is too near.
     pub(crate) fn learn_time(&self, attr: &Attr, before: Duration) -> bool {
+        if attr.is_changed_at_mtime() {
+            return true; // what the server stamped when the claim was made still counts
+        }
         self.context.learn_time(attr.ctime, before);
         let ends = attr.mtime.checked_add(self.context.config.clock_slop / 2);
         ends.is_none_or(|ends| ends >= attr.ctime + self.lifetime)

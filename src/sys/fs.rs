@@ -230,6 +230,12 @@ impl Attr {
         self.mtime.duration_since(self.ctime).unwrap_or_default()
     }
 
+    /// Whether the file system shows the mtime as the ctime too, as Samba does: once a date is set,
+    /// that is no time of the server's clock.
+    pub(crate) fn is_changed_at_mtime(&self) -> bool {
+        self.ctime == self.mtime
+    }
+
     /// Whether it is a regular file.
     pub(crate) fn is_file(&self) -> bool {
         self.kind == FileKind::Plain

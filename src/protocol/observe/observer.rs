@@ -147,7 +147,7 @@ impl Observer {
                 self.refreshed_after =
                     jumped_to.filter(|_| other.as_ref().is_some_and(is_refreshed));
                 let seen = ObservedDate::begin(attr.id, attr.mtime, context.now());
-                *other = Some(Watched { seen, length: attr.lease_length(), jumped_to });
+                *other = Some(Watched { seen, length: length_of_lease(context, attr), jumped_to });
             }
         }
     }
@@ -204,6 +204,15 @@ impl Observer {
         let nothing_is_under_way = context.is_local() || !Safeguard::RestForTheDead.stands();
         nothing_is_under_way || now.saturating_sub(since) >= context.config.clock_slop
     }
+}
+
+/// The length of the lease of a lock file that was first observed now. What is left of it, where the
+/// ctime does not show when it began; zero if that is unknown too.
+fn length_of_lease(context: &Context, attr: &Attr) -> Duration {
+    if attr.is_changed_at_mtime() {
+        return attr.mtime.duration_since(context.server_time()).unwrap_or_default();
+    }
+    attr.lease_length()
 }
 
 /// How long a lock file must be observed without a name: until processes that knew its holder have
