@@ -13,7 +13,7 @@ use crate::model::machine::Machine;
 use crate::model::memory::Memory;
 use crate::model::names::Names;
 use crate::model::safeguard::Safeguard;
-use crate::sys::errno::{has_no_links, is_refusal, may_mean_no_links};
+use crate::sys::errno::{has_no_links, is_refusal, may_pass};
 use crate::sys::fs::{FileId, Mount};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::hash;
@@ -128,14 +128,18 @@ impl Context {
         Error::UnsupportedFileSystem { path: self.lock_path().into(), file_system, lacks, error }
     }
 
-    /// Whether the error of link(2) means that there are no hard links, or no more of them. Called
-    /// when a file has just been made, so that the directory cannot be the cause.
+    /// Whether an error means that the file system lacks the operation. Called for a file that has
+    /// just been made, so that neither the directory nor the file can be the cause.
+    ///
+    /// A disk may fail, but an unknown file system may return any error, EIO above all, for an
+    /// operation that it lacks.
+    pub(crate) fn lacks(&self, error: &io::Error) -> bool {
+        is_refusal(error) || (self.mount() == Mount::Other && !may_pass(error))
+    }
+
+    /// Whether the error of link(2) means that there are no hard links, or no more of them.
     pub(crate) fn lacks_links(&self, error: &io::Error) -> bool {
-        // A disk may fail; but some file systems return the same error because they lack the
-        // operation.
-        is_refusal(error)
-            || has_no_links(error)
-            || (may_mean_no_links(error) && self.mount() == Mount::Other)
+        self.lacks(error) || has_no_links(error)
     }
 
     /// Sleeps until the next poll is due, or for `at_most`.

@@ -12,7 +12,8 @@ use crate::model::context::Context;
 use crate::model::lease::Lease;
 use crate::model::names::{ClaimName, Nonce};
 use crate::model::server_clock::ObservedDate;
-use crate::protocol::new_claim::{date_not_kept, new_name, not_made};
+use crate::protocol::new_claim::new_name;
+use crate::protocol::not_made::{date_not_kept, not_dated, not_made};
 use crate::protocol::wake_up::pass_on;
 use crate::sys::dates::{DateNotKept, is_kept};
 use crate::sys::errno::{is_estale, is_gone, is_in_use};
@@ -202,7 +203,7 @@ impl Claim {
                 Ok(())
             }
             Err(error) if is_gone(&error) => Err(ClaimError::Swept),
-            Err(error) => Err(Error::io(Operation::Touch, &self.path)(error).into()),
+            Err(error) => Err(not_dated(&self.context, &self.path, error).into()),
         }
     }
 

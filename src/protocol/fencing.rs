@@ -40,7 +40,8 @@ use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::Context;
 use crate::model::names::{Names, Nonce};
-use crate::sys::errno::{is_gone, is_taken};
+use crate::sys::errno::{is_forbidden, is_gone, is_taken, may_pass};
+use crate::sys::fs::Mount;
 
 /// How often to try for the next number, within about a second. Only processes that have lost the
 /// lock can get in the way, each of them once.
@@ -95,7 +96,7 @@ pub(crate) fn draw(context: &Context, tenure: &Nonce) -> Result<u64, Error> {
             Err(error) if is_gone(&error) => {
                 trouble = Some(Error::io(Operation::Rename, &from)(error));
             }
-            Err(error) => return Err(Error::io(Operation::Rename, &from)(error)),
+            Err(error) => return Err(failed(context, Operation::Rename, &from)(error)),
         }
     }
     Err(trouble.expect("there were attempts"))
@@ -128,11 +129,11 @@ fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, 
             Err(error) if is_taken(&error) => Ok(Put::ByAnother),
             // The first of two replies was lost, or a sweeper was quick.
             Err(error) if is_gone(&error) => gone(Operation::Rename, dir, error),
-            Err(error) => Err(Error::io(Operation::Rename, dir)(error)),
+            Err(error) => Err(failed(context, Operation::Rename, dir)(error)),
         },
         // A sweeper was quicker still.
         Err(error) if is_gone(&error) => gone(Operation::Create, &draft, error),
-        Err(error) => Err(Error::io(Operation::Create, &draft)(error)),
+        Err(error) => Err(failed(context, Operation::Create, &draft)(error)),
     };
     if !matches!(made, Ok(Put::Here)) {
         if let Err(error) = discard(context, &draft) {
@@ -143,6 +144,18 @@ fn make(context: &Context, dir: &Path, tenure: &Nonce) -> Result<Option<Error>, 
         Put::Here | Put::ByAnother => None,
         Put::Gone(error) => Some(error),
     })
+}
+
+/// The error for a file system that has no directories of this kind, or for a failure. (The directory
+/// may be another user's, so that a permission may be missing.)
+fn failed(context: &Context, operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |error| {
+        if context.mount() != Mount::Other || may_pass(&error) || is_forbidden(&error) {
+            return Error::io(operation, path)(error);
+        }
+        let lacks = "does not let directories be made and renamed, as fencing tokens need";
+        context.unsupported(lacks, Some(error))
+    }
 }
 
 /// The outcome of putting a draft in its place.

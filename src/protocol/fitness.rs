@@ -6,11 +6,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::error::{Error, Operation};
-use crate::model::context::Context;
 use crate::protocol::claim::{Claim, ClaimError};
-use crate::sys::errno::{self, is_gone, is_input_output, is_name_too_long, is_refusal};
+use crate::sys::dates::COARSEST;
+use crate::sys::errno::{self, is_name_too_long};
 use crate::sys::fs::{Attr, Mount};
 
 /// Runs the trial, unless it has run already or the file system is known.
@@ -21,9 +22,9 @@ pub(crate) fn try_once(claim: &mut Claim) -> Result<(), ClaimError> {
     }
     let mut trial = Trial { linked: context.names.aside(&claim.name.nonce, 0), renamed: None };
     let tried = trial.run(claim);
-    let removed = trial.clean_up(&context);
+    let removed = trial.clean_up(claim);
+    removed?; // which is worse
     tried?;
-    removed?;
     context.memory.is_tried.store(true, Ordering::Relaxed);
     Ok(())
 }
@@ -54,7 +55,7 @@ impl Trial {
         // Whatever the reply was, or if it was lost: the inode decides.
         match find(claim, &self.linked)? {
             Some(attr) if attr.nlink >= 2 => Ok(()),
-            _ if !claim.is_there()? => Err(ClaimError::Swept),
+            _ if !is_there(claim)? => Err(ClaimError::Swept),
             seen => Err(ClaimError::from(match (error, seen) {
                 (Some(error), _) if !context.lacks_links(&error) => {
                     Error::io(Operation::Link, &self.linked)(error)
@@ -72,17 +73,31 @@ impl Trial {
         }
     }
 
-    /// The second name shows the date that was set through the first, now that the file is closed.
+    /// The second name shows the date that is set through the first, now that the file is closed,
+    /// and when that was done, by a clock. (Or it shows the same date as that of the change: then
+    /// the clock is known from new files.)
     fn date(&self, claim: &mut Claim) -> Result<(), ClaimError> {
-        match find(claim, &self.linked)? {
-            Some(attr) if claim.is_dated(&attr) => return Ok(()),
-            Some(_) => {}
-            None => return lost(claim, &self.linked),
-        }
-        claim.touch()?;
-        match find(claim, &self.linked)? {
-            Some(attr) => Ok(claim.check_date(&attr)?),
-            None => lost(claim, &self.linked),
+        let context = claim.context.clone();
+        let Some(linked) = find(claim, &self.linked)? else { return lost(claim, &self.linked) };
+        let (begun, mut pause) = (context.now(), Duration::from_millis(1));
+        loop {
+            let before = context.now();
+            claim.touch()?;
+            let Some(attr) = find(claim, &self.linked)? else { return lost(claim, &self.linked) };
+            claim.check_date(&attr)?;
+            let now = context.now();
+            let length = attr.lease_length().saturating_add(now.saturating_sub(before));
+            let is_by_clock = attr.ctime != linked.ctime && length >= claim.lifetime / 2;
+            if is_by_clock || attr.is_changed_at_mtime() {
+                return Ok(());
+            }
+            if now.saturating_sub(begun) > COARSEST {
+                let lacks = "does not keep the time at which a file was last changed (ctime)";
+                return Err(context.unsupported(lacks, None).into());
+            }
+            claim.learn_time(&attr, before); // the server's clock may have been set just now
+            context.machine.clock.sleep(pause);
+            pause *= 2;
         }
     }
 
@@ -92,18 +107,19 @@ impl Trial {
         let renamed = self.renamed.insert(context.names.longest(&claim.name)).clone();
         let error = context.machine.fs.rename(&self.linked, &renamed).err();
         match find(claim, &renamed) {
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(_)) => return self.has_moved(claim),
             Err(failed) if error.is_none() => return Err(failed.into()),
             _ => {}
         }
-        if !claim.is_there()? {
+        if !is_there(claim)? {
             return Err(ClaimError::Swept);
         }
         let error = match error {
             Some(error) if is_name_too_long(&error) => {
                 context.names_too_long(&renamed, Some(error))
             }
-            Some(error) if is_refused(&error) => {
+            // ENOENT is true where another process has swept the file.
+            Some(error) if context.lacks(&error) && self.is_there(claim)? => {
                 context.unsupported("does not let files be renamed within a directory", Some(error))
             }
             Some(error) => Error::io(Operation::Rename, &self.linked)(error),
@@ -112,22 +128,52 @@ impl Trial {
         Err(error.into())
     }
 
+    /// The old name is gone.
+    fn has_moved(&self, claim: &Claim) -> Result<(), ClaimError> {
+        if self.is_there(claim)? {
+            let lacks = "keeps the old name of a renamed file";
+            return Err(claim.context.unsupported(lacks, None).into());
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, claim: &Claim) -> Result<bool, Error> {
+        Ok(claim.context.machine.find(&self.linked)?.is_some())
+    }
+
     /// Removes both names: after a failure it is uncertain which of them exists.
-    fn clean_up(&self, context: &Context) -> Result<(), Error> {
-        let remove = |path: &Path| match context
-            .machine
-            .remove(path)
-            .or_else(|_| context.machine.remove(path))
-        {
-            Ok(_) => Ok(()),
-            Err(error) if is_gone(&error) => Ok(()),
-            Err(error) if is_refused(&error) => {
-                Err(context.unsupported("does not let files be removed", Some(error)))
-            }
-            Err(error) => Err(Error::io(Operation::Remove, path)(error)),
-        };
-        let renamed = self.renamed.as_deref().map_or(Ok(()), remove);
-        remove(&self.linked).and(renamed)
+    fn clean_up(&self, claim: &Claim) -> Result<(), Error> {
+        let renamed = self.renamed.as_deref().map_or(Ok(()), |renamed| remove(claim, renamed));
+        remove(claim, &self.linked).and(renamed)
+    }
+}
+
+/// Removes a name of the trial's, and checks that it is gone.
+fn remove(claim: &Claim, path: &Path) -> Result<(), Error> {
+    let machine = &claim.context.machine;
+    let error = match machine.remove(path).or_else(|_| machine.remove(path)) {
+        Ok(false) => return Ok(()),
+        Ok(true) if machine.find(path)?.is_none() => return Ok(()),
+        Ok(true) => None,
+        Err(error) if !claim.context.lacks(&error) => {
+            return Err(Error::io(Operation::Remove, path)(error));
+        }
+        Err(error) => Some(error),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let lacks = format!("does not let files be removed ({name:?} and its claim stay behind)");
+    Err(claim.context.unsupported(lacks, error))
+}
+
+/// Whether the claim is there. Another process may have removed it, but none makes a file of its
+/// name.
+fn is_there(claim: &Claim) -> Result<bool, Error> {
+    match claim.context.machine.find(&claim.path)? {
+        None => Ok(false),
+        Some(attr) if attr.id == claim.id => Ok(true),
+        Some(_) => {
+            Err(claim.context.unsupported("shows another inode number of a file each time", None))
+        }
     }
 }
 
@@ -143,13 +189,8 @@ fn find(claim: &Claim, path: &Path) -> Result<Option<Attr>, Error> {
 
 /// The error for a name that has vanished although it existed a moment ago.
 fn lost(claim: &Claim, path: &Path) -> Result<(), ClaimError> {
-    if !claim.is_there()? {
+    if !is_there(claim)? {
         return Err(ClaimError::Swept);
     }
     Err(Error::io(Operation::Stat, path)(errno::gone()).into())
-}
-
-/// Many file systems return EIO for an operation that they do not support.
-fn is_refused(error: &io::Error) -> bool {
-    is_refusal(error) || is_input_output(error)
 }

@@ -13,6 +13,7 @@ pub(crate) mod current_tenure;
 pub(crate) mod fencing;
 pub(crate) mod fitness;
 mod new_claim;
+pub(crate) mod not_made;
 pub(crate) mod observe;
 pub(crate) mod sweep;
 pub(crate) mod takeover;

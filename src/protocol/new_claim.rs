@@ -1,15 +1,11 @@
-//! A new claim: its name, and the errors of making it.
+//! The name of a new claim.
 
-use std::io;
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::error::{Error, Operation};
+use crate::error::Error;
 use crate::model::context::Context;
 use crate::model::names::ClaimName;
-use crate::sys::dates::DateNotKept;
-use crate::sys::errno::{is_gone, is_name_refused, is_name_too_long};
-use crate::sys::fs::Mount;
 use crate::sys::process::Process;
 
 /// A name for a claim of that process. If there is no room for the address, the process can't be
@@ -37,33 +33,4 @@ pub(crate) fn new_name(
         needed = longest(&name);
     }
     Err(context.names_too_long(&needed, None))
-}
-
-/// The error for a claim that could not be made; it names the missing feature if that is the cause.
-pub(crate) fn not_made(context: &Context, path: &Path, error: io::Error) -> Error {
-    if let Some(not_kept) = error.get_ref().and_then(|error| error.downcast_ref::<DateNotKept>()) {
-        return date_not_kept(context, *not_kept);
-    }
-    if is_name_too_long(&error) {
-        return context.names_too_long(path, Some(error));
-    }
-    if is_name_refused(&error) || is_gone(&error) && refuses_to_find(context) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let lacks = format!(
-            "does not take the name {name:?}: its separator may be why, and another one can be \
-             chosen; FAT and exFAT have no hard links either"
-        );
-        return context.unsupported(lacks, Some(error));
-    }
-    Error::io(Operation::Create, path)(error)
-}
-
-/// Whether a file system that returns ENOENT for a new name does so because of the name (exfat-fuse
-/// does): the directory is there.
-fn refuses_to_find(context: &Context) -> bool {
-    context.mount() == Mount::Other && context.machine.fs.stat(context.names.dir()).is_ok()
-}
-
-pub(crate) fn date_not_kept(context: &Context, not_kept: DateNotKept) -> Error {
-    context.unsupported(format!("does not keep the dates that files are given ({not_kept})"), None)
 }

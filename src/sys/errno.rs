@@ -62,9 +62,37 @@ pub(crate) fn has_no_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EMLINK, libc::ERANGE, libc::ENOENT, libc::ENOTDIR])
 }
 
-/// Whether link(2) may have failed because some file systems have no hard links.
-pub(crate) fn may_mean_no_links(error: &io::Error) -> bool {
-    is_one_of(error, &[libc::EIO, libc::EEXIST])
+/// Whether an error may pass, or has its cause in this process or in the network: then it shows
+/// nothing about what a file system can do.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    const PASSING: [i32; 25] = [
+        libc::EINTR,
+        libc::EAGAIN,
+        libc::ESTALE,
+        libc::ENOMEM,
+        libc::ENOBUFS,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOSPC,
+        libc::EDQUOT,
+        libc::EFBIG,
+        libc::EINPROGRESS,
+        libc::EALREADY,
+        libc::ETIMEDOUT,
+        libc::ECONNREFUSED,
+        libc::ECONNRESET,
+        libc::ECONNABORTED,
+        libc::ENOTCONN,
+        libc::ESHUTDOWN,
+        libc::EPIPE,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::ENETRESET,
+        libc::ECANCELED,
+    ];
+    error.raw_os_error().is_none() || is_one_of(error, &PASSING)
 }
 
 /// Whether a file system rejects a name because of its characters.
@@ -89,11 +117,6 @@ pub(crate) fn is_taken(error: &io::Error) -> bool {
 
 fn is_one_of(error: &io::Error, errnos: &[i32]) -> bool {
     error.raw_os_error().is_some_and(|errno| errnos.contains(&errno))
-}
-
-/// Whether a disk failed; some file systems also return this for operations they lack.
-pub(crate) fn is_input_output(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EIO)
 }
 
 /// No such file or directory.

@@ -18,6 +18,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::attributes;
 use super::dates::{COARSEST, DateNotKept, is_far_off, is_kept};
+use super::errno::{is_gone, may_pass};
 use super::fs::{Attr, Fs, HeldOpen, Mount, OpenFile, Statfs, attributes, cached_attributes};
 use super::linker::Linker;
 use super::os::mount_table;
@@ -77,16 +78,23 @@ impl PosixFs {
     fn date(&self, file: &File, path: &Path, date: SystemTime) -> io::Result<()> {
         let spec = time_spec(self.rounded_up(date))?;
         match futimens(file, &spec, &spec) {
-            // Many file systems return EIO because they have no dates; on the known ones it means a
-            // failed disk.
-            Err(Errno::EIO) if self.mount_of(path) == Mount::Other => {
-                Err(not_kept(DateNotKept::Refused(Errno::EIO)))
-            }
+            // The file was just made, so that no permission is missing.
             Err(errno @ (Errno::EPERM | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EINVAL)) => {
                 Err(not_kept(DateNotKept::Refused(errno)))
             }
-            set => Ok(set?),
+            Err(errno) => Err(self.undated(path, errno)),
+            Ok(()) => Ok(()),
         }
+    }
+
+    /// The error of setting a date, as what it means. Many file systems return EIO, say, because they
+    /// have no dates; on the known ones it means a failed disk.
+    fn undated(&self, path: &Path, errno: Errno) -> io::Error {
+        let error = errno.into();
+        if self.mount_of(path) == Mount::Other && !may_pass(&error) && !is_gone(&error) {
+            return not_kept(DateNotKept::Refused(errno));
+        }
+        error
     }
 
     /// The date to write so that the date that is kept is not earlier.
@@ -180,7 +188,8 @@ impl Fs for PosixFs {
     fn touch(&self, path: &Path, date: SystemTime) -> io::Result<()> {
         let set = |date| -> io::Result<()> {
             let spec = time_spec(self.rounded_up(date))?;
-            Ok(utimensat(AT_FDCWD, path, &spec, &spec, UtimensatFlags::NoFollowSymlink)?)
+            let set = utimensat(AT_FDCWD, path, &spec, &spec, UtimensatFlags::NoFollowSymlink);
+            set.map_err(|errno| self.undated(path, errno))
         };
         set(date)?;
         // To other processes a truncated lease has expired.

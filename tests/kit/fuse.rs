@@ -44,6 +44,19 @@ pub(crate) enum Dates {
     LostAtClose,
 }
 
+/// What a file shows as the time of its last change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Changes {
+    #[default]
+    Dated,
+    /// The date that was set, as where there is only one.
+    AsMtime,
+    /// The time at which the file was made.
+    AtCreation,
+    /// Nothing: the year 1970.
+    Never,
+}
+
 /// The faults of the file system.
 #[allow(clippy::struct_excessive_bools)] // each is a fault of its own
 #[derive(Clone, Debug, Default)]
@@ -52,6 +65,15 @@ pub(crate) struct Faults {
     /// Only the lock file itself can't be renamed.
     pub(crate) pins_lock_file: bool,
     pub(crate) dates: Dates,
+    pub(crate) changes: Changes,
+    /// Each request shows another inode number.
+    pub(crate) inodes_change: bool,
+    /// A renamed file has its old name, too.
+    pub(crate) keeps_old_names: bool,
+    /// A file cannot be looked up once it is made: so diod over an overlay.
+    pub(crate) hides_files: Option<i32>,
+    /// Files are not removed, though success is reported.
+    pub(crate) keeps_removed: bool,
     /// The two names of a file show two inode numbers.
     pub(crate) two_inodes: bool,
     /// Attributes always show a link count of one.
@@ -118,6 +140,7 @@ struct Content {
     bytes: Vec<u8>,
     mtime: Duration,
     ctime: Duration,
+    made: Duration,
 }
 
 type Answer = Result<Vec<u8>, i32>;
@@ -227,7 +250,8 @@ impl Server {
     fn make(&mut self, dir: u64, name: &[u8]) -> Result<u64, i32> {
         let name = self.spelled(dir, name)?;
         let file = self.new_number();
-        self.files.insert(file, Content { bytes: Vec::new(), mtime: now(), ctime: now() });
+        let made = now();
+        self.files.insert(file, Content { bytes: Vec::new(), mtime: made, ctime: made, made });
         Ok(self.give_name(name, file))
     }
 
@@ -273,12 +297,18 @@ impl Server {
             return Err(libc::ENOTEMPTY);
         }
         let node = self.names.remove(&from).ok_or(libc::ENOENT)?;
+        if self.faults.keeps_old_names {
+            self.give_name(from, self.nodes[&node]);
+        }
         self.names.insert(to, node);
         self.file(node)?.ctime = now();
         Ok(Vec::new())
     }
 
     fn unlink(&mut self, dir: u64, name: &[u8]) -> Answer {
+        if self.faults.keeps_removed {
+            return Ok(Vec::new());
+        }
         let node = self.names.remove(&self.spelled(dir, name)?).ok_or(libc::ENOENT)?;
         self.file(node)?.ctime = now();
         Ok(Vec::new())
@@ -310,6 +340,9 @@ impl Server {
     /// Nothing may be cached: every question is asked.
     fn entry(&mut self, dir: u64, name: &[u8]) -> Answer {
         let node = self.node_of(dir, name)?;
+        if let Some(errno) = self.faults.hides_files.filter(|_| !self.dirs.contains(&node)) {
+            return Err(errno);
+        }
         let mut answer = node.to_ne_bytes().to_vec();
         answer.extend([0; 32]);
         answer.extend(self.attributes_of(node)?);
@@ -323,12 +356,22 @@ impl Server {
     }
 
     fn attributes_of(&mut self, node: u64) -> Answer {
-        let content = self.file(node)?.clone();
+        let mut content = self.file(node)?.clone();
+        content.ctime = match self.faults.changes {
+            Changes::Dated => content.ctime,
+            Changes::AsMtime => content.mtime,
+            Changes::AtCreation => content.made,
+            Changes::Never => Duration::ZERO,
+        };
         if self.dirs.contains(&node) {
             return Ok(attributes(node, libc::S_IFDIR | 0o777, 2, &content));
         }
         let file = self.nodes[&node];
-        let inode = if self.faults.two_inodes { node } else { file };
+        let inode = match (self.faults.two_inodes, self.faults.inodes_change) {
+            (_, true) => self.new_number(),
+            (true, _) => node,
+            _ => file,
+        };
         let count = self.names.values().filter(|node| self.nodes[*node] == file).count();
         let count = if self.faults.counts_no_links { 1 } else { u32::try_from(count).unwrap() };
         Ok(attributes(inode, libc::S_IFREG | 0o666, count, &content))

@@ -11,7 +11,7 @@ use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::Claim;
 use crate::protocol::observe::{Incarnation, claim_in};
 use crate::sys::errno::{is_gone, is_unsupported};
-use crate::sys::fs::Attr;
+use crate::sys::fs::{Attr, Mount};
 
 /// The file that was taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) fn catch(
     let aside = match Aside::put(context, lock, path.clone()) {
         Ok(Some(aside)) => aside,
         Ok(None) => return Ok(Caught::Nothing),
-        Err(Error::Io { operation: Operation::Rename, error, .. }) if is_unsupported(&error) => {
+        Err(Error::Io { operation: Operation::Rename, error, .. }) if refuses(context, &error) => {
             return catch_by_link(context, lock, path, is_expected, error);
         }
         Err(error) => return Err(error),
@@ -93,13 +93,17 @@ fn catch_by_link(
     let aside = Aside { context, lock, path, attr };
     let caught = if is_expected(&aside) { Caught::Expected } else { Caught::Another };
     let removed = match caught {
-        Caught::Expected => {
-            context.machine.remove(lock).map_err(Error::io(Operation::Remove, lock))
-        }
+        Caught::Expected => context.machine.remove(lock),
         Caught::Nothing | Caught::Another => Ok(true),
     };
     aside.remove()?;
-    removed.map(|_| caught)
+    // What may neither be renamed nor removed is not permitted: the first error is the one to report.
+    removed.map(|_| caught).map_err(|_| Error::io(Operation::Rename, lock)(refused))
+}
+
+/// Whether the file system may let a lock file be linked and removed, though not renamed.
+fn refuses(context: &Context, error: &io::Error) -> bool {
+    is_unsupported(error) || (context.mount() == Mount::Other && context.lacks(error))
 }
 
 impl<'a> Aside<'a> {

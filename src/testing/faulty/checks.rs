@@ -1,6 +1,7 @@
 //! What must hold, whichever operation fails.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,20 +84,11 @@ impl<'a> Check<'a> {
                 fault.op == Op::Link && is_it && !may_pass.contains(&fault.errno)
             }
             Error::UnsupportedFileSystem { error, .. } => {
-                let refusals = [
-                    errno::EACCES,
-                    errno::EPERM,
-                    errno::EROFS,
-                    errno::ENAMETOOLONG,
-                    errno::EXDEV,
-                    errno::EIO,
-                ];
                 let is_it = error.as_ref().is_some_and(|it| it.raw_os_error() == Some(fault.errno));
+                let may_pass = errno::may_pass(&io::Error::from_raw_os_error(fault.errno));
                 let is_refusal = match fault.op {
-                    // exfat-fuse returns ENOENT for a name that it does not take.
-                    Op::Create => refusals.contains(&fault.errno) || fault.errno == errno::ENOENT,
                     Op::Link => fault.errno == errno::ENAMETOOLONG,
-                    Op::Rename | Op::Unlink => refusals.contains(&fault.errno),
+                    Op::Create | Op::MakeDir | Op::Touch | Op::Rename | Op::Unlink => !may_pass,
                     _ => false,
                 };
                 is_it && is_refusal

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kit::elsewhere::{arrived, go_with_mount};
-use crate::kit::fuse::{Dates, Faults, Faulty, MOUNT, Request};
+use crate::kit::fuse::{Changes, Dates, Faults, Faulty, MOUNT, Request};
 use crate::kit::{names, snapshot, this_test};
-use linklock::{Error, Lock, Obstacle, Operation, State};
+use linklock::mailbox::MailboxLock;
+use linklock::{Error, Lock, Obstacle, Operation, Owner, State};
 use tempfile::tempdir;
 
 /// Goes on with the file system mounted.
@@ -77,7 +78,7 @@ fn dates_that_are_not_kept() {
         place.set(Faults { dates, ..Faults::default() });
         is_refused(&dir, "x.lock", &["does not keep the dates"]);
     }
-    for errno in [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::EIO] {
+    for errno in [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::EIO, libc::EACCES, libc::EROFS] {
         let refuses = Some((Request::SetAttributes, errno));
         place.set(Faults { refuses, ..Faults::default() });
         is_refused(&dir, "x.lock", &["does not keep the dates"]);
@@ -110,7 +111,52 @@ fn dates_that_are_lost_at_close() {
     works(&dir, "x.lock");
 }
 
+/// The time of a file's last change is the server's clock, by which others' leases are judged.
+#[test]
+fn changes_that_are_not_dated() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for changes in [Changes::AtCreation, Changes::Never] {
+        place.set(Faults { changes, ..Faults::default() });
+        is_refused(&dir, "x.lock", &["last changed"]);
+    }
+}
+
+/// Then a lock file does not show how long its lease was when it was written.
+#[test]
+fn a_long_lease_where_the_change_has_the_date_of_the_lease() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { changes: Changes::AsMtime, ..Faults::default() });
+    works(&dir, "x.lock");
+    let lock = |host, lifetime| {
+        let options = Lock::options(dir.join("x.lock")).host_name(host).lifetime(lifetime);
+        options.clock_slop(Duration::from_millis(200)).build().unwrap()
+    };
+    let (long, short) = (Duration::from_secs(60), Duration::from_millis(300));
+    let guard = lock("one", long).lock().unwrap();
+    let error = lock("two", short).try_lock_for(Duration::from_secs(3)).map(drop).unwrap_err();
+    assert!(error.is_contention(), "{error}");
+    guard.refresh().unwrap();
+    guard.verify().unwrap();
+    let written = fs::metadata(dir.join("x.lock")).unwrap().modified().unwrap();
+    let left = written.duration_since(SystemTime::now()).unwrap();
+    assert!(left < long + short, "the lease grows: {left:?} are left");
+    guard.unlock().unwrap();
+    // It ends nevertheless.
+    lock("one", 4 * short).lock().unwrap().detach(Owner::Lease).unwrap();
+    lock("two", short).try_lock_for(Duration::from_secs(20)).unwrap().unlock().unwrap();
+}
+
 // ---- hard links ----
+
+/// A lock that waits without a limit comes to an end, too.
+#[test]
+fn inode_numbers_that_change() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { inodes_change: true, ..Faults::default() });
+    is_refused(&dir, "x.lock", &["another inode number"]);
+    Lock::new(dir.join("x.lock")).unwrap().lock().unwrap_err();
+}
 
 #[test]
 fn two_names_with_two_inode_numbers() {
@@ -140,6 +186,11 @@ fn links_that_are_refused() {
         libc::ENOSYS,
         libc::EOPNOTSUPP,
         libc::EIO,
+        libc::EISDIR,
+        libc::ELOOP,
+        libc::EBADF,
+        libc::ENOKEY,
+        libc::EREMOTEIO,
         libc::ERANGE,
         libc::EXDEV,
         libc::EINVAL,
@@ -177,6 +228,31 @@ fn a_file_system_that_loses_a_feature() {
         );
         assert!(names(&dir).is_empty(), "{what}: {:?}", names(&dir));
     }
+}
+
+/// A dotlock of our own is not taken for another program's.
+#[test]
+fn mailboxes_without_hard_links() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    fs::write(dir.join("mbox"), "").unwrap();
+    let lock = || MailboxLock::new(dir.join("mbox")).unwrap();
+    for faults in [
+        Faults { two_inodes: true, ..Faults::default() },
+        Faults { inodes_change: true, ..Faults::default() },
+        Faults { refuses: Some((Request::Link, libc::ENOTDIR)), ..Faults::default() },
+    ] {
+        let what = format!("{faults:?}");
+        place.set(faults);
+        for _ in 0..2 {
+            let error = lock().try_lock().unwrap_err();
+            assert!(matches!(error, Error::NoHardLinks { .. }), "{what}: {error:?}");
+            assert_eq!(names(&dir), ["mbox"], "{what}");
+        }
+    }
+    place.set(Faults::default());
+    lock().try_lock().unwrap().unlock().unwrap();
+    assert_eq!(names(&dir), ["mbox"]);
 }
 
 // ---- names ----
@@ -256,7 +332,8 @@ fn a_lock_by_another_spelling() {
 fn files_that_can_not_be_renamed() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     let place = Faulty::serve(Faults::default());
-    for errno in [libc::EXDEV, libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP, libc::EIO] {
+    for errno in [libc::EXDEV, libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP, libc::EIO, libc::ENOENT]
+    {
         place.set(Faults { refuses: Some((Request::Rename, errno)), ..Faults::default() });
         is_refused(&dir, "x.lock", &["rename"]);
     }
@@ -274,18 +351,60 @@ fn a_lock_file_that_can_not_be_renamed() {
     assert!(names(&dir).is_empty(), "{:?}", names(&dir));
     place.set(Faults::default());
     let guard = lock.clone().lock().unwrap();
-    place.set(Faults { refuses: Some((Request::Rename, libc::EXDEV)), ..Faults::default() });
+    let refusing = |errno| Faults { refuses: Some((Request::Rename, errno)), ..Faults::default() };
+    place.set(refusing(libc::EXDEV));
     guard.unlock().unwrap();
     assert!(names(&dir).is_empty(), "{:?}", names(&dir));
+    for errno in [libc::EPERM, libc::EACCES, libc::EIO, libc::ENOTDIR] {
+        place.set(Faults::default());
+        let guard = Lock::new(dir.join("y.lock")).unwrap().lock().unwrap();
+        place.set(refusing(errno));
+        guard.unlock().unwrap();
+        assert!(names(&dir).is_empty(), "{errno}: {:?}", names(&dir));
+    }
+}
+
+#[test]
+fn files_that_keep_their_old_names() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { keeps_old_names: true, ..Faults::default() });
+    is_refused(&dir, "x.lock", &["keeps the old name"]);
 }
 
 #[test]
 fn files_that_can_not_be_removed() {
     let Some(dir) = arrived() else { return go(this_test!()) };
-    Faulty::serve(Faults { refuses: Some((Request::Unlink, libc::EPERM)), ..Faults::default() });
-    let error = Lock::new(dir.join("x.lock")).unwrap().try_lock().unwrap_err();
-    assert!(error.to_string().contains("remove"), "{error}");
-    assert!(!dir.join("x.lock").exists(), "no process has to wait for it");
+    let place = Faulty::serve(Faults::default());
+    let refusing = |errno| Faults { refuses: Some((Request::Unlink, errno)), ..Faults::default() };
+    let cases = [libc::EPERM, libc::EIO, libc::ENOTDIR].map(refusing);
+    for faults in cases.into_iter().chain([Faults { keeps_removed: true, ..Faults::default() }]) {
+        let what = format!("{faults:?}");
+        place.set(faults);
+        let error = Lock::new(dir.join("x.lock")).unwrap().try_lock().unwrap_err();
+        assert!(matches!(error, Error::UnsupportedFileSystem { .. }), "{what}: {error:?}");
+        assert!(error.to_string().contains("remove"), "{error}");
+        assert!(error.to_string().contains(&format!("on {} ", dir.display())), "{error}");
+        assert!(!dir.join("x.lock").exists(), "no process has to wait for it");
+    }
+}
+
+/// The error says why, and what may stay.
+#[test]
+fn files_that_can_not_be_looked_up() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for errno in [libc::ENOTDIR, libc::EIO] {
+        place.set(Faults { hides_files: Some(errno), ..Faults::default() });
+        let error = Lock::new(dir.join("x.lock")).unwrap().try_lock().unwrap_err();
+        assert!(matches!(error, Error::UnsupportedFileSystem { .. }), "{errno}: {error:?}");
+        let claim = names(&dir).pop().unwrap();
+        for part in [&*format!(" on {} does not let", dir.display()), claim.to_str().unwrap()] {
+            assert!(error.to_string().contains(part), "no {part:?} in {error}");
+        }
+        place.set(Faults::default());
+        fs::remove_file(dir.join(&claim)).unwrap();
+        assert!(names(&dir).is_empty(), "one name");
+    }
 }
 
 // ---- others ----
