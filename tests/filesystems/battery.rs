@@ -4,12 +4,12 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{self, Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use linklock::{Error, Lock, LockOptions, StalePolicy};
+use linklock::{Error, Holder, Lock, LockOptions, Owner, StalePolicy};
 
 use crate::kit::wait::LIMIT;
 use crate::kit::worker::{Job, Worker, command};
@@ -168,11 +168,13 @@ fn works(mount: &Mount, dir: &Path, mounted: &Path) -> Outcome {
         place
     };
     let median = hundred_acquisitions(&place("hundred"));
-    long_names(&place("long"));
-    let (alive, expired, dead) = (place("alive"), place("expired"), place("dead"));
+    long_names(&place("names"));
+    spellings(&place("spellings"));
+    let [alive, expired, dead, long] = ["alive", "expired", "dead", "long"].map(place);
     let (figures, after_death) = thread::scope(|scope| {
         scope.spawn(|| a_live_holder_keeps_the_lock(&alive));
         scope.spawn(|| an_expired_lock_is_taken_over(&expired));
+        scope.spawn(|| a_long_lease_is_respected(&long));
         let after_death = scope.spawn(|| a_dead_holder_is_noticed(&dead));
         let figures =
             [&PLAIN, &KEPT, &FENCED].map(|setup| contention(setup, mount, dir, &place(setup.name)));
@@ -237,6 +239,19 @@ fn long_names(dir: &Path) {
     }
 }
 
+/// Where two spellings are one name, they are one lock.
+fn spellings(dir: &Path) {
+    let (one, other) = (dir.join("x.lock"), dir.join("X.Lock"));
+    let guard = Lock::new(&one).unwrap().lock().unwrap();
+    if other.exists() {
+        let error = Lock::new(&other).unwrap().try_lock().unwrap_err();
+        assert_eq!(error.holder().map(Holder::pid), Some(process::id()), "{error}");
+    }
+    guard.unlock().unwrap();
+    Lock::new(&other).unwrap().try_lock_for(LIMIT).unwrap().unlock().unwrap();
+    assert_nothing_in(dir);
+}
+
 /// Options for two hosts, one of which cannot prove the other's processes dead.
 fn on_host(dir: &Path, host: &str) -> LockOptions {
     Lock::options(dir.join("x.lock")).host_name(host)
@@ -255,6 +270,17 @@ fn a_live_holder_keeps_the_lock(dir: &Path) {
     assert_nothing_in(dir);
 }
 
+/// ... by processes whose own leases are short.
+fn a_long_lease_is_respected(dir: &Path) {
+    let guard = on_host(dir, "one").lifetime(LIMIT).build().unwrap().lock().unwrap();
+    let short = on_host(dir, "two").lifetime(ms(1000)).clock_slop(ms(500)).build().unwrap();
+    let error = short.try_lock_for(Duration::from_secs(5)).map(drop).unwrap_err();
+    assert!(error.is_contention(), "{error}");
+    guard.verify().unwrap();
+    guard.unlock().unwrap();
+    assert_nothing_in(dir);
+}
+
 fn an_expired_lock_is_taken_over(dir: &Path) {
     let lock = |host| {
         let options = on_host(dir, host).lifetime(Duration::from_secs(1));
@@ -262,7 +288,7 @@ fn an_expired_lock_is_taken_over(dir: &Path) {
     };
     let guard = lock("one").lock().unwrap();
     let (begun, remaining) = (Instant::now(), guard.remaining());
-    std::mem::forget(guard);
+    guard.detach(Owner::Lease).unwrap();
     let guard = lock("two").try_lock_for(LIMIT).unwrap();
     assert!(begun.elapsed() >= remaining, "{:?} is too early", begun.elapsed());
     guard.unlock().unwrap();
@@ -319,8 +345,8 @@ fn a_dead_holder_is_noticed(dir: &Path) -> Duration {
     let mut waiter = Worker::start(&mut command(Job::Wait, &path));
     assert_eq!(waiter.report().as_deref(), Some("waiting"));
     wait_until("the waiter has a claim", || names(dir).len() >= 3);
-    holder.kill_and_reap();
     let begun = Instant::now();
+    holder.kill_and_reap();
     assert_eq!(waiter.report().as_deref(), Some("held")); // the lease is an hour
     let after_death = begun.elapsed();
     assert!(after_death < LIMIT, "only after {after_death:?}");

@@ -1,6 +1,6 @@
 //! The file system in memory, with each of its faults.
 
-use crate::kit::fuse::{Dates, Faults, Request};
+use crate::kit::fuse::{Changes, Dates, Faults, Request};
 use crate::kit::this_test;
 use crate::scene;
 
@@ -30,11 +30,15 @@ faults! {
     dates_until_2001 "has no date after 2001" { dates: Dates::Until(1_000_000_000) };
     dates_lost_at_close "sets dates when a file is closed" { dates: Dates::LostAtClose };
     dates_refused "refuses to set dates" { refuses: Some((Request::SetAttributes, libc::EPERM)) };
+    changes_as_mtime "shows the date that is set as that of the last change" { changes: Changes::AsMtime };
+    changes_at_creation "shows when a file was made as the date of the last change" { changes: Changes::AtCreation };
+    inodes_change "shows another inode number each time" { inodes_change: true };
     two_inodes "shows an inode number for each name" { two_inodes: true };
     links_not_counted "does not count links" { counts_no_links: true };
     links_refused "has no hard links" { refuses: Some((Request::Link, libc::EPERM)) };
     links_fail "fails to link with EIO" { refuses: Some((Request::Link, libc::EIO)) };
     renames_refused "does not rename" { refuses: Some((Request::Rename, libc::EXDEV)) };
+    old_names_kept "keeps the old name of a renamed file" { keeps_old_names: true };
     lock_files_pinned "does not rename the lock file" { pins_lock_file: true };
     short_names "takes names of 143 bytes" { name_max: Some((143, 143)) };
     short_names_unsaid "takes names of 143 bytes, and says 255" { name_max: Some((143, 255)) };

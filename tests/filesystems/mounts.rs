@@ -67,7 +67,7 @@ mounts! { NAMES, try_mount:
         "mkfs.ext4 -q disk && mount -o loop disk mnt && rmdir mnt/lost+found && chattr +a mnt";
 }
 
-mounts! { GUESTS, try_in_guest:
+mounts! { GUESTS, try_in_lab_guest:
     vfat "vfat"
         "modprobe vfat && mkfs.vfat disk && mount -o loop disk mnt";
     f2fs "f2fs"
@@ -76,4 +76,25 @@ mounts! { GUESTS, try_in_guest:
         "OPTIONS=rw && . \"$SCRIPTS/smbd.sh\"";
     cifs_without_leases "SMB, `nolease`"
         "OPTIONS=nolease && . \"$SCRIPTS/smbd.sh\"";
+    cifs_without_inode_numbers "SMB, `noserverino`"
+        "OPTIONS=noserverino && . \"$SCRIPTS/smbd.sh\"";
+    nfs_ganesha "NFS 4.2, nfs-ganesha"
+        ". \"$SCRIPTS/ganesha.sh\"";
+    ecryptfs "eCryptfs"
+        ". \"$SCRIPTS/ecryptfs.sh\"";
+    ecryptfs_with_encrypted_names "eCryptfs, encrypted names"
+        "NAMES=yes && . \"$SCRIPTS/ecryptfs.sh\"";
+    diod "9p, diod"
+        ". \"$SCRIPTS/diod.sh\"";
+}
+
+mounts! { QEMU_GUESTS, try_in_qemu_guest:
+    qemu_9p "9p, QEMU"
+        "mount -t 9p -o trans=virtio,version=9p2000.L locks mnt";
+    virtiofs "virtiofs"
+        "mount -t virtiofs locks mnt";
+    casefold "ext4, casefold"
+        "mkfs.ext4 -q -O casefold disk && mount -o loop disk mnt && rmdir mnt/lost+found && chattr +F mnt";
+    exfat "exfat"
+        "mkfs.exfat disk && mount -t exfat -o loop disk mnt";
 }

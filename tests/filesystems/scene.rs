@@ -46,15 +46,24 @@ pub(crate) fn try_fault(test: &str, name: &'static str, faults: Faults) {
     run(&Mount { name, set_up: "", nemesis: None }, &dir);
 }
 
-/// As [`try_mount`], in a guest with a kernel of its own.
-pub(crate) fn try_in_guest(test: &str, mount: &Mount) {
+/// As [`try_mount`], in a guest with the kernel of the NFS lab.
+pub(crate) fn try_in_lab_guest(test: &str, mount: &Mount) {
+    try_in_guest(test, mount, "guest.sh");
+}
+
+/// ... with Debian's kernel, in a machine that QEMU emulates.
+pub(crate) fn try_in_qemu_guest(test: &str, mount: &Mount) {
+    try_in_guest(test, mount, "qemu.sh");
+}
+
+fn try_in_guest(test: &str, mount: &Mount, runner: &str) {
     if let Some(dir) = arrived() {
         return run(mount, &dir);
     }
     if !is_asked_for(GUESTS) {
         return;
     }
-    let mut guest = Command::new(scripts().join("guest.sh"));
+    let mut guest = Command::new(scripts().join(runner));
     guest.arg("LINKLOCK_TEST_ELSEWHERE=/tmp/filesystems");
     guest.arg(format!("{COMMAND}={}", built_command().display()));
     guest

@@ -64,7 +64,7 @@ fn rows() -> impl Iterator<Item = Row<'static>> {
 
 #[test]
 fn each_file_system_of_the_lane_has_a_row() {
-    for name in mounts::NAMES.iter().chain(mounts::GUESTS) {
+    for name in mounts::NAMES.iter().chain(mounts::GUESTS).chain(mounts::QEMU_GUESTS) {
         let row = row(name);
         let works = row.verdict().is_some_and(|verdict| verdict.starts_with("works"));
         assert_eq!(row.death().is_some(), works, "{name}: {:?}", row.cells);
