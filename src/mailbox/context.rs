@@ -10,7 +10,7 @@ use crate::lock::Lock;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 use crate::model::context::Context;
-use crate::model::names::Nonce;
+use crate::model::nonce::Nonce;
 use crate::policy::StalePolicy;
 use crate::sys::errno::is_gone;
 use crate::sys::fs::Attr;

@@ -10,5 +10,6 @@ pub(crate) mod lease;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod names;
+pub(crate) mod nonce;
 pub(crate) mod safeguard;
 pub(crate) mod server_clock;

@@ -39,7 +39,8 @@ use std::time::Duration;
 use crate::error::{Error, Operation};
 use crate::events;
 use crate::model::context::Context;
-use crate::model::names::{Names, Nonce};
+use crate::model::names::Names;
+use crate::model::nonce::Nonce;
 use crate::sys::errno::{is_forbidden, is_gone, is_taken, may_pass};
 use crate::sys::fs::Mount;
 

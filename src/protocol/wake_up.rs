@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::model::hint::{ACKNOWLEDGEMENTS, Asker, Hint, MOST_WAITERS, is_reachable};
-use crate::model::names::Nonce;
+use crate::model::nonce::Nonce;
 use crate::wait::hints::{Hints, LONGEST_REST};
 
 /// How many datagrams a release reads: what else is in the socket is lost.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::model::context::Context;
 use crate::model::hint::{Asker, Hint, is_reachable};
-use crate::model::names::Nonce;
+use crate::model::nonce::Nonce;
 use crate::sys::hint_socket::HintSocket;
 use crate::sys::wake_fd::WakeFd;
 

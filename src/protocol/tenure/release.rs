@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::Tenure;
 use crate::error::{Error, Operation};
-use crate::model::names::Nonce;
+use crate::model::nonce::Nonce;
 use crate::model::safeguard::Safeguard;
 use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{has_lock_file, recheck_own};
