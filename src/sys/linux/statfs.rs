@@ -33,32 +33,38 @@ pub(in crate::sys) fn statfs(dir: &Path) -> io::Result<Statfs> {
 ///
 /// The type alone is no proof: 9p passes on what its server says, and QEMU's says what the host has.
 fn is_local(kind: i64, dir: &Path) -> bool {
-    const ON_DEVICES: [i64; 5] = [
-        0xEF53,      // ext2, ext3, ext4
-        0x5846_5342, // xfs
-        0xF2F5_2010, // f2fs
-        0x3153_464A, // jfs
-        0x5265_4973, // reiserfs
+    const ON_DEVICES: [(i64, &[&str]); 5] = [
+        (0xEF53, &["ext2", "ext3", "ext4"]),
+        (0x5846_5342, &["xfs"]),
+        (0xF2F5_2010, &["f2fs"]),
+        (0x3153_464A, &["jfs"]),
+        (0x5265_4973, &["reiserfs"]),
     ];
-    const OTHERS: [(i64, &str); 6] = [
-        (0x9123_683E, "btrfs"),
-        (0x0102_1994, "tmpfs"),
-        (0x8584_58F6, "ramfs"),
-        (0x794C_7630, "overlay"), // whose upper layer can't be NFS
-        (0x2FC1_2FC1, "zfs"),
-        (0xCA45_1A4E, "bcachefs"),
+    const OTHERS: [(i64, &[&str]); 6] = [
+        (0x9123_683E, &["btrfs"]),
+        (0x0102_1994, &["tmpfs", "rootfs", "devtmpfs"]),
+        (0x8584_58F6, &["ramfs", "rootfs", "devtmpfs"]),
+        (0x794C_7630, &["overlay"]), // whose upper layer can't be NFS
+        (0x2FC1_2FC1, &["zfs"]),
+        (0xCA45_1A4E, &["bcachefs"]),
     ];
-    if ON_DEVICES.contains(&kind) {
-        return dir.metadata().is_ok_and(|attr| libc::major(attr.dev()) != 0);
+    let names = |types: &[(i64, &'static [&'static str])]| {
+        types.iter().find(|(other, _)| *other == kind).map(|(_, names)| *names)
+    };
+    match (names(&ON_DEVICES), names(&OTHERS)) {
+        (Some(names), _) => has_device(dir).unwrap_or_else(|_| is_mounted_as(names, dir)),
+        (None, Some(names)) => is_mounted_as(names, dir),
+        (None, None) => false,
     }
-    let name = OTHERS.iter().find(|(other, _)| *other == kind).map(|(_, name)| *name);
-    name.is_some_and(|name| is_mounted_as(name, dir))
 }
 
-/// Whether the mount table has this type, too, if it can be read.
-fn is_mounted_as(name: &str, dir: &Path) -> bool {
-    const FIRST: [&str; 2] = ["rootfs", "devtmpfs"]; // tmpfs or ramfs by another name
-    mount_table::kind(dir).is_none_or(|kind| kind == name || FIRST.contains(&&*kind))
+fn has_device(dir: &Path) -> io::Result<bool> {
+    Ok(libc::major(dir.metadata()?.dev()) != 0)
+}
+
+/// Whether the mount table has one of these types too, if it can be read.
+fn is_mounted_as(names: &[&str], dir: &Path) -> bool {
+    mount_table::kind(dir).is_none_or(|kind| names.contains(&&*kind))
 }
 
 /// Whether this machine's kernel serves NFS, according to the table that exportfs(8) maintains,
