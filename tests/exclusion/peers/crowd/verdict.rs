@@ -38,12 +38,13 @@ impl Verdict {
         let (robbed, in_the_wake) = (robbed(checker), in_the_wake(checker));
         let faults = checker.faults();
         for fault in &faults {
+            if is_seen_by_the_times(fault, &faults) {
+                continue; // it counts once, as that overlap
+            }
             let count = if is_explained(&robbed, fault) {
                 &mut verdict.by_mistake
             } else if is_explained(&in_the_wake, fault) {
                 &mut verdict.in_the_wake
-            } else if is_seen_by_the_times(fault, &faults) {
-                continue;
             } else {
                 verdict.unexplained.push(fault.clone());
                 continue;
@@ -66,8 +67,11 @@ fn is_explained(victims: &Victims, fault: &Fault) -> bool {
     match fault {
         Fault::Overlap(one, other) => is_victim_by(one, other) || is_victim_by(other, one),
         Fault::Lost(tenure) => victims.contains_key(tenure.token.as_str()),
-        // It counts once, as the overlap that it must be.
-        Fault::Clash { .. } => false,
+        // By the times its tenure was over: its end was written down before the signal that was to kill it, and
+        // on a busy machine it may live on for a while. What the witness saw of it counts none the less.
+        Fault::Clash { at, found, by, .. } => [found, by]
+            .iter()
+            .any(|token| victims.get(token.as_str()).is_some_and(|since| since < at)),
     }
 }
 
@@ -218,6 +222,17 @@ mod tests {
     fn a_victim_may_be_late_to_write_down_that_it_has_begun() {
         let (removed, clash) = (removed("x", "a", 14), clash("a", "b", 22));
         let history = [removed, tenure("b", 20, 40), tenure("a", 21, 30), clash];
+        assert_eq!(verdict(&history), Verdict { by_mistake: ONE_OVERLAP, ..Verdict::default() });
+    }
+
+    #[test]
+    fn a_victim_may_outlive_the_moment_before_its_death() {
+        let killed = [Record::Killed { at: at(12), seated: false }, Record::Wedged];
+        let [held, _] = tenure("a", 13, 30);
+        let (robbed, clash) = (removed("x", "a", 14), clash("a", "b", 21));
+        let history = [[held, Record::Wedged], killed, tenure("b", 20, 40), clash];
+        assert!(matches!(verdict(&history).unexplained[..], [Fault::Clash { .. }]));
+        let history = [&history[..], &[robbed]].concat();
         assert_eq!(verdict(&history), Verdict { by_mistake: ONE_OVERLAP, ..Verdict::default() });
     }
 
