@@ -4,16 +4,20 @@ use std::thread;
 use std::time::Duration;
 
 use super::fault::Op;
-use super::scene::{LIFETIME, PEER, POLL, SLOP, Scene, US};
+use super::scene::{LIFETIME, PEER, SLOP, Scene, US};
 use crate::lock::Lock;
 use crate::sys::HAS_QUEUE;
 use crate::sys::fs::Mount;
 
 const ALL: [Mount; 3] = [Mount::Local, Mount::Nfs, Mount::Other];
 
+/// The longest pause between two polls, by default.
+const POLL: Duration = Duration::from_secs(1);
+
 /// A handle that has swept already, and from now on makes only the requests of its operations.
 fn used(scene: &Scene) -> Lock {
-    let lock = scene.lock_of(US);
+    let (options, machine) = scene.options(&scene.path(), US);
+    let lock = options.polling(POLL / 4, POLL).build_on(machine).unwrap();
     lock.lock().unwrap().unlock().unwrap();
     lock
 }

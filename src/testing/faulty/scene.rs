@@ -24,8 +24,8 @@ use crate::sys::udp::UdpNetwork;
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 pub(super) const SLOP: Duration = Duration::from_secs(10);
-/// The longest pause between two polls of a lock.
-pub(super) const POLL: Duration = Duration::from_secs(1);
+/// The longest pause between two polls of a lock: long, since each poll is one more call to fail.
+pub(super) const POLL: Duration = Duration::from_secs(4);
 /// How long an acquisition may wait here, which is far longer than one that succeeds needs.
 const LIMIT: Duration = Duration::from_secs(200);
 
@@ -124,7 +124,7 @@ impl Scene {
         options.build_on(machine).unwrap()
     }
 
-    fn options(&self, path: &Path, pid: u32) -> (LockOptions, Machine) {
+    pub(super) fn options(&self, path: &Path, pid: u32) -> (LockOptions, Machine) {
         let options = Lock::options(path)
             .host_name(host_of(pid))
             .lifetime(LIFETIME)
