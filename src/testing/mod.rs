@@ -4,3 +4,8 @@
 mod faulty;
 mod hints;
 mod sim;
+
+/// Whether everything is to be tried, as in CI, where that takes minutes: `LINKLOCK_EXHAUSTIVE`.
+fn is_exhaustive() -> bool {
+    std::env::var_os("LINKLOCK_EXHAUSTIVE").is_some()
+}

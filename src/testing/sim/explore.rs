@@ -6,6 +6,7 @@ use std::env;
 use super::run::{Outcome, run};
 use super::scenario::Scenario;
 use super::schedule::{Deviations, Exhaustive, Random, Schedule};
+use crate::testing::is_exhaustive;
 
 /// How many random schedules of each scenario are tried, unless this variable sets another number.
 const SCHEDULES: (&str, u64) = ("LINKLOCK_SCHEDULES", 500);
@@ -110,6 +111,14 @@ pub(super) fn explore(scenario: &Scenario, deviations: usize) -> Explored {
             return explored;
         }
     }
+}
+
+/// Every run with at most two deviations from the undisturbed one, where tests are [exhaustive];
+/// otherwise with one.
+///
+/// [exhaustive]: is_exhaustive
+pub(super) fn explore_pairs(scenario: &Scenario) -> Explored {
+    explore(scenario, if is_exhaustive() { 2 } else { 1 })
 }
 
 /// Random runs, as many as are configured.

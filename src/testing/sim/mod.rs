@@ -31,12 +31,12 @@
 //! # Running it
 //!
 //! ```sh
-//! cargo test --release --lib sim -- --nocapture      # some 150,000 schedules
+//! cargo test --release --lib sim -- --nocapture      # some 100,000 schedules
 //! LINKLOCK_SCHEDULES=1000000 cargo test --release --lib sim::safety -- --nocapture   # for hours
 //! ```
 //!
-//! `LINKLOCK_SCHEDULES` is the number of random schedules of each scenario; exhaustive explorations
-//! always run in full. The same seed makes the same run. A violation is shown as a trace, one line
+//! `LINKLOCK_SCHEDULES` is the number of random schedules of each scenario. With
+//! `LINKLOCK_EXHAUSTIVE` every schedule with up to two deviations is explored, otherwise with one. The same seed makes the same run. A violation is shown as a trace, one line
 //! per request, followed by the command that replays it (`LINKLOCK_SEED=...` for a random schedule,
 //! `LINKLOCK_DEVIATIONS=...` for an exhaustive one).
 //!

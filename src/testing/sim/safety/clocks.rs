@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::NAMES;
-use crate::testing::sim::explore::{explore, sample};
+use crate::testing::sim::explore::{explore, explore_pairs, sample};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
@@ -118,5 +118,5 @@ fn locks_that_are_dated_ahead() {
 
 #[test]
 fn a_holder_that_is_alive_after_a_jump() {
-    explore(&alive_after_a_jump(), 2).assert_safe();
+    explore_pairs(&alive_after_a_jump()).assert_safe();
 }

@@ -2,7 +2,7 @@
 //! delegation of their inode.
 
 use super::NAMES;
-use crate::testing::sim::explore::{explore, sample};
+use crate::testing::sim::explore::{explore_pairs, sample};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
@@ -18,13 +18,13 @@ fn assert_safe(scenario: Scenario) {
 #[test]
 fn two_in_every_order() {
     let faults = Faults { delegations: 1, ..NOTHING };
-    explore(&Scenario { faults, ..two() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults, ..two() }).assert_safe();
 }
 
 #[test]
 fn three_in_every_order() {
     let faults = Faults { delegations: 1, ..NOTHING };
-    explore(&Scenario { faults, ..three_briefly() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults, ..three_briefly() }).assert_safe();
 }
 
 #[test]
@@ -89,6 +89,6 @@ fn delegations_and_late_copies() {
 
 #[test]
 fn a_claim_that_is_gone_and_a_delegation() {
-    explore(&claim_that_is_gone(), 2).assert_safe();
+    explore_pairs(&claim_that_is_gone()).assert_safe();
     sample(&Scenario { caching: NAMES, ..claim_that_is_gone() }).assert_safe();
 }

@@ -3,7 +3,7 @@
 use super::NAMES;
 use crate::policy::StalePolicy;
 use crate::testing::sim::constants::LONG_LIFETIME;
-use crate::testing::sim::explore::{explore, sample, search};
+use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
@@ -40,7 +40,7 @@ fn different_policies() {
 #[test]
 fn a_seat_that_was_forfeited_and_an_error() {
     explore(&forfeited_seat_and_an_error(), 1).assert_safe();
-    search(&forfeited_seat_and_an_error()).assert_safe();
+    sample(&forfeited_seat_and_an_error()).assert_safe();
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_breaker_with_a_long_lifetime_that_stands_still() {
 
 #[test]
 fn a_kept_claim_that_was_late() {
-    search(&kept_claim_that_was_late()).assert_safe();
+    sample(&kept_claim_that_was_late()).assert_safe();
 }
 
 #[test]

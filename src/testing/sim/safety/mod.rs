@@ -14,7 +14,7 @@ mod slots;
 mod threads;
 mod wide;
 
-use super::explore::{explore, sample};
+use super::explore::{explore, explore_pairs, sample};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::scenario::Scenario;
 use super::scenarios::{
@@ -32,32 +32,32 @@ const TROUBLE: Faults = Faults { crashes: 1, errors: 2, ..NOTHING };
 
 #[test]
 fn two_in_every_order() {
-    explore(&Scenario { faults: CRASH_OR_STALL, ..two() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults: CRASH_OR_STALL, ..two() }).assert_safe();
 }
 
 #[test]
 fn two_in_every_order_on_a_local_file_system() {
-    explore(&Scenario { faults: CRASH_OR_STALL, ..two_on_one_machine() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults: CRASH_OR_STALL, ..two_on_one_machine() }).assert_safe();
 }
 
 #[test]
 fn two_with_errors_in_every_order() {
-    explore(&Scenario { faults: TROUBLE, ..two() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults: TROUBLE, ..two() }).assert_safe();
 }
 
 #[test]
 fn three_in_every_order() {
-    explore(&Scenario { faults: CRASH, ..three_briefly() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults: CRASH, ..three_briefly() }).assert_safe();
 }
 
 #[test]
 fn three_in_every_order_on_a_local_file_system() {
-    explore(&Scenario { faults: CRASH, local: true, ..three_briefly() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults: CRASH, local: true, ..three_briefly() }).assert_safe();
 }
 
 #[test]
 fn heirs_in_every_order() {
-    explore(&takeovers(), 2).assert_safe();
+    explore_pairs(&takeovers()).assert_safe();
 }
 
 /// Two processes only: a third could acquire the lock while the second's lock file is put back,
@@ -66,14 +66,14 @@ fn heirs_in_every_order() {
 #[test]
 fn two_and_requests_executed_twice() {
     let faults = Faults { repeats: 1, ..NOTHING };
-    explore(&Scenario { faults, ..two() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults, ..two() }).assert_safe();
     sample(&Scenario { faults, ..two() }).assert_safe();
 }
 
 #[test]
 fn two_and_a_server_that_restarts() {
     let faults = Faults { restarts: 2, ..NOTHING };
-    explore(&Scenario { faults, ..two() }, 2).assert_safe();
+    explore_pairs(&Scenario { faults, ..two() }).assert_safe();
     sample(&Scenario { faults, ..two_twice() }).assert_safe();
 }
 

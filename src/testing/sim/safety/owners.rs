@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::NAMES;
-use crate::testing::sim::explore::{explore, sample};
+use crate::testing::sim::explore::{explore, explore_pairs, sample};
 use crate::testing::sim::faults::{ACCIDENTS, Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
@@ -17,7 +17,7 @@ fn an_owner_that_dies_before_its_adopter() {
 
 #[test]
 fn two_adopters_in_every_order() {
-    explore(&two_adopters(), 2).assert_safe();
+    explore_pairs(&two_adopters()).assert_safe();
 }
 
 #[test]
