@@ -49,7 +49,7 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// How many messages to deliver to each mailbox, at least.
 fn wanted() -> usize {
-    let all = std::env::var("LINKLOCK_DELIVERIES").map_or(150, |number| number.parse().unwrap());
+    let all = std::env::var("LINKLOCK_DELIVERIES").map_or(90, |number| number.parse().unwrap());
     all / MAILBOXES
 }
 

@@ -31,7 +31,7 @@ const LIFETIME: Duration = Duration::from_secs(2);
 const SLOP: Duration = Duration::from_secs(1);
 
 /// How many cuts one disk has before it gets a new file system.
-const CUTS_OF_ONE: usize = 8;
+const CUTS_OF_ONE: usize = 5;
 
 #[test]
 fn after_a_power_cut_every_lock_on_ext4_is_acquired() {
