@@ -104,7 +104,7 @@ fn contend<T>(
 
     // A signal that arrives before the command starts is not for the command, even if the lock is
     // ours by now.
-    if let Some(signal) = contender.ended.or_else(|| events.ended_by()) {
+    if let Some(signal) = contender.ended.or_else(|| events.ended_by_now()) {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
     acquired.map_err(|error| match occupied::failure(&error) {

@@ -6,7 +6,8 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::journal::{Happening, Journal, Note};
@@ -19,6 +20,9 @@ const MERE_NEWS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// Signals that stop and continue a child. Without a child, they stop and continue us.
 const JOB_CONTROL: [Signal; 2] = [Signal::SIGTSTP, Signal::SIGCONT];
+
+/// Far longer than a signal to ourselves takes to become an event.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -116,6 +120,26 @@ impl Events {
             }
         }
     }
+
+    /// The same among all signals that this process has received so far, also those that its thread has
+    /// not yet turned into events. The others are dropped: they came before there was a child.
+    pub(crate) fn ended_by_now(&self) -> Option<Signal> {
+        let mut ended = None;
+        // What a signal to ourselves becomes comes after them. The thread passes on signals in the order
+        // of their numbers, round after round, so the first may overtake one, and the second does not.
+        for _ in 0..2 {
+            if kill(Pid::this(), Signal::SIGCHLD).is_err() {
+                break;
+            }
+            while let Some(event) = self.next(AT_ONCE) {
+                ended = ended.or(event.ends());
+                if matches!(event, Event::Child) {
+                    break;
+                }
+            }
+        }
+        ended.or_else(|| self.ended_by())
+    }
 }
 
 fn contains(mask: u64, signal: Signal) -> bool {
@@ -128,4 +152,25 @@ fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    /// Its thread may come to it only after the command has started.
+    #[test]
+    fn a_signal_before_the_command_starts_is_never_passed_on() {
+        let events = Events::watch().unwrap();
+        for _ in 0..200 {
+            raise(Signal::SIGUSR1).unwrap();
+            assert_eq!(events.ended_by_now(), None);
+            let next = events.next(Duration::from_millis(1));
+            assert!(next.is_none(), "{next:?}");
+        }
+        raise(Signal::SIGTERM).unwrap();
+        assert_eq!(events.ended_by_now(), Some(Signal::SIGTERM));
+    }
 }

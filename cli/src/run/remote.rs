@@ -68,7 +68,7 @@ fn acquire(url: &str, args: &Args, events: &Events) -> Result<Remote, Failure> {
     };
     // A signal that arrives before the command starts is not for the command, even if the lock is
     // ours by now.
-    if let Some(signal) = ended.or_else(|| events.ended_by()) {
+    if let Some(signal) = ended.or_else(|| events.ended_by_now()) {
         return Err(Failure::silent(by_signal(signal as i32)));
     }
     let guard = match acquired {
