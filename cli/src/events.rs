@@ -21,10 +21,13 @@ const MERE_NEWS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 /// Signals that stop and continue a child. Without a child, they stop and continue us.
 const JOB_CONTROL: [Signal; 2] = [Signal::SIGTSTP, Signal::SIGCONT];
 
+/// A signal that we send to ourselves. Hardly any other program does, and nobody minds it: see signal(7).
+const MARK: Signal = Signal::SIGURG;
+
 /// Far longer than a signal to ourselves takes to become an event.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The child has ended, stopped or continued.
     Child,
@@ -32,6 +35,8 @@ pub(crate) enum Event {
     Signal(Signal),
     /// Why the lock is lost.
     Lost(String),
+    /// What we have sent to ourselves.
+    Mark,
 }
 
 impl Event {
@@ -63,19 +68,20 @@ impl Events {
     pub(crate) fn watch() -> io::Result<Events> {
         let ignored = ignored_signals();
         let passed_on = ENDING.into_iter().chain(MERE_NEWS).filter(|s| !contains(ignored, *s));
-        let watched = passed_on.chain([Signal::SIGCHLD]).map(|signal| signal as i32);
+        let watched = passed_on.chain([Signal::SIGCHLD, MARK]).map(|signal| signal as i32);
 
         let mut signals = Signals::new(watched)?;
         let handle = signals.handle();
         let (sender, receiver) = channel();
         let signalled = sender.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            // SIGCHLD may have been blocked when we started. For the child, which inherits the main
-            // thread's mask, it stays blocked.
-            let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
+            // They may have been blocked when we started. For the child, which inherits the main
+            // thread's mask, they stay blocked.
+            let _ = SigSet::from_iter([Signal::SIGCHLD, MARK]).thread_unblock();
             for signal in signals.forever().filter_map(|number| Signal::try_from(number).ok()) {
                 let event = match signal {
                     Signal::SIGCHLD => Event::Child,
+                    MARK => Event::Mark,
                     signal => Event::Signal(signal),
                 };
                 if signalled.send(event).is_err() {
@@ -128,12 +134,12 @@ impl Events {
         // What a signal to ourselves becomes comes after them. The thread passes on signals in the order
         // of their numbers, round after round, so the first may overtake one, and the second does not.
         for _ in 0..2 {
-            if kill(Pid::this(), Signal::SIGCHLD).is_err() {
+            if kill(Pid::this(), MARK).is_err() {
                 break;
             }
             while let Some(event) = self.next(AT_ONCE) {
                 ended = ended.or(event.ends());
-                if matches!(event, Event::Child) {
+                if event == Event::Mark {
                     break;
                 }
             }
