@@ -321,7 +321,6 @@ impl LockGuard {
         detach(&self.tenure, owner)
     }
 
-    #[cfg(any(test, feature = "tokio"))]
     pub(crate) fn tenure(&self) -> &Arc<Tenure> {
         &self.tenure
     }

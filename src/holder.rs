@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::dotlock::Dotlock;
 use crate::lock_file::LockFile;
+use crate::model::nonce::Role;
 use crate::sys::process::Life;
 
 /// The process that held the lock when it was observed, or waited for it
@@ -32,7 +33,7 @@ pub struct Holder {
     pub(crate) pid: u32,
     pub(crate) claim: PathBuf,
     pub(crate) format: Format,
-    pub(crate) slots: Option<u32>,
+    pub(crate) role: Role,
     pub(crate) life: Life,
     pub(crate) expires_at: SystemTime,
     pub(crate) refreshed_at: SystemTime,
@@ -76,7 +77,15 @@ impl Holder {
     /// lock as one of a set; `None` for a lock by itself.
     #[must_use]
     pub fn slots(&self) -> Option<u32> {
-        self.slots
+        match self.role {
+            Role::Slot(of) => Some(of),
+            Role::Alone | Role::Entrance => None,
+        }
+    }
+
+    /// Whether it is a reader that holds the lock for a moment, on its way in.
+    pub(crate) fn is_entering(&self) -> bool {
+        self.role == Role::Entrance
     }
 
     /// Whether its process runs, as far as this host can determine.
@@ -284,7 +293,7 @@ mod tests {
             pid: 1,
             claim: "/shared/lock|host|1|x0".into(),
             format: Format::Linklock,
-            slots: None,
+            role: Role::Alone,
             life: Life::Unknown,
             expires_at: at(115),
             refreshed_at: at(100),

@@ -152,6 +152,7 @@ mod model;
 mod options;
 mod policy;
 mod protocol;
+mod rw_lock;
 mod slots;
 mod state;
 mod sys;
@@ -170,6 +171,7 @@ pub use lock::Lock;
 pub use lock_file::LockFile;
 pub use options::{DEFAULT_CLOCK_SLOP, DEFAULT_LIFETIME, DEFAULT_POLLING, LockOptions};
 pub use policy::StalePolicy;
+pub use rw_lock::{ReadGuard, RwLock, WriteGuard};
 pub use slots::{SlotGuard, Slots};
 pub use sys::process::Life;
 

@@ -20,7 +20,7 @@ use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::current_tenure::CurrentTenure;
 use crate::protocol::tenure::Tenure;
 use crate::protocol::transfer::{adopt, attach};
-use crate::wait::limit::WaitLimit;
+use crate::wait::limit::{WaitLimit, asking};
 use crate::wait::park::{Park, ThreadPark, run};
 
 /// A lock that any program on any machine with the same directory can take.
@@ -139,8 +139,8 @@ impl Lock {
     /// # Errors
     ///
     /// [`Error::TimedOut`] if `go_on` returns `false`; otherwise as for [`lock`](Self::lock).
-    pub fn lock_while(&self, mut go_on: impl FnMut(&Obstacle) -> bool) -> Result<LockGuard, Error> {
-        self.acquire(WaitLimit::While(&mut go_on))
+    pub fn lock_while(&self, go_on: impl FnMut(&Obstacle) -> bool) -> Result<LockGuard, Error> {
+        self.acquire(WaitLimit::While(&mut asking(go_on)))
     }
 
     fn acquire(&self, limit: WaitLimit<'_>) -> Result<LockGuard, Error> {
@@ -171,7 +171,7 @@ impl Lock {
         events::Acquisition::begin(&self.context, self.path(), self.lifetime)
     }
 
-    pub(crate) async fn contend<W: FnMut(&Obstacle) -> bool + ?Sized>(
+    pub(crate) async fn contend<W: FnMut(&Obstacle) -> Duration + ?Sized>(
         &self,
         acquisition: events::Acquisition,
         limit: WaitLimit<'_, W>,

@@ -64,12 +64,13 @@ mod tests {
 
     use crate::model::hint::{Asker, Hint};
     use crate::model::names::{ClaimName, Names, Neighbour};
+    use crate::model::nonce::Role;
     use crate::sys::process::{boot_of, world_of};
 
     const FORMAT: &str = include_str!("format.md");
 
     fn names() -> Names {
-        Names::new(Path::new("/srv/lock"), '|', OsStr::new("mars"), None).unwrap()
+        Names::new(Path::new("/srv/lock"), '|', OsStr::new("mars"), Role::Alone).unwrap()
     }
 
     /// The rows of a table of test vectors.
@@ -133,11 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_what_the_specification_says() {
-        for row in vectors("slots") {
+    fn roles_are_what_the_specification_says() {
+        for row in vectors("roles") {
             let content = format!("/srv/lock|mars|1|{}", row[0]);
-            let slots = names().parse_content(content.as_bytes()).unwrap().nonce.slots();
-            assert_eq!(slots.map_or_else(|| "-".to_owned(), |slots| slots.to_string()), row[1]);
+            let role = match names().parse_content(content.as_bytes()).unwrap().nonce.role() {
+                Role::Slot(of) => of.to_string(),
+                Role::Entrance => "entrance".to_owned(),
+                Role::Alone => "-".to_owned(),
+            };
+            assert_eq!(role, row[1]);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::lock::Lock;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 use crate::model::context::Context;
-use crate::model::nonce::Nonce;
+use crate::model::nonce::{Nonce, Role};
 use crate::policy::StalePolicy;
 use crate::sys::errno::is_gone;
 use crate::sys::fs::Attr;
@@ -56,7 +56,9 @@ impl MailboxContext {
     /// A unique name beside the mailbox, which is swept if it is left behind.
     pub(crate) fn aside(&self) -> PathBuf {
         let core = self.core();
-        core.names
-            .aside(&Nonce::new((core.machine.random)(), None, None), core.machine.random_number())
+        core.names.aside(
+            &Nonce::new((core.machine.random)(), None, Role::Alone),
+            core.machine.random_number(),
+        )
     }
 }

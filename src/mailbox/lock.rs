@@ -15,7 +15,7 @@ use crate::mailbox::guard::MailboxGuard;
 use crate::mailbox::observe::MailboxObserver;
 use crate::mailbox::tenure::MailboxTenure;
 use crate::protocol::current_tenure::CurrentTenure;
-use crate::wait::limit::WaitLimit;
+use crate::wait::limit::{WaitLimit, asking};
 
 /// A lock on an mbox, which other mail programs respect: see the [module](crate::mailbox).
 ///
@@ -118,11 +118,8 @@ impl MailboxLock {
     /// # Errors
     ///
     /// [`Error::TimedOut`] when `go_on` returns false; otherwise as for [`lock`](Self::lock).
-    pub fn lock_while(
-        &self,
-        mut go_on: impl FnMut(&Obstacle) -> bool,
-    ) -> Result<MailboxGuard, Error> {
-        self.acquire(WaitLimit::While(&mut go_on))
+    pub fn lock_while(&self, go_on: impl FnMut(&Obstacle) -> bool) -> Result<MailboxGuard, Error> {
+        self.acquire(WaitLimit::While(&mut asking(go_on)))
     }
 
     fn acquire(&self, limit: WaitLimit<'_>) -> Result<MailboxGuard, Error> {

@@ -9,6 +9,7 @@
 //! | `L\|aside\|KEY\|K` | a lock file on its way out, put aside by the process with that nonce |
 //! | `L\|fence\|KEY\|K` | a directory that is to become `L.fence` |
 //! | `L.fence/N` | the counter of the lock's fencing tokens |
+//! | `L.read.NUMBER` | the lock of a reader: a lock by itself |
 //!
 //! KEY begins with a letter, where a claim has a decimal pid. Names are bytes, not text.
 
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::hint::address_part;
-use crate::model::nonce::{NONCE_MAX, Nonce};
+use crate::model::nonce::{NONCE_MAX, Nonce, Role};
 use crate::sys::process::{Process, Proof};
 
 /// The longest name that common file systems take: see pathconf(3).
@@ -35,6 +36,9 @@ pub(crate) const LAST_SEAT: u32 = 64;
 const BREAK: &[u8] = b"break";
 const ASIDE: &[u8] = b"aside";
 const FENCE: &[u8] = b"fence";
+const READ: &[u8] = b".read.";
+/// The digits of a reader's number, in hexadecimal.
+const READER_DIGITS: usize = 16;
 
 /// Why a lock can't have the names that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +66,7 @@ pub(crate) struct Names {
     /// The prefix of the names of claims, seats and put-aside files.
     prefix: Vec<u8>,
     host: Arc<OsStr>,
-    /// How many slots the set has that this lock is in.
-    slots: Option<u32>,
+    role: Role,
 }
 
 /// The parts of a claim's name.
@@ -100,12 +103,12 @@ pub(crate) enum Neighbour {
 }
 
 impl Names {
-    /// The names of a lock, which may be one of a set of `slots`.
+    /// The names of a lock with that role.
     pub(crate) fn new(
         lock: &Path,
         separator: char,
         host: &OsStr,
-        slots: Option<u32>,
+        role: Role,
     ) -> Result<Names, BadName> {
         let base = lock.file_name().ok_or(BadName::NoFileName)?;
         let dir = lock.parent().ok_or(BadName::NoFileName)?;
@@ -125,7 +128,7 @@ impl Names {
             return Err(BadName::Host);
         }
         let prefix = [base.as_bytes(), separator.as_bytes()].concat();
-        let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into(), slots };
+        let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into(), role };
         let longest = Process {
             pid: u32::MAX,
             proof: Some(Proof { world: 0, started: u64::MAX, boot: Some(0) }),
@@ -140,7 +143,12 @@ impl Names {
     /// The names of another lock in the same set.
     pub(crate) fn of_other(&self, lock: &Path) -> Result<Names, BadName> {
         let separator = self.separator.chars().next().ok_or(BadName::Separator)?;
-        Names::new(lock, separator, &self.host, self.slots)
+        Names::new(lock, separator, &self.host, self.role)
+    }
+
+    /// The names of a reader's lock, which is a lock by itself.
+    pub(crate) fn of_reader(&self, lock: &Path) -> Result<Names, BadName> {
+        Names { role: Role::Alone, ..self.clone() }.of_other(lock)
     }
 
     /// Whether the longest name with this nonce in it is short enough.
@@ -165,7 +173,7 @@ impl Names {
 
     /// The name of a claim for `owner`, on this host.
     pub(crate) fn new_claim(&self, random: u64, owner: &Process) -> ClaimName {
-        self.own_claim(owner.pid, Nonce::new(random, owner.proof, self.slots))
+        self.own_claim(owner.pid, Nonce::new(random, owner.proof, self.role))
     }
 
     /// The same name with an address for wake-up hints; `None` if there is no room for it.
@@ -232,6 +240,29 @@ impl Names {
     pub(crate) fn parse_counter(entry: &OsStr) -> Option<u64> {
         let number: u64 = entry.to_str()?.parse().ok()?;
         (*number.to_string() == *entry).then_some(number)
+    }
+
+    /// The lock of a new reader.
+    pub(crate) fn new_reader(&self, number: u64) -> PathBuf {
+        let number = format!("{number:0READER_DIGITS$x}");
+        let parts = [self.lock.as_os_str().as_bytes(), READ, number.as_bytes()];
+        OsString::from_vec(parts.concat()).into()
+    }
+
+    /// The lock of a reader, if this entry of the directory is one.
+    pub(crate) fn parse_reader(&self, entry: &OsStr) -> Option<PathBuf> {
+        let own = self.lock.file_name()?.as_bytes();
+        let number = entry.as_bytes().strip_prefix(own)?.strip_prefix(READ)?;
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_number = number.len() == READER_DIGITS && number.iter().all(is_digit);
+        is_number.then(|| self.dir.join(entry))
+    }
+
+    /// The lock of a reader beside which this entry of the directory is a claim, a seat or the like.
+    pub(crate) fn parse_beside_reader(&self, entry: &OsStr) -> Option<PathBuf> {
+        let (name, separator) = (entry.as_bytes(), self.separator.as_bytes());
+        let at = name.windows(separator.len()).position(|at| at == separator)?;
+        self.parse_reader(OsStr::from_bytes(&name[..at]))
     }
 
     /// Whether the key is that of the incarnation with this nonce.
@@ -360,7 +391,7 @@ mod tests {
             "the lock's names are invalid",
             |(dir, base, separator, host)| {
                 let lock = dir.join(OsStr::from_bytes(&base));
-                Names::new(&lock, separator, OsStr::from_bytes(&host), None).ok()
+                Names::new(&lock, separator, OsStr::from_bytes(&host), Role::Alone).ok()
             },
         )
     }
@@ -425,7 +456,7 @@ mod tests {
     fn names_that_surely_fit_do() {
         for lock in ["/shared/lock", "lock", "/a/rather/long/directory/x"] {
             for host in ["h", "a.rather.long.host.example.org"] {
-                let names = Names::new(Path::new(lock), '|', host.as_ref(), None).unwrap();
+                let names = Names::new(Path::new(lock), '|', host.as_ref(), Role::Alone).unwrap();
                 let claim = names.new_claim(u64::MAX, &Process { pid: u32::MAX, proof: None });
                 let longest = name_length(&names.longest(&claim));
                 assert!(!names.surely_fit(&claim, longest - 1));
@@ -436,7 +467,8 @@ mod tests {
 
     #[test]
     fn a_name_with_other_fields_is_not_recognized() {
-        let names = Names::new(Path::new("/shared/lock"), '|', OsStr::new("host"), None).unwrap();
+        let names =
+            Names::new(Path::new("/shared/lock"), '|', OsStr::new("host"), Role::Alone).unwrap();
         for is_own in ["lock|host|1|x2", "lock|break|x2|0", "lock|aside|x2|0", "lock|fence|x2|0"] {
             assert!(names.parse_neighbour(OsStr::new(is_own)).is_some(), "{is_own}");
             for more in ["|", "|3", "||", "|host|1|x2"] {
@@ -559,7 +591,7 @@ mod tests {
             let base = [name_of(names.lock_path()).as_bytes(), &more].concat();
             let other = names.dir().join(OsStr::from_bytes(&base));
             let separator = names.separator.chars().next().unwrap();
-            let Ok(other) = Names::new(&other, separator, names.host(), None) else { return Ok(()) };
+            let Ok(other) = Names::new(&other, separator, names.host(), Role::Alone) else { return Ok(()) };
             for (one, another) in [(&names, &other), (&other, &names)] {
                 let claim = one.new_claim(random, &owner);
                 prop_assert_eq!(another.parse_neighbour(name_of(&claim.path)), None);

@@ -10,16 +10,28 @@ use crate::sys::process::{Proof, WORLD_BITS};
 /// The most characters that a nonce can have.
 pub(super) const NONCE_MAX: usize = 64;
 
+/// What the lock of a claim is to other locks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A lock by itself.
+    #[default]
+    Alone,
+    /// One of a set of so many slots.
+    Slot(u32),
+    /// The way in for readers, one of whom holds it for a moment.
+    Entrance,
+}
+
 /// The number that distinguishes one claim, and so one incarnation, from others. flufl.lock's is
 /// decimal; ours is `x` and 64 random bits in hexadecimal, then, where they are known, `w` and the
 /// hash of the world, `s` and the start time of the process, and `k` and the hash of the boot; `n` and
-/// the number of slots, where the lock is one of a set; and in the end the [address](address_part) for
-/// wake-up hints, if it has one.
+/// the number of slots, where the lock is one of a set, or `r` where a reader holds it for a moment; and
+/// in the end the [address](address_part) for wake-up hints, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Nonce(pub(super) Arc<str>);
 
 impl Nonce {
-    pub(crate) fn new(random: u64, proof: Option<Proof>, slots: Option<u32>) -> Nonce {
+    pub(crate) fn new(random: u64, proof: Option<Proof>, role: Role) -> Nonce {
         const DIGITS: usize = (WORLD_BITS / 4) as usize;
         let mut nonce = String::with_capacity(NONCE_MAX);
         let _ = write!(nonce, "x{random:016x}"); // writing to a String never fails
@@ -29,9 +41,11 @@ impl Nonce {
                 let _ = write!(nonce, "k{boot:08x}");
             }
         }
-        if let Some(slots) = slots {
-            let _ = write!(nonce, "n{slots}");
-        }
+        let _ = match role {
+            Role::Alone => Ok(()),
+            Role::Slot(of) => write!(nonce, "n{of}"),
+            Role::Entrance => write!(nonce, "r"),
+        };
         Nonce(nonce.into())
     }
 
@@ -41,22 +55,24 @@ impl Nonce {
         (fits && plain).then(|| Nonce(String::from_utf8_lossy(bytes).into()))
     }
 
-    /// Its parts before and after `n`.
-    fn split_slots(&self) -> (&str, Option<&str>) {
+    /// What it says about its process, and the role of its lock.
+    fn split_role(&self) -> (&str, Role) {
         let (nonce, _) = split_address(&self.0);
+        if let Some(own) = nonce.strip_suffix('r') {
+            return (own, Role::Entrance);
+        }
         match nonce.rsplit_once('n') {
-            Some((own, slots)) => (own, Some(slots)),
-            None => (nonce, None),
+            Some((own, of)) => (own, of.parse().map_or(Role::Alone, Role::Slot)),
+            None => (nonce, Role::Alone),
         }
     }
 
-    /// How many slots the set of this lock has, if it is in one.
-    pub(crate) fn slots(&self) -> Option<u32> {
-        self.split_slots().1?.parse().ok()
+    pub(crate) fn role(&self) -> Role {
+        self.split_role().1
     }
 
     pub(super) fn proof(&self) -> Option<Proof> {
-        let (random, rest) = self.split_slots().0.strip_prefix('x')?.split_once('w')?;
+        let (random, rest) = self.split_role().0.strip_prefix('x')?.split_once('w')?;
         let (world, rest) = rest.split_once('s')?;
         let (started, boot) = match rest.split_once('k') {
             Some((started, boot)) => (started, Some(u32::from_str_radix(boot, 16).ok()?)),
@@ -86,7 +102,7 @@ impl Nonce {
 
     /// Its unique part: for names that are never parsed back.
     pub(super) fn short_key(&self) -> Arc<str> {
-        match self.0.find(['w', 'n', 'u']) {
+        match self.0.find(['w', 'n', 'r', 'u']) {
             Some(end) if self.0.starts_with('x') => self.0[..end].into(),
             _ => self.key(),
         }

@@ -59,6 +59,10 @@ pub(crate) enum Safeguard {
     ClaimGoneTakesSeat,
     /// The right to adopt a lock is won by a seat.
     AdoptionTakesSeat,
+    /// A reader's lock counts only if the lock file was still the reader's after it was made.
+    EntranceIsHeld,
+    /// A writer waits for the readers that are in.
+    WriterWaits,
 }
 
 #[cfg(not(test))]

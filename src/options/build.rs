@@ -63,7 +63,7 @@ impl LockOptions {
         }
         let path = std::path::absolute(&self.path);
         let path = path.map_err(Error::io(Operation::Resolve, &self.path))?;
-        let names = Names::new(&path, self.separator, &host, self.slots)
+        let names = Names::new(&path, self.separator, &host, self.role)
             .map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
         let config = Config {
             stale: self.stale,

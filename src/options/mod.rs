@@ -1,6 +1,7 @@
 //! The options of a lock, and the ways to make one.
 
 mod build;
+mod rw_lock;
 mod slots;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
+use crate::model::nonce::Role;
 use crate::policy::StalePolicy;
 use crate::sys::linker::Linker;
 
@@ -52,8 +54,7 @@ pub struct LockOptions {
     wake_address: Option<Ipv4Addr>,
     clock: Option<Arc<dyn Clock>>,
     linker: Option<Linker>,
-    /// How many slots the set has that the lock is in.
-    slots: Option<u32>,
+    role: Role,
 }
 
 /// The default length of a lease: 15 s, as in flufl.lock.
@@ -145,7 +146,7 @@ impl Lock {
             wake_address: None,
             clock: None,
             linker: None,
-            slots: None,
+            role: Role::Alone,
         }
     }
 }

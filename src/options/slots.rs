@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::lock::Lock;
 use crate::model::machine::Machine;
 use crate::model::memory::Memory;
+use crate::model::nonce::Role;
 use crate::slots::Slots;
 
 /// The most slots that a set can have. A waiter at the head of its host's queue has a claim in each.
@@ -67,7 +68,7 @@ impl LockOptions {
             ..Memory::default()
         };
         let locks = (0..slots).map(|slot| {
-            let options = LockOptions { slots: Some(slots), ..self.clone() };
+            let options = LockOptions { role: Role::Slot(slots), ..self.clone() };
             options.with_suffix(&slot.to_string()).build_with(machine.clone(), memory())
         });
         let locks = locks.collect::<Result<_, _>>()?;

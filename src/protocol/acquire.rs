@@ -43,7 +43,7 @@ use crate::wait::waiter::{Waiter, Woken, leave_to_hinted};
 const AT_ONCE: u64 = 4;
 
 /// Contends for the lock until it is ours or the limit is reached.
-pub(crate) async fn acquire<W: FnMut(&Obstacle) -> bool + ?Sized>(
+pub(crate) async fn acquire<W: FnMut(&Obstacle) -> Duration + ?Sized>(
     context: &Arc<Context>,
     claim_cache: &Arc<ClaimCache>,
     lifetime: Duration,
@@ -126,7 +126,7 @@ struct Contender<'a, W: ?Sized, P> {
     events: events::Waiting,
 }
 
-impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized, P: Park> Contender<'a, W, P> {
+impl<'a, W: FnMut(&Obstacle) -> Duration + ?Sized, P: Park> Contender<'a, W, P> {
     fn new(context: &Context, limit: WaitLimit<'a, W>, parker: &'a P) -> Contender<'a, W, P> {
         Contender {
             limit,

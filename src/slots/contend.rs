@@ -32,7 +32,7 @@ type Acquired = (usize, Tenure);
 impl Slots {
     /// Contends for a slot until one is acquired or the limit is reached. `thread` is the caller's,
     /// which does not wait for itself.
-    pub(crate) async fn contend<W: FnMut(&Obstacle) -> bool + ?Sized>(
+    pub(crate) async fn contend<W: FnMut(&Obstacle) -> Duration + ?Sized>(
         &self,
         limit: WaitLimit<'_, W>,
         thread: Option<u64>,
@@ -92,7 +92,7 @@ impl Slots {
         for slot in slots {
             let lock = &self.locks[*slot];
             if looks_good(lock) {
-                let limit = WaitLimit::<fn(&Obstacle) -> bool>::None;
+                let limit = WaitLimit::<fn(&Obstacle) -> Duration>::None;
                 match lock.contend(lock.begin_acquisition(), limit, parker).await {
                     Ok(tenure) => return Ok(Some((*slot, tenure))),
                     Err(error) if error.is_contention() => {}
@@ -105,7 +105,7 @@ impl Slots {
 
     /// Waits until this process is at the head of the queue. Returns a slot if it has acquired one
     /// before that.
-    async fn wait_in_queue<W: FnMut(&Obstacle) -> bool + ?Sized>(
+    async fn wait_in_queue<W: FnMut(&Obstacle) -> Duration + ?Sized>(
         &self,
         slots: &[usize],
         waiter: &mut Waiter,
@@ -133,7 +133,7 @@ impl Slots {
     }
 
     /// Contends for all slots at the same time, until one is acquired or the limit is reached.
-    async fn contend_for_all<W: FnMut(&Obstacle) -> bool + ?Sized>(
+    async fn contend_for_all<W: FnMut(&Obstacle) -> Duration + ?Sized>(
         &self,
         slots: &[usize],
         limit: WaitLimit<'_, W>,
@@ -145,7 +145,7 @@ impl Slots {
         let contend_for = |index: usize, parker: Arc<_>| {
             let (lock, limit) = (&self.locks[slots[index]], &limit);
             async move {
-                let mut go_on = |obstacle: &Obstacle| limit.goes_on(obstacle);
+                let mut go_on = |obstacle: &Obstacle| limit.left(obstacle);
                 let limit = limit.of_one(&mut go_on);
                 lock.contend(lock.begin_acquisition(), limit, &*parker).await
             }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::holder::Obstacle;
 use crate::lock::Lock;
 use crate::protocol::tenure::Tenure;
-use crate::wait::limit::WaitLimit;
+use crate::wait::limit::{WaitLimit, asking};
 use crate::wait::park::{ThreadPark, run};
 
 /// Up to a number of holders at once, on all machines together: a semaphore. For licences, ports or
@@ -125,8 +125,8 @@ impl Slots {
     /// # Errors
     ///
     /// [`Error::TimedOut`] if `go_on` returns `false`; otherwise as for [`lock`](Self::lock).
-    pub fn lock_while(&self, mut go_on: impl FnMut(&Obstacle) -> bool) -> Result<SlotGuard, Error> {
-        self.acquire(WaitLimit::While(&mut go_on))
+    pub fn lock_while(&self, go_on: impl FnMut(&Obstacle) -> bool) -> Result<SlotGuard, Error> {
+        self.acquire(WaitLimit::While(&mut asking(go_on)))
     }
 
     fn acquire(&self, limit: WaitLimit<'_>) -> Result<SlotGuard, Error> {

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::task::{Context as Polling, Poll, Waker};
+use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -14,13 +14,14 @@ use super::pool::{LeftToPool, on_pool};
 use crate::error::Error;
 use crate::holder::Obstacle;
 use crate::lock::Lock;
+use crate::model::context::Context;
 use crate::protocol::tenure::Tenure;
 use crate::sys::wake_fd::WakeFd;
 use crate::wait::limit::WaitLimit;
 use crate::wait::yielding::{Pause, Yielding};
 
 /// A wait limit that can move between threads.
-pub(super) type AsyncWaitLimit = WaitLimit<'static, dyn FnMut(&Obstacle) -> bool + Send>;
+pub(super) type AsyncWaitLimit = WaitLimit<'static, dyn FnMut(&Obstacle) -> Duration + Send>;
 
 /// Contends for the lock until it is acquired or the limit is reached. If dropped, leaves nothing
 /// behind.
@@ -30,12 +31,12 @@ pub(super) async fn contend(lock: &Arc<Lock>, limit: AsyncWaitLimit) -> Result<T
     let contention = |parker: Arc<Yielding>| async move {
         contender.contend(acquisition, limit, &*parker).await
     };
-    drive(lock, contention).await
+    drive(&lock.context, contention).await
 }
 
 /// Runs a contention that parks in the given parker. If dropped, leaves nothing behind.
 pub(super) async fn drive<T, F>(
-    lock: &Lock,
+    context: &Context,
     contention: impl FnOnce(Arc<Yielding>) -> F,
 ) -> Result<T, Error>
 where
@@ -45,9 +46,9 @@ where
     let yielding = Arc::<Yielding>::default();
     let mut contention = LeftToPool::new(Box::pin(contention(yielding.clone())));
     loop {
-        let (moved_on, polled) = on_pool(lock.path(), move || {
+        let (moved_on, polled) = on_pool(context.lock_path(), move || {
             let mut contention = contention.into_inner();
-            let polled = contention.as_mut().poll(&mut Polling::from_waker(Waker::noop()));
+            let polled = contention.as_mut().poll(&mut task::Context::from_waker(Waker::noop()));
             (contention, polled)
         })
         .await?;
@@ -55,14 +56,14 @@ where
             return acquired;
         }
         contention = LeftToPool::new(moved_on);
-        spend(&yielding, lock).await;
+        spend(&yielding, context).await;
     }
 }
 
 /// Awaits the pause that the protocol has asked for.
-async fn spend(yielding: &Yielding, lock: &Lock) {
+async fn spend(yielding: &Yielding, context: &Context) {
     let Pause { wake_fds, time } = yielding.asked();
-    let machine = &lock.context.machine;
+    let machine = &context.machine;
     let heard = if !wake_fds.is_empty() {
         listen(wake_fds, time).await
     } else if machine.can_wake {
@@ -72,7 +73,7 @@ async fn spend(yielding: &Yielding, lock: &Lock) {
         // A clock of the lock's own, which can only block. If the runtime shuts down, so will the
         // next turn on the pool.
         let clock = machine.clock.clone();
-        let _ = on_pool(lock.path(), move || clock.sleep(time)).await;
+        let _ = on_pool(context.lock_path(), move || clock.sleep(time)).await;
         None
     };
     yielding.end(heard);

@@ -70,9 +70,11 @@ mod guard;
 mod keep_alive;
 mod lock;
 mod pool;
+mod rw_lock;
 mod slots;
 
 pub use self::guard::LockGuard;
 pub use self::keep_alive::KeepAlive;
 pub use self::lock::Lock;
+pub use self::rw_lock::RwLock;
 pub use self::slots::{SlotGuard, Slots};

@@ -136,7 +136,7 @@ impl Slots {
         let contender = slots.clone();
         let contention =
             |parker: Arc<Yielding>| async move { contender.contend(limit, None, &*parker).await };
-        let (slot, tenure) = drive(slots.queue(), contention).await?;
+        let (slot, tenure) = drive(&slots.queue().context, contention).await?;
         Ok(SlotGuard { slot, guard: slots.hold(slot, tenure, None).into_guard().into() })
     }
 

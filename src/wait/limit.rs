@@ -8,32 +8,43 @@ use crate::error::Error;
 use crate::holder::Obstacle;
 
 /// How long to contend for a lock that is held.
-pub(crate) enum WaitLimit<'a, W: ?Sized = dyn FnMut(&Obstacle) -> bool + 'a> {
+pub(crate) enum WaitLimit<'a, W: ?Sized = dyn FnMut(&Obstacle) -> Duration + 'a> {
     None,
     /// This long, counted from the start of the call.
     For(Duration),
-    /// While this returns true; it is called ten times a second.
+    /// While this returns how long to wait before it is called again; zero means no longer.
     While(&'a mut W),
     Endless,
 }
 
-/// How often a limit that depends on a closure is checked.
+/// How often a caller is asked whether to go on.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
+/// What [`WaitLimit::While`] calls, for a caller that says only whether to go on.
+pub(crate) fn asking(
+    mut go_on: impl FnMut(&Obstacle) -> bool,
+) -> impl FnMut(&Obstacle) -> Duration {
+    move |obstacle| if go_on(obstacle) { ASK_AGAIN } else { Duration::ZERO }
+}
+
+impl<W: FnMut(&Obstacle) -> Duration + ?Sized> WaitLimit<'_, W> {
     /// How long to wait before the limit is checked again; zero once it is reached.
     pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
         match self {
             WaitLimit::None => Duration::ZERO,
             WaitLimit::For(limit) => limit.saturating_sub(waited),
-            WaitLimit::While(go_on) => {
-                if go_on(obstacle) {
-                    ASK_AGAIN
-                } else {
-                    Duration::ZERO
-                }
-            }
+            WaitLimit::While(go_on) => go_on(obstacle),
             WaitLimit::Endless => Duration::MAX,
+        }
+    }
+
+    /// The same limit, for a part of what it limits.
+    pub(crate) fn part(&mut self) -> WaitLimit<'_, W> {
+        match self {
+            WaitLimit::None => WaitLimit::None,
+            WaitLimit::For(limit) => WaitLimit::For(*limit),
+            WaitLimit::While(go_on) => WaitLimit::While(go_on),
+            WaitLimit::Endless => WaitLimit::Endless,
         }
     }
 
@@ -58,13 +69,13 @@ impl<W: FnMut(&Obstacle) -> bool + ?Sized> WaitLimit<'_, W> {
 /// One limit of several contentions.
 pub(crate) struct SharedLimit<'a, W: ?Sized>(Mutex<WaitLimit<'a, W>>);
 
-impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized> SharedLimit<'a, W> {
+impl<'a, W: FnMut(&Obstacle) -> Duration + ?Sized> SharedLimit<'a, W> {
     pub(crate) fn new(limit: WaitLimit<'a, W>) -> SharedLimit<'a, W> {
         SharedLimit(Mutex::new(limit))
     }
 
     /// The limit of one of them, which asks `go_on` whether to go on: that has to ask
-    /// [`goes_on`](Self::goes_on).
+    /// [`left`](Self::left).
     pub(crate) fn of_one<'b, G>(&self, go_on: &'b mut G) -> WaitLimit<'b, G> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             WaitLimit::None => WaitLimit::None,
@@ -74,13 +85,13 @@ impl<'a, W: FnMut(&Obstacle) -> bool + ?Sized> SharedLimit<'a, W> {
         }
     }
 
-    /// Whether to go on. Once it is not, it never is again.
-    pub(crate) fn goes_on(&self, obstacle: &Obstacle) -> bool {
+    /// How long to go on before asking again. Once that is zero, it always is.
+    pub(crate) fn left(&self, obstacle: &Obstacle) -> Duration {
         let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes_on = !limit.left(Duration::ZERO, obstacle).is_zero();
-        if !goes_on {
+        let left = limit.left(Duration::ZERO, obstacle);
+        if left.is_zero() {
             *limit = WaitLimit::None;
         }
-        goes_on
+        left
     }
 }

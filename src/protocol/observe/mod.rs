@@ -193,7 +193,7 @@ pub(crate) fn holder_by(context: &Context, attr: &Attr, claim: &ClaimName) -> Ho
         host: claim.host.to_os_string(),
         pid: claim.pid,
         claim: claim.path.to_path_buf(),
-        slots: claim.nonce.slots(),
+        role: claim.nonce.role(),
         format: if claim.is_foreign() { Format::FluflLock } else { Format::Linklock },
         life: life(context, claim),
         expires_at: attr.mtime,

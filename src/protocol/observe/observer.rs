@@ -255,12 +255,14 @@ mod tests {
 
     use super::*;
     use crate::model::names::Names;
+    use crate::model::nonce::Role;
     use crate::sys::fs::FileId;
     use crate::sys::process::Process;
 
     #[test]
     fn a_tenure_is_identified_by_inode_number_and_name_together() {
-        let names = Names::new(Path::new("/shared/lock"), '|', "host".as_ref(), None).unwrap();
+        let names =
+            Names::new(Path::new("/shared/lock"), '|', "host".as_ref(), Role::Alone).unwrap();
         let claim = |random| names.new_claim(random, &Process { pid: 1, proof: None });
         let tenure = |ino, random, evidence| Incarnation {
             id: FileId { dev: 1, ino },

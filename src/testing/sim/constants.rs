@@ -8,6 +8,8 @@ pub(super) const DIR: &str = "/sim";
 pub(super) const PATH: &str = "/sim/L";
 /// The path of the other slot, in runs with a set of slots.
 pub(super) const OTHER_SLOT: &str = "/sim/M";
+/// The prefix of the locks of readers, in runs with readers and writers.
+pub(super) const READERS: &str = "/sim/L.read.";
 /// The directory of its fencing counter.
 pub(super) const FENCE: &str = "/sim/L.fence";
 /// The mailbox, in runs with one.

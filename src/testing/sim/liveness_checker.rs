@@ -11,7 +11,7 @@ use super::mail_programs;
 use super::run::{Run, STRANGERS};
 use super::scenario::{Scenario, Workload};
 use super::schedule::{Choice, Schedule};
-use super::slots;
+use super::{readers, slots};
 use crate::model::lease::SEAT_LEASE;
 use crate::policy::StalePolicy;
 
@@ -92,6 +92,26 @@ impl Run<'_> {
         })
     }
 
+    /// The same for a writer, which has to wait for readers too.
+    pub(super) fn next_writer(&mut self) -> Option<String> {
+        self.faults = Faults::default();
+        let world = self.world();
+        let last = world.server.last_lease().unwrap_or_default().saturating_sub(world.now);
+        let bound = last.max(SEAT_LEASE) + SEAT_LEASE + 2 * SLOP + 8 * POLL;
+        let (began, tenures) = (world.now, world.safety.tenures());
+        drop(world);
+        self.spawn(("next", self.scenario.clients.len(), readers::writing));
+        self.go_on(&mut Undisturbed).or_else(|| {
+            let world = self.world();
+            let took = world.now.saturating_sub(began);
+            if world.safety.tenures() == tenures {
+                Some("no writer can get the lock".to_owned())
+            } else {
+                (took > bound).then(|| format!("the next writer waited for {took:?}"))
+            }
+        })
+    }
+
     /// The same for a mailbox: what dead processes left has been unchanged for long enough.
     pub(super) fn next_mail_program(&mut self) -> Option<String> {
         self.faults = Faults::default();
@@ -122,6 +142,7 @@ impl Run<'_> {
         let sweep: Workload = match self.scenario {
             Scenario { mailbox: Some(_), .. } => mail_programs::sweep,
             Scenario { slots: true, .. } => slots::sweep,
+            Scenario { readers: true, .. } => readers::sweep,
             _ => Actor::sweep,
         };
         self.spawn(("sweeper", self.scenario.clients.len(), sweep));

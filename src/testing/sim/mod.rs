@@ -56,7 +56,7 @@
 //! - [`actor`]: a process, with checks of the answers that it gets; [`safety_checker`]: the checks
 //!   that concern all processes.
 //! - [`scenario`], [`workloads`], [`handles`], [`scenarios`], [`situations`]: which process does
-//!   what; [`slots`]: contenders for a set of slots; [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
+//!   what; [`slots`]: contenders for a set of slots; [`readers`]: readers and writers; [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
 //!   place of the lock.
 //! - [`explore`]: many runs.
 //! - [`safety`]: the scenarios that must be safe. [`mutants`]: the violations that a missing
@@ -78,6 +78,7 @@ mod network;
 mod nfs_client;
 mod open_file;
 mod prefix;
+mod readers;
 mod run;
 mod safety;
 mod safety_checker;

@@ -246,3 +246,15 @@ fn a_write_that_is_executed_once_more() {
     let faults = Faults { late_writes: 1, ..NOTHING };
     explore(&Scenario { faults, ..one_lease() }, 1).assert_found(UNSAFE);
 }
+
+/// A reader that stalls on its way in, until a writer has listed the directory.
+#[test]
+fn the_entrance_that_is_still_held() {
+    let scenario = Scenario { faults: ACCIDENTS, ..reader_and_writer() };
+    assert_needed(&[EntranceIsHeld], &scenario, UNSAFE);
+}
+
+#[test]
+fn the_wait_for_readers() {
+    assert_needed(&[WriterWaits], &reader_and_writer(), UNSAFE);
+}

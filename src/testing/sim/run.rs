@@ -66,11 +66,14 @@ pub(super) fn run(scenario: &Scenario, schedule: &mut dyn Schedule, trace: bool)
     for &part in &scenario.parts {
         run.spawn(part);
     }
-    let is_mail = scenario.mailbox.is_some();
     let violation = run
         .play_prefix()
         .or_else(|| run.go_on(schedule))
-        .or_else(|| if is_mail { run.next_mail_program() } else { run.next_comer() })
+        .or_else(|| match scenario {
+            Scenario { mailbox: Some(_), .. } => run.next_mail_program(),
+            Scenario { readers: true, .. } => run.next_writer(),
+            _ => run.next_comer(),
+        })
         .or_else(|| run.clean_up());
     let mut world = run.world();
     Outcome {
@@ -106,6 +109,7 @@ impl<'a> Run<'a> {
             never: scenario.policy == StalePolicy::Never,
             fencing: scenario.fencing,
             slots: scenario.slots,
+            readers: scenario.readers,
             may_be_caught: scenario.faults.repeats
                 + scenario.faults.restarts
                 + scenario.faults.late_removals

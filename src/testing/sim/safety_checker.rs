@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::constants::{BREAKER, DOTLOCK, FENCE, FOREIGN, OTHER_SLOT, PATH};
+use super::constants::{BREAKER, DOTLOCK, FENCE, FOREIGN, OTHER_SLOT, PATH, READERS};
 use super::server::{Handle, Request, Server};
 
 /// The holder of a lock that was detached, and that no process has adopted yet.
@@ -50,6 +50,8 @@ pub(super) struct Rules {
     pub(super) fencing: bool,
     /// There is another slot beside the lock.
     pub(super) slots: bool,
+    /// There are readers, with locks of their own.
+    pub(super) readers: bool,
     /// A RENAME may be executed twice: it then catches another holder's lock file, which is put
     /// back.
     pub(super) may_be_caught: bool,
@@ -73,9 +75,17 @@ pub(super) struct LockFile {
     pub(super) is_provable: bool,
 }
 
+/// What a holder shares the lock with: nobody, or others that only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Alone,
+    Reader,
+}
+
 #[derive(Debug)]
 struct Tenure {
     process: usize,
+    kind: Kind,
     file: Option<LockFile>,
     /// When the lease ends, as the holder sees it.
     ends: Duration,
@@ -110,7 +120,32 @@ impl SafetyChecker {
         now: Duration,
         left: Duration,
     ) {
-        let others = self.tenures.iter().filter(|other| other.process != process);
+        self.has(Kind::Alone, process, file, now, left);
+    }
+
+    /// The same for a process that only reads, with a lock file of its own.
+    pub(super) fn reads(
+        &mut self,
+        process: usize,
+        file: Option<LockFile>,
+        now: Duration,
+        left: Duration,
+    ) {
+        self.has(Kind::Reader, process, file, now, left);
+    }
+
+    fn has(
+        &mut self,
+        kind: Kind,
+        process: usize,
+        file: Option<LockFile>,
+        now: Duration,
+        left: Duration,
+    ) {
+        let is_excluded = |other: &Tenure| {
+            other.process != process && (kind == Kind::Alone || other.kind == Kind::Alone)
+        };
+        let others = self.tenures.iter().filter(|other| is_excluded(other));
         // A process that stalled in its acquisition knows that it holds nothing.
         if let Some(other) = others.filter(|_| !left.is_zero()).find(|it| self.is_live(it, now)) {
             let (first, ends) = (other.process, other.ends);
@@ -120,20 +155,16 @@ impl SafetyChecker {
             ));
         }
         if !left.is_zero() {
-            self.tenures.iter_mut().filter(|other| other.process != process).for_each(|it| {
+            self.tenures.iter_mut().filter(|other| is_excluded(other)).for_each(|it| {
                 it.over = true; // taken over
             });
         }
         // The lock file is then not known to be its own either.
         let file = file.filter(|_| !left.is_zero());
         let ends = now + left;
-        match self.tenures.last_mut() {
-            Some(last) if last.process == process && !last.over => {
-                (last.ends, last.file) = (ends, file);
-            }
-            _ => {
-                self.tenures.push(Tenure { process, file, ends, over: false });
-            }
+        match self.tenures.iter_mut().rfind(|tenure| tenure.process == process) {
+            Some(last) if !last.over => (last.ends, last.file) = (ends, file),
+            _ => self.tenures.push(Tenure { process, kind, file, ends, over: false }),
         }
     }
 
@@ -233,10 +264,9 @@ impl SafetyChecker {
 
     /// The machine and boot in which the lock file's holder is visibly dead, if it is.
     pub(super) fn deathbed(&self, file: Handle) -> Option<(usize, u64)> {
-        let last = self
-            .tenures
-            .last()
-            .filter(|last| last.file.is_some_and(|held| held.handle == file && held.is_provable))?;
+        let has_it =
+            |it: &&Tenure| it.file.is_some_and(|held| held.handle == file && held.is_provable);
+        let last = self.tenures.iter().rfind(|it| it.kind == Kind::Alone).filter(has_it)?;
         self.deaths.get(last.process).copied().flatten()?;
         self.machines.get(last.process).copied().flatten()
     }
@@ -315,6 +345,7 @@ impl SafetyChecker {
         };
         is_locks(PATH)
             || is_locks(OTHER_SLOT) && self.rules.slots
+            || begins(READERS) && self.rules.readers
             || begins(FENCE) && self.rules.fencing
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Scenario {
     pub(super) mailbox: Option<MailboxUse>,
     /// Whether a process contends for a set of slots.
     pub(super) slots: bool,
+    /// Whether processes are readers and writers.
+    pub(super) readers: bool,
     /// How the run begins, before the schedule takes over.
     pub(super) prefix: Vec<Act>,
 }

@@ -285,7 +285,11 @@ impl World {
 
     /// The lock file, and whether it says enough to prove this process dead one day.
     pub(super) fn lock_file(&self, process: usize) -> Option<LockFile> {
-        let lock = Path::new(PATH);
+        self.file_of(process, Path::new(PATH))
+    }
+
+    /// The same for the lock with this path.
+    pub(super) fn file_of(&self, process: usize, lock: &Path) -> Option<LockFile> {
         let state = &self.processes[process];
         let (pid, boot) = (format!("|{}|x", state.pid), format!("w{:012x}s", state.boot_id()));
         let content = String::from_utf8_lossy(self.server.content(lock)?);

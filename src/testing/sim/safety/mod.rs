@@ -9,6 +9,7 @@ mod leases;
 mod listings;
 mod mailboxes;
 mod owners;
+mod readers;
 mod slops;
 mod slots;
 mod threads;
