@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use crate::dotlock::Dotlock;
 use crate::lock_file::LockFile;
-use crate::model::nonce::Role;
 use crate::sys::process::Life;
 
 /// The process that held the lock when it was observed, or waited for it
@@ -130,6 +129,18 @@ impl Holder {
     pub fn is_expired(&self) -> bool {
         self.expires_at < self.server_time
     }
+}
+
+/// What the lock of a claim is to other locks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A lock by itself.
+    #[default]
+    Alone,
+    /// One of a set of so many slots.
+    Slot(u32),
+    /// The way in for readers, one of whom holds it for a moment.
+    Entrance,
 }
 
 /// The program whose format a claim has: the two formats differ only in the last field of the name.

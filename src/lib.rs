@@ -103,7 +103,8 @@
 //! # More than one holder
 //!
 //! [`Slots`] lets a number of holders in at once, each in a lock of its own: for GPUs, licences or
-//! ports, and for jobs of which only so many may run.
+//! ports, and for jobs of which only so many may run. [`RwLock`] lets in any number of readers, or one
+//! writer.
 //!
 //! # Mailboxes
 //!

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use linklock::mailbox::{MailboxGuard, MailboxLock};
-use linklock::{Error, Lock, LockGuard, Obstacle, SlotGuard, Slots};
+use linklock::{Error, LockGuard, Obstacle, RwLock, SlotGuard, Slots};
 use nix::sys::signal::Signal;
 
+use crate::access::Access;
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::journal::{Happening, Note};
@@ -21,7 +22,8 @@ use crate::progress::{Progress, explain};
 /// Waits for one lock only while holding no other, so there is no deadlock, in whatever order and
 /// under whatever names other processes take the locks.
 pub(crate) fn acquire(
-    locks: &[Lock],
+    locks: &[RwLock],
+    access: Access,
     limit: &WaitLimit,
     events: &Events,
 ) -> Result<Vec<LockGuard>, Failure> {
@@ -29,15 +31,19 @@ pub(crate) fn acquire(
         return Ok(Vec::new());
     }
     for lock in locks {
-        if let Some(holder) = outer::holder(lock) {
-            let (path, pid) = (lock.path().display(), holder.pid());
+        if let Some(outer) = outer::holding(lock) {
+            let (path, pid) = (lock.path().display(), outer.holder.pid());
+            let advice = match (outer.access, access) {
+                (Access::Shared, Access::Alone) => "a reader can't become a writer",
+                _ => "run --reentrant runs COMMAND under that lock",
+            };
             return Err(limit.failure(format_args!(
                 "lock {path} is already held by the linklock that started this command, process \
-                 {pid}: waiting would never end; run --reentrant runs COMMAND under that lock"
+                 {pid}: waiting would never end; {advice}"
             )));
         }
     }
-    let guards = contend(limit, events, |contender| acquire_all(locks, contender))?;
+    let guards = contend(limit, events, |contender| acquire_all(locks, access, contender))?;
     for guard in guards.iter().filter(|_| limit.verbose) {
         say(format_args!("acquired lock {}", guard.path().display()));
     }
@@ -129,14 +135,14 @@ struct Contender<'a> {
 
 impl Contender<'_> {
     /// Acquires one lock, waiting for it unless the user said not to.
-    fn acquire(&mut self, lock: &Lock) -> Result<LockGuard, Error> {
+    fn acquire(&mut self, lock: &RwLock, access: Access) -> Result<LockGuard, Error> {
         if self.limit.no_wait {
-            return lock.try_lock();
+            return access.try_lock(lock);
         }
-        lock.lock_while(|obstacle| {
+        access.lock_while(lock, |obstacle| {
             self.warn_of_ancestor(lock.path(), obstacle);
             let is_in_vain = occupied::is_in_vain(lock.path(), obstacle);
-            !is_in_vain && self.lasts(lock.path(), || explain(lock, obstacle))
+            !is_in_vain && self.lasts(lock.path(), || explain(lock.as_lock(), obstacle))
         })
     }
 
@@ -169,11 +175,15 @@ impl Contender<'_> {
     }
 }
 
-fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<LockGuard>, Error> {
+fn acquire_all(
+    locks: &[RwLock],
+    access: Access,
+    contender: &mut Contender<'_>,
+) -> Result<Vec<LockGuard>, Error> {
     let mut first = 0;
     loop {
-        let guard = contender.acquire(&locks[first])?;
-        let (index, error) = match try_others(locks, first, guard) {
+        let guard = contender.acquire(&locks[first], access)?;
+        let (index, error) = match try_others(locks, access, first, guard) {
             Ok(guards) => return Ok(guards),
             Err(failed) => failed,
         };
@@ -182,7 +192,8 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
             Error::Held { obstacle, .. } if !contender.limit.no_wait => {
                 let lock = &locks[index];
                 let is_in_vain = occupied::is_in_vain(lock.path(), obstacle);
-                if is_in_vain || !contender.lasts(lock.path(), || explain(lock, obstacle)) {
+                if is_in_vain || !contender.lasts(lock.path(), || explain(lock.as_lock(), obstacle))
+                {
                     return Err(error);
                 }
             }
@@ -196,7 +207,8 @@ fn acquire_all(locks: &[Lock], contender: &mut Contender<'_>) -> Result<Vec<Lock
 /// With the first lock held, takes all others that are free. On failure returns which one was not,
 /// and releases the rest.
 fn try_others(
-    locks: &[Lock],
+    locks: &[RwLock],
+    access: Access,
     first: usize,
     guard: LockGuard,
 ) -> Result<Vec<LockGuard>, (usize, Error)> {
@@ -205,7 +217,7 @@ fn try_others(
     for (index, lock) in locks.iter().enumerate() {
         let guard = match first_guard.take_if(|_| index == first) {
             Some(guard) => guard,
-            None => lock.try_lock().map_err(|error| (index, error))?,
+            None => access.try_lock(lock).map_err(|error| (index, error))?,
         };
         guards.push(guard);
     }

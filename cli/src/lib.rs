@@ -2,6 +2,7 @@
 //!
 //! `cli` lists the subcommands; each has its own module, with its arguments and its implementation.
 
+mod access;
 mod break_lock;
 mod cleaned;
 mod cli;

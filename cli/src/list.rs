@@ -1,6 +1,6 @@
 //! `linklock list`: all locks below a directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::exit::Failure;
 use crate::options::LockOptions;
 use crate::output::{self, json, printable};
-use crate::set::Set;
+use crate::set::{self, Set};
 use crate::status::{STATES, State, Status};
 use crate::time::show_seconds;
 use crate::walk::{Walk, lock_of, start_of};
@@ -22,7 +22,7 @@ const LONGEST: u64 = 4096 + 255;
 /// Shows each lock of linklock's or flufl.lock's that is held or was left by a dead holder, even if it has
 /// lost its content or can't be read, and each other file that a process waits for as if it were a
 /// lock. A set of slots is one line, in which # stands for a slot that is held, ! for one that may be
-/// taken over, and . for a free one. A small file that can't be read counts as a lock. Only small regular files are read; symbolic
+/// taken over, and . for a free one; so are the commands that share a lock. A small file that can't be read counts as a lock. Only small regular files are read; symbolic
 /// links are not followed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
@@ -93,8 +93,16 @@ fn table(found: &[Status]) -> String {
     let titles = ["STATE", "HOLDER", "LEASE", "WAITING", "LOCK"].map(String::from);
     let slots: Vec<_> = found.iter().map(Status::as_slot).collect();
     let (sets, rest) = Set::group(&slots);
-    let rest = rest.into_iter().map(|index| row(&found[index]));
-    let mut rows: Vec<_> = sets.iter().map(set_row).chain(rest).collect();
+    let rest = rest.into_iter().map(|index| &found[index]);
+    let (readers, rest): (Vec<_>, Vec<_>) =
+        rest.partition(|status| set::shared_lock(&status.lock).is_some());
+    let mut shared: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (lock, reader) in readers.iter().filter_map(|it| Some((set::shared_lock(&it.lock)?, it))) {
+        shared.entry(lock).or_default().push(*reader);
+    }
+    let shared = shared.iter().map(|(lock, readers)| shared_row(lock, readers));
+    let mut rows: Vec<_> =
+        sets.iter().map(set_row).chain(shared).chain(rest.into_iter().map(row)).collect();
     rows.sort_by(|one, other| one[4].cmp(&other[4]));
     rows.insert(0, titles);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
@@ -109,6 +117,12 @@ fn table(found: &[Status]) -> String {
 fn set_row(set: &Set<'_>) -> [String; 5] {
     let of = format!("{} of {}", set.held(), set.number);
     [of, set.bar(), String::new(), set.waiting.to_string(), printable(set.path).into_owned()]
+}
+
+fn shared_row(lock: &str, readers: &[&Status]) -> [String; 5] {
+    let waiting: usize = readers.iter().map(|reader| reader.waiting.len()).sum();
+    let shared = set::shared_by(readers.len());
+    ["shared".to_owned(), shared, String::new(), waiting.to_string(), printable(lock).into_owned()]
 }
 
 fn row(status: &Status) -> [String; 5] {

@@ -6,19 +6,29 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use linklock::{Holder, Life, Lock};
+use linklock::{Holder, Life, RwLock};
 
+use crate::access::Access;
 use crate::process::ancestors;
 
-/// The holder of the lock, if that is the linklock that started this command: waiting would never
-/// end.
-pub(crate) fn holder(lock: &Lock) -> Option<Holder> {
+/// A holder of a lock that is around this command.
+pub(crate) struct Outer {
+    pub(crate) holder: Holder,
+    pub(crate) access: Access,
+}
+
+/// How the linklock that started this command holds the lock, if it does: waiting would never end.
+pub(crate) fn holding(lock: &RwLock) -> Option<Outer> {
     let claims = std::env::var_os("LINKLOCK_CLAIM")?;
-    let holder = lock.holder().ok()??;
-    let held = identity(holder.claim_path());
-    let is_held =
-        |line: &[u8]| !line.is_empty() && identity(Path::new(OsStr::from_bytes(line))) == held;
-    claims.as_bytes().split(|byte| *byte == b'\n').any(is_held).then_some(holder)
+    let lines = claims.as_bytes().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let held: Vec<_> = lines.map(|line| identity(Path::new(OsStr::from_bytes(line)))).collect();
+    let is_held = |holder: &Holder| held.contains(&identity(holder.claim_path()));
+    let alone = lock.as_lock().holder().ok().flatten().filter(is_held);
+    if let Some(holder) = alone {
+        return Some(Outer { holder, access: Access::Alone });
+    }
+    let holder = lock.readers().unwrap_or_default().into_iter().find(is_held)?;
+    Some(Outer { holder, access: Access::Shared })
 }
 
 /// Whether the linklock that started this command has locked this mailbox.

@@ -1,4 +1,4 @@
-//! A set of slots, in one line.
+//! What is shown in one line: a set of slots, and the readers of a lock.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -97,6 +97,25 @@ fn split(lock: &str) -> Option<(&str, usize)> {
     let (path, number) = lock.rsplit_once('.')?;
     let slot: usize = number.parse().ok()?;
     (slot.to_string() == number && !path.ends_with('/')).then_some((path, slot))
+}
+
+/// The lock that the reader with this lock shares, if it may be a reader's.
+pub(crate) fn shared_lock(reader: &str) -> Option<&str> {
+    let (lock, number) = reader.rsplit_once(".read.")?;
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (number.len() == 16 && number.bytes().all(is_digit) && !lock.ends_with('/')).then_some(lock)
+}
+
+/// What is said of a lock with so many readers.
+pub(crate) fn shared_by(readers: usize) -> String {
+    let readers = if readers == 1 { "1 reader".to_owned() } else { format!("{readers} readers") };
+    format!("shared by {readers}")
+}
+
+/// The locks of the readers that share the lock with this path.
+pub(crate) fn readers(path: &Path, options: &LockOptions) -> Vec<Lock> {
+    let readers = options.lock(path).rw_lock().and_then(|lock| lock.reader_locks());
+    readers.unwrap_or_default()
 }
 
 /// The slots that are held of the set with this path, if there is such a set.

@@ -62,9 +62,9 @@ mod tests {
     use std::ffi::OsStr;
     use std::path::Path;
 
+    use crate::holder::Role;
     use crate::model::hint::{Asker, Hint};
     use crate::model::names::{ClaimName, Names, Neighbour};
-    use crate::model::nonce::Role;
     use crate::sys::process::{boot_of, world_of};
 
     const FORMAT: &str = include_str!("format.md");
@@ -143,6 +143,14 @@ mod tests {
                 Role::Alone => "-".to_owned(),
             };
             assert_eq!(role, row[1]);
+        }
+    }
+
+    #[test]
+    fn readers_are_what_the_specification_says() {
+        for row in vectors("readers") {
+            let lock = names().parse_reader(OsStr::new(&row[0]));
+            assert_eq!(if lock.is_some() { "yes" } else { "no" }, row[1], "{}", row[0]);
         }
     }
 

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
+use crate::holder::Role;
 use crate::lock::Lock;
 use crate::mailbox::pid_evidence::PidEvidence;
 use crate::model::backoff::Polling;
 use crate::model::context::Context;
-use crate::model::nonce::{Nonce, Role};
+use crate::model::nonce::Nonce;
 use crate::policy::StalePolicy;
 use crate::sys::errno::is_gone;
 use crate::sys::fs::Attr;

@@ -19,8 +19,9 @@ use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::holder::Role;
 use crate::model::hint::address_part;
-use crate::model::nonce::{NONCE_MAX, Nonce, Role};
+use crate::model::nonce::{NONCE_MAX, Nonce};
 use crate::sys::process::{Process, Proof};
 
 /// The longest name that common file systems take: see pathconf(3).

@@ -4,23 +4,12 @@ use std::fmt::Write;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use crate::holder::Role;
 use crate::model::hint::split_address;
 use crate::sys::process::{Proof, WORLD_BITS};
 
 /// The most characters that a nonce can have.
 pub(super) const NONCE_MAX: usize = 64;
-
-/// What the lock of a claim is to other locks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A lock by itself.
-    #[default]
-    Alone,
-    /// One of a set of so many slots.
-    Slot(u32),
-    /// The way in for readers, one of whom holds it for a moment.
-    Entrance,
-}
 
 /// The number that distinguishes one claim, and so one incarnation, from others. flufl.lock's is
 /// decimal; ours is `x` and 64 random bits in hexadecimal, then, where they are known, `w` and the

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::holder::Role;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
-use crate::model::nonce::Role;
 use crate::policy::StalePolicy;
 use crate::sys::linker::Linker;
 

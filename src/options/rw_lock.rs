@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::LockOptions;
 use crate::error::Error;
+use crate::holder::Role;
 use crate::lock::Lock;
 use crate::model::machine::Machine;
 use crate::model::memory::Memory;
-use crate::model::nonce::Role;
 use crate::rw_lock::{Readers, RwLock};
 
 impl RwLock {

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use super::LockOptions;
 use crate::error::Error;
+use crate::holder::Role;
 use crate::lock::Lock;
 use crate::model::machine::Machine;
 use crate::model::memory::Memory;
-use crate::model::nonce::Role;
 use crate::slots::Slots;
 
 /// The most slots that a set can have. A waiter at the head of its host's queue has a claim in each.

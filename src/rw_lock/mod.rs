@@ -234,6 +234,23 @@ impl RwLock {
         self.readers.holders()
     }
 
+    /// The locks of the readers that hold the lock: handles, with which one reader can be looked at or
+    /// broken. Lists the directory; blocks while it does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory cannot be listed.
+    pub fn reader_locks(&self) -> Result<Vec<Lock>, Error> {
+        Ok(self.readers.list()?.into_iter().map(|reader| reader.0).collect())
+    }
+
+    /// The lock file as a lock by itself, to be looked at, swept or broken. (Whoever holds it through
+    /// this handle is alone among writers, and has not waited for readers.)
+    #[must_use]
+    pub fn as_lock(&self) -> &Lock {
+        &self.writer
+    }
+
     /// The writer that holds the lock, or waits for the readers that are in; a program that holds it
     /// as a plain lock counts as one. Blocks for one or two file operations.
     ///

@@ -17,7 +17,7 @@ use crate::wait::limit::{SharedLimit, WaitLimit, asking};
 use crate::wait::park::Park;
 
 /// How often to begin again after a stall.
-const ATTEMPTS: u32 = 16;
+pub(super) const ATTEMPTS: u32 = 16;
 
 /// How long one that does not wait for a writer waits for other readers at most.
 const PASSING: Duration = Duration::from_secs(2);

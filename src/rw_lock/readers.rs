@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use super::read::Reading;
+use super::read::{ATTEMPTS, Reading};
 use crate::error::{Error, Operation};
 use crate::guard::LockGuard;
 use crate::holder::{Holder, Obstacle};
@@ -50,12 +50,19 @@ impl Readers {
         self.reader(&self.lock.names.new_reader(0)).map(drop)
     }
 
-    /// Acquires a reader's lock of our own. Nobody contends for it: its name is new.
+    /// Acquires a reader's lock of our own. Its name is new, so nobody contends for it but a writer that
+    /// finds it there after a stall of ours.
     pub(crate) async fn begin(&self, parker: &impl Park) -> Result<Reading, Error> {
-        let lock = self.reader(&self.lock.names.new_reader((self.lock.machine.random)()))?;
-        let limit = WaitLimit::<fn(&Obstacle) -> Duration>::None;
-        let tenure = lock.contend(lock.begin_acquisition(), limit, parker).await?;
-        Ok(Reading { lock, tenure })
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let lock = self.reader(&self.lock.names.new_reader((self.lock.machine.random)()))?;
+            let limit = WaitLimit::<fn(&Obstacle) -> Duration>::None;
+            match lock.contend(lock.begin_acquisition(), limit, parker).await {
+                Err(error) if error.is_contention() && attempts < ATTEMPTS => {}
+                begun => return begun.map(|tenure| Reading { lock, tenure }),
+            }
+        }
     }
 
     /// Makes this handle a reader, by a tenure of this thread's or, if it is `None`, of a task's.
@@ -144,7 +151,7 @@ impl Readers {
 }
 
 /// The lock of another reader, as a writer waits for it.
-pub(super) struct Reader(Lock);
+pub(super) struct Reader(pub(super) Lock);
 
 impl Reader {
     /// Waits until the reader is gone, for good; or returns what it is when the limit is reached.

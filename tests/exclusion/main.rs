@@ -10,6 +10,7 @@ mod peers;
 mod power_cuts;
 mod queues;
 mod races;
+mod readers;
 mod slots;
 mod support;
 
@@ -25,6 +26,8 @@ fn worker() {
         &queues::long::FLUFL,
         &slots::DEAD_HOLDERS,
         &slots::LATE_HOLDERS,
+        &readers::DEAD_ONES,
+        &readers::LATE_ONES,
     ]);
     races::wrong_date::contend();
     peers::crowd::worker::work();

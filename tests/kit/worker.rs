@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use linklock::Lock;
+use linklock::{Error, Lock};
 
 use super::again::{arguments, this_program};
 
@@ -24,6 +24,8 @@ const REPORT: &str = "worker: ";
 pub(crate) enum Job {
     /// Locks for an hour, unless it is released before, and reports `held`.
     Hold,
+    /// The same as a reader.
+    Read,
     /// Reports `waiting`, and waits for the lock.
     Wait,
     /// Reports `waiting`, and waits to be woken: it polls once an hour.
@@ -75,6 +77,13 @@ impl Worker {
     /// A worker that holds the lock.
     pub(crate) fn holding(lock: &Path) -> Worker {
         let mut worker = Worker::start(&mut command(Job::Hold, lock));
+        assert_eq!(worker.report().as_deref(), Some("held"));
+        worker
+    }
+
+    /// A worker that reads under the lock.
+    pub(crate) fn reading(lock: &Path) -> Worker {
+        let mut worker = Worker::start(&mut command(Job::Read, lock));
         assert_eq!(worker.report().as_deref(), Some("held"));
         worker
     }
@@ -140,14 +149,23 @@ pub(crate) fn work() {
         let hour = Duration::from_secs(3600);
         options = options.polling(hour, hour);
     }
+    if job == format!("{:?}", Job::Read) {
+        let guard = options.rw_lock().unwrap().read().unwrap();
+        return hold(|| guard.unlock());
+    }
     let lock = options.build().unwrap();
     if job != format!("{:?}", Job::Hold) {
         say("waiting");
     }
     let guard = lock.lock().unwrap();
+    hold(|| guard.unlock());
+}
+
+/// Until the worker is told to release the lock.
+fn hold(release: impl FnOnce() -> Result<(), Error>) {
     say("held");
     let _ = stdin().read_to_end(&mut Vec::new());
-    guard.unlock().unwrap();
+    release().unwrap();
 }
 
 /// On a line of its own, since the test harness may have printed the beginning of one.

@@ -12,6 +12,7 @@ mod kept;
 mod methods;
 mod mixed;
 mod order;
+mod rw_lock;
 mod slots;
 
 use std::future::Future;

@@ -96,6 +96,15 @@ pub(crate) struct Args {
         conflicts_with_all = ["at_most_every", "reentrant"])]
     pub(super) slots: Option<u32>,
 
+    /// Share LOCK with other commands that have this option: it is held by any number of them, or by one
+    /// command without it
+    ///
+    /// COMMAND reads what others write. Commands without this option wait for those that share LOCK, and
+    /// those that come later wait behind them. COMMAND finds the path of its own lock, beside LOCK, in
+    /// `LINKLOCK_PATH`.
+    #[arg(long, conflicts_with_all = ["at_most_every", "fence", "slots"])]
+    pub(super) shared: bool,
+
     /// Append what happens to LOCK to FILE, as JSON, one object a line
     ///
     /// The field `event` is waiting, gave-up, acquired, lost, ended (COMMAND), released or not-released. All
@@ -110,7 +119,7 @@ pub(crate) struct Args {
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount", "slots", "wake_hints"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount", "slots", "shared", "wake_hints"])]
     pub(super) relukko: Option<String>,
 }
 

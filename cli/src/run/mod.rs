@@ -20,20 +20,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linklock::{Lock, LockGuard, SlotGuard};
+use linklock::{Lock, LockGuard, RwLock, SlotGuard};
 
 pub(crate) use self::args::Args;
 pub(crate) use self::hold::run_under;
 use self::hold::{hold, release};
 pub(crate) use self::limits::Limits;
 use self::marker::Marker;
+use crate::access::Access;
 use crate::cleaned::cleaned;
 use crate::contend;
 use crate::events::Events;
 use crate::exit::{self, Failure};
 use crate::journal::{Journal, Note};
 use crate::options::WaitLimit;
-use crate::outer;
+use crate::outer::{self, Outer};
 use crate::output::say;
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
@@ -48,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let set = args.slots.map(|number| slots::build(args, number)).transpose()?;
     let mut locks = if set.is_none() { build_all(args)? } else { Vec::new() };
     warn_of_cleaning(args, &locks);
-    let outer = if args.reentrant { take_outer(&mut locks) } else { Vec::new() };
+    let access = Access::of(args.shared);
+    let outer = if args.reentrant { take_outer(&mut locks, access) } else { Vec::new() };
     let mut events = Events::watch().map_err(Failure::to("watch for signals"))?;
     if let Some(path) = &args.events {
         events.journal = Journal::open(path)?;
@@ -77,14 +79,14 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 /// Acquires the locks, if the command is to run at all. Returns the marker of its success, if it
 /// has one.
 fn acquire(
-    locks: &[Lock],
+    locks: &[RwLock],
     args: &Args,
     events: &Events,
 ) -> Result<(Vec<LockGuard>, Option<Marker>), Failure> {
     let limit = &args.contention.limit;
-    let guards = contend::acquire(locks, limit, events)?;
+    let guards = contend::acquire(locks, Access::of(args.shared), limit, events)?;
     let marker = match (args.at_most_every, locks.first()) {
-        (Some(period), Some(lock)) => Some(due(lock, period, limit)?),
+        (Some(period), Some(lock)) => Some(due(lock.as_lock(), period, limit)?),
         _ => None,
     };
     Ok((guards, marker))
@@ -100,7 +102,7 @@ fn due(lock: &Lock, period: Duration, limit: &WaitLimit) -> Result<Marker, Failu
 }
 
 /// Warns if the directory may lose what must persist between two runs.
-fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
+fn warn_of_cleaning(args: &Args, locks: &[RwLock]) {
     if args.contention.limit.quiet {
         return;
     }
@@ -118,7 +120,7 @@ fn warn_of_cleaning(args: &Args, locks: &[Lock]) {
 }
 
 /// Builds the locks. Rejects a lock that is named twice: its holder would wait for itself.
-fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
+fn build_all(args: &Args) -> Result<Vec<RwLock>, Failure> {
     let auto = args.auto.as_ref().map(|dir| auto::lock(dir, &args.command)).transpose()?;
     let paths: Vec<_> = args.locks.iter().chain(&auto).collect();
     let mut seen = Vec::new();
@@ -133,16 +135,18 @@ fn build_all(args: &Args) -> Result<Vec<Lock>, Failure> {
     let build = |path: &&PathBuf| {
         args.contention.check_mount(path)?;
         let options = args.contention.apply_to(args.lock.lock(path));
-        Ok(options.lifetime(args.lifetime).fencing(args.fence).build()?)
+        Ok(options.lifetime(args.lifetime).fencing(args.fence).rw_lock()?)
     };
     paths.iter().map(build).collect()
 }
 
 /// Takes out the locks that the outer linklock holds, and returns them with their claims.
-fn take_outer(locks: &mut Vec<Lock>) -> Vec<(PathBuf, PathBuf)> {
+fn take_outer(locks: &mut Vec<RwLock>, access: Access) -> Vec<(PathBuf, PathBuf)> {
     let mut outer = Vec::new();
     locks.retain(|lock| {
-        let holder = outer::holder(lock);
+        // What is held alone may be shared under it, but not the other way round.
+        let suffices = |outer: &Outer| outer.access == Access::Alone || access == Access::Shared;
+        let holder = outer::holding(lock).filter(suffices).map(|outer| outer.holder);
         let held = holder.map(|holder| (lock.path().to_owned(), holder.claim_path().to_owned()));
         held.map(|held| outer.push(held)).is_none()
     });

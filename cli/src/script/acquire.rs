@@ -9,6 +9,7 @@ use linklock::Owner;
 
 use super::caller::caller;
 use super::keep;
+use crate::access::Access;
 use crate::events::Events;
 use crate::exit::Failure;
 use crate::options::{Contention, LockOptions};
@@ -76,17 +77,17 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     }
     args.contention.check_mount(&args.lock)?;
     let lock = args.contention.apply_to(args.options.lock(&args.lock));
-    let lock = lock.lifetime(args.lifetime).build()?;
+    let lock = lock.lifetime(args.lifetime).rw_lock()?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let limit = &args.contention.limit;
-    let mut guards = contend::acquire(std::slice::from_ref(&lock), limit, &events)?;
+    let mut guards = contend::acquire(std::slice::from_ref(&lock), Access::Alone, limit, &events)?;
     let guard = guards.pop().expect("as many guards as locks");
     let claim = guard.detach(owner)?;
     let keep = || keep::start(&args.lock, &claim, args.lifetime, &args.options);
     let kept = if args.keep_alive { keep() } else { Ok(()) };
     if let Err(error) = kept.and_then(|()| tell(&claim)) {
         // No other process knows of the lock.
-        if let Ok(guard) = lock.attach(&claim) {
+        if let Ok(guard) = lock.as_lock().attach(&claim) {
             drop(guard);
         }
         return Err(Failure::to("hand the lock over")(error));

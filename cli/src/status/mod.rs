@@ -27,7 +27,7 @@ use crate::time;
 /// Shows whether the lock is held, by which process, user and command, since when, whether that
 /// process is alive, when its lease ends, and which processes wait. With --breakers, also which
 /// programs would treat the lock as stale, and when, if its holder stopped refreshing it. If LOCK is a
-/// set of slots, shows those that are held.
+/// set of slots, shows those that are held; if commands share it, shows each.
 ///
 /// Leases are judged by the file server's time, which is read from a file that is created and removed at
 /// once. Without write access this machine's time is used.
@@ -76,6 +76,9 @@ pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     let slots = set::slots(lock.path(), &args.options)?;
     let slots = slots.iter().map(|slot| Status::of(slot, args.options.clock_slop));
     status.slots = slots.collect::<Result<_, _>>()?;
+    let readers = set::readers(lock.path(), &args.options);
+    let readers = readers.iter().map(|lock| Status::of(lock, args.options.clock_slop));
+    status.readers = readers.collect::<Result<_, _>>()?;
     let with_breakers = args.breakers || status.is_mail_programs();
     output::show(&if args.json { json(&status)? } else { status.to_text(with_breakers) })?;
     Ok(0)
@@ -99,6 +102,8 @@ pub(crate) struct Status {
     breakers: Vec<Breaker>,
     /// The slots that are held of the set with the lock's path.
     slots: Vec<Status>,
+    /// The locks of the readers that share the lock.
+    readers: Vec<Status>,
 }
 
 /// See `linklock status --help`.
@@ -181,6 +186,7 @@ impl Status {
             waiting: Vec::new(),
             breakers: Vec::new(),
             slots: Vec::new(),
+            readers: Vec::new(),
         };
         let now = server_time.unwrap_or_else(SystemTime::now);
         match lock.holder() {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::breakers::Breaker;
 use super::{Details, FileDetails, State, Status, Waiter};
 use crate::output::printable;
-use crate::set::Set;
+use crate::set::{self, Set};
 use crate::time::show_seconds as seconds;
 
 /// A smaller difference does not count.
@@ -29,7 +29,7 @@ impl State {
 impl Status {
     pub(super) fn to_text(&self, with_breakers: bool) -> String {
         let mut text = match self.state {
-            State::Free if !self.slots.is_empty() => String::new(),
+            State::Free if !self.slots.is_empty() || !self.readers.is_empty() => String::new(),
             _ => self.to_string(),
         };
         let slots: Vec<_> = self.slots.iter().map(Status::as_slot).collect();
@@ -38,6 +38,13 @@ impl Status {
         }
         for slot in &self.slots {
             let _ = write!(text, "{slot}");
+        }
+        if !self.readers.is_empty() {
+            let (lock, shared) = (printable(&self.lock), set::shared_by(self.readers.len()));
+            let _ = writeln!(text, "{lock}: {shared}");
+        }
+        for reader in &self.readers {
+            let _ = write!(text, "{reader}");
         }
         let mut title = "breakers:";
         for breaker in self.breakers.iter().filter(|_| with_breakers) {

@@ -17,6 +17,7 @@ mod mailbox;
 mod mounts;
 mod run;
 mod script;
+mod shared;
 mod signals;
 mod slots;
 mod status;

@@ -254,8 +254,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::holder::Role;
     use crate::model::names::Names;
-    use crate::model::nonce::Role;
     use crate::sys::fs::FileId;
     use crate::sys::process::Process;
 

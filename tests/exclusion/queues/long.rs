@@ -12,7 +12,7 @@ use linklock::StalePolicy;
 use crate::kit::say::{say, scale};
 use crate::support::exclusion_checker::ExclusionChecker;
 use crate::support::figures::Figures;
-use crate::support::setup::{Mishaps, Protocol, Setup};
+use crate::support::setup::{Mishaps, Protocol, Setup, Shape};
 use crate::support::workdir::{self, Workdir};
 use crate::support::workers;
 
@@ -27,7 +27,7 @@ pub(crate) const LINKLOCK: Setup = Setup {
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 24,
     locks: 2,
-    slots: None,
+    shape: Shape::Locks,
     hosts_of_their_own: true,
     keep_claim: false,
     fencing: false,

@@ -7,7 +7,7 @@ use linklock::StalePolicy;
 use crate::kit::say::{say, scale};
 use crate::support::exclusion_checker::{ExclusionChecker, Fault};
 use crate::support::remains::assert_nothing_is_left;
-use crate::support::setup::{Mishaps, Protocol, Setup};
+use crate::support::setup::{Mishaps, Protocol, Setup, Shape};
 use crate::support::workdir::{self, Workdir};
 use crate::support::workers;
 
@@ -27,7 +27,7 @@ pub(crate) const DEAD: Setup = Setup {
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 16,
     locks: 6,
-    slots: None,
+    shape: Shape::Locks,
     hosts_of_their_own: false,
     keep_claim: false,
     fencing: false,
@@ -68,12 +68,12 @@ pub(crate) const FLUFL: Setup =
 
 #[test]
 fn a_lock_whose_holder_died_is_never_shared() {
-    race_soundly(&DEAD);
+    race_soundly("races", &DEAD, BREAKS);
 }
 
 #[test]
 fn an_expired_lock_is_never_shared() {
-    race_soundly(&EXPIRED);
+    race_soundly("races", &EXPIRED, BREAKS);
 }
 
 /// The control: a harness that never finds anything proves nothing.
@@ -92,13 +92,15 @@ fn under_flufl_locks_protocol_locks_are_shared() {
     assert!(figures.clashes > 0, "no witness met another in {} breaks", figures.breaks);
 }
 
-fn race_soundly(setup: &Setup) {
+/// Has workers contend until so many locks were taken over, half of them by each policy, unless the
+/// environment sets another number.
+pub(crate) fn race_soundly(what: &str, setup: &Setup, breaks: usize) {
     let dir = workdir::temporary();
     let workdir = Workdir::at(dir.path());
-    let breaks = scale("LINKLOCK_BREAKS", BREAKS).div_ceil(2); // half by each policy
+    let breaks = scale("LINKLOCK_BREAKS", breaks).div_ceil(2);
     let done = |so_far: &ExclusionChecker| so_far.breaks() >= breaks || !so_far.failures.is_empty();
     let figures = workers::contend(setup, &workdir, done);
-    say(&format!("races, {}: {figures}", setup.name));
+    say(&format!("{what}, {}: {figures}", setup.name));
     assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
     assert!(figures.breaks >= breaks, "only {} breaks", figures.breaks);
     assert_nothing_is_left(setup, &workdir);

@@ -1,25 +1,31 @@
-//! One contender for a lock, by either protocol, or for a slot of a set.
+//! One contender for a lock, by either protocol, for a slot of a set, or as a reader or a writer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use linklock::{Clock, Error, Lock, LockGuard, LockOptions, SlotGuard, Slots};
+use linklock::{
+    Clock, Error, Lock, LockGuard, LockOptions, ReadGuard, RwLock, SlotGuard, Slots, WriteGuard,
+};
 
 use crate::kit::clock::now;
 use crate::kit::process::Process;
 use crate::support::flufl::{FluflError, FluflLock};
-use crate::support::setup::{Protocol, Setup};
+use crate::support::setup::{Protocol, Setup, Shape};
 use crate::support::workdir::Workdir;
 
 /// A contender that waits for this long is wedged: all others need the lock for seconds only.
 const WEDGED: Duration = Duration::from_secs(60);
 
+/// The share of readers among those that read or write.
+const READERS: f64 = 0.75;
+
 #[derive(Debug)]
 pub(crate) enum Contender {
     Linklock { lock: Box<Lock>, guard: Option<LockGuard>, last_token: PathBuf },
     Slots { slots: Slots, guard: Option<SlotGuard> },
+    RwLock { lock: Box<RwLock>, guard: Option<LockGuard>, reads: bool },
     Flufl(FluflLock),
 }
 
@@ -48,20 +54,33 @@ impl Contender {
         if setup.hosts_of_their_own {
             options = options.host_name(Process::this().to_string());
         }
-        if let Some(slots) = setup.slots {
-            let slots = options.slots(slots).expect("a valid set");
-            return Contender::Slots { slots, guard: None };
+        match setup.shape {
+            Shape::Slots(slots) => {
+                let slots = options.slots(slots).expect("a valid set");
+                Contender::Slots { slots, guard: None }
+            }
+            Shape::RwLocks => {
+                let lock = Box::new(options.rw_lock().expect("a valid lock"));
+                Contender::RwLock { lock, guard: None, reads: false }
+            }
+            Shape::Locks => {
+                let lock = Box::new(options.build().expect("a valid lock"));
+                Contender::Linklock { lock, guard: None, last_token: workdir.last_token(number) }
+            }
         }
-        let lock = Box::new(options.build().expect("a valid lock"));
-        Contender::Linklock { lock, guard: None, last_token: workdir.last_token(number) }
     }
 
     /// The number of the slot that it holds, if it is in a set.
     pub(crate) fn slot(&self) -> Option<usize> {
         match self {
             Contender::Slots { guard, .. } => guard.as_ref().map(SlotGuard::slot),
-            Contender::Linklock { .. } | Contender::Flufl(_) => None,
+            _ => None,
         }
+    }
+
+    /// Whether it shares the lock with others that read.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self, Contender::RwLock { reads: true, .. })
     }
 
     /// Waits for the lock, and returns when the lease ends.
@@ -77,6 +96,19 @@ impl Contender {
             Contender::Slots { slots, guard } => {
                 Ok(lease_end(guard.insert(slots.lock().map_err(|error| error.to_string())?)))
             }
+            Contender::RwLock { lock, guard, reads } => loop {
+                *reads = rand::random_bool(READERS);
+                let acquired = if *reads {
+                    lock.read().map(ReadGuard::into_guard)
+                } else {
+                    lock.write().map(WriteGuard::into_guard)
+                };
+                match acquired {
+                    Ok(held) => return Ok(lease_end(guard.insert(held))),
+                    Err(error) if error.is_lost() => {} // it stalled while it waited for readers
+                    Err(error) => return Err(error.to_string()),
+                }
+            },
             Contender::Flufl(lock) => loop {
                 match lock.lock(WEDGED) {
                     Ok(()) => return Ok(lock.lease_ends()),
@@ -93,6 +125,7 @@ impl Contender {
         match self {
             Contender::Linklock { guard, .. } => refresh(guard.as_ref().expect("it has the lock")),
             Contender::Slots { guard, .. } => refresh(guard.as_ref().expect("it has a slot")),
+            Contender::RwLock { guard, .. } => refresh(guard.as_ref().expect("it has the lock")),
             Contender::Flufl(lock) => {
                 let held = lock.is_locked().map_err(|error| error.to_string())?;
                 Ok(held.then(|| lock.lease_ends()))
@@ -103,7 +136,7 @@ impl Contender {
     /// Releases the lock; false if another process had taken over.
     pub(crate) fn release(&mut self) -> Result<bool, String> {
         match self {
-            Contender::Linklock { guard, .. } => {
+            Contender::Linklock { guard, .. } | Contender::RwLock { guard, .. } => {
                 let guard = guard.take().expect("it has the lock");
                 guard.unlock_if_held().map_err(|error| error.to_string())
             }

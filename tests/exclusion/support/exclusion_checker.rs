@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::kit::exclusion::overlaps;
-use crate::support::history::{Outcome, Record, Removal};
+use crate::support::history::{Outcome, READER, Record, Removal};
 use crate::support::witness::Rule;
 
 /// One tenure.
@@ -40,6 +40,11 @@ impl Tenure {
 
     pub(crate) fn was_released(&self) -> bool {
         self.outcome == Some(Outcome::Released)
+    }
+
+    /// Whether the two may not hold a lock at the same time.
+    fn excludes(&self, other: &Tenure) -> bool {
+        !(self.token.starts_with(READER) && other.token.starts_with(READER))
     }
 
     /// Whether its holder left the lock for others to take over. A holder that was killed in the middle of an
@@ -183,7 +188,10 @@ impl ExclusionChecker {
     pub(crate) fn breaks(&self) -> usize {
         let of_locks = self.by_lock().into_values();
         // The last tenure of a lock may have been left, but nobody has held the lock since.
-        of_locks.map(|of| of.iter().rev().skip(1).filter(|it| it.was_left()).count()).sum()
+        let was_ended = |of: &[&Tenure], one: usize| {
+            of[one].was_left() && of[one + 1..].iter().any(|later| later.excludes(of[one]))
+        };
+        of_locks.map(|of| (0..of.len()).filter(|one| was_ended(&of, *one)).count()).sum()
     }
 
     pub(crate) fn lost(&self) -> usize {
@@ -200,6 +208,7 @@ impl ExclusionChecker {
         let mut faults = self.clashes.clone();
         for tenures in self.by_lock().values() {
             let overlaps = overlaps(tenures, |tenure| tenure.held(self.rule)).into_iter();
+            let overlaps = overlaps.filter(|(one, other)| one.excludes(other));
             faults
                 .extend(overlaps.map(|(&one, &other)| Fault::Overlap(one.clone(), other.clone())));
             let lost = tenures.iter().filter(|tenure| tenure.outcome == Some(Outcome::Lost));
@@ -280,6 +289,15 @@ mod tests {
             }
         }
         checker
+    }
+
+    #[test]
+    fn readers_may_be_there_together_and_no_writer_with_them() {
+        let reader = [held(0, "read-a", 10, 25), ending("read-a", 20)];
+        let checker = check(Rule::Lease, [&reader, &[held(0, "read-b", 12, 27)]]);
+        assert_eq!(checker.faults(), []);
+        let checker = check(Rule::Lease, [&reader, &[held(0, "c", 12, 27)]]);
+        assert!(matches!(checker.faults()[..], [Fault::Overlap(..)]));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Every record ends with it: a line without it was being written when its process was killed.
 const END: &str = " .";
 
+/// The tokens of tenures that others may share begin with it.
+pub(crate) const READER: &str = "read-";
+
 /// How a tenure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

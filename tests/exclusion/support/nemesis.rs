@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::kit::clock::now;
 use crate::support::history::{History, Record};
-use crate::support::setup::{Protocol, Setup};
+use crate::support::setup::{Protocol, Setup, Shape};
 use crate::support::workdir::Workdir;
 
 /// How often an observation of a live lock, or of one in its slop, reads the clock, at most. If it
@@ -66,9 +66,9 @@ struct State {
 
 impl NemesisClock {
     pub(crate) fn new(nemesis: Arc<Nemesis>, setup: &Setup, lock: usize) -> NemesisClock {
-        let locks = match setup.slots {
-            Some(slots) => 0..slots as usize,
-            None => lock..lock + 1,
+        let locks = match setup.shape {
+            Shape::Slots(slots) => 0..slots as usize,
+            Shape::Locks | Shape::RwLocks => lock..lock + 1,
         };
         let risk = setup.mishaps.killed_breaking;
         // flufl.lock's protocol does not use this clock.

@@ -13,6 +13,17 @@ pub(crate) enum Protocol {
     Flufl,
 }
 
+/// What the workers contend for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Locks by themselves.
+    Locks,
+    /// A slot of a set of so many.
+    Slots(u32),
+    /// Locks of readers and writers: a worker is now one, now the other.
+    RwLocks,
+}
+
 /// A group of workers. Each has one thread for each lock, so all of them contend for every lock; or
 /// so many threads that each contend for any slot of a set.
 #[derive(Debug)]
@@ -21,8 +32,7 @@ pub(crate) struct Setup {
     pub(crate) protocol: Protocol,
     pub(crate) processes: usize,
     pub(crate) locks: usize,
-    /// How many slots the set has, if the workers contend for one.
-    pub(crate) slots: Option<u32>,
+    pub(crate) shape: Shape,
     /// Whether each process claims to be on a host of its own: then none can be proven dead, as
     /// with processes of many machines, and only leases count.
     pub(crate) hosts_of_their_own: bool,

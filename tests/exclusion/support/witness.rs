@@ -74,6 +74,22 @@ impl Witness {
         (Witness { path: path.to_owned(), testimony, lease_ends }, verdict)
     }
 
+    /// Looks for the witness of a process that may not hold the lock while a reader has had it since
+    /// `since`.
+    pub(crate) fn of_another(
+        path: &Path,
+        rule: Rule,
+        since: Duration,
+        lease_ends: Duration,
+    ) -> Result<(), Other> {
+        match read(path) {
+            Some(other) if holds(&other, rule, since) && now() < lease_ends => {
+                Err(token_of(&other))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes our own witness down, before the lock is released. It must still be there, unless the
     /// lease has ended: then it is left to the next holder.
     pub(crate) fn leave(self) -> Result<(), Other> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::kit::clock::now;
 use crate::kit::process::Process;
 use crate::support::contender::Contender;
-use crate::support::history::{History, Outcome, Record};
+use crate::support::history::{History, Outcome, READER, Record};
 use crate::support::nemesis::{Nemesis, NemesisClock};
 use crate::support::setup::Setup;
 use crate::support::witness::{Other, Witness};
@@ -65,7 +65,8 @@ struct Tenure {
     lock: usize,
     token: String,
     lease_ends: Duration,
-    witness: Witness,
+    /// `None` for a reader.
+    witness: Option<Witness>,
 }
 
 /// How a tenure is to end.
@@ -119,14 +120,22 @@ impl<'a> Worker<'a> {
 
     fn begin(&mut self, since: Duration, lease_ends: Duration, waited: Duration) -> Tenure {
         self.tenures += 1;
-        let token = format!("{}/{}/{}", Process::this(), self.lock, self.tenures).replace('/', "-");
+        let reads = self.contender.reads();
+        let kind = if reads { READER } else { "" };
+        let token = format!("{}-{}-{}", Process::this(), self.lock, self.tenures);
+        let token = format!("{kind}{token}").replace('/', "-");
         let lock = self.contender.slot().unwrap_or(self.lock);
         let held = token.clone();
         self.record(&Record::Held { lock, token: held, since, lease_ends, waited });
         let path = self.nemesis.workdir.witness(lock);
         let rule = self.setup.rule();
         let stand = || Witness::stand(&path, rule, &token, since, lease_ends);
-        let (witness, verdict) = self.clock.watch(stand);
+        let (witness, verdict) = if reads {
+            (None, self.clock.watch(|| Witness::of_another(&path, rule, since, lease_ends)))
+        } else {
+            let (witness, verdict) = self.clock.watch(stand);
+            (Some(witness), verdict)
+        };
         self.report(lock, &token, verdict);
         Tenure { lock, token, lease_ends, witness }
     }
@@ -151,7 +160,8 @@ impl<'a> Worker<'a> {
 
     fn release(&mut self, tenure: Tenure) -> Result<(), String> {
         self.record(&Record::Ending { token: tenure.token.clone(), at: now() });
-        let verdict = self.clock.watch(|| tenure.witness.leave());
+        let leave = || tenure.witness.map_or(Ok(()), Witness::leave);
+        let verdict = self.clock.watch(leave);
         self.report(tenure.lock, &tenure.token, verdict);
         let outcome = match self.clock.watch(|| self.contender.release())? {
             true => Outcome::Released,

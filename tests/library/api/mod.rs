@@ -10,6 +10,7 @@ mod holding;
 mod keep_alive;
 mod kept;
 mod making;
+mod rw_lock;
 mod slots;
 mod surveying;
 mod sweeping;
