@@ -16,7 +16,7 @@ use crate::kit::worker::{Job, Worker, command};
 use crate::kit::{names, wait_until};
 use crate::scene::{Mount, linklock};
 use crate::support::remains::assert_nothing_is_left;
-use crate::support::setup::{Mishaps, Protocol, Setup};
+use crate::support::setup::{Mishaps, Protocol, Setup, Shape};
 use crate::support::workdir::Workdir;
 use crate::support::workers;
 
@@ -32,7 +32,7 @@ pub(crate) const PLAIN: Setup = Setup {
     protocol: Protocol::Linklock(StalePolicy::ExpiredOrDead),
     processes: 4,
     locks: 1,
-    slots: None,
+    shape: Shape::Locks,
     hosts_of_their_own: false,
     keep_claim: false,
     fencing: false,
@@ -45,6 +45,8 @@ pub(crate) const PLAIN: Setup = Setup {
 };
 pub(crate) const KEPT: Setup = Setup { name: "kept", keep_claim: true, ..PLAIN };
 pub(crate) const FENCED: Setup = Setup { name: "fenced", fencing: true, ..PLAIN };
+pub(crate) const SLOTS: Setup = Setup { name: "slots", shape: Shape::Slots(2), ..PLAIN };
+pub(crate) const READERS: Setup = Setup { name: "readers", shape: Shape::RwLocks, ..PLAIN };
 
 /// How many tenures and breaks of one contention are enough.
 const TENURES: usize = 60;
@@ -177,7 +179,7 @@ fn works(mount: &Mount, dir: &Path, mounted: &Path) -> Outcome {
         scope.spawn(|| a_long_lease_is_respected(&long));
         let after_death = scope.spawn(|| a_dead_holder_is_noticed(&dead));
         let figures =
-            [&PLAIN, &KEPT, &FENCED].map(|setup| contention(setup, mount, dir, &place(setup.name)));
+            [&PLAIN, &KEPT, &FENCED, &SLOTS, &READERS].map(|setup| contention(setup, mount, dir, &place(setup.name)));
         (figures, after_death.join().unwrap())
     });
     for name in names(mounted) {

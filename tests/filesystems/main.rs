@@ -23,6 +23,7 @@ mod table;
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
-    support::worker::run(&[&battery::PLAIN, &battery::KEPT, &battery::FENCED]);
+    use battery::{FENCED, KEPT, PLAIN, READERS, SLOTS};
+    support::worker::run(&[&PLAIN, &KEPT, &FENCED, &SLOTS, &READERS]);
     kit::worker::work();
 }

@@ -66,6 +66,24 @@ fn jobs_in_slots_have_a_gpu_each() {
     assert_eq!(names(dir.path().into()), ["log"]);
 }
 
+/// The two files of the cache are always of one version.
+#[test]
+fn a_cache_is_read_by_many_and_rebuilt_by_one_at_a_time() {
+    let dir = tempdir().unwrap();
+    let program = example("cache").get_program().to_owned(); // built once
+    let start = |command: &str| {
+        let mut cache = Command::new(&program);
+        cache.arg(dir.path()).arg(command).stdout(Stdio::null()).spawn().unwrap()
+    };
+    assert!(start("rebuild").wait().unwrap().success());
+    let commands = ["read", "read", "rebuild", "read", "read"];
+    let children: Vec<Child> = commands.iter().cycle().take(15).map(|it| start(it)).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(names(dir.path().into()), ["index", "objects"]);
+}
+
 #[test]
 fn a_cron_job_that_overlaps_ends_at_once_and_is_silent() {
     let dir = tempdir().unwrap();

@@ -16,6 +16,9 @@ const ROUNDS: u32 = 100;
 /// Requests that a cache may save now and then, and those with which a handle begins.
 const ROOM: f64 = 0.3;
 
+/// Requests that a listing of the directory may take.
+const LISTING: f64 = 3.0;
+
 /// The requests that linklock may need beyond the bare calls, because it renames the lock file, and
 /// checks which one it has caught, before it removes it.
 struct Beyond {
@@ -42,8 +45,8 @@ fn requests_by_operation(name: &str, version: &str, beyond: &Beyond) {
     let job = |what| format!("{what} {} {ROUNDS}", Terms::patient("lock"));
     let ours = |what| cost(&lab, || lab.worker("c1", &job(what)));
     let theirs = python().map(|python| cost(&lab, || flufl(&lab, python, "c1", &job("rounds"))));
-    let [bare, linklock, bare_kept, kept] =
-        ["bare", "rounds", "bare-kept", "rounds-kept"].map(ours);
+    let [bare, linklock, bare_kept, kept, read, write] =
+        ["bare", "rounds", "bare-kept", "rounds-kept", "rounds-read", "rounds-write"].map(ours);
 
     say(&format!("NFSv{version}: requests for one lock and unlock, mean of {ROUNDS}:"));
     for (whose, cost) in [
@@ -52,6 +55,8 @@ fn requests_by_operation(name: &str, version: &str, beyond: &Beyond) {
         ("flufl.lock", theirs.as_ref()),
         ("three calls", Some(&bare_kept)),
         ("claim kept", Some(&kept)),
+        ("to read", Some(&read)),
+        ("to write", Some(&write)),
     ] {
         if let Some(cost) = cost {
             say(&format!("  {whose:<11} {:5.2} = {}", total(cost), sum(cost)));
@@ -59,6 +64,9 @@ fn requests_by_operation(name: &str, version: &str, beyond: &Beyond) {
     }
     assert!(total(&linklock) <= total(&bare) + beyond.made + ROOM);
     assert!(total(&kept) <= total(&bare_kept) + beyond.kept + ROOM);
+    // The lock file by a kept claim, and a lock of one's own.
+    assert!(total(&read) <= total(&kept) + total(&linklock) + ROOM);
+    assert!(total(&write) <= total(&linklock) + LISTING + ROOM);
 }
 
 /// Requests by operation, in a round or a second.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use linklock::{Error, Lock, LockGuard, Owner};
+use linklock::{Error, Lock, LockGuard, Owner, RwLock};
 use nix::{
     fcntl::AT_FDCWD,
     sys::{
@@ -46,6 +46,8 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["contend", lock] => contend(&terms(lock), &terms(lock).lock()),
         ["contend-kept", lock] => contend(&terms(lock), &terms(lock).lock_with_kept_claim()),
         ["contend-apart", lock] => contend(&terms(lock), &terms(lock).lock_apart()),
+        ["contend-slots", lock] => contend_for_slots(&terms(lock)),
+        ["contend-readers", lock] => read_and_write(&terms(lock)),
         ["contend-killed", lock] => contend_until_killed(&terms(lock)),
         ["hold", lock] => hold(&terms(lock)),
         ["take", lock] => take(&terms(lock)),
@@ -65,6 +67,8 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["wait", lock, waiters] => wait(&terms(lock), number(waiters)),
         ["rounds", lock, count] => rounds(&terms(lock).lock(), number(count)),
         ["rounds-kept", lock, count] => rounds(&terms(lock).lock_with_kept_claim(), number(count)),
+        ["rounds-read", lock, count] => read_rounds(&terms(lock).rw_lock(), number(count)),
+        ["rounds-write", lock, count] => write_rounds(&terms(lock).rw_lock(), number(count)),
         ["bare", lock, count] => bare(&terms(lock), number(count)).unwrap(),
         ["bare-kept", lock, count] => bare_kept(&terms(lock), number(count)).unwrap(),
         ["link", lock] => link(&terms(lock)),
@@ -127,6 +131,77 @@ fn one_tenure(terms: &Terms, lock: &Lock) {
     report(tenure);
     shared().cue(&terms.held_by(&vm()));
     thread::sleep(A_MOMENT);
+}
+
+/// Acquires and releases one of two slots, until the cue to stop. A witness shows for each slot that
+/// nobody else has it.
+fn contend_for_slots(terms: &Terms) {
+    let slots = terms.slots(2);
+    while !is_enough(terms) {
+        let guard = slots.lock().unwrap();
+        let slot = format!("{}-{}", terms.name, guard.slot());
+        if !shared().alone(&slot, || thread::sleep(A_MOMENT)) {
+            report(format!("{WITNESSED} {}", vm()));
+        }
+        guard.into_guard().unlock().unwrap();
+        shared().ticket(); // by which others see that it goes on
+        shared().cue(&terms.held_by(&vm()));
+        thread::sleep(A_MOMENT);
+    }
+}
+
+/// Reads twice for each time that it writes, until the cue to stop.
+fn read_and_write(terms: &Terms) {
+    let lock = terms.rw_lock();
+    for turn in 0_u64.. {
+        if is_enough(terms) {
+            return;
+        }
+        if turn % 3 == 0 {
+            write_once(terms, &lock);
+        } else {
+            read_once(terms, &lock);
+        }
+        thread::sleep(A_MOMENT);
+    }
+}
+
+fn write_once(terms: &Terms, lock: &RwLock) {
+    let guard = lock.write().unwrap();
+    let tenure = Running::begin(&guard);
+    if !shared().alone(terms.name, || thread::sleep(A_MOMENT)) {
+        report(format!("{WITNESSED} {}", vm()));
+    }
+    let tenure = tenure.end(&guard);
+    guard.unlock().unwrap();
+    report(tenure);
+    shared().cue(&terms.held_by(&vm()));
+}
+
+fn read_once(terms: &Terms, lock: &RwLock) {
+    let guard = lock.read().unwrap();
+    let tenure = Running::begin_to_read(&guard);
+    let is_writer_there = || shared().is_witnessed(terms.name);
+    let before = is_writer_there();
+    thread::sleep(A_MOMENT);
+    if before || is_writer_there() {
+        report(format!("{WITNESSED} {}", vm()));
+    }
+    let tenure = tenure.end(&guard);
+    guard.unlock().unwrap();
+    report(tenure);
+}
+
+fn read_rounds(lock: &RwLock, count: u64) {
+    for _ in 0..count {
+        lock.read().unwrap().unlock().unwrap();
+    }
+}
+
+fn write_rounds(lock: &RwLock, count: u64) {
+    for _ in 0..count {
+        lock.write().unwrap().unlock().unwrap();
+    }
 }
 
 /// Holds the lock in turns with another process, which begins to wait for it as soon as it is held.

@@ -67,7 +67,16 @@ impl Shared {
 
     /// Does what only one process may do at a time. Returns whether only one did, by a witness.
     pub(crate) fn alone(&self, what: &str, act: impl FnOnce()) -> bool {
-        is_alone(&self.dir.join(format!("{what}.witness")), act)
+        is_alone(&self.witness(what), act)
+    }
+
+    /// Whether a process is there that does what only one may do.
+    pub(crate) fn is_witnessed(&self, what: &str) -> bool {
+        self.witness(what).exists()
+    }
+
+    fn witness(&self, what: &str) -> PathBuf {
+        self.dir.join(format!("{what}.witness"))
     }
 
     /// Makes a directory, and returns whether there was none.

@@ -13,9 +13,13 @@ use crate::{kit::exclusion::overlaps, lab, shared::Shared};
 
 /// The beginning of a report that a worker held the lock while another did.
 pub(crate) const WITNESSED: &str = "witnessed";
+/// The beginning of a report of a tenure, of one holder alone or of a reader.
+const TENURE: &str = "tenure";
+const READING: &str = "reading";
 
 /// A tenure as its worker sees it while it lasts. It may be reported at any time.
 pub(crate) struct Running {
+    reads: bool,
     from: u64,
     /// When the lease was last known to run, and for how much longer.
     lease: (u64, Duration),
@@ -26,7 +30,12 @@ impl Running {
     /// The tenure begins: the lock is known to be ours.
     pub(crate) fn begin(guard: &LockGuard) -> Running {
         let from = lab::shared().ticket();
-        Running { from, lease: (from, guard.remaining()), until: None }
+        Running { reads: false, from, lease: (from, guard.remaining()), until: None }
+    }
+
+    /// The same for one that shares the lock with others that read.
+    pub(crate) fn begin_to_read(guard: &LockGuard) -> Running {
+        Running { reads: true, ..Running::begin(guard) }
     }
 
     /// Reads how long the lease is now, if it runs. The ticket comes first, so that a stall in
@@ -50,7 +59,8 @@ impl Running {
 impl Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (vm, (seen, left)) = (lab::vm(), self.lease);
-        write!(f, "tenure {vm} {} {seen} {}", self.from, left.as_millis())?;
+        let what = if self.reads { READING } else { TENURE };
+        write!(f, "{what} {vm} {} {seen} {}", self.from, left.as_millis())?;
         self.until.map_or(Ok(()), |until| write!(f, " {until}"))
     }
 }
@@ -66,6 +76,8 @@ pub(crate) struct Moment {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tenure {
     pub(crate) vm: String,
+    /// Whether others that read may hold the lock too.
+    pub(crate) reads: bool,
     pub(crate) from: Moment,
     /// Just before the release; `None` if there was none.
     pub(crate) until: Option<Moment>,
@@ -81,12 +93,15 @@ impl Tenure {
     }
 
     fn parse(line: &str, shared: &Shared) -> Option<Tenure> {
-        let (vm, numbers) = line.strip_prefix("tenure ")?.split_once(' ')?;
+        let (what, rest) = line.split_once(' ')?;
+        [TENURE, READING].contains(&what).then_some(())?;
+        let (vm, numbers) = rest.split_once(' ')?;
         let numbers: Vec<u64> = numbers.split(' ').map(|word| word.parse().unwrap()).collect();
         let [from, seen, left, until @ ..] = &numbers[..] else { return None };
         let moment = |ticket| Moment { ticket, time: shared.time_of(ticket) };
         Some(Tenure {
             vm: vm.to_owned(),
+            reads: what == READING,
             from: moment(*from),
             until: until.first().copied().map(moment),
             lease_ends: shared.time_of(*seen) + Duration::from_millis(*left),
@@ -102,9 +117,11 @@ pub(crate) fn among<'a>(
     reports.into_iter().filter_map(|line| Tenure::parse(line, shared)).collect()
 }
 
-/// The pairs of tenures that overlap.
+/// The pairs of tenures that overlap and must not.
 pub(crate) fn overlapping(tenures: &[Tenure]) -> Vec<(&Tenure, &Tenure)> {
-    overlaps(tenures, Tenure::held)
+    let mut overlaps = overlaps(tenures, Tenure::held);
+    overlaps.retain(|(one, other)| !(one.reads && other.reads));
+    overlaps
 }
 
 /// The times from one tenure's end to the next one's beginning: those between clients, and those on

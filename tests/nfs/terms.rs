@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use linklock::{Lock, LockOptions};
+use linklock::{Lock, LockOptions, RwLock, Slots};
 
 use crate::{lab, shared::LIMIT};
 
@@ -66,6 +66,16 @@ impl<'a> Terms<'a> {
     /// In a guest: the lock, with a claim that its handle keeps.
     pub(crate) fn lock_with_kept_claim(&self) -> Lock {
         self.options(&self.path()).keep_claim(true).build().expect("a lock")
+    }
+
+    /// In a guest: a set of slots.
+    pub(crate) fn slots(&self, slots: u32) -> Slots {
+        self.options(&self.path()).slots(slots).expect("a set")
+    }
+
+    /// In a guest: the lock for readers and writers.
+    pub(crate) fn rw_lock(&self) -> RwLock {
+        self.options(&self.path()).rw_lock().expect("a lock")
     }
 
     /// In a guest: a lock that only this guest knows.
