@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dotlock::{Dotlock, DotlockOptions};
 use fs4::FileExt;
-use linklock::{Lock, LockGuard};
+use linklock::{Lock, LockGuard, ReadGuard, RwLock, SlotGuard, Slots, WriteGuard};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::bare::{Extra, Kept, Loop, Whole};
@@ -19,6 +19,9 @@ pub trait Lockable: Debug {
     /// Releases it.
     fn unlock(&mut self);
 }
+
+/// How many slots [`Way::Slot`] has.
+pub const SLOTS: u32 = 4;
 
 /// A way to lock something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,12 @@ pub enum Way {
     Linklock,
     /// linklock with `keep_claim(true)`.
     LinklockKept,
+    /// linklock, one of four slots.
+    Slot,
+    /// linklock, as a reader.
+    Read,
+    /// linklock, as a writer.
+    Write,
     /// flock(2), which `std::fs::File::lock` is on Linux, on a file that stays open. (Rust has that
     /// since 1.89, which is later than what this builds with.)
     Flock,
@@ -52,7 +61,7 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Way; 12] = [
+    pub const ALL: [Way; 15] = [
         Way::BareSeven,
         Way::BareNine,
         Way::BareNewName,
@@ -61,6 +70,9 @@ impl Way {
         Way::BareLoopKept,
         Way::Linklock,
         Way::LinklockKept,
+        Way::Slot,
+        Way::Read,
+        Way::Write,
         Way::Flock,
         Way::FlockOpen,
         Way::Fs4,
@@ -79,6 +91,9 @@ impl Way {
             Way::BareLoopKept => "bare inotify loop, claim kept",
             Way::Linklock => "linklock",
             Way::LinklockKept => "linklock, claim kept",
+            Way::Slot => "linklock, one of four slots",
+            Way::Read => "linklock, to read",
+            Way::Write => "linklock, to write",
             Way::Flock => "flock (File::lock)",
             Way::FlockOpen => "flock, opened each time",
             Way::Fs4 => "fs4",
@@ -108,6 +123,13 @@ impl Way {
             Way::BareLoopKept => Box::new(Loop::new(path, true)),
             Way::Linklock => Box::new(Ours::new(path, false)),
             Way::LinklockKept => Box::new(Ours::new(path, true)),
+            Way::Slot => {
+                Box::new(Slot { slots: Slots::new(path, SLOTS).expect("a set"), guard: None })
+            }
+            Way::Read => Box::new(Reader { lock: RwLock::new(path).expect("a lock"), guard: None }),
+            Way::Write => {
+                Box::new(Writer { lock: RwLock::new(path).expect("a lock"), guard: None })
+            }
             Way::Flock => Box::new(System(State::Open(open(path)))),
             Way::FlockOpen => Box::new(SystemOpen { path: path.into(), file: None }),
             Way::Fs4 => Box::new(Fs4(open(path))),
@@ -135,6 +157,54 @@ impl Ours {
 impl Lockable for Ours {
     fn lock(&mut self) {
         self.guard = Some(self.lock.lock().expect("lock"));
+    }
+
+    fn unlock(&mut self) {
+        self.guard.take().expect("locked").unlock().expect("unlock");
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    slots: Slots,
+    guard: Option<SlotGuard>,
+}
+
+impl Lockable for Slot {
+    fn lock(&mut self) {
+        self.guard = Some(self.slots.lock().expect("lock"));
+    }
+
+    fn unlock(&mut self) {
+        self.guard.take().expect("locked").into_guard().unlock().expect("unlock");
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    lock: RwLock,
+    guard: Option<ReadGuard>,
+}
+
+impl Lockable for Reader {
+    fn lock(&mut self) {
+        self.guard = Some(self.lock.read().expect("lock"));
+    }
+
+    fn unlock(&mut self) {
+        self.guard.take().expect("locked").unlock().expect("unlock");
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    lock: RwLock,
+    guard: Option<WriteGuard>,
+}
+
+impl Lockable for Writer {
+    fn lock(&mut self) {
+        self.guard = Some(self.lock.write().expect("lock"));
     }
 
     fn unlock(&mut self) {

@@ -16,37 +16,38 @@ const HOLD: Duration = Duration::from_millis(1);
 
 /// A crowd's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Setup {
-    contenders: usize,
+pub(crate) struct Setup {
+    pub(crate) contenders: usize,
+    pub(crate) hold: Duration,
     /// The pause of each between an unlock and its next lock.
-    think: Duration,
-    time: Duration,
+    pub(crate) think: Duration,
+    pub(crate) time: Duration,
 }
 
 /// The results of a crowd.
 #[derive(Clone, Debug)]
-struct Crowd {
+pub(crate) struct Crowd {
     name: &'static str,
     setup: Setup,
     /// Acquisitions a second.
-    rate: f64,
+    pub(crate) rate: f64,
     /// CPU time of all contenders for each acquisition, in nanoseconds.
     cpu: f64,
-    jain: f64,
+    pub(crate) jain: f64,
     /// The longest wait of all, in nanoseconds.
     longest: f64,
     /// The longest wait of all, in mean waits.
     longest_over_mean: f64,
 }
 
-fn measure(peer: &Peer, parent: &Path, setup: Setup) -> Crowd {
+pub(crate) fn measure(peer: &Peer, parent: &Path, setup: Setup) -> Crowd {
     let dir = fresh(parent);
     let path = dir.path().join("it.lock");
     let start = |_| Worker::start(peer, &path).expect("it has started before");
     let mut workers: Vec<_> = (0..setup.contenders).map(start).collect();
     let begin = now() + nanoseconds(Duration::from_millis(100)); // when all have their orders
     let end = begin + nanoseconds(setup.time);
-    let [hold, think] = [HOLD, setup.think].map(nanoseconds);
+    let [hold, think] = [setup.hold, setup.think].map(nanoseconds);
     for worker in &mut workers {
         worker.tell(&format!("contend {begin} {hold} {think} {end}"));
     }
@@ -86,7 +87,7 @@ impl Chapters {
             println!("|---:|---|---:|---:|---:|---:|---:|");
             let mut crowds = Vec::new();
             for &contenders in woken {
-                let setup = Setup { contenders, think, time: self.size.crowd };
+                let setup = Setup { contenders, hold: HOLD, think, time: self.size.crowd };
                 let peers = WOKEN.map(Peer::ours).into_iter();
                 let pollers = self
                     .pollers()

@@ -13,6 +13,7 @@ mod goals;
 mod handover;
 mod plot;
 mod scale;
+mod several;
 mod size;
 mod workers;
 
@@ -46,6 +47,7 @@ fn all(size: Size) -> ExitCode {
         chapters.handover(&place);
         chapters.crowds(&place);
     }
+    chapters.several();
     chapters.scale(&chapters.contended()[0]);
     if goals::judge(&chapters.goals) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -178,8 +178,8 @@ fn works(mount: &Mount, dir: &Path, mounted: &Path) -> Outcome {
         scope.spawn(|| an_expired_lock_is_taken_over(&expired));
         scope.spawn(|| a_long_lease_is_respected(&long));
         let after_death = scope.spawn(|| a_dead_holder_is_noticed(&dead));
-        let figures =
-            [&PLAIN, &KEPT, &FENCED, &SLOTS, &READERS].map(|setup| contention(setup, mount, dir, &place(setup.name)));
+        let figures = [&PLAIN, &KEPT, &FENCED, &SLOTS, &READERS]
+            .map(|setup| contention(setup, mount, dir, &place(setup.name)));
         (figures, after_death.join().unwrap())
     });
     for name in names(mounted) {
