@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Operation};
 use crate::events;
-use crate::holder::{Holder, Obstacle};
+use crate::holder::{Holder, Obstacle, Role};
 use crate::lock::Lock;
 use crate::lock_file::LockFile;
 use crate::model::context::Context;
-use crate::model::names::Neighbour;
+use crate::model::names::{ClaimName, Neighbour};
 use crate::protocol::claim::{Claim, unless_swept};
 use crate::protocol::observe::{
     Evidence, Incarnation, Observation, Recheck, holder_by, is_abandoned, observe, observe_file,
@@ -197,7 +197,8 @@ impl Lock {
     /// missing from the list once it has waited for longer than its lifetime.
     ///
     /// A claim exists while its process waits, is about to take the lock, or keeps the claim for
-    /// the next acquisition ([`LockOptions::keep_claim`](crate::LockOptions::keep_claim)). Blocks
+    /// the next acquisition ([`LockOptions::keep_claim`](crate::LockOptions::keep_claim)). A process
+    /// that has the lock as a [reader](crate::RwLock) is not in the list. Blocks
     /// for a listing of the directory and a check of each claim.
     ///
     /// ```
@@ -220,10 +221,17 @@ impl Lock {
             Observation::Free | Observation::NotALock | Observation::Unreadable(_) => None,
         };
         let mut waiters = Vec::new();
-        for entry in list(context)? {
+        let entries = list(context)?;
+        let readers = entries.iter().filter_map(|entry| context.names.parse_reader_claim(entry));
+        let readers: Vec<_> = readers.map(|claim| (claim.host, claim.pid)).collect();
+        let is_in = |claim: &ClaimName| readers.contains(&(claim.host.clone(), claim.pid));
+        for entry in entries {
             let Some(Neighbour::Claim(claim)) = context.names.parse_neighbour(&entry) else {
                 continue;
             };
+            if claim.nonce.role() == Role::Entrance && is_in(&claim) {
+                continue; // kept for its next reading
+            }
             let Some(attr) = context.machine.find(&claim.path)? else { continue };
             if holders != Some(attr.id) && !is_abandoned(context, &attr, Some(&claim)) {
                 waiters.push(holder_by(context, &attr, &claim));

@@ -266,6 +266,15 @@ impl Names {
         self.parse_reader(OsStr::from_bytes(&name[..at]))
     }
 
+    /// A claim beside the lock of a reader.
+    pub(crate) fn parse_reader_claim(&self, entry: &OsStr) -> Option<ClaimName> {
+        let names = self.of_reader(&self.parse_beside_reader(entry)?).ok()?;
+        match names.parse_neighbour(entry)? {
+            Neighbour::Claim(claim) => Some(claim),
+            Neighbour::Seat(_) | Neighbour::Aside | Neighbour::FenceDraft => None,
+        }
+    }
+
     /// Whether the key is that of the incarnation with this nonce.
     pub(crate) fn is_key_of(key: &str, nonce: &Nonce) -> bool {
         *nonce.key() == *key

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::guard::LockGuard;
 use crate::wait::park::{ThreadPark, run};
 
-/// A lock that is held as a reader, with others: the [`LockGuard`] of the reader's own lock. Dropping it
-/// releases the lock.
+/// A lock that is held as a reader, with others: the [`LockGuard`] of the reader's own lock, or that of
+/// tokio. Dropping it releases the lock.
 ///
 /// A guard is a lease: a reader that stalls past it may find that a writer has come meanwhile, and
 /// learns of it as any holder does.
@@ -61,8 +61,8 @@ impl<G> Deref for ReadGuard<G> {
     }
 }
 
-/// A lock that is held as its writer, alone: the [`LockGuard`] of the lock file. Dropping it releases
-/// the lock.
+/// A lock that is held as its writer, alone: the [`LockGuard`] of the lock file, or that of tokio.
+/// Dropping it releases the lock.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();

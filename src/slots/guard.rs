@@ -4,7 +4,8 @@ use std::ops::Deref;
 
 use crate::guard::LockGuard;
 
-/// A slot that is held: the [`LockGuard`] of its lock, and its number. Dropping it releases the slot.
+/// A slot that is held: the [`LockGuard`] of its lock, or that of tokio, and its number. Dropping it
+/// releases the slot.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -19,13 +20,13 @@ use crate::guard::LockGuard;
 /// ```
 #[derive(Debug)]
 #[must_use = "dropping a guard releases its slot at once: bind it to a name, even to `_guard`"]
-pub struct SlotGuard {
+pub struct SlotGuard<G = LockGuard> {
     slot: usize,
-    guard: LockGuard,
+    guard: G,
 }
 
-impl SlotGuard {
-    pub(crate) fn new(slot: usize, guard: LockGuard) -> SlotGuard {
+impl<G> SlotGuard<G> {
+    pub(crate) fn new(slot: usize, guard: G) -> SlotGuard<G> {
         SlotGuard { slot, guard }
     }
 
@@ -37,15 +38,15 @@ impl SlotGuard {
 
     /// The guard of the slot's lock, for the methods that use it up: to
     /// [unlock](LockGuard::unlock) it and get the error, or to [detach](LockGuard::detach) it.
-    pub fn into_guard(self) -> LockGuard {
+    pub fn into_guard(self) -> G {
         self.guard
     }
 }
 
-impl Deref for SlotGuard {
-    type Target = LockGuard;
+impl<G> Deref for SlotGuard<G> {
+    type Target = G;
 
-    fn deref(&self) -> &LockGuard {
+    fn deref(&self) -> &G {
         &self.guard
     }
 }

@@ -1,4 +1,4 @@
-//! The guard of the tokio face: its owner holds the lock.
+//! The guards of the tokio face: their owner holds the lock.
 
 use std::fmt;
 use std::path::Path;
@@ -45,6 +45,15 @@ pub struct LockGuard {
     /// `None` only while this is being dropped.
     blocking: Option<crate::LockGuard>,
 }
+
+/// The guard of a slot of [`Slots`](super::Slots).
+pub type SlotGuard = crate::SlotGuard<LockGuard>;
+
+/// The guard of a reader of an [`RwLock`](super::RwLock).
+pub type ReadGuard = crate::ReadGuard<LockGuard>;
+
+/// The guard of the writer of an [`RwLock`](super::RwLock).
+pub type WriteGuard = crate::WriteGuard<LockGuard>;
 
 impl LockGuard {
     /// The path of the lock file.

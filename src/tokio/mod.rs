@@ -73,8 +73,8 @@ mod pool;
 mod rw_lock;
 mod slots;
 
-pub use self::guard::LockGuard;
+pub use self::guard::{LockGuard, ReadGuard, SlotGuard, WriteGuard};
 pub use self::keep_alive::KeepAlive;
 pub use self::lock::Lock;
 pub use self::rw_lock::RwLock;
-pub use self::slots::{SlotGuard, Slots};
+pub use self::slots::Slots;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acquire::{AsyncWaitLimit, drive};
-use super::guard::LockGuard;
+use super::guard::{LockGuard, ReadGuard, WriteGuard};
 use super::pool::leave_to_pool;
 use crate::error::Error;
-use crate::rw_lock::{ReadGuard, WriteGuard};
 use crate::wait::limit::WaitLimit;
 use crate::wait::yielding::Yielding;
 
@@ -71,7 +70,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`Lock::lock`](super::Lock::lock).
-    pub async fn read(&self) -> Result<ReadGuard<LockGuard>, Error> {
+    pub async fn read(&self) -> Result<ReadGuard, Error> {
         self.begin_read(self.usual()).await
     }
 
@@ -89,7 +88,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`read`](Self::read).
-    pub async fn try_read(&self) -> Result<ReadGuard<LockGuard>, Error> {
+    pub async fn try_read(&self) -> Result<ReadGuard, Error> {
         self.begin_read(WaitLimit::None).await
     }
 
@@ -107,7 +106,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`read`](Self::read).
-    pub async fn try_read_for(&self, time: Duration) -> Result<ReadGuard<LockGuard>, Error> {
+    pub async fn try_read_for(&self, time: Duration) -> Result<ReadGuard, Error> {
         self.begin_read(WaitLimit::For(time)).await
     }
 
@@ -124,7 +123,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`read`](Self::read).
-    pub async fn try_read_until(&self, deadline: Instant) -> Result<ReadGuard<LockGuard>, Error> {
+    pub async fn try_read_until(&self, deadline: Instant) -> Result<ReadGuard, Error> {
         self.try_read_for(deadline.saturating_duration_since(Instant::now())).await
     }
 
@@ -143,7 +142,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`Lock::lock`](super::Lock::lock).
-    pub async fn write(&self) -> Result<WriteGuard<LockGuard>, Error> {
+    pub async fn write(&self) -> Result<WriteGuard, Error> {
         self.begin_write(self.usual()).await
     }
 
@@ -161,7 +160,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`write`](Self::write).
-    pub async fn try_write(&self) -> Result<WriteGuard<LockGuard>, Error> {
+    pub async fn try_write(&self) -> Result<WriteGuard, Error> {
         self.begin_write(WaitLimit::None).await
     }
 
@@ -180,7 +179,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`write`](Self::write).
-    pub async fn try_write_for(&self, time: Duration) -> Result<WriteGuard<LockGuard>, Error> {
+    pub async fn try_write_for(&self, time: Duration) -> Result<WriteGuard, Error> {
         self.begin_write(WaitLimit::For(time)).await
     }
 
@@ -197,7 +196,7 @@ impl RwLock {
     /// # Panics
     ///
     /// As for [`write`](Self::write).
-    pub async fn try_write_until(&self, deadline: Instant) -> Result<WriteGuard<LockGuard>, Error> {
+    pub async fn try_write_until(&self, deadline: Instant) -> Result<WriteGuard, Error> {
         self.try_write_for(deadline.saturating_duration_since(Instant::now())).await
     }
 
@@ -208,7 +207,7 @@ impl RwLock {
         }
     }
 
-    async fn begin_read(&self, limit: AsyncWaitLimit) -> Result<ReadGuard<LockGuard>, Error> {
+    async fn begin_read(&self, limit: AsyncWaitLimit) -> Result<ReadGuard, Error> {
         let contender = self.shared().clone();
         let contention =
             |parker: Arc<Yielding>| async move { contender.enter(limit, &*parker).await };
@@ -217,7 +216,7 @@ impl RwLock {
         Ok(ReadGuard::new(readers.hold(reading, None).into()))
     }
 
-    async fn begin_write(&self, limit: AsyncWaitLimit) -> Result<WriteGuard<LockGuard>, Error> {
+    async fn begin_write(&self, limit: AsyncWaitLimit) -> Result<WriteGuard, Error> {
         let contender = self.shared().clone();
         let contention =
             |parker: Arc<Yielding>| async move { contender.exclude(limit, &*parker).await };
@@ -261,7 +260,7 @@ impl From<crate::RwLock> for RwLock {
     }
 }
 
-impl ReadGuard<LockGuard> {
+impl ReadGuard {
     /// Releases the lock: see [`LockGuard::unlock`].
     ///
     /// # If it is dropped
@@ -280,7 +279,7 @@ impl ReadGuard<LockGuard> {
     }
 }
 
-impl WriteGuard<LockGuard> {
+impl WriteGuard {
     /// Releases the lock: see [`LockGuard::unlock`].
     ///
     /// # If it is dropped
@@ -312,7 +311,7 @@ impl WriteGuard<LockGuard> {
     /// # Panics
     ///
     /// As for [`RwLock::read`].
-    pub async fn downgrade(self) -> Result<ReadGuard<LockGuard>, Error> {
+    pub async fn downgrade(self) -> Result<ReadGuard, Error> {
         let (guard, readers) = self.into_parts();
         let contender = readers.clone();
         let contention = |parker: Arc<Yielding>| async move { contender.begin(&*parker).await };

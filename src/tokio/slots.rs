@@ -1,13 +1,12 @@
 //! The slots of the tokio face: a handle, as in the blocking face.
 
 use std::fmt;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acquire::{AsyncWaitLimit, drive};
-use super::guard::LockGuard;
+use super::guard::SlotGuard;
 use super::pool::leave_to_pool;
 use crate::error::Error;
 use crate::wait::limit::WaitLimit;
@@ -137,7 +136,8 @@ impl Slots {
         let contention =
             |parker: Arc<Yielding>| async move { contender.contend(limit, None, &*parker).await };
         let (slot, tenure) = drive(&slots.queue().context, contention).await?;
-        Ok(SlotGuard { slot, guard: slots.hold(slot, tenure, None).into_guard().into() })
+        let guard = slots.hold(slot, tenure, None).into_guard();
+        Ok(SlotGuard::new(slot, guard.into()))
     }
 
     /// The path that the names of the slots begin with.
@@ -172,36 +172,5 @@ impl fmt::Debug for Slots {
 impl From<crate::Slots> for Slots {
     fn from(slots: crate::Slots) -> Slots {
         Slots { blocking: Some(Arc::new(slots)) }
-    }
-}
-
-/// A slot that is held: the [`LockGuard`] of its lock, and its number. Dropping it releases the slot,
-/// a moment later: see [the module](crate::tokio#dropped-futures-guards-and-runtimes).
-#[derive(Debug)]
-#[must_use = "dropping a guard releases its slot at once: bind it to a name, even to `_guard`"]
-pub struct SlotGuard {
-    slot: usize,
-    guard: LockGuard,
-}
-
-impl SlotGuard {
-    /// The number of the slot, from 0 on. No other holder has it.
-    #[must_use]
-    pub fn slot(&self) -> usize {
-        self.slot
-    }
-
-    /// The guard of the slot's lock, for the methods that use it up: to
-    /// [unlock](LockGuard::unlock) it and get the error.
-    pub fn into_guard(self) -> LockGuard {
-        self.guard
-    }
-}
-
-impl Deref for SlotGuard {
-    type Target = LockGuard;
-
-    fn deref(&self) -> &LockGuard {
-        &self.guard
     }
 }

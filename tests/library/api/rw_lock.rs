@@ -9,7 +9,7 @@ use std::time::Duration;
 use linklock::{Error, Lock, RwLock, StalePolicy};
 use tempfile::tempdir;
 
-use crate::kit::worker::Worker;
+use crate::kit::worker::{Job, Worker, command};
 use crate::kit::{far_off, lock_like_flufl, long_ago, names, set_lease_end, wait, wait_until};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -209,6 +209,26 @@ fn what_dead_readers_have_left_is_swept() {
     alive.unlock().unwrap();
     drop(cache);
     assert_eq!(names(dir.path()), [""; 0]);
+}
+
+/// Its claim stays for its next reading, which makes it no waiter.
+#[test]
+fn a_reader_that_is_in_does_not_wait() {
+    let dir = tempdir().unwrap();
+    let cache = RwLock::new(dir.path().join("cache")).unwrap();
+    let reader = cache.read().unwrap();
+    let other = cache.clone();
+    thread::scope(|scope| {
+        let writer = cache.clone();
+        scope.spawn(move || writer.write().map(drop).unwrap());
+        wait_until("the writer waits for the reader", || other.writer().unwrap().is_some());
+        assert_eq!(other.as_lock().waiters().unwrap(), []);
+        // Another process waits.
+        let mut command = command(Job::Read, other.path());
+        let _waiter = Worker::start(&mut command);
+        wait_until("it waits", || other.as_lock().waiters().unwrap().len() == 1);
+        reader.unlock().unwrap();
+    });
 }
 
 /// flufl.lock and older versions see only the lock file.
