@@ -342,6 +342,16 @@ impl Names {
     }
 }
 
+/// The path with `SUFFIX` at the end of its name, if it has a name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return path.to_owned();
+    }
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
 /// The fields between separators; a separator may be longer than a byte.
 struct Fields<'a> {
     rest: Option<&'a [u8]>,

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::holder::Role;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
+use crate::model::names::with_suffix;
 use crate::policy::StalePolicy;
 use crate::sys::linker::Linker;
 
@@ -116,15 +117,8 @@ impl Lock {
     /// # Ok::<(), linklock::Error>(())
     /// ```
     pub fn options_beside(file: impl AsRef<Path>) -> LockOptions {
-        let file = file.as_ref();
-        Lock::options(match file.file_name() {
-            Some(name) => {
-                let mut name = name.to_owned();
-                name.push(".lock");
-                file.with_file_name(name)
-            }
-            None => file.to_owned(), // an error of `build`
-        })
+        // A path without a name is an error of `build`.
+        Lock::options(with_suffix(file.as_ref(), ".lock"))
     }
 
     /// Options for a lock at this path; [`build`](LockOptions::build) makes it.

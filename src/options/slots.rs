@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use super::LockOptions;
 use crate::error::Error;
@@ -9,6 +10,7 @@ use crate::holder::Role;
 use crate::lock::Lock;
 use crate::model::machine::Machine;
 use crate::model::memory::Memory;
+use crate::model::names::with_suffix;
 use crate::slots::Slots;
 
 /// The most slots that a set can have. A waiter at the head of its host's queue has a claim in each.
@@ -60,16 +62,19 @@ impl LockOptions {
             return Err(Error::Invalid { path: self.path, reason });
         }
         let queue = self.clone().with_suffix("slots").build_on(machine.clone())?;
-        let memory = || Memory {
+        // One listing of the directory is enough for a handle: each sweeps for one of the slots.
+        let sweeper = (machine.random)() % u64::from(slots);
+        let memory = |slot: u32| Memory {
             // Only the set has a queue: a waiter takes the slot that is free first.
             queue: OnceLock::from(None),
             fairness: queue.context.memory.fairness.clone(),
             is_tried: queue.context.memory.is_tried.clone(),
+            has_swept: AtomicBool::new(u64::from(slot) != sweeper),
             ..Memory::default()
         };
         let locks = (0..slots).map(|slot| {
             let options = LockOptions { role: Role::Slot(slots), ..self.clone() };
-            options.with_suffix(&slot.to_string()).build_with(machine.clone(), memory())
+            options.with_suffix(&slot.to_string()).build_with(machine.clone(), memory(slot))
         });
         let locks = locks.collect::<Result<_, _>>()?;
         let path = queue.path().with_file_name(self.path.file_name().unwrap_or_default());
@@ -77,12 +82,7 @@ impl LockOptions {
     }
 
     /// With `.SUFFIX` at the end of the lock's name. (A path without a name is an error of `build`.)
-    fn with_suffix(mut self, suffix: &str) -> LockOptions {
-        if let Some(name) = self.path.file_name() {
-            let mut name = name.to_owned();
-            name.push(format!(".{suffix}"));
-            self.path.set_file_name(name);
-        }
-        self
+    fn with_suffix(self, suffix: &str) -> LockOptions {
+        LockOptions { path: with_suffix(&self.path, &format!(".{suffix}")), ..self }
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Operation};
 use crate::holder::Holder;
 use crate::model::context::Context;
 use crate::model::memory::Memory;
-use crate::model::names::Names;
+use crate::model::names::{Names, with_suffix};
 use crate::protocol::observe::{Observation, observe};
 use crate::sys::os_str::OsStrExt;
 
@@ -62,9 +62,7 @@ impl Slots {
     /// The lock of a slot that this set does not have.
     fn beyond(&self, slot: usize) -> Result<Context, Error> {
         let one = &self.locks[0].context;
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{slot}"));
-        let path = self.path.with_file_name(name);
+        let path = with_suffix(&self.path, &format!(".{slot}"));
         let names = one.names.of_other(&path);
         let names = names.map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
         let (config, machine) = (one.config.clone(), one.machine.clone());
