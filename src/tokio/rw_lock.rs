@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acquire::{AsyncWaitLimit, drive};
-use super::guard::{LockGuard, ReadGuard, WriteGuard};
+use super::guard::{ReadGuard, WriteGuard};
 use super::pool::leave_to_pool;
 use crate::error::Error;
 use crate::wait::limit::WaitLimit;
