@@ -55,8 +55,9 @@
 //!   one.
 //! - [`actor`]: a process, with checks of the answers that it gets; [`safety_checker`]: the checks
 //!   that concern all processes.
-//! - [`scenario`], [`workloads`], [`handles`], [`scenarios`], [`situations`]: which process does
-//!   what; [`slots`]: contenders for a set of slots; [`readers`]: readers and writers; [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
+//! - [`scenario`], [`workloads`], [`handles`], [`scenarios`], [`situations`], [`several`]: which
+//!   process does what; [`slots`]: contenders for a set of slots; [`readers`]: readers and writers;
+//!   [`flufl`]: a peer with another protocol; [`mail_programs`]: programs that lock a mailbox in
 //!   place of the lock.
 //! - [`explore`]: many runs.
 //! - [`safety`]: the scenarios that must be safe. [`mutants`]: the violations that a missing
@@ -86,6 +87,7 @@ mod scenario;
 mod scenarios;
 mod schedule;
 mod server;
+mod several;
 mod situations;
 mod slots;
 mod step;

@@ -6,6 +6,7 @@ use super::explore::{explore, sample, search};
 use super::faults::{ACCIDENTS, Caching, Faults, NOTHING};
 use super::scenario::{Act, Scenario};
 use super::scenarios::*;
+use super::several::reader_and_writer;
 use super::situations::*;
 use crate::model::safeguard::Safeguard::{self, *};
 

@@ -5,7 +5,7 @@ use crate::policy::StalePolicy;
 use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{ACCIDENTS, Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
-use crate::testing::sim::scenarios::{
+use crate::testing::sim::several::{
     crowd_of_readers, dead_readers, reader_and_writer, writers_that_read,
 };
 

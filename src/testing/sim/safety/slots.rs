@@ -5,7 +5,7 @@ use crate::policy::StalePolicy;
 use crate::testing::sim::explore::{explore, sample};
 use crate::testing::sim::faults::{ACCIDENTS, Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
-use crate::testing::sim::scenarios::{dead_slots, slots, slots_and_a_lock};
+use crate::testing::sim::several::{dead_slots, slots, slots_and_a_lock};
 
 #[track_caller]
 fn assert_safe(scenario: Scenario) {
