@@ -73,6 +73,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "15s")]
     sweep: Duration,
 
+    /// How long a request may wait for a directory that hangs, until it is answered with 503
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "30s")]
+    directory_timeout: Duration,
+
     /// The log level on stderr
     #[arg(long, value_name = "LEVEL", env = log::LEVEL, hide_env_values = true, default_value_t = LevelFilter::INFO)]
     log_level: LevelFilter,
@@ -107,6 +111,7 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
         .bind(args.bind)
         .max_connections(args.max_connections)
         .max_websockets(args.max_websockets)
+        .directory_timeout(args.directory_timeout)
         .lifetime(args.lifetime)
         .grace(args.grace)
         .sweep_interval(args.sweep);

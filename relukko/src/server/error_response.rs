@@ -8,9 +8,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::access::Failed;
 use super::store::StoreError;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ErrorResponse {
     status: StatusCode,
     message: String,
@@ -32,6 +33,21 @@ impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let body = Body { status: self.status.as_u16(), message: &self.message };
         (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<Failed> for ErrorResponse {
+    fn from(failed: Failed) -> ErrorResponse {
+        match failed {
+            Failed::TimedOut => {
+                let message = "the locks' directory does not answer: try again later";
+                ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            }
+            Failed::Broken => {
+                let message = "internal error: see the server's log";
+                ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+            }
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The server: Relukko's interface to a directory of linklock locks.
 
+mod access;
 mod broadcast;
 mod connections;
 mod error_response;
 mod keys;
+mod lists;
 mod metrics;
 mod object;
 mod options;
@@ -27,13 +29,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 
+use self::access::Access;
 use self::keys::Keys;
 use self::metrics::Metrics;
 pub use self::options::{ServerError, ServerOptions};
 use self::registry::Registry;
 use self::shared::Shared;
 
-/// How many requests access the directory at once.
+/// How many requests access the directory at once. One thread more sweeps it.
 const WORKERS: usize = 64;
 /// How often the locks that clients wait for are checked.
 const WATCH: Duration = Duration::from_millis(250);
@@ -101,7 +104,7 @@ impl Server {
             .map_err(io::Error::other)
             .map_err(ServerError::directory(&options.dir))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .max_blocking_threads(WORKERS)
+            .max_blocking_threads(WORKERS + 1)
             .thread_name("linklock-serve")
             .enable_all()
             .build()
@@ -112,6 +115,8 @@ impl Server {
         let (stopping, stop) = watch::channel(false);
         let shared = Shared {
             registry: Arc::new(Registry::new(store, Metrics::new())),
+            access: Arc::new(Access::new(WORKERS, options.directory_timeout)),
+            lists: Arc::default(),
             options: Arc::new(options.clone()),
             keys: keys.clone(),
             tls: tls.clone(),

@@ -26,6 +26,7 @@ pub struct ServerOptions {
     pub(super) grace: Duration,
     pub(super) sweep_interval: Duration,
     pub(super) client_timeout: Duration,
+    pub(super) directory_timeout: Duration,
 }
 
 /// The files of the certificate and its key, in PEM.
@@ -49,6 +50,7 @@ impl ServerOptions {
             grace: Duration::from_secs(180),
             sweep_interval: Duration::from_secs(15),
             client_timeout: Duration::from_secs(10),
+            directory_timeout: Duration::from_secs(30),
         }
     }
 
@@ -127,6 +129,14 @@ impl ServerOptions {
     /// the answer, and how long it may be idle between requests: 10 s by default.
     pub fn client_timeout(mut self, client_timeout: Duration) -> ServerOptions {
         self.client_timeout = client_timeout;
+        self
+    }
+
+    /// How long a request may wait for the directory, which hangs if its file server is out of reach:
+    /// 30 s by default. Then it is answered with 503. A lock that is created later than that is
+    /// deleted again.
+    pub fn directory_timeout(mut self, directory_timeout: Duration) -> ServerOptions {
+        self.directory_timeout = directory_timeout;
         self
     }
 }

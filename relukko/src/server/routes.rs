@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -28,7 +28,6 @@ use crate::timestamp;
 const PROLONGED: f64 = 300.0;
 /// Enough for the longest name with every byte escaped as six.
 const LARGEST_BODY: usize = 128 * 1024;
-const BUG: &str = "internal error: see the server's log";
 const LONGEST_CREATOR: usize = 4096;
 
 type Answer = Result<Json<LockInfo>, ErrorResponse>;
@@ -120,15 +119,14 @@ async fn observe(
 
 async fn health(State(shared): State<Shared>) -> Result<Json<serde_json::Value>, ErrorResponse> {
     let registry = shared.registry.clone();
-    match tokio::task::spawn_blocking(move || registry.check_health()).await {
-        Ok(Ok(())) => {
+    match shared.access.run(move || registry.check_health()).await? {
+        Ok(()) => {
             Ok(Json(serde_json::json!({ "status": "success", "message": "linklock serves" })))
         }
-        Ok(Err(why)) => {
+        Err(why) => {
             let message = format!("the locks' directory cannot be used: {why}");
             Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, message))
         }
-        Err(_) => Err(ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, BUG)),
     }
 }
 
@@ -158,13 +156,29 @@ async fn create(
 ) -> Result<(StatusCode, Json<LockInfo>), ErrorResponse> {
     let Create { lock_name, creator } = parse(body, shared.options.client_timeout).await?;
     check_creator(creator.as_ref())?;
-    let ip = Some(peer.ip().to_canonical().to_string());
-    let info = on(&shared, move |registry| registry.create(&lock_name, creator, ip)).await?;
+    let peer = peer.ip().to_canonical();
+    let registry = shared.registry.clone();
+    let create = move || registry.create(&lock_name, creator, Some(peer.to_string()));
+    let registry = shared.registry.clone();
+    let undo = move |created: Result<LockInfo, _>| {
+        if let Ok(info) = created {
+            let _ = registry.delete(info.id, peer); // otherwise it ends when it expires
+        }
+    };
+    let info = shared.access.run_or_undo(create, undo).await??;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
-async fn list(State(shared): State<Shared>) -> Result<Json<Vec<LockInfo>>, ErrorResponse> {
-    on(&shared, Registry::list).await.map(Json)
+async fn list(State(shared): State<Shared>) -> Result<impl IntoResponse, ErrorResponse> {
+    let make = || async {
+        on(&shared, |registry| {
+            let text = serde_json::to_vec(&registry.list()?).expect("a list is JSON");
+            Ok(Bytes::from(text))
+        })
+        .await
+    };
+    let list = shared.lists.get(make).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], list))
 }
 
 async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
@@ -262,10 +276,7 @@ async fn on<T: Send + 'static>(
     work: impl FnOnce(&Registry) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ErrorResponse> {
     let registry = shared.registry.clone();
-    match tokio::task::spawn_blocking(move || work(&registry)).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, BUG)),
-    }
+    Ok(shared.access.run(move || work(&registry)).await??)
 }
 
 /// An invalid id is an unknown one.
