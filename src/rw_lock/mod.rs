@@ -244,8 +244,8 @@ impl RwLock {
         Ok(self.readers.list()?.into_iter().map(|reader| reader.0).collect())
     }
 
-    /// The lock file as a lock by itself, to be looked at, swept or broken. (Whoever holds it through
-    /// this handle is alone among writers, and has not waited for readers.)
+    /// The lock file as a lock by itself, to be looked at, swept or broken. (Its own
+    /// methods to acquire it do not wait for readers.)
     #[must_use]
     pub fn as_lock(&self) -> &Lock {
         &self.writer

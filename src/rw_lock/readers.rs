@@ -85,8 +85,8 @@ impl Readers {
         current.iter().any(|(by, tenure)| *by == thread && is_held(tenure))
     }
 
-    /// The locks of all readers that are in. Their number is what there is to wait for: whoever lists
-    /// them holds the lock, so no reader comes.
+    /// The locks of all readers that are in. A writer lists them while it holds the lock file, so that no
+    /// other enters.
     pub(super) fn list(&self) -> Result<Vec<Reader>, Error> {
         let entries = self.entries()?;
         let paths = entries.iter().filter_map(|entry| self.lock.names.parse_reader(entry));

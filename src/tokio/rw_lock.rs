@@ -261,38 +261,38 @@ impl From<crate::RwLock> for RwLock {
 }
 
 impl ReadGuard {
-    /// Releases the lock: see [`LockGuard::unlock`].
+    /// Releases the lock: see [`LockGuard::unlock`](super::LockGuard::unlock).
     ///
     /// # If it is dropped
     ///
-    /// As for [`LockGuard::unlock`].
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock).
     ///
     /// # Errors
     ///
-    /// As for [`LockGuard::unlock`]: after [`Error::Lost`], what was read may be of two versions.
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock): after [`Error::Lost`], what was read may be of two versions.
     ///
     /// # Panics
     ///
-    /// As for [`LockGuard::unlock`].
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock).
     pub async fn unlock(self) -> Result<(), Error> {
         self.into_guard().unlock().await
     }
 }
 
 impl WriteGuard {
-    /// Releases the lock: see [`LockGuard::unlock`].
+    /// Releases the lock: see [`LockGuard::unlock`](super::LockGuard::unlock).
     ///
     /// # If it is dropped
     ///
-    /// As for [`LockGuard::unlock`].
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock).
     ///
     /// # Errors
     ///
-    /// As for [`LockGuard::unlock`].
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock).
     ///
     /// # Panics
     ///
-    /// As for [`LockGuard::unlock`].
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock).
     pub async fn unlock(self) -> Result<(), Error> {
         self.into_guard().unlock().await
     }
@@ -306,7 +306,7 @@ impl WriteGuard {
     ///
     /// # Errors
     ///
-    /// As for [`LockGuard::unlock`], and for [`RwLock::read`]. After an error the lock is released.
+    /// As for [`LockGuard::unlock`](super::LockGuard::unlock), and for [`RwLock::read`]. After an error the lock is released.
     ///
     /// # Panics
     ///

@@ -161,7 +161,7 @@ pub(crate) fn work() {
     hold(|| guard.unlock());
 }
 
-/// Until the worker is told to release the lock.
+/// Holds the lock until the standard input ends.
 fn hold(release: impl FnOnce() -> Result<(), Error>) {
     say("held");
     let _ = stdin().read_to_end(&mut Vec::new());

@@ -15,7 +15,7 @@ pub(crate) type List = Result<Bytes, ErrorResponse>;
 pub(crate) struct Lists {
     /// The list that has not begun, if anybody waits for one.
     next: Mutex<Option<Arc<OnceCell<List>>>>,
-    /// Whoever makes a list has it.
+    /// The request that makes a list has it.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -76,7 +76,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let lists = Lists::default();
         runtime.block_on(async {
-            let hanging = lists.get(|| std::future::pending());
+            let hanging = lists.get(std::future::pending);
             assert!(tokio::time::timeout(A_MOMENT, hanging).await.is_err());
             let list = lists.get(|| async { Ok(Bytes::from_static(b"[]")) }).await.unwrap();
             assert_eq!(&*list, b"[]");

@@ -92,7 +92,7 @@ impl Actor {
         self.process.note(|| format!("HOLDS the lock for {left:?}"));
         let mut world = self.process.world();
         let now = world.now;
-        let file = world.lock_file(self.process.id);
+        let file = world.file_of(self.process.id, Path::new(PATH));
         world.safety.holds(self.process.id, file, now, left);
     }
 
@@ -169,7 +169,7 @@ impl Actor {
         if world.attached_unlock {
             return false; // another process that acts for the owner released it: this one has no promise
         }
-        let (now, file) = (world.now, world.lock_file(holder));
+        let (now, file) = (world.now, world.file_of(holder, Path::new(PATH)));
         drop(world);
         let has_lock = self.has_lock(guard);
         match refreshed {
@@ -249,7 +249,8 @@ impl Actor {
             Owner::Process(pid) => world.neighbour(self.process.id, pid),
             Owner::Lease => None,
         };
-        let (now, file) = (world.now, holder.and_then(|holder| world.lock_file(holder)));
+        let (now, file) =
+            (world.now, holder.and_then(|holder| world.file_of(holder, Path::new(PATH))));
         // The lease began before the call did.
         let left = (began + LIFETIME).saturating_sub(now);
         // If the owner has died by now, its lock may already have been taken over.

@@ -158,7 +158,7 @@ fn insist<T>(actor: &Actor, acquire: impl Fn() -> Result<T, Error>) -> Option<T>
             Err(_) if actor.process.has_crashed() => return None,
             Err(Error::Io { .. }) if actor.may_fail => {}
             Err(error) if error.is_lost() => {
-                actor.process.note(|| format!("begins again: {error}"))
+                actor.process.note(|| format!("begins again: {error}"));
             }
             Err(error) => {
                 let id = actor.process.id;

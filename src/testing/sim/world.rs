@@ -283,12 +283,7 @@ impl World {
         }
     }
 
-    /// The lock file, and whether it says enough to prove this process dead one day.
-    pub(super) fn lock_file(&self, process: usize) -> Option<LockFile> {
-        self.file_of(process, Path::new(PATH))
-    }
-
-    /// The same for the lock with this path.
+    /// The lock file with this path, and whether it says enough to prove this process dead one day.
     pub(super) fn file_of(&self, process: usize, lock: &Path) -> Option<LockFile> {
         let state = &self.processes[process];
         let (pid, boot) = (format!("|{}|x", state.pid), format!("w{:012x}s", state.boot_id()));

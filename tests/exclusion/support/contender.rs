@@ -123,9 +123,10 @@ impl Contender {
     /// Renews a lease that is over; `None` if another process has taken over.
     pub(crate) fn renew(&mut self) -> Result<Option<Duration>, String> {
         match self {
-            Contender::Linklock { guard, .. } => refresh(guard.as_ref().expect("it has the lock")),
+            Contender::Linklock { guard, .. } | Contender::RwLock { guard, .. } => {
+                refresh(guard.as_ref().expect("it has the lock"))
+            }
             Contender::Slots { guard, .. } => refresh(guard.as_ref().expect("it has a slot")),
-            Contender::RwLock { guard, .. } => refresh(guard.as_ref().expect("it has the lock")),
             Contender::Flufl(lock) => {
                 let held = lock.is_locked().map_err(|error| error.to_string())?;
                 Ok(held.then(|| lock.lease_ends()))

@@ -136,7 +136,7 @@ fn a_writer_becomes_a_reader_without_a_gap() {
     let writer = cache.write().unwrap();
     thread::scope(|scope| {
         let other = cache.clone();
-        let waits = scope.spawn(move || other.write().map(|guard| drop(guard)));
+        let waits = scope.spawn(move || other.write().map(drop));
         let reader = writer.downgrade().unwrap();
         assert!(matches!(cache.read(), Err(Error::AlreadyLocked { .. })));
         wait_until("the other has the lock file", || cache.writer().unwrap().is_some());
@@ -181,9 +181,8 @@ fn a_writer_does_not_wait_for_dead_readers() {
 fn a_reader_whose_lease_is_over_is_taken_over_and_hears_of_it() {
     let dir = tempdir().unwrap();
     let options = Lock::options(dir.path().join("cache")).clock_slop(Duration::ZERO);
-    let cache = options.stale(StalePolicy::Expired).rw_lock().unwrap();
+    let cache = options.stale(StalePolicy::Expired).lifetime(SHORT).rw_lock().unwrap();
     let reader = cache.read().unwrap();
-    set_lease_end(reader.claim_path(), long_ago());
     let writer = cache.clone().try_write_for(wait::LIMIT).unwrap();
     assert!(matches!(reader.verify(), Err(Error::Lost { .. })));
     assert!(matches!(reader.unlock(), Err(Error::Lost { .. })));

@@ -21,7 +21,7 @@ fn assert_safe(scenario: Scenario) {
     let faults = Faults { crashes: 1, delegations: 1, ..NOTHING };
     sample(&Scenario { faults, stale_lists: true, ..scenario.clone() }).assert_safe();
     let faults = Faults { listings: 2, crashes: 1, stalls: 1, ..NOTHING };
-    sample(&Scenario { faults, caching: NAMES, ..scenario.clone() }).assert_safe();
+    sample(&Scenario { faults, caching: NAMES, ..scenario }).assert_safe();
 }
 
 #[test]
