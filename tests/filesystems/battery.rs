@@ -45,8 +45,6 @@ pub(crate) const PLAIN: Setup = Setup {
 };
 pub(crate) const KEPT: Setup = Setup { name: "kept", keep_claim: true, ..PLAIN };
 pub(crate) const FENCED: Setup = Setup { name: "fenced", fencing: true, ..PLAIN };
-pub(crate) const SLOTS: Setup = Setup { name: "slots", shape: Shape::Slots(2), ..PLAIN };
-pub(crate) const READERS: Setup = Setup { name: "readers", shape: Shape::RwLocks, ..PLAIN };
 
 /// How many tenures and breaks of one contention are enough.
 const TENURES: usize = 60;
@@ -178,8 +176,8 @@ fn works(mount: &Mount, dir: &Path, mounted: &Path) -> Outcome {
         scope.spawn(|| an_expired_lock_is_taken_over(&expired));
         scope.spawn(|| a_long_lease_is_respected(&long));
         let after_death = scope.spawn(|| a_dead_holder_is_noticed(&dead));
-        let figures = [&PLAIN, &KEPT, &FENCED, &SLOTS, &READERS]
-            .map(|setup| contention(setup, mount, dir, &place(setup.name)));
+        let figures =
+            [&PLAIN, &KEPT, &FENCED].map(|setup| contention(setup, mount, dir, &place(setup.name)));
         (figures, after_death.join().unwrap())
     });
     for name in names(mounted) {

@@ -23,7 +23,6 @@ mod table;
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
-    use battery::{FENCED, KEPT, PLAIN, READERS, SLOTS};
-    support::worker::run(&[&PLAIN, &KEPT, &FENCED, &SLOTS, &READERS]);
+    support::worker::run(&[&battery::PLAIN, &battery::KEPT, &battery::FENCED]);
     kit::worker::work();
 }
