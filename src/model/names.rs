@@ -39,7 +39,7 @@ const ASIDE: &[u8] = b"aside";
 const FENCE: &[u8] = b"fence";
 const READ: &[u8] = b".read.";
 /// The digits of a reader's number, in hexadecimal.
-const READER_DIGITS: usize = 16;
+pub(crate) const READER_DIGITS: usize = 16;
 
 /// Why a lock can't have the names that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Answer, Content, Request, Server};
 use crate::model::lease::SEAT_LEASE;
-use crate::testing::sim::constants::{PATH, epoch};
+use crate::model::names::READER_DIGITS;
+use crate::testing::sim::constants::{PATH, READERS, epoch};
 
 /// The prefix of the names of seats.
 const SEATS: &[u8] = b"/sim/L|break|";
@@ -30,13 +31,17 @@ impl Server {
         self.inodes[ino].kept == Content::Whole || names.any(|(path, _)| is_claim(path))
     }
 
-    /// When the last lease ends that keeps the lock from a contender, of the holder and of
+    /// When the last lease ends that keeps the lock from a contender, of the holder, of readers and of
     /// processes in seats: since the run began.
     pub(in crate::testing::sim) fn last_lease(&self) -> Option<Duration> {
         let end = |(path, ino): (&OsString, &u64)| {
-            if path == PATH {
+            let name = path.as_encoded_bytes();
+            let reader = name.strip_prefix(READERS.as_bytes());
+            let is_readers_seat =
+                reader.is_some_and(|rest| rest[READER_DIGITS..].starts_with(b"|break|"));
+            if path == PATH || reader.is_some_and(|rest| rest.len() == READER_DIGITS) {
                 Some(self.inodes[ino].mtime)
-            } else if path.as_encoded_bytes().starts_with(SEATS) {
+            } else if name.starts_with(SEATS) || is_readers_seat {
                 Some(self.inodes[ino].ctime + SEAT_LEASE)
             } else {
                 None
