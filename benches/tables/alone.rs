@@ -59,7 +59,8 @@ impl Chapters {
                 .expect("the directory can be removed");
             if let Some(calls) = calls[number] {
                 let what = format!("{}: system calls", way.name());
-                self.goals.push(Goal::at_most(what, calls.round(), most, most));
+                // A lock that took long joins the host's queue, which takes some: on a busy machine one in ten.
+                self.goals.push(Goal::at_most(what, calls.round(), most, most + 1.0));
             }
         }
         for (place, all) in self.places.iter().zip(&all) {
