@@ -31,6 +31,20 @@ const CRASH: Faults = Faults { crashes: 1, ..NOTHING };
 const CRASH_OR_STALL: Faults = Faults { crashes: 1, stalls: 1, ..NOTHING };
 const TROUBLE: Faults = Faults { crashes: 1, errors: 2, ..NOTHING };
 
+/// Whatever goes wrong, on any file system, by any policy.
+#[track_caller]
+fn assert_safe(scenario: Scenario) {
+    explore(&scenario, 1).assert_safe();
+    sample(&Scenario { faults: ACCIDENTS, caching: NAMES, ..scenario.clone() }).assert_safe();
+    sample(&Scenario { faults: ACCIDENTS, local: true, ..scenario.clone() }).assert_safe();
+    let policy = StalePolicy::Expired;
+    sample(&Scenario { faults: ACCIDENTS, policy, ..scenario.clone() }).assert_safe();
+    let faults = Faults { errors: 2, crashes: 1, stalls: 2, ..NOTHING };
+    sample(&Scenario { faults, caching: NAMES, ..scenario.clone() }).assert_safe();
+    let faults = Faults { crashes: 1, delegations: 1, ..NOTHING };
+    sample(&Scenario { faults, stale_lists: true, ..scenario }).assert_safe();
+}
+
 #[test]
 fn two_in_every_order() {
     explore_pairs(&Scenario { faults: CRASH_OR_STALL, ..two() }).assert_safe();
