@@ -98,7 +98,7 @@ fn again(job: &str) {
 /// Acquires and releases the lock, again and again, until the cue to stop.
 fn contend(terms: &Terms, lock: &Lock) {
     while !is_enough(terms) {
-        one_tenure(terms, lock);
+        one_tenure(terms, lock.lock().unwrap());
     }
 }
 
@@ -109,7 +109,7 @@ fn contend_until_killed(terms: &Terms) {
         if is_enough(terms) {
             return;
         }
-        one_tenure(terms, &lock);
+        one_tenure(terms, lock.lock().unwrap());
     }
     let guard = lock.lock().unwrap();
     report(Running::begin(&guard).end(&guard));
@@ -120,8 +120,8 @@ fn is_enough(terms: &Terms) -> bool {
     shared().is_cued(&terms.cue("enough"))
 }
 
-fn one_tenure(terms: &Terms, lock: &Lock) {
-    let guard = lock.lock().unwrap();
+/// What the only holder of a lock does.
+fn one_tenure(terms: &Terms, guard: LockGuard) {
     let tenure = Running::begin(&guard);
     if !shared().alone(terms.name, || thread::sleep(A_MOMENT)) {
         report(format!("{WITNESSED} {}", vm()));
@@ -158,24 +158,11 @@ fn read_and_write(terms: &Terms) {
             return;
         }
         if turn % 3 == 0 {
-            write_once(terms, &lock);
+            one_tenure(terms, lock.write().unwrap().into_guard());
         } else {
             read_once(terms, &lock);
         }
-        thread::sleep(A_MOMENT);
     }
-}
-
-fn write_once(terms: &Terms, lock: &RwLock) {
-    let guard = lock.write().unwrap();
-    let tenure = Running::begin(&guard);
-    if !shared().alone(terms.name, || thread::sleep(A_MOMENT)) {
-        report(format!("{WITNESSED} {}", vm()));
-    }
-    let tenure = tenure.end(&guard);
-    guard.unlock().unwrap();
-    report(tenure);
-    shared().cue(&terms.held_by(&vm()));
 }
 
 fn read_once(terms: &Terms, lock: &RwLock) {
@@ -190,6 +177,7 @@ fn read_once(terms: &Terms, lock: &RwLock) {
     let tenure = tenure.end(&guard);
     guard.unlock().unwrap();
     report(tenure);
+    thread::sleep(A_MOMENT);
 }
 
 fn read_rounds(lock: &RwLock, count: u64) {
