@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let slot = set.map(|set| slots::acquire(&set, args, &events)).transpose();
     let slot = slot.inspect_err(gave_up)?;
     let number = slot.as_ref().map(SlotGuard::slot);
-    let (mut guards, marker) = acquire(&locks, args, &events).inspect_err(gave_up)?;
+    let (mut guards, marker) = acquire(&locks, access, args, &events).inspect_err(gave_up)?;
     guards.extend(slot.map(SlotGuard::into_guard));
     for guard in &guards {
         events.journal.note(|| Note::of_acquired(guard));
@@ -80,11 +80,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 /// has one.
 fn acquire(
     locks: &[RwLock],
+    access: Access,
     args: &Args,
     events: &Events,
 ) -> Result<(Vec<LockGuard>, Option<Marker>), Failure> {
     let limit = &args.contention.limit;
-    let guards = contend::acquire(locks, Access::of(args.shared), limit, events)?;
+    let guards = contend::acquire(locks, access, limit, events)?;
     let marker = match (args.at_most_every, locks.first()) {
         (Some(period), Some(lock)) => Some(due(lock.as_lock(), period, limit)?),
         _ => None,
