@@ -69,7 +69,7 @@ impl Readers {
     pub(crate) fn hold(&self, reading: Reading, thread: Option<u64>) -> LockGuard {
         let guard = reading.lock.hold(reading.tenure, thread);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.retain(|(_, tenure)| tenure.upgrade().is_some_and(|tenure| tenure.is_held()));
+        current.retain(|(_, tenure)| is_held(tenure));
         current.extend(thread.map(|thread| (thread, Arc::downgrade(guard.tenure()))));
         guard
     }
@@ -81,7 +81,6 @@ impl Readers {
     /// Whether this thread is a reader through this handle.
     pub(super) fn is_held_by(&self, thread: u64) -> bool {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_held = |tenure: &Weak<Tenure>| tenure.upgrade().is_some_and(|it| it.is_held());
         current.iter().any(|(by, tenure)| *by == thread && is_held(tenure))
     }
 
@@ -148,6 +147,10 @@ impl Readers {
         let context = Context { names, config, machine: machine.clone(), memory };
         Ok(Lock::with(context, self.lifetime, None))
     }
+}
+
+fn is_held(tenure: &Weak<Tenure>) -> bool {
+    tenure.upgrade().is_some_and(|tenure| tenure.is_held())
 }
 
 /// The lock of another reader, as a writer waits for it.
