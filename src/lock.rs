@@ -71,10 +71,7 @@ impl Lock {
     /// [`Error::TimedOut`] after the default timeout; [`Error::NoHardLinks`]; [`Error::Io`] if a
     /// file operation failed. After an error no file is left behind.
     pub fn lock(&self) -> Result<LockGuard, Error> {
-        self.acquire(match self.timeout {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        })
+        self.acquire(WaitLimit::of(self.timeout))
     }
 
     /// Acquires the lock if it is free. Blocks for a few file operations.

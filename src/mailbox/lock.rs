@@ -63,10 +63,7 @@ impl MailboxLock {
     /// regular file; [`Error::NoHardLinks`]; [`Error::Io`] if a file operation failed. After an error
     /// no file is left behind.
     pub fn lock(&self) -> Result<MailboxGuard, Error> {
-        self.acquire(match self.timeout {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        })
+        self.acquire(WaitLimit::of(self.timeout))
     }
 
     /// Locks the mailbox if that can be done at once. Blocks for a few file operations.

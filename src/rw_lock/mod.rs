@@ -185,10 +185,7 @@ impl RwLock {
     }
 
     fn usual(&self) -> WaitLimit<'static> {
-        match self.writer.timeout() {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        }
+        WaitLimit::of(self.writer.timeout())
     }
 
     fn begin_read(&self, limit: WaitLimit<'_>) -> Result<ReadGuard, Error> {

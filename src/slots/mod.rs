@@ -67,10 +67,7 @@ impl Slots {
     /// [`Error::AlreadyLocked`] if this thread holds all slots through this handle; otherwise as for
     /// [`Lock::lock`]. The path of an error, if it concerns one slot only, is that slot's.
     pub fn lock(&self) -> Result<SlotGuard, Error> {
-        self.acquire(match self.queue.timeout() {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        })
+        self.acquire(WaitLimit::of(self.queue.timeout()))
     }
 
     /// Acquires a slot if one is free. Blocks for a few file operations for each slot.

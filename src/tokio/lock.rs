@@ -80,11 +80,7 @@ impl Lock {
     ///
     /// Outside a runtime, or if the future has to wait in a runtime without I/O or timers.
     pub async fn lock(&self) -> Result<LockGuard, Error> {
-        self.acquire(match self.as_blocking().timeout() {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        })
-        .await
+        self.acquire(WaitLimit::of(self.as_blocking().timeout())).await
     }
 
     /// Acquires the lock if it is free, which takes a few file operations.

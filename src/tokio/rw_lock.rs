@@ -201,10 +201,7 @@ impl RwLock {
     }
 
     fn usual(&self) -> AsyncWaitLimit {
-        match self.shared().parts().0.timeout() {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        }
+        WaitLimit::of(self.shared().parts().0.timeout())
     }
 
     async fn begin_read(&self, limit: AsyncWaitLimit) -> Result<ReadGuard, Error> {

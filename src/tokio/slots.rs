@@ -70,11 +70,7 @@ impl Slots {
     ///
     /// As for [`Lock::lock`](super::Lock::lock).
     pub async fn lock(&self) -> Result<SlotGuard, Error> {
-        self.acquire(match self.shared().queue().timeout() {
-            Some(timeout) => WaitLimit::For(timeout),
-            None => WaitLimit::Endless,
-        })
-        .await
+        self.acquire(WaitLimit::of(self.shared().queue().timeout())).await
     }
 
     /// Acquires a slot if one is free, which takes a few file operations for each slot.

@@ -28,6 +28,11 @@ pub(crate) fn asking(
 }
 
 impl<W: FnMut(&Obstacle) -> Duration + ?Sized> WaitLimit<'_, W> {
+    /// The limit that a default timeout sets.
+    pub(crate) fn of(timeout: Option<Duration>) -> Self {
+        timeout.map_or(WaitLimit::Endless, WaitLimit::For)
+    }
+
     /// How long to wait before the limit is checked again; zero once it is reached.
     pub(crate) fn left(&mut self, waited: Duration, obstacle: &Obstacle) -> Duration {
         match self {
