@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use linklock::{Error, Lock};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 
 use super::again::{arguments, this_program};
 
@@ -92,6 +94,10 @@ impl Worker {
         self.child.id()
     }
 
+    fn as_pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.pid()).unwrap())
+    }
+
     /// Its next report; nothing once it is dead.
     pub(crate) fn report(&mut self) -> Option<String> {
         let mut lines = self.reports.by_ref().map_while(Result::ok);
@@ -101,12 +107,14 @@ impl Worker {
     /// SIGKILL. It is a zombie afterwards.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
-        while self.report().is_some() {} // until the last process that could report is dead
+        while self.report().is_some() {} // until no child of its own can report either
+        // A process that dies closes its files some time before it is dead.
+        waitid(Id::Pid(self.as_pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
     }
 
     /// SIGSTOP: it does nothing any more, but it exists.
     pub(crate) fn freeze(&self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        let pid = self.as_pid();
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
         // One thread gets the signal; the others stop once that has passed it on.
         super::wait_until("all its threads have stopped", || {
