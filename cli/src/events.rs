@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
@@ -21,11 +23,11 @@ const MERE_NEWS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
 /// Signals that stop and continue a child. Without a child, they stop and continue us.
 const JOB_CONTROL: [Signal; 2] = [Signal::SIGTSTP, Signal::SIGCONT];
 
-/// A signal that we send to ourselves. Hardly any other program does, and nobody minds it: see signal(7).
-const MARK: Signal = Signal::SIGURG;
+/// Wakes the thread that turns signals into events. Nobody else minds it: see signal(7).
+const WAKE_UP: Signal = Signal::SIGURG;
 
-/// Far longer than a signal to ourselves takes to become an event.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// Far longer than that thread takes to catch up.
+const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -35,8 +37,8 @@ pub(crate) enum Event {
     Signal(Signal),
     /// Why the lock is lost.
     Lost(String),
-    /// What we have sent to ourselves.
-    Mark,
+    /// The signals that came before this call of [`Events::ended_by_now`] have become events.
+    CaughtUp(u64),
 }
 
 impl Event {
@@ -54,6 +56,8 @@ pub(crate) struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     signals: Handle,
+    /// How many calls have asked the thread to catch up.
+    asked: Arc<AtomicU64>,
     /// A bit for each signal that was ignored when we started.
     ignored: u64,
     /// What is written about the run.
@@ -68,28 +72,43 @@ impl Events {
     pub(crate) fn watch() -> io::Result<Events> {
         let ignored = ignored_signals();
         let passed_on = ENDING.into_iter().chain(MERE_NEWS).filter(|s| !contains(ignored, *s));
-        let watched = passed_on.chain([Signal::SIGCHLD, MARK]).map(|signal| signal as i32);
+        let watched = passed_on.chain([Signal::SIGCHLD, WAKE_UP]).map(|signal| signal as i32);
 
         let mut signals = Signals::new(watched)?;
         let handle = signals.handle();
         let (sender, receiver) = channel();
-        let signalled = sender.clone();
+        let (signalled, asked) = (sender.clone(), Arc::<AtomicU64>::default());
+        let asks = asked.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             // They may have been blocked when we started. For the child, which inherits the main
             // thread's mask, they stay blocked.
-            let _ = SigSet::from_iter([Signal::SIGCHLD, MARK]).thread_unblock();
-            for signal in signals.forever().filter_map(|number| Signal::try_from(number).ok()) {
-                let event = match signal {
-                    Signal::SIGCHLD => Event::Child,
-                    MARK => Event::Mark,
-                    signal => Event::Signal(signal),
-                };
-                if signalled.send(event).is_err() {
+            let _ = SigSet::from_iter([Signal::SIGCHLD, WAKE_UP]).thread_unblock();
+            let mut caught_up = 0;
+            loop {
+                let pending = signals.wait();
+                // Asked for before we go through all signals, so all that came before that are among them.
+                let asked = asks.load(Ordering::SeqCst);
+                let numbers = pending.filter_map(|number| Signal::try_from(number).ok());
+                let events =
+                    numbers.filter(|signal| *signal != WAKE_UP).map(|signal| match signal {
+                        Signal::SIGCHLD => Event::Child,
+                        signal => Event::Signal(signal),
+                    });
+                let caught = (asked > caught_up).then_some(Event::CaughtUp(asked));
+                caught_up = asked;
+                if events.chain(caught).any(|event| signalled.send(event).is_err()) {
                     return; // the run has ended
                 }
             }
         })?;
-        Ok(Events { sender, receiver, signals: handle, ignored, journal: Journal::default() })
+        Ok(Events {
+            sender,
+            receiver,
+            signals: handle,
+            asked,
+            ignored,
+            journal: Journal::default(),
+        })
     }
 
     /// From now on, the signals that stop and continue a job are events too.
@@ -131,15 +150,11 @@ impl Events {
     /// not yet turned into events. The others are dropped: they came before there was a child.
     pub(crate) fn ended_by_now(&self) -> Option<Signal> {
         let mut ended = None;
-        // What a signal to ourselves becomes comes after them. The thread passes on signals in the order
-        // of their numbers, round after round, so the first may overtake one, and the second does not.
-        for _ in 0..2 {
-            if kill(Pid::this(), MARK).is_err() {
-                break;
-            }
-            while let Some(event) = self.next(AT_ONCE) {
+        let ask = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        if kill(Pid::this(), WAKE_UP).is_ok() {
+            while let Some(event) = self.next(LONG) {
                 ended = ended.or(event.ends());
-                if event == Event::Mark {
+                if event == Event::CaughtUp(ask) {
                     break;
                 }
             }
@@ -162,21 +177,33 @@ fn ignored_signals() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use nix::sys::signal::raise;
 
     use super::*;
 
-    /// Its thread may come to it only after the command has started.
+    /// Its thread may come to it only after the command has started, and may be woken by others.
     #[test]
     fn a_signal_before_the_command_starts_is_never_passed_on() {
         let events = Events::watch().unwrap();
-        for _ in 0..200 {
-            raise(Signal::SIGUSR1).unwrap();
-            assert_eq!(events.ended_by_now(), None);
-            // Another test may have a child.
-            let next = events.next(Duration::from_millis(1));
-            assert!(matches!(next, None | Some(Event::Child)), "{next:?}");
-        }
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    raise(Signal::SIGURG).unwrap();
+                }
+            });
+            let passed_on = (0..200).find_map(|_| {
+                raise(Signal::SIGUSR1).unwrap();
+                assert_eq!(events.ended_by_now(), None);
+                events
+                    .next(Duration::from_millis(1))
+                    .filter(|event| matches!(event, Event::Signal(_)))
+            });
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(passed_on, None);
+        });
         raise(Signal::SIGTERM).unwrap();
         assert_eq!(events.ended_by_now(), Some(Signal::SIGTERM));
     }

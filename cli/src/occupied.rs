@@ -32,11 +32,6 @@ fn is_no_lock(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|after| file(after) == file(before))
 }
 
-/// Another program's lock with this name.
-pub(crate) fn other_programs(path: &Path) -> Option<Foreign> {
-    Foreign::read(path, &path.symlink_metadata().ok()?)
-}
-
 /// Why a lock can never be acquired, if that is what the error means.
 pub(crate) fn failure(error: &Error) -> Option<Failure> {
     match error {

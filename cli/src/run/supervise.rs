@@ -87,7 +87,7 @@ pub(crate) fn supervise(
             Some(Event::Signal(Signal::SIGCONT)) => supervisor.go_on(),
             Some(Event::Signal(signal)) => supervisor.child.pass_on(signal),
             Some(Event::Lost(error)) => supervisor.lost(&error),
-            Some(Event::Child | Event::Mark) | None => {}
+            Some(Event::Child | Event::CaughtUp(_)) | None => {}
         }
         supervisor.look_at_the_clock();
     }
