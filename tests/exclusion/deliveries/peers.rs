@@ -63,10 +63,11 @@ impl Program {
             }
             Program::Procmail => r#"procmail -t ./procmailrc <"$m""#,
             // After ten tries, a second apart, mutt 2.2.12 reports that it has the lock when it has
-            // not, so it does not get that much time. And it refuses when the mailbox has just
-            // grown.
+            // not, so it does not get that much time; and it may be ended just when it has it. But a
+            // dotlock that nobody may read is that of the only mutt here.
             Program::Mutt => {
-                r#"until timeout --foreground 4.5 mutt_dotlock mbox; do sleep 0.1; done &&
+                r#"until timeout --foreground 4.5 mutt_dotlock mbox
+                       [ -e mbox.lock ] && ! [ -r mbox.lock ]; do sleep 0.1; done &&
                    cat "$m" >>mbox && mutt_dotlock -u mbox"#
             }
             Program::Python => r#"python3 deliver.py mbox "$m""#,
