@@ -21,7 +21,7 @@ pub(crate) enum Failed {
 const WORKING: u8 = 0;
 /// The work has ended, with a result for the caller.
 const DONE: u8 = 1;
-/// The caller was told that there is no result.
+/// The caller expects no result any more.
 const GIVEN_UP: u8 = 2;
 
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl Access {
         self.run_or_undo(work, |_| {}).await
     }
 
-    /// The same, and undoes the work if it ends only after its time is up.
+    /// The same, and undoes the work if it ends only after its time is up, or its caller has gone
+    /// away: a client that has hung up.
     pub(crate) async fn run_or_undo<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -54,6 +55,7 @@ impl Access {
         let thread = timeout(self.limit, self.threads.clone().acquire_owned()).await;
         let thread = thread.map_err(timed_out)?.map_err(|_| Failed::Broken)?;
         let state = Arc::new(AtomicU8::new(WORKING));
+        let _caller = Caller(state.clone());
         let own = state.clone();
         let mut work = tokio::task::spawn_blocking(move || {
             let _thread = thread;
@@ -70,6 +72,15 @@ impl Access {
             Ok(ended) => ended,
         };
         ended.ok().flatten().ok_or(Failed::Broken)
+    }
+}
+
+/// The caller of some work.
+struct Caller(Arc<AtomicU8>);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        moves_on(&self.0, GIVEN_UP); // unless the work has ended
     }
 }
 
@@ -113,6 +124,20 @@ mod tests {
             assert!(told.try_recv().is_err(), "it is still at work");
             hang.send(()).unwrap();
             told.recv_timeout(LONG).expect("what comes too late is undone");
+        });
+    }
+
+    #[test]
+    fn what_a_caller_that_goes_away_has_begun_is_undone() {
+        in_runtime(async {
+            let access = Access::new(1, LONG);
+            let (undone, told) = mpsc::channel();
+            let (go_on, goes_on) = mpsc::channel::<()>();
+            let work = access
+                .run_or_undo(move || goes_on.recv().unwrap(), move |()| undone.send(()).unwrap());
+            assert!(timeout(SOON, work).await.is_err());
+            go_on.send(()).unwrap();
+            told.recv_timeout(LONG).expect("it is undone");
         });
     }
 
