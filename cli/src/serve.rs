@@ -29,8 +29,9 @@ const PORT: u16 = 3000;
 /// the server listens on the loopback interface only, unless --bind says otherwise. On SIGHUP it
 /// reads the files of keys and the certificate again.
 ///
-/// A web page at / shows the locks; /metrics has metrics for Prometheus, and /openapi.json
-/// describes the interface.
+/// Requests under /v1/ are Relukko's. Those under /v2/ have lifetimes, secrets, fencing tokens,
+/// waiting in line, pages and events. /openapi.json describes both. A web page at / shows the
+/// locks, and /metrics has metrics for Prometheus.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The directory of the lock files
@@ -64,6 +65,10 @@ pub(crate) struct Args {
     /// How long until a new lock expires, unless its holder extends it
     #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "10m")]
     lifetime: Duration,
+
+    /// The longest lifetime that a client may ask for through /v2/
+    #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "1d")]
+    max_lifetime: Duration,
 
     /// How long an expired lock stays held, so that a late holder can still extend it
     #[arg(long, value_name = "DURATION", value_parser = time::parse, default_value = "3m")]
@@ -113,6 +118,7 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
         .max_websockets(args.max_websockets)
         .directory_timeout(args.directory_timeout)
         .lifetime(args.lifetime)
+        .max_lifetime(args.max_lifetime)
         .grace(args.grace)
         .sweep_interval(args.sweep);
     if let Some(key) = std::env::var_os("RELUKKO_API_KEY").filter(|key| !key.is_empty()) {

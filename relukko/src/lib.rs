@@ -34,7 +34,8 @@
 //! | `NAME` | the lock file, for a plain name: at most 100 ASCII letters, digits, blanks and signs, without `/`, `\`, <code>&#124;</code> and `~`, and not beginning with a dot |
 //! | `READABLE~HASH` | the lock file for any other name: its readable part, and 160 bits of its SHA-256 |
 //! | <code>...&#124;relukko-ID&#124;PID&#124;NONCE</code> | the claim: its host name contains the lock's id |
-//! | `.relukko/ID` | the record: the object that the interface shows |
+//! | `.relukko/ID` | the record: the object that the interface shows, and the digest of its holder's secret |
+//! | `.relukko/tokens/N` | the counter of fencing tokens: its name is the last one |
 //!
 //! To create a lock, a server first writes the record and then links the lock file. The link takes
 //! the lock and identifies its record: a server killed in between leaves a record without effect,
@@ -55,6 +56,37 @@
 //! process and its host as the creator and an id derived from its claim, and waiters learn when it
 //! ends. A stale lock is taken over by the rules of [`linklock`]. Deleting the lock breaks it. Only
 //! its holder can extend it: a request to do so gets 409.
+//!
+//! # Beyond Relukko
+//!
+//! The routes under `/v1/` are exactly Relukko's. Those under `/v2/` have what its locks lack; the
+//! server describes all of them at `/openapi.json`:
+//!
+//! ```sh
+//! curl -H "X-api-Key: $KEY" -H "X-Lock-Secret: $SECRET" http://127.0.0.1:3000/v2/locks \
+//!     -d '{"name": "report", "lifetime": 30, "wait": 20, "who": "nightly", "note": "for the books"}'
+//! ```
+//!
+//! - The creator chooses how long the lock lasts, at most for
+//!   [`max_lifetime`](ServerOptions::max_lifetime); a `PUT` of its own renews that. There is no grace
+//!   period beyond 2 s, for clocks that differ.
+//! - Only who knows the lock's secret can renew and release it. The client chooses the secret, at random,
+//!   and sends it in the header `X-Lock-Secret` of each request. The same request with the same secret gets
+//!   the same lock, so a client that has lost an answer asks again. A `DELETE` under `/v1/` breaks
+//!   any lock.
+//! - Each tenure has a fencing token, a number that is higher than those of all tenures of the lock
+//!   before, whichever server they were created by. A store that is protected by the lock can
+//!   [reject lower ones](linklock::guide::leases#fencing-tokens). Tenures that began under `/v1/`, or
+//!   that other programs hold, have none.
+//! - With `wait`, a client whose lock is not free stands in line. It gets 202 and a date at once, and asks
+//!   again with that date as `since`, for up to 60 s each time. Those who wait at one server get the lock in
+//!   the order of their dates, after a restart of the server too. A client that does not come back within
+//!   3 s loses its place. Requests without `wait` never overtake; those of `/v1/`, of other servers and of
+//!   other programs may.
+//! - `GET /v2/locks?limit=N` lists locks in pages, each with the `after` of the next one.
+//! - `GET /v2/events?wait=60` waits for what happens to locks (created, prolonged, ended), and says how to
+//!   go on after it. 410 says that the server does not know that place any more: it was restarted, or 4,096
+//!   events have come since.
 //!
 //! # Features
 //!

@@ -141,7 +141,7 @@ fn each_error_is_explained() {
         ask(address, "GET", &format!("/v1/locks/{id}"), "").assert_refusal(404);
     }
     ask(address, "GET", "/v1/locks/%ff", "").assert_refusal(400);
-    for path in ["/v1", "/v2/locks", "/v1/locks/x/y", "/index.html", "/../etc/passwd", "//"] {
+    for path in ["/v1", "/v3/locks", "/v1/locks/x/y", "/index.html", "/../etc/passwd", "//"] {
         ask(address, "GET", path, "").assert_refusal(404);
     }
     for (method, path) in

@@ -66,9 +66,11 @@ const RELUKKO: &[&str] = &[
     "server::lists",
     "server::error_response",
     "server::registry",
+    "server::events server::queues",
+    "server::shown",
     "server::store server::tls",
     "server::options",
-    "server::access server::keys server::metrics",
+    "server::access server::keys server::metrics server::secret",
     "info",
     "timestamp",
 ];

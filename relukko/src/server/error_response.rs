@@ -27,6 +27,11 @@ impl ErrorResponse {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> ErrorResponse {
         ErrorResponse { status, message: message.into() }
     }
+
+    /// Whether the lock is held.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT
+    }
 }
 
 impl IntoResponse for ErrorResponse {
@@ -57,6 +62,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::BadName(_) | StoreError::BadTime(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StoreError::Held { .. } | StoreError::NotOurs(_) => StatusCode::CONFLICT,
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
+            StoreError::NotYours(_) => StatusCode::FORBIDDEN,
             StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Lock(_) | StoreError::Io(_) => {
                 tracing::error!(%error, "cannot use the directory");

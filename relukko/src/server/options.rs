@@ -23,6 +23,7 @@ pub struct ServerOptions {
     pub(super) max_connections: usize,
     pub(super) max_websockets: usize,
     pub(super) lifetime: Duration,
+    pub(super) max_lifetime: Duration,
     pub(super) grace: Duration,
     pub(super) sweep_interval: Duration,
     pub(super) client_timeout: Duration,
@@ -47,6 +48,7 @@ impl ServerOptions {
             max_connections: 4096,
             max_websockets: 2048,
             lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_secs(86_400),
             grace: Duration::from_secs(180),
             sweep_interval: Duration::from_secs(15),
             client_timeout: Duration::from_secs(10),
@@ -110,6 +112,13 @@ impl ServerOptions {
     /// at most a year.
     pub fn lifetime(mut self, lifetime: Duration) -> ServerOptions {
         self.lifetime = lifetime.clamp(SHORTEST, LONGEST);
+        self
+    }
+
+    /// The longest lifetime that a client can ask for through `/v2/`: a day by default, at most a year.
+    /// What is longer is shortened to it.
+    pub fn max_lifetime(mut self, longest: Duration) -> ServerOptions {
+        self.max_lifetime = longest.clamp(SHORTEST, LONGEST);
         self
     }
 

@@ -3,15 +3,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::ws::Utf8Bytes;
 use serde_json::json;
 use tokio::sync::broadcast;
 
+use super::events::{Events, Kind};
 use super::metrics::Metrics;
-use super::store::{Found, Store, StoreError};
+use super::queues::Queues;
+use super::secret::Digest;
+use super::store::{Found, Record, Store, StoreError, Wanted};
 use crate::info::{LockId, LockInfo};
 
 /// How many messages a slow listener may lag behind.
@@ -31,13 +34,15 @@ pub(crate) struct Registry {
     follower: Mutex<Follower>,
     health: Mutex<Option<(Instant, Result<(), String>)>>,
     news: broadcast::Sender<Utf8Bytes>,
+    pub(crate) events: Events,
+    pub(crate) queues: Arc<Queues>,
     pub(crate) metrics: Metrics,
 }
 
 /// A lock that was held when last observed.
 struct Seen {
     file: String,
-    info: LockInfo,
+    record: Record,
     /// A client may be waiting for the lock until then.
     watched_until: Option<Instant>,
 }
@@ -51,6 +56,8 @@ impl Registry {
             follower: Mutex::default(),
             health: Mutex::default(),
             news: broadcast::Sender::new(BACKLOG),
+            events: Events::new(),
+            queues: Arc::default(),
             metrics,
         }
     }
@@ -59,32 +66,69 @@ impl Registry {
         self.news.subscribe()
     }
 
-    pub(crate) fn create(
-        &self,
-        lock_name: &str,
-        creator: Option<String>,
-        ip: Option<String>,
-    ) -> Result<LockInfo, StoreError> {
-        match self.store.create(lock_name, creator, ip) {
-            Ok((file, info)) => {
-                self.note(file, &info, None);
+    pub(crate) fn create(&self, wanted: Wanted) -> Result<Record, StoreError> {
+        match self.store.create(wanted) {
+            Ok((file, record)) => {
+                self.note(file, &record, None);
+                let info = &record.info;
                 tracing::info!(id = %info.id, lock = info.lock_name, creator = info.creator, peer = info.ip, "created");
-                Ok(info)
+                Ok(record)
             }
-            Err(StoreError::Held { by: Some((file, info)), message }) => {
-                self.note(file.clone(), &info, Some(Instant::now() + INTEREST));
-                Err(StoreError::Held { by: Some((file, info)), message })
+            Err(StoreError::Held { by: Some((file, record)), message }) => {
+                self.note(file.clone(), &record, Some(Instant::now() + INTEREST));
+                Err(StoreError::Held { by: Some((file, record)), message })
             }
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) fn get(&self, id: LockId) -> Result<LockInfo, StoreError> {
+    /// The file server's time.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.store.now()
+    }
+
+    pub(crate) fn get(&self, id: LockId) -> Result<Record, StoreError> {
         self.store.get(id)
     }
 
+    /// The lock with this name, if it is held by the client that knows the secret.
+    pub(crate) fn own(&self, name: &str, secret: &Digest) -> Result<Option<Record>, StoreError> {
+        Ok(self.store.held(name)?.filter(|record| record.is_of(secret)))
+    }
+
+    /// Deletes a lock that nobody has heard of yet.
+    pub(crate) fn withdraw(&self, id: LockId) -> Result<(), StoreError> {
+        self.store.delete(id).map(drop)?;
+        self.forget(id);
+        Ok(())
+    }
+
+    /// Deletes a lock at the request of its holder.
+    pub(crate) fn release(
+        &self,
+        id: LockId,
+        secret: &Digest,
+        peer: IpAddr,
+    ) -> Result<Record, StoreError> {
+        if !self.store.get(id)?.is_of(secret) {
+            return Err(StoreError::NotYours(id));
+        }
+        self.delete(id, peer)
+    }
+
+    /// Some locks in the order of their files, from the one after this file, and the last file of
+    /// these if there are more.
+    pub(crate) fn page(
+        &self,
+        after: &str,
+        most: usize,
+    ) -> Result<(Vec<Record>, Option<String>), StoreError> {
+        self.store.page(after, most)
+    }
+
     pub(crate) fn list(&self) -> Result<Vec<LockInfo>, StoreError> {
-        let mut all: Vec<_> = self.store.list()?.into_iter().map(|found| found.info).collect();
+        let mut all: Vec<_> =
+            self.store.list()?.into_iter().map(|found| found.record.info).collect();
         all.sort_by_key(|lock| (lock.created_at, lock.id));
         Ok(all)
     }
@@ -92,27 +136,29 @@ impl Registry {
     pub(crate) fn update(
         &self,
         id: LockId,
-        change: impl FnOnce(&mut LockInfo, SystemTime) -> Result<(), StoreError>,
-    ) -> Result<LockInfo, StoreError> {
-        let info = self.store.update(id, change)?;
+        change: impl FnOnce(&mut Record, SystemTime) -> Result<(), StoreError>,
+    ) -> Result<Record, StoreError> {
+        let record = self.store.update(id, change)?;
         if let Some(seen) = self.board().get_mut(&id) {
-            seen.info = info.clone();
+            seen.record = record.clone();
+            self.events.push(Kind::Prolonged, &record);
         }
-        Ok(info)
+        Ok(record)
     }
 
     /// Deletes a lock at the request of a client at this address.
-    pub(crate) fn delete(&self, id: LockId, peer: IpAddr) -> Result<LockInfo, StoreError> {
+    pub(crate) fn delete(&self, id: LockId, peer: IpAddr) -> Result<Record, StoreError> {
         lock(&self.deleting).insert(id);
         let deleted = self.store.delete(id);
         if deleted.is_ok() {
             self.board().remove(&id);
         }
         lock(&self.deleting).remove(&id);
-        let info = deleted?;
-        self.tell(&[&info]);
+        let record = deleted?;
+        self.tell(&record);
+        let info = &record.info;
         tracing::info!(%id, lock = info.lock_name, creator = info.creator, %peer, "deleted");
-        Ok(info)
+        Ok(record)
     }
 
     /// Checks all locks: ends those that have expired, reports those that others have ended, and
@@ -122,12 +168,13 @@ impl Registry {
         self.store.read_clock()?;
         let mut held = Vec::new();
         for found in self.store.list()? {
-            let id = found.info.id;
-            let is_over = found.is_ours() && self.store.is_over(&found.info)?;
+            let id = found.record.info.id;
+            let is_over = found.is_ours() && self.store.is_over(&found.record)?;
             if is_over && self.store.expire(&found.file, id)? {
                 self.board().remove(&id);
-                self.tell(&[&found.info]);
-                tracing::info!(%id, lock = found.info.lock_name, creator = found.info.creator, "expired");
+                self.tell(&found.record);
+                let info = &found.record.info;
+                tracing::info!(%id, lock = info.lock_name, creator = info.creator, "expired");
                 continue;
             }
             if let Err(error) = self.store.repair(&found) {
@@ -146,8 +193,8 @@ impl Registry {
         let mut gone: HashMap<_, _> =
             self.board().iter().map(|(id, seen)| (*id, seen.file.clone())).collect();
         for found in held {
-            gone.remove(&found.info.id);
-            self.note(found.file.clone(), &found.info, None);
+            gone.remove(&found.record.info.id);
+            self.note(found.file.clone(), &found.record, None);
         }
         for (id, file) in gone {
             // It may have been created after the listing began.
@@ -158,10 +205,10 @@ impl Registry {
         Ok(())
     }
 
-    /// While any client listens, checks the locks that clients wait for, and the directory if names
+    /// While any client listens or waits, checks the locks that clients wait for, and the directory if names
     /// in it have changed, so that locks ended by other programs and servers are reported at once.
     pub(crate) fn watch(&self) -> Result<(), StoreError> {
-        if self.news.receiver_count() == 0 {
+        if self.news.receiver_count() == 0 && self.queues.is_empty() {
             return Ok(());
         }
         self.look_at_watched()?;
@@ -213,7 +260,7 @@ impl Registry {
         }
         for file in listed.into_keys().filter(|file| !known.contains(file)) {
             if let Some(found) = self.store.look_if_lock(&file)? {
-                self.note(found.file.clone(), &found.info, None);
+                self.note(found.file.clone(), &found.record, None);
             }
         }
         lock(&self.follower).looked(begun.elapsed());
@@ -241,28 +288,34 @@ impl Registry {
         let seen = self.board().remove(&id);
         if let Some(seen) = seen {
             self.store.forget(id);
-            self.tell(&[&seen.info]);
-            tracing::info!(%id, lock = seen.info.lock_name, "ended by another program or server");
+            self.tell(&seen.record);
+            tracing::info!(%id, lock = seen.record.info.lock_name, "ended by another program or server");
         }
     }
 
-    fn note(&self, file: String, info: &LockInfo, watched_until: Option<Instant>) {
-        if lock(&self.deleting).contains(&info.id) {
+    fn note(&self, file: String, record: &Record, watched_until: Option<Instant>) {
+        let id = record.info.id;
+        if lock(&self.deleting).contains(&id) {
             return;
         }
         let mut board = self.board();
-        let info = info.clone();
-        let seen = board.entry(info.id).or_insert(Seen { file, info: info.clone(), watched_until });
+        let seen = board.entry(id).or_insert_with(|| {
+            self.events.push(Kind::Created, record);
+            Seen { file, record: record.clone(), watched_until }
+        });
         seen.watched_until = watched_until.or(seen.watched_until);
         // Keep another program's lock under the name that it was requested by.
         if watched_until.is_some() || seen.watched_until.is_none() {
-            seen.info = info;
+            seen.record = record.clone();
         }
     }
 
-    fn tell(&self, deleted: &[&LockInfo]) {
+    /// Reports the end of a lock.
+    fn tell(&self, ended: &Record) {
         self.metrics.broadcasts.inc();
-        let _ = self.news.send(json!({ "deleted": deleted }).to_string().into()); // fails if no client listens
+        let _ = self.news.send(json!({ "deleted": [&ended.info] }).to_string().into()); // fails if no client listens
+        self.events.push(Kind::Ended, ended);
+        self.queues.wake(&ended.info.lock_name);
     }
 
     fn board(&self) -> MutexGuard<'_, HashMap<LockId, Seen>> {

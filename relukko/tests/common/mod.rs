@@ -24,6 +24,9 @@ pub(crate) use wait::{LIMIT, wait_until};
 
 pub(crate) const KEY: &str = "a key for tests";
 
+/// The secret of the locks that `ask` creates.
+pub(crate) const SECRET: &str = "a secret of a test";
+
 pub(crate) fn options(dir: &Path) -> ServerOptions {
     Server::options(dir).bind("127.0.0.1:0".parse().unwrap()).api_key(KEY)
 }
@@ -67,8 +70,21 @@ impl Answer {
 
 /// One request on a connection of its own, without any client's help.
 pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\nConnection: close\r\n");
+    ask_as(SECRET, server, method, path, body)
+}
+
+/// The same with the secret of another client.
+pub(crate) fn ask_as(
+    secret: &str,
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Answer {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\nX-Lock-Secret: {secret}\r\n\
+         Connection: close\r\n"
+    );
     raw(server, format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
 }
 

@@ -10,11 +10,15 @@ use std::time::{Duration, SystemTime};
 use linklock::{Holder, Lock, LockGuard};
 
 use super::names::{self, Identity};
+use super::records::Record;
 use super::{Found, LEEWAY, LONGEST_LEASE, Store, StoreError};
-use crate::info::{LockId, LockInfo};
+use crate::info::LockId;
 
 /// How long a turn may last, and how long to wait for one.
 const TURN: Duration = Duration::from_secs(10);
+/// How much longer than it was told a holder's lock stays held: its clock and the file server's differ
+/// in rate, and the latter is read with some noise.
+const SLOP: Duration = Duration::from_secs(2);
 /// How often to try to end a lock while another process is ending it, which takes a few file
 /// operations.
 const ATTEMPTS: u32 = 100;
@@ -25,46 +29,46 @@ impl Store {
     pub(crate) fn update(
         &self,
         id: LockId,
-        change: impl FnOnce(&mut LockInfo, SystemTime) -> Result<(), StoreError>,
-    ) -> Result<LockInfo, StoreError> {
+        change: impl FnOnce(&mut Record, SystemTime) -> Result<(), StoreError>,
+    ) -> Result<Record, StoreError> {
         let Found { file, identity, holder, .. } = self.find(id)?;
         if let Identity::Foreign(_) = identity {
             return Err(StoreError::NotOurs(holder.to_string()));
         }
         let turn = self.turn(id)?;
-        let Some(Found { mut info, holder, .. }) = self.look_for(&file, id)? else {
+        let Some(Found { mut record, holder, .. }) = self.look_for(&file, id)? else {
             return Err(StoreError::NotFound(id));
         };
         let now = self.now();
-        change(&mut info, now)?;
-        info.updated_at = now;
+        change(&mut record, now)?;
+        record.info.updated_at = now;
         turn.verify().map_err(|_| StoreError::Busy(id))?;
-        self.records.write(&info)?;
-        let prolonged = self.prolong(&file, &info, &holder);
+        self.records.write(&record)?;
+        let prolonged = self.prolong(&file, &record, &holder);
         if let Err(StoreError::NotFound(_)) = prolonged {
             self.records.remove(id);
         }
         prolonged?;
-        Ok(info)
+        Ok(record)
     }
 
     /// Makes sure that the lease lasts as long as the record says, and that the lock is still ours.
-    fn prolong(&self, file: &str, info: &LockInfo, holder: &Holder) -> Result<(), StoreError> {
-        let ends = info.expires_at + self.grace;
+    fn prolong(&self, file: &str, record: &Record, holder: &Holder) -> Result<(), StoreError> {
+        let (id, ends) = (record.info.id, self.end_of(record));
         if ends <= holder.expires_at() {
-            return match self.look_for(file, info.id)? {
+            return match self.look_for(file, id)? {
                 Some(_) => Ok(()),
-                None => Err(StoreError::NotFound(info.id)),
+                None => Err(StoreError::NotFound(id)),
             };
         }
         let left = ends.duration_since(self.now()).unwrap_or_default();
         let lease = left.min(LONGEST_LEASE) + LEEWAY;
-        let prolonged = match self.held_locks.get(info.id) {
+        let prolonged = match self.held_locks.get(id) {
             Some(held) => held.guard().refresh_for(lease),
-            None => self.attach(file, info.id, holder, lease),
+            None => self.attach(file, id, holder, lease),
         };
         prolonged.map_err(|error| match error {
-            linklock::Error::Lost { .. } => StoreError::NotFound(info.id),
+            linklock::Error::Lost { .. } => StoreError::NotFound(id),
             error => error.into(),
         })
     }
@@ -88,37 +92,44 @@ impl Store {
     /// Extends a lock's lease to what its record says: a server may have died between writing the
     /// two.
     pub(crate) fn repair(&self, found: &Found) -> Result<(), StoreError> {
-        let ends = found.info.expires_at + self.grace;
+        let ends = self.end_of(&found.record);
         let in_reach = ends.min(self.now() + LONGEST_LEASE / 2);
         if !found.is_ours() || in_reach <= found.holder.expires_at() {
             return Ok(());
         }
-        let turn = self.turn(found.info.id)?;
-        let Some(again) = self.look_for(&found.file, found.info.id)? else { return Ok(()) };
+        let turn = self.turn(found.record.info.id)?;
+        let Some(again) = self.look_for(&found.file, found.record.info.id)? else { return Ok(()) };
         turn.verify()?;
-        self.prolong(&again.file, &again.info, &again.holder)
+        self.prolong(&again.file, &again.record, &again.holder)
     }
 
     /// Deletes a lock, and returns its last state. Another program's lock is broken: its holder
     /// learns of it at its next check.
-    pub(crate) fn delete(&self, id: LockId) -> Result<LockInfo, StoreError> {
+    pub(crate) fn delete(&self, id: LockId) -> Result<Record, StoreError> {
         let found = self.find(id)?;
         if self.end(&found.file, found.identity, |_| true)? {
-            Ok(found.info)
+            Ok(found.record)
         } else {
             Err(StoreError::NotFound(id))
         }
     }
 
+    /// When a lock ends. For those of `/v2/`, whose creators choose how long they last, the grace
+    /// period only makes up for clocks that differ.
+    pub(super) fn end_of(&self, record: &Record) -> SystemTime {
+        let grace = if record.tenure.is_some() { SLOP } else { self.grace };
+        record.info.expires_at + grace
+    }
+
     /// Whether a lock of ours has ended, including the grace period.
-    pub(crate) fn is_over(&self, info: &LockInfo) -> Result<bool, StoreError> {
-        Ok(self.clock.has_come(info.expires_at + self.grace, info.updated_at)?)
+    pub(crate) fn is_over(&self, record: &Record) -> Result<bool, StoreError> {
+        Ok(self.clock.has_come(self.end_of(record), record.info.updated_at)?)
     }
 
     /// Ends a lock of ours that has expired, and returns whether it did.
     pub(crate) fn expire(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
         match self.look_for(file, id)? {
-            Some(found) if self.is_over(&found.info)? => {}
+            Some(found) if self.is_over(&found.record)? => {}
             Some(_) => return Ok(false),
             None => return Ok(true),
         }
@@ -126,7 +137,7 @@ impl Store {
         // Checked last, within the takeover itself: if our turn has ended by then, so has our right
         // to end the lock.
         self.end(file, Identity::Ours(id), |_| {
-            let is_over = |info| self.is_over(&info).unwrap_or(false);
+            let is_over = |record| self.is_over(&record).unwrap_or(false);
             let still = self.records.read(id).is_ok_and(|it| it.is_none_or(is_over));
             still && turn.verify().is_ok()
         })

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::names::BadName;
-use crate::info::{LockId, LockInfo};
+use super::records::Record;
+use crate::info::LockId;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -13,11 +14,13 @@ pub(crate) enum StoreError {
     BadTime(&'static str),
     /// Held by the lock in that file, or blocked by something that is not a lock.
     #[error("{message}")]
-    Held { by: Option<(String, Box<LockInfo>)>, message: String },
+    Held { by: Option<(String, Box<Record>)>, message: String },
     #[error("there is no lock with the id {0}")]
     NotFound(LockId),
     #[error("only its holder can prolong this lock: {0}")]
     NotOurs(String),
+    #[error("the secret is not that of lock {0}")]
+    NotYours(LockId),
     #[error("lock {0} is being changed by another server")]
     Busy(LockId),
     #[error(transparent)]

@@ -6,7 +6,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::names::{self, Identity};
-use super::records::Leftover;
+use super::records::{Leftover, Record};
 use super::{Found, Store, StoreError};
 use crate::info::LockId;
 
@@ -23,6 +23,27 @@ impl Store {
             all.extend(self.look_if_lock(&file)?);
         }
         Ok(all)
+    }
+
+    /// The locks of a part of the directory: at most so many, from the file after this one on. With the
+    /// last file of these, if there are more.
+    pub(crate) fn page(
+        &self,
+        after: &str,
+        most: usize,
+    ) -> Result<(Vec<Record>, Option<String>), StoreError> {
+        let mut files = self.lock_files()?;
+        files.retain(|file| file.as_str() > after);
+        files.sort_unstable();
+        let mut page = Vec::new();
+        let mut files = files.into_iter().peekable();
+        while let Some(file) = files.next() {
+            page.extend(self.look_if_lock(&file)?.map(|found| found.record));
+            if page.len() >= most {
+                return Ok((page, files.peek().is_some().then_some(file)));
+            }
+        }
+        Ok((page, None))
     }
 
     /// The lock in this file. Files that are not locks, or that we may not read, are skipped.

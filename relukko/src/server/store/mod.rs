@@ -14,6 +14,7 @@ mod held_locks;
 mod listing;
 mod names;
 mod records;
+mod tokens;
 
 use std::fs;
 use std::io;
@@ -24,9 +25,11 @@ use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
 
 use self::clock::FileClock;
 pub(crate) use self::error::StoreError;
-use self::held_locks::HeldLocks;
+use self::held_locks::{HeldLock, HeldLocks};
 use self::names::Identity;
 use self::records::Records;
+pub(crate) use self::records::{Record, Tenure, Terms};
+use self::tokens::Tokens;
 use crate::info::{LockId, LockInfo};
 
 /// The longest lease to write, within the limit of the library. A lock that expires later is
@@ -41,15 +44,26 @@ pub(crate) struct Store {
     lifetime: Duration,
     grace: Duration,
     records: Records,
+    tokens: Tokens,
     held_locks: HeldLocks,
     clock: FileClock,
+}
+
+/// A lock that a client asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) lock_name: String,
+    pub(crate) creator: Option<String>,
+    pub(crate) ip: Option<String>,
+    /// For a lock of `/v2/`.
+    pub(crate) terms: Option<Terms>,
 }
 
 /// A lock that is held.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) file: String,
-    pub(crate) info: LockInfo,
+    pub(crate) record: Record,
     pub(crate) identity: Identity,
     holder: Holder,
 }
@@ -70,7 +84,8 @@ impl Store {
         let dir = fs::canonicalize(dir)?;
         let records = Records::open(&dir)?;
         let clock = FileClock::open(records.dir())?;
-        Ok(Store { dir, lifetime, grace, records, held_locks: HeldLocks::default(), clock })
+        let (tokens, held_locks) = (Tokens::new(records.dir()), HeldLocks::default());
+        Ok(Store { dir, lifetime, grace, records, tokens, held_locks, clock })
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -83,36 +98,33 @@ impl Store {
     }
 
     /// Takes a lock. The returned lock stays held whatever happens to this process.
-    pub(crate) fn create(
-        &self,
-        lock_name: &str,
-        creator: Option<String>,
-        ip: Option<String>,
-    ) -> Result<(String, LockInfo), StoreError> {
-        let file = names::file_name(lock_name)?;
+    pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
+        let Wanted { lock_name, creator, ip, terms } = wanted;
+        let file = names::file_name(&lock_name)?;
         if let Some(found) = self.look(&file)? {
-            self.succeed(&found, lock_name)?;
+            self.succeed(&found, &lock_name)?;
         }
         let now = self.now();
         let info = LockInfo {
             id: LockId(uuid::Uuid::new_v4()),
-            lock_name: lock_name.to_owned(),
+            lock_name: lock_name.clone(),
             creator,
             ip,
-            expires_at: now + self.lifetime,
+            expires_at: now + terms.as_ref().map_or(self.lifetime, |terms| terms.lifetime),
             created_at: now,
             updated_at: now,
         };
-        self.records.write(&info)?;
-        let taken = self.take(&file, &info);
+        let mut record = Record { info, tenure: terms.map(Tenure::from) };
+        self.records.write(&record)?;
+        let taken = self.take(&file, &mut record);
         if taken.is_err() {
-            self.records.remove(info.id);
+            self.records.remove(record.info.id);
         }
         match taken {
-            Ok(()) => Ok((file, info)),
+            Ok(()) => Ok((file, record)),
             Err(StoreError::Lock(error)) if error.is_contention() => {
                 Err(match self.look(&file)? {
-                    Some(found) => held(found, lock_name),
+                    Some(found) => held(found, &lock_name),
                     None => StoreError::Held { by: None, message: error.to_string() },
                 })
             }
@@ -120,27 +132,40 @@ impl Store {
         }
     }
 
-    fn take(&self, file: &str, info: &LockInfo) -> Result<(), StoreError> {
-        let path = self.dir.join(file);
+    fn take(&self, file: &str, record: &mut Record) -> Result<(), StoreError> {
+        let (path, id) = (self.dir.join(file), record.info.id);
+        let lease = self.end_of(record).duration_since(record.info.created_at);
         let mut lock = Lock::options(&path)
-            .host_name(names::host(info.id))
-            .lifetime(self.lifetime + self.grace + LEEWAY)
+            .host_name(names::host(id))
+            .lifetime(lease.unwrap_or_default() + LEEWAY)
             .stale(StalePolicy::Expired)
             .build()?;
         lock.set_sweeping(false);
-        self.held_locks.take(info.id, lock.try_lock()?);
-        // If we stalled long enough between the two, our record was swept.
-        let kept = self.records.read(info.id).and_then(|record| match record {
-            Some(_) => Ok(()),
-            None => self.records.write(info),
-        });
-        let synced =
-            kept.and_then(|()| records::sync(&path)).and_then(|()| records::sync(&self.dir));
-        if let Err(error) = synced {
-            let _ = self.end(file, Identity::Ours(info.id), |_| true); // otherwise it ends when it expires
-            return Err(error.into());
+        let held = self.held_locks.take(id, lock.try_lock()?);
+        let completed = self.complete(&path, record, &held);
+        if completed.is_err() {
+            let _ = self.end(file, Identity::Ours(id), |_| true); // otherwise it ends when it expires
         }
-        Ok(())
+        completed
+    }
+
+    /// Completes the record of a lock that was just taken, and makes sure that all of it survives a
+    /// power failure.
+    fn complete(
+        &self,
+        path: &Path,
+        record: &mut Record,
+        held: &HeldLock,
+    ) -> Result<(), StoreError> {
+        if let Some(tenure) = &mut record.tenure {
+            tenure.token = Some(self.tokens.draw()?);
+            held.guard().verify()?; // a token that is drawn after the tenure's end could be higher than the next one's
+            self.records.write(record)?;
+        } else if self.records.read(record.info.id)?.is_none() {
+            self.records.write(record)?; // we stalled long enough for it to be swept
+        }
+        records::sync(path)?;
+        Ok(records::sync(&self.dir)?)
     }
 
     /// Ends a lock that has expired, so that it can be taken, or returns its holder as an error.
@@ -167,14 +192,23 @@ impl Store {
         }
     }
 
-    pub(crate) fn get(&self, id: LockId) -> Result<LockInfo, StoreError> {
-        Ok(self.find(id)?.info)
+    pub(crate) fn get(&self, id: LockId) -> Result<Record, StoreError> {
+        Ok(self.find(id)?.record)
+    }
+
+    /// A lock that is held, by its name.
+    pub(crate) fn held(&self, lock_name: &str) -> Result<Option<Record>, StoreError> {
+        match self.look(&names::file_name(lock_name)?) {
+            Ok(found) => Ok(found.map(|found| found.record)),
+            Err(StoreError::Held { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// A lock that is held, by its id.
     pub(crate) fn find(&self, id: LockId) -> Result<Found, StoreError> {
         if let Some(record) = self.records.read(id).ok().flatten() {
-            if let Some(found) = self.look_for(&names::file_name(&record.lock_name)?, id)? {
+            if let Some(found) = self.look_for(&names::file_name(&record.info.lock_name)?, id)? {
                 return Ok(found);
             }
             return Err(StoreError::NotFound(id));
@@ -216,10 +250,12 @@ impl Store {
             }),
             Identity::Foreign(_) => None,
         };
-        let record =
-            record.filter(|record| names::file_name(&record.lock_name).is_ok_and(|it| it == file));
-        let info = record.unwrap_or_else(|| self.infer(file, identity, &holder));
-        Ok(Some(Found { file: file.to_owned(), info, identity, holder }))
+        let is_its =
+            |record: &Record| names::file_name(&record.info.lock_name).is_ok_and(|it| it == file);
+        let record = record
+            .filter(is_its)
+            .unwrap_or_else(|| Record { info: self.infer(file, identity, &holder), tenure: None });
+        Ok(Some(Found { file: file.to_owned(), record, identity, holder }))
     }
 
     /// What the lock file alone shows.
@@ -253,10 +289,11 @@ impl Store {
 
 /// The file name of another program's lock may not reveal the name that was requested.
 fn held(found: Found, lock_name: &str) -> StoreError {
-    let info = LockInfo { lock_name: lock_name.to_owned(), ..found.info };
-    let message = match &info.creator {
+    let mut record = found.record;
+    lock_name.clone_into(&mut record.info.lock_name);
+    let message = match &record.info.creator {
         Some(creator) => format!("already held by {creator}"),
         None => "already held (creator not given)".to_owned(),
     };
-    StoreError::Held { by: Some((found.file, Box::new(info))), message }
+    StoreError::Held { by: Some((found.file, Box::new(record))), message }
 }

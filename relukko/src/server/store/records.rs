@@ -10,12 +10,59 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::info::{LockId, LockInfo};
+use crate::server::secret::Digest;
 
 /// The directory of records, inside that of the locks: no lock file's name begins with a dot.
 const DIR: &str = ".relukko";
 /// The suffix of records that are not complete yet.
 pub(super) const HALF: &str = ".new";
+
+/// What is known about a lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    #[serde(flatten)]
+    pub(crate) info: LockInfo,
+    /// Of a lock that was created through `/v2/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenure: Option<Tenure>,
+}
+
+/// What the creator of a lock of `/v2/` chooses.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) secret: Digest,
+    pub(crate) lifetime: Duration,
+    pub(crate) note: Option<String>,
+}
+
+/// What Relukko's locks lack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tenure {
+    /// Of the secret that its holder knows.
+    pub(crate) secret: Digest,
+    /// The fencing token, once the lock is taken.
+    pub(crate) token: Option<u64>,
+    /// In seconds: how long it lasts from each refresh.
+    pub(crate) lifetime: f64,
+    pub(crate) note: Option<String>,
+}
+
+impl Record {
+    /// Whether this is the lock of the client that knows the secret.
+    pub(crate) fn is_of(&self, secret: &Digest) -> bool {
+        self.tenure.as_ref().is_some_and(|tenure| tenure.secret.matches(secret))
+    }
+}
+
+impl From<Terms> for Tenure {
+    fn from(terms: Terms) -> Tenure {
+        let Terms { secret, lifetime, note } = terms;
+        Tenure { secret, token: None, lifetime: lifetime.as_secs_f64(), note }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -57,21 +104,21 @@ impl Records {
     }
 
     /// Writes a record to the disk, in full or not at all.
-    pub(crate) fn write(&self, info: &LockInfo) -> io::Result<()> {
-        match self.try_write(info) {
+    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
+        match self.try_write(record) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.ensure()?;
-                self.try_write(info)
+                self.try_write(record)
             }
             written => written,
         }
     }
 
-    fn try_write(&self, info: &LockInfo) -> io::Result<()> {
-        let temporary =
-            self.dir.join(format!("{}.{}{HALF}", info.id, uuid::Uuid::new_v4().simple()));
-        let written = write_new(&temporary, &serde_json::to_vec(info)?)
-            .and_then(|()| fs::rename(&temporary, self.path(info.id)));
+    fn try_write(&self, record: &Record) -> io::Result<()> {
+        let id = record.info.id;
+        let temporary = self.dir.join(format!("{id}.{}{HALF}", uuid::Uuid::new_v4().simple()));
+        let written = write_new(&temporary, &serde_json::to_vec(record)?)
+            .and_then(|()| fs::rename(&temporary, self.path(id)));
         if written.is_err() {
             let _ = fs::remove_file(&temporary); // the first error is the one to report
         }
@@ -79,10 +126,10 @@ impl Records {
     }
 
     /// `None` if there is no record. An invalid record is an error: someone has edited it.
-    pub(crate) fn read(&self, id: LockId) -> io::Result<Option<LockInfo>> {
+    pub(crate) fn read(&self, id: LockId) -> io::Result<Option<Record>> {
         match fs::read(self.path(id)) {
-            Ok(text) => match serde_json::from_slice::<LockInfo>(&text) {
-                Ok(info) if info.id == id => Ok(Some(info)),
+            Ok(text) => match serde_json::from_slice::<Record>(&text) {
+                Ok(record) if record.info.id == id => Ok(Some(record)),
                 Ok(_) => Err(io::Error::other(format!("the record of {id} contains another id"))),
                 Err(error) => {
                     Err(io::Error::other(format!("the record of {id} is invalid: {error}")))
