@@ -18,7 +18,7 @@ use crate::protocol::not_made::{date_not_kept, not_dated, not_made};
 use crate::protocol::wake_up::pass_on;
 use crate::sys::dates::{DateNotKept, is_kept};
 use crate::sys::errno::{is_estale, is_gone, is_in_use};
-use crate::sys::fs::{Attr, FileId, HeldOpen};
+use crate::sys::fs::{Attr, FileId, HeldOpen, Mount};
 use crate::sys::os_str::OsStrExt;
 use crate::sys::process::Process;
 use crate::wait::hints::Hints;
@@ -205,6 +205,14 @@ impl Claim {
             }
             Err(error) if is_gone(&error) => Err(ClaimError::Swept),
             Err(error) => Err(not_dated(&self.context, &self.path, error).into()),
+        }
+    }
+
+    /// Sets the date that was written last once more, after a rename of the file that may have changed
+    /// it, if only by a part of a second (in encfs). The lease stays as it is, whatever comes of this.
+    pub(crate) fn date_again(&self) {
+        if self.context.mount() == Mount::Other {
+            let _ = self.context.machine.fs.touch(&self.path, self.mtime);
         }
     }
 

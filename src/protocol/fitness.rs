@@ -36,10 +36,12 @@ struct Trial {
 }
 
 impl Trial {
+    /// The claim is dated last: a rename may change the date of its file, if only by a part of a
+    /// second (in encfs).
     fn run(&mut self, claim: &mut Claim) -> Result<(), ClaimError> {
         self.link(claim)?;
-        self.date(claim)?;
-        self.rename(claim)
+        let renamed = self.rename(claim)?;
+        date(claim, &renamed)
     }
 
     /// A second name shows the same inode, and both names are counted.
@@ -73,41 +75,13 @@ impl Trial {
         }
     }
 
-    /// The second name shows the date that is set through the first, now that the file is closed,
-    /// and when that was done, by a clock. (Or it shows the same date as that of the change: then
-    /// the clock is known from new files.)
-    fn date(&self, claim: &mut Claim) -> Result<(), ClaimError> {
-        let context = claim.context.clone();
-        let Some(linked) = find(claim, &self.linked)? else { return lost(claim, &self.linked) };
-        let (begun, mut pause) = (context.now(), Duration::from_millis(1));
-        loop {
-            let before = context.now();
-            claim.touch()?;
-            let Some(attr) = find(claim, &self.linked)? else { return lost(claim, &self.linked) };
-            claim.check_date(&attr)?;
-            let now = context.now();
-            let length = attr.lease_length().saturating_add(now.saturating_sub(before));
-            let is_by_clock = attr.ctime != linked.ctime && length >= claim.lifetime / 2;
-            if is_by_clock || attr.is_changed_at_mtime() {
-                return Ok(());
-            }
-            if now.saturating_sub(begun) > COARSEST {
-                let lacks = "does not keep the time at which a file was last changed (ctime)";
-                return Err(context.unsupported(lacks, None).into());
-            }
-            claim.learn_time(&attr, before); // the server's clock may have been set just now
-            context.machine.clock.sleep(pause);
-            pause *= 2;
-        }
-    }
-
     /// The file is the same under its new name, which is as long as any that the lock may need.
-    fn rename(&mut self, claim: &Claim) -> Result<(), ClaimError> {
+    fn rename(&mut self, claim: &Claim) -> Result<PathBuf, ClaimError> {
         let context = &claim.context;
         let renamed = self.renamed.insert(context.names.longest(&claim.name)).clone();
         let error = context.machine.fs.rename(&self.linked, &renamed).err();
         match find(claim, &renamed) {
-            Ok(Some(_)) => return self.has_moved(claim),
+            Ok(Some(_)) => return self.has_moved(claim).map(|()| renamed),
             Err(failed) if error.is_none() => return Err(failed.into()),
             _ => {}
         }
@@ -145,6 +119,34 @@ impl Trial {
     fn clean_up(&self, claim: &Claim) -> Result<(), Error> {
         let renamed = self.renamed.as_deref().map_or(Ok(()), |renamed| remove(claim, renamed));
         remove(claim, &self.linked).and(renamed)
+    }
+}
+
+/// The second name shows the date that is set through the first, now that the file is closed, and
+/// when that was done, by a clock. (Or it shows the same date as that of the change: then the clock
+/// is known from new files.)
+fn date(claim: &mut Claim, second: &Path) -> Result<(), ClaimError> {
+    let context = claim.context.clone();
+    let Some(first) = find(claim, second)? else { return lost(claim, second) };
+    let (begun, mut pause) = (context.now(), Duration::from_millis(1));
+    loop {
+        let before = context.now();
+        claim.touch()?;
+        let Some(attr) = find(claim, second)? else { return lost(claim, second) };
+        claim.check_date(&attr)?;
+        let now = context.now();
+        let length = attr.lease_length().saturating_add(now.saturating_sub(before));
+        let is_by_clock = attr.ctime != first.ctime && length >= claim.lifetime / 2;
+        if is_by_clock || attr.is_changed_at_mtime() {
+            return Ok(());
+        }
+        if now.saturating_sub(begun) > COARSEST {
+            let lacks = "does not keep the time at which a file was last changed (ctime)";
+            return Err(context.unsupported(lacks, None).into());
+        }
+        claim.learn_time(&attr, before); // the server's clock may have been set just now
+        context.machine.clock.sleep(pause);
+        pause *= 2;
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn detach(tenure: &Tenure, owner: Owner) -> Result<PathBuf, Error> {
         events::left_behind(context, &aside, &error);
     }
     replaced?;
+    new.date_again();
     events::detached(context, &new.path, owner);
     Ok(new.let_go().to_owned())
 }
@@ -86,6 +87,7 @@ pub(crate) fn adopt(
 ) -> Result<Tenure, Error> {
     let name = parse(context, claim)?;
     let new = succeed(context, &name, lifetime)?;
+    new.date_again();
     let mut tenure = Tenure::begin(new);
     settle(&mut tenure)?;
     events::adopted(context, claim, tenure.token);

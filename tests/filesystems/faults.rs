@@ -39,6 +39,7 @@ faults! {
     links_fail "fails to link with EIO" { refuses: Some((Request::Link, libc::EIO)) };
     renames_refused "does not rename" { refuses: Some((Request::Rename, libc::EXDEV)) };
     old_names_kept "keeps the old name of a renamed file" { keeps_old_names: true };
+    dates_truncated "cuts the date of a renamed file to whole seconds" { renames_truncate_dates: true };
     lock_files_pinned "does not rename the lock file" { pins_lock_file: true };
     short_names "takes names of 143 bytes" { name_max: Some((143, 143)) };
     short_names_unsaid "takes names of 143 bytes, and says 255" { name_max: Some((143, 255)) };

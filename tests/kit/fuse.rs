@@ -68,6 +68,8 @@ pub(crate) struct Faults {
     pub(crate) changes: Changes,
     /// Each request shows another inode number.
     pub(crate) inodes_change: bool,
+    /// A renamed file's date is set to whole seconds, by a program that means to keep it: so encfs.
+    pub(crate) renames_truncate_dates: bool,
     /// A renamed file has its old name, too.
     pub(crate) keeps_old_names: bool,
     /// A file cannot be looked up once it is made: so diod over an overlay.
@@ -301,7 +303,12 @@ impl Server {
             self.give_name(from, self.nodes[&node]);
         }
         self.names.insert(to, node);
-        self.file(node)?.ctime = now();
+        let truncates = self.faults.renames_truncate_dates;
+        let file = self.file(node)?;
+        file.ctime = now();
+        if truncates {
+            file.mtime = Duration::from_secs(file.mtime.as_secs());
+        }
         Ok(Vec::new())
     }
 

@@ -8,7 +8,7 @@ use crate::kit::elsewhere::{arrived, go_with_mount};
 use crate::kit::fuse::{Changes, Dates, Faults, Faulty, MOUNT, Request};
 use crate::kit::{names, snapshot, this_test};
 use linklock::mailbox::MailboxLock;
-use linklock::{Error, Lock, Obstacle, Operation, Owner, State};
+use linklock::{Error, Lock, Obstacle, Operation, Owner, RwLock, Slots, State};
 use tempfile::tempdir;
 
 /// Goes on with the file system mounted.
@@ -109,6 +109,53 @@ fn dates_that_are_lost_at_close() {
     let Some(dir) = arrived() else { return go(this_test!()) };
     Faulty::serve(Faults { dates: Dates::LostAtClose, ..Faults::default() });
     works(&dir, "x.lock");
+}
+
+/// So encfs. It keeps dates nevertheless.
+#[test]
+fn dates_that_a_rename_truncates() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { renames_truncate_dates: true, ..Faults::default() });
+    works(&dir, "x.lock");
+    let (path, limit) = (dir.join("x.lock"), Duration::from_secs(20));
+    // Of the slots of a set, one drawn at random is swept, and its claim is touched once more then.
+    for _ in 0..10 {
+        let slots = Slots::new(&path, 8).unwrap();
+        slots.try_lock_for(limit).unwrap().into_guard().unlock().unwrap();
+        let lock = RwLock::new(&path).unwrap();
+        lock.try_read_for(limit).unwrap().unlock().unwrap();
+        lock.try_write_for(limit).unwrap().unlock().unwrap();
+    }
+    let lock = Lock::options(&path).keep_claim(true).build().unwrap();
+    for _ in 0..3 {
+        lock.try_lock_for(limit).unwrap().unlock().unwrap();
+    }
+    drop(lock);
+    assert!(names(&dir).is_empty(), "{:?}", names(&dir));
+}
+
+/// A lock is handed over by a rename.
+#[test]
+fn a_lock_that_is_handed_over_where_a_rename_truncates_dates() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    Faulty::serve(Faults { renames_truncate_dates: true, ..Faults::default() });
+    let lock = Lock::new(dir.join("x.lock")).unwrap();
+    let has_whole_lease = |begun: SystemTime| {
+        let written = fs::metadata(lock.path()).unwrap().modified().unwrap();
+        let short = (begun + lock.lifetime()).duration_since(written);
+        assert!(short.is_err(), "its lease is short of {short:?}");
+    };
+    for _ in 0..5 {
+        let guard = lock.try_lock_for(Duration::from_secs(20)).unwrap();
+        let begun = SystemTime::now();
+        let claim = guard.detach(Owner::Lease).unwrap();
+        has_whole_lease(begun);
+        let begun = SystemTime::now();
+        let guard = lock.adopt(claim).unwrap();
+        has_whole_lease(begun);
+        guard.unlock().unwrap();
+    }
+    assert!(names(&dir).is_empty(), "{:?}", names(&dir));
 }
 
 /// The time of a file's last change is the server's clock, by which others' leases are judged.
