@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::sys::dates::coarseness;
 use crate::sys::fs::FileId;
 
 /// How long one clock can stand for another: crystals differ by some 50 ppm, which is 3 ms in that
@@ -34,7 +35,8 @@ struct Sample {
 impl ServerClock {
     /// The server stamped this time on a file between the two moments. The last stamp counts, since
     /// the server's clock may have been set. If it was set forward by more than `tolerance`, dates
-    /// from before show nothing about how long ago they were written.
+    /// from before show nothing about how long ago they were written. A coarse stamp seems to jump
+    /// whenever it moves on, so that a jump by no more than its coarseness is not noticed.
     pub(crate) fn set(
         &self,
         stamped: SystemTime,
@@ -72,10 +74,11 @@ impl ServerClock {
 
     /// The latest time that it can be on the server now. A process that sets the end of its own
     /// lease uses this, so that no other process finds the lease expired early. (Except by less
-    /// than the resolution of the server's time stamps, from a clock tick to two seconds, which the
-    /// slop covers.)
+    /// than a clock tick, which the slop covers.) Where stamps are coarse, another process may have
+    /// missed a jump by that much, so the lease is that much longer.
     pub(crate) fn latest(&self, now: Duration) -> Option<SystemTime> {
-        self.sample()?.at_most(now)
+        let sample = self.sample()?;
+        sample.at_most(now)?.checked_add(coarseness(sample.stamped))
     }
 
     /// Whether the last stamp is so old that a new one had better be requested.
@@ -91,7 +94,8 @@ impl ServerClock {
 impl Sample {
     /// The latest time that it can be on the server at that moment, unless its clock was set.
     fn at_most(&self, now: Duration) -> Option<SystemTime> {
-        self.stamped.checked_add(now.saturating_sub(self.before))
+        let since = now.saturating_sub(self.before).saturating_add(coarseness(self.stamped));
+        self.stamped.checked_add(since)
     }
 }
 
@@ -127,17 +131,28 @@ impl ObservedDate {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     const fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
     }
 
+    /// A stamp of a clock that keeps more than seconds.
+    fn noon() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000_001)
+    }
+
+    fn coarse(time: Duration, unit: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + seconds(time.as_secs() / unit * unit)
+    }
+
     #[test]
     fn the_server_clock_is_bounded_from_both_sides() {
         let clock = ServerClock::default();
         assert_eq!(clock.earliest(seconds(1)), None);
-        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        let noon = noon();
         clock.set(noon, seconds(10), seconds(13), seconds(2)); // a slow request
         assert_eq!(clock.earliest(seconds(20)), Some(noon + seconds(7)));
         assert_eq!(clock.latest(seconds(20)), Some(noon + seconds(10)));
@@ -146,7 +161,7 @@ mod tests {
     #[test]
     fn a_jump_forward_counts_only_beyond_the_tolerance() {
         let clock = ServerClock::default();
-        let noon = SystemTime::UNIX_EPOCH + seconds(1_000_000);
+        let noon = noon();
         clock.set(noon, seconds(10), seconds(10), seconds(2));
         clock.set(noon + seconds(12), seconds(20), seconds(20), seconds(2));
         assert!(clock.is_comparable(noon), "two seconds too many are tolerated");
@@ -155,5 +170,51 @@ mod tests {
         assert!(clock.is_comparable(noon + seconds(25)), "stamped by the clock as it is now");
         clock.set(noon, seconds(40), seconds(40), seconds(2));
         assert!(!clock.is_comparable(noon), "a clock that is set back makes no date comparable");
+    }
+
+    /// Every so many milliseconds.
+    fn times(range: Range<u64>, step: usize) -> impl Iterator<Item = Duration> + Clone {
+        range.step_by(step).map(Duration::from_millis)
+    }
+
+    #[test]
+    fn a_coarse_clock_does_not_jump() {
+        for unit in [1, 2] {
+            let clock = ServerClock::default();
+            for now in times(0..100_000, 70) {
+                clock.set(coarse(now, unit), now, now, Duration::from_millis(250));
+                assert!(clock.is_comparable(SystemTime::UNIX_EPOCH), "{now:?} by {unit} s");
+                assert!(clock.earliest(now) <= Some(SystemTime::UNIX_EPOCH + now));
+                assert!(clock.latest(now) >= Some(SystemTime::UNIX_EPOCH + now));
+            }
+        }
+    }
+
+    /// A lease is written before the jump. The process that checks it has learned the time before,
+    /// too, and learns it again now.
+    #[test]
+    fn a_jump_that_a_coarse_clock_hides_ends_no_lease_early() {
+        let (tolerance, now) = (Duration::from_millis(250), seconds(20));
+        let mut hidden = 0;
+        for unit in [1, 2] {
+            // The file system cuts the date of a lease, too. (One by two seconds is written later.)
+            let cut = if unit == 1 { seconds(1) } else { Duration::ZERO };
+            for jump in times(0..7000, 130) {
+                for (one, other) in
+                    times(10_000..12_000, 70).zip(times(10_000..12_000, 190).cycle())
+                {
+                    let (holder, checker) = (ServerClock::default(), ServerClock::default());
+                    holder.set(coarse(one, unit), one, one, tolerance);
+                    checker.set(coarse(other, unit), other, other, tolerance);
+                    checker.set(coarse(now + jump, unit), now, now, tolerance);
+                    if checker.is_comparable(SystemTime::UNIX_EPOCH) {
+                        hidden += 1;
+                        let written = holder.latest(now).unwrap() - cut;
+                        assert!(checker.earliest(now).unwrap() <= written + tolerance, "{jump:?}");
+                    }
+                }
+            }
+        }
+        assert!(hidden > 500, "only {hidden} jumps were hidden");
     }
 }

@@ -10,6 +10,13 @@ use nix::errno::Errno;
 /// this much longer.
 pub(crate) const COARSEST: Duration = Duration::from_secs(2);
 
+/// How much older than the moment at which it was made a time stamp may be: one in whole seconds
+/// comes from a file system that keeps no more.
+pub(crate) fn coarseness(stamped: SystemTime) -> Duration {
+    let since_epoch = stamped.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if since_epoch.subsec_nanos() == 0 { COARSEST } else { Duration::ZERO }
+}
+
 /// The latest date that every file system can store: in 2038, the end of 32-bit dates.
 const SURELY_KEPT: Duration = Duration::from_secs(i32::MAX as u64);
 

@@ -30,6 +30,7 @@ faults! {
     dates_until_2001 "has no date after 2001" { dates: Dates::Until(1_000_000_000) };
     dates_lost_at_close "sets dates when a file is closed" { dates: Dates::LostAtClose };
     dates_refused "refuses to set dates" { refuses: Some((Request::SetAttributes, libc::EPERM)) };
+    changes_to_a_second "shows the date of the last change in whole seconds" { changes: Changes::Coarse(1) };
     changes_as_mtime "shows the date that is set as that of the last change" { changes: Changes::AsMtime };
     changes_at_creation "shows when a file was made as the date of the last change" { changes: Changes::AtCreation };
     inodes_change "shows another inode number each time" { inodes_change: true };

@@ -49,6 +49,8 @@ pub(crate) enum Dates {
 pub(crate) enum Changes {
     #[default]
     Dated,
+    /// In multiples of so many seconds.
+    Coarse(u64),
     /// The date that was set, as where there is only one.
     AsMtime,
     /// The time at which the file was made.
@@ -366,6 +368,7 @@ impl Server {
         let mut content = self.file(node)?.clone();
         content.ctime = match self.faults.changes {
             Changes::Dated => content.ctime,
+            Changes::Coarse(unit) => Duration::from_secs(content.ctime.as_secs() / unit * unit),
             Changes::AsMtime => content.mtime,
             Changes::AtCreation => content.made,
             Changes::Never => Duration::ZERO,

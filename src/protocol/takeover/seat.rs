@@ -14,6 +14,7 @@ use crate::model::safeguard::Safeguard;
 use crate::model::server_clock::ObservedDate;
 use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::observe::{Incarnation, Recheck, claim_in, is_dated_over, life};
+use crate::sys::dates::coarseness;
 use crate::sys::errno::{self, is_gone};
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
@@ -228,9 +229,10 @@ impl<'a> Seat<'a> {
 }
 
 /// Whether the process in a seat can no longer act in it, by its date or by its death. A claim in a
-/// seat was last changed when it was linked to the seat, or later.
+/// seat was last changed when it was linked to the seat, or later. A coarse date may be older than
+/// that, and hides a jump of the clock by as much.
 pub(crate) fn is_forsaken(context: &Context, seat: &Path, attr: &Attr) -> bool {
-    let ends = attr.ctime.checked_add(SEAT_LEASE);
+    let ends = attr.ctime.checked_add(2 * coarseness(attr.ctime) + SEAT_LEASE);
     if ends.is_some_and(|ends| is_dated_over(context, attr.ctime, ends)) {
         return true;
     }

@@ -18,8 +18,8 @@ use crate::sys::range_lock::Locker;
 #[derive(Debug, Default)]
 pub(super) struct ManualClock(Mutex<Duration>);
 
-/// The date at which the tests begin.
-const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+/// The date at which the tests begin: no whole second, which is what coarse time stamps show.
+const EPOCH: Duration = Duration::new(1_700_000_000, 123_456_789);
 
 impl Clock for ManualClock {
     fn now(&self) -> Duration {

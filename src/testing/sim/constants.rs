@@ -41,7 +41,7 @@ pub(super) const JOURNAL: Duration = Duration::from_secs(5);
 /// A run that takes this many steps is considered endless.
 pub(super) const STEPS: usize = 10_000;
 
-/// The server's date when a run begins.
+/// The server's date when a run begins: no whole second, which is what coarse time stamps show.
 pub(super) fn epoch() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+    SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789)
 }

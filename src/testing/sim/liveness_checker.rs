@@ -14,6 +14,7 @@ use super::schedule::{Choice, Schedule};
 use super::{readers, slots};
 use crate::model::lease::SEAT_LEASE;
 use crate::policy::StalePolicy;
+use crate::sys::dates::COARSEST;
 
 impl Run<'_> {
     /// The next contender gets the lock in time, whatever dead processes left behind.
@@ -28,9 +29,11 @@ impl Run<'_> {
         }
         // The longer a process took to ask for the server's time, the further ahead its lease may
         // end: by at most the length of the run, or by as much as the server's clock was set back.
+        // Where time stamps are coarse, it ends later by twice as much.
         let last = world.server.last_lease().unwrap_or_default().saturating_sub(world.now);
         let longest = self.scenario.lifetime;
-        if last > longest + world.now + world.server.clock_error() {
+        let coarse = if self.scenario.resolution.is_zero() { Duration::ZERO } else { 2 * COARSEST };
+        if last > longest + world.now + world.server.clock_error() + coarse {
             return Some(format!("a lease ends only in {last:?}"));
         }
         // Dates do not matter for a lock that is observed unchanged for the length of its lease.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::kit::elsewhere::{arrived, go_with_mount};
 use crate::kit::fuse::{Changes, Dates, Faults, Faulty, MOUNT, Request};
-use crate::kit::{names, snapshot, this_test};
+use crate::kit::{names, snapshot, this_test, wait_until};
 use linklock::mailbox::MailboxLock;
 use linklock::{Error, Lock, Obstacle, Operation, Owner, RwLock, Slots, State};
 use tempfile::tempdir;
@@ -166,6 +166,32 @@ fn changes_that_are_not_dated() {
     for changes in [Changes::AtCreation, Changes::Never] {
         place.set(Faults { changes, ..Faults::default() });
         is_refused(&dir, "x.lock", &["last changed"]);
+    }
+}
+
+/// Time stamps in whole seconds jump by a second at a time, but the clock does not.
+#[test]
+fn what_the_dead_leave_where_time_stamps_are_coarse() {
+    let Some(dir) = arrived() else { return go(this_test!()) };
+    let place = Faulty::serve(Faults::default());
+    for unit in [1, 2] {
+        let (dates, changes) = (Dates::Coarse(unit), Changes::Coarse(unit));
+        place.set(Faults { dates, changes, ..Faults::default() });
+        works(&dir, "x.lock");
+        let lock = |host| {
+            let options = Lock::options(dir.join("x.lock")).host_name(host);
+            let options = options.lifetime(Duration::from_millis(500));
+            options.clock_slop(Duration::from_secs(1)).rw_lock().unwrap()
+        };
+        // A reader of another host's, which is gone with all its files left.
+        let (dead, sweeper) = (lock("one"), lock("two"));
+        std::mem::forget(dead.try_read_for(Duration::from_secs(20)).unwrap());
+        std::mem::forget(dead);
+        assert_eq!(names(&dir).len(), 3, "its lock, and two claims: {:?}", names(&dir));
+        wait_until("all is swept", || {
+            sweeper.sweep().unwrap();
+            names(&dir).is_empty()
+        });
     }
 }
 

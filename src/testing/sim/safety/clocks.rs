@@ -100,6 +100,24 @@ fn handing_over_and_coarse_time_stamps() {
     assert_safe_when_coarse(&hand_over());
 }
 
+/// What one coarse stamp hides of a step and another shows adds up.
+#[test]
+fn five_and_a_coarse_clock_that_is_set() {
+    for (seconds, scenario) in [(1, five()), (2, takeovers_by_lease())] {
+        let (resolution, delay) = (Duration::from_secs(seconds), delay(2 + seconds));
+        sample(&Scenario { faults: SET, caching: NAMES, resolution, delay, ..scenario })
+            .assert_safe();
+    }
+}
+
+#[test]
+fn waiters_that_see_a_coarse_clock_jump() {
+    for seconds in [1, 2] {
+        let (resolution, delay) = (Duration::from_secs(seconds), delay(seconds));
+        explore(&Scenario { delay, resolution, ..watchers_of_a_jump() }, 1).assert_safe();
+    }
+}
+
 #[test]
 fn waiters_and_a_clock_that_jumps() {
     let faults = Faults { server_jumps: 1, crashes: 1, ..NOTHING };

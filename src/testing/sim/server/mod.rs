@@ -137,8 +137,7 @@ impl Server {
 
     /// The current time, as a time stamp.
     fn time(&self, now: Duration) -> SystemTime {
-        let time = self.epoch + now;
-        if self.resolution.is_zero() { time } else { self.rounded(time) }
+        self.rounded(self.epoch + now)
     }
 
     fn rounded(&self, time: SystemTime) -> SystemTime {
