@@ -20,6 +20,7 @@ use crate::protocol::claim::Claim;
 use crate::protocol::observe::{
     Evidence, Incarnation, Observation, Recheck, has_expired, held, observe_file, unreadable,
 };
+use crate::sys::dates::coarseness;
 use crate::sys::fs::Attr;
 use crate::sys::process::Life;
 
@@ -30,7 +31,8 @@ const CLOCK_ERROR: u32 = 1000;
 /// What a contender knows of the lock, from one observation to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
-    /// The last observation: a lock file that has not changed since need not be read again.
+    /// The last observation: a lock file that has not changed since need not be read again, if its
+    /// date shows that it is the same.
     last: Option<(Attr, Seen)>,
     /// Since when the lock file has been observed with the same date.
     observed: Option<Watched>,
@@ -123,7 +125,11 @@ impl Observer {
             return Ok(Observation::Free);
         };
         self.note(context, &attr, before);
-        if let Some((_, seen)) = self.last.as_ref().filter(|(last, _)| *last == attr) {
+        // A date in whole seconds has no tag, so that a lock file with a reused inode number may have
+        // the same one.
+        let is_telling = coarseness(attr.mtime).is_zero();
+        if let Some((_, seen)) = self.last.as_ref().filter(|(last, _)| is_telling && *last == attr)
+        {
             return Ok(seen.sight(context, &attr));
         }
         let sight = observe_file(context, &attr)?;

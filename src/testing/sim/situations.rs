@@ -1,6 +1,8 @@
 //! Scenarios that begin in the middle: each has a prefix that leads up to a rare situation, from
 //! which the schedule takes over.
 
+use std::time::Duration;
+
 use super::constants::{LONG_LIFETIME, SLOP};
 use super::faults::{Caching, Faults, NOTHING};
 use super::scenario::{Act, Scenario};
@@ -197,6 +199,27 @@ pub(super) fn dated_ahead() -> Scenario {
             ("alice", 0, last_tenure),
             ("bob", 1, impatient_tenure),
             ("carol", 2, impatient_tenure),
+        ])
+    }
+}
+
+/// A lock file with the inode number and, to the second, the dates of a dead holder's, which dave has
+/// read and is about to take over.
+pub(super) fn like_a_dead_holders() -> Scenario {
+    Scenario {
+        local: true,
+        resolution: Duration::from_secs(1),
+        prefix: vec![
+            Act::Ends("alice"),
+            Act::After("dave", "reads", ""),
+            Act::Ends("bob"),
+            Act::After("carol", "links", "to L"),
+        ],
+        ..scenario(&[
+            ("alice", 0, last_tenure),
+            ("bob", 0, brief_tenure),
+            ("carol", 0, tenure),
+            ("dave", 0, tenure),
         ])
     }
 }

@@ -100,6 +100,12 @@ fn handing_over_and_coarse_time_stamps() {
     assert_safe_when_coarse(&hand_over());
 }
 
+/// Coarse dates do not show that a lock file is the one that was seen last.
+#[test]
+fn a_lock_file_like_the_last_one() {
+    explore(&like_a_dead_holders(), 1).assert_safe();
+}
+
 /// What one coarse stamp hides of a step and another shows adds up.
 #[test]
 fn five_and_a_coarse_clock_that_is_set() {
