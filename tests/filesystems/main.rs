@@ -23,6 +23,6 @@ mod table;
 #[test]
 #[ignore = "started by tests as another process"]
 fn worker() {
-    support::worker::run(&[&battery::PLAIN, &battery::KEPT, &battery::FENCED]);
+    support::worker::run(&battery::SETUPS);
     kit::worker::work();
 }
