@@ -89,7 +89,9 @@ fn only_what_happened_is_logged() {
     let lines = log.lines();
     let alarms: Vec<_> = lines.iter().filter(|line| !line.starts_with("INFO")).collect();
     assert!(alarms.is_empty(), "{alarms:#?}");
-    let deleted = Log::about(&lines, "deleted");
+    let mut deleted = Log::about(&lines, "deleted");
+    // The other server may have seen it meanwhile.
+    deleted.retain(|line| !line.contains("ended by another program or server"));
     assert_eq!(deleted.len(), 2, "{deleted:#?}");
     assert!(
         deleted[1].contains("message=deleted") && deleted[1].contains("peer=127.0.0.1"),
