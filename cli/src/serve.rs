@@ -42,9 +42,15 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "ADDRESS", value_parser = address, env = "RELUKKO_BIND_ADDR", default_value = "127.0.0.1:3000")]
     bind: SocketAddr,
 
-    /// A file with API keys, one per line; may be given several times
+    /// A file with API keys, one per line, each alone (for all rights) or as
+    /// "name=NAME rights=read|own|all key=KEY"; may be given several times
     #[arg(long, value_name = "FILE")]
     api_key_file: Vec<PathBuf>,
+
+    /// Trust the proxy at this address to tell its clients' addresses in X-Forwarded-For; may be
+    /// given several times
+    #[arg(long, value_name = "ADDRESS")]
+    trust_proxy: Vec<IpAddr>,
 
     /// A PEM file with the certificate chain, to speak TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -129,6 +135,9 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     }
     for file in &args.api_key_file {
         options = options.api_key_file(file)?;
+    }
+    for proxy in &args.trust_proxy {
+        options = options.trust_proxy(*proxy);
     }
     if let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) {
         options = options.tls(chain, key);

@@ -88,6 +88,19 @@
 //!   go on after it. 410 says that the server does not know that place any more: it was restarted, or 4,096
 //!   events have come since.
 //!
+//! # Keys
+//!
+//! Each request needs an API key. In a [file of keys](ServerOptions::api_key_file) they can have names,
+//! for the log, and rights:
+//!
+//! ```text
+//! name=dashboard rights=read key=...
+//! name=builds rights=own key=...
+//! ```
+//!
+//! With `read` a client sees all locks. With `own` it creates locks too, and changes and deletes those
+//! that were created with the same key. All other keys have all rights.
+//!
 //! # Features
 //!
 //! - `client` (default): [`Client`].

@@ -66,6 +66,7 @@ const RELUKKO: &[&str] = &[
     "server::lists",
     "server::error_response",
     "server::registry",
+    "server::caller",
     "server::events server::queues",
     "server::shown",
     "server::store server::tls",

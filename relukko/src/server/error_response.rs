@@ -62,7 +62,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::BadName(_) | StoreError::BadTime(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StoreError::Held { .. } | StoreError::NotOurs(_) => StatusCode::CONFLICT,
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
-            StoreError::NotYours(_) => StatusCode::FORBIDDEN,
+            StoreError::Forbidden | StoreError::NotYours(_) => StatusCode::FORBIDDEN,
             StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Lock(_) | StoreError::Io(_) => {
                 tracing::error!(%error, "cannot use the directory");

@@ -1,33 +1,66 @@
-//! API keys: compared in constant time, never shown.
+//! API keys: compared in constant time, never shown. Each may have a name, for the log, and rights.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 const HEADER: &str = "x-api-key";
 /// A browser script cannot set a WebSocket's headers, but it can offer protocols: `relukko`, and
 /// this prefix followed by the key's bytes in hexadecimal.
 const PROTOCOL: &str = "relukko-key.";
 
+/// What a key is good for. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rights {
+    /// To see locks.
+    Read,
+    /// To create locks, and to change and delete those that were created with the same key.
+    Own,
+    /// To change and delete all locks.
+    All,
+}
+
+/// What is known about a key, other than the key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) rights: Rights,
+}
+
 /// The keys, as digests: comparing digests does not reveal a key's length either.
 #[derive(Clone, Default)]
-pub(crate) struct Keys(Vec<[u8; 32]>);
+pub(crate) struct Keys(Vec<([u8; 32], Grant)>);
 
 impl Keys {
+    /// Adds a key with all rights.
     pub(crate) fn add(&mut self, key: &str) {
-        self.0.push(Sha256::digest(key).into());
+        self.grant(key, Grant { name: None, rights: Rights::All });
     }
 
-    /// Adds one key per line, except for blank lines and those that begin with `#`.
+    fn grant(&mut self, key: &str, grant: Grant) {
+        self.0.push((Sha256::digest(key).into(), grant));
+    }
+
+    /// Adds one key per line, except for blank lines and those that begin with `#`. A line is a key with
+    /// all rights, or `name=NAME rights=RIGHTS key=KEY`.
     pub(crate) fn add_file(&mut self, path: &Path) -> io::Result<()> {
         let text = std::fs::read_to_string(path)?;
-        let lines = text.lines().map(str::trim);
-        for key in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            self.add(key);
+        let lines = text.lines().map(str::trim).enumerate();
+        for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            if line.starts_with("name=") {
+                let (key, grant) = named(line).ok_or_else(|| {
+                    let form = "name=NAME rights=read|own|all key=KEY";
+                    io::Error::other(format!("line {} is not of the form {form}", number + 1))
+                })?;
+                self.grant(key, grant);
+            } else {
+                self.add(line);
+            }
         }
         Ok(())
     }
@@ -36,18 +69,39 @@ impl Keys {
         self.0.is_empty()
     }
 
-    fn has(&self, key: &[u8]) -> bool {
+    /// What the key grants, if it is one of these.
+    fn find(&self, key: &[u8]) -> Option<&Grant> {
         let digest = Sha256::digest(key);
-        let is_one = |known: &[u8; 32]| digest.as_slice().ct_eq(known);
-        self.0.iter().map(is_one).fold(Choice::from(0), |any, one| any | one).into()
+        let is_it = |known: &[u8; 32]| bool::from(digest.as_slice().ct_eq(known));
+        // All are compared, whichever it is.
+        self.0
+            .iter()
+            .fold(None, |found, (known, grant)| if is_it(known) { Some(grant) } else { found })
     }
 
-    pub(crate) fn let_in(&self, headers: &HeaderMap) -> bool {
+    /// What the request's key grants, if it has one that is accepted.
+    pub(crate) fn let_in(&self, headers: &HeaderMap) -> Option<&Grant> {
         match headers.get(HEADER) {
-            Some(key) => self.has(key.as_bytes()),
-            None => offered(headers).is_some_and(|key| self.has(&key)),
+            Some(key) => self.find(key.as_bytes()),
+            None => self.find(&offered(headers)?),
         }
     }
+}
+
+/// The parts of a line about a key with a name.
+fn named(line: &str) -> Option<(&str, Grant)> {
+    let (name, rest) = line.strip_prefix("name=")?.split_once(char::is_whitespace)?;
+    let (rights, rest) =
+        rest.trim_start().strip_prefix("rights=")?.split_once(char::is_whitespace)?;
+    let rights = match rights {
+        "read" => Rights::Read,
+        "own" => Rights::Own,
+        "all" => Rights::All,
+        _ => return None,
+    };
+    let key = rest.trim_start().strip_prefix("key=")?;
+    let is_whole = !name.is_empty() && !key.is_empty();
+    is_whole.then(|| (key, Grant { name: Some(name.into()), rights }))
 }
 
 impl fmt::Debug for Keys {
@@ -78,11 +132,11 @@ mod tests {
     #[test]
     fn each_key_is_accepted_and_nothing_else() {
         let keys = keys();
-        assert!(keys.has(b"one") && keys.has(b"two"));
+        assert!(keys.find(b"one").is_some() && keys.find(b"two").is_some());
         for wrong in [&b""[..], b"on", b"onee", b"One", b"three", b"onetwo"] {
-            assert!(!keys.has(wrong));
+            assert_eq!(keys.find(wrong), None);
         }
-        assert!(!Keys::default().has(b""));
+        assert_eq!(Keys::default().find(b""), None);
     }
 
     #[test]
@@ -90,7 +144,7 @@ mod tests {
         let with = |protocols: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols.parse().unwrap());
-            keys().let_in(&headers)
+            keys().let_in(&headers).is_some()
         };
         assert!(with("relukko, relukko-key.6f6e65"));
         for wrong in [
@@ -110,13 +164,36 @@ mod tests {
         assert_eq!(format!("{:?}", keys()), "2 keys");
     }
 
+    fn read(text: &str) -> io::Result<Keys> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let mut keys = Keys::default();
+        keys.add_file(file.path())?;
+        Ok(keys)
+    }
+
     #[test]
     fn a_file_has_one_key_per_line() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "# ours\nalpha\n\n  beta \r\n").unwrap();
-        let mut keys = Keys::default();
-        keys.add_file(file.path()).unwrap();
-        assert_eq!(keys.0.len(), 2);
-        assert!(keys.has(b"alpha") && keys.has(b"beta"));
+        let keys = read("# ours\nalpha\n\n  beta \r\nname=ci rights=own key=two words\n").unwrap();
+        assert_eq!(keys.0.len(), 3);
+        let all = Grant { name: None, rights: Rights::All };
+        assert_eq!((keys.find(b"alpha"), keys.find(b"beta")), (Some(&all), Some(&all)));
+        let own = Grant { name: Some("ci".into()), rights: Rights::Own };
+        assert_eq!(keys.find(b"two words"), Some(&own));
+    }
+
+    #[test]
+    fn a_line_that_only_looks_like_a_name_is_an_error() {
+        for line in [
+            "name=ci",
+            "name=ci key=x",
+            "name=ci rights=most key=x",
+            "name=ci rights=own key=",
+            "name= rights=own key=x",
+            "name=ci key=x rights=own",
+        ] {
+            let error = read(&format!("alpha\n{line}\n")).unwrap_err().to_string();
+            assert!(error.starts_with("line 2 ") && !error.contains("=x"), "{error}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod broadcast;
+mod caller;
 mod connections;
 mod error_response;
 mod events;

@@ -1,7 +1,7 @@
 //! A server's options.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub struct ServerOptions {
     /// The keys given directly; others are in the files.
     keys: Keys,
     key_files: Vec<PathBuf>,
+    pub(super) proxies: Vec<IpAddr>,
     pub(super) tls: Option<Tls>,
     pub(super) max_connections: usize,
     pub(super) max_websockets: usize,
@@ -44,6 +45,7 @@ impl ServerOptions {
             bind: (Ipv4Addr::LOCALHOST, 3000).into(),
             keys: Keys::default(),
             key_files: Vec::new(),
+            proxies: Vec::new(),
             tls: None,
             max_connections: 4096,
             max_websockets: 2048,
@@ -71,9 +73,14 @@ impl ServerOptions {
     /// Accepts the API keys in this file, one per line; blank lines and those that begin with `#`
     /// are skipped. [`Server::reload`](crate::Server::reload) reads the file again.
     ///
+    /// A line is a key, or `name=NAME rights=RIGHTS key=KEY`. The name is logged with what the key is used
+    /// for. The rights are `read`, to see locks; `own`, to create locks too, and to change and delete
+    /// those that were created with the key of that name; or `all`, which a key without a name has.
+    ///
     /// # Errors
     ///
-    /// [`ServerError::File`] if the file cannot be read.
+    /// [`ServerError::File`] if the file cannot be read, or a line that begins with `name=` is not of that
+    /// form.
     pub fn api_key_file(mut self, path: impl AsRef<Path>) -> Result<ServerOptions, ServerError> {
         self.key_files.push(path.as_ref().to_owned());
         self.load_keys()?;
@@ -87,6 +94,13 @@ impl ServerOptions {
             keys.add_file(path).map_err(ServerError::file(path))?;
         }
         Ok(keys)
+    }
+
+    /// Trusts a reverse proxy at this address to tell the clients' addresses, in the header
+    /// `X-Forwarded-For`; several may be given. Otherwise the proxy is taken for the client.
+    pub fn trust_proxy(mut self, proxy: IpAddr) -> ServerOptions {
+        self.proxies.push(proxy.to_canonical());
+        self
     }
 
     /// Serves TLS, with a certificate chain and its private key from PEM files.

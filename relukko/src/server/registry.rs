@@ -2,7 +2,6 @@
 //! whichever program or server ended it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,6 +9,7 @@ use axum::extract::ws::Utf8Bytes;
 use serde_json::json;
 use tokio::sync::broadcast;
 
+use super::caller::Caller;
 use super::events::{Events, Kind};
 use super::metrics::Metrics;
 use super::queues::Queues;
@@ -71,7 +71,7 @@ impl Registry {
             Ok((file, record)) => {
                 self.note(file, &record, None);
                 let info = &record.info;
-                tracing::info!(id = %info.id, lock = info.lock_name, creator = info.creator, peer = info.ip, "created");
+                tracing::info!(id = %info.id, lock = info.lock_name, creator = info.creator, peer = info.ip, key = record.key, "created");
                 Ok(record)
             }
             Err(StoreError::Held { by: Some((file, record)), message }) => {
@@ -108,12 +108,12 @@ impl Registry {
         &self,
         id: LockId,
         secret: &Digest,
-        peer: IpAddr,
+        caller: &Caller,
     ) -> Result<Record, StoreError> {
         if !self.store.get(id)?.is_of(secret) {
             return Err(StoreError::NotYours(id));
         }
-        self.delete(id, peer)
+        self.delete(id, caller)
     }
 
     /// Some locks in the order of their files, from the one after this file, and the last file of
@@ -146,8 +146,8 @@ impl Registry {
         Ok(record)
     }
 
-    /// Deletes a lock at the request of a client at this address.
-    pub(crate) fn delete(&self, id: LockId, peer: IpAddr) -> Result<Record, StoreError> {
+    /// Deletes a lock at the request of a client.
+    pub(crate) fn delete(&self, id: LockId, caller: &Caller) -> Result<Record, StoreError> {
         lock(&self.deleting).insert(id);
         let deleted = self.store.delete(id);
         if deleted.is_ok() {
@@ -157,7 +157,7 @@ impl Registry {
         let record = deleted?;
         self.tell(&record);
         let info = &record.info;
-        tracing::info!(%id, lock = info.lock_name, creator = info.creator, %peer, "deleted");
+        tracing::info!(%id, lock = info.lock_name, creator = info.creator, peer = %caller, key = caller.key(), "deleted");
         Ok(record)
     }
 

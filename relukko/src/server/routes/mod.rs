@@ -10,14 +10,16 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
 use self::handling::Routes;
+use super::caller::{self, Caller};
 use super::error_response::{self, ErrorResponse};
+use super::keys::Grant;
 use super::shared::Shared;
 use super::{broadcast, page};
 
@@ -55,9 +57,16 @@ pub(crate) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// Rejects requests whose key is wrong or missing, with 403.
-async fn check_key(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    if shared.keys.read().unwrap_or_else(PoisonError::into_inner).let_in(request.headers()) {
+/// Rejects requests whose key is wrong or missing, with 403. The others learn who sends them.
+async fn check_key(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Some(grant) = grant(&shared, request.headers()) {
+        let address = caller::address(peer.ip(), request.headers(), &shared.options.proxies);
+        request.extensions_mut().insert(Caller::new(address, grant));
         return next.run(request).await;
     }
     ErrorResponse::new(
@@ -65,6 +74,11 @@ async fn check_key(State(shared): State<Shared>, request: Request, next: Next) -
         "the API key (header X-api-Key) is missing or not accepted",
     )
     .into_response()
+}
+
+fn grant(shared: &Shared, headers: &HeaderMap) -> Option<Grant> {
+    let keys = shared.keys.read().unwrap_or_else(PoisonError::into_inner);
+    keys.let_in(headers).cloned()
 }
 
 async fn unknown() -> ErrorResponse {

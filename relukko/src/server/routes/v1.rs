@@ -1,11 +1,10 @@
 //! Relukko's interface.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use super::body::parse;
 use super::handling::{Routes, create_or_undo, on, optional_time, parse_id};
 use crate::info::{LockId, LockInfo};
+use crate::server::caller::Caller;
 use crate::server::error_response::ErrorResponse;
 use crate::server::shared::Shared;
 use crate::server::store::{Record, StoreError, Wanted};
@@ -43,13 +43,15 @@ struct Create {
 
 async fn create(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<(StatusCode, Json<LockInfo>), ErrorResponse> {
+    caller.may_create()?;
     let Create { lock_name, creator } = parse(body, shared.options.client_timeout).await?;
     check_creator(creator.as_ref())?;
-    let peer = peer.ip().to_canonical();
-    let wanted = Wanted { lock_name, creator, ip: Some(peer.to_string()), terms: None };
+    let ip = Some(caller.address.to_string());
+    let key = caller.key().map(str::to_owned);
+    let wanted = Wanted { lock_name, creator, ip, key, terms: None };
     Ok((StatusCode::CREATED, Json(create_or_undo(&shared, wanted).await?.info)))
 }
 
@@ -77,11 +79,16 @@ struct Update {
     expires_at: Option<SystemTime>,
 }
 
-async fn update(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
+async fn update(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Answer {
     let id = parse_id(&id)?;
     let Update { creator, expires_at } = parse(body, shared.options.client_timeout).await?;
     check_creator(creator.as_ref())?;
-    change(&shared, id, move |info, _| {
+    change(&shared, caller, id, move |info, _| {
         info.creator = creator.or(info.creator.take());
         info.expires_at = expires_at.unwrap_or(info.expires_at);
         Ok(())
@@ -91,11 +98,16 @@ async fn update(State(shared): State<Shared>, Path(id): Path<String>, body: Body
 
 async fn delete(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Answer {
-    let (id, peer) = (parse_id(&id)?, peer.ip().to_canonical());
-    on(&shared, move |registry| Ok(registry.delete(id, peer)?.info)).await.map(Json)
+    let id = parse_id(&id)?;
+    on(&shared, move |registry| {
+        caller.may_change(&registry.get(id)?)?;
+        Ok(registry.delete(id, &caller)?.info)
+    })
+    .await
+    .map(Json)
 }
 
 /// axum treats HEAD as GET without the body, but HEAD must not change a lock.
@@ -109,30 +121,44 @@ struct Seconds {
     seconds: f64,
 }
 
-async fn keep_alive(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
+async fn keep_alive(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Answer {
     let id = parse_id(&id)?;
-    change(&shared, id, |info, now| expire(info, now, PROLONGED)).await
+    change(&shared, caller, id, |info, now| expire(info, now, PROLONGED)).await
 }
 
 async fn keep_alive_for(
     State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     body: Body,
 ) -> Answer {
     let id = parse_id(&id)?;
     let Seconds { seconds } = parse(body, shared.options.client_timeout).await?;
-    change(&shared, id, move |info, now| expire(info, now, seconds)).await
+    change(&shared, caller, id, move |info, now| expire(info, now, seconds)).await
 }
 
-async fn add(State(shared): State<Shared>, Path(id): Path<String>) -> Answer {
+async fn add(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Answer {
     let id = parse_id(&id)?;
-    change(&shared, id, |info, _| expire(info, info.expires_at, PROLONGED)).await
+    change(&shared, caller, id, |info, _| expire(info, info.expires_at, PROLONGED)).await
 }
 
-async fn add_seconds(State(shared): State<Shared>, Path(id): Path<String>, body: Body) -> Answer {
+async fn add_seconds(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Answer {
     let id = parse_id(&id)?;
     let Seconds { seconds } = parse(body, shared.options.client_timeout).await?;
-    change(&shared, id, move |info, _| expire(info, info.expires_at, seconds)).await
+    change(&shared, caller, id, move |info, _| expire(info, info.expires_at, seconds)).await
 }
 
 /// Sets a lock to expire this many seconds after `from`, or before it.
@@ -148,10 +174,14 @@ fn expire(info: &mut LockInfo, from: SystemTime, seconds: f64) -> Result<(), Sto
 
 async fn change(
     shared: &Shared,
+    caller: Caller,
     id: LockId,
     change: impl FnOnce(&mut LockInfo, SystemTime) -> Result<(), StoreError> + Send + 'static,
 ) -> Answer {
-    let change = move |record: &mut Record, now| change(&mut record.info, now);
+    let change = move |record: &mut Record, now| {
+        caller.may_change(record)?;
+        change(&mut record.info, now)
+    };
     on(shared, move |registry| Ok(registry.update(id, change)?.info)).await.map(Json)
 }
 

@@ -1,12 +1,11 @@
 //! What Relukko lacks: lifetimes, secrets, fencing tokens, waiting in line, pages and events.
 
 use std::cmp::min;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::body::parse;
 use super::handling::{Routes, create_or_undo, on, optional_time, parse_id};
+use crate::server::caller::Caller;
 use crate::server::connections::stopped;
 use crate::server::error_response::ErrorResponse;
 use crate::server::queues::{Place, Turn};
@@ -65,10 +65,11 @@ struct Create {
 /// lock, so a client whose connection was lost can repeat it.
 async fn create(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ErrorResponse> {
+    caller.may_create()?;
     let secret = new_secret(&headers)?;
     let Create { name, lifetime, wait, since, who, note } =
         parse(body, shared.options.client_timeout).await?;
@@ -82,7 +83,8 @@ async fn create(
     let wanted = Wanted {
         lock_name: name,
         creator: text("who", who)?,
-        ip: Some(peer.ip().to_canonical().to_string()),
+        ip: Some(caller.address.to_string()),
+        key: caller.key().map(str::to_owned),
         terms: Some(terms),
     };
     let attempt = Attempt { shared, wanted, until: Instant::now() + wait };
@@ -228,10 +230,12 @@ struct Refresh {
 /// Renews the lease of the client's own lock.
 async fn refresh(
     State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ErrorResponse> {
+    caller.may_create()?;
     let (id, secret) = (parse_id(&id)?, known_secret(&headers)?);
     let Refresh { lifetime, note } = parse(body, shared.options.client_timeout).await?;
     let (lifetime, note) = (
@@ -256,12 +260,13 @@ async fn refresh(
 
 async fn release(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ErrorResponse> {
-    let (id, secret, peer) = (parse_id(&id)?, known_secret(&headers)?, peer.ip().to_canonical());
-    let record = on(&shared, move |registry| registry.release(id, &secret, peer)).await?;
+    caller.may_create()?;
+    let (id, secret) = (parse_id(&id)?, known_secret(&headers)?);
+    let record = on(&shared, move |registry| registry.release(id, &secret, &caller)).await?;
     Ok(granted(StatusCode::OK, &record))
 }
 

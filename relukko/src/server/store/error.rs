@@ -19,6 +19,8 @@ pub(crate) enum StoreError {
     NotFound(LockId),
     #[error("only its holder can prolong this lock: {0}")]
     NotOurs(String),
+    #[error("this API key does not grant that")]
+    Forbidden,
     #[error("the secret is not that of lock {0}")]
     NotYours(LockId),
     #[error("lock {0} is being changed by another server")]

@@ -55,6 +55,8 @@ pub(crate) struct Wanted {
     pub(crate) lock_name: String,
     pub(crate) creator: Option<String>,
     pub(crate) ip: Option<String>,
+    /// The name of the client's key.
+    pub(crate) key: Option<String>,
     /// For a lock of `/v2/`.
     pub(crate) terms: Option<Terms>,
 }
@@ -99,7 +101,7 @@ impl Store {
 
     /// Takes a lock. The returned lock stays held whatever happens to this process.
     pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
-        let Wanted { lock_name, creator, ip, terms } = wanted;
+        let Wanted { lock_name, creator, ip, key, terms } = wanted;
         let file = names::file_name(&lock_name)?;
         if let Some(found) = self.look(&file)? {
             self.succeed(&found, &lock_name)?;
@@ -114,7 +116,7 @@ impl Store {
             created_at: now,
             updated_at: now,
         };
-        let mut record = Record { info, tenure: terms.map(Tenure::from) };
+        let mut record = Record { info, key, tenure: terms.map(Tenure::from) };
         self.records.write(&record)?;
         let taken = self.take(&file, &mut record);
         if taken.is_err() {
@@ -252,9 +254,11 @@ impl Store {
         };
         let is_its =
             |record: &Record| names::file_name(&record.info.lock_name).is_ok_and(|it| it == file);
-        let record = record
-            .filter(is_its)
-            .unwrap_or_else(|| Record { info: self.infer(file, identity, &holder), tenure: None });
+        let record = record.filter(is_its).unwrap_or_else(|| Record {
+            info: self.infer(file, identity, &holder),
+            key: None,
+            tenure: None,
+        });
         Ok(Some(Found { file: file.to_owned(), record, identity, holder }))
     }
 

@@ -25,6 +25,9 @@ pub(super) const HALF: &str = ".new";
 pub(crate) struct Record {
     #[serde(flatten)]
     pub(crate) info: LockInfo,
+    /// The name of the key that it was created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
     /// Of a lock that was created through `/v2/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenure: Option<Tenure>,
