@@ -133,6 +133,24 @@ fn a_repeated_request_gets_the_same_lock() {
 }
 
 #[test]
+fn a_lock_whose_lease_is_over_is_not_had_again() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let short = json!({ "name": "x", "lifetime": 1 });
+    let first = lock(&create(server.address(), &short));
+    wait_until("a lock of its own", || {
+        let begun = SystemTime::now();
+        let answer = create(server.address(), &short);
+        if answer.status == 200 {
+            let noise = Duration::from_millis(500); // of two clocks
+            assert!(date(&answer.json()["expires_at"]) + noise > begun, "{answer:?} at {begun:?}");
+        }
+        answer.status == 201
+    });
+    ask(server.address(), "GET", &path(&first), "").assert_refusal(404);
+}
+
+#[test]
 fn tokens_grow_over_all_servers_and_restarts() {
     let dir = tempdir().unwrap();
     let (one, two) = (serve(dir.path()), serve(dir.path()));

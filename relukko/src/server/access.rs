@@ -55,7 +55,7 @@ impl Access {
         let thread = timeout(self.limit, self.threads.clone().acquire_owned()).await;
         let thread = thread.map_err(timed_out)?.map_err(|_| Failed::Broken)?;
         let state = Arc::new(AtomicU8::new(WORKING));
-        let _caller = Caller(state.clone());
+        let _attention = Attention(state.clone());
         let own = state.clone();
         let mut work = tokio::task::spawn_blocking(move || {
             let _thread = thread;
@@ -75,10 +75,10 @@ impl Access {
     }
 }
 
-/// The caller of some work.
-struct Caller(Arc<AtomicU8>);
+/// Gives some work up when its caller goes away.
+struct Attention(Arc<AtomicU8>);
 
-impl Drop for Caller {
+impl Drop for Attention {
     fn drop(&mut self) {
         moves_on(&self.0, GIVEN_UP); // unless the work has ended
     }

@@ -91,9 +91,10 @@ impl Registry {
         self.store.get(id)
     }
 
-    /// The lock with this name, if it is held by the client that knows the secret.
+    /// The lock with this name, if it is held by the client that knows the secret, and its lease runs.
     pub(crate) fn own(&self, name: &str, secret: &Digest) -> Result<Option<Record>, StoreError> {
-        Ok(self.store.held(name)?.filter(|record| record.is_of(secret)))
+        let held = self.store.held(name)?;
+        Ok(held.filter(|record| record.is_of(secret) && record.info.expires_at > self.now()))
     }
 
     /// Deletes a lock that nobody has heard of yet.

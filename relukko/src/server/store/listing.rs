@@ -136,7 +136,8 @@ impl Store {
                     }
                 }
                 Leftover::Half(path) => {
-                    let _ = fs::remove_file(path); // otherwise the next sweep removes it
+                    let removed = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+                    let _ = removed; // otherwise the next sweep removes it
                 }
             }
         }
