@@ -60,7 +60,7 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn new() -> Events {
         let run = uuid::Uuid::new_v4().simple().to_string();
-        Events { run, kept: Mutex::default(), last: watch::Sender::new(0) }
+        Events { run, kept: Mutex::default(), last: watch::channel(0).0 }
     }
 
     pub(crate) fn push(&self, kind: Kind, record: &Record) {

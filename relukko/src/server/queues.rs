@@ -26,11 +26,17 @@ pub(crate) struct Queues {
     queues: Mutex<HashMap<String, Queue>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     places: BTreeMap<Rank, Presence>,
     /// Changes when a place does, and when the lock is released.
     moved: watch::Sender<()>,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue { places: BTreeMap::new(), moved: watch::channel(()).0 }
+    }
 }
 
 /// Whether a client is here.
@@ -120,7 +126,7 @@ pub(crate) struct Place {
 impl Place {
     /// Whose turn it is now. [`moved`](Self::moved) hears of changes after that.
     pub(crate) fn turn(&mut self) -> Turn {
-        self.moved.mark_unchanged();
+        self.moved.borrow_and_update();
         let may_begin = self.queues.started + KEPT;
         if Instant::now() < may_begin {
             return Turn::Later(Some(may_begin));
