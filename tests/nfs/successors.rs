@@ -46,5 +46,5 @@ pub(crate) fn each_had_it(
     let taken_over = reports.iter().filter(|line| *line == "taken over Ok").count();
     assert_eq!(taken_over, successors, "{terms}: {reports:#?}");
     let taken = taken.iter().filter(|name| *name == terms.name).count();
-    assert_eq!(taken, 1 + successors, "{terms}: a live lock was removed");
+    assert_eq!(taken, 1 + successors, "{terms}: a live lock was removed: {reports:#?}");
 }
