@@ -200,11 +200,8 @@ impl Store {
 
     /// A lock that is held, by its name.
     pub(crate) fn held(&self, lock_name: &str) -> Result<Option<Record>, StoreError> {
-        match self.look(&names::file_name(lock_name)?) {
-            Ok(found) => Ok(found.map(|found| found.record)),
-            Err(StoreError::Held { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = self.look_if_lock(&names::file_name(lock_name)?)?;
+        Ok(found.map(|found| found.record))
     }
 
     /// A lock that is held, by its id.
