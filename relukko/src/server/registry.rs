@@ -99,7 +99,7 @@ impl Registry {
 
     /// Deletes a lock that nobody has heard of yet.
     pub(crate) fn withdraw(&self, id: LockId) -> Result<(), StoreError> {
-        self.store.delete(id).map(drop)?;
+        self.store.delete(id, |_| Ok(()))?;
         self.forget(id);
         Ok(())
     }
@@ -111,10 +111,10 @@ impl Registry {
         secret: &Digest,
         caller: &Caller,
     ) -> Result<Record, StoreError> {
-        if !self.store.get(id)?.is_of(secret) {
-            return Err(StoreError::NotYours(id));
-        }
-        self.delete(id, caller)
+        let is_own = |record: &Record| {
+            if record.is_of(secret) { Ok(()) } else { Err(StoreError::NotYours(id)) }
+        };
+        self.delete_if(id, caller, is_own)
     }
 
     /// Some locks in the order of their files, from the one after this file, and the last file of
@@ -147,10 +147,19 @@ impl Registry {
         Ok(record)
     }
 
-    /// Deletes a lock at the request of a client.
+    /// Deletes a lock at the request of a client whose key allows that.
     pub(crate) fn delete(&self, id: LockId, caller: &Caller) -> Result<Record, StoreError> {
+        self.delete_if(id, caller, |record| caller.may_change(record))
+    }
+
+    fn delete_if(
+        &self,
+        id: LockId,
+        caller: &Caller,
+        may: impl FnOnce(&Record) -> Result<(), StoreError>,
+    ) -> Result<Record, StoreError> {
         lock(&self.deleting).insert(id);
-        let deleted = self.store.delete(id);
+        let deleted = self.store.delete(id, may);
         if deleted.is_ok() {
             self.board().remove(&id);
         }

@@ -103,10 +103,15 @@ impl Store {
         self.prolong(&again.file, &again.record, &again.holder)
     }
 
-    /// Deletes a lock, and returns its last state. Another program's lock is broken: its holder
+    /// Deletes a lock that may be deleted, and returns its last state. Another program's lock is broken: its holder
     /// learns of it at its next check.
-    pub(crate) fn delete(&self, id: LockId) -> Result<Record, StoreError> {
+    pub(crate) fn delete(
+        &self,
+        id: LockId,
+        may: impl FnOnce(&Record) -> Result<(), StoreError>,
+    ) -> Result<Record, StoreError> {
         let found = self.find(id)?;
+        may(&found.record)?;
         if self.end(&found.file, found.identity, |_| true)? {
             Ok(found.record)
         } else {
