@@ -73,13 +73,14 @@ async fn create(
     let secret = new_secret(&headers)?;
     let Create { name, lifetime, wait, since, who, note } =
         parse(body, shared.options.client_timeout).await?;
+    let lifetime = lifetime.map(|it| seconds("lifetime", it)).transpose()?;
+    let lifetime = lifetime.unwrap_or(shared.options.lifetime);
     let terms = Terms {
         secret,
-        lifetime: seconds("lifetime", lifetime, shared.options.lifetime)?
-            .clamp(SHORTEST, shared.options.max_lifetime),
+        lifetime: lifetime.clamp(SHORTEST, shared.options.max_lifetime),
         note: text("note", note)?,
     };
-    let wait = min(seconds("wait", Some(wait), Duration::ZERO)?, LONGEST_WAIT);
+    let wait = min(seconds("wait", wait)?, LONGEST_WAIT);
     let wanted = Wanted {
         lock_name: name,
         creator: text("who", who)?,
@@ -88,11 +89,13 @@ async fn create(
         terms: Some(terms),
     };
     let attempt = Attempt { shared, wanted, until: Instant::now() + wait };
-    match since {
-        Some(since) => attempt.in_line(since).await,
-        None if wait.is_zero() => attempt.now().await,
-        None => attempt.join().await,
+    if let Some(since) = since {
+        return attempt.in_line(since).await;
     }
+    if let Some(own) = attempt.own().await? {
+        return Ok(granted(StatusCode::OK, &own));
+    }
+    if wait.is_zero() { attempt.now().await } else { attempt.join().await }
 }
 
 /// A request for a lock.
@@ -106,9 +109,6 @@ struct Attempt {
 impl Attempt {
     /// Does not wait, and does not overtake those who do.
     async fn now(self) -> Result<Response, ErrorResponse> {
-        if let Some(own) = self.own().await? {
-            return Ok(granted(StatusCode::OK, &own));
-        }
         if self.is_waited_for() {
             let message = "others wait for this lock";
             return Err(ErrorResponse::new(StatusCode::CONFLICT, message));
@@ -118,9 +118,6 @@ impl Attempt {
 
     /// Takes the lock if it is free, or else tells the client its place in the line.
     async fn join(self) -> Result<Response, ErrorResponse> {
-        if let Some(own) = self.own().await? {
-            return Ok(granted(StatusCode::OK, &own));
-        }
         if !self.is_waited_for() {
             if let Some(taken) = self.take_if_free().await? {
                 return Ok(granted(StatusCode::CREATED, &taken));
@@ -238,10 +235,8 @@ async fn refresh(
     caller.may_create()?;
     let (id, secret) = (parse_id(&id)?, known_secret(&headers)?);
     let Refresh { lifetime, note } = parse(body, shared.options.client_timeout).await?;
-    let (lifetime, note) = (
-        lifetime.map(|it| seconds("lifetime", Some(it), SHORTEST)).transpose()?,
-        text("note", note)?,
-    );
+    let (lifetime, note) =
+        (lifetime.map(|it| seconds("lifetime", it)).transpose()?, text("note", note)?);
     let longest = shared.options.max_lifetime;
     let renew = move |record: &mut Record, now: SystemTime| {
         let own = record.tenure.as_mut().filter(|tenure| tenure.secret.matches(&secret));
@@ -281,7 +276,7 @@ async fn events(
     State(shared): State<Shared>,
     Query(After { after, wait }): Query<After>,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let wait = min(seconds("wait", Some(wait), Duration::ZERO)?, LONGEST_WAIT);
+    let wait = min(seconds("wait", wait)?, LONGEST_WAIT);
     let _listens = shared.registry.listen(); // so that the directory is watched
     let mut stopping = shared.stopping.clone();
     let batch = tokio::select! {
@@ -317,10 +312,14 @@ fn waiting(since: SystemTime, place: &Place) -> Response {
     (StatusCode::ACCEPTED, Json(json!({ "since": since, "ahead": place.ahead() }))).into_response()
 }
 
+/// The secret that was sent.
+fn sent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SECRET)?.to_str().ok()
+}
+
 /// The secret that a client has chosen.
 fn new_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
-    let secret = headers.get(SECRET).and_then(|secret| secret.to_str().ok());
-    match secret.filter(|secret| SECRET_LENGTH.contains(&secret.len())) {
+    match sent(headers).filter(|secret| SECRET_LENGTH.contains(&secret.len())) {
         Some(secret) => Ok(Digest::of(secret)),
         None => Err(unfit(format!(
             "the header X-Lock-Secret has to be a secret of {} to {} characters, which you choose at random",
@@ -332,16 +331,13 @@ fn new_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
 
 /// The secret of a lock that exists.
 fn known_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
-    let secret = headers.get(SECRET).and_then(|secret| secret.to_str().ok());
     let missing = "the header X-Lock-Secret is missing";
-    secret.map(Digest::of).ok_or_else(|| ErrorResponse::new(StatusCode::FORBIDDEN, missing))
+    sent(headers).map(Digest::of).ok_or_else(|| ErrorResponse::new(StatusCode::FORBIDDEN, missing))
 }
 
-fn seconds(what: &str, seconds: Option<f64>, default: Duration) -> Result<Duration, ErrorResponse> {
-    seconds.map_or(Ok(default), |seconds| {
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| unfit(format!("{what} has to be a number of seconds, and not {seconds}")))
-    })
+fn seconds(what: &str, seconds: f64) -> Result<Duration, ErrorResponse> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| unfit(format!("{what} has to be a number of seconds, and not {seconds}")))
 }
 
 fn text(what: &str, text: Option<String>) -> Result<Option<String>, ErrorResponse> {
