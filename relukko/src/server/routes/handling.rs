@@ -13,6 +13,9 @@ use crate::server::shared::Shared;
 use crate::server::store::{Record, StoreError, Wanted};
 use crate::timestamp;
 
+/// Of a text for people, in bytes.
+const LONGEST_TEXT: usize = 4096;
+
 /// Paths, with the handlers of their methods.
 pub(super) type Routes = Vec<(&'static str, MethodRouter<Shared>)>;
 
@@ -53,4 +56,16 @@ pub(super) fn optional_time<'de, D: serde::Deserializer<'de>>(
 ) -> Result<Option<SystemTime>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     text.map(|text| timestamp::parse(&text)).transpose().map_err(serde::de::Error::custom)
+}
+
+/// A text for people, of a limited length.
+pub(super) fn text(what: &str, text: Option<String>) -> Result<Option<String>, ErrorResponse> {
+    if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
+        return Err(unfit(format!("{what} is longer than {LONGEST_TEXT} bytes")));
+    }
+    Ok(text)
+}
+
+pub(super) fn unfit(message: String) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::UNPROCESSABLE_ENTITY, message)
 }

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::body::parse;
-use super::handling::{Routes, create_or_undo, on, optional_time, parse_id};
+use super::handling::{Routes, create_or_undo, on, optional_time, parse_id, text};
 use crate::info::{LockId, LockInfo};
 use crate::server::caller::Caller;
 use crate::server::error_response::ErrorResponse;
@@ -21,7 +21,6 @@ use crate::timestamp;
 
 /// How many seconds a request without a body extends a lock by.
 const PROLONGED: f64 = 300.0;
-const LONGEST_CREATOR: usize = 4096;
 
 type Answer = Result<Json<LockInfo>, ErrorResponse>;
 
@@ -48,7 +47,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<LockInfo>), ErrorResponse> {
     caller.may_create()?;
     let Create { lock_name, creator } = parse(body, shared.options.client_timeout).await?;
-    check_creator(creator.as_ref())?;
+    let creator = text("creator", creator)?;
     let ip = Some(caller.address.to_string());
     let key = caller.key().map(str::to_owned);
     let wanted = Wanted { lock_name, creator, ip, key, terms: None };
@@ -87,7 +86,7 @@ async fn update(
 ) -> Answer {
     let id = parse_id(&id)?;
     let Update { creator, expires_at } = parse(body, shared.options.client_timeout).await?;
-    check_creator(creator.as_ref())?;
+    let creator = text("creator", creator)?;
     change(&shared, caller, id, move |info, _| {
         info.creator = creator.or(info.creator.take());
         info.expires_at = expires_at.unwrap_or(info.expires_at);
@@ -178,12 +177,4 @@ async fn change(
         change(&mut record.info, now)
     };
     on(shared, move |registry| Ok(registry.update(id, change)?.info)).await.map(Json)
-}
-
-fn check_creator(creator: Option<&String>) -> Result<(), ErrorResponse> {
-    if creator.is_some_and(|creator| creator.len() > LONGEST_CREATOR) {
-        let message = format!("creator is longer than {LONGEST_CREATOR} bytes");
-        return Err(ErrorResponse::new(StatusCode::UNPROCESSABLE_ENTITY, message));
-    }
-    Ok(())
 }

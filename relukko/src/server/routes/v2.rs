@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::body::parse;
-use super::handling::{Routes, create_or_undo, on, optional_time, parse_id};
+use super::handling::{Routes, create_or_undo, on, optional_time, parse_id, text, unfit};
 use crate::server::caller::Caller;
 use crate::server::connections::stopped;
 use crate::server::error_response::ErrorResponse;
@@ -33,8 +33,6 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How often who is first in line looks at the lock even if nothing was heard of it.
 const LOOK: Duration = Duration::from_secs(1);
-/// Of `who` and `note`.
-const LONGEST_TEXT: usize = 4096;
 /// How many locks a page has, and at most.
 const PAGE: usize = 1000;
 const LONGEST_PAGE: usize = 10_000;
@@ -338,15 +336,4 @@ fn known_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
 fn seconds(what: &str, seconds: f64) -> Result<Duration, ErrorResponse> {
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| unfit(format!("{what} has to be a number of seconds, and not {seconds}")))
-}
-
-fn text(what: &str, text: Option<String>) -> Result<Option<String>, ErrorResponse> {
-    if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
-        return Err(unfit(format!("{what} is longer than {LONGEST_TEXT} bytes")));
-    }
-    Ok(text)
-}
-
-fn unfit(message: String) -> ErrorResponse {
-    ErrorResponse::new(StatusCode::UNPROCESSABLE_ENTITY, message)
 }
