@@ -44,6 +44,10 @@ pub(crate) const DEAD: Setup = Setup {
     },
 };
 
+/// [`DEAD`] for locks that may have several holders.
+pub(crate) const DEAD_AMONG_SEVERAL: Setup =
+    Setup { processes: 12, mishaps: Mishaps { killed_breaking: 0.0, ..DEAD.mishaps }, ..DEAD };
+
 /// No process can be proven dead. Waiting for the end of a lease takes a while, so there are more
 /// locks.
 pub(crate) const EXPIRED: Setup = Setup {
@@ -65,6 +69,13 @@ pub(crate) const EXPIRED: Setup = Setup {
 /// The same by flufl.lock's protocol, with no slop: no lease comes near its end except by a mishap.
 pub(crate) const FLUFL: Setup =
     Setup { name: "flufl", protocol: Protocol::Flufl, locks: 6, slop: ms(0), ..EXPIRED };
+
+/// [`EXPIRED`] for locks that may have several holders.
+pub(crate) const EXPIRED_AMONG_SEVERAL: Setup = Setup {
+    processes: 12,
+    mishaps: Mishaps { killed_breaking: 0.0, ..EXPIRED.mishaps },
+    ..EXPIRED
+};
 
 #[test]
 fn a_lock_whose_holder_died_is_never_shared() {

@@ -4,8 +4,8 @@
 //! `LINKLOCK_BREAKS=10000 cargo test --test exclusion readers::` breaks that many, half of them by each
 //! policy; the measurements go to stderr.
 
-use crate::races::stale::{DEAD, EXPIRED, race_soundly};
-use crate::support::setup::{Mishaps, Setup, Shape};
+use crate::races::stale::{DEAD_AMONG_SEVERAL, EXPIRED_AMONG_SEVERAL, race_soundly};
+use crate::support::setup::{Setup, Shape};
 
 /// How many locks are taken over from those that died or stalled, if nothing else is asked for.
 const BREAKS: usize = 100;
@@ -13,21 +13,17 @@ const BREAKS: usize = 100;
 /// Readers and writers are proven dead at once.
 pub(crate) const DEAD_ONES: Setup = Setup {
     name: "dead readers and writers",
-    processes: 12,
     locks: 3,
     shape: Shape::RwLocks,
-    mishaps: Mishaps { killed_breaking: 0.0, ..DEAD.mishaps },
-    ..DEAD
+    ..DEAD_AMONG_SEVERAL
 };
 
 /// No process can be proven dead.
 pub(crate) const LATE_ONES: Setup = Setup {
     name: "late readers and writers",
-    processes: 12,
     locks: 6,
     shape: Shape::RwLocks,
-    mishaps: Mishaps { killed_breaking: 0.0, ..EXPIRED.mishaps },
-    ..EXPIRED
+    ..EXPIRED_AMONG_SEVERAL
 };
 
 #[test]

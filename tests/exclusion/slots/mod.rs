@@ -4,8 +4,8 @@
 //! `LINKLOCK_BREAKS=10000 cargo test --test exclusion slots::` breaks that many, half of them by each
 //! policy; the measurements go to stderr.
 
-use crate::races::stale::{DEAD, EXPIRED, race_soundly};
-use crate::support::setup::{Mishaps, Setup, Shape};
+use crate::races::stale::{DEAD_AMONG_SEVERAL, EXPIRED_AMONG_SEVERAL, race_soundly};
+use crate::support::setup::{Setup, Shape};
 
 const SLOTS: u32 = 3;
 /// How many slots are taken over from holders that died or stalled, if nothing else is asked for.
@@ -14,21 +14,17 @@ const BREAKS: usize = 150;
 /// Holders are proven dead at once.
 pub(crate) const DEAD_HOLDERS: Setup = Setup {
     name: "dead holders of slots",
-    processes: 12,
     locks: 1,
     shape: Shape::Slots(SLOTS),
-    mishaps: Mishaps { killed_breaking: 0.0, ..DEAD.mishaps },
-    ..DEAD
+    ..DEAD_AMONG_SEVERAL
 };
 
 /// No process can be proven dead.
 pub(crate) const LATE_HOLDERS: Setup = Setup {
     name: "late holders of slots",
-    processes: 12,
     locks: 1,
     shape: Shape::Slots(SLOTS),
-    mishaps: Mishaps { killed_breaking: 0.0, ..EXPIRED.mishaps },
-    ..EXPIRED
+    ..EXPIRED_AMONG_SEVERAL
 };
 
 #[test]
