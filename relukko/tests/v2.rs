@@ -8,29 +8,11 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use common::{Answer, SECRET, ask, ask_as, client, options, serve, wait_until};
+use common::v2::{Waiting, create, lock, path, token};
+use common::{SECRET, ask, ask_as, client, options, serve, wait_until};
 use linklock::Lock;
 use serde_json::{Value, json};
 use tempfile::tempdir;
-
-fn create(server: SocketAddr, body: &Value) -> Answer {
-    ask(server, "POST", "/v2/locks", &body.to_string())
-}
-
-/// The lock of an answer that is a success.
-#[track_caller]
-fn lock(answer: &Answer) -> Value {
-    assert!((200..=201).contains(&answer.status), "{answer:?}");
-    answer.json()
-}
-
-fn path(lock: &Value) -> String {
-    format!("/v2/locks/{}", lock["id"].as_str().unwrap())
-}
-
-fn token(lock: &Value) -> u64 {
-    lock["token"].as_u64().unwrap()
-}
 
 fn date(value: &Value) -> SystemTime {
     let lock = json!({
@@ -201,50 +183,6 @@ fn a_lock_that_is_not_refreshed_ends() {
     assert!(date(&short["expires_at"]) + Duration::from_secs(60) > SystemTime::now());
 }
 
-/// A client of which only its secret and its place in the line are left.
-struct Waiting {
-    secret: String,
-    since: Value,
-}
-
-impl Waiting {
-    /// Asks for a lock that is held.
-    fn begin(server: SocketAddr, secret: &str) -> Waiting {
-        let body = r#"{"name": "x", "wait": 20}"#;
-        let answer = ask_as(secret, server, "POST", "/v2/locks", body);
-        assert_eq!(answer.status, 202, "{answer:?}");
-        Waiting { secret: secret.to_owned(), since: answer.json()["since"].clone() }
-    }
-
-    fn ask(&self, server: SocketAddr, wait: u32) -> Answer {
-        let body = json!({ "name": "x", "wait": wait, "since": self.since }).to_string();
-        ask_as(&self.secret, server, "POST", "/v2/locks", &body)
-    }
-
-    /// Waits until the lock is its own.
-    fn acquire(&self, server: SocketAddr) -> Value {
-        loop {
-            let answer = self.ask(server, 60);
-            if answer.status != 202 {
-                return lock(&answer);
-            }
-        }
-    }
-
-    fn release(&self, server: SocketAddr, own: &Value) {
-        assert_eq!(ask_as(&self.secret, server, "DELETE", &path(own), "").status, 200);
-    }
-
-    /// Waits until so many are in line before it.
-    fn wait_for_ahead(&self, server: SocketAddr, ahead: u64) {
-        wait_until("all are in line", || {
-            let answer = self.ask(server, 0);
-            assert_eq!(answer.status, 202, "{answer:?}");
-            answer.json()["ahead"] == ahead
-        });
-    }
-}
-
 /// Clients come back in any order, and get the lock in that in which they came first.
 fn serve_in_order(server: SocketAddr, line: &[Waiting], held: &Value) {
     let served = Mutex::new(Vec::new());
@@ -270,8 +208,9 @@ fn serve_in_order(server: SocketAddr, line: &[Waiting], held: &Value) {
 }
 
 fn line(server: SocketAddr) -> Vec<Waiting> {
+    let x = json!({ "name": "x" });
     let secrets = (0..5).map(|number| format!("a secret of client {number}"));
-    let line: Vec<_> = secrets.map(|secret| Waiting::begin(server, &secret)).collect();
+    let line: Vec<_> = secrets.map(|secret| Waiting::begin(server, &secret, &x)).collect();
     assert!(line.is_sorted_by_key(|waiting| date(&waiting.since)));
     line
 }
@@ -301,8 +240,9 @@ fn a_client_that_does_not_come_back_keeps_nobody_waiting() {
     let server = serve(dir.path());
     let address = server.address();
     let held = lock(&create(address, &json!({ "name": "x" })));
-    Waiting::begin(address, "a secret of one that goes");
-    let waiting = Waiting::begin(address, "a secret of one that stays");
+    let x = json!({ "name": "x" });
+    Waiting::begin(address, "a secret of one that goes", &x);
+    let waiting = Waiting::begin(address, "a secret of one that stays", &x);
     assert_eq!(ask(address, "DELETE", &path(&held), "").status, 200);
     waiting.acquire(address);
 }
@@ -321,7 +261,7 @@ fn another_programs_lock_is_waited_for() {
     let address = server.address();
     let file = Lock::new(dir.path().join("x")).unwrap();
     let guard = file.lock().unwrap();
-    let waiting = Waiting::begin(address, SECRET);
+    let waiting = Waiting::begin(address, SECRET, &json!({ "name": "x" }));
     let waiter = thread::spawn(move || waiting.acquire(address));
     wait_until("it waits", || {
         let body = r#"{"name": "x"}"#;

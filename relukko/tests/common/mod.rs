@@ -6,6 +6,7 @@ pub(crate) mod face;
 #[path = "../kit/say.rs"]
 mod say;
 pub(crate) mod scripted;
+pub(crate) mod v2;
 #[path = "../kit/wait.rs"]
 mod wait;
 
