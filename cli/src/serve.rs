@@ -30,7 +30,7 @@ const PORT: u16 = 3000;
 /// reads the files of keys and the certificate again.
 ///
 /// Requests under /v1/ are Relukko's. Those under /v2/ have lifetimes, secrets, fencing tokens,
-/// waiting in line, pages and events. /openapi.json describes both. A web page at / shows the
+/// waiting in line, slots, pages and events. /openapi.json describes both. A web page at / shows the
 /// locks, and /metrics has metrics for Prometheus.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {

@@ -33,6 +33,7 @@
 //! |---|---|
 //! | `NAME` | the lock file, for a plain name: at most 100 ASCII letters, digits, blanks and signs, without `/`, `\`, <code>&#124;</code> and `~`, and not beginning with a dot |
 //! | `READABLE~HASH` | the lock file for any other name: its readable part, and 160 bits of its SHA-256 |
+//! | `FILE.K` | that of slot K of a set, whose name would have this `FILE` |
 //! | <code>...&#124;relukko-ID&#124;PID&#124;NONCE</code> | the claim: its host name contains the lock's id |
 //! | `.relukko/ID` | the record: the object that the interface shows, and the digest of its holder's secret |
 //! | `.relukko/tokens/N` | the counter of fencing tokens: its name is the last one |
@@ -83,10 +84,30 @@
 //!   the order of their dates, after a restart of the server too. A client that does not come back within
 //!   3 s loses its place. Requests without `wait` never overtake; those of `/v1/`, of other servers and of
 //!   other programs may.
+//! - With `"slots": N`, a client gets any [slot](#slots) of a set.
 //! - `GET /v2/locks?limit=N` lists locks in pages, each with the `after` of the next one.
 //! - `GET /v2/events?wait=60` waits for what happens to locks (created, prolonged, ended), and says how to
 //!   go on after it. 410 says that the server does not know that place any more: it was restarted, or 4,096
 //!   events have come since.
+//!
+//! # Slots
+//!
+//! Up to N clients at once, for licences, GPUs or jobs of which a file server bears only so many:
+//!
+//! ```sh
+//! curl -H "X-api-Key: $KEY" -H "X-Lock-Secret: $SECRET" http://127.0.0.1:3000/v2/locks \
+//!     -d '{"name": "encode", "slots": 4, "wait": 20}'
+//! ```
+//!
+//! The answer says which slot the client has: `"set": "encode", "slot": 2, "slots": 4`. A slot is a lock like
+//! any other, with an id, a lease and a fencing token: slot 2 of the set `encode` is the lock `encode.2`.
+//! These are also the locks of [`linklock::Slots`] with the set's name in the server's directory, so HTTP
+//! clients, the library and `linklock run --slots` share one set. Those who wait stand in one line for
+//! the set, and the first gets whichever slot becomes free. A client that wants two slots needs two secrets.
+//!
+//! A set has up to 256 slots. All clients should agree on the number; if they do not, there can be as many
+//! holders as the largest number says. The server looks at each slot's file before it takes one, since
+//! the client may have one since an earlier request, perhaps through another server.
 //!
 //! # Keys
 //!

@@ -4,12 +4,13 @@ mod common;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use common::v2::{Waiting, create, lock, path, token};
-use common::{SECRET, ask, ask_as, client, options, serve, wait_until};
+use common::{KEY, SECRET, ask, ask_as, client, options, serve, skip, wait_until};
 use linklock::Lock;
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -357,4 +358,27 @@ fn relukkos_clients_and_these_exclude_each_other() {
     guard.unlock().unwrap();
     lock(&create(server.address(), &json!({ "name": "x" })));
     assert!(client(&server).try_lock("x", None).unwrap_err().is_contention());
+}
+
+#[test]
+fn the_documentations_requests_get_locks() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return skip("the documentation's requests", "there is no curl");
+    }
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let text = include_str!("../src/lib.rs").replace("//! ", "");
+    let blocks: Vec<_> =
+        text.split("```sh\n").skip(1).map(|it| it.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let script = block.replace("127.0.0.1:3000", &server.address().to_string());
+        let shell = Command::new("sh")
+            .args(["-c", &format!("exec {script}")])
+            .envs([("KEY", KEY), ("SECRET", SECRET)])
+            .output()
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&shell.stdout).expect(block);
+        assert!(answer["token"].is_u64(), "{block}: {answer}");
+    }
 }

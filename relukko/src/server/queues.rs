@@ -16,14 +16,22 @@ use super::secret::Digest;
 /// nobody has a turn: clients with older places may be about to come back.
 const KEPT: Duration = Duration::from_secs(3);
 
+/// What clients stand in line for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Line {
+    /// The lock with this name.
+    Lock(String),
+    /// Any slot of the set with this name.
+    Slots(String),
+}
+
 /// The date at which a client came, and its secret.
 type Rank = (SystemTime, Digest);
 
 #[derive(Debug)]
 pub(crate) struct Queues {
     started: Instant,
-    /// By the lock's name.
-    queues: Mutex<HashMap<String, Queue>>,
+    queues: Mutex<HashMap<Line, Queue>>,
 }
 
 #[derive(Debug)]
@@ -73,37 +81,37 @@ impl Queues {
         self.all().is_empty()
     }
 
-    /// Whether anybody waits for this lock.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.all().contains_key(name)
+    /// Whether anybody stands in this line.
+    pub(crate) fn has(&self, line: &Line) -> bool {
+        self.all().contains_key(line)
     }
 
     /// Takes a place, or comes back to it, for the time of a request.
     pub(crate) fn enter(
         self: &Arc<Queues>,
-        name: &str,
+        line: &Line,
         since: SystemTime,
         secret: Digest,
     ) -> Place {
         let rank = (since, secret);
         let mut all = self.all();
-        let queue = all.entry(name.to_owned()).or_default();
+        let queue = all.entry(line.clone()).or_default();
         let here = Presence { requests: 0, left: Instant::now() };
         queue.places.entry(rank.clone()).or_insert(here).requests += 1;
         let moved = queue.moved.subscribe();
         drop(all);
-        Place { queues: self.clone(), name: name.to_owned(), rank, moved }
+        Place { queues: self.clone(), line: line.clone(), rank, moved }
     }
 
-    /// The lock with this name was released.
-    pub(crate) fn wake(&self, name: &str) {
-        if let Some(queue) = self.all().get(name) {
+    /// What this line waits for was released.
+    pub(crate) fn wake(&self, line: &Line) {
+        if let Some(queue) = self.all().get(line) {
             queue.moved.send_replace(());
         }
     }
 
     /// Without the places whose clients have not come back.
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Line, Queue>> {
         let mut all = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         all.retain(|_, queue| {
@@ -118,7 +126,7 @@ impl Queues {
 #[derive(Debug)]
 pub(crate) struct Place {
     queues: Arc<Queues>,
-    name: String,
+    line: Line,
     rank: Rank,
     moved: watch::Receiver<()>,
 }
@@ -131,7 +139,7 @@ impl Place {
         if Instant::now() < may_begin {
             return Turn::Later(Some(may_begin));
         }
-        match self.queues.all().get(&self.name).and_then(|queue| queue.places.first_key_value()) {
+        match self.queues.all().get(&self.line).and_then(|queue| queue.places.first_key_value()) {
             Some((first, _)) if *first == self.rank => Turn::Ours,
             first => Turn::Later(first.and_then(|(_, presence)| presence.is_kept_until())),
         }
@@ -140,7 +148,7 @@ impl Place {
     /// How many are ahead.
     pub(crate) fn ahead(&self) -> usize {
         let all = self.queues.all();
-        all.get(&self.name).map_or(0, |queue| queue.places.range(..&self.rank).count())
+        all.get(&self.line).map_or(0, |queue| queue.places.range(..&self.rank).count())
     }
 
     /// Waits until something changes.
@@ -150,7 +158,7 @@ impl Place {
 
     /// Gives the place up: its client has the lock, or does not wait.
     pub(crate) fn give_up(self) {
-        if let Some(queue) = self.queues.all().get_mut(&self.name) {
+        if let Some(queue) = self.queues.all().get_mut(&self.line) {
             queue.places.remove(&self.rank);
             queue.moved.send_replace(());
         }
@@ -160,7 +168,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut all = self.queues.all();
-        let Some(queue) = all.get_mut(&self.name) else { return };
+        let Some(queue) = all.get_mut(&self.line) else { return };
         if let Some(here) = queue.places.get_mut(&self.rank) {
             here.requests -= 1;
             here.left = Instant::now();
@@ -177,6 +185,10 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    fn line(name: &str) -> Line {
+        Line::Lock(name.to_owned())
+    }
+
     fn secret(text: &str) -> Digest {
         Digest::of(text)
     }
@@ -191,7 +203,7 @@ mod tests {
     /// As if a client had been away for longer than its place is kept.
     fn forget(queues: &Queues, name: &str, since: SystemTime) {
         let mut all = queues.all();
-        let places = &mut all.get_mut(name).unwrap().places;
+        let places = &mut all.get_mut(&line(name)).unwrap().places;
         let place = places.iter_mut().find(|((date, _), _)| *date == since).unwrap();
         place.1.left -= 2 * KEPT;
     }
@@ -199,10 +211,10 @@ mod tests {
     #[test]
     fn who_came_first_is_first() {
         let queues = queues();
-        let mut late = queues.enter("x", at(2), secret("late"));
+        let mut late = queues.enter(&line("x"), at(2), secret("late"));
         assert_eq!((late.turn(), late.ahead()), (Turn::Ours, 0));
-        let mut early = queues.enter("x", at(1), secret("early"));
-        let mut other = queues.enter("y", at(3), secret("other"));
+        let mut early = queues.enter(&line("x"), at(1), secret("early"));
+        let mut other = queues.enter(&line("y"), at(3), secret("other"));
         assert_eq!((early.turn(), other.turn()), (Turn::Ours, Turn::Ours));
         assert_eq!((late.turn(), late.ahead()), (Turn::Later(None), 1));
         early.give_up();
@@ -212,33 +224,33 @@ mod tests {
     #[test]
     fn a_place_is_kept_between_two_requests_and_not_for_ever() {
         let queues = queues();
-        let mut late = queues.enter("x", at(2), secret("late"));
-        drop(queues.enter("x", at(1), secret("early")));
+        let mut late = queues.enter(&line("x"), at(2), secret("late"));
+        drop(queues.enter(&line("x"), at(1), secret("early")));
         assert!(matches!(late.turn(), Turn::Later(Some(_))));
-        let mut again = queues.enter("x", at(1), secret("early"));
+        let mut again = queues.enter(&line("x"), at(1), secret("early"));
         assert_eq!(again.turn(), Turn::Ours);
         drop(again);
         forget(&queues, "x", at(1));
         assert_eq!((late.turn(), late.ahead()), (Turn::Ours, 0));
         drop(late);
-        assert!(queues.has("x"));
+        assert!(queues.has(&line("x")));
         forget(&queues, "x", at(2));
-        assert!(!queues.has("x") && queues.is_empty());
+        assert!(!queues.has(&line("x")) && queues.is_empty());
     }
 
     #[test]
     fn after_a_start_the_order_of_before_has_time_to_come_back() {
         let queues = Arc::new(Queues::default());
-        let mut first_to_come_back = queues.enter("x", at(2), secret("late"));
+        let mut first_to_come_back = queues.enter(&line("x"), at(2), secret("late"));
         assert!(matches!(first_to_come_back.turn(), Turn::Later(Some(_))));
     }
 
     #[test]
     fn a_repeated_request_has_the_same_place() {
         let queues = queues();
-        let one = queues.enter("x", at(1), secret("early"));
-        let mut two = queues.enter("x", at(1), secret("early"));
-        let mut late = queues.enter("x", at(2), secret("late"));
+        let one = queues.enter(&line("x"), at(1), secret("early"));
+        let mut two = queues.enter(&line("x"), at(1), secret("early"));
+        let mut late = queues.enter(&line("x"), at(2), secret("late"));
         drop(one); // its connection was lost
         assert_eq!((two.turn(), late.turn(), late.ahead()), (Turn::Ours, Turn::Later(None), 1));
     }

@@ -4,13 +4,17 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::store::Record;
+use super::store::{Record, split_slot};
 use crate::info::LockId;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown<'a> {
     id: LockId,
     name: &'a str,
+    /// For a slot: the name of its set, its number, and how many slots the set has.
+    set: Option<&'a str>,
+    slot: Option<u32>,
+    slots: Option<u32>,
     who: Option<&'a str>,
     note: Option<&'a str>,
     ip: Option<&'a str>,
@@ -29,9 +33,13 @@ pub(crate) struct Shown<'a> {
 impl Shown<'_> {
     pub(crate) fn of(record: &Record) -> Shown<'_> {
         let (info, tenure) = (&record.info, record.tenure.as_ref());
+        let slot = record.slots.and_then(|_| split_slot(&info.lock_name));
         Shown {
             id: info.id,
             name: &info.lock_name,
+            set: slot.map(|(set, _)| set),
+            slot: slot.map(|(_, number)| number),
+            slots: record.slots,
             who: info.creator.as_deref(),
             note: tenure.and_then(|tenure| tenure.note.as_deref()),
             ip: info.ip.as_deref(),

@@ -1,6 +1,8 @@
 //! The store, and what this server has seen in it, so that it can report every lock that ends,
 //! whichever program or server ended it.
 
+mod acquire;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,12 +11,13 @@ use axum::extract::ws::Utf8Bytes;
 use serde_json::json;
 use tokio::sync::broadcast;
 
+pub(crate) use self::acquire::Acquired;
 use super::caller::Caller;
 use super::events::{Events, Kind};
 use super::metrics::Metrics;
-use super::queues::Queues;
+use super::queues::{Line, Queues};
 use super::secret::Digest;
-use super::store::{Found, Record, Store, StoreError, Wanted};
+use super::store::{Found, Record, Store, StoreError, split_slot};
 use crate::info::{LockId, LockInfo};
 
 /// How many messages a slow listener may lag behind.
@@ -23,8 +26,6 @@ const BACKLOG: usize = 1024;
 const RESOLUTION: Duration = Duration::from_secs(2);
 /// How long a check of the directory stays valid.
 const HEALTH_AGE: Duration = Duration::from_secs(1);
-/// How long a lock is watched after a client last requested it.
-const INTEREST: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Registry {
     store: Store,
@@ -66,22 +67,6 @@ impl Registry {
         self.news.subscribe()
     }
 
-    pub(crate) fn create(&self, wanted: Wanted) -> Result<Record, StoreError> {
-        match self.store.create(wanted) {
-            Ok((file, record)) => {
-                self.note(file, &record, None);
-                let info = &record.info;
-                tracing::info!(id = %info.id, lock = info.lock_name, creator = info.creator, peer = info.ip, key = record.key, "created");
-                Ok(record)
-            }
-            Err(StoreError::Held { by: Some((file, record)), message }) => {
-                self.note(file.clone(), &record, Some(Instant::now() + INTEREST));
-                Err(StoreError::Held { by: Some((file, record)), message })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// The file server's time.
     pub(crate) fn now(&self) -> SystemTime {
         self.store.now()
@@ -89,19 +74,6 @@ impl Registry {
 
     pub(crate) fn get(&self, id: LockId) -> Result<Record, StoreError> {
         self.store.get(id)
-    }
-
-    /// The lock with this name, if it is held by the client that knows the secret, and its lease runs.
-    pub(crate) fn own(&self, name: &str, secret: &Digest) -> Result<Option<Record>, StoreError> {
-        let held = self.store.held(name)?;
-        Ok(held.filter(|record| record.is_of(secret) && record.info.expires_at > self.now()))
-    }
-
-    /// Deletes a lock that nobody has heard of yet.
-    pub(crate) fn withdraw(&self, id: LockId) -> Result<(), StoreError> {
-        self.store.delete(id, |_| Ok(()))?;
-        self.forget(id);
-        Ok(())
     }
 
     /// Deletes a lock at the request of its holder.
@@ -325,7 +297,11 @@ impl Registry {
         self.metrics.broadcasts.inc();
         let _ = self.news.send(json!({ "deleted": [&ended.info] }).to_string().into()); // fails if no client listens
         self.events.push(Kind::Ended, ended);
-        self.queues.wake(&ended.info.lock_name);
+        let name = &ended.info.lock_name;
+        self.queues.wake(&Line::Lock(name.clone()));
+        if let Some((set, _)) = split_slot(name) {
+            self.queues.wake(&Line::Slots(set.to_owned()));
+        }
     }
 
     fn board(&self) -> MutexGuard<'_, HashMap<LockId, Seen>> {

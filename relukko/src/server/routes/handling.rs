@@ -1,18 +1,29 @@
 //! What the handlers of all versions share.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use axum::http::StatusCode;
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use serde::Deserialize;
 
 use crate::info::LockId;
 use crate::server::error_response::ErrorResponse;
-use crate::server::registry::Registry;
+use crate::server::registry::{Acquired, Registry};
+use crate::server::secret::Digest;
 use crate::server::shared::Shared;
+use crate::server::shown::Shown;
 use crate::server::store::{Record, StoreError, Wanted};
 use crate::timestamp;
 
+/// The header with the holder's secret.
+const SECRET: &str = "x-lock-secret";
+const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=200;
+/// The shortest lifetime.
+pub(super) const SHORTEST: Duration = Duration::from_secs(1);
+/// How long a request may wait; its client can come back.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Of a text for people, in bytes.
 const LONGEST_TEXT: usize = 4096;
 
@@ -28,20 +39,53 @@ pub(super) async fn on<T: Send + 'static>(
     Ok(shared.access.run(move || work(&registry)).await??)
 }
 
-/// Creates a lock, unless its client goes away or gives up meanwhile.
-pub(super) async fn create_or_undo(
+/// Creates a lock, unless its client goes away or gives up meanwhile, or has it already.
+pub(super) async fn acquire_or_undo(
     shared: &Shared,
     wanted: Wanted,
-) -> Result<Record, ErrorResponse> {
+) -> Result<Acquired, ErrorResponse> {
     let registry = shared.registry.clone();
-    let create = move || registry.create(wanted);
+    let acquire = move || registry.acquire(&wanted);
     let registry = shared.registry.clone();
-    let undo = move |created: Result<Record, _>| {
-        if let Ok(record) = created {
+    let undo = move |acquired| {
+        if let Ok(Acquired::New(record)) = acquired {
             let _ = registry.withdraw(record.info.id); // otherwise it ends when it expires
         }
     };
-    Ok(shared.access.run_or_undo(create, undo).await??)
+    Ok(shared.access.run_or_undo(acquire, undo).await??)
+}
+
+/// A lock of `/v2/` as an answer.
+pub(super) fn granted(status: StatusCode, record: &Record) -> Response {
+    (status, Json(Shown::of(record))).into_response()
+}
+
+/// The secret that was sent.
+fn sent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SECRET)?.to_str().ok()
+}
+
+/// The secret that a client has chosen.
+pub(super) fn new_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
+    match sent(headers).filter(|secret| SECRET_LENGTH.contains(&secret.len())) {
+        Some(secret) => Ok(Digest::of(secret)),
+        None => Err(unfit(format!(
+            "the header X-Lock-Secret has to be a secret of {} to {} characters, which you choose at random",
+            SECRET_LENGTH.start(),
+            SECRET_LENGTH.end()
+        ))),
+    }
+}
+
+/// The secret of a lock that exists.
+pub(super) fn known_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
+    let missing = "the header X-Lock-Secret is missing";
+    sent(headers).map(Digest::of).ok_or_else(|| ErrorResponse::new(StatusCode::FORBIDDEN, missing))
+}
+
+pub(super) fn seconds(what: &str, seconds: f64) -> Result<Duration, ErrorResponse> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| unfit(format!("{what} has to be a number of seconds, and not {seconds}")))
 }
 
 /// An invalid id is an unknown one.

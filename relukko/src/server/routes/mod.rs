@@ -1,5 +1,6 @@
 //! The routes, as described in `openapi.json`.
 
+mod acquire;
 mod body;
 mod handling;
 mod v1;

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::body::parse;
-use super::handling::{Routes, create_or_undo, on, optional_time, parse_id, text};
+use super::handling::{Routes, acquire_or_undo, on, optional_time, parse_id, text};
 use crate::info::{LockId, LockInfo};
 use crate::server::caller::Caller;
 use crate::server::error_response::ErrorResponse;
@@ -50,8 +50,8 @@ async fn create(
     let creator = text("creator", creator)?;
     let ip = Some(caller.address.to_string());
     let key = caller.key().map(str::to_owned);
-    let wanted = Wanted { lock_name, creator, ip, key, terms: None };
-    Ok((StatusCode::CREATED, Json(create_or_undo(&shared, wanted).await?.info)))
+    let wanted = Wanted { lock_name, slots: None, creator, ip, key, terms: None };
+    Ok((StatusCode::CREATED, Json(acquire_or_undo(&shared, wanted).await?.record().info.clone())))
 }
 
 async fn list(State(shared): State<Shared>) -> Result<impl IntoResponse, ErrorResponse> {

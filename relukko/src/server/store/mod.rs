@@ -27,10 +27,12 @@ use self::clock::FileClock;
 pub(crate) use self::error::StoreError;
 use self::held_locks::{HeldLock, HeldLocks};
 use self::names::Identity;
+pub(crate) use self::names::{MOST_SLOTS, slot_name, split_slot};
 use self::records::Records;
 pub(crate) use self::records::{Record, Tenure, Terms};
 use self::tokens::Tokens;
 use crate::info::{LockId, LockInfo};
+use crate::server::secret::Digest;
 
 /// The longest lease to write, within the limit of the library. A lock that expires later is
 /// extended well before such a lease ends.
@@ -53,12 +55,21 @@ pub(crate) struct Store {
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) lock_name: String,
+    /// How many slots its set has, for a slot.
+    pub(crate) slots: Option<u32>,
     pub(crate) creator: Option<String>,
     pub(crate) ip: Option<String>,
     /// The name of the client's key.
     pub(crate) key: Option<String>,
     /// For a lock of `/v2/`.
     pub(crate) terms: Option<Terms>,
+}
+
+impl Wanted {
+    /// That of the client, for a lock of `/v2/`.
+    pub(crate) fn secret(&self) -> Option<&Digest> {
+        self.terms.as_ref().map(|terms| &terms.secret)
+    }
 }
 
 /// A lock that is held.
@@ -101,7 +112,7 @@ impl Store {
 
     /// Takes a lock. The returned lock stays held whatever happens to this process.
     pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
-        let Wanted { lock_name, creator, ip, key, terms } = wanted;
+        let Wanted { lock_name, slots, creator, ip, key, terms } = wanted;
         let file = names::file_name(&lock_name)?;
         if let Some(found) = self.look(&file)? {
             self.succeed(&found, &lock_name)?;
@@ -116,7 +127,7 @@ impl Store {
             created_at: now,
             updated_at: now,
         };
-        let mut record = Record { info, key, tenure: terms.map(Tenure::from) };
+        let mut record = Record { info, key, slots, tenure: terms.map(Tenure::from) };
         self.records.write(&record)?;
         let taken = self.take(&file, &mut record);
         if taken.is_err() {
@@ -135,20 +146,30 @@ impl Store {
     }
 
     fn take(&self, file: &str, record: &mut Record) -> Result<(), StoreError> {
-        let (path, id) = (self.dir.join(file), record.info.id);
-        let lease = self.end_of(record).duration_since(record.info.created_at);
-        let mut lock = Lock::options(&path)
-            .host_name(names::host(id))
-            .lifetime(lease.unwrap_or_default() + LEEWAY)
-            .stale(StalePolicy::Expired)
-            .build()?;
-        lock.set_sweeping(false);
-        let held = self.held_locks.take(id, lock.try_lock()?);
-        let completed = self.complete(&path, record, &held);
+        let id = record.info.id;
+        let held = self.held_locks.take(id, self.own_lock(file, record)?.try_lock()?);
+        let completed = self.complete(&self.dir.join(file), record, &held);
         if completed.is_err() {
             let _ = self.end(file, Identity::Ours(id), |_| true); // otherwise it ends when it expires
         }
         completed
+    }
+
+    /// The lock that is to have this record.
+    fn own_lock(&self, file: &str, record: &Record) -> Result<Lock, StoreError> {
+        let lease = self.end_of(record).duration_since(record.info.created_at);
+        let options = |file: &str| {
+            Lock::options(self.dir.join(file))
+                .host_name(names::host(record.info.id))
+                .lifetime(lease.unwrap_or_default() + LEEWAY)
+                .stale(StalePolicy::Expired)
+        };
+        let mut lock = match names::split_slot(file).zip(record.slots) {
+            Some(((set, number), of)) => options(set).slots(of)?.locks()[number as usize].clone(),
+            None => options(file).build()?,
+        };
+        lock.set_sweeping(false);
+        Ok(lock)
     }
 
     /// Completes the record of a lock that was just taken, and makes sure that all of it survives a
@@ -199,9 +220,12 @@ impl Store {
     }
 
     /// A lock that is held, by its name.
-    pub(crate) fn held(&self, lock_name: &str) -> Result<Option<Record>, StoreError> {
-        let found = self.look_if_lock(&names::file_name(lock_name)?)?;
-        Ok(found.map(|found| found.record))
+    pub(crate) fn held(&self, lock_name: &str) -> Result<Option<Found>, StoreError> {
+        let mut found = self.look_if_lock(&names::file_name(lock_name)?)?;
+        if let Some(found) = &mut found {
+            lock_name.clone_into(&mut found.record.info.lock_name); // another program's file may not reveal it
+        }
+        Ok(found)
     }
 
     /// A lock that is held, by its id.
@@ -254,6 +278,7 @@ impl Store {
         let record = record.filter(is_its).unwrap_or_else(|| Record {
             info: self.infer(file, identity, &holder),
             key: None,
+            slots: holder.slots(),
             tenure: None,
         });
         Ok(Some(Found { file: file.to_owned(), record, identity, holder }))

@@ -4,6 +4,9 @@
 //! A *plain* name, like `report` or `nightly.backup`, is used as the file name, so that the lock
 //! can also be taken from a shell. Any other name becomes `READABLE~HASH`: its readable part, and
 //! 160 bits of its SHA-256. No plain name contains a tilde, so the two kinds never collide.
+//!
+//! Slot K of the set NAME is the lock `NAME.K`, and its file has the name of the set's with `.K`, as in
+//! the library, whichever kind the set's name is of.
 
 use std::ffi::OsStr;
 
@@ -15,6 +18,8 @@ use crate::info::LockId;
 
 /// Longer names are rejected.
 pub(crate) const LONGEST: usize = 16 * 1024;
+/// The most slots that a set can have, as in the library.
+pub(crate) const MOST_SLOTS: u32 = 256;
 /// Short enough that the longest name beside the lock file, that of a claim with an id in it, fits
 /// in 255 bytes.
 const LONGEST_PLAIN: usize = 100;
@@ -37,18 +42,41 @@ pub(crate) fn file_name(lock_name: &str) -> Result<String, BadName> {
     match lock_name.len() {
         0 => Err(BadName::Empty),
         length if length > LONGEST => Err(BadName::TooLong),
-        _ if is_plain(lock_name) => Ok(lock_name.to_owned()),
-        _ => Ok(format!("{}~{}", readable(lock_name), hash(lock_name))),
+        _ => Ok(match split_slot(lock_name) {
+            Some((set, number)) => format!("{}.{number}", whole(set)),
+            None => whole(lock_name),
+        }),
     }
+}
+
+fn whole(name: &str) -> String {
+    if is_plain(name) { name.to_owned() } else { format!("{}~{}", readable(name), hash(name)) }
 }
 
 /// The lock's name as far as the file name shows it: the file name itself, unless a record says
 /// otherwise. `None` for a file that cannot be a lock file.
 pub(crate) fn lock_name(file_name: &str) -> Option<&str> {
-    let is_hashed = file_name.rsplit_once('~').is_some_and(|(readable, hash)| {
+    let whole = split_slot(file_name).map_or(file_name, |(set, _)| set);
+    (is_plain(whole) || is_hashed(whole)).then_some(file_name)
+}
+
+/// The lock's name of a slot.
+pub(crate) fn slot_name(set: &str, number: u32) -> String {
+    format!("{set}.{number}")
+}
+
+/// The set, and the number of the slot, if a lock or a file with this name can be one.
+pub(crate) fn split_slot(name: &str) -> Option<(&str, u32)> {
+    let (set, number) = name.rsplit_once('.')?;
+    let slot: u32 = number.parse().ok()?;
+    let is_slot = !set.is_empty() && slot < MOST_SLOTS && slot.to_string() == number;
+    is_slot.then_some((set, slot))
+}
+
+fn is_hashed(name: &str) -> bool {
+    name.rsplit_once('~').is_some_and(|(readable, hash)| {
         readable.bytes().all(is_plain_byte) && hash.len() == 40 && hash.bytes().all(is_hex)
-    });
-    (is_plain(file_name) || is_hashed).then_some(file_name)
+    })
 }
 
 fn is_plain(name: &str) -> bool {
@@ -182,6 +210,26 @@ mod tests {
             if file != name {
                 assert_ne!(file_name(&file).unwrap(), file);
             }
+        }
+    }
+
+    #[test]
+    fn a_slots_file_begins_with_its_sets() {
+        let long = "x".repeat(LONGEST_PLAIN);
+        for set in ["encode", "a/b", "é", ".", &long, &"x".repeat(LONGEST)] {
+            for number in [0, 7, 255] {
+                let slot = slot_name(set, number);
+                let Ok(file) = file_name(&slot) else {
+                    assert_eq!((file_name(&slot), set.len()), (Err(BadName::TooLong), LONGEST));
+                    continue;
+                };
+                assert_eq!(file, format!("{}.{number}", file_name(set).unwrap()));
+                assert_eq!(lock_name(&file), Some(&*file));
+                assert_eq!(split_slot(&slot), Some((set, number)));
+            }
+        }
+        for other in ["x", "x.", "x.01", "x.+1", "x.256", ".0", "0", "x.0 "] {
+            assert_eq!(split_slot(other), None, "{other}");
         }
     }
 

@@ -28,6 +28,9 @@ pub(crate) struct Record {
     /// The name of the key that it was created with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
+    /// How many slots its set has, if it was acquired as one of a set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slots: Option<u32>,
     /// Of a lock that was created through `/v2/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenure: Option<Tenure>,
