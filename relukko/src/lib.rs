@@ -107,7 +107,8 @@
 //!
 //! A set has up to 256 slots. All clients should agree on the number; if they do not, there can be as many
 //! holders as the largest number says. The server looks at each slot's file before it takes one, since
-//! the client may have one since an earlier request, perhaps through another server.
+//! the client may have one since an earlier request, perhaps through another server. (Only where that
+//! request is still at work, the client gets a second slot, and the first one ends with its lease.)
 //!
 //! # Keys
 //!

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::v2::{Waiting, acquire, create, create_as, listed, lock, path, release_as, token};
+use common::v2::{
+    Waiting, acquire, create, create_as, is_same, listed, lock, path, release_as, token,
+};
 use common::{ask, serve, wait_until};
 use linklock::Slots;
 use serde_json::{Value, json};
@@ -101,7 +103,8 @@ fn a_repeated_request_gets_the_same_slot() {
     for server in [&one, &two, &serve(dir.path())] {
         for body in [set(3), json!({ "name": "encode", "slots": 3, "wait": 5 })] {
             let again = create_as(&secret(1), server.address(), &body);
-            assert_eq!((again.status, again.json()), (200, held[1].clone()));
+            assert_eq!(again.status, 200, "{again:?}");
+            assert!(is_same(&again.json(), &held[1]), "{again:?}, and not {}", held[1]);
         }
     }
 }

@@ -29,6 +29,11 @@ pub(crate) fn token(lock: &Value) -> u64 {
     lock["token"].as_u64().unwrap()
 }
 
+/// Whether both are one tenure, and end at the same time.
+pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
+    ["id", "name", "token", "expires_at"].iter().all(|field| one[field] == other[field])
+}
+
 #[track_caller]
 pub(crate) fn release_as(secret: &str, server: SocketAddr, own: &Value) {
     let answer = ask_as(secret, server, "DELETE", &path(own), "");

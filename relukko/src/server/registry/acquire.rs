@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Registry;
-use crate::info::LockId;
-use crate::server::store::{Found, Record, StoreError, Wanted, slot_name};
+use crate::server::store::{Found, Record, StoreError, Tenure, Wanted, slot_name};
 
 /// How long a lock is watched after a client last requested it.
 const INTEREST: Duration = Duration::from_secs(3600);
@@ -41,7 +40,7 @@ impl Registry {
             };
         };
         let Slots { own, others } = self.look_at_slots(wanted, of)?;
-        if let Some(own) = own {
+        if let Some(own) = self.confirm(own)? {
             return Ok(Acquired::Own(own));
         }
         for lock_name in others {
@@ -57,20 +56,43 @@ impl Registry {
     /// The lock or the slot, if it is held by the client that knows the secret, and its lease runs.
     pub(crate) fn own(&self, wanted: &Wanted) -> Result<Option<Record>, StoreError> {
         if let Some(of) = wanted.slots {
-            return Ok(self.look_at_slots(wanted, of)?.own);
+            let own = self.look_at_slots(wanted, of)?.own;
+            return self.confirm(own);
         }
         if wanted.secret().is_none() {
             return Ok(None);
         }
         let held = self.store.held(&wanted.lock_name)?;
-        Ok(held.filter(|held| self.is_own(wanted, held)).map(|held| held.record))
+        self.confirm(held.filter(|held| self.is_own(wanted, held)).map(|held| held.record))
     }
 
+    /// While the record is not complete, the request that creates the lock is at work, or its server was killed:
+    /// then the lock is nobody's until it ends.
     fn is_own(&self, wanted: &Wanted, held: &Found) -> bool {
         let Found { record, .. } = held;
         let is_of =
             |secret| record.is_of(secret) && record.slots.is_some() == wanted.slots.is_some();
-        wanted.secret().is_some_and(is_of) && record.info.expires_at > self.now()
+        let is_complete = record.tenure.as_ref().is_some_and(Tenure::is_complete);
+        is_complete && wanted.secret().is_some_and(is_of) && record.info.expires_at > self.now()
+    }
+
+    /// Makes sure that a client's own lock is not withdrawn: the request that created it may have no client any
+    /// more. `None` if it has just been.
+    fn confirm(&self, own: Option<Record>) -> Result<Option<Record>, StoreError> {
+        let Some(own) = own else { return Ok(None) };
+        if own.tenure.as_ref().is_some_and(|tenure| tenure.is_confirmed) {
+            return Ok(Some(own));
+        }
+        let confirmed = self.update(own.info.id, |record, _| {
+            if let Some(tenure) = &mut record.tenure {
+                tenure.is_confirmed = true;
+            }
+            Ok(())
+        });
+        match confirmed {
+            Err(StoreError::NotFound(_)) => Ok(None),
+            confirmed => confirmed.map(Some),
+        }
     }
 
     /// Looks at all slots: the client's own may be any. Those that are held are watched from now on.
@@ -116,10 +138,69 @@ impl Registry {
         self.note(file.to_owned(), held, Some(Instant::now() + INTEREST));
     }
 
-    /// Deletes a lock that nobody has heard of yet.
-    pub(crate) fn withdraw(&self, id: LockId) -> Result<(), StoreError> {
-        self.store.delete(id, |_| Ok(()))?;
-        self.forget(id);
+    /// Deletes a lock that no client has heard of.
+    pub(crate) fn withdraw(&self, created: &Record) -> Result<(), StoreError> {
+        if self.store.withdraw(created)? {
+            self.forget(created.info.id);
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::server::metrics::Metrics;
+    use crate::server::secret::Digest;
+    use crate::server::store::{Store, Terms};
+
+    const LIFETIME: Duration = Duration::from_secs(600);
+
+    fn registry(dir: &Path) -> Registry {
+        Registry::new(Store::open(dir, LIFETIME, LIFETIME).unwrap(), Metrics::new())
+    }
+
+    fn wanted(lock_name: &str, slots: Option<u32>) -> Wanted {
+        let secret = Digest::of("a secret of a test");
+        let terms = Some(Terms { secret, lifetime: LIFETIME, note: None });
+        let lock_name = lock_name.to_owned();
+        Wanted { lock_name, slots, creator: None, ip: None, key: None, terms }
+    }
+
+    fn create(registry: &Registry, wanted: &Wanted) -> Record {
+        match registry.acquire(wanted).unwrap() {
+            Acquired::New(record) => record,
+            Acquired::Own(record) => panic!("{record:?} is there already"),
+        }
+    }
+
+    #[test]
+    fn a_lock_that_its_client_has_asked_for_again_is_not_withdrawn() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (registry(dir.path()), registry(dir.path()));
+        for slots in [None, Some(2)] {
+            let wanted = wanted("x", slots);
+            let created = create(&one, &wanted);
+            let own = match two.acquire(&wanted).unwrap() {
+                Acquired::Own(own) => own,
+                Acquired::New(other) => panic!("{other:?} beside {created:?}"),
+            };
+            assert_eq!(own.info.id, created.info.id);
+            one.withdraw(&created).unwrap(); // the first request was without a client
+            assert_eq!(two.get(own.info.id).unwrap(), own);
+        }
+    }
+
+    #[test]
+    fn a_lock_that_no_client_has_heard_of_is_withdrawn() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = registry(dir.path());
+        let wanted = wanted("x", None);
+        let created = create(&registry, &wanted);
+        registry.withdraw(&created).unwrap();
+        assert!(matches!(registry.get(created.info.id), Err(StoreError::NotFound(_))));
+        assert_ne!(create(&registry, &wanted).info.id, created.info.id);
     }
 }

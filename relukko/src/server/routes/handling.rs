@@ -49,7 +49,7 @@ pub(super) async fn acquire_or_undo(
     let registry = shared.registry.clone();
     let undo = move |acquired| {
         if let Ok(Acquired::New(record)) = acquired {
-            let _ = registry.withdraw(record.info.id); // otherwise it ends when it expires
+            let _ = registry.withdraw(&record); // otherwise it ends when it expires
         }
     };
     Ok(shared.access.run_or_undo(acquire, undo).await??)

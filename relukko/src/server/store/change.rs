@@ -119,6 +119,20 @@ impl Store {
         }
     }
 
+    /// Ends a lock of which no client has heard: whose creation nobody waits for any more, and which its client has
+    /// not asked for again. Returns whether it did.
+    pub(crate) fn withdraw(&self, created: &Record) -> Result<bool, StoreError> {
+        let id = created.info.id;
+        let turn = self.turn(id)?;
+        let is_unheard_of =
+            |record: Record| record.tenure.is_none_or(|tenure| !tenure.is_confirmed);
+        let file = names::file_name(&created.info.lock_name)?;
+        self.end(&file, Identity::Ours(id), |_| {
+            let still = self.records.read(id).is_ok_and(|it| it.is_none_or(is_unheard_of));
+            still && turn.verify().is_ok()
+        })
+    }
+
     /// When a lock ends. For those of `/v2/`, whose creators choose how long they last, the grace
     /// period only makes up for clocks that differ.
     pub(super) fn end_of(&self, record: &Record) -> SystemTime {

@@ -51,6 +51,10 @@ pub(crate) struct Tenure {
     pub(crate) secret: Digest,
     /// The fencing token, once the lock is taken.
     pub(crate) token: Option<u64>,
+    /// Whether its client has asked for it again: it may know of the lock even if the request that created it
+    /// has no client any more.
+    #[serde(default)]
+    pub(crate) is_confirmed: bool,
     /// In seconds: how long it lasts from each refresh.
     pub(crate) lifetime: f64,
     pub(crate) note: Option<String>,
@@ -63,10 +67,17 @@ impl Record {
     }
 }
 
+impl Tenure {
+    /// Whether the lock is taken for good: its record is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.token.is_some()
+    }
+}
+
 impl From<Terms> for Tenure {
     fn from(terms: Terms) -> Tenure {
         let Terms { secret, lifetime, note } = terms;
-        Tenure { secret, token: None, lifetime: lifetime.as_secs_f64(), note }
+        Tenure { secret, token: None, is_confirmed: false, lifetime: lifetime.as_secs_f64(), note }
     }
 }
 
