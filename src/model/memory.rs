@@ -14,7 +14,7 @@ pub(crate) struct Memory {
     /// The queue of this host's waiters, once it is known.
     pub(crate) queue: OnceLock<Option<u64>>,
     /// This machine's address for wake-up hints, once it is known.
-    pub(crate) wake_address: OnceLock<Option<Ipv4Addr>>,
+    pub(crate) wake_address: Arc<OnceLock<Option<Ipv4Addr>>>,
     /// Decides when this handle, or the set that it is in, lets other waiters go first.
     pub(crate) fairness: Arc<Fairness>,
     /// Whether the file system was seen to do what a lock needs.

@@ -283,7 +283,7 @@ impl LockOptions {
     /// without it. See [Wake-up hints](crate::guide::waiting#wake-up-hints), and
     /// [what they disclose](crate::guide::security#wake-up-hints).
     ///
-    /// A set of [slots](Self::slots) polls as without it.
+    /// A waiter for one of several [slots](Self::slots) asks the holder of each.
     ///
     /// It works on mounts that name their server's IPv4 address, as NFS does on Linux; for others, set
     /// a [`wake_address`](Self::wake_address).

@@ -50,6 +50,7 @@ impl LockOptions {
         let memory = Memory {
             fairness: writer.context.memory.fairness.clone(),
             is_tried: writer.context.memory.is_tried.clone(),
+            wake_address: writer.context.memory.wake_address.clone(),
             ..Memory::default()
         };
         // A reader needs its claim for a moment only, and mostly more than once.

@@ -55,8 +55,7 @@ impl LockOptions {
     }
 
     /// Makes the slots on a given machine, which may be a simulated one.
-    pub(crate) fn slots_on(mut self, slots: u32, machine: &Machine) -> Result<Slots, Error> {
-        self.wake_hints = false; // a waiter for any of many holders only polls
+    pub(crate) fn slots_on(self, slots: u32, machine: &Machine) -> Result<Slots, Error> {
         if !(1..=MOST).contains(&slots) {
             let reason = format!("a set of {slots} slots is not possible: it has 1 to {MOST}");
             return Err(Error::Invalid { path: self.path, reason });
@@ -69,6 +68,7 @@ impl LockOptions {
             queue: OnceLock::from(None),
             fairness: queue.context.memory.fairness.clone(),
             is_tried: queue.context.memory.is_tried.clone(),
+            wake_address: queue.context.memory.wake_address.clone(),
             has_swept: AtomicBool::new(u64::from(slot) != sweeper),
             ..Memory::default()
         };

@@ -136,11 +136,11 @@ impl Readers {
         let names =
             names.map_err(|bad| Error::Invalid { path: path.into(), reason: bad.to_string() })?;
         // It has one tenure, and only one writer at a time waits for it.
-        let config =
-            Config { fencing: false, keep_claim: false, wake_hints: false, ..config.clone() };
+        let config = Config { fencing: false, keep_claim: false, ..config.clone() };
         let memory = Memory {
             queue: OnceLock::from(None),
             is_tried: memory.is_tried.clone(),
+            wake_address: memory.wake_address.clone(),
             has_swept: AtomicBool::new(true),
             ..Memory::default()
         };

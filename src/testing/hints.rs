@@ -17,6 +17,9 @@ use crate::guard::LockGuard;
 use crate::lock::Lock;
 use crate::model::machine::Machine;
 use crate::options::LockOptions;
+use crate::protocol::tenure::Tenure;
+use crate::rw_lock::ReadGuard;
+use crate::slots::SlotGuard;
 use crate::sys::posix::PosixFs;
 use crate::sys::process::PosixProcesses;
 use crate::sys::udp::UdpNetwork;
@@ -35,21 +38,27 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// The lock of a directory, as a machine of its own has it.
 fn on_machine(number: usize, dir: &Path, options: fn(LockOptions) -> LockOptions) -> Lock {
-    let lock = Lock::options(dir.join("lock"))
+    options(lock_of(number, dir)).build_on(machine()).unwrap()
+}
+
+fn lock_of(number: usize, dir: &Path) -> LockOptions {
+    Lock::options(dir.join("lock"))
         .host_name(format!("host{number}"))
         .lifetime(HOUR)
         .polling(HOUR, HOUR)
         .wake_hints(true)
-        .wake_address(Ipv4Addr::LOCALHOST);
-    let machine = Machine {
+        .wake_address(Ipv4Addr::LOCALHOST)
+}
+
+fn machine() -> Machine {
+    Machine {
         fs: Arc::new(PosixFs::linking_by(None)),
         clock: system_clock(),
         processes: Arc::new(PosixProcesses::default()),
         random: rand::random,
         network: Arc::new(UdpNetwork),
         can_wake: false,
-    };
-    options(lock).build_on(machine).unwrap()
+    }
 }
 
 /// A lock that a machine holds, and what the waiters report: their numbers, in the order in which
@@ -173,6 +182,73 @@ fn a_kept_lease_is_acknowledged() {
     scene.held.keep_alive(|why| panic!("{why}")).unwrap();
     scene.add_waiter(1, |lock| lock);
     assert_eq!(scene.release(1), [1]);
+}
+
+/// Waits until a waiter on another machine has asked the holder of this tenure.
+fn await_question(tenure: &Tenure) {
+    wait_until("it asks", || tenure.waiters_that_asked() > 0);
+}
+
+#[test]
+fn whichever_slot_is_released_wakes_the_waiter() {
+    for released in 0..3 {
+        let dir = tempdir().unwrap();
+        let slots = |number| lock_of(number, dir.path()).slots_on(3, &machine()).unwrap();
+        let holders = slots(0);
+        let mut held: Vec<_> = (0..3).map(|_| holders.lock().unwrap()).collect();
+        held.sort_by_key(SlotGuard::slot);
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| slots(1).lock().unwrap().slot());
+            for guard in &held {
+                await_question(guard.tenure());
+            }
+            held.remove(released).into_guard().unlock().unwrap();
+            assert_eq!(waits.join().unwrap(), released);
+        });
+    }
+}
+
+#[test]
+fn a_waiter_that_has_got_another_slot_does_not_keep_the_others_asleep() {
+    let dir = tempdir().unwrap();
+    let slots = |number| lock_of(number, dir.path()).slots_on(2, &machine()).unwrap();
+    let holders = slots(0);
+    let (one, other) = (holders.lock().unwrap(), holders.lock().unwrap());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| slots(1).lock().unwrap());
+        for guard in [&one, &other] {
+            await_question(guard.tenure());
+        }
+        one.into_guard().unlock().unwrap();
+        let first = first.join().unwrap(); // and it is still in the list of the other holder
+        let second = scope.spawn(|| slots(2).lock().unwrap().slot());
+        wait_until("it asks", || other.tenure().waiters_that_asked() > 1);
+        let (number, _first) = (other.slot(), first);
+        other.into_guard().unlock().unwrap();
+        assert_eq!(second.join().unwrap(), number);
+    });
+}
+
+#[test]
+fn the_last_reader_wakes_the_writer_and_the_writer_wakes_a_reader() {
+    let dir = tempdir().unwrap();
+    let lock = |number| lock_of(number, dir.path()).rw_lock_on(&machine()).unwrap();
+    let (readers, writers) = (lock(0), lock(1));
+    thread::scope(|scope| {
+        let mut reading = vec![readers.read().unwrap(), readers.clone().read().unwrap()];
+        let writes = scope.spawn(|| writers.write().unwrap());
+        while !reading.is_empty() {
+            let is_asked = |guard: &ReadGuard| guard.tenure().waiters_that_asked() > 0;
+            wait_until("it asks", || reading.iter().any(is_asked));
+            let asked = reading.iter().position(is_asked).expect("one is asked");
+            reading.remove(asked).unlock().unwrap();
+        }
+        let writing = writes.join().unwrap();
+        let reads = scope.spawn(|| readers.read().unwrap().unlock());
+        await_question(writing.tenure());
+        writing.unlock().unwrap();
+        reads.join().unwrap().unwrap();
+    });
 }
 
 #[cfg(feature = "tokio")]

@@ -9,6 +9,7 @@ use std::net::SocketAddrV4;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::holder::Role;
 use crate::model::context::Context;
 use crate::model::hint::{Asker, Hint, is_reachable};
 use crate::model::nonce::Nonce;
@@ -52,8 +53,10 @@ struct Asked {
     has_looked: bool,
     /// Until when the holder's word counts that it renews its lease, and how long to rest then.
     kept: Option<(Duration, Duration)>,
-    /// Whether it runs on this host: then an observation also shows whether it is dead.
-    is_neighbour: bool,
+    /// Whether its word that it renews its lease changes nothing: it runs on this host, where an
+    /// observation also shows whether it is dead; or it holds a slot, and the waiter that it wakes
+    /// may have got another slot by then.
+    is_polled: bool,
 }
 
 impl Hints {
@@ -77,10 +80,11 @@ impl Hints {
         let holder = context.names.parse_content(claim.as_os_str().as_encoded_bytes());
         self.holder = holder.and_then(|holder| {
             let address = holder.nonce.address()?;
-            let is_neighbour = *holder.host == *context.names.host();
+            let is_polled = *holder.host == *context.names.host()
+                || matches!(holder.nonce.role(), Role::Slot(_));
             let (nonce, at) = (holder.nonce, context.now());
             let (has_tried, has_looked, kept) = (false, false, None);
-            Some(Asked { address, nonce, at, has_tried, has_looked, kept, is_neighbour })
+            Some(Asked { address, nonce, at, has_tried, has_looked, kept, is_polled })
         });
         self.ask();
     }
@@ -108,7 +112,7 @@ impl Hints {
 
     /// How long to wait until the next observation, if the holder has said that it renews its lease.
     pub(crate) fn rest(&self, now: Duration) -> Option<Duration> {
-        let (until, rest) = self.holder.as_ref().filter(|asked| !asked.is_neighbour)?.kept?;
+        let (until, rest) = self.holder.as_ref().filter(|asked| !asked.is_polled)?.kept?;
         (now < until).then_some(rest)
     }
 
@@ -307,11 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_does_not_rest_while_a_process_of_its_own_host_holds_the_lock() {
-        let (mut hints, wire, _context) = waiter(&HOLDER.replace("host2", "host1"));
-        wire.bring(&Hint::Kept { cookie: COOKIE, period: s(4) });
-        hints.read(s(1));
-        assert_eq!(hints.rest(s(1)), None);
+    fn a_waiter_does_not_rest_for_a_holder_on_its_own_host_or_of_a_slot() {
+        for holder in [HOLDER.replace("host2", "host1"), HOLDER.replace("u7f", "n2u7f")] {
+            let (mut hints, wire, _context) = waiter(&holder);
+            assert_eq!(wire.has_sent(), 1);
+            wire.bring(&Hint::Kept { cookie: COOKIE, period: s(4) });
+            hints.read(s(1));
+            assert_eq!(hints.rest(s(1)), None);
+        }
     }
 
     #[test]

@@ -45,14 +45,21 @@ fn handover_between_clients(name: &str, version: &str) {
 fn relay(lab: &Lab, hold: u64) -> Vec<Duration> {
     let name = format!("held-{hold}");
     let rounds = (measuring_seconds() * 1000 / hold).max(4);
-    relay_on(lab, &Terms::by_default(&name), hold, rounds)
+    relay_on(lab, "relay", &Terms::by_default(&name), hold, rounds)
 }
 
-/// The same on these terms, for so many rounds. Returns the times of the hand-overs, shortest first.
-pub(crate) fn relay_on(lab: &Lab, terms: &Terms, hold: u64, rounds: u64) -> Vec<Duration> {
+/// The same on these terms, for so many rounds, by one of the jobs for that. Returns the times of the
+/// hand-overs, shortest first.
+pub(crate) fn relay_on(
+    lab: &Lab,
+    job: &str,
+    terms: &Terms,
+    hold: u64,
+    rounds: u64,
+) -> Vec<Duration> {
     let job = |client: &str| {
         let first = client.trim_start_matches('c');
-        lab.worker(client, &format!("relay {terms} {hold} {rounds} {first}")).finished()
+        lab.worker(client, &format!("{job} {terms} {hold} {rounds} {first}")).finished()
     };
     let reports = thread::scope(|scope| {
         let jobs = ["c1", "c2"].map(|client| scope.spawn(move || job(client)));

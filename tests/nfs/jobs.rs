@@ -60,9 +60,10 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["die", lock] => die(&terms(lock)),
         ["stall", kept, idle] => stall(&terms(kept), &terms(idle)),
         ["cycle", lock] => cycle(&terms(lock)),
-        ["relay", lock, hold, rounds, first] => {
-            let hold = Duration::from_millis(number(hold));
-            relay(&terms(lock), hold, (number(first)..=number(rounds)).step_by(2));
+        [relayed @ ("relay" | "relay-slot" | "relay-shared"), lock, hold, rounds, first] => {
+            let (terms, hold) = (terms(lock), Duration::from_millis(number(hold)));
+            let mine = (number(first)..=number(rounds)).step_by(2);
+            relay(&terms, hold, mine, acquire(&terms, relayed, *first == "1"));
         }
         ["wait", lock, waiters] => wait(&terms(lock), number(waiters)),
         ["rounds", lock, count] => rounds(&terms(lock).lock(), number(count)),
@@ -192,14 +193,30 @@ fn write_rounds(lock: &RwLock, count: u64) {
     }
 }
 
+/// How to acquire what is relayed: the lock, the only slot of a set, or the lock of which one process
+/// is a reader and the other a writer.
+fn acquire(terms: &Terms, relayed: &str, reads: bool) -> Box<dyn Fn() -> LockGuard> {
+    let (lock, slots, shared) = (terms.lock(), terms.slots(1), terms.rw_lock());
+    match relayed {
+        "relay-slot" => Box::new(move || slots.lock().unwrap().into_guard()),
+        "relay-shared" if reads => Box::new(move || shared.read().unwrap().into_guard()),
+        "relay-shared" => Box::new(move || shared.write().unwrap().into_guard()),
+        _ => Box::new(move || lock.lock().unwrap()),
+    }
+}
+
 /// Holds the lock in turns with another process, which begins to wait for it as soon as it is held.
-fn relay(terms: &Terms, hold: Duration, mine: impl Iterator<Item = u64>) {
-    let lock = terms.lock();
+fn relay(
+    terms: &Terms,
+    hold: Duration,
+    mine: impl Iterator<Item = u64>,
+    acquire: impl Fn() -> LockGuard,
+) {
     let turn = |number| terms.cue(&format!("turn-{number}"));
     shared().cue(&turn(0));
     for number in mine {
         shared().await_cue(&turn(number - 1));
-        let guard = lock.lock().unwrap();
+        let guard = acquire();
         let tenure = Running::begin(&guard);
         shared().cue(&turn(number));
         thread::sleep(hold);

@@ -134,7 +134,8 @@ pub(super) fn rw_lock(actor: &Actor) -> RwLock {
         .lifetime(actor.lock.lifetime())
         .clock_slop(actor.lock.context.config.clock_slop)
         .stale(actor.lock.context.config.stale)
-        .polling(POLL / 4, POLL);
+        .polling(POLL / 4, POLL)
+        .wake_hints(actor.lock.context.config.wake_hints);
     options.rw_lock_on(&machine(actor)).expect("the options are valid")
 }
 

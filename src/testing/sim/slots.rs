@@ -74,7 +74,8 @@ fn slots(actor: &Actor) -> Slots {
             .lifetime(actor.lock.lifetime())
             .clock_slop(actor.lock.context.config.clock_slop)
             .stale(actor.lock.context.config.stale)
-            .polling(POLL / 4, POLL);
+            .polling(POLL / 4, POLL)
+            .wake_hints(actor.lock.context.config.wake_hints);
         lock.build_on(machine(actor)).expect("the options are valid")
     };
     let locks = Arc::new([Lock::clone(&actor.lock), other(OTHER_SLOT)]);

@@ -7,6 +7,7 @@ use crate::testing::sim::run::run;
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
 use crate::testing::sim::schedule::Deviations;
+use crate::testing::sim::several::{crowd_of_readers, dead_readers, dead_slots, slots};
 
 const LOST_AND_FORGED: Faults = Faults { hints: 4, ..NOTHING };
 const ALL: Faults = Faults { hints: 4, ..ACCIDENTS };
@@ -72,4 +73,12 @@ fn hints_beside_other_options() {
     assert_safe(ALL, five_with_tokens());
     assert_safe(ALL, lifetimes());
     assert_safe(LOST_AND_FORGED, neighbour());
+}
+
+#[test]
+fn hints_for_slots_and_readers() {
+    assert_safe(LOST_AND_FORGED, slots());
+    assert_safe(ALL, dead_slots());
+    assert_safe(LOST_AND_FORGED, crowd_of_readers());
+    assert_safe(ALL, dead_readers());
 }
