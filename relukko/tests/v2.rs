@@ -9,18 +9,24 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use common::v2::{Waiting, create, is_same, lock, path, token};
+use common::v2::{Waiting, create, create_as, is_same, lock, path, token};
 use common::{KEY, SECRET, ask, ask_as, client, options, serve, skip, wait_until};
 use linklock::Lock;
+use linklock_relukko::LockInfo;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-fn date(value: &Value) -> SystemTime {
+/// A lock that expires at this date.
+fn expiring(at: &Value) -> LockInfo {
     let lock = json!({
         "id": "950daa20-a814-451e-9407-ec496cf9c136", "lock_name": "x", "creator": null, "ip": null,
-        "expires_at": value, "created_at": value, "updated_at": value,
+        "expires_at": at, "created_at": at, "updated_at": at,
     });
-    serde_json::from_value::<linklock_relukko::LockInfo>(lock).unwrap().expires_at
+    serde_json::from_value(lock).unwrap()
+}
+
+fn date(value: &Value) -> SystemTime {
+    expiring(value).expires_at
 }
 
 /// How long a lock lasts from its last change.
@@ -234,6 +240,27 @@ fn the_order_of_the_line_outlives_a_restart() {
     drop(server);
     let server = serve(dir.path());
     serve_in_order(server.address(), &line, &held);
+}
+
+#[test]
+fn a_place_does_not_depend_on_small_differences_of_clocks() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let address = server.address();
+    create(address, &json!({ "name": "x" }));
+    let first = Waiting::begin(address, "a secret of one that waits", &json!({ "name": "x" }));
+    let place = |ahead: Duration| {
+        let mut lock = expiring(&first.since);
+        lock.expires_at += ahead;
+        let sent = serde_json::to_value(lock).unwrap()["expires_at"].clone();
+        let answer =
+            create_as("a secret of another", address, &json!({ "name": "x", "since": sent }));
+        (sent, answer.json()["since"].clone())
+    };
+    let (sent, kept) = place(Duration::from_secs(1));
+    assert_eq!(sent, kept, "a server's clock may be ahead of the next one's");
+    let (sent, kept) = place(Duration::from_secs(3600));
+    assert!(date(&kept) < date(&sent), "newcomers would be served first for an hour");
 }
 
 #[test]

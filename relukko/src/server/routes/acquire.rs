@@ -29,6 +29,10 @@ use crate::timestamp;
 /// How often who is first in line looks at the lock even if nothing was heard of it.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// By how much a server's clock may be behind that of the one which dated a place in the line: the one
+/// before a restart, or another. A place must not move because of that.
+const CLOCKS: Duration = Duration::from_secs(2);
+
 #[derive(Deserialize)]
 struct Create {
     name: String,
@@ -114,7 +118,8 @@ impl Attempt {
     /// Waits for the turn that a client has since this date, and then for the lock.
     async fn in_line(self, since: SystemTime) -> Result<Response, ErrorResponse> {
         let now = on(&self.shared, |registry| Ok(registry.now())).await?;
-        let since = min(since, now);
+        // A later date is from before the clock was set back: until then, newcomers would overtake it.
+        let since = if since > now + CLOCKS { now } else { since };
         let mut place = self.place(since);
         let mut stopping = self.shared.stopping.clone();
         loop {
