@@ -6,7 +6,8 @@
 //!    in case the head is stopped.
 //! 3. At the head of the queue, contend for all slots at the same time, each by the protocol of a lock
 //!    by itself. The first that is acquired is kept, and the contention for the others is dropped, as
-//!    if its caller had lost interest. The next in the queue becomes the head.
+//!    if its caller had lost interest. The next in the queue becomes the head. (Before that, [watch
+//!    them](super::at_head) for a while, where that is enough.)
 //!
 //! At most one process holds each slot, so at most as many as there are slots hold one: nothing else
 //! is needed for safety, and only the locks' own protocol touches a file.
@@ -15,19 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Slots;
+use super::attempt::{Acquired, holder, is_free, may_be_acquired};
 use crate::error::Error;
-use crate::holder::{Holder, Obstacle};
-use crate::lock::Lock;
-use crate::protocol::observe::{Observation, observe};
+use crate::holder::Obstacle;
 use crate::protocol::tenure::Tenure;
-use crate::sys::process::Life;
 use crate::wait::limit::{SharedLimit, WaitLimit};
 use crate::wait::park::Park;
 use crate::wait::together::together;
 use crate::wait::waiter::{Waiter, Woken};
-
-/// A slot's number, and the tenure of its lock.
-type Acquired = (usize, Tenure);
 
 impl Slots {
     /// Contends for a slot until one is acquired or the limit is reached. `thread` is the caller's,
@@ -60,12 +56,29 @@ impl Slots {
                 return Ok(acquired); // 2
             }
         }
-        let limit = limit.less(context.now().saturating_sub(begun));
-        let acquired = self.contend_for_all(&slots, limit, begun, parker).await; // 3
+        let acquired = self.at_head(&slots, limit, begun, may_wait, parker).await; // 3
         if acquired.is_ok() {
             fairness.acquired(may_wait);
         }
         acquired
+    }
+
+    /// Acquires a slot at the head of the queue.
+    async fn at_head<W: FnMut(&Obstacle) -> Duration + ?Sized>(
+        &self,
+        slots: &[usize],
+        mut limit: WaitLimit<'_, W>,
+        begun: Duration,
+        may_wait: bool,
+        parker: &impl Park,
+    ) -> Result<Acquired, Error> {
+        if may_wait && self.has_only_local_waiters() {
+            if let Some(acquired) = self.watch(slots, &mut limit, begun, parker).await? {
+                return Ok(acquired);
+            }
+        }
+        let limit = limit.less(self.queue.context.now().saturating_sub(begun));
+        self.contend_for_all(slots, limit, begun, parker).await
     }
 
     /// The slots that this thread may wait for, from a random one on.
@@ -80,27 +93,6 @@ impl Slots {
         } else {
             Ok(slots)
         }
-    }
-
-    /// Tries those slots once that look as if they could be acquired.
-    async fn try_those(
-        &self,
-        slots: &[usize],
-        looks_good: impl Fn(&Lock) -> bool,
-        parker: &impl Park,
-    ) -> Result<Option<Acquired>, Error> {
-        for slot in slots {
-            let lock = &self.locks[*slot];
-            if looks_good(lock) {
-                let limit = WaitLimit::<fn(&Obstacle) -> Duration>::None;
-                match lock.contend(lock.begin_acquisition(), limit, parker).await {
-                    Ok(tenure) => return Ok(Some((*slot, tenure))),
-                    Err(error) if error.is_contention() => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// Waits until this process is at the head of the queue. Returns a slot if it has acquired one
@@ -174,22 +166,4 @@ impl Slots {
             other => other,
         }
     }
-}
-
-fn holder(lock: &Lock) -> Option<Holder> {
-    match observe(&lock.context) {
-        Ok(Observation::Held(_, holder)) => Some(holder),
-        _ => None,
-    }
-}
-
-/// Whether the lock looks free.
-fn is_free(lock: &Lock) -> bool {
-    matches!(lock.context.machine.find(lock.path()), Ok(None))
-}
-
-/// Whether the lock looks free or stale.
-fn may_be_acquired(lock: &Lock) -> bool {
-    is_free(lock)
-        || holder(lock).is_some_and(|holder| holder.is_expired() || holder.life() == Life::Dead)
 }

@@ -1,5 +1,7 @@
 //! Slots: up to a number of holders at once, each of which holds a lock of its own.
 
+mod at_head;
+mod attempt;
 mod contend;
 mod guard;
 mod holders;

@@ -170,7 +170,7 @@ impl Waiter {
             if context.machine.can_wake {
                 self.watch = self.watch.take().or_else(Watch::new);
             }
-            match self.watch.as_mut().map(|watch| watch.on(context.lock_path())) {
+            match self.watch.as_mut().map(|watch| watch.on(&[context.lock_path()])) {
                 None => {}
                 // Changes from before the watch began were not seen.
                 Some(Ok(())) => return Woken::Look,

@@ -1,5 +1,5 @@
-//! Watches a lock file by inotify(7): a waiter wakes when a process of the same machine removes,
-//! renames or touches it, on NFS too. Changes made by other machines are not seen.
+//! Watches lock files by inotify(7): a waiter wakes when a process of the same machine removes,
+//! renames or touches one, on NFS too. Changes made by other machines are not seen.
 
 use std::io;
 use std::path::Path;
@@ -13,11 +13,11 @@ use super::inotify_pool::{self, Instance};
 use super::wake_fd::WakeFd;
 use crate::sys::fs::process_id;
 
-/// What this machine's kernel reports about the watched inode.
+/// What this machine's kernel reports about the watched inodes.
 #[derive(Debug)]
 pub(crate) struct Watch {
     instance: Instance,
-    watched: Option<WatchDescriptor>,
+    watched: Vec<WatchDescriptor>,
     /// A forked child does not own the instance.
     pid: u32,
 }
@@ -26,23 +26,31 @@ impl Watch {
     /// `None` if no instance is available: their number is limited per user.
     pub(crate) fn new() -> Option<Watch> {
         let instance = inotify_pool::take()?;
-        Some(Watch { instance, watched: None, pid: process_id() })
+        Some(Watch { instance, watched: Vec::new(), pid: process_id() })
     }
 
-    /// Watches the inode that has this name now, in place of the one that had it before. What has
-    /// happened until now is not reported any more.
-    pub(crate) fn on(&mut self, path: &Path) -> io::Result<()> {
+    /// Watches the inodes that have these names now, in place of those that it watched before. What has
+    /// happened until now is not reported any more. After an error the others are watched.
+    pub(crate) fn on(&mut self, paths: &[&Path]) -> io::Result<()> {
         let changes = AddWatchFlags::IN_ATTRIB // the link count, or the mtime
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_DONT_FOLLOW;
-        let watched = self.instance.add_watch(path, changes)?;
-        if self.watched != Some(watched) {
-            self.end();
-            self.watched = Some(watched);
+        let mut watched = Vec::with_capacity(paths.len());
+        let mut result = Ok(());
+        for path in paths {
+            match self.instance.add_watch(*path, changes) {
+                Ok(descriptor) => watched.push(descriptor),
+                Err(error) => result = Err(error.into()),
+            }
+        }
+        for before in std::mem::replace(&mut self.watched, watched) {
+            if !self.watched.contains(&before) {
+                let _ = self.instance.rm_watch(before);
+            }
         }
         self.hear();
-        Ok(())
+        result
     }
 
     /// A descriptor that becomes readable when something has happened.
@@ -65,9 +73,9 @@ impl Watch {
         }
     }
 
-    /// Watches nothing any more. (The watch ends by itself with the inode.)
+    /// Watches nothing any more. (A watch ends by itself with its inode.)
     fn end(&mut self) {
-        if let Some(watched) = self.watched.take() {
+        for watched in self.watched.drain(..) {
             let _ = self.instance.rm_watch(watched);
         }
     }

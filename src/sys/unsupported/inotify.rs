@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::wake_fd::WakeFd;
 
-/// A watch on a file; never exists.
+/// A watch on files; never exists.
 #[derive(Debug)]
 pub(crate) struct Watch {
     nothing: Infallible,
@@ -17,7 +17,7 @@ impl Watch {
         None
     }
 
-    pub(crate) fn on(&mut self, _path: &Path) -> io::Result<()> {
+    pub(crate) fn on(&mut self, _paths: &[&Path]) -> io::Result<()> {
         match self.nothing {}
     }
 
