@@ -1,7 +1,10 @@
 //! More than one holder at a time: slots beside one lock, and many readers beside one.
 
-use std::time::Duration;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use linklock::RwLock;
 use linklock_bench::ways::{SLOTS, Way};
 
 use crate::chapters::Chapters;
@@ -11,6 +14,8 @@ use crate::workers::Peer;
 
 /// Long enough that a machine with few cores has time for the contenders of all slots.
 const HOLD: Duration = Duration::from_millis(5);
+
+const READERS: [usize; 3] = [1, 16, 256];
 
 impl Chapters {
     pub(crate) fn several(&mut self) {
@@ -36,11 +41,34 @@ impl Chapters {
         show(Way::Linklock, 10, lock);
         let slots = show(Way::Slot, 10 * SLOTS as usize, lock);
         let reader = crowd(Way::Read, 1).rate;
-        let readers: Vec<_> = [1, 16].map(|number| show(Way::Read, number, reader)).into();
+        let readers = READERS.map(|number| show(Way::Read, number, reader));
+        println!("\n| readers | a writer has the lock after the last of them, us |\n|---:|---:|");
+        for number in READERS {
+            println!("| {number} | {:.0} |", writer_after(number, &place.dir).as_secs_f64() * 1e6);
+        }
         let share = slots / f64::from(SLOTS);
         self.goals.extend([
-            Goal::at_least("slots, 10 contenders each: turns / one lock's", share, 0.9, 0.45),
+            Goal::at_least("slots, 10 contenders each: turns / one lock's", share, 0.9, 0.6),
             Goal::at_least("16 readers / one", readers[1], 1.0, 0.5),
         ]);
     }
+}
+
+/// How long a writer that has waited for so many readers needs from when the last of them has left.
+fn writer_after(readers: usize, dir: &Path) -> Duration {
+    let lock = RwLock::new(dir.join("shared")).expect("a lock");
+    let reading: Vec<_> = (0..readers).map(|_| lock.clone().read().expect("a reader")).collect();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let guard = lock.clone().write().expect("the writer");
+            (Instant::now(), guard)
+        });
+        while lock.writer().expect("a holder").is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(reading);
+        let left = Instant::now();
+        let (written, _guard) = writer.join().expect("the writer");
+        written.saturating_duration_since(left)
+    })
 }
