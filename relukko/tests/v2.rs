@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use common::v2::{Waiting, create, create_as, is_same, lock, path, token};
-use common::{KEY, SECRET, ask, ask_as, client, options, serve, skip, wait_until};
+use common::{KEY, LIMIT, SECRET, ask, ask_as, client, options, serve, skip, wait_until};
 use linklock::Lock;
 use linklock_relukko::LockInfo;
 use serde_json::{Value, json};
@@ -331,6 +331,27 @@ fn lists_have_pages() {
     names.sort_unstable();
     assert_eq!(listed, names);
     ask(address, "GET", "/v2/locks?limit=many", "").assert_refusal(400);
+}
+
+#[test]
+fn a_lock_is_found_by_its_name() {
+    let dir = tempdir().unwrap();
+    // Nothing is swept: what has expired is there, and is free all the same.
+    let server = options(dir.path()).sweep_interval(LIMIT).start().unwrap();
+    let address = server.address();
+    for (name, escaped) in [("report", "report"), ("a b/ü?&#%41", "a%20b%2F%C3%BC%3F%26%23%2541")]
+    {
+        let own = lock(&create(address, &json!({ "name": name, "lifetime": 1 })));
+        lock(&create(address, &json!({ "name": format!("{name}2") })));
+        let find = || ask(address, "GET", &format!("/v2/locks?name={escaped}"), "").json();
+        assert_eq!(find(), json!({ "locks": [own], "next": null }));
+        wait_until("its end", || find() == json!({ "locks": [], "next": null }));
+    }
+    let file = Lock::new(dir.path().join("file")).unwrap();
+    let _guard = file.lock().unwrap();
+    let found = ask(address, "GET", "/v2/locks?name=file", "").json();
+    assert_eq!((&found["locks"][0]["name"], &found["locks"][1]), (&json!("file"), &Value::Null));
+    ask(address, "GET", "/v2/locks?name=", "").assert_refusal(422);
 }
 
 /// What has happened after a place, and the place after that; waits until something has.

@@ -76,6 +76,14 @@ impl Registry {
         self.store.get(id)
     }
 
+    /// The lock with this name, if it is held.
+    pub(crate) fn held(&self, name: &str) -> Result<Option<Record>, StoreError> {
+        match self.store.held(name)? {
+            Some(found) if found.is_ours() && self.store.is_over(&found.record)? => Ok(None),
+            found => Ok(found.map(|found| found.record)),
+        }
+    }
+
     /// Deletes a lock at the request of its holder.
     pub(crate) fn release(
         &self,

@@ -20,6 +20,7 @@ use super::handling::{
 use crate::server::caller::Caller;
 use crate::server::connections::stopped;
 use crate::server::error_response::ErrorResponse;
+use crate::server::registry::Registry;
 use crate::server::shared::Shared;
 use crate::server::shown::Shown;
 use crate::server::store::{Record, StoreError};
@@ -44,14 +45,20 @@ struct Page {
     #[serde(default)]
     after: String,
     limit: Option<usize>,
+    /// Of the only lock that is asked for.
+    name: Option<String>,
 }
 
 async fn list(
     State(shared): State<Shared>,
-    Query(Page { after, limit }): Query<Page>,
+    Query(Page { after, limit, name }): Query<Page>,
 ) -> Result<Json<Value>, ErrorResponse> {
     let most = limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
-    let (locks, next) = on(&shared, move |registry| registry.page(&after, most)).await?;
+    let find = move |registry: &Registry| match name {
+        Some(name) => Ok((registry.held(&name)?.into_iter().collect(), None)),
+        None => registry.page(&after, most),
+    };
+    let (locks, next): (Vec<_>, _) = on(&shared, find).await?;
     let locks: Vec<_> = locks.iter().map(Shown::of).collect();
     Ok(Json(json!({ "locks": locks, "next": next })))
 }
