@@ -60,8 +60,8 @@
 //!
 //! # Beyond Relukko
 //!
-//! The routes under `/v1/` are exactly Relukko's. Those under `/v2/` have what its locks lack; the
-//! server describes all of them at `/openapi.json`:
+//! The routes under `/v1/` are exactly Relukko's. Those under `/v2/` have what its locks lack. The
+//! client for them is [`v2::Client`]; the server describes all of them at `/openapi.json`:
 //!
 //! ```sh
 //! curl -H "X-api-Key: $KEY" -H "X-Lock-Secret: $SECRET" http://127.0.0.1:3000/v2/locks \
@@ -86,6 +86,7 @@
 //!   other programs may.
 //! - With `"slots": N`, a client gets any [slot](#slots) of a set.
 //! - `GET /v2/locks?limit=N` lists locks in pages, each with the `after` of the next one.
+//!   `GET /v2/locks?name=NAME` finds the lock with that name.
 //! - `GET /v2/events?wait=60` waits for what happens to locks (created, prolonged, ended), and says how to
 //!   go on after it. 410 says that the server does not know that place any more: it was restarted, or 4,096
 //!   events have come since.
@@ -125,8 +126,8 @@
 //!
 //! # Features
 //!
-//! - `client` (default): [`Client`].
-//! - `tokio`: `linklock_relukko::tokio`, the same client for programs on tokio.
+//! - `client` (default): [`Client`] and [`v2::Client`].
+//! - `tokio`: `linklock_relukko::tokio`, the same as [`Client`] for programs on tokio.
 //! - `server` (default): [`Server`].
 //!
 //! [linklock says]: linklock#what-is-guaranteed
@@ -144,7 +145,7 @@ mod timestamp;
 #[cfg(feature = "tokio")]
 pub use client::tokio;
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError, ClientOptions, LockGuard};
+pub use client::{Client, ClientError, ClientOptions, LockGuard, v2};
 pub use info::{InvalidId, LockId, LockInfo};
 #[cfg(feature = "server")]
 pub use server::{Server, ServerError, ServerOptions};

@@ -115,6 +115,14 @@ pub enum ClientError {
         reason: String,
     },
 
+    /// The server does not have the interface `/v2/`: it is Relukko itself, or an old version.
+    #[error("the server {url} does not have the interface /v2/; Relukko itself has only /v1/")]
+    #[non_exhaustive]
+    Unsupported {
+        /// The server's URL.
+        url: String,
+    },
+
     /// An option or an argument is invalid.
     #[error("{reason}")]
     #[non_exhaustive]

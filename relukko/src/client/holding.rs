@@ -4,21 +4,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::ClientError;
+use super::interface::{Described, Interface, Relukko};
 use super::lease::{Lease, check_lifetime, first_pause, later};
 use super::request::Request;
 use super::session::Session;
 use super::transport::{Bell, Transport};
-use crate::info::{LockId, LockInfo};
+use crate::info::LockId;
 
 /// The core of a guard.
-pub(super) struct Holding<T: Transport> {
-    tenure: Arc<Tenure<T>>,
+pub(super) struct Holding<T: Transport, I: Interface = Relukko> {
+    tenure: Arc<Tenure<T, I>>,
     keep_alive: Arc<Mutex<Option<KeepAlive<T>>>>,
 }
 
-struct Tenure<T> {
+struct Tenure<T, I: Interface> {
     session: Session<T>,
-    lease: Mutex<Lease>,
+    interface: I,
+    lease: Mutex<Lease<I::Info>>,
 }
 
 /// Background work that keeps the lock alive until this is dropped.
@@ -33,25 +35,48 @@ impl<T: Transport> Drop for KeepAlive<T> {
     }
 }
 
-impl<T: Transport> Clone for Holding<T> {
-    fn clone(&self) -> Holding<T> {
+impl<T: Transport, I: Interface> Clone for Holding<T, I> {
+    fn clone(&self) -> Holding<T, I> {
         Holding { tenure: self.tenure.clone(), keep_alive: self.keep_alive.clone() }
     }
 }
 
-impl<T: Transport> Holding<T> {
+impl<T: Transport, I: Interface> Holding<T, I> {
     /// `asked`: a moment no later than when the lock was requested.
-    pub(super) fn new(session: Session<T>, info: LockInfo, asked: Instant) -> Holding<T> {
+    pub(super) fn new(
+        session: Session<T>,
+        interface: I,
+        info: I::Info,
+        asked: Instant,
+    ) -> Holding<T, I> {
         let lease = Mutex::new(Lease::new(info, asked));
-        Holding { tenure: Arc::new(Tenure { session, lease }), keep_alive: Arc::default() }
+        let tenure = Arc::new(Tenure { session, interface, lease });
+        Holding { tenure, keep_alive: Arc::default() }
     }
 
-    pub(super) fn info(&self) -> LockInfo {
+    /// A lock that was just renewed for this long, by a request at this moment or later.
+    pub(super) fn renewed(
+        session: Session<T>,
+        interface: I,
+        info: I::Info,
+        asked: Instant,
+        lifetime: Duration,
+    ) -> Holding<T, I> {
+        let holding = Holding::new(session, interface, info.clone(), asked);
+        holding.tenure.lease().renew(info, later(asked, lifetime));
+        holding
+    }
+
+    pub(super) fn interface(&self) -> &I {
+        &self.tenure.interface
+    }
+
+    pub(super) fn info(&self) -> I::Info {
         self.tenure.lease().info.clone()
     }
 
     pub(super) fn id(&self) -> LockId {
-        self.tenure.lease().info.id
+        self.tenure.lease().info.id()
     }
 
     pub(super) fn remaining(&self) -> Duration {
@@ -98,11 +123,11 @@ impl<T: Transport> Holding<T> {
     /// Deletes this lock, and no other lock of the same name.
     pub(super) async fn release(&self) -> Result<(), ClientError> {
         self.let_go();
-        let info = self.info();
-        if info.id == LockId::NIL {
+        let (info, id) = (self.info(), self.id());
+        if id == LockId::NIL {
             return Ok(());
         }
-        self.tenure.session.delete_own(&info).await
+        self.tenure.session.delete_own(info.name(), self.tenure.interface.release(id)).await
     }
 
     fn replace_keep_alive(&self, next: Option<KeepAlive<T>>) {
@@ -113,21 +138,20 @@ impl<T: Transport> Holding<T> {
     }
 }
 
-impl<T: Transport> Tenure<T> {
-    fn lease(&self) -> MutexGuard<'_, Lease> {
+impl<T: Transport, I: Interface> Tenure<T, I> {
+    fn lease(&self) -> MutexGuard<'_, Lease<I::Info>> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn refresh(&self, lifetime: Duration, until: Instant) -> Result<(), ClientError> {
-        let id = self.lease().info.id;
-        if id == LockId::NIL {
-            self.lease().expires = later(Instant::now(), lifetime);
-            return Ok(());
-        }
+        let id = self.lease().info.id();
+        let Some(look) = self.interface.look(id).filter(|_| id != LockId::NIL) else {
+            return self.expire_in(lifetime, until).await;
+        };
         // The server's date may be later than the one we know: another client may have extended our
         // lock.
         let asked = Instant::now();
-        let info = self.ask(&Request::get(id), until).await?;
+        let info = self.ask(&look, until).await?;
         let expires = self.lease().on_our_clock(&info);
         if expires < later(asked, lifetime) {
             return self.expire_in(lifetime, until).await;
@@ -137,18 +161,19 @@ impl<T: Transport> Tenure<T> {
     }
 
     async fn expire_in(&self, lifetime: Duration, until: Instant) -> Result<(), ClientError> {
-        let id = self.lease().info.id;
+        let id = self.lease().info.id();
         if id == LockId::NIL {
             self.lease().expires = later(Instant::now(), lifetime);
             return Ok(());
         }
         let asked = Instant::now();
-        let info = self.ask(&Request::keep_alive_for(id, lifetime), until).await?;
-        self.lease().renew(info, later(asked, lifetime));
+        let info = self.ask(&self.interface.renew(id, lifetime), until).await?;
+        let granted = self.interface.granted(&info, lifetime);
+        self.lease().renew(info, later(asked, granted));
         Ok(())
     }
 
-    async fn ask(&self, request: &Request, until: Instant) -> Result<LockInfo, ClientError> {
+    async fn ask(&self, request: &Request, until: Instant) -> Result<I::Info, ClientError> {
         let answer = self.session.send(request, Some(until)).await;
         answer.map_err(|error| self.lease().explain(error))
     }

@@ -3,29 +3,29 @@
 use std::time::{Duration, Instant};
 
 use super::error::ClientError;
-use crate::info::LockInfo;
+use super::interface::Described;
 
-pub(super) struct Lease {
-    pub(super) info: LockInfo,
+pub(super) struct Lease<I> {
+    pub(super) info: I,
     /// The server created the lock no earlier than this, by our clock.
     asked: Instant,
     /// By our clock; never later than the server's own date.
     pub(super) expires: Instant,
 }
 
-impl Lease {
-    pub(super) fn new(info: LockInfo, asked: Instant) -> Lease {
+impl<I: Described> Lease<I> {
+    pub(super) fn new(info: I, asked: Instant) -> Lease<I> {
         let mut lease = Lease { info, asked, expires: asked };
         lease.expires = lease.on_our_clock(&lease.info);
         lease
     }
 
     /// When the lock expires by our clock, computed from its lifetime since it was created.
-    pub(super) fn on_our_clock(&self, info: &LockInfo) -> Instant {
-        later(self.asked, info.expires_at.duration_since(info.created_at).unwrap_or_default())
+    pub(super) fn on_our_clock(&self, info: &I) -> Instant {
+        later(self.asked, info.lasts())
     }
 
-    pub(super) fn renew(&mut self, info: LockInfo, expires: Instant) {
+    pub(super) fn renew(&mut self, info: I, expires: Instant) {
         self.info = info;
         self.expires = expires;
     }
@@ -43,7 +43,7 @@ impl Lease {
     pub(super) fn explain(&self, error: ClientError) -> ClientError {
         match error {
             ClientError::NotFound(id) => {
-                ClientError::Lost { lock_name: self.info.lock_name.clone(), id }
+                ClientError::Lost { lock_name: self.info.name().to_owned(), id }
             }
             error => error,
         }
@@ -62,7 +62,7 @@ impl Lease {
                 Ok((lifetime / 10).min(Duration::from_secs(1)))
             }
             Err(error) if error.is_passing() => {
-                let (lock_name, id) = (self.info.lock_name.clone(), self.info.id);
+                let (lock_name, id) = (self.info.name().to_owned(), self.info.id());
                 Err(ClientError::Expired { lock_name, id, last: Box::new(error) })
             }
             Err(error) => Err(error),

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::error::ClientError;
+use super::percent;
+use super::secret::Secret;
+use super::tenure::Terms;
 use crate::info::{LockId, LockInfo};
 use crate::timestamp;
 
@@ -36,6 +39,8 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<Value>,
+    /// By which the server knows the holder.
+    pub(super) secret: Option<Secret>,
     /// The lock that the request is about.
     id: Option<LockId>,
     repeats: Repeats,
@@ -50,12 +55,17 @@ enum Repeats {
 
 impl Request {
     fn new(method: Method, path: &str) -> Request {
-        let repeats = Repeats::Harmlessly;
-        Request { method, path: path.to_owned(), body: None, id: None, repeats }
+        let (path, repeats) = (path.to_owned(), Repeats::Harmlessly);
+        Request { method, path, body: None, secret: None, id: None, repeats }
     }
 
     fn about(method: Method, id: LockId, what: &str) -> Request {
         Request { id: Some(id), ..Request::new(method, &format!("/v1/locks/{id}{what}")) }
+    }
+
+    fn of_own(method: Method, id: LockId, secret: &Secret) -> Request {
+        let request = Request::new(method, &format!("/v2/locks/{id}"));
+        Request { id: Some(id), secret: Some(secret.clone()), ..request }
     }
 
     fn with(self, body: Value) -> Request {
@@ -119,16 +129,62 @@ impl Request {
         Request::about(Method::PUT, id, "/add_to_expire_at").with(seconds(time)).once()
     }
 
+    /// `since`: the place in the line, from the answer to an earlier request.
+    pub(super) fn acquire(
+        terms: &Terms,
+        secret: &Secret,
+        wait: Duration,
+        since: Option<&str>,
+    ) -> Request {
+        let body = json!({
+            "name": terms.name, "lifetime": terms.lifetime.map(|time| time.as_secs_f64()),
+            "who": terms.who, "note": terms.note, "wait": wait.as_secs_f64(), "since": since,
+        });
+        let request = Request::new(Method::POST, "/v2/locks").with(body);
+        Request { secret: Some(secret.clone()), ..request }
+    }
+
+    pub(super) fn find(name: &str) -> Request {
+        Request::new(Method::GET, &format!("/v2/locks?name={}", percent::encode(name)))
+    }
+
+    pub(super) fn page(after: Option<&str>, limit: usize) -> Request {
+        let after = percent::encode(after.unwrap_or_default());
+        Request::new(Method::GET, &format!("/v2/locks?limit={limit}&after={after}"))
+    }
+
+    pub(super) fn show(id: LockId) -> Request {
+        Request { id: Some(id), ..Request::new(Method::GET, &format!("/v2/locks/{id}")) }
+    }
+
+    /// `lifetime`: as before, if there is none.
+    pub(super) fn renew(id: LockId, secret: &Secret, lifetime: Option<Duration>) -> Request {
+        let body = json!({ "lifetime": lifetime.map(|time| time.as_secs_f64()) });
+        Request::of_own(Method::PUT, id, secret).with(body)
+    }
+
+    pub(super) fn release(id: LockId, secret: &Secret) -> Request {
+        Request::of_own(Method::DELETE, id, secret)
+    }
+
     /// Whether the same request may succeed after this error, and does no harm if it has already
     /// been executed.
     pub(super) fn may_repeat_after(&self, error: &ClientError) -> bool {
         error.is_passing() && (self.repeats == Repeats::Harmlessly || !error.is_uncertain())
     }
 
-    /// For a request about a lock, 404 means that the lock does not exist.
-    pub(super) fn explain(&self, error: ClientError) -> ClientError {
+    /// For a request about a lock, 404 means that the lock does not exist; for others of `/v2/`, that
+    /// the server does not have this interface.
+    pub(super) fn explain(
+        &self,
+        error: ClientError,
+        server: impl FnOnce() -> String,
+    ) -> ClientError {
         match (error, self.id) {
             (ClientError::Refused { status: 404, .. }, Some(id)) => ClientError::NotFound(id),
+            (ClientError::Refused { status: 404, .. }, None) if self.path.starts_with("/v2/") => {
+                ClientError::Unsupported { url: server() }
+            }
             (error, _) => error,
         }
     }

@@ -10,8 +10,12 @@ use super::error::ClientError;
 use super::options::ClientOptions;
 use super::request::{Request, is_trusted, nil_lock};
 use super::retry::Retries;
+use super::tenure::{self, Page};
 use super::transport::Transport;
 use crate::info::LockInfo;
+
+/// How many locks to ask for at a time.
+const PAGE: usize = 1000;
 
 #[derive(Clone)]
 pub(super) struct Session<T> {
@@ -40,19 +44,42 @@ impl<T: Transport> Session<T> {
         self.send(&request, None).await
     }
 
+    /// All locks that are held, page by page.
+    pub(super) async fn list_pages(&self) -> Result<Vec<tenure::LockInfo>, ClientError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page: Page = self.send(&Request::page(after.as_deref(), PAGE), None).await?;
+            all.extend(page.locks);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// A lock by its name.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<tenure::LockInfo>, ClientError> {
+        let page: Page = self.send(&Request::find(name), None).await?;
+        Ok(page.locks.into_iter().find(|lock| lock.name == name))
+    }
+
     pub(super) async fn check_health(&self) -> Result<(), ClientError> {
         self.send::<Value>(&Request::health(), None).await.map(drop)
     }
 
-    /// Deletes a lock of our own. If it is not found after an attempt without an answer, that
-    /// attempt deleted it.
-    pub(super) async fn delete_own(&self, lock: &LockInfo) -> Result<(), ClientError> {
+    /// Deletes a lock of our own by this request. If it is not found after an attempt without an
+    /// answer, that attempt deleted it.
+    pub(super) async fn delete_own(
+        &self,
+        lock_name: &str,
+        request: Request,
+    ) -> Result<(), ClientError> {
         let mut is_uncertain = false;
-        let deleted = self.retry::<Value>(&Request::delete(lock.id), None, &mut is_uncertain).await;
+        let deleted = self.retry::<Value>(&request, None, &mut is_uncertain).await;
         match deleted {
             Err(ClientError::NotFound(_)) if is_uncertain => Ok(()),
             Err(ClientError::NotFound(id)) => {
-                Err(ClientError::Lost { lock_name: lock.lock_name.clone(), id })
+                Err(ClientError::Lost { lock_name: lock_name.to_owned(), id })
             }
             deleted => deleted.map(drop),
         }
@@ -85,7 +112,7 @@ impl<T: Transport> Session<T> {
             };
             *is_uncertain |= error.is_uncertain();
             if !request.may_repeat_after(&error) {
-                return Err(request.explain(error));
+                return Err(error);
             }
             match retries.next().filter(|delay| left().is_none_or(|left| *delay < left)) {
                 Some(delay) => self.transport.pause(delay).await,
@@ -101,6 +128,7 @@ impl<T: Transport> Session<T> {
         limit: Duration,
     ) -> Result<R, ClientError> {
         let response = self.transport.exchange(request, limit).await?;
-        response.read(self.transport.endpoint().url(&request.path))
+        let read = response.read(self.transport.endpoint().url(&request.path));
+        read.map_err(|error| request.explain(error, || self.transport.endpoint().url("")))
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) body: Value,
     pub(crate) websocket_key: Option<String>,
+    /// Of the lock's holder.
+    pub(crate) secret: Option<String>,
 }
 
 /// How to answer it.
@@ -114,7 +116,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (mut length, mut websocket_key) = (0, None);
+    let (mut length, mut websocket_key, mut secret) = (0, None, None);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -124,6 +126,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         let (name, value) = line.split_once(':')?;
         match name.to_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok()?,
+            "x-lock-secret" => secret = Some(value.trim().to_owned()),
             "sec-websocket-key" => websocket_key = Some(value.trim().to_owned()),
             _ => {}
         }
@@ -131,7 +134,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Some(Request { method, path, body, websocket_key })
+    Some(Request { method, path, body, websocket_key, secret })
 }
 
 /// A lock as a server describes it.

@@ -5,6 +5,7 @@ mod lock;
 mod requests;
 mod socket;
 mod transport;
+pub mod v2;
 mod wake;
 
 use std::fmt;
@@ -56,6 +57,12 @@ impl Client {
     /// Options for a client.
     pub fn options(base_url: impl Into<String>, api_key: impl Into<String>) -> ClientOptions {
         ClientOptions::new(base_url.into(), api_key.into())
+    }
+
+    /// The same client for the interface `/v2/`, whose locks have lifetimes, secrets and fencing tokens.
+    #[must_use]
+    pub fn v2(&self) -> v2::Client {
+        v2::Client::new(self.session.clone())
     }
 
     /// The options that this client was built with, as a basis for another client.

@@ -14,6 +14,7 @@ use crate::client::endpoint::{Endpoint, LONGEST_IDLE, USER_AGENT};
 use crate::client::error::ClientError;
 use crate::client::request::Request;
 use crate::client::response::{self, Response};
+use crate::client::secret;
 use crate::client::subscription::Subscription;
 use crate::client::transport::{Line, SocketError, Transport};
 
@@ -45,6 +46,9 @@ impl Blocking {
         let mut head = ureq::http::Request::builder().method(&request.method).uri(&url);
         for (name, value) in &endpoint.headers {
             head = head.header(name, value);
+        }
+        if let Some(secret) = &request.secret {
+            head = head.header(secret::HEADER, secret.as_header());
         }
         if request.body.is_some() {
             head = head.header("content-type", "application/json");

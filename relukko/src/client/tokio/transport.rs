@@ -13,6 +13,7 @@ use crate::client::endpoint::{Endpoint, LONGEST_IDLE, USER_AGENT};
 use crate::client::error::ClientError;
 use crate::client::request::Request;
 use crate::client::response::{self, Response};
+use crate::client::secret;
 use crate::client::subscription::Subscription;
 use crate::client::transport::{Line, SocketError, Transport};
 
@@ -68,6 +69,9 @@ impl Transport for Tokio {
         let mut builder = http.request(request.method.clone(), &url).timeout(limit);
         for (name, value) in &endpoint.headers {
             builder = builder.header(name, value);
+        }
+        if let Some(secret) = &request.secret {
+            builder = builder.header(secret::HEADER, secret.as_header());
         }
         if let Some(body) = &request.body {
             builder = builder.header("content-type", "application/json").body(body.to_string());

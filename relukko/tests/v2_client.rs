@@ -1,0 +1,255 @@
+//! The client for `/v2/` against the real server, and against servers that fail.
+
+mod common;
+
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use common::scripted::{Reply, Request, Scripted, refusal};
+use common::{LIMIT, client, client_options, options, serve, wait_until};
+use linklock::Lock;
+use linklock_relukko::v2::{Client, LockUrl, Secret};
+use linklock_relukko::{ClientError, LockId, Server};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn v2(server: &Server) -> Client {
+    client(server).v2()
+}
+
+#[test]
+fn a_lock_is_held_on_its_holders_terms() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(&server);
+    let request = client.request("report").lifetime(MINUTE).who("nightly").note("for the books");
+    let guard = request.try_lock().unwrap();
+    let info = guard.info();
+    assert_eq!((info.name.as_str(), info.who.as_deref()), ("report", Some("nightly")));
+    assert_eq!((info.note.as_deref(), info.lifetime), (Some("for the books"), Some(MINUTE)));
+    assert!((Duration::from_secs(1)..=MINUTE).contains(&guard.remaining()));
+    assert!(Lock::new(dir.path().join("report")).unwrap().try_lock().is_err());
+
+    guard.refresh_for(MINUTE * 2).unwrap();
+    assert!(guard.remaining() > MINUTE);
+    guard.refresh().unwrap();
+    assert!(guard.remaining() > MINUTE, "its lifetime is that of the last refresh");
+    assert_eq!(client.find("report").unwrap(), Some(guard.info()));
+    assert_eq!(client.get(guard.id()).unwrap(), guard.info());
+
+    let token = guard.token().unwrap();
+    guard.unlock().unwrap();
+    assert_eq!(client.find("report").unwrap(), None);
+    assert!(request.lock().unwrap().token().unwrap() > token);
+    assert_eq!(client.find("report").unwrap(), None, "a guard that is dropped releases its lock");
+}
+
+#[test]
+fn a_lifetime_beyond_the_servers_limit_is_cut() {
+    let dir = tempdir().unwrap();
+    let server = options(dir.path()).max_lifetime(MINUTE).start().unwrap();
+    let guard = v2(&server).request("report").lifetime(MINUTE * 60).lock().unwrap();
+    assert!(guard.remaining() <= MINUTE);
+    guard.refresh_for(MINUTE * 60).unwrap();
+    assert!(guard.remaining() <= MINUTE);
+}
+
+#[test]
+fn who_does_not_get_the_lock_learns_who_has_it() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(&server);
+    let _guard = client.request("report").who("nightly").lock().unwrap();
+    let other = client.request("report").who("another");
+    let error = other.try_lock().unwrap_err();
+    assert!(matches!(error, ClientError::Held { .. }), "{error}");
+    assert!(error.to_string().contains("held by nightly"), "{error}");
+    let mut left = 3;
+    let until = || {
+        left -= 1;
+        left > 0
+    };
+    for error in [other.try_lock_for(Duration::from_millis(100)), other.lock_while(until)] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, ClientError::TimedOut { .. }) && error.is_contention(), "{error}");
+        assert!(error.to_string().contains("held by nightly"), "{error}");
+    }
+}
+
+/// Starts a waiter, and waits until it stands in line.
+fn wait_in_line(client: &Client) -> thread::JoinHandle<u64> {
+    let waiter = client.request("report").lifetime(MINUTE);
+    let waiter = thread::spawn(move || {
+        let guard = waiter.try_lock_for(LIMIT).unwrap();
+        assert!(guard.remaining() > MINUTE / 2, "however long the request stood in line");
+        let token = guard.token().unwrap();
+        guard.unlock().unwrap();
+        token
+    });
+    wait_until("it waits", || {
+        let error = client.request("report").try_lock().unwrap_err();
+        error.to_string().contains("others wait")
+    });
+    waiter
+}
+
+#[test]
+fn a_waiter_gets_the_lock() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(&server);
+    let guard = client.request("report").lock().unwrap();
+    let waiter = wait_in_line(&client);
+    let token = guard.token().unwrap();
+    guard.unlock().unwrap();
+    assert!(waiter.join().unwrap() > token);
+}
+
+#[test]
+fn a_waiter_outlives_a_restart_of_the_server() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let address = server.address();
+    let options = client_options(address).max_delay(Duration::from_millis(100));
+    let client = options.build().unwrap().v2();
+    let guard = client.request("report").lock().unwrap();
+    let waiter = wait_in_line(&client);
+    drop(server);
+    let _server = common::options(dir.path()).bind(address).start().unwrap();
+    guard.unlock().unwrap();
+    waiter.join().unwrap();
+}
+
+#[test]
+fn a_guard_is_made_of_an_id_and_a_secret() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(&server);
+    let guard = client.request("report").lifetime(MINUTE).lock().unwrap();
+    guard.keep_alive(|why| panic!("it is not lost: {why}")).unwrap();
+    let (id, secret) = guard.detach();
+    assert!(client.find("report").unwrap().is_some());
+    let other: Secret = "the-secret-of-another-lock".parse().unwrap();
+    let error = client.adopt(id, &other).unwrap_err();
+    assert!(matches!(error, ClientError::Denied { .. }), "{error}");
+
+    let secret: Secret = secret.expose().parse().unwrap();
+    let guard = client.adopt(id, &secret).unwrap();
+    assert!((Duration::from_secs(1)..=MINUTE).contains(&guard.remaining()));
+    for shown in [format!("{guard:?}"), format!("{secret:?}"), format!("{client:?}")] {
+        assert!(!shown.contains(secret.expose()), "{shown}");
+    }
+    guard.unlock().unwrap();
+    let error = client.adopt(id, &secret).unwrap_err();
+    assert!(matches!(error, ClientError::NotFound(_)), "{error}");
+}
+
+#[test]
+fn a_holder_learns_that_its_lock_is_lost() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(&server);
+    let guard = client.request("report").lifetime(Duration::from_secs(2)).lock().unwrap();
+    let (tell, told) = mpsc::channel();
+    guard.keep_alive(move |why| tell.send(why).unwrap()).unwrap();
+    let before = guard.info().expires_at;
+    wait_until("it is kept alive", || client.get(guard.id()).unwrap().expires_at > before);
+    client.break_lock(guard.id()).unwrap();
+    let why = told.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(why, ClientError::Lost { .. }), "{why}");
+    assert!(guard.refresh().unwrap_err().is_lost());
+    assert!(guard.unlock().unwrap_err().is_lost());
+    let error = client.break_lock(LockId::NIL).unwrap_err();
+    assert!(matches!(error, ClientError::NotFound(_)), "{error}");
+}
+
+#[test]
+fn locks_are_listed_in_pages() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(&server);
+    let names = ["a", "a b/ü?&#%41", "c"];
+    let guards: Vec<_> = names.iter().map(|name| client.request(*name).lock().unwrap()).collect();
+    for (name, guard) in names.iter().zip(&guards) {
+        assert_eq!(client.find(name).unwrap().map(|lock| lock.id), Some(guard.id()));
+        let url = LockUrl::new("http://localhost", *name);
+        assert_eq!(url.to_string().parse(), Ok(url));
+    }
+    let first = client.page(None, 2).unwrap();
+    assert_eq!(first.locks.len(), 2);
+    let second = client.page(first.next.as_deref(), 2).unwrap();
+    assert_eq!((second.locks.len(), &second.next), (1, &None));
+    assert_eq!(client.list().unwrap(), [first.locks, second.locks].concat());
+}
+
+fn tenure(id: &str) -> Value {
+    json!({
+        "id": id, "name": "report", "who": null, "note": null, "ip": null, "token": 7,
+        "lifetime": 60.0, "expires_at": "2024-10-31T20:14:43Z",
+        "created_at": "2024-10-31T20:13:43Z", "updated_at": "2024-10-31T20:13:43Z",
+    })
+}
+
+const ID: &str = "950daa20-a814-451e-9407-ec496cf9c136";
+
+/// A server that hangs up instead of answering requests for a lock, as long as `fails` says.
+fn failing(fails: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |request| match request.method.as_str() {
+        "POST" if fails(request) => Reply::HangUp,
+        "POST" | "DELETE" => Reply::Json(200, tenure(ID)),
+        _ => refusal(404),
+    })
+}
+
+#[test]
+fn a_request_whose_answer_is_lost_is_repeated_with_its_secret() {
+    let secrets: &'static Mutex<Vec<_>> = Box::leak(Box::default());
+    let server = failing(|request| {
+        let mut secrets = secrets.lock().unwrap();
+        secrets.push(request.secret.clone().unwrap());
+        secrets.len() == 1
+    });
+    let client = client_options(server.address()).build().unwrap().v2();
+    let guard = client.request("report").lock().unwrap();
+    let (id, secret) = guard.detach();
+    assert_eq!(id.to_string(), ID);
+    assert_eq!(*secrets.lock().unwrap(), [secret.expose(), secret.expose()]);
+}
+
+#[test]
+fn a_lock_of_which_nobody_heard_is_released() {
+    let server = failing(|request| request.body["wait"] != 0.0);
+    let client = client_options(server.address()).build().unwrap().v2();
+    let request = client.request("report");
+    request.try_lock_for(Duration::from_millis(100)).unwrap_err();
+    assert_eq!(server.count("DELETE", &format!("/v2/locks/{ID}")), 1);
+}
+
+#[test]
+fn a_server_without_this_interface_is_named() {
+    let server = Scripted::start(|_| refusal(404));
+    let client = client_options(server.address()).build().unwrap().v2();
+    let url = format!("http://{}", server.address());
+    let errors = [
+        client.request("report").lock().unwrap_err(),
+        client.find("report").unwrap_err(),
+        client.list().unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(&error, ClientError::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains(&url), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_an_error() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = client_options(server.address()).api_key("wrong").build().unwrap().v2();
+    for error in [client.request("x").lock().unwrap_err(), client.list().unwrap_err()] {
+        assert!(matches!(error, ClientError::Denied { .. }), "{error}");
+    }
+}
