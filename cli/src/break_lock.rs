@@ -23,36 +23,39 @@ use crate::walk::start_of;
 /// With several options, all conditions must be met. A lock that another holder has acquired in the
 /// meantime is never broken by mistake.
 ///
+/// A server itself ends its locks whose leases are over, so a server's lock is broken only with --force. That
+/// takes an API key with all rights, or the holder's own.
+///
 /// A holder that is alive finds out at its next refresh, and `linklock run` then stops its command.
 /// --force also removes a regular file that is not a lock or can't be read; nothing else is ever
 /// removed.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The lock file
-    lock: PathBuf,
+    /// The lock file, or the URL of a server's lock
+    pub(crate) lock: PathBuf,
 
     /// Break it if its holder has not refreshed it for this long
     ///
     /// A lock whose date is in the future, since a clock was set back, is watched for this long first.
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
-    if_unchanged_for: Option<Duration>,
+    pub(crate) if_unchanged_for: Option<Duration>,
 
     /// Break it if its holder ran on this host and is dead
     #[arg(long)]
-    if_dead: bool,
+    pub(crate) if_dead: bool,
 
     /// Break it even if its holder is alive; also remove a regular file that is not a lock or that
     /// can't be read
     #[arg(long, conflicts_with_all = ["if_unchanged_for", "if_dead"])]
-    force: bool,
+    pub(crate) force: bool,
 
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
-    options: LockOptions,
+    pub(crate) options: LockOptions,
 }
 
 /// If the file server's clock seems to be behind by less than this, it may be right: its reading is
@@ -96,10 +99,10 @@ pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     };
     let broken = lock.break_if(|holder| args.may_be_broken(holder, watched.as_ref()));
     match broken.map_err(failure)? {
-        Some(holder) => broke(args, &lock, holder.to_string(), Some(holder.claim_path())),
+        Some(holder) => broke_file(args, &lock, holder.to_string(), Some(holder.claim_path())),
         None => match lock.holder().map_err(failure)? {
             Some(holder) => not_broken(&lock, &holder),
-            None => is_free(args, &lock),
+            None => is_free(args, text(lock.path())),
         },
     }
 }
@@ -116,11 +119,11 @@ fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
         Some(file) => {
             let age = time::show(file.unchanged_for());
             let what = format!("{what} (it was {file}, last changed {age} ago)");
-            broke(args, lock, what, claim.as_deref())
+            broke_file(args, lock, what, claim.as_deref())
         }
         None => match lock.holder().map_err(failure_by_force)? {
             Some(holder) => not_broken(lock, &holder),
-            None => is_free(args, lock),
+            None => is_free(args, text(lock.path())),
         },
     }
 }
@@ -134,13 +137,22 @@ struct Report {
     removed: Vec<String>,
 }
 
-fn broke(args: &Args, lock: &Lock, was: String, claim: Option<&Path>) -> Result<u8, Failure> {
+fn broke_file(args: &Args, lock: &Lock, was: String, claim: Option<&Path>) -> Result<u8, Failure> {
     let removed = std::iter::once(lock.path()).chain(claim).map(text).collect();
-    Report { lock: text(lock.path()), broken: true, was: Some(was), removed }.show(args)
+    broke(args, text(lock.path()), was, removed)
 }
 
-fn is_free(args: &Args, lock: &Lock) -> Result<u8, Failure> {
-    Report { lock: text(lock.path()), broken: false, was: None, removed: Vec::new() }.show(args)
+pub(crate) fn broke(
+    args: &Args,
+    lock: String,
+    was: String,
+    removed: Vec<String>,
+) -> Result<u8, Failure> {
+    Report { lock, broken: true, was: Some(was), removed }.show(args)
+}
+
+pub(crate) fn is_free(args: &Args, lock: String) -> Result<u8, Failure> {
+    Report { lock, broken: false, was: None, removed: Vec::new() }.show(args)
 }
 
 impl Report {

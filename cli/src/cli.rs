@@ -5,6 +5,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::exit::Failure;
 #[cfg(not(feature = "relukko"))]
 use crate::no_serve as serve;
+use crate::options::is_url;
+#[cfg(feature = "relukko")]
+use crate::remote;
 use crate::run::{self, shim, warden};
 use crate::script::{acquire, check, keep, refresh, release, wait};
 #[cfg(feature = "relukko")]
@@ -49,6 +52,12 @@ impl Command {
         if !self.has_its_own_log() {
             log::start();
         }
+        if self.is_by_url() {
+            #[cfg(not(feature = "relukko"))]
+            return Err(serve::missing("the code for locks of servers"));
+            #[cfg(feature = "relukko")]
+            return self.execute_by_url();
+        }
         match self {
             Command::Run(args) => run::run(args),
             Command::Acquire(args) => acquire::acquire(args),
@@ -65,6 +74,44 @@ impl Command {
             Command::Serve(args) => serve::serve(args),
             Command::Completions(args) => completions::completions(args, Cli::command()),
             Command::Man(args) => man::man(args, Cli::command()),
+        }
+    }
+
+    /// Whether the command is about a server or its lock.
+    fn is_by_url(&self) -> bool {
+        match self {
+            Command::Run(args) => {
+                args.relukko.is_some() || args.locks.iter().any(|lock| is_url(lock))
+            }
+            Command::Acquire(args) => is_url(&args.lock),
+            Command::Refresh(args) => is_url(&args.held.lock),
+            Command::Check(args) => is_url(&args.held.lock),
+            Command::Release(args) => is_url(&args.held.lock),
+            Command::Wait(args) => is_url(&args.lock),
+            Command::Status(args) => is_url(&args.lock),
+            Command::List(args) => is_url(&args.dir),
+            Command::Break(args) => is_url(&args.lock),
+            Command::Sweep(args) => is_url(&args.dir),
+            Command::Doctor(args) => is_url(&args.dir),
+            _ => false,
+        }
+    }
+
+    #[cfg(feature = "relukko")]
+    fn execute_by_url(&self) -> Result<u8, Failure> {
+        match self {
+            Command::Run(args) => remote::run(args),
+            Command::Acquire(args) => remote::acquire(args),
+            Command::Refresh(args) => remote::refresh(args),
+            Command::Check(args) => remote::check(args),
+            Command::Release(args) => remote::release(args),
+            Command::Wait(args) => remote::wait(args),
+            Command::Status(args) => remote::status(args),
+            Command::List(args) => remote::list(args),
+            Command::Break(args) => remote::break_lock(args),
+            _ => {
+                Err(Failure::new(exit::USAGE, "this command is for directories, and takes no URL"))
+            }
         }
     }
 

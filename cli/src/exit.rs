@@ -30,7 +30,7 @@ pub(crate) const NOT_FOUND: u8 = 127;
 /// The meaning of each exit code, for the help and the man page.
 const MEANINGS: [(u8, &str); 9] = [
     (USAGE, "usage error, or invalid lock name"),
-    (UNFIT, "doctor found that locks can't be trusted there, or a server is unavailable"),
+    (UNFIT, "doctor found that locks can't be trusted there, or a server can't be used"),
     (SYSTEM, "system error (cannot fork, I/O error, ...)"),
     (CANNOT_CREATE, "cannot lock: no such directory, no permission, no hard links, not a lock"),
     (HELD, "the lock is held, or still was after the timeout (see -E)"),

@@ -27,6 +27,8 @@ mod outer;
 mod output;
 mod process;
 mod progress;
+#[cfg(feature = "relukko")]
+mod remote;
 mod require_mount;
 mod run;
 mod script;

@@ -24,18 +24,21 @@ const LONGEST: u64 = 4096 + 255;
 /// lock. A set of slots is one line, in which # stands for a slot that is held, ! for one that may be
 /// taken over, and . for a free one; so are the commands that share a lock. A small file that can't be read counts as a lock. Only small regular files are read; symbolic
 /// links are not followed.
+///
+/// Given the URL of a server (`linklock serve`), lists its locks by their URLs. How many clients wait for
+/// each is not known.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
 pub(crate) struct Args {
-    /// The directory
-    dir: PathBuf,
+    /// The directory, or the URL of a server
+    pub(crate) dir: PathBuf,
 
     /// Print a JSON array of the objects that `linklock status --json` prints
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 
     #[command(flatten)]
-    options: LockOptions,
+    pub(crate) options: LockOptions,
 }
 
 pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
@@ -61,9 +64,13 @@ pub(crate) fn list(args: &Args) -> Result<u8, Failure> {
             Err(failure) => walk.failed_with(failure),
         }
     }
-    found.sort_by(|one, other| one.lock.cmp(&other.lock));
-    output::show(&if args.json { json(&found)? } else { table(&found) })?;
+    show(found, args.json)?;
     Ok(walk.end())
+}
+
+pub(crate) fn show(mut found: Vec<Status>, as_json: bool) -> Result<(), Failure> {
+    found.sort_by(|one, other| one.lock.cmp(&other.lock));
+    Ok(output::show(&if as_json { json(&found)? } else { table(&found) })?)
 }
 
 /// Whether a file is recognizable as a lock file, or cannot be ruled out.
@@ -127,6 +134,8 @@ fn shared_row(lock: &str, readers: &[&Status]) -> [String; 5] {
 
 fn row(status: &Status) -> [String; 5] {
     let holder = status.holder.as_ref();
+    let server = status.server.as_ref();
+    let who = server.and_then(|lock| lock.who.clone().or(lock.address.clone()));
     let process = holder.and_then(|holder| {
         let nobody = holder.is_nobodys.then(|| "nobody".to_owned());
         let who = holder.pid.map(|pid| pid.to_string()).or(nobody)?;
@@ -137,9 +146,9 @@ fn row(status: &Status) -> [String; 5] {
     });
     [
         status.state.name().to_owned(),
-        printable(&process.unwrap_or_default()).into_owned(),
+        printable(&process.or(who).unwrap_or_default()).into_owned(),
         lease.unwrap_or_default(),
-        status.waiting.len().to_string(),
+        server.map_or_else(|| status.waiting.len().to_string(), |_| String::new()),
         printable(&status.lock).into_owned(),
     ]
 }

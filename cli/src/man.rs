@@ -28,21 +28,23 @@ pub(crate) struct Args {
 const ENVIRONMENT: [(&str, &str); 13] = [
     (
         "LINKLOCK_PATH",
-        "The lock file, for the command that linklock-run(1) runs: one per line if there are several.",
+        "The lock file, or the URL of a server's lock, for the command that linklock-run(1) runs: one per \
+         line if there are several.",
     ),
     ("LINKLOCK_MAILBOX", "The mailbox, for the command that linklock-mailbox-run(1) runs."),
     (
         "LINKLOCK_CLAIM",
-        "The lock's claim, the holder's file beside it: one per line if there are several.",
+        "The lock's claim, the holder's file beside it: one per line if there are several. The claim of a \
+         server's lock consists of its id and its secret; refresh, check and release read it from here.",
     ),
     (
         "LINKLOCK_TOKEN",
-        "With --fence, the lock's fencing token: one per line if there are several.",
+        "With --fence, and for a server's lock, the lock's fencing token: one per line if there are several.",
     ),
     ("LINKLOCK_SLOT", "With --slots, the number of the slot, from 0 on."),
     ("LINKLOCK_NAME", "With --relukko, the lock's name on the server, for the command that runs."),
     ("LINKLOCK_RELUKKO_ID", "With --relukko, the lock's id, for the command that runs."),
-    ("RELUKKO_API_KEY", "The server's API key, for run --relukko and for serve."),
+    ("RELUKKO_API_KEY", "The server's API key, for its locks and for serve."),
     ("LINKLOCK_TIMEOUT", "How long to wait for a lock, without --timeout or --no-wait."),
     ("LINKLOCK_HOST_NAME", "Name of this host in locks, as --host-name sets it."),
     (

@@ -1,4 +1,4 @@
-//! `linklock serve` and `run --relukko` in a build without network code: they report how to get it.
+//! `linklock serve` and the locks of servers in a build without network code: they report how to get it.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use crate::exit::{self, Failure};
 /// Serve a directory's locks over HTTP: not in this build
 ///
 /// This linklock was built without network code. `cargo install linklock-cli --features relukko`
-/// and the Debian package include `linklock serve` and `linklock run --relukko`.
+/// and the Debian package include `linklock serve` and the locks of servers, by URL.
 #[derive(clap::Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {

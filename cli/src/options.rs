@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,12 @@ use linklock::{Lock, StalePolicy};
 
 use crate::exit::{self, Failure};
 use crate::{require_mount, time};
+
+/// Whether this is the URL of a server or of its lock, and not a path.
+pub(crate) fn is_url(path: &Path) -> bool {
+    let is_like = |scheme: &str| path.as_os_str().as_bytes().starts_with(scheme.as_bytes());
+    is_like("http://") || is_like("https://")
+}
 
 /// What all users of a lock have to agree on
 #[derive(Args, Debug)]
@@ -71,7 +78,7 @@ pub(crate) struct Contention {
     /// Mode of the lock's files, whatever the umask is, such as 664 for a lock that several users
     /// share [default: 666 less the umask]
     #[arg(long, value_name = "MODE", value_parser = mode)]
-    mode: Option<u32>,
+    pub(crate) mode: Option<u32>,
 
     /// Ask a holder on another host for a wake-up by UDP when it releases the lock, and wake others
     ///
@@ -80,7 +87,7 @@ pub(crate) struct Contention {
     /// usual. It works on mounts that name their server's IPv4 address, as NFS does. The claims' names
     /// then have this host's address in them.
     #[arg(long)]
-    wake_hints: bool,
+    pub(crate) wake_hints: bool,
 
     /// Refuse to lock unless a file system is mounted on MOUNTPOINT, and LOCK's directory is on it
     ///
@@ -90,7 +97,7 @@ pub(crate) struct Contention {
     /// neither a directory in a mounted file system nor one above it. An automounter is given the time to
     /// mount it. Otherwise the exit status is 73.
     #[arg(long, value_name = "MOUNTPOINT")]
-    require_mount: Option<PathBuf>,
+    pub(crate) require_mount: Option<PathBuf>,
 }
 
 impl Contention {
@@ -178,7 +185,7 @@ impl WaitLimit {
 }
 
 /// `StalePolicy`, for the command line
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stale {
     /// When its lease is over, or its holder ran on this host and is dead
     #[default]

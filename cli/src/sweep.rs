@@ -21,7 +21,7 @@ use crate::walk::{Walk, lock_of};
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 
     /// Print the names of the files that would be removed, without removing them
     #[arg(long)]

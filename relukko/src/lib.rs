@@ -61,7 +61,7 @@
 //! # Beyond Relukko
 //!
 //! The routes under `/v1/` are exactly Relukko's. Those under `/v2/` have what its locks lack. The
-//! client for them is [`v2::Client`]; the server describes all of them at `/openapi.json`:
+//! client for them is [`v2::Client`], which has neither slots nor events yet; the server describes all of them at `/openapi.json`:
 //!
 //! ```sh
 //! curl -H "X-api-Key: $KEY" -H "X-Lock-Secret: $SECRET" http://127.0.0.1:3000/v2/locks \

@@ -31,6 +31,7 @@ const COMMAND: &[&str] = &[
     "main",
     "lib",
     "cli",
+    "remote",
     "break_lock completions doctor list mailbox man script status sweep",
     "run",
     "run::shim run::terminal run::warden serve no_serve",

@@ -34,7 +34,7 @@ use crate::output::{self, json, printable};
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 
     /// The same directory by another path, through another mount
     #[arg(long, value_name = "DIR")]

@@ -38,23 +38,27 @@ use crate::time;
 /// `LINKLOCK_CLAIM`: one per line if there are several. With --fence it finds the fencing token in
 /// `LINKLOCK_TOKEN`, in the same way; with --slots, the number of its slot in `LINKLOCK_SLOT`; with --relukko, the lock's name and id in `LINKLOCK_NAME` and
 /// `LINKLOCK_RELUKKO_ID`.
+///
+/// If LOCK is a URL, http://HOST:PORT/NAME, COMMAND runs under that lock of a server (`linklock serve`), with
+/// the API key in RELUKKO_API_KEY. `LINKLOCK_PATH` is then the URL, `LINKLOCK_CLAIM` has a secret in it, and
+/// `LINKLOCK_TOKEN` is always set.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The lock file, which exists while the lock is held
+    /// The lock file, which exists while the lock is held, or the URL of a server's lock
     #[arg(value_name = "LOCK", required_unless_present = "auto")]
-    pub(super) locks: Vec<PathBuf>,
+    pub(crate) locks: Vec<PathBuf>,
 
     /// The command to run, and its arguments
     #[arg(last = true, required = true)]
-    pub(super) command: Vec<OsString>,
+    pub(crate) command: Vec<OsString>,
 
     #[command(flatten)]
-    pub(super) contention: Contention,
+    pub(crate) contention: Contention,
 
     /// Lease: how long linklock may be out of touch before other processes may take over the lock
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = time::exact(linklock::DEFAULT_LIFETIME))]
-    pub(super) lifetime: Duration,
+    pub(crate) lifetime: Duration,
 
     /// Give each acquisition a number (a fencing token), so that whatever COMMAND writes to can reject a
     /// holder that has lost the lock
@@ -62,19 +66,19 @@ pub(crate) struct Args {
     /// COMMAND finds the number in `LINKLOCK_TOKEN`; it is higher than all earlier ones. All commands that
     /// use the lock should have this option. The counter is kept in the directory LOCK.fence.
     #[arg(long)]
-    pub(super) fence: bool,
+    pub(crate) fence: bool,
 
     /// If the linklock that started this command holds LOCK, run COMMAND under that lock
     ///
     /// Without this option such a command fails as if another process held the lock, since waiting
     /// would never end.
     #[arg(long)]
-    pub(super) reentrant: bool,
+    pub(crate) reentrant: bool,
 
     /// Use a lock that is named after COMMAND and its arguments, in DIR or else in ~/.cache/linklock
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "",
         value_parser = OsStringValueParser::new().map(PathBuf::from), conflicts_with = "locks")]
-    pub(super) auto: Option<PathBuf>,
+    pub(crate) auto: Option<PathBuf>,
 
     /// Don't run COMMAND if it last succeeded less than this time ago, on any host
     ///
@@ -82,10 +86,10 @@ pub(crate) struct Args {
     /// counted from when that run began, so choose somewhat less than the interval of a cron job:
     /// 50m for an hourly one. The date is kept in the file LOCK.success.
     #[arg(long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
-    pub(super) at_most_every: Option<Duration>,
+    pub(crate) at_most_every: Option<Duration>,
 
     #[command(flatten)]
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
 
     /// Let up to N commands run at once, each in a slot of its own
     ///
@@ -94,7 +98,7 @@ pub(crate) struct Args {
     /// the largest says.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256),
         conflicts_with_all = ["at_most_every", "reentrant"])]
-    pub(super) slots: Option<u32>,
+    pub(crate) slots: Option<u32>,
 
     /// Share LOCK with other commands that have this option: it is held by any number of them, or by one
     /// command without it
@@ -103,24 +107,24 @@ pub(crate) struct Args {
     /// those that come later wait behind them. COMMAND finds the path of its own lock, beside LOCK, in
     /// `LINKLOCK_PATH`.
     #[arg(long, conflicts_with_all = ["at_most_every", "fence", "slots"])]
-    pub(super) shared: bool,
+    pub(crate) shared: bool,
 
     /// Append what happens to LOCK to FILE, as JSON, one object a line
     ///
     /// The field `event` is waiting, gave-up, acquired, lost, ended (COMMAND), released or not-released. All
     /// fields are described in schema.json, which is installed beside linklock's documentation.
     #[arg(long, value_name = "FILE")]
-    pub(super) events: Option<PathBuf>,
+    pub(crate) events: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(super) lock: LockOptions,
+    pub(crate) lock: LockOptions,
 
     /// Use the lock named LOCK of the Relukko server at this URL, with the key in RELUKKO_API_KEY
     ///
     /// COMMAND finds the lock's name in `LINKLOCK_NAME` and its id in `LINKLOCK_RELUKKO_ID`. A lock
     /// that is left behind ends when it expires on the server, which may be 13 minutes later.
     #[arg(long, value_name = "URL", conflicts_with_all = ["fence", "auto", "at_most_every", "reentrant", "mode", "events", "require_mount", "slots", "shared", "wake_hints"])]
-    pub(super) relukko: Option<String>,
+    pub(crate) relukko: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -133,6 +137,8 @@ Examples:
   linklock run -t 10m --max-runtime 2h /shared/backup.lock -- /usr/local/bin/backup
   # encode on the four GPUs of this machine, one command on each
   linklock run --slots 4 /run/lock/gpu.lock -- sh -c 'CUDA_VISIBLE_DEVICES=$LINKLOCK_SLOT encode'
+  # on hosts that share no directory: under a lock of a server
+  linklock run -n http://locks.example:3000/report -- /usr/local/bin/report
   # one run of this very command at a time, without a name
   linklock run -n --auto -- rsync -a /home/ /mnt/backup/
 

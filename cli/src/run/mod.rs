@@ -7,8 +7,6 @@ mod held;
 mod hold;
 mod limits;
 mod marker;
-#[cfg(feature = "relukko")]
-mod remote;
 pub(crate) mod shim;
 mod slots;
 mod supervise;
@@ -23,6 +21,8 @@ use std::time::Duration;
 use linklock::{Lock, LockGuard, RwLock, SlotGuard};
 
 pub(crate) use self::args::Args;
+#[cfg(feature = "relukko")]
+pub(crate) use self::held::{Held, Trouble};
 pub(crate) use self::hold::run_under;
 use self::hold::{hold, release};
 pub(crate) use self::limits::Limits;
@@ -38,14 +38,6 @@ use crate::outer::{self, Outer};
 use crate::output::say;
 
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    #[cfg(feature = "relukko")]
-    if let Some(url) = &args.relukko {
-        return remote::run(url, args);
-    }
-    #[cfg(not(feature = "relukko"))]
-    if args.relukko.is_some() {
-        return Err(crate::no_serve::missing("run --relukko"));
-    }
     let set = args.slots.map(|number| slots::build(args, number)).transpose()?;
     let mut locks = if set.is_none() { build_all(args)? } else { Vec::new() };
     warn_of_cleaning(args, &locks);

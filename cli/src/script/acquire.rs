@@ -27,30 +27,39 @@ use crate::{contend, time};
 /// The lock belongs to the calling shell: if that dies, other processes on the same host can take over the
 /// lock at once, and other hosts when its lease ends. The lease also ends while the shell lives: refresh
 /// it in time, or use --keep-alive.
+///
+/// A server's lock, http://HOST:PORT/NAME, belongs to no process: only its lease counts. Its claim
+/// has a secret in it, which the other commands read from the environment, since every user can
+/// see a command's arguments:
+///
+///   LINKLOCK_CLAIM=$(linklock acquire URL) || exit
+///   export LINKLOCK_CLAIM
+///   ...
+///   linklock release URL
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The lock file, which exists while the lock is held
-    lock: PathBuf,
+    /// The lock file, which exists while the lock is held, or the URL of a server's lock
+    pub(crate) lock: PathBuf,
 
     #[command(flatten)]
-    contention: Contention,
+    pub(crate) contention: Contention,
 
     /// Length of the lease
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true, default_value = "5m")]
-    lifetime: Duration,
+    pub(crate) lifetime: Duration,
 
     /// The process that the lock belongs to, or `none` for a lock that only its lease ends
     /// [default: the calling process]
     #[arg(long, value_name = "PID", value_parser = parse_owner)]
-    owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
 
     /// Start a background process that keeps the lock alive until it is released or its owner has ended
     #[arg(short, long)]
-    keep_alive: bool,
+    pub(crate) keep_alive: bool,
 
     #[command(flatten)]
-    options: LockOptions,
+    pub(crate) options: LockOptions,
 }
 
 const EXAMPLES: &str = "\

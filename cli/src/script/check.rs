@@ -6,12 +6,13 @@ use crate::exit::Failure;
 /// Check that a lock is still held
 ///
 /// Succeeds if the lock is held with this claim and its lease runs. The lease is not extended: finish
-/// before it ends, or refresh it. If the lock was lost, the exit status is 79.
+/// before it ends, or refresh it. If the lock was lost, the exit status is 79. For a server's lock, the
+/// server says whether it is still held.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    held: Held,
+    pub(crate) held: Held,
 }
 
 const EXAMPLES: &str = "\

@@ -4,7 +4,7 @@
 //! prints. The lock belongs to its owner, the script, and may be taken over when that dies.
 
 pub(crate) mod acquire;
-mod caller;
+pub(crate) mod caller;
 pub(crate) mod check;
 pub(crate) mod keep;
 pub(crate) mod refresh;
@@ -15,20 +15,21 @@ use std::path::PathBuf;
 
 use linklock::{Lock, LockGuard};
 
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::options::LockOptions;
 
 /// A lock that a script has acquired
 #[derive(clap::Args, Debug)]
-struct Held {
-    /// The lock file
-    lock: PathBuf,
+pub(crate) struct Held {
+    /// The lock file, or the URL of a server's lock
+    pub(crate) lock: PathBuf,
 
-    /// The lock's claim, as `linklock acquire` printed it
-    claim: PathBuf,
+    /// The lock's claim, as `linklock acquire` printed it; that of a server's lock is read from
+    /// `LINKLOCK_CLAIM` instead
+    pub(crate) claim: Option<PathBuf>,
 
     #[command(flatten)]
-    options: LockOptions,
+    pub(crate) options: LockOptions,
 }
 
 impl Held {
@@ -38,7 +39,13 @@ impl Held {
 
     /// Attaches to the lock in place of its owner.
     fn attach(&self) -> Result<LockGuard, Failure> {
-        Ok(self.lock()?.attach(&self.claim)?)
+        let missing = || {
+            Failure::new(
+                exit::USAGE,
+                "write the claim after the lock, as `linklock acquire` printed it",
+            )
+        };
+        Ok(self.lock()?.attach(self.claim.as_ref().ok_or_else(missing)?)?)
     }
 }
 

@@ -15,11 +15,11 @@ use crate::time;
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    held: Held,
+    pub(crate) held: Held,
 
     /// The new length of the lease [default: as long as it was before]
     #[arg(short, long, value_name = "DURATION", value_parser = time::parse, allow_hyphen_values = true)]
-    lifetime: Option<Duration>,
+    pub(crate) lifetime: Option<Duration>,
 }
 
 const EXAMPLES: &str = "\

@@ -11,13 +11,14 @@ use crate::exit::Failure;
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    held: Held,
+    pub(crate) held: Held,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   claim=$(linklock acquire /shared/report.lock) || exit
   trap 'linklock release /shared/report.lock \"$claim\"' EXIT
+  linklock release http://locks.example:3000/report     # its claim is in LINKLOCK_CLAIM
 
 linklock(1), or linklock --help, has the exit statuses.";
 

@@ -22,14 +22,14 @@ const LONGEST: Duration = Duration::from_millis(500);
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The lock file
-    lock: PathBuf,
+    /// The lock file, or the URL of a server's lock
+    pub(crate) lock: PathBuf,
 
     #[command(flatten)]
-    limit: WaitLimit,
+    pub(crate) limit: WaitLimit,
 
     #[command(flatten)]
-    options: LockOptions,
+    pub(crate) options: LockOptions,
 }
 
 const EXAMPLES: &str = "\

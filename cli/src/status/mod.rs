@@ -2,8 +2,11 @@
 
 mod breakers;
 mod origin;
+#[cfg_attr(not(feature = "relukko"), allow(dead_code, reason = "no server is asked"))]
+mod server;
 mod show;
 
+pub(crate) use self::server::ServerLock;
 pub(crate) use self::show::format_explained;
 
 use std::os::unix::fs::MetadataExt;
@@ -32,23 +35,25 @@ use crate::time;
 /// Leases are judged by the file server's time, which is read from a file that is created and removed at
 /// once. Without write access this machine's time is used.
 ///
+/// A server's lock is free or held. Its dates are the server's, and are compared with this machine's clock.
+///
 /// The exit status is 0 if the state is known, whatever it is: a script can read it from --json.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = STATES)]
 pub(crate) struct Args {
-    /// The lock file
-    lock: PathBuf,
+    /// The lock file, or the URL of a server's lock
+    pub(crate) lock: PathBuf,
 
     /// Print one JSON object
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 
     /// Show which programs would break the lock, as is always shown for a mail program's lock
     #[arg(long)]
-    breakers: bool,
+    pub(crate) breakers: bool,
 
     #[command(flatten)]
-    options: LockOptions,
+    pub(crate) options: LockOptions,
 }
 
 pub(crate) const STATES: &str = "\
@@ -104,6 +109,8 @@ pub(crate) struct Status {
     slots: Vec<Status>,
     /// The locks of the readers that share the lock.
     readers: Vec<Status>,
+    /// A lock that a server has.
+    pub(crate) server: Option<ServerLock>,
 }
 
 /// See `linklock status --help`.
@@ -175,19 +182,8 @@ impl Status {
     pub(crate) fn of(lock: &Lock, clock_slop: Duration) -> Result<Status, Failure> {
         let before = SystemTime::now();
         let server_time = lock.server_time().ok();
-        let mut status = Status {
-            lock: text(lock.path()),
-            state: State::Free,
-            format: None,
-            holder: None,
-            error: None,
-            file: None,
-            clock_offset_seconds: server_time.map(|time| time::signed_seconds(time, before)),
-            waiting: Vec::new(),
-            breakers: Vec::new(),
-            slots: Vec::new(),
-            readers: Vec::new(),
-        };
+        let offset = server_time.map(|time| time::signed_seconds(time, before));
+        let mut status = Status::new(text(lock.path()), State::Free, offset);
         let now = server_time.unwrap_or_else(SystemTime::now);
         match lock.holder() {
             Ok(None) => require_directory(lock.path())?,
@@ -205,6 +201,23 @@ impl Status {
         waiters.sort_by(|one, other| one.claim_path().cmp(other.claim_path()));
         status.waiting = waiters.iter().map(Waiter::of).collect();
         Ok(status)
+    }
+
+    fn new(lock: String, state: State, clock_offset_seconds: Option<f64>) -> Status {
+        Status {
+            lock,
+            state,
+            format: None,
+            holder: None,
+            error: None,
+            file: None,
+            clock_offset_seconds,
+            waiting: Vec::new(),
+            breakers: Vec::new(),
+            slots: Vec::new(),
+            readers: Vec::new(),
+            server: None,
+        }
     }
 
     /// The lock, as it may be a slot of a set.

@@ -1,9 +1,11 @@
 //! The text output of `linklock status`.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::path::Path;
 
 use super::breakers::Breaker;
 use super::{Details, FileDetails, State, Status, Waiter};
+use crate::options::is_url;
 use crate::output::printable;
 use crate::set::{self, Set};
 use crate::time::show_seconds as seconds;
@@ -68,8 +70,12 @@ impl Display for Status {
         if let Some(format) = self.format {
             writeln!(f, "  format:     {}", format_explained(format))?;
         }
+        match &self.server {
+            Some(lock) => lock.fmt(f)?,
+            None => self.holder.as_ref().map_or(Ok(()), |holder| holder.fmt_process(f))?,
+        }
         if let Some(holder) = &self.holder {
-            holder.fmt(f)?;
+            holder.fmt_lease(f)?;
         }
         let mut title = "waiting:";
         for waiter in &self.waiting {
@@ -84,6 +90,7 @@ impl Display for Status {
                 writeln!(f, "  clock:      the file server's is {} behind", seconds(-offset))
             }
             Some(_) => Ok(()),
+            None if is_url(Path::new(&self.lock)) => Ok(()),
             None => writeln!(
                 f,
                 "  clock:      local (no write access here, so the file server's could not be read)"
@@ -117,8 +124,8 @@ impl Display for FileDetails {
     }
 }
 
-impl Display for Details {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+impl Details {
+    fn fmt_process(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.pid {
             Some(pid) => {
                 writeln!(f, "  holder:     {}", process(pid, self.host.as_deref(), self.alive))?;
@@ -139,6 +146,10 @@ impl Display for Details {
         if let Some(command) = &self.command {
             writeln!(f, "  command:    {}", printable(command))?;
         }
+        Ok(())
+    }
+
+    fn fmt_lease(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let (Some(since), Some(held)) = (&self.since, self.held_seconds) {
             writeln!(f, "  since:      {since}, {} ago", seconds(held))?;
         }

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::admin::assert_is;
+use crate::common::schema::assert_is;
 use crate::common::{Place, Running, outcome, until};
 
 /// Where events are written, beside no lock.

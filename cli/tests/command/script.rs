@@ -129,6 +129,15 @@ fn a_lost_lock_is_reported() {
 }
 
 #[test]
+fn a_lock_file_takes_a_claim() {
+    let place = Place::new();
+    for command in ["check", "refresh", "release"] {
+        let (code, message) = outcome(linklock().arg(command).arg(&place.lock));
+        assert_eq!((code, message.contains("write the claim")), (64, true), "{message}");
+    }
+}
+
+#[test]
 fn a_lease_that_is_over_is_not_held_but_can_be_refreshed() {
     let place = Place::new();
     let script = r#"linklock acquire --owner none --lifetime 1s "$L""#;

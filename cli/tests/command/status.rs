@@ -34,6 +34,7 @@ fn a_lock_that_nobody_holds_is_free() {
         "lock": place.lock.to_str(), "state": "free", "format": null, "holder": null, "error": null,
         "file": null,
         "clock_offset_seconds": null, "waiting": [], "breakers": [], "slots": [], "readers": [],
+        "server": null,
     });
     assert_eq!(json, expected);
     place.assert_nothing_left();

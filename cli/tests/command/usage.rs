@@ -108,11 +108,13 @@ fn help_lists_the_exit_statuses() {
 #[cfg(not(feature = "relukko"))]
 #[test]
 fn without_network_code_it_says_how_to_get_it() {
-    let serve: [&[&str]; 4] = [
+    let serve: [&[&str]; 6] = [
         &["serve"],
         &["serve", "--dir", "/", "--bind", "0.0.0.0:3000"],
         &["serve", "--help"],
         &["run", "--relukko", "http://localhost:3000", "report", "--", "true"],
+        &["run", "http://localhost:3000/report", "--", "true"],
+        &["status", "https://localhost/report"],
     ];
     for arguments in serve {
         let (code, message) = outcome(linklock().args(arguments));

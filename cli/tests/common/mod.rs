@@ -3,6 +3,7 @@
 
 #[path = "../kit/mod.rs"]
 pub(crate) mod kit;
+pub(crate) mod schema;
 pub mod terminal;
 
 use std::ffi::OsStr;

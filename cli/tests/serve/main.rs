@@ -11,3 +11,4 @@ mod process;
 mod pyrelukko;
 mod run;
 mod server;
+mod urls;

@@ -1,0 +1,75 @@
+//! status, list and break, for a server's locks.
+
+use linklock_relukko::ClientError;
+use linklock_relukko::v2::{LockInfo, LockUrl};
+
+use super::contend::holder;
+use super::{Target, client, failure, refuse, refuse_of_files, text};
+use crate::exit::{self, Failure};
+use crate::output::{self, json};
+use crate::status::{ServerLock, Status};
+use crate::{break_lock, list, status};
+
+pub(crate) fn status(args: &status::Args) -> Result<u8, Failure> {
+    refuse_of_files(&args.options)?;
+    refuse(&[(args.breakers, "--breakers")])?;
+    let Target { url, client } = Target::of(&args.lock, None)?;
+    let found = client.find(url.name()).map_err(failure)?;
+    let status = Status::of_server(url.to_string(), found.map(server_lock));
+    output::show(&if args.json { json(&status)? } else { status.to_string() })?;
+    Ok(0)
+}
+
+pub(crate) fn list(args: &list::Args) -> Result<u8, Failure> {
+    refuse_of_files(&args.options)?;
+    let server = text(&args.dir)?;
+    let client = client(server, None)?.build().map_err(failure)?.v2();
+    let found = client.list().map_err(failure)?;
+    let status = |lock: LockInfo| {
+        let url = LockUrl::new(server, lock.name.as_str());
+        Status::of_server(url.to_string(), Some(server_lock(lock)))
+    };
+    list::show(found.into_iter().map(status).collect(), args.json)?;
+    Ok(0)
+}
+
+/// Without --force a lock is left alone that the server has: one whose lease is over, the server ends.
+pub(crate) fn break_lock(args: &break_lock::Args) -> Result<u8, Failure> {
+    refuse_of_files(&args.options)?;
+    refuse(&[
+        (args.if_unchanged_for.is_some(), "--if-unchanged-for"),
+        (args.if_dead, "--if-dead"),
+    ])?;
+    let Target { url, client } = Target::of(&args.lock, None)?;
+    let lock = url.to_string();
+    let Some(found) = client.find(url.name()).map_err(failure)? else {
+        return break_lock::is_free(args, lock);
+    };
+    let holder = holder(&found);
+    if !args.force {
+        let why = format!(
+            "lock {lock} is held by {holder}: not broken; if its holder hangs, end that process, or break \
+             the lock with --force"
+        );
+        return Err(Failure::new(exit::HELD, why));
+    }
+    match client.break_lock(found.id) {
+        Ok(()) => break_lock::broke(args, lock, holder, Vec::new()),
+        Err(ClientError::NotFound(_)) => break_lock::is_free(args, lock), // it was released just now
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn server_lock(lock: LockInfo) -> ServerLock {
+    ServerLock {
+        id: lock.id.to_string(),
+        who: lock.who,
+        note: lock.note,
+        address: lock.ip,
+        token: lock.token,
+        lifetime_seconds: lock.lifetime.map(|time| time.as_secs_f64()),
+        created_at: lock.created_at,
+        updated_at: lock.updated_at,
+        expires_at: lock.expires_at,
+    }
+}
