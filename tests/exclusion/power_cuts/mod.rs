@@ -5,12 +5,9 @@
 //! bring back lock files that are empty, or have NULs for content. Each test therefore counts what
 //! it has found, and fails if there was no such file, since it has then tested nothing.
 //!
-//! A disk is an image on an XFS of the test's own, which can copy a file in one step (FICLONE, see
-//! ioctl_ficlonerange(2)), whatever is being written to it. All mounts are in the test's own mount
-//! namespace, and end with it.
+//! The disks are those of `kit::disk`.
 
 mod aftermath;
-mod disk;
 pub(crate) mod users;
 
 use std::fs;
@@ -20,10 +17,10 @@ use std::time::Duration;
 use rand::RngExt;
 use tempfile::tempdir;
 
+use crate::kit::disk::{self, BTRFS, Disk, EXT4, Kind, XFS};
 use crate::kit::elsewhere::{arrived, go_with_mount};
 use crate::kit::{say, this_test};
 use aftermath::Tally;
-use disk::{BTRFS, Disk, EXT4, Kind, XFS};
 use users::Users;
 
 /// Short, so that the test can wait for a lease that was written just before the cut.

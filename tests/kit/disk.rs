@@ -1,4 +1,8 @@
-//! The disks: images with a file system, of which a snapshot can be taken at any moment.
+//! Disks that lose power: images with a file system, of which a snapshot can be taken at any moment.
+//!
+//! An image is on an XFS of the test's own, which can copy a file in one step (FICLONE, see
+//! ioctl_ficlonerange(2)), whatever is being written to it. All mounts are in the test's own mount
+//! namespace, and end with it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
