@@ -205,6 +205,24 @@ fn leftovers_of_interrupted_servers_are_understood() {
     guard.unlock().unwrap();
 }
 
+/// A power failure leaves locks of ours whose records are blank. None of them was answered.
+#[test]
+fn a_lock_without_a_valid_record_ends_with_its_lease() {
+    let dir = tempdir().unwrap();
+    let often = Duration::from_millis(50);
+    let short = options(dir.path()).lifetime(Duration::from_secs(1)).grace(Duration::ZERO);
+    let server = short.sweep_interval(often).start().unwrap();
+    let client = client(&server);
+    for blank in ["", "\0\0\0\0"] {
+        let guard = client.try_lock("x", None).unwrap();
+        let record = dir.path().join(".relukko").join(guard.id().to_string());
+        fs::write(&record, blank).unwrap();
+        wait_until("its end", || {
+            client.try_lock("x", None).is_ok_and(|next| next.unlock().is_ok())
+        });
+    }
+}
+
 /// Old enough for a file that was left behind to be surely unused.
 fn long_ago() -> SystemTime {
     SystemTime::now() - Duration::from_secs(3600)

@@ -142,19 +142,20 @@ impl Records {
         written
     }
 
-    /// `None` if there is no record. An invalid record is an error: someone has edited it.
+    /// `None` if there is no valid record: it was removed or edited, or a power failure came before it
+    /// was durable.
     pub(crate) fn read(&self, id: LockId) -> io::Result<Option<Record>> {
-        match fs::read(self.path(id)) {
-            Ok(text) => match serde_json::from_slice::<Record>(&text) {
-                Ok(record) if record.info.id == id => Ok(Some(record)),
-                Ok(_) => Err(io::Error::other(format!("the record of {id} contains another id"))),
-                Err(error) => {
-                    Err(io::Error::other(format!("the record of {id} is invalid: {error}")))
-                }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let text = match fs::read(self.path(id)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match serde_json::from_slice::<Record>(&text) {
+            Ok(record) if record.info.id == id => return Ok(Some(record)),
+            Ok(_) => tracing::error!(%id, "a record contains another id"),
+            Err(error) => tracing::error!(%id, %error, "a record is invalid"),
         }
+        Ok(None)
     }
 
     pub(crate) fn remove(&self, id: LockId) {
