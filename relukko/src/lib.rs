@@ -36,7 +36,7 @@
 //! | `FILE.K` | that of slot K of a set, whose name would have this `FILE` |
 //! | <code>...&#124;relukko-ID&#124;PID&#124;NONCE</code> | the claim: its host name contains the lock's id |
 //! | `.relukko/ID` | the record: the object that the interface shows, and the digest of its holder's secret |
-//! | `.relukko/tokens/N` | the counter of fencing tokens: its name is the last one |
+//! | `.relukko/tokens/N.LIMIT` | the counter of fencing tokens: `N` is the last one, and a higher one than `LIMIT` has never been used |
 //!
 //! To create a lock, a server first writes the record and then links the lock file. The link takes
 //! the lock and identifies its record: a server killed in between leaves a record without effect,
