@@ -40,12 +40,16 @@
 //!
 //! To create a lock, a server first writes the record and then links the lock file. The link takes
 //! the lock and identifies its record: a server killed in between leaves a record without effect,
-//! which is swept. Both are on the disk before the server answers 201. The lock file's lease ends
-//! with the grace period, so that [`linklock::Lock`], `linklock run` and flufl.lock respect the
-//! lock for as long as the server does. The lease never moves back: a lock that is set to expire
-//! sooner is ended by a server, not by its lease. A server takes a separate lock to change a
-//! record, so that two servers lose none of each other's changes. A lock is ended only by a
-//! [takeover](linklock::guide::safety#the-argument), which exactly one server wins.
+//! which is swept. The lock file's lease ends with the grace period, so that [`linklock::Lock`],
+//! `linklock run` and flufl.lock respect the lock for as long as the server does. The lease never
+//! moves back: a lock that is set to expire sooner is ended by a server, not by its lease. A server
+//! takes a separate lock to change a record, so that two servers lose none of each other's changes. A
+//! lock is ended only by a [takeover](linklock::guide::safety#the-argument), which exactly one server
+//! wins.
+//!
+//! What the server has answered survives a power failure: a lock, its secret, its token, and the date until
+//! which it was promised. Only a deletion may be lost, if the power fails soon after it: then the lock is
+//! held again until it expires.
 //!
 //! Times are those of the file server's clock, as the library reads it; the hosts' own clocks play
 //! no part. If the file server's clock is set, a lock counts by the clock as it was when its dates

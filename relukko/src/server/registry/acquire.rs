@@ -77,18 +77,19 @@ impl Registry {
     }
 
     /// Makes sure that a client's own lock is not withdrawn: the request that created it may have no client any
-    /// more. `None` if it has just been.
+    /// more; and that it is durable. `None` if it has just been withdrawn.
     fn confirm(&self, own: Option<Record>) -> Result<Option<Record>, StoreError> {
         let Some(own) = own else { return Ok(None) };
-        if own.tenure.as_ref().is_some_and(|tenure| tenure.is_confirmed) {
-            return Ok(Some(own));
-        }
-        let confirmed = self.update(own.info.id, |record, _| {
-            if let Some(tenure) = &mut record.tenure {
-                tenure.is_confirmed = true;
-            }
-            Ok(())
-        });
+        let confirmed = if own.tenure.as_ref().is_some_and(|tenure| tenure.is_confirmed) {
+            self.store.confirm(&own).map(|()| own)
+        } else {
+            self.update(own.info.id, |record, _| {
+                if let Some(tenure) = &mut record.tenure {
+                    tenure.is_confirmed = true;
+                }
+                Ok(())
+            })
+        };
         match confirmed {
             Err(StoreError::NotFound(_)) => Ok(None),
             confirmed => confirmed.map(Some),

@@ -2,7 +2,8 @@
 //!
 //! Servers take turns to read, change and replace a record. A turn is itself a lock, since several
 //! servers may serve the directory. The record is replaced before the lease is extended, so that a
-//! program that sees the lock file change sees the new record.
+//! program that sees the lock file change sees the new record. Both are durable before the new date is
+//! answered.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -43,12 +44,14 @@ impl Store {
         change(&mut record, now)?;
         record.info.updated_at = now;
         turn.verify().map_err(|_| StoreError::Busy(id))?;
-        self.records.write(&record)?;
+        self.records.replace(&record)?;
         let prolonged = self.prolong(&file, &record, &holder);
         if let Err(StoreError::NotFound(_)) = prolonged {
             self.records.remove(id);
         }
         prolonged?;
+        drop(turn);
+        self.persist_if_held(&file, id)?;
         Ok(record)
     }
 

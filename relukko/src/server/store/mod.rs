@@ -9,6 +9,7 @@
 
 mod change;
 mod clock;
+mod durable;
 mod error;
 mod held_locks;
 mod listing;
@@ -24,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
 
 use self::clock::FileClock;
+use self::durable::{SharedSync, sync};
 pub(crate) use self::error::StoreError;
 use self::held_locks::{HeldLock, HeldLocks};
 use self::names::Identity;
@@ -49,6 +51,7 @@ pub(crate) struct Store {
     tokens: Tokens,
     held_locks: HeldLocks,
     clock: FileClock,
+    directories: SharedSync,
 }
 
 /// A lock that a client asks for.
@@ -98,7 +101,8 @@ impl Store {
         let records = Records::open(&dir)?;
         let clock = FileClock::open(records.dir())?;
         let (tokens, held_locks) = (Tokens::new(records.dir()), HeldLocks::default());
-        Ok(Store { dir, lifetime, grace, records, tokens, held_locks, clock })
+        let directories = SharedSync::default();
+        Ok(Store { dir, lifetime, grace, records, tokens, held_locks, clock, directories })
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -148,7 +152,7 @@ impl Store {
     fn take(&self, file: &str, record: &mut Record) -> Result<(), StoreError> {
         let id = record.info.id;
         let held = self.held_locks.take(id, self.own_lock(file, record)?.try_lock()?);
-        let completed = self.complete(&self.dir.join(file), record, &held);
+        let completed = self.complete(file, record, &held);
         if completed.is_err() {
             let _ = self.end(file, Identity::Ours(id), |_| true); // otherwise it ends when it expires
         }
@@ -172,14 +176,8 @@ impl Store {
         Ok(lock)
     }
 
-    /// Completes the record of a lock that was just taken, and makes sure that all of it survives a
-    /// power failure.
-    fn complete(
-        &self,
-        path: &Path,
-        record: &mut Record,
-        held: &HeldLock,
-    ) -> Result<(), StoreError> {
+    /// Completes the record of a lock that was just taken, and makes all of it durable.
+    fn complete(&self, file: &str, record: &mut Record, held: &HeldLock) -> Result<(), StoreError> {
         if let Some(tenure) = &mut record.tenure {
             tenure.token = Some(self.tokens.draw()?);
             held.guard().verify()?; // a token that is drawn after the tenure's end could be higher than the next one's
@@ -187,8 +185,30 @@ impl Store {
         } else if self.records.read(record.info.id)?.is_none() {
             self.records.write(record)?; // we stalled long enough for it to be swept
         }
-        records::sync(path)?;
-        Ok(records::sync(&self.dir)?)
+        Ok(self.persist(file, record.info.id)?)
+    }
+
+    /// Makes a lock of ours durable: see [`durable`].
+    fn persist(&self, file: &str, id: LockId) -> io::Result<()> {
+        sync(&self.dir.join(file))?;
+        self.records.sync(id)?;
+        self.directories.run(|| {
+            sync(&self.dir)?;
+            sync(self.records.dir())
+        })
+    }
+
+    /// The same for a lock that may have ended meanwhile.
+    fn persist_if_held(&self, file: &str, id: LockId) -> Result<(), StoreError> {
+        self.persist(file, id).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound(id),
+            _ => error.into(),
+        })
+    }
+
+    /// Makes a lock of ours durable, whichever request has created it.
+    pub(crate) fn confirm(&self, record: &Record) -> Result<(), StoreError> {
+        self.persist_if_held(&names::file_name(&record.info.lock_name)?, record.info.id)
     }
 
     /// Ends a lock that has expired, so that it can be taken, or returns its holder as an error.

@@ -3,7 +3,8 @@
 //!
 //! A record is written before the lock is taken, and replaced as a whole, so that a server may die
 //! at any moment: a lock of ours that is held always has a record, which is always complete. A
-//! record whose lock is not held has no effect, and is removed in time.
+//! record whose lock is not held has no effect, and is removed in time. Only a power failure leaves
+//! locks without a valid record, none of which was ever answered (see `durable`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::durable::sync;
 use crate::info::{LockId, LockInfo};
 use crate::server::secret::Digest;
 
@@ -106,7 +108,7 @@ impl Records {
     pub(crate) fn probe(&self) -> io::Result<()> {
         self.ensure()?;
         let path = self.dir.join(format!("{}{HALF}", uuid::Uuid::new_v4().simple()));
-        let written = write_new(&path, &[b' '; 4096]);
+        let written = write_new(&path, &[b' '; 4096]).and_then(|file| file.sync_data());
         let _ = fs::remove_file(path); // if this fails, it is swept
         written
     }
@@ -120,21 +122,36 @@ impl Records {
         &self.dir
     }
 
-    /// Writes a record to the disk, in full or not at all.
+    /// Writes a record, in full or not at all unless the power fails.
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
-        match self.try_write(record) {
+        self.put(record, |_| Ok(()))
+    }
+
+    /// Replaces a durable record, in full or not at all even if the power fails.
+    pub(crate) fn replace(&self, record: &Record) -> io::Result<()> {
+        self.put(record, File::sync_data)
+    }
+
+    /// Makes a record's content durable.
+    pub(crate) fn sync(&self, id: LockId) -> io::Result<()> {
+        sync(&self.path(id))
+    }
+
+    fn put(&self, record: &Record, finish: fn(&File) -> io::Result<()>) -> io::Result<()> {
+        match self.try_put(record, finish) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.ensure()?;
-                self.try_write(record)
+                self.try_put(record, finish)
             }
             written => written,
         }
     }
 
-    fn try_write(&self, record: &Record) -> io::Result<()> {
+    fn try_put(&self, record: &Record, finish: fn(&File) -> io::Result<()>) -> io::Result<()> {
         let id = record.info.id;
         let temporary = self.dir.join(format!("{id}.{}{HALF}", uuid::Uuid::new_v4().simple()));
         let written = write_new(&temporary, &serde_json::to_vec(record)?)
+            .and_then(|file| finish(&file))
             .and_then(|()| fs::rename(&temporary, self.path(id)));
         if written.is_err() {
             let _ = fs::remove_file(&temporary); // the first error is the one to report
@@ -199,13 +216,8 @@ pub(crate) enum Leftover {
     Half(PathBuf),
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(content)?;
-    file.sync_data()
-}
-
-/// Makes sure that a file that was linked survives a power failure.
-pub(crate) fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    Ok(file)
 }

@@ -16,7 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::records::{HALF, sync};
+use super::durable::sync;
+use super::records::HALF;
 
 /// The directory of the counter, inside that of the records.
 const DIR: &str = "tokens";
