@@ -4,7 +4,7 @@
 
 pub(crate) mod face;
 #[path = "../kit/say.rs"]
-mod say;
+pub(crate) mod say;
 pub(crate) mod scripted;
 pub(crate) mod v2;
 #[path = "../kit/wait.rs"]
