@@ -1,6 +1,7 @@
 //! The server under load: how many locks are created and deleted in a second, and how long a lock
 //! takes from one client to the next that waits for it, with 1, 64 and 1,000 clients, beside the
-//! floor, an axum route that does nothing; what 100,000 locks and 10,000 WebSockets cost.
+//! floor, an axum route that does nothing, and beside etcd, if that is installed; what 100,000 locks and
+//! 10,000 WebSockets cost.
 //!
 //! `cargo bench -p linklock-relukko --bench load` takes some minutes; `cargo test` runs it with
 //! less of everything, in seconds. Either way it checks the answers: any other than expected, two
@@ -13,6 +14,7 @@
 
 mod child;
 mod crowd;
+mod etcd;
 mod hand_over;
 mod pairs;
 mod wire;
@@ -21,10 +23,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use child::Process;
+use etcd::Etcd;
+use pairs::Figures;
 
 /// How much of everything.
 struct Scale {
     clients: &'static [usize],
+    clients_beside_etcd: &'static [usize],
     rounds: usize,
     round: Duration,
     hand_overs: usize,
@@ -34,6 +39,7 @@ struct Scale {
 
 const FULL: Scale = Scale {
     clients: &[1, 64, 1000],
+    clients_beside_etcd: &[1, 16, 64],
     rounds: 3,
     round: Duration::from_secs(3),
     hand_overs: 30,
@@ -43,6 +49,7 @@ const FULL: Scale = Scale {
 
 const QUICK: Scale = Scale {
     clients: &[1, 8],
+    clients_beside_etcd: &[1, 8],
     rounds: 1,
     round: Duration::from_millis(200),
     hand_overs: 5,
@@ -66,11 +73,11 @@ fn main() {
 
     println!("create + delete, each client its own lock");
     for &clients in scale.clients {
-        let mut figures: [pairs::Figures; 3] = Default::default();
+        let mut figures: [Figures; 3] = Default::default();
         for _ in 0..scale.rounds {
             let turns = [&bare, &servers[0], &servers[1]];
             for (server, figures) in turns.into_iter().zip(&mut figures) {
-                figures.add(pairs::measure(server.address, clients, scale.round));
+                figures.add(pairs::measure(server.address, clients, scale.round, pairs::pair));
             }
         }
         for server in &servers {
@@ -81,6 +88,11 @@ fn main() {
         println!("    floor            {floor}");
         println!("    locks on disk    {disk}, {}", disk.beside(&floor));
         println!("    locks in memory  {memory}, {}", memory.beside(&floor));
+    }
+
+    match Etcd::start(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Some(etcd) => beside_etcd(&servers[0], &etcd, &scale),
+        None => println!("create + delete beside etcd: it is not installed"),
     }
 
     println!("hand-over, from before the delete until the waiter's acquire returns");
@@ -105,4 +117,23 @@ fn main() {
 
     crowd::of_websockets(scale.websockets);
     crowd::of_locks(scale.locks);
+}
+
+/// In turns, since they share a machine that may have other work.
+fn beside_etcd(server: &Process, etcd: &Etcd, scale: &Scale) {
+    println!("create + delete on one disk, each client its own lock, beside etcd");
+    for &clients in scale.clients_beside_etcd {
+        let mut figures: [Figures; 3] = Default::default();
+        for _ in 0..scale.rounds {
+            let [v1, v2, peer] = &mut figures;
+            v1.add(pairs::measure(server.address, clients, scale.round, pairs::pair));
+            v2.add(pairs::measure(server.address, clients, scale.round, pairs::pair_with_token));
+            peer.add(pairs::measure(etcd.address, clients, scale.round, etcd::pair));
+        }
+        let [v1, v2, peer] = figures.map(|figures| figures.sum_up(clients));
+        println!("  {clients} clients");
+        println!("    /v1/   {v1}, {}", v1.times(&peer));
+        println!("    /v2/   {v2}, {}", v2.times(&peer));
+        println!("    etcd   {peer}");
+    }
 }

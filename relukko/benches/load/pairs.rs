@@ -23,6 +23,7 @@ pub(crate) struct Figures {
 pub(crate) struct Summary {
     clients: usize,
     per_second: f64,
+    mean: Duration,
     p50: Duration,
     p99: Duration,
 }
@@ -37,8 +38,9 @@ impl Figures {
         self.pairs.sort_unstable();
         let count = self.pairs.len();
         let per_second = count as f64 / self.time.as_secs_f64();
+        let mean = self.pairs.iter().sum::<Duration>().div_f64(count as f64);
         let (p50, p99) = (self.pairs[count / 2], self.pairs[count * 99 / 100]);
-        Summary { clients, per_second, p50, p99 }
+        Summary { clients, per_second, mean, p50, p99 }
     }
 }
 
@@ -47,16 +49,29 @@ impl Summary {
         assert_eq!(self.clients, floor.clients);
         format!("1/{:.1} of the floor", floor.per_second / self.per_second)
     }
+
+    /// How many times as many pairs, and as long the slowest of a hundred takes.
+    pub(crate) fn times(&self, peer: &Summary) -> String {
+        assert_eq!(self.clients, peer.clients);
+        let (rate, p99) = (self.per_second / peer.per_second, self.p99.div_duration_f64(peer.p99));
+        format!("{rate:.1} x etcd's, p99 {p99:.2} x")
+    }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:8.0}/s, p50 {:.2?}, p99 {:.2?}", self.per_second, self.p50, self.p99)
+        let Summary { per_second, mean, p50, p99, .. } = self;
+        write!(f, "{per_second:8.0}/s, mean {mean:.2?}, p50 {p50:.2?}, p99 {p99:.2?}")
     }
 }
 
 /// All clients at once, for that long.
-pub(crate) fn measure(server: SocketAddr, clients: usize, time: Duration) -> Figures {
+pub(crate) fn measure(
+    server: SocketAddr,
+    clients: usize,
+    time: Duration,
+    pair: fn(&mut Connection, &str),
+) -> Figures {
     let start = Barrier::new(clients + 1);
     thread::scope(|scope| {
         let client = |number: usize| {
@@ -90,6 +105,18 @@ pub(crate) fn measure(server: SocketAddr, clients: usize, time: Duration) -> Fig
 pub(crate) fn pair(connection: &mut Connection, name: &str) {
     let id = create(connection, name);
     let (status, answer) = connection.ask("DELETE", &format!("/v1/locks/{id}"), "");
+    assert_eq!(status, 200, "{answer}");
+}
+
+/// The same through `/v2/`: with a secret, a lifetime and a fencing token.
+pub(crate) fn pair_with_token(connection: &mut Connection, name: &str) {
+    let body = format!(r#"{{"name": "{name}", "lifetime": 600}}"#);
+    let (status, answer) = connection.ask("POST", "/v2/locks", &body);
+    assert_eq!(status, 201, "{answer}");
+    let lock: Value = serde_json::from_str(&answer).expect("a lock");
+    assert!(lock["token"].is_u64(), "{answer}");
+    let id = lock["id"].as_str().expect("an id");
+    let (status, answer) = connection.ask("DELETE", &format!("/v2/locks/{id}"), "");
     assert_eq!(status, 200, "{answer}");
 }
 

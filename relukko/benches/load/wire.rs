@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 pub(crate) const KEY: &str = "load";
+/// Of all locks.
+const SECRET: &str = "a secret of the load";
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -25,7 +27,7 @@ impl Connection {
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nX-api-Key: {KEY}\r\nX-Lock-Secret: {SECRET}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         self.stream.get_mut().write_all(request.as_bytes()).expect("the server reads");
