@@ -17,8 +17,9 @@
 //! sync; so requests share these: a request that finds a sync under way waits for the next, which
 //! serves all that have come by then.
 //!
-//! A deletion is not synced. If it is lost in a power failure, the lock is held again, until its lease
-//! ends: that costs time, and gives nobody two locks.
+//! A deletion is not synced. If it is lost in a power failure, the lock is held again until its lease
+//! ends, which costs time, but never lets two holders in: the next holder's lock file, once answered, is
+//! durable.
 
 use std::fs::File;
 use std::io;
