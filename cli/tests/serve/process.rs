@@ -145,7 +145,7 @@ fn a_directory_that_goes_away_is_an_error_and_not_the_end() {
     let aside = dir.path().join("aside");
     fs::rename(&locks, &aside).unwrap();
     let error = client(address, KEY).try_lock("x", None).unwrap_err();
-    assert!(error.to_string().contains("500"), "{error}");
+    assert!(error.to_string().contains("503"), "{error}");
     fs::rename(&aside, &locks).unwrap();
     client(address, KEY).try_lock("x", None).unwrap().unlock().unwrap();
     fs::set_permissions(&locks, fs::Permissions::from_mode(0o700)).unwrap();

@@ -64,9 +64,9 @@ impl From<StoreError> for ErrorResponse {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Forbidden | StoreError::NotYours(_) => StatusCode::FORBIDDEN,
             StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            StoreError::Lock(_) | StoreError::Io(_) => {
+            StoreError::Unreadable(_) | StoreError::Lock(_) | StoreError::Io(_) => {
                 tracing::error!(%error, "cannot use the directory");
-                StatusCode::INTERNAL_SERVER_ERROR
+                StatusCode::SERVICE_UNAVAILABLE
             }
         };
         ErrorResponse::new(status, error.to_string())

@@ -104,15 +104,17 @@ impl Registry {
         let (mut free, mut held) = (Vec::new(), Vec::new());
         for number in numbers {
             let name = slot_name(&wanted.lock_name, number);
-            match self.store.held(&name)? {
-                Some(found) if self.is_own(wanted, &found) => {
+            match self.store.held(&name) {
+                Ok(Some(found)) if self.is_own(wanted, &found) => {
                     return Ok(Slots { own: Some(found.record), others: Vec::new() });
                 }
-                Some(found) => {
+                Ok(Some(found)) => {
                     self.watch_for_clients(&found.file, &found.record);
                     held.push(name);
                 }
-                None => free.push(name),
+                Ok(None) => free.push(name),
+                Err(StoreError::Unreadable(_)) => held.push(name), // another program's
+                Err(error) => return Err(error),
             }
         }
         free.append(&mut held);

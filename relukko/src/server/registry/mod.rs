@@ -188,7 +188,7 @@ impl Registry {
         }
         for (id, file) in gone {
             // It may have been created after the listing began.
-            if self.store.look_for(&file, id)?.is_none() {
+            if self.store.is_gone(&file, id)? {
                 self.forget(id);
             }
         }
@@ -214,10 +214,13 @@ impl Registry {
             .map(|(id, seen)| (*id, seen.file.clone()))
             .collect();
         for (id, file) in watched {
-            let ended = match self.store.look_for(&file, id)? {
-                Some(found) if found.is_ours() => false,
-                Some(found) => self.store.end_foreign_if_stale(&found)?,
-                None => true,
+            let ended = match self.store.look_for(&file, id) {
+                Err(StoreError::Unreadable(_)) => false,
+                found => match found? {
+                    Some(found) if found.is_ours() => false,
+                    Some(found) => self.store.end_foreign_if_stale(&found)?,
+                    None => true,
+                },
             };
             if ended {
                 self.forget(id);
@@ -242,10 +245,10 @@ impl Registry {
             }
         }
         for (id, file) in gone {
-            if self.store.look_for(&file, id)?.is_some() {
-                known.insert(file); // its claim is gone
-            } else {
+            if self.store.is_gone(&file, id)? {
                 self.forget(id);
+            } else {
+                known.insert(file); // its claim is gone
             }
         }
         for file in listed.into_keys().filter(|file| !known.contains(file)) {

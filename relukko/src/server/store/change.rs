@@ -214,3 +214,45 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::server::secret::Digest;
+    use crate::server::store::{Terms, Wanted};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn open(dir: &Path) -> Store {
+        Store::open(dir, HOUR, Duration::ZERO).unwrap()
+    }
+
+    fn create(store: &Store) -> Result<Record, StoreError> {
+        let secret = Digest::of("a secret of a test");
+        let terms = Some(Terms { secret, lifetime: HOUR, note: None });
+        let lock_name = "x".to_owned();
+        let wanted = Wanted { lock_name, slots: None, creator: None, ip: None, key: None, terms };
+        Ok(store.create(wanted)?.1)
+    }
+
+    #[test]
+    fn a_lock_whose_record_cannot_be_read_is_held_and_not_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let id = create(&store).unwrap().info.id;
+        let record = store.records.dir().join(id.to_string());
+        let aside = dir.path().join(".aside");
+        fs::rename(&record, &aside).unwrap();
+        fs::create_dir(&record).unwrap();
+        assert!(matches!(store.update(id, |_, _| Ok(())), Err(StoreError::Unreadable(_))));
+        assert!(matches!(store.get(id), Err(StoreError::Unreadable(_))));
+        assert!(!store.is_gone("x", id).unwrap());
+        assert!(matches!(create(&store), Err(StoreError::Held { .. })));
+        fs::remove_dir(&record).unwrap();
+        fs::rename(&aside, &record).unwrap();
+        assert!(store.get(id).unwrap().tenure.unwrap().token.is_some());
+    }
+}

@@ -15,6 +15,9 @@ pub(crate) enum StoreError {
     /// Held by the lock in that file, or blocked by something that is not a lock.
     #[error("{message}")]
     Held { by: Option<(String, Box<Record>)>, message: String },
+    /// Held, but it cannot be read at present by which lock.
+    #[error("{0}")]
+    Unreadable(String),
     #[error("there is no lock with the id {0}")]
     NotFound(LockId),
     #[error("only its holder can prolong this lock: {0}")]

@@ -46,10 +46,10 @@ impl Store {
         Ok((page, None))
     }
 
-    /// The lock in this file. Files that are not locks, or that we may not read, are skipped.
+    /// The lock in this file. Files that are not locks, or that cannot be read, are skipped.
     pub(crate) fn look_if_lock(&self, file: &str) -> Result<Option<Found>, StoreError> {
-        match self.look(file) {
-            Err(StoreError::Held { .. }) => Ok(None),
+        match self.look_at(file) {
+            Err(StoreError::Unreadable(_)) => Ok(None),
             found => found,
         }
     }

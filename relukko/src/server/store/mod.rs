@@ -39,6 +39,8 @@ use crate::server::secret::Digest;
 /// The longest lease to write, within the limit of the library. A lock that expires later is
 /// extended well before such a lease ends.
 const LONGEST_LEASE: Duration = Duration::from_secs(9 * 365 * 86_400);
+/// How often to look at a lock whose record is missing, because it has just ended.
+const LOOKS: usize = 3;
 /// How much longer than needed a lease is made: more than the difference of two clock readings.
 const LEEWAY: Duration = Duration::from_secs(1);
 
@@ -118,7 +120,7 @@ impl Store {
     pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
         let Wanted { lock_name, slots, creator, ip, key, terms } = wanted;
         let file = names::file_name(&lock_name)?;
-        if let Some(found) = self.look(&file)? {
+        if let Some(found) = self.look_as_contender(&file)? {
             self.succeed(&found, &lock_name)?;
         }
         let now = self.now();
@@ -140,7 +142,7 @@ impl Store {
         match taken {
             Ok(()) => Ok((file, record)),
             Err(StoreError::Lock(error)) if error.is_contention() => {
-                Err(match self.look(&file)? {
+                Err(match self.look_as_contender(&file)? {
                     Some(found) => held(found, &lock_name),
                     None => StoreError::Held { by: None, message: error.to_string() },
                 })
@@ -245,7 +247,7 @@ impl Store {
         if !self.dir.join(&file).try_exists()? {
             return Ok(None); // cheaper than a look, and true of most slots of a set
         }
-        let mut found = self.look_if_lock(&file)?;
+        let mut found = self.look_at(&file)?;
         if let Some(found) = &mut found {
             lock_name.clone_into(&mut found.record.info.lock_name); // another program's file may not reveal it
         }
@@ -266,46 +268,77 @@ impl Store {
 
     /// The lock with this id, if it is held in this file.
     pub(crate) fn look_for(&self, file: &str, id: LockId) -> Result<Option<Found>, StoreError> {
-        match self.look(file) {
-            Ok(found) => Ok(found.filter(|found| found.identity.id() == id)),
-            Err(StoreError::Held { .. }) => Ok(None),
-            Err(error) => Err(error),
+        Ok(self.look_at(file)?.filter(|found| found.identity.id() == id))
+    }
+
+    /// Whether this lock is not held in this file any more. One that cannot be read at present may be.
+    pub(crate) fn is_gone(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
+        match self.look_for(file, id) {
+            Err(StoreError::Unreadable(_)) => Ok(false),
+            found => Ok(found?.is_none()),
         }
+    }
+
+    /// The lock in this file, if the file is one.
+    fn look_at(&self, file: &str) -> Result<Option<Found>, StoreError> {
+        match self.look(file) {
+            Err(StoreError::Held { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// To a client that wants the lock, a file that cannot be read is a lock that is held.
+    fn look_as_contender(&self, file: &str) -> Result<Option<Found>, StoreError> {
+        self.look(file).map_err(|error| match error {
+            StoreError::Unreadable(message) => StoreError::Held { by: None, message },
+            error => error,
+        })
     }
 
     /// The lock in this file, if it is held.
     fn look(&self, file: &str) -> Result<Option<Found>, StoreError> {
-        let holder = match self.lock(file)?.holder() {
-            Ok(Some(holder)) => holder,
-            Ok(None) => return Ok(None),
-            Err(linklock::Error::Held { obstacle, .. }) => {
-                let message = match *obstacle {
-                    Obstacle::NotALock => {
-                        format!("the file {file:?} is not a lock, and is in the way")
-                    }
-                    obstacle => obstacle.to_string(),
-                };
-                return Err(StoreError::Held { by: None, message });
+        let mut looks = 1;
+        loop {
+            let Some(holder) = self.holder(file)? else { return Ok(None) };
+            let identity = Identity::of(&holder);
+            let record = self.record_of(file, identity)?;
+            if record.is_none() && matches!(identity, Identity::Ours(_)) && looks < LOOKS {
+                looks += 1;
+                continue;
             }
-            Err(error) => return Err(error.into()),
-        };
-        let identity = Identity::of(&holder);
-        let record = match identity {
-            Identity::Ours(id) => self.records.read(id).unwrap_or_else(|error| {
-                tracing::error!(%id, %error, "cannot read a record");
-                None
-            }),
-            Identity::Foreign(_) => None,
-        };
+            let record = record.unwrap_or_else(|| Record {
+                info: self.infer(file, identity, &holder),
+                key: None,
+                slots: holder.slots(),
+                tenure: None,
+            });
+            return Ok(Some(Found { file: file.to_owned(), record, identity, holder }));
+        }
+    }
+
+    fn holder(&self, file: &str) -> Result<Option<Holder>, StoreError> {
+        self.lock(file)?.holder().map_err(|error| match error {
+            linklock::Error::Held { obstacle, .. } => match *obstacle {
+                Obstacle::NotALock => {
+                    let message = format!("the file {file:?} is not a lock, and is in the way");
+                    StoreError::Held { by: None, message }
+                }
+                obstacle => StoreError::Unreadable(obstacle.to_string()),
+            },
+            error => error.into(),
+        })
+    }
+
+    /// The record of the lock in this file. A record that is there but cannot be read is not guessed:
+    /// it says whose the lock is, and until when.
+    fn record_of(&self, file: &str, identity: Identity) -> Result<Option<Record>, StoreError> {
+        let Identity::Ours(id) = identity else { return Ok(None) };
+        let record = self.records.read(id).map_err(|error| {
+            StoreError::Unreadable(format!("the record of lock {id} cannot be read: {error}"))
+        })?;
         let is_its =
             |record: &Record| names::file_name(&record.info.lock_name).is_ok_and(|it| it == file);
-        let record = record.filter(is_its).unwrap_or_else(|| Record {
-            info: self.infer(file, identity, &holder),
-            key: None,
-            slots: holder.slots(),
-            tenure: None,
-        });
-        Ok(Some(Found { file: file.to_owned(), record, identity, holder }))
+        Ok(record.filter(is_its))
     }
 
     /// What the lock file alone shows.

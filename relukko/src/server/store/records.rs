@@ -22,6 +22,9 @@ const DIR: &str = ".relukko";
 /// The suffix of records that are not complete yet.
 pub(super) const HALF: &str = ".new";
 
+/// How often to read a record that is replaced meanwhile.
+const READS: usize = 10;
+
 /// What is known about a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -162,7 +165,7 @@ impl Records {
     /// `None` if there is no valid record: it was removed or edited, or a power failure came before it
     /// was durable.
     pub(crate) fn read(&self, id: LockId) -> io::Result<Option<Record>> {
-        let text = match fs::read(self.path(id)) {
+        let text = match read(&self.path(id)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -220,4 +223,15 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(content)?;
     Ok(file)
+}
+
+/// Reads a file that another server may replace meanwhile: then some file systems have lost the old one.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    for _ in 1..READS {
+        match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {}
+            content => return content,
+        }
+    }
+    fs::read(path)
 }
