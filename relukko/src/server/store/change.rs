@@ -15,8 +15,11 @@ use super::records::Record;
 use super::{Found, LEEWAY, LONGEST_LEASE, Store, StoreError};
 use crate::info::LockId;
 
-/// How long a turn may last, and how long to wait for one.
+/// How long a turn may last.
 const TURN: Duration = Duration::from_secs(10);
+/// How long to wait for one. A turn that could not be given back, because of an error, is taken over once
+/// it was observed for as long as it may last and the clock slop: the process that has it lives.
+const TURN_WAIT: Duration = Duration::from_secs(30);
 /// How much longer than it was told a holder's lock stays held: its clock and the file server's differ
 /// in rate, and the latter is read with some noise.
 const SLOP: Duration = Duration::from_secs(2);
@@ -155,7 +158,10 @@ impl Store {
             Some(_) => return Ok(false),
             None => return Ok(true),
         }
-        let turn = self.turn(id)?;
+        let turn = match self.turn(id) {
+            Err(StoreError::Busy(_)) => return Ok(false), // another server may be extending it
+            turn => turn?,
+        };
         // Checked last, within the takeover itself: if our turn has ended by then, so has our right
         // to end the lock.
         self.end(file, Identity::Ours(id), |_| {
@@ -208,7 +214,7 @@ impl Store {
             .polling(Duration::from_millis(1), PAUSE)
             .build()?;
         lock.set_sweeping(false);
-        match lock.try_lock_for(TURN) {
+        match lock.try_lock_for(TURN_WAIT) {
             Err(error) if error.is_contention() => Err(StoreError::Busy(id)),
             turn => Ok(turn?),
         }
@@ -236,6 +242,15 @@ mod tests {
         let lock_name = "x".to_owned();
         let wanted = Wanted { lock_name, slots: None, creator: None, ip: None, key: None, terms };
         Ok(store.create(wanted)?.1)
+    }
+
+    #[test]
+    fn a_turn_that_could_not_be_given_back_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let id = create(&store).unwrap().info.id;
+        std::mem::forget(store.turn(id).unwrap());
+        store.update(id, |_, _| Ok(())).unwrap();
     }
 
     #[test]
