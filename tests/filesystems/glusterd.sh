@@ -1,5 +1,5 @@
 # A server with three bricks, for this mount namespace alone.
-for dir in /var/lib/glusterd /var/log/glusterfs /run/gluster; do
+for dir in /var/lib/glusterd /var/log/glusterfs /run; do
     mkdir -p $dir && mount -t tmpfs none $dir || return
 done
 printf '127.0.0.1 localhost server\n' >hosts && mount --bind hosts /etc/hosts || return

@@ -7,6 +7,7 @@
 pub(crate) mod again;
 pub(crate) mod child;
 pub(crate) mod clock;
+pub(crate) mod crowd;
 pub(crate) mod disk;
 pub(crate) mod elsewhere;
 pub(crate) mod exclusion;

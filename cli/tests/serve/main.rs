@@ -9,6 +9,7 @@ mod killed;
 mod page;
 mod process;
 mod pyrelukko;
+mod replicated;
 mod run;
 mod server;
 mod urls;
