@@ -27,7 +27,8 @@
 //! # The server's directory
 //!
 //! The directory is the only state: servers remember nothing that is not there, and several servers
-//! may share one directory. For each lock it contains:
+//! may share one directory, on NFS or a replicated file system [that is set up for it]. For each lock it
+//! contains:
 //!
 //! | file | contents |
 //! |---|---|
@@ -135,6 +136,7 @@
 //! - `server` (default): [`Server`].
 //!
 //! [linklock says]: linklock#what-is-guaranteed
+//! [that is set up for it]: https://github.com/linklock/linklock/blob/main/docs/several-servers.md
 
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows which features an item needs
