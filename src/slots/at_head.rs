@@ -26,8 +26,7 @@ impl Slots {
         self.queue.context.is_local() && !self.queue.context.config.wake_hints
     }
 
-    /// Waits for any of the slots for a while. Returns `None` if the head has to contend for them, also
-    /// if the limit is reached.
+    /// Waits for any of the slots for a while. Returns `None` if the head has to contend for them.
     pub(super) async fn watch<W: FnMut(&Obstacle) -> Duration + ?Sized>(
         &self,
         slots: &[usize],
@@ -48,9 +47,10 @@ impl Slots {
                 return Ok(acquired);
             }
             let obstacle = holder(&self.locks[slots[0]]).map_or(Obstacle::Queue, Obstacle::Holder);
-            let left = limit.left(context.now().saturating_sub(begun), &obstacle);
+            let waited = context.now().saturating_sub(begun);
+            let left = limit.left(waited, &obstacle);
             if left.is_zero() {
-                break;
+                return Err(limit.ended(self.path.clone(), waited, obstacle));
             }
             let pause = backoff.pause((context.machine.random)()).min(left);
             let wake_fds = watch.iter().map(Watch::wake_fd).collect();

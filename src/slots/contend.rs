@@ -146,7 +146,7 @@ impl Slots {
         let ended = |index: usize, result: Result<Tenure, Error>| match result {
             // The limit is the same for all, so the others reach it too.
             Err(error) if error.is_contention() => {
-                refused = Some(error);
+                refused.get_or_insert(error);
                 None
             }
             result => Some(result.map(|tenure| (slots[index], tenure))),

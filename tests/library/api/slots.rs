@@ -226,6 +226,8 @@ fn a_wait_that_is_cut_short_leaves_nothing() {
     });
     assert!(matches!(refused, Err(Error::TimedOut { .. })));
     assert_eq!(asked, 4, "it is not asked again");
+    let refused = slots.lock_while(|_| false);
+    assert!(matches!(refused, Err(Error::TimedOut { .. })));
     let panics = || slots.lock_while(|_| panic!("in go_on"));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
     assert!(panicked.is_err());
