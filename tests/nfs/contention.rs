@@ -9,6 +9,9 @@ use crate::{
     terms::Terms,
 };
 
+/// How often the control is tried.
+const ROUNDS: usize = 30;
+
 #[test]
 fn one_holder_at_a_time_v3() {
     let Some(lab) = lab_for("contend3", "3", &Options::default()) else { return };
@@ -79,12 +82,14 @@ fn while_holders_are_killed(lab: &Lab) {
 }
 
 /// The control: with a lock that each client has for itself, clients hold it at the same time, and
-/// both checks must detect that.
+/// both checks must detect that. On a busy machine, guests may run in turns for a while.
 fn the_checks_detect_a_lock_that_excludes_nobody(lab: &Lab) {
-    let terms = Terms::patient("apart");
-    let found = contention(lab, "contend-apart", &terms, crowd(lab, 3), || ());
-    assert!(!overlapping(&found.tenures).is_empty(), "no overlap in {:?}", found.tenures);
-    assert_ne!(found.witnessed, 0);
+    let is_detected = |round| {
+        let name = format!("apart-{round}");
+        let found = contention(lab, "contend-apart", &Terms::patient(&name), crowd(lab, 3), || ());
+        !overlapping(&found.tenures).is_empty() && found.witnessed > 0
+    };
+    assert!((0..ROUNDS).any(is_detected), "never, in {ROUNDS} rounds");
 }
 
 /// Sets the clients' dates two hours apart, and stops one client for less than a lease.
