@@ -144,6 +144,8 @@
 #[cfg(feature = "client")]
 mod client;
 mod info;
+#[cfg(any(feature = "client", feature = "server"))]
+mod secret;
 #[cfg(feature = "server")]
 mod server;
 mod timestamp;

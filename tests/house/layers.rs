@@ -76,6 +76,7 @@ const RELUKKO: &[&str] = &[
     "server::options",
     "server::access server::keys server::metrics server::secret",
     "info",
+    "secret",
     "timestamp",
 ];
 

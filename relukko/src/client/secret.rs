@@ -6,9 +6,7 @@ use std::str::FromStr;
 use ureq::http::HeaderValue;
 use uuid::Uuid;
 
-pub(super) const HEADER: &str = "x-lock-secret";
-/// As servers accept it.
-const LENGTH: std::ops::RangeInclusive<usize> = 16..=200;
+use crate::secret::LENGTH;
 
 /// What shows a server that a lock is one's own: a program that knows a lock's id and secret can renew
 /// and release it. Its `Debug` does not show it.

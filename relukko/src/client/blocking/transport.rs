@@ -14,9 +14,9 @@ use crate::client::endpoint::{Endpoint, LONGEST_IDLE, USER_AGENT};
 use crate::client::error::ClientError;
 use crate::client::request::Request;
 use crate::client::response::{self, Response};
-use crate::client::secret;
 use crate::client::subscription::Subscription;
 use crate::client::transport::{Line, SocketError, Transport};
+use crate::secret;
 
 #[derive(Clone)]
 pub(in crate::client) struct Blocking(Arc<Inner>);

@@ -15,11 +15,8 @@ use crate::server::secret::Digest;
 use crate::server::shared::Shared;
 use crate::server::shown::Shown;
 use crate::server::store::{Record, StoreError, Wanted};
-use crate::timestamp;
+use crate::{secret, timestamp};
 
-/// The header with the holder's secret.
-const SECRET: &str = "x-lock-secret";
-const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=200;
 /// The shortest lifetime.
 pub(super) const SHORTEST: Duration = Duration::from_secs(1);
 /// How long a request may wait; its client can come back.
@@ -62,17 +59,17 @@ pub(super) fn granted(status: StatusCode, record: &Record) -> Response {
 
 /// The secret that was sent.
 fn sent(headers: &HeaderMap) -> Option<&str> {
-    headers.get(SECRET)?.to_str().ok()
+    headers.get(secret::HEADER)?.to_str().ok()
 }
 
 /// The secret that a client has chosen.
 pub(super) fn new_secret(headers: &HeaderMap) -> Result<Digest, ErrorResponse> {
-    match sent(headers).filter(|secret| SECRET_LENGTH.contains(&secret.len())) {
+    match sent(headers).filter(|text| secret::LENGTH.contains(&text.len())) {
         Some(secret) => Ok(Digest::of(secret)),
         None => Err(unfit(format!(
             "the header X-Lock-Secret has to be a secret of {} to {} characters, which you choose at random",
-            SECRET_LENGTH.start(),
-            SECRET_LENGTH.end()
+            secret::LENGTH.start(),
+            secret::LENGTH.end()
         ))),
     }
 }
