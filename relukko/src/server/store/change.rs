@@ -158,10 +158,14 @@ impl Store {
             Some(_) => return Ok(false),
             None => return Ok(true),
         }
-        let turn = match self.turn(id) {
-            Err(StoreError::Busy(_)) => return Ok(false), // another server may be extending it
-            turn => turn?,
-        };
+        match self.end_expired(file, id) {
+            Err(StoreError::Busy(_)) => Ok(false), // another may be extending it, or has died while ending it
+            ended => ended,
+        }
+    }
+
+    fn end_expired(&self, file: &str, id: LockId) -> Result<bool, StoreError> {
+        let turn = self.turn(id)?;
         // Checked last, within the takeover itself: if our turn has ended by then, so has our right
         // to end the lock.
         self.end(file, Identity::Ours(id), |_| {
@@ -225,6 +229,7 @@ impl Store {
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::server::secret::Digest;
@@ -238,7 +243,10 @@ mod tests {
 
     fn create(store: &Store) -> Result<Record, StoreError> {
         let secret = Digest::of("a secret of a test");
-        let terms = Some(Terms { secret, lifetime: HOUR, note: None });
+        create_for(store, Some(Terms { secret, lifetime: HOUR, note: None }))
+    }
+
+    fn create_for(store: &Store, terms: Option<Terms>) -> Result<Record, StoreError> {
         let lock_name = "x".to_owned();
         let wanted = Wanted { lock_name, slots: None, creator: None, ip: None, key: None, terms };
         Ok(store.create(wanted)?.1)
@@ -251,6 +259,35 @@ mod tests {
         let id = create(&store).unwrap().info.id;
         std::mem::forget(store.turn(id).unwrap());
         store.update(id, |_, _| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_another_process_is_ending_is_held_as_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Duration::from_millis(1), Duration::ZERO).unwrap();
+        let id = create_for(&store, None).unwrap().info.id;
+        let found = store.find(id).unwrap();
+        while !store.is_over(&found.record).unwrap() {
+            thread::sleep(PAUSE);
+        }
+        let claim = found.holder.claim_path().to_string_lossy().into_owned();
+        let nonce = claim.rsplit('|').next().unwrap();
+        let seat = dir.path().join(format!("{}|break|{nonce}|0", found.file));
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::SeqCst) {
+                    fs::write(&seat, "another process is in this seat").unwrap();
+                    thread::sleep(PAUSE);
+                }
+            });
+            while !seat.exists() {
+                thread::sleep(PAUSE);
+            }
+            let created = create_for(&store, None);
+            is_done.store(true, Ordering::SeqCst);
+            assert!(matches!(created, Err(StoreError::Held { by: Some(_), .. })), "{created:?}");
+        });
     }
 
     #[test]
