@@ -130,14 +130,7 @@ impl Names {
         }
         let prefix = [base.as_bytes(), separator.as_bytes()].concat();
         let names = Names { dir: dir.into(), lock, separator, prefix, host: host.into(), role };
-        let longest = Process {
-            pid: u32::MAX,
-            proof: Some(Proof { world: 0, started: u64::MAX, boot: Some(0) }),
-        };
-        let claim = names.new_claim(0, &longest);
-        if name_length(&claim.path) > NAME_MAX || !names.fits(&claim.nonce) {
-            return Err(BadName::TooLong);
-        }
+        names.check_length()?;
         Ok(names)
     }
 
@@ -147,9 +140,25 @@ impl Names {
         Names::new(lock, separator, &self.host, self.role)
     }
 
-    /// The names of a reader's lock, which is a lock by itself.
-    pub(crate) fn of_reader(&self, lock: &Path) -> Result<Names, BadName> {
-        Names { role: Role::Alone, ..self.clone() }.of_other(lock)
+    /// The names of a reader's lock, which is a lock by itself. All of them are as long as each other's, so
+    /// [the check](Self::check_length) of one is enough.
+    pub(crate) fn of_reader(&self, lock: PathBuf) -> Names {
+        let base = lock.file_name().unwrap_or_default().as_bytes();
+        let prefix = [base, self.separator.as_bytes()].concat();
+        Names { lock, prefix, role: Role::Alone, ..self.clone() }
+    }
+
+    /// Whether all names that a tenure may need are short enough.
+    pub(crate) fn check_length(&self) -> Result<(), BadName> {
+        let longest = Process {
+            pid: u32::MAX,
+            proof: Some(Proof { world: 0, started: u64::MAX, boot: Some(0) }),
+        };
+        let claim = self.new_claim(0, &longest);
+        if name_length(&claim.path) > NAME_MAX || !self.fits(&claim.nonce) {
+            return Err(BadName::TooLong);
+        }
+        Ok(())
     }
 
     /// Whether the longest name with this nonce in it is short enough.
@@ -268,7 +277,7 @@ impl Names {
 
     /// A claim beside the lock of a reader.
     pub(crate) fn parse_reader_claim(&self, entry: &OsStr) -> Option<ClaimName> {
-        let names = self.of_reader(&self.parse_beside_reader(entry)?).ok()?;
+        let names = self.of_reader(self.parse_beside_reader(entry)?);
         match names.parse_neighbour(entry)? {
             Neighbour::Claim(claim) => Some(claim),
             Neighbour::Seat(_) | Neighbour::Aside | Neighbour::FenceDraft => None,

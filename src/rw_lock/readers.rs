@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -47,7 +47,9 @@ impl Readers {
 
     /// Whether readers' locks can have the names that they need.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.reader(&self.lock.names.new_reader(0)).map(drop)
+        let path = self.lock.names.new_reader(0);
+        let checked = self.lock.names.of_reader(path.clone()).check_length();
+        checked.map_err(|bad| Error::Invalid { path, reason: bad.to_string() })
     }
 
     /// Acquires a reader's lock of our own. Its name is new, so nobody contends for it but a writer that
@@ -56,7 +58,7 @@ impl Readers {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let lock = self.reader(&self.lock.names.new_reader((self.lock.machine.random)()))?;
+            let lock = self.reader(self.lock.names.new_reader((self.lock.machine.random)()));
             let limit = WaitLimit::<fn(&Obstacle) -> Duration>::None;
             match lock.contend(lock.begin_acquisition(), limit, parker).await {
                 Err(error) if error.is_contention() && attempts < ATTEMPTS => {}
@@ -89,7 +91,7 @@ impl Readers {
     pub(super) fn list(&self) -> Result<Vec<Reader>, Error> {
         let entries = self.entries()?;
         let paths = entries.iter().filter_map(|entry| self.lock.names.parse_reader(entry));
-        paths.map(|path| Ok(Reader(self.reader(&path)?))).collect()
+        Ok(paths.map(|path| Reader(self.reader(path))).collect())
     }
 
     fn entries(&self) -> Result<Vec<OsString>, Error> {
@@ -114,7 +116,7 @@ impl Readers {
         let entries = self.entries()?;
         let left = entries.iter().filter_map(|entry| self.lock.names.parse_beside_reader(entry));
         for path in left.collect::<BTreeSet<_>>() {
-            self.reader(&path)?.sweep()?;
+            self.reader(path).sweep()?;
         }
         for Reader(lock) in self.list()? {
             match lock.try_lock() {
@@ -130,11 +132,8 @@ impl Readers {
     }
 
     /// The reader's lock with this path.
-    fn reader(&self, path: &Path) -> Result<Lock, Error> {
+    fn reader(&self, path: PathBuf) -> Lock {
         let Context { names, config, machine, memory } = &*self.lock;
-        let names = names.of_reader(path);
-        let names =
-            names.map_err(|bad| Error::Invalid { path: path.into(), reason: bad.to_string() })?;
         // It has one tenure, and only one writer at a time waits for it.
         let config = Config { fencing: false, keep_claim: false, ..config.clone() };
         let memory = Memory {
@@ -144,8 +143,9 @@ impl Readers {
             has_swept: AtomicBool::new(true),
             ..Memory::default()
         };
+        let names = names.of_reader(path);
         let context = Context { names, config, machine: machine.clone(), memory };
-        Ok(Lock::with(context, self.lifetime, None))
+        Lock::with(context, self.lifetime, None)
     }
 }
 
