@@ -132,7 +132,7 @@
 //! # Features
 //!
 //! - `client` (default): [`Client`] and [`v2::Client`].
-//! - `tokio`: `linklock_relukko::tokio`, the same as [`Client`] for programs on tokio.
+//! - `tokio`: `linklock_relukko::tokio` and `tokio::v2`, the same for programs on tokio.
 //! - `server` (default): [`Server`].
 //!
 //! [linklock says]: linklock#what-is-guaranteed

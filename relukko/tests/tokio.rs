@@ -86,6 +86,34 @@ fn an_acquire_that_is_dropped_leaves_no_lock_behind() {
     });
 }
 
+/// The same for `/v2/`, where a request may stand in line.
+#[test]
+fn a_wait_in_line_that_is_dropped_leaves_no_lock_behind() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = client(&server).v2();
+    run(async {
+        let request = client.request("x");
+        for round in 0..50 {
+            let guard = request.try_lock_for(LIMIT).await.unwrap();
+            let waiting = tokio::spawn({
+                let request = request.clone();
+                async move { timeout(Duration::from_micros(100 * round), request.lock()).await }
+            });
+            tokio::time::sleep(Duration::from_micros(50 * round)).await;
+            guard.unlock().await.unwrap();
+            if let Ok(guard) = waiting.await.unwrap() {
+                guard.unwrap().unlock().await.unwrap();
+            }
+        }
+        request.try_lock_for(LIMIT).await.unwrap().unlock().await.unwrap();
+        let begun = Instant::now();
+        while !client.list().await.unwrap().is_empty() {
+            assert!(begun.elapsed() < LIMIT);
+        }
+    });
+}
+
 /// The server creates the lock on request, after the client has gone.
 #[test]
 fn a_create_that_is_answered_after_the_future_is_gone_is_deleted() {

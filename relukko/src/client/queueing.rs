@@ -57,6 +57,7 @@ pub(super) async fn acquire<T: Transport, W: FnMut() -> bool>(
     acquired
 }
 
+// Each method borrows it alone: what the caller asks may be `Send` without being `Sync`.
 impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
     async fn run(&mut self) -> Result<Holding<T, Own>, ClientError> {
         loop {
@@ -95,7 +96,7 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
     }
 
     /// Asks for the lock once.
-    async fn attempt(&self, wait: Duration) -> Result<Answer, ClientError> {
+    async fn attempt(&mut self, wait: Duration) -> Result<Answer, ClientError> {
         let request = Request::acquire(&self.terms, &self.secret, wait, self.since.as_deref());
         // The server answers when the wait is over.
         let limit = self.waiter.session.options.request_timeout + wait;
@@ -121,7 +122,7 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
     }
 
     /// Names the holder, if the server does.
-    async fn timed_out(&self, last: ClientError) -> ClientError {
+    async fn timed_out(&mut self, last: ClientError) -> ClientError {
         let ClientError::Held { lock_name, mut message } = last else {
             return self.waiter.timed_out(last);
         };
@@ -135,7 +136,7 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
 
     /// Releases the lock that an unanswered attempt may have acquired. If there is none, this acquires
     /// it for a moment where it is free.
-    async fn clean_up(&self) {
+    async fn clean_up(&mut self) {
         if !self.waiter.is_uncertain {
             return;
         }

@@ -188,4 +188,4 @@ macro_rules! in_both_faces {
     };
 }
 #[allow(unused_imports)]
-pub(crate) use in_both_faces;
+pub(crate) use {faces, in_both_faces};

@@ -7,6 +7,7 @@ pub(crate) mod face;
 pub(crate) mod say;
 pub(crate) mod scripted;
 pub(crate) mod v2;
+pub(crate) mod v2_face;
 #[path = "../kit/wait.rs"]
 mod wait;
 

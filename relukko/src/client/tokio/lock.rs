@@ -1,18 +1,12 @@
 //! Acquiring a lock, without blocking.
-//!
-//! A caller may drop the future at any moment. So the acquisition runs as a task, which continues
-//! until the last request is answered, and releases the lock if the caller no longer waits for it.
 
-use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Client;
+use super::cancel::in_task;
 use super::guard::LockGuard;
-use super::wake::Count;
 use crate::client::acquisition::acquire;
 use crate::client::error::ClientError;
-use crate::client::transport::{Bell, Transport};
 use crate::client::wait_limit::WaitLimit;
 
 impl Client {
@@ -99,32 +93,12 @@ impl Client {
         creator: Option<&str>,
         limit: WaitLimit<impl FnMut() -> bool + Send + 'static>,
     ) -> Result<LockGuard, ClientError> {
-        let bell = Arc::new(Bell::default());
-        let _call_off = CallOff(bell.clone());
-        let (session, url) = (self.session.clone(), self.session.transport.endpoint().url(""));
+        let session = self.session.clone();
         let (lock_name, creator) = (lock_name.to_owned(), creator.map(str::to_owned));
-        // If no caller takes the guard from the task, it is dropped with the task and deletes its
-        // lock.
-        let task = ::tokio::spawn(async move {
+        in_task(&self.session.transport, async move |bell| {
             let acquired = acquire(session, &lock_name, creator.as_deref(), limit, bell).await;
             acquired.map(LockGuard::new)
-        });
-        match task.await.map_err(::tokio::task::JoinError::try_into_panic) {
-            Ok(acquired) => acquired,
-            Err(Ok(panic)) => resume_unwind(panic),
-            Err(Err(_)) => {
-                let reason = "the runtime has ended the request".into();
-                Err(ClientError::NoAnswer { url, reason })
-            }
-        }
-    }
-}
-
-/// Cancels a wait when dropped.
-struct CallOff(Arc<Bell<Count>>);
-
-impl Drop for CallOff {
-    fn drop(&mut self) {
-        self.0.end();
+        })
+        .await
     }
 }

@@ -20,11 +20,13 @@
 //!
 //! The futures need a runtime with I/O and timers enabled, and panic without one.
 
+mod cancel;
 mod guard;
 mod lock;
 mod requests;
 mod socket;
 mod transport;
+pub mod v2;
 mod wake;
 
 use std::fmt;
@@ -53,6 +55,12 @@ impl Client {
         api_key: impl Into<String>,
     ) -> Result<Client, ClientError> {
         ClientOptions::new(base_url.into(), api_key.into()).build_tokio()
+    }
+
+    /// The same client for the interface `/v2/`, whose locks have lifetimes, secrets and fencing tokens.
+    #[must_use]
+    pub fn v2(&self) -> v2::Client {
+        v2::Client::new(self.session.clone())
     }
 
     /// The options that this client was built with, as a basis for another client.
