@@ -22,6 +22,7 @@ in_both_faces! {
     a_lock_is_held_on_its_holders_terms,
     a_lifetime_beyond_the_servers_limit_is_cut,
     who_does_not_get_the_lock_learns_who_has_it,
+    as_many_clients_as_a_set_has_slots_get_one,
     a_waiter_gets_the_lock,
     a_waiter_outlives_a_restart_of_the_server,
     a_guard_is_made_of_an_id_and_a_secret,
@@ -92,6 +93,29 @@ fn who_does_not_get_the_lock_learns_who_has_it(face: Face) {
         assert!(matches!(error, ClientError::TimedOut { .. }) && error.is_contention(), "{error}");
         assert!(error.to_string().contains("held by nightly"), "{error}");
     }
+}
+
+fn as_many_clients_as_a_set_has_slots_get_one(face: Face) {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let request = v2(face, &server).request("gpu").slots(2);
+    let guards = [request.lock().unwrap(), request.lock().unwrap()];
+    assert_eq!(guards.each_ref().map(|guard| guard.slot().unwrap() <= 1), [true; 2]);
+    assert_ne!(guards[0].slot(), guards[1].slot());
+    let info = guards[0].info();
+    assert_eq!((info.set.as_deref(), info.slots), (Some("gpu"), Some(2)));
+    assert!(matches!(request.try_lock(), Err(ClientError::Held { .. })));
+    let [one, another] = guards;
+    let waiter = thread::spawn({
+        let request = request.clone();
+        move || request.try_lock_for(LIMIT).unwrap().slot()
+    });
+    let slot = another.slot();
+    another.unlock().unwrap();
+    assert_eq!(waiter.join().unwrap(), slot);
+    one.unlock().unwrap();
+    let whole = v2(face, &server).request("gpu").lock().unwrap();
+    assert_eq!(whole.slot(), None, "the name by itself is another lock");
 }
 
 /// Starts a waiter, and waits until it stands in line.

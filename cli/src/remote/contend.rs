@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use linklock_relukko::ClientError;
-use linklock_relukko::v2::{LockGuard, LockInfo};
+use linklock_relukko::v2::{LockGuard, LockInfo, LockRequest};
 
 use super::claim::Claim;
 use super::{Target, failure, not_acquired};
@@ -19,8 +19,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Acquires the lock, as a lock file is acquired.
 pub(super) fn acquire(
     target: &Target,
-    lifetime: Duration,
-    who: String,
+    request: &LockRequest,
     limit: &WaitLimit,
     events: &Events,
 ) -> Result<LockGuard, Failure> {
@@ -34,7 +33,6 @@ pub(super) fn acquire(
             )));
         }
     }
-    let request = client.request(url.name()).lifetime(lifetime).who(who);
     let holder = {
         let (client, name) = (client.clone(), url.name().to_owned());
         move || Ok(client.find(&name)?.map(|lock| holder(&lock)))
@@ -44,7 +42,8 @@ pub(super) fn acquire(
     })?;
     let guard = acquired.map_err(|error| not_acquired(error, limit))?;
     if limit.verbose {
-        say(format_args!("acquired lock {url}"));
+        let slot = guard.slot().map(|slot| format!("slot {slot} of "));
+        say(format_args!("acquired {}{url}", slot.as_deref().unwrap_or("lock ")));
     }
     Ok(guard)
 }

@@ -36,6 +36,10 @@ impl Target {
         let client = client(url.server(), timeout)?.build().map_err(failure)?.v2();
         Ok(Target { url, client })
     }
+
+    fn request(&self, lifetime: Duration, who: String) -> v2::LockRequest {
+        self.client.request(self.url.name()).lifetime(lifetime).who(who)
+    }
 }
 
 /// Options for a client of a server, with the key from the environment.

@@ -29,7 +29,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let limit = &args.contention.limit;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let who = who(&args.lock, std::process::id())?;
-    let guard = acquire(&target, args.lifetime, who, limit, &events)?;
+    let mut request = target.request(args.lifetime, who);
+    if let Some(slots) = args.slots {
+        request = request.slots(slots);
+    }
+    let guard = acquire(&target, &request, limit, &events)?;
     let variables = variables(&target, &guard);
     let lock = Remote { url: target.url, guard };
     run_under(vec![lock], &args.command, variables, &events, &args.limits, GRACE, limit.verbose)
@@ -40,7 +44,6 @@ fn target(args: &Args) -> Result<Target, Failure> {
         (args.auto.is_some(), "--auto"),
         (args.at_most_every.is_some(), "--at-most-every"),
         (args.reentrant, "--reentrant"),
-        (args.slots.is_some(), "--slots"),
         (args.shared, "--shared"),
         (args.events.is_some(), "--events"),
     ])?;
@@ -59,6 +62,7 @@ fn variables(target: &Target, guard: &LockGuard) -> Vec<(&'static str, OsString)
         ("LINKLOCK_PATH", target.url.to_string().into()),
         ("LINKLOCK_CLAIM", claim.text().into()),
     ];
+    variables.extend(guard.slot().map(|slot| ("LINKLOCK_SLOT", slot.to_string().into())));
     variables.extend(guard.token().map(|token| ("LINKLOCK_TOKEN", token.to_string().into())));
     variables
 }

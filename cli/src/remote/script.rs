@@ -29,7 +29,8 @@ pub(crate) fn acquire(args: &script::acquire::Args) -> Result<u8, Failure> {
     let target = Target::of(&args.lock, args.contention.limit.timeout())?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let (who, limit) = (who(&args.options, caller::caller())?, &args.contention.limit);
-    let guard = contend::acquire(&target, args.lifetime, who, limit, &events)?;
+    let request = target.request(args.lifetime, who);
+    let guard = contend::acquire(&target, &request, limit, &events)?;
     let claim = Claim { id: guard.id(), secret: guard.secret() };
     tell(&claim).map_err(Failure::to("hand the lock over"))?; // otherwise the guard releases it
     let _ = guard.detach();

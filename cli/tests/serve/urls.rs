@@ -315,11 +315,36 @@ fn what_is_wrong_is_reported() {
 }
 
 #[test]
+fn a_set_of_slots_is_shared_with_lock_files() {
+    let place = Place::new("gpu");
+    let mut one =
+        Running::start(&mut place.run(&["--slots", "2"], &format!("echo $LINKLOCK_SLOT; {CAT}")));
+    let slot: u32 = one.line().parse().unwrap();
+    assert!(slot <= 1, "{slot}");
+    let set = place.dir.path().join("gpu");
+    let mut files = linklock();
+    files.args(["run", "-n", "--slots", "2"]).arg(&set).args([
+        "--",
+        "sh",
+        "-c",
+        "echo $LINKLOCK_SLOT",
+    ]);
+    assert_eq!(files.output().unwrap().stdout, format!("{}\n", 1 - slot).as_bytes());
+
+    let other = Lock::new(place.dir.path().join(format!("gpu.{}", 1 - slot))).unwrap();
+    let guard = other.try_lock().unwrap();
+    let (code, why) = outcome(&mut place.run(&["-n", "--slots", "2"], "true"));
+    assert_eq!((code, why.contains("gpu")), (75, true), "{why}");
+    guard.unlock().unwrap();
+    let (code, why) = outcome(&mut place.run(&["-v", "--slots", "2"], "true"));
+    assert_eq!((code, why.contains(&format!("slot {} of", 1 - slot))), (0, true), "{why}");
+}
+
+#[test]
 fn options_that_make_no_sense_are_usage_errors() {
     let place = Place::new("report");
-    let wrong: [(&str, &[&str]); 12] = [
+    let wrong: [(&str, &[&str]); 11] = [
         ("run", &["--shared"]),
-        ("run", &["--slots", "2"]),
         ("run", &["--reentrant"]),
         ("run", &["--at-most-every", "1h"]),
         ("run", &["--mode", "664"]),

@@ -137,8 +137,8 @@ impl Request {
         since: Option<&str>,
     ) -> Request {
         let body = json!({
-            "name": terms.name, "lifetime": terms.lifetime.map(|time| time.as_secs_f64()),
-            "who": terms.who, "note": terms.note, "wait": wait.as_secs_f64(), "since": since,
+            "name": terms.name, "slots": terms.slots,
+            "lifetime": terms.lifetime.map(|time| time.as_secs_f64()), "who": terms.who, "note": terms.note, "wait": wait.as_secs_f64(), "since": since,
         });
         let request = Request::new(Method::POST, "/v2/locks").with(body);
         Request { secret: Some(secret.clone()), ..request }

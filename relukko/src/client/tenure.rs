@@ -15,6 +15,12 @@ pub struct LockInfo {
     pub id: LockId,
     /// The name of the lock.
     pub name: String,
+    /// For a slot: the name of its set.
+    pub set: Option<String>,
+    /// For a slot: its number, from 0 on.
+    pub slot: Option<u32>,
+    /// For a slot: how many slots its holder says that the set has.
+    pub slots: Option<u32>,
     /// The holder, as it named itself.
     pub who: Option<String>,
     /// What the holder notes about its work.
@@ -51,7 +57,9 @@ pub struct Page {
 /// What a client asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
+    /// That of the set, if a slot is asked for.
     pub(super) name: String,
+    pub(super) slots: Option<u32>,
     /// The server chooses, if there is none.
     pub(super) lifetime: Option<Duration>,
     pub(super) who: Option<String>,

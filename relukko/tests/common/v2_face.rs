@@ -98,6 +98,10 @@ impl AnyRequest {
         either!(self: AnyRequest, request => request.lifetime(lifetime))
     }
 
+    pub(crate) fn slots(self, number: u32) -> AnyRequest {
+        either!(self: AnyRequest, request => request.slots(number))
+    }
+
     pub(crate) fn who(self, who: &str) -> AnyRequest {
         either!(self: AnyRequest, request => request.who(who))
     }
@@ -134,6 +138,10 @@ impl AnyGuard {
 
     pub(crate) fn token(&self) -> Option<u64> {
         either!(self, guard => guard.token())
+    }
+
+    pub(crate) fn slot(&self) -> Option<u32> {
+        either!(self, guard => guard.slot())
     }
 
     pub(crate) fn remaining(&self) -> Duration {

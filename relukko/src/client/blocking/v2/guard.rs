@@ -54,6 +54,12 @@ impl LockGuard {
         self.holding.info().token
     }
 
+    /// The number of the slot, if one [was asked for](super::LockRequest::slots).
+    #[must_use]
+    pub fn slot(&self) -> Option<u32> {
+        self.holding.info().slot
+    }
+
     /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
     /// time has passed.
     #[must_use]

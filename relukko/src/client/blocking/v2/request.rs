@@ -37,13 +37,33 @@ pub struct LockRequest {
 
 impl LockRequest {
     pub(super) fn new(session: Session<Blocking>, name: String) -> LockRequest {
-        LockRequest { session, terms: Terms { name, lifetime: None, who: None, note: None } }
+        LockRequest {
+            session,
+            terms: Terms { name, slots: None, lifetime: None, who: None, note: None },
+        }
     }
 
     /// How long the lock lasts, unless it is renewed: at least a second, and at most as long as the
     /// server allows. Without this the server chooses: 10 minutes by default.
     pub fn lifetime(mut self, lifetime: Duration) -> LockRequest {
         self.terms.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Asks for any slot of a set instead, of which up to so many are held at once, 1 to 256. The name is
+    /// the set's. All clients should ask for the same number: if not, as many slots may be held as the
+    /// largest says. These are also the slots of [`linklock::Slots`] in the server's directory.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = linklock_relukko::Server::options(dir.path()).bind("127.0.0.1:0".parse()?).api_key("secret").start()?;
+    /// # let client = linklock_relukko::Client::new(format!("http://{}", server.address()), "secret")?.v2();
+    /// let guard = client.request("gpu").slots(4).lock()?;
+    /// println!("on GPU {}", guard.slot().unwrap());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn slots(mut self, number: u32) -> LockRequest {
+        self.terms.slots = Some(number);
         self
     }
 

@@ -26,13 +26,23 @@ pub struct LockRequest {
 
 impl LockRequest {
     pub(super) fn new(session: Session<Tokio>, name: String) -> LockRequest {
-        LockRequest { session, terms: Terms { name, lifetime: None, who: None, note: None } }
+        LockRequest {
+            session,
+            terms: Terms { name, slots: None, lifetime: None, who: None, note: None },
+        }
     }
 
     /// How long the lock lasts, unless it is renewed: at least a second, and at most as long as the
     /// server allows. Without this the server chooses: 10 minutes by default.
     pub fn lifetime(mut self, lifetime: Duration) -> LockRequest {
         self.terms.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Asks for any slot of a set instead: see
+    /// [`v2::LockRequest::slots`](crate::v2::LockRequest::slots).
+    pub fn slots(mut self, number: u32) -> LockRequest {
+        self.terms.slots = Some(number);
         self
     }
 
