@@ -43,7 +43,7 @@ pub(crate) struct Args {
     bind: SocketAddr,
 
     /// A file with API keys, one per line, each alone (for all rights) or as
-    /// "name=NAME rights=read|own|all key=KEY"; may be given several times
+    /// "name=NAME rights=read|own|all [locks=N] key=KEY"; may be given several times
     #[arg(long, value_name = "FILE")]
     api_key_file: Vec<PathBuf>,
 

@@ -123,11 +123,13 @@
 //!
 //! ```text
 //! name=dashboard rights=read key=...
-//! name=builds rights=own key=...
+//! name=builds rights=own locks=50 key=...
 //! ```
 //!
 //! With `read` a client sees all locks. With `own` it creates locks too, and changes and deletes those
 //! that were created with the same key. All other keys have all rights.
+//! With `locks` a key has a limit: so many locks that were created with it can be held at once, as far as
+//! this server has seen, and a request for one more is refused with status 429.
 //!
 //! # Features
 //!

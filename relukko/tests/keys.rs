@@ -4,8 +4,9 @@ mod common;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::thread;
 
-use common::{Answer, KEY, options, raw};
+use common::{Answer, KEY, options, raw, wait_until};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -74,6 +75,50 @@ fn a_key_grants_what_its_line_says() {
     ask(address, "read-key", &format!("PUT {path}"), "{}").assert_refusal(403);
     ask(address, "read-key", &format!("DELETE {path}"), "").assert_refusal(403);
     assert_eq!(ask(address, "other-key", &format!("DELETE {path}"), "").status, 200);
+}
+
+#[test]
+fn a_key_has_no_more_locks_than_its_limit() {
+    let dir = tempdir().unwrap();
+    let (locks, keys) = (dir.path().join("locks"), dir.path().join("keys"));
+    fs::create_dir(&locks).unwrap();
+    fs::write(&keys, "name=ci rights=own locks=2 key=ci-key\nname=other rights=own key=other\n")
+        .unwrap();
+    let server = options(&locks).api_key_file(&keys).unwrap().start().unwrap();
+    let address = server.address();
+    let create = |key: &str, body: &str| ask(address, key, "POST /v2/locks", body);
+    let created: Vec<_> = thread::scope(|scope| {
+        let names = (0..8).map(|number| format!(r#"{{"name": "{number}"}}"#));
+        let tries: Vec<_> =
+            names.map(|body| scope.spawn(move || create("ci-key", &body))).collect();
+        tries.into_iter().map(|it| it.join().unwrap()).filter(|it| it.status == 201).collect()
+    });
+    assert_eq!(created.len(), 2);
+    let refused = create("ci-key", r#"{"name": "x"}"#);
+    refused.assert_refusal(429);
+    assert!(refused.text.contains("the key ci has 2 locks"), "{refused:?}");
+    create("ci-key", r#"{"name": "x", "wait": 20}"#).assert_refusal(429);
+    create("ci-key", r#"{"name": "x", "slots": 2}"#).assert_refusal(429);
+    ask(address, "ci-key", "POST /v1/locks", r#"{"lock_name": "x"}"#).assert_refusal(429);
+    assert_eq!(create("other", r#"{"name": "x"}"#).status, 201, "another key has no limit");
+
+    let [one, two] = created.try_into().unwrap();
+    let again = create("ci-key", &format!(r#"{{"name": {}}}"#, one.json()["name"]));
+    assert_eq!((again.status, id(&again)), (200, id(&one)), "it has that lock");
+    let path = format!("/v2/locks/{}", id(&two));
+    assert_eq!(ask(address, "ci-key", &format!("DELETE {path}"), "").status, 200);
+    assert_eq!(create("ci-key", r#"{"name": "y", "lifetime": 1}"#).status, 201);
+    wait_until("a lock that has expired does not count", || {
+        create("ci-key", r#"{"name": "z"}"#).status == 201
+    });
+
+    // A server finds those that it has not created itself.
+    let other = options(&locks).api_key_file(&keys).unwrap().start().unwrap();
+    let mut names = 0..;
+    wait_until("it has found them", || {
+        let body = format!(r#"{{"name": "other-{}"}}"#, names.next().unwrap());
+        ask(other.address(), "ci-key", "POST /v2/locks", &body).status == 429
+    });
 }
 
 #[test]

@@ -26,6 +26,11 @@ impl Caller {
         self.grant.name.as_deref()
     }
 
+    /// How many locks may be held at once that were created with the key.
+    pub(crate) fn most(&self) -> Option<usize> {
+        self.grant.most
+    }
+
     pub(crate) fn may_create(&self) -> Result<(), StoreError> {
         if self.grant.rights >= Rights::Own { Ok(()) } else { Err(StoreError::Forbidden) }
     }

@@ -63,6 +63,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::Held { .. } | StoreError::NotOurs(_) => StatusCode::CONFLICT,
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Forbidden | StoreError::NotYours(_) => StatusCode::FORBIDDEN,
+            StoreError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Unreadable(_) | StoreError::Lock(_) | StoreError::Io(_) => {
                 tracing::error!(%error, "cannot use the directory");

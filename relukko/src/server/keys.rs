@@ -30,6 +30,8 @@ pub(crate) enum Rights {
 pub(crate) struct Grant {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) rights: Rights,
+    /// How many locks may be held at once that were created with the key.
+    pub(crate) most: Option<usize>,
 }
 
 /// The keys, as digests: comparing digests does not reveal a key's length either.
@@ -39,7 +41,7 @@ pub(crate) struct Keys(Vec<([u8; 32], Grant)>);
 impl Keys {
     /// Adds a key with all rights.
     pub(crate) fn add(&mut self, key: &str) {
-        self.grant(key, Grant { name: None, rights: Rights::All });
+        self.grant(key, Grant { name: None, rights: Rights::All, most: None });
     }
 
     fn grant(&mut self, key: &str, grant: Grant) {
@@ -47,14 +49,14 @@ impl Keys {
     }
 
     /// Adds one key per line, except for blank lines and those that begin with `#`. A line is a key with
-    /// all rights, or `name=NAME rights=RIGHTS key=KEY`.
+    /// all rights, or `name=NAME rights=RIGHTS key=KEY`, which may have a limit before the key: `locks=N`.
     pub(crate) fn add_file(&mut self, path: &Path) -> io::Result<()> {
         let text = std::fs::read_to_string(path)?;
         let lines = text.lines().map(str::trim).enumerate();
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             if line.starts_with("name=") {
                 let (key, grant) = named(line).ok_or_else(|| {
-                    let form = "name=NAME rights=read|own|all key=KEY";
+                    let form = "name=NAME rights=read|own|all [locks=N] key=KEY";
                     io::Error::other(format!("line {} is not of the form {form}", number + 1))
                 })?;
                 self.grant(key, grant);
@@ -99,9 +101,16 @@ fn named(line: &str) -> Option<(&str, Grant)> {
         "all" => Rights::All,
         _ => return None,
     };
+    let (most, rest) = match rest.trim_start().strip_prefix("locks=") {
+        Some(rest) => {
+            let (most, rest) = rest.split_once(char::is_whitespace)?;
+            (Some(most.parse().ok()?), rest)
+        }
+        None => (None, rest),
+    };
     let key = rest.trim_start().strip_prefix("key=")?;
     let is_whole = !name.is_empty() && !key.is_empty();
-    is_whole.then(|| (key, Grant { name: Some(name.into()), rights }))
+    is_whole.then(|| (key, Grant { name: Some(name.into()), rights, most }))
 }
 
 impl fmt::Debug for Keys {
@@ -174,12 +183,16 @@ mod tests {
 
     #[test]
     fn a_file_has_one_key_per_line() {
-        let keys = read("# ours\nalpha\n\n  beta \r\nname=ci rights=own key=two words\n").unwrap();
-        assert_eq!(keys.0.len(), 3);
-        let all = Grant { name: None, rights: Rights::All };
+        let lines = "# ours\nalpha\n\n  beta \r\nname=ci rights=own key=two words\n\
+            name=few rights=all  locks=7 key=locks=8\n";
+        let keys = read(lines).unwrap();
+        assert_eq!(keys.0.len(), 4);
+        let all = Grant { name: None, rights: Rights::All, most: None };
         assert_eq!((keys.find(b"alpha"), keys.find(b"beta")), (Some(&all), Some(&all)));
-        let own = Grant { name: Some("ci".into()), rights: Rights::Own };
+        let own = Grant { name: Some("ci".into()), rights: Rights::Own, most: None };
         assert_eq!(keys.find(b"two words"), Some(&own));
+        let few = Grant { name: Some("few".into()), rights: Rights::All, most: Some(7) };
+        assert_eq!(keys.find(b"locks=8"), Some(&few));
     }
 
     #[test]
@@ -191,6 +204,9 @@ mod tests {
             "name=ci rights=own key=",
             "name= rights=own key=x",
             "name=ci key=x rights=own",
+            "name=ci rights=own locks= key=x",
+            "name=ci rights=own locks=-1 key=x",
+            "name=ci rights=own locks=1",
         ] {
             let error = read(&format!("alpha\n{line}\n")).unwrap_err().to_string();
             assert!(error.starts_with("line 2 ") && !error.contains("=x"), "{error}");

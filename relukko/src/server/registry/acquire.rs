@@ -122,9 +122,10 @@ impl Registry {
     }
 
     fn create(&self, wanted: Wanted) -> Result<Record, StoreError> {
+        let allowed = self.creating.allow(&wanted, |key| self.held_with(key))?;
         match self.store.create(wanted) {
             Ok((file, record)) => {
-                self.note(file, &record, None);
+                allowed.used(|| self.note(file, &record, None));
                 let info = &record.info;
                 tracing::info!(id = %info.id, lock = info.lock_name, creator = info.creator, peer = info.ip, key = record.key, "created");
                 Ok(record)
@@ -135,6 +136,15 @@ impl Registry {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// How many locks are held that were created with the key, as far as this server has seen them.
+    fn held_with(&self, key: &str) -> usize {
+        let now = self.now();
+        let board = self.board();
+        let records = board.values().map(|seen| &seen.record);
+        let held = records.filter(|it| it.key.as_deref() == Some(key) && it.info.expires_at > now);
+        held.count()
     }
 
     fn watch_for_clients(&self, file: &str, held: &Record) {
@@ -169,7 +179,7 @@ mod tests {
         let secret = Digest::of("a secret of a test");
         let terms = Some(Terms { secret, lifetime: LIFETIME, note: None });
         let lock_name = lock_name.to_owned();
-        Wanted { lock_name, slots, creator: None, ip: None, key: None, terms }
+        Wanted { lock_name, slots, creator: None, ip: None, key: None, most: None, terms }
     }
 
     fn create(registry: &Registry, wanted: &Wanted) -> Record {

@@ -2,6 +2,7 @@
 //! whichever program or server ended it.
 
 mod acquire;
+mod allowance;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use serde_json::json;
 use tokio::sync::broadcast;
 
 pub(crate) use self::acquire::Acquired;
+use self::allowance::Creating;
 use super::caller::Caller;
 use super::events::{Events, Kind};
 use super::metrics::Metrics;
@@ -30,6 +32,7 @@ const HEALTH_AGE: Duration = Duration::from_secs(1);
 pub(crate) struct Registry {
     store: Store,
     board: Mutex<HashMap<LockId, Seen>>,
+    creating: Creating,
     /// The locks that a request is deleting; the request reports that itself.
     deleting: Mutex<HashSet<LockId>>,
     follower: Mutex<Follower>,
@@ -53,6 +56,7 @@ impl Registry {
         Registry {
             store,
             board: Mutex::default(),
+            creating: Creating::default(),
             deleting: Mutex::default(),
             follower: Mutex::default(),
             health: Mutex::default(),

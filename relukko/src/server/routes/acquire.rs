@@ -75,6 +75,7 @@ pub(super) async fn create(
         creator: text("who", who)?,
         ip: Some(caller.address.to_string()),
         key: caller.key().map(str::to_owned),
+        most: caller.most(),
         terms: Some(terms),
     };
     let attempt = Attempt { shared, wanted, until: Instant::now() + wait };

@@ -49,8 +49,8 @@ async fn create(
     let Create { lock_name, creator } = parse(body, shared.options.client_timeout).await?;
     let creator = text("creator", creator)?;
     let ip = Some(caller.address.to_string());
-    let key = caller.key().map(str::to_owned);
-    let wanted = Wanted { lock_name, slots: None, creator, ip, key, terms: None };
+    let (key, most) = (caller.key().map(str::to_owned), caller.most());
+    let wanted = Wanted { lock_name, slots: None, creator, ip, key, most, terms: None };
     Ok((StatusCode::CREATED, Json(acquire_or_undo(&shared, wanted).await?.record().info.clone())))
 }
 

@@ -248,7 +248,8 @@ mod tests {
 
     fn create_for(store: &Store, terms: Option<Terms>) -> Result<Record, StoreError> {
         let lock_name = "x".to_owned();
-        let wanted = Wanted { lock_name, slots: None, creator: None, ip: None, key: None, terms };
+        let (creator, ip, key) = (None, None, None);
+        let wanted = Wanted { lock_name, slots: None, creator, ip, key, most: None, terms };
         Ok(store.create(wanted)?.1)
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum StoreError {
     NotOurs(String),
     #[error("this API key does not grant that")]
     Forbidden,
+    #[error("the key {key} has {most} locks, which is its limit")]
+    TooMany { key: String, most: usize },
     #[error("the secret is not that of lock {0}")]
     NotYours(LockId),
     #[error("lock {0} is being changed by another server")]

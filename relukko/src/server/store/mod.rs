@@ -66,6 +66,8 @@ pub(crate) struct Wanted {
     pub(crate) ip: Option<String>,
     /// The name of the client's key.
     pub(crate) key: Option<String>,
+    /// How many locks may be held at once that were created with that key.
+    pub(crate) most: Option<usize>,
     /// For a lock of `/v2/`.
     pub(crate) terms: Option<Terms>,
 }
@@ -118,7 +120,7 @@ impl Store {
 
     /// Takes a lock. The returned lock stays held whatever happens to this process.
     pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
-        let Wanted { lock_name, slots, creator, ip, key, terms } = wanted;
+        let Wanted { lock_name, slots, creator, ip, key, most: _, terms } = wanted;
         let file = names::file_name(&lock_name)?;
         if let Some(found) = self.look_as_contender(&file)? {
             self.succeed(&found, &lock_name)?;
