@@ -15,6 +15,8 @@ use crate::guard::LockGuard;
 use crate::holder::Obstacle;
 use crate::model::context::Context;
 use crate::model::lease::check_lifetime;
+use crate::model::memory::Memory;
+use crate::model::names::BadName;
 use crate::protocol::acquire::acquire;
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::current_tenure::CurrentTenure;
@@ -258,6 +260,42 @@ impl Lock {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.context.lock_path()
+    }
+
+    /// A handle for another lock in the same directory, with the same options. It shares what this handle
+    /// has found out about the file system, so a program that looks at the many locks of a directory
+    /// need not ask again for each. Nothing blocks.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use linklock::Lock;
+    ///
+    /// let report = Lock::new(dir.path().join("report.lock"))?;
+    /// let backup = report.with_file_name("backup.lock")?;
+    /// assert_eq!(backup.path(), dir.path().join("backup.lock"));
+    /// assert!(report.with_file_name("elsewhere/backup.lock").is_err());
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if this is not the name of a file, or a lock cannot have it: see
+    /// [`Lock::new`].
+    pub fn with_file_name(&self, name: impl AsRef<OsStr>) -> Result<Lock, Error> {
+        let Context { names, config, machine, memory } = &*self.context;
+        let path = names.dir().join(name.as_ref());
+        let other = match path.strip_prefix(names.dir()) {
+            Ok(within) if within.file_name() == Some(within.as_os_str()) => names.of_other(&path),
+            _ => Err(BadName::NoFileName),
+        };
+        let names = other.map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
+        let memory = Memory {
+            is_tried: memory.is_tried.clone(),
+            wake_address: memory.wake_address.clone(),
+            ..Memory::default()
+        };
+        let context = Context { names, config: config.clone(), machine: machine.clone(), memory };
+        Ok(Lock::with(context, self.lifetime, self.timeout))
     }
 
     /// This host's name in claims. flufl.lock: `hostname`.

@@ -5,11 +5,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::kit::this_test;
 use crate::kit::{elsewhere, names, same_inode};
 use linklock::{Error, Lock, LockOptions, State};
 use tempfile::tempdir;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The whole life of a lock, with contention and a takeover.
 #[track_caller]
@@ -146,6 +149,28 @@ fn a_path_that_names_no_file_is_refused() {
         is_refused(&Lock::options(path), "has no file name");
     }
     is_refused(&Lock::options("nul\0byte"), "NUL");
+}
+
+#[test]
+fn a_handle_for_another_lock_of_the_directory_is_like_one_from_options() {
+    let dir = tempdir().unwrap();
+    let options =
+        |name: &str| Lock::options(dir.path().join(name)).lifetime(MINUTE).host_name("mars");
+    let one = options("one").build().unwrap();
+    for name in ["two", " ", "n\u{e4}me"] {
+        let two = one.with_file_name(name).unwrap();
+        assert_eq!((two.lifetime(), two.host_name()), (MINUTE, OsStr::new("mars")));
+        let (guard, _one) = (two.lock().unwrap(), one.lock().unwrap());
+        let same = options(name).build().unwrap();
+        assert_eq!(same.holder().unwrap().unwrap().claim_path(), guard.claim_path());
+        assert!(matches!(same.try_lock(), Err(Error::Held { .. })));
+        guard.unlock().unwrap();
+    }
+    for wrong in ["", ".", "..", "/", "sub/two", "../two", "/two", "two|", "nul\0byte"] {
+        let error = one.with_file_name(wrong).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{wrong}: {error:?}");
+    }
+    assert!(one.with_file_name("l".repeat(255)).is_err());
 }
 
 #[test]
