@@ -255,8 +255,9 @@ impl Registry {
                 known.insert(file); // its claim is gone
             }
         }
+        let any = self.store.any_lock()?;
         for file in listed.into_keys().filter(|file| !known.contains(file)) {
-            if let Some(found) = self.store.look_if_lock(&file)? {
+            if let Some(found) = self.store.look_if_lock(&any, &file)? {
                 self.note(found.file.clone(), &found.record, None);
             }
         }

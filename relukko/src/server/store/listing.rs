@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use linklock::Lock;
+
 use super::names::{self, Identity};
 use super::records::{Leftover, Record};
 use super::{Found, Store, StoreError};
@@ -18,9 +20,9 @@ const AT_ONCE: usize = 16;
 impl Store {
     /// All locks that are held, ours and those of other programs.
     pub(crate) fn list(&self) -> Result<Vec<Found>, StoreError> {
-        let mut all = Vec::new();
+        let (mut all, any) = (Vec::new(), self.any_lock()?);
         for file in self.lock_files()? {
-            all.extend(self.look_if_lock(&file)?);
+            all.extend(self.look_if_lock(&any, &file)?);
         }
         Ok(all)
     }
@@ -35,10 +37,10 @@ impl Store {
         let mut files = self.lock_files()?;
         files.retain(|file| file.as_str() > after);
         files.sort_unstable();
-        let mut page = Vec::new();
+        let (mut page, any) = (Vec::new(), self.any_lock()?);
         let mut files = files.into_iter().peekable();
         while let Some(file) = files.next() {
-            page.extend(self.look_if_lock(&file)?.map(|found| found.record));
+            page.extend(self.look_if_lock(&any, &file)?.map(|found| found.record));
             if page.len() >= most {
                 return Ok((page, files.peek().is_some().then_some(file)));
             }
@@ -46,9 +48,15 @@ impl Store {
         Ok((page, None))
     }
 
+    /// A handle for looks at many locks, one after the other. It is not kept for longer: another file system
+    /// may be mounted on the directory.
+    pub(crate) fn any_lock(&self) -> Result<Lock, StoreError> {
+        self.lock("any.lock")
+    }
+
     /// The lock in this file. Files that are not locks, or that cannot be read, are skipped.
-    pub(crate) fn look_if_lock(&self, file: &str) -> Result<Option<Found>, StoreError> {
-        match self.look_at(file) {
+    pub(crate) fn look_if_lock(&self, any: &Lock, file: &str) -> Result<Option<Found>, StoreError> {
+        match self.look_by(&any.with_file_name(file)?, file) {
             Err(StoreError::Unreadable(_)) => Ok(None),
             found => found,
         }

@@ -283,7 +283,12 @@ impl Store {
 
     /// The lock in this file, if the file is one.
     fn look_at(&self, file: &str) -> Result<Option<Found>, StoreError> {
-        match self.look(file) {
+        self.look_by(&self.lock(file)?, file)
+    }
+
+    /// The same by a handle for its lock.
+    fn look_by(&self, lock: &Lock, file: &str) -> Result<Option<Found>, StoreError> {
+        match self.look(lock, file) {
             Err(StoreError::Held { .. }) => Ok(None),
             found => found,
         }
@@ -291,17 +296,17 @@ impl Store {
 
     /// To a client that wants the lock, a file that cannot be read is a lock that is held.
     fn look_as_contender(&self, file: &str) -> Result<Option<Found>, StoreError> {
-        self.look(file).map_err(|error| match error {
+        self.look(&self.lock(file)?, file).map_err(|error| match error {
             StoreError::Unreadable(message) => StoreError::Held { by: None, message },
             error => error,
         })
     }
 
     /// The lock in this file, if it is held.
-    fn look(&self, file: &str) -> Result<Option<Found>, StoreError> {
+    fn look(&self, lock: &Lock, file: &str) -> Result<Option<Found>, StoreError> {
         let mut looks = 1;
         loop {
-            let Some(holder) = self.holder(file)? else { return Ok(None) };
+            let Some(holder) = holder(lock, file)? else { return Ok(None) };
             let identity = Identity::of(&holder);
             let record = self.record_of(file, identity)?;
             if record.is_none() && matches!(identity, Identity::Ours(_)) && looks < LOOKS {
@@ -316,19 +321,6 @@ impl Store {
             });
             return Ok(Some(Found { file: file.to_owned(), record, identity, holder }));
         }
-    }
-
-    fn holder(&self, file: &str) -> Result<Option<Holder>, StoreError> {
-        self.lock(file)?.holder().map_err(|error| match error {
-            linklock::Error::Held { obstacle, .. } => match *obstacle {
-                Obstacle::NotALock => {
-                    let message = format!("the file {file:?} is not a lock, and is in the way");
-                    StoreError::Held { by: None, message }
-                }
-                obstacle => StoreError::Unreadable(obstacle.to_string()),
-            },
-            error => error.into(),
-        })
     }
 
     /// The record of the lock in this file. A record that is there but cannot be read is not guessed:
@@ -370,6 +362,19 @@ impl Store {
         lock.set_sweeping(false);
         Ok(lock)
     }
+}
+
+fn holder(lock: &Lock, file: &str) -> Result<Option<Holder>, StoreError> {
+    lock.holder().map_err(|error| match error {
+        linklock::Error::Held { obstacle, .. } => match *obstacle {
+            Obstacle::NotALock => {
+                let message = format!("the file {file:?} is not a lock, and is in the way");
+                StoreError::Held { by: None, message }
+            }
+            obstacle => StoreError::Unreadable(obstacle.to_string()),
+        },
+        error => error.into(),
+    })
 }
 
 /// The file name of another program's lock may not reveal the name that was requested.
