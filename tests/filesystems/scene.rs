@@ -95,13 +95,14 @@ fn go_and_mount(test: &str, name: &str, set_up: &str) {
     }
 }
 
-/// Sets the file system up, and runs the program that is this script's argument.
+/// Sets the file system up, and runs the program that is this script's argument. The shell stays: as the first
+/// process of the namespace it waits for servers that are killed.
 fn script(set_up: &str) -> String {
     format!(
         "export SCRIPTS='{}' && cd \"$LINKLOCK_TEST_ELSEWHERE\" && mkdir below mnt \
          && truncate -s 400M disk && ip link set lo up \
          && {{ {set_up}; }} >set-up 2>&1 && grep -q \" $PWD/mnt \" /proc/self/mountinfo \
-         || {{ echo 'it cannot be mounted:' >&2; tail -n 5 set-up >&2; exit 77; }}; exec \"$0\" \"$@\"",
+         || {{ echo 'it cannot be mounted:' >&2; tail -n 5 set-up >&2; exit 77; }}; \"$0\" \"$@\"; exit $?",
         scripts().display(),
     )
 }
