@@ -130,13 +130,16 @@ pub(crate) enum Internal {
     Warden(warden::Args),
     #[command(name = keep::NAME)]
     Keep(keep::Args),
+    #[cfg(feature = "relukko")]
+    #[command(name = remote::keep::NAME)]
+    KeepByUrl(remote::keep::Args),
 }
 
 impl Internal {
     /// Whether the command line is for an internal command.
     pub(crate) fn is_asked_for() -> bool {
-        let names = [shim::NAME, warden::NAME, keep::NAME];
-        std::env::args_os().nth(1).is_some_and(|first| names.iter().any(|name| first == *name))
+        let Some(first) = std::env::args_os().nth(1) else { return false };
+        Internal::command().get_subcommands().any(|command| first == command.get_name())
     }
 
     /// Executes the command and returns the exit code.
@@ -147,6 +150,11 @@ impl Internal {
             Internal::Keep(args) => {
                 log::start();
                 keep::keep(args)
+            }
+            #[cfg(feature = "relukko")]
+            Internal::KeepByUrl(args) => {
+                log::start();
+                remote::keep::keep(args)
             }
         }
     }

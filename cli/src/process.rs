@@ -30,11 +30,29 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
+/// One process, and none that has its number later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instance {
+    pub(crate) pid: u32,
+    /// In clock ticks since the boot.
+    pub(crate) started: u64,
+}
+
+impl Instance {
+    /// The process with this number, if it runs.
+    pub(crate) fn of(pid: u32) -> Option<Instance> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // From the third field on, see proc(5); the second may contain anything.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let has_ended = matches!(fields.next()?, "Z" | "X"); // but its parent has not waited for it
+        let started = fields.nth(18)?.parse().ok()?;
+        (!has_ended).then_some(Instance { pid, started })
+    }
+}
+
 /// How long a process has been running.
 pub(crate) fn age(pid: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The twenty-second field, see proc(5); the second may contain anything.
-    let started: u64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    let Instance { started, .. } = Instance::of(pid)?;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;
     let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
     let up = Duration::try_from_secs_f64(uptime).ok()?;

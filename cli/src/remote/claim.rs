@@ -10,7 +10,7 @@ use super::{Target, failure, usage};
 use crate::exit::{self, Failure};
 use crate::script::Held;
 
-const VARIABLE: &str = "LINKLOCK_CLAIM";
+pub(super) const VARIABLE: &str = "LINKLOCK_CLAIM";
 
 pub(super) struct Claim {
     pub(super) id: LockId,

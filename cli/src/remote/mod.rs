@@ -4,6 +4,8 @@
 mod admin;
 mod claim;
 mod contend;
+pub(crate) mod keep;
+mod owner;
 mod relukko;
 mod run;
 mod script;

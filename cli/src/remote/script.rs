@@ -3,16 +3,19 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use linklock::Owner;
 use linklock_relukko::ClientError;
 use linklock_relukko::v2::{LockGuard, LockInfo};
 
 use super::claim::Claim;
-use super::{Target, client, contend, failure, refuse, refuse_of_contenders, refuse_of_files, who};
+use super::owner::Owner;
+use super::{
+    Target, client, contend, failure, keep, refuse, refuse_of_contenders, refuse_of_files, usage,
+    who,
+};
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::output::{print, say};
-use crate::script::{self, Held, caller};
+use crate::script::{self, Held, background, caller};
 
 /// The longest pause between two looks at a lock that is waited for.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -20,19 +23,36 @@ const LONGEST: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) fn acquire(args: &script::acquire::Args) -> Result<u8, Failure> {
-    refuse(&[
-        (args.keep_alive, "--keep-alive"),
-        (matches!(args.owner, Some(Owner::Process(_))), "--owner PID"),
-    ])?;
+    // Determined at once, since the calling process may soon be gone.
+    let pid = match args.owner {
+        None => Some(caller::caller()),
+        Some(linklock::Owner::Process(pid)) => Some(pid),
+        Some(_) => None,
+    };
+    let is_named = args.owner.is_some() && pid.is_some();
+    refuse(&[(is_named && !args.keep_alive, "--owner PID without --keep-alive")])?;
+    if args.keep_alive {
+        background::close_descriptors().map_err(Failure::to("close the caller's descriptors"))?;
+    }
+    let owner = pid.and_then(Owner::of);
+    if let (true, Some(pid), None) = (args.keep_alive, pid, owner) {
+        return Err(usage(format_args!(
+            "there is no process {pid}, with whose end the keep-alive would end: give --owner"
+        )));
+    }
     refuse_of_contenders(&args.contention)?;
     refuse_of_files(&args.options)?;
     let target = Target::of(&args.lock, args.contention.limit.timeout())?;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
-    let (who, limit) = (who(&args.options, caller::caller())?, &args.contention.limit);
+    let pid = pid.unwrap_or_else(caller::caller);
+    let (who, limit) = (who(&args.options, pid)?, &args.contention.limit);
     let request = target.request(args.lifetime, who);
     let guard = contend::acquire(&target, &request, limit, &events)?;
     let claim = Claim { id: guard.id(), secret: guard.secret() };
-    tell(&claim).map_err(Failure::to("hand the lock over"))?; // otherwise the guard releases it
+    let keep = || keep::start(&target, &claim, owner.as_ref());
+    let kept = if args.keep_alive { keep() } else { Ok(()) };
+    let told = kept.and_then(|()| tell(&claim));
+    told.map_err(Failure::to("hand the lock over"))?; // otherwise the guard releases it
     let _ = guard.detach();
     Ok(0)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use linklock::Owner;
 
 use super::caller::caller;
-use super::keep;
+use super::{background, keep};
 use crate::access::Access;
 use crate::events::Events;
 use crate::exit::Failure;
@@ -28,9 +28,10 @@ use crate::{contend, time};
 /// lock at once, and other hosts when its lease ends. The lease also ends while the shell lives: refresh
 /// it in time, or use --keep-alive.
 ///
-/// A server's lock, http://HOST:PORT/NAME, belongs to no process: only its lease counts. Its claim
-/// has a secret in it, which the other commands read from the environment, since every user can
-/// see a command's arguments:
+/// A server's lock, http://HOST:PORT/NAME, belongs to no process: only its lease counts. (With
+/// --keep-alive, the background process releases it when the owner has ended.) Its claim has a
+/// secret in it, which the other commands read from the environment, since every user can see a
+/// command's arguments:
 ///
 ///   LINKLOCK_CLAIM=$(linklock acquire URL) || exit
 ///   export LINKLOCK_CLAIM
@@ -82,7 +83,7 @@ pub(crate) fn acquire(args: &Args) -> Result<u8, Failure> {
     // Determined at once, since the calling process may soon be gone.
     let owner = args.owner.unwrap_or_else(|| Owner::Process(caller()));
     if args.keep_alive {
-        keep::close_descriptors().map_err(Failure::to("close the caller's descriptors"))?;
+        background::close_descriptors().map_err(Failure::to("close the caller's descriptors"))?;
     }
     args.contention.check_mount(&args.lock)?;
     let lock = args.contention.apply_to(args.options.lock(&args.lock));

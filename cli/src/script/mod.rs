@@ -4,6 +4,7 @@
 //! prints. The lock belongs to its owner, the script, and may be taken over when that dies.
 
 pub(crate) mod acquire;
+pub(crate) mod background;
 pub(crate) mod caller;
 pub(crate) mod check;
 pub(crate) mod keep;

@@ -6,11 +6,12 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use linklock::Lock;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::common::schema::assert_is;
-use crate::common::{CAT, Running, linklock, outcome, stderr, until};
+use crate::common::{CAT, Running, is_alive, linklock, outcome, stderr, until};
 use crate::server::{KEY, Server, free_address};
 
 /// A server with a lock, whose URL stands for `$L` in scripts.
@@ -66,13 +67,17 @@ impl Place {
     }
 
     fn sh(&self, script: &str) -> Output {
+        self.shell(script).output().unwrap()
+    }
+
+    fn shell(&self, script: &str) -> Command {
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_linklock"));
         let path =
             format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
         let mut sh = Command::new("sh");
         sh.args(["-c", &format!("set -eu\n{script}")]).env("PATH", path);
         sh.env("RELUKKO_API_KEY", KEY).env("L", self.url()).env_remove("LINKLOCK_CLAIM");
-        sh.output().unwrap()
+        sh
     }
 
     #[track_caller]
@@ -224,6 +229,60 @@ fn a_claim_is_taken_from_the_environment_alone() {
     assert_eq!(release(claim).0, 79);
 }
 
+/// The processes that keep this lock alive.
+fn keep_alives(place: &Place) -> usize {
+    let url = place.url();
+    let is_one = |pid: &i32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains("__keep") && line.contains(&url) && is_alive(*pid)
+    };
+    let pids = fs::read_dir("/proc").unwrap();
+    pids.filter_map(|it| it.unwrap().file_name().to_str()?.parse().ok()).filter(is_one).count()
+}
+
+#[test]
+fn a_scripts_lock_is_kept_alive_until_it_is_released() {
+    let place = Place::new("report");
+    let mut script = Running::start(&mut place.shell(
+        r#"exec 9>/dev/null; LINKLOCK_CLAIM=$(linklock acquire -k --lifetime 2s "$L" 3>&1)
+        export LINKLOCK_CLAIM; echo acquired; read end || linklock release "$L""#,
+    ));
+    assert_eq!(script.line(), "acquired", "which shows that descriptor 3 was closed");
+    let expires = || place.json("status")["holder"]["expires_at"].as_str().unwrap().to_owned();
+    let first = expires();
+    until("refreshes", || expires() > first);
+    assert_eq!(keep_alives(&place), 1);
+    assert_eq!(script.end().0, 0);
+    assert_eq!(place.state(), "free");
+    until("the end of the keep-alive", || keep_alives(&place) == 0);
+}
+
+#[test]
+fn a_scripts_lock_that_is_kept_alive_ends_with_its_owner() {
+    let place = Place::new("report");
+    let mut owner = Command::new("sleep").arg("1000").spawn().unwrap();
+    for pid in [None, Some(owner.id().to_string())] {
+        let of = pid.as_ref().map(|pid| format!("--owner {pid}")).unwrap_or_default();
+        let mut script = Running::start(&mut place.shell(&format!(
+            r#"claim=$(linklock acquire -k --lifetime 1h {of} "$L"); echo acquired; read end"#
+        )));
+        assert_eq!(script.line(), "acquired");
+        assert_eq!((place.state(), keep_alives(&place)), ("held".into(), 1));
+        script.signal(Signal::SIGKILL);
+        script.ended();
+        if pid.is_some() {
+            assert_eq!(place.state(), "held");
+            owner.kill().unwrap();
+        }
+        until("a release", || place.state() == "free");
+        until("the end of the keep-alive", || keep_alives(&place) == 0);
+    }
+    owner.wait().unwrap();
+    let (code, why) = outcome(&mut place.by_url(&["acquire", "-k", "--owner", "2147483647"]));
+    assert_eq!((code, why.contains("no process 2147483647")), (64, true), "{why}");
+    assert_eq!(place.state(), "free");
+}
+
 #[test]
 fn a_lock_that_nobody_could_be_told_of_is_released() {
     let place = Place::new("report");
@@ -343,13 +402,12 @@ fn a_set_of_slots_is_shared_with_lock_files() {
 #[test]
 fn options_that_make_no_sense_are_usage_errors() {
     let place = Place::new("report");
-    let wrong: [(&str, &[&str]); 11] = [
+    let wrong: [(&str, &[&str]); 10] = [
         ("run", &["--shared"]),
         ("run", &["--reentrant"]),
         ("run", &["--at-most-every", "1h"]),
         ("run", &["--mode", "664"]),
         ("run", &["another"]),
-        ("acquire", &["--keep-alive"]),
         ("acquire", &["--owner", "1"]),
         ("acquire", &["--stale", "never"]),
         ("status", &["--breakers"]),
