@@ -11,7 +11,7 @@ use common::scripted::{Reply, Request, Scripted, refusal};
 use common::v2_face::AnyClient;
 use common::{LIMIT, client_options, options, serve, wait_until};
 use linklock::Lock;
-use linklock_relukko::v2::{LockUrl, Secret};
+use linklock_relukko::v2::{EventKind, Events, LockUrl, Secret};
 use linklock_relukko::{ClientError, LockId, Server};
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -28,6 +28,7 @@ in_both_faces! {
     a_guard_is_made_of_an_id_and_a_secret,
     a_holder_learns_that_its_lock_is_lost,
     locks_are_listed_in_pages,
+    clients_hear_what_happens_in_order,
     a_request_whose_answer_is_lost_is_repeated_with_its_secret,
     a_lock_of_which_nobody_heard_is_released,
     a_server_without_this_interface_is_named,
@@ -217,6 +218,36 @@ fn locks_are_listed_in_pages(face: Face) {
     let second = client.page(first.next.as_deref(), 2).unwrap();
     assert_eq!((second.locks.len(), &second.next), (1, &None));
     assert_eq!(client.list().unwrap(), [first.locks, second.locks].concat());
+}
+
+fn clients_hear_what_happens_in_order(face: Face) {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(face, &server);
+    let nothing = client.events(None, Duration::ZERO).unwrap();
+    assert_eq!(nothing.events, []);
+    let waiting = thread::spawn({
+        let (client, after) = (client.clone(), nothing.next.clone());
+        move || client.events(Some(&after), MINUTE).unwrap()
+    });
+    let guard = client.request("report").lock().unwrap();
+    let first = waiting.join().unwrap();
+    let heard = |events: &Events| -> Vec<_> {
+        events.events.iter().map(|event| (event.number, event.kind, event.lock.id)).collect()
+    };
+    assert_eq!(heard(&first), [(1, EventKind::Created, guard.id())]);
+    guard.refresh().unwrap();
+    let id = guard.id();
+    guard.unlock().unwrap();
+    let rest = client.events(Some(&first.next), MINUTE).unwrap();
+    assert_eq!(heard(&rest), [(2, EventKind::Prolonged, id), (3, EventKind::Ended, id)]);
+
+    // A request may wait for longer than others may take.
+    let hasty = face.v2(client_options(server.address()).request_timeout(Duration::from_secs(1)));
+    let wait = Duration::from_secs(3);
+    assert_eq!(hasty.events(Some(&rest.next), wait).unwrap().events, []);
+    let error = client.events(Some("another-run.1"), Duration::ZERO).unwrap_err();
+    assert!(matches!(error, ClientError::Refused { status: 410, .. }), "{error}");
 }
 
 fn tenure(id: &str) -> Value {

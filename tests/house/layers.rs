@@ -57,6 +57,7 @@ const RELUKKO: &[&str] = &[
     "client::interface client::options client::response",
     "client::subscription",
     "client::endpoint client::request client::retry client::wait_limit",
+    "client::event",
     "client::lock_url client::tenure client::secret",
     "client::percent",
     "client::tls",

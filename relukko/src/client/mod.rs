@@ -9,6 +9,7 @@ mod acquisition;
 mod blocking;
 mod endpoint;
 mod error;
+mod event;
 mod holding;
 mod interface;
 mod lease;

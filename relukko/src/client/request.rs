@@ -14,6 +14,9 @@ use crate::timestamp;
 
 const TRUST_ME: &str = "RELUKKO_TRUST_ME_IT_IS_LOCKED";
 
+/// How long a server waits at most before it answers.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Whether the environment asks for no requests.
 pub(super) fn is_trusted() -> bool {
     std::env::var_os(TRUST_ME).is_some_and(|value| !value.is_empty())
@@ -41,6 +44,8 @@ pub(super) struct Request {
     pub(super) body: Option<Value>,
     /// By which the server knows the holder.
     pub(super) secret: Option<Secret>,
+    /// How long the server may wait before it answers.
+    pub(super) waits: Duration,
     /// The lock that the request is about.
     id: Option<LockId>,
     repeats: Repeats,
@@ -55,8 +60,8 @@ enum Repeats {
 
 impl Request {
     fn new(method: Method, path: &str) -> Request {
-        let (path, repeats) = (path.to_owned(), Repeats::Harmlessly);
-        Request { method, path, body: None, secret: None, id: None, repeats }
+        let (path, waits, repeats) = (path.to_owned(), Duration::ZERO, Repeats::Harmlessly);
+        Request { method, path, body: None, secret: None, waits, id: None, repeats }
     }
 
     fn about(method: Method, id: LockId, what: &str) -> Request {
@@ -151,6 +156,13 @@ impl Request {
     pub(super) fn page(after: Option<&str>, limit: usize) -> Request {
         let after = percent::encode(after.unwrap_or_default());
         Request::new(Method::GET, &format!("/v2/locks?limit={limit}&after={after}"))
+    }
+
+    pub(super) fn events(after: Option<&str>, wait: Duration) -> Request {
+        let waits = wait.min(LONGEST_WAIT);
+        let after = after.map(|after| format!("&after={}", percent::encode(after)));
+        let path = format!("/v2/events?wait={}{}", waits.as_secs_f64(), after.unwrap_or_default());
+        Request { waits, ..Request::new(Method::GET, &path) }
     }
 
     pub(super) fn show(id: LockId) -> Request {

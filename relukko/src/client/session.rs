@@ -103,7 +103,7 @@ impl<T: Transport> Session<T> {
         is_uncertain: &mut bool,
     ) -> Result<R, ClientError> {
         let mut retries = Retries::new(self.options.retry);
-        let longest = self.options.request_timeout;
+        let longest = self.options.request_timeout + request.waits;
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
         loop {
             let error = match self.once(request, left().unwrap_or(longest).min(longest)).await {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linklock_relukko::v2::{Client, LockGuard, LockInfo, LockRequest, Page, Secret};
+use linklock_relukko::v2::{Client, Events, LockGuard, LockInfo, LockRequest, Page, Secret};
 use linklock_relukko::{ClientError, ClientOptions, LockId};
 
 #[cfg(feature = "tokio")]
@@ -78,6 +78,14 @@ impl AnyClient {
 
     pub(crate) fn page(&self, after: Option<&str>, limit: usize) -> Result<Page, ClientError> {
         faces!(self, client => client.page(after, limit))
+    }
+
+    pub(crate) fn events(
+        &self,
+        after: Option<&str>,
+        wait: Duration,
+    ) -> Result<Events, ClientError> {
+        faces!(self, client => client.events(after, wait))
     }
 
     pub(crate) fn find(&self, name: &str) -> Result<Option<LockInfo>, ClientError> {

@@ -25,7 +25,7 @@ mod guard;
 mod request;
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -34,6 +34,7 @@ pub use self::request::LockRequest;
 use super::transport::Blocking;
 use super::wake::run;
 use crate::client::error::ClientError;
+pub use crate::client::event::{Event, EventKind, Events};
 use crate::client::holding::Holding;
 use crate::client::interface::Own;
 pub use crate::client::lock_url::{InvalidUrl, LockUrl};
@@ -104,6 +105,35 @@ impl Client {
     /// [`ClientError`].
     pub fn find(&self, lock_name: &str) -> Result<Option<LockInfo>, ClientError> {
         run(self.session.find(lock_name))
+    }
+
+    /// What happens to the server's locks: those events that follow an earlier answer's
+    /// [`next`](Events::next), or without it those that come after the request. Waits for the first one,
+    /// but not for longer than `wait`, and at most a minute. Events through other servers and programs
+    /// are among them, a second or so later.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = linklock_relukko::Server::options(dir.path()).bind("127.0.0.1:0".parse()?).api_key("secret").start()?;
+    /// use std::time::Duration;
+    /// use linklock_relukko::Client;
+    /// use linklock_relukko::v2::EventKind;
+    ///
+    /// let client = Client::new(format!("http://{}", server.address()), "secret")?.v2();
+    /// let before = client.events(None, Duration::ZERO)?;
+    /// client.request("report").lock()?.unlock()?;
+    /// let events = client.events(Some(&before.next), Duration::from_secs(60))?.events;
+    /// assert_eq!((events[0].kind, events[0].lock.name.as_str()), (EventKind::Created, "report"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with the status 410 if the server does not know those events any more,
+    /// since they are too many or it was restarted: [list](Self::list) the locks, and go on without
+    /// `after`.
+    pub fn events(&self, after: Option<&str>, wait: Duration) -> Result<Events, ClientError> {
+        run(self.session.send(&Request::events(after, wait), None))
     }
 
     /// A lock that is held, by its id.

@@ -1,5 +1,5 @@
 //! The client for the interface `/v2/` for programs on tokio: like [`linklock_relukko::v2`](crate::v2),
-//! whose [`LockInfo`], [`Page`] and [`Secret`] it shares, but none of its methods blocks.
+//! whose [`LockInfo`], [`Page`], [`Events`] and [`Secret`] it shares, but none of its methods blocks.
 //!
 //! ```
 //! # let dir = tempfile::tempdir()?;
@@ -24,7 +24,7 @@ mod guard;
 mod request;
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -32,6 +32,7 @@ pub use self::guard::LockGuard;
 pub use self::request::LockRequest;
 use super::transport::Tokio;
 use crate::client::error::ClientError;
+use crate::client::event::Events;
 use crate::client::holding::Holding;
 use crate::client::interface::Own;
 use crate::client::request::Request;
@@ -96,6 +97,16 @@ impl Client {
     /// [`ClientError`].
     pub async fn find(&self, lock_name: &str) -> Result<Option<LockInfo>, ClientError> {
         self.session.find(lock_name).await
+    }
+
+    /// Like [`v2::Client::events`](crate::v2::Client::events).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with the status 410 if the server does not know those events any more,
+    /// and others.
+    pub async fn events(&self, after: Option<&str>, wait: Duration) -> Result<Events, ClientError> {
+        self.session.send(&Request::events(after, wait), None).await
     }
 
     /// Like [`v2::Client::get`](crate::v2::Client::get).
