@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use linklock::{Lock, State};
 
-use super::{LIFETIME, SLOP};
+use super::{LIFETIME, SEAT, SLOP};
 use crate::kit::names;
 
 /// For a busy machine.
@@ -122,7 +122,7 @@ fn acquire(path: &Path, all_tried: &Barrier) -> Result<Duration, String> {
     let next = Lock::options(path).lifetime(LONG).clock_slop(SLOP);
     let another = next.clone().host_name("another").build().unwrap();
     let next = next.build().unwrap();
-    let guard = next.try_lock_for(LIFETIME + SLOP + MARGIN);
+    let guard = next.try_lock_for(LIFETIME.max(SEAT) + SLOP + MARGIN);
     let waited = began.elapsed();
     all_tried.wait();
     let guard = guard.map_err(|error| error.to_string())?;

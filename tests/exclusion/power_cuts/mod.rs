@@ -1,5 +1,6 @@
 //! Power cuts: a disk loses power while its locks are in use, at many moments. After the next mount
-//! a contender must acquire every lock within lease and clock slop.
+//! a contender must acquire every lock within lease and clock slop; or, where a breaker on another host
+//! may have died in its seat, within the time of a seat and the slop.
 //!
 //! A file system's journal has names and dates first, contents much later: ext4, XFS and btrfs all
 //! bring back lock files that are empty, or have NULs for content. Each test therefore counts what
@@ -26,6 +27,8 @@ use users::Users;
 /// Short, so that the test can wait for a lease that was written just before the cut.
 const LIFETIME: Duration = Duration::from_secs(2);
 const SLOP: Duration = Duration::from_secs(1);
+/// How long a process may act in a seat.
+const SEAT: Duration = Duration::from_secs(15);
 
 /// How many cuts one disk has before it gets a new file system.
 const CUTS_OF_ONE: usize = 5;
