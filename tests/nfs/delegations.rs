@@ -206,8 +206,10 @@ fn await_looks(lab: &Lab, client: &str, wanted: &[String]) -> usize {
     }
 }
 
+/// When a delegation ends, all that has waited for it is executed at once, and each request waits for the
+/// disk: on a busy machine for more than a slop of 2 s.
 fn terms(lock: &str) -> Terms<'_> {
-    Terms::seconds(lock, 30)
+    Terms { lifetime: Duration::from_secs(30), ..Terms::by_default(lock) }
 }
 
 fn terms_of(locks: &[String]) -> Vec<Terms<'_>> {
