@@ -5,8 +5,7 @@ use std::ffi::OsStr;
 use super::Slots;
 use crate::error::{Error, Operation};
 use crate::holder::Holder;
-use crate::model::context::Context;
-use crate::model::memory::Memory;
+use crate::lock::Lock;
 use crate::model::names::{Names, with_suffix};
 use crate::protocol::observe::{Observation, observe};
 use crate::sys::os_str::OsStrExt;
@@ -44,8 +43,8 @@ impl Slots {
         let mut holders = Vec::new();
         for slot in slots {
             let beyond = self.locks.get(slot).is_none().then(|| self.beyond(slot)).transpose()?;
-            let context = beyond.as_ref().unwrap_or_else(|| &self.locks[slot].context);
-            if let Observation::Held(_, holder) = observe(context)? {
+            let lock = beyond.as_ref().unwrap_or_else(|| &self.locks[slot]);
+            if let Observation::Held(_, holder) = observe(&lock.context)? {
                 holders.push((slot, holder));
             }
         }
@@ -60,12 +59,8 @@ impl Slots {
     }
 
     /// The lock of a slot that this set does not have.
-    fn beyond(&self, slot: usize) -> Result<Context, Error> {
-        let one = &self.locks[0].context;
+    fn beyond(&self, slot: usize) -> Result<Lock, Error> {
         let path = with_suffix(&self.path, &format!(".{slot}"));
-        let names = one.names.of_other(&path);
-        let names = names.map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
-        let (config, machine) = (one.config.clone(), one.machine.clone());
-        Ok(Context { names, config, machine, memory: Memory::default() })
+        self.locks[0].with_file_name(path.file_name().unwrap_or_default())
     }
 }
