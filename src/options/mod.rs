@@ -216,13 +216,10 @@ impl LockOptions {
     }
 
     /// Keeps the handle's claim after an unlock, for the next acquisition: for a lock that is taken
-    /// again and again, within its lifetime. Without contention, lock and unlock then take three
-    /// system calls (utimensat(2), link(2), unlink(2)) instead of nine. Off by default.
+    /// again and again, within its lifetime. Without contention, lock and unlock then take four
+    /// system calls (utimensat(2), link(2), statx(2), unlink(2)) instead of nine. Off by default.
     ///
-    /// The claim, a small file beside the lock file, exists until the handle is dropped. On a local
-    /// file system [`unlock`](crate::LockGuard::unlock) then relies on the lease alone: it does not
-    /// check whether a program that ignores the protocol (`rm`, flufl.lock with a wrong clock) has
-    /// ended the tenure and another process holds the lock by now.
+    /// The claim, a small file beside the lock file, exists until the handle is dropped.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -90,10 +90,9 @@ impl Tenure {
 
     /// First makes the requests that may be delayed for long, where they can do no harm.
     fn clear_the_way(&self) -> Result<Cleared, Error> {
-        let looks = self.context.is_local() && self.claim_cache.is_none();
         let mut place = self.lock_claim();
         let Some(claim) = place.as_mut() else { return Ok(Cleared::No) }; // already released
-        if looks && !has_lock_file(claim)? {
+        if self.context.is_local() && !has_lock_file(claim)? {
             return Err(self.lost());
         }
         // Where others may act on the lock too, the claim is removed in the seat.

@@ -28,6 +28,25 @@ fn break_if_ends_even_a_lease_that_runs() {
     assert!(matches!(error, Error::Lost { now: Successor::Nobody, .. }), "{error:?}");
 }
 
+/// Even if it keeps its claim, which spares it other looks.
+#[test]
+fn a_holder_that_was_broken_leaves_the_next_ones_lock_alone() {
+    for keeps_claim in [false, true] {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = Lock::options(&path).keep_claim(keeps_claim).build().unwrap();
+        for _ in 0..2 {
+            let guard = lock.lock().unwrap();
+            let next = Lock::new(&path).unwrap();
+            next.break_if(|_| true).unwrap().unwrap();
+            let others = next.try_lock().unwrap();
+            let error = guard.unlock().unwrap_err();
+            assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+            others.unlock().unwrap();
+        }
+    }
+}
+
 #[test]
 fn break_if_shows_the_condition_who_holds_the_lock() {
     let dir = tempdir().unwrap();
