@@ -82,8 +82,10 @@ impl Holder {
         }
     }
 
-    /// Whether it is a reader that holds the lock for a moment, on its way in.
-    pub(crate) fn is_entering(&self) -> bool {
+    /// Whether it is a reader of an [`RwLock`](crate::RwLock) that holds the lock file for a moment, on its way
+    /// in: no program waits for long for such a holder.
+    #[must_use]
+    pub fn is_entering(&self) -> bool {
         self.role == Role::Entrance
     }
 

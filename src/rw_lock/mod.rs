@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use self::guard::{ReadGuard, WriteGuard};
 pub(crate) use self::readers::Readers;
 use crate::error::Error;
+use crate::guard::LockGuard;
 use crate::holder::{Holder, Obstacle};
 use crate::lock::Lock;
 use crate::wait::limit::{WaitLimit, asking};
@@ -113,6 +114,38 @@ impl RwLock {
     /// [`Error::TimedOut`] if `go_on` returns `false`; otherwise as for [`read`](Self::read).
     pub fn read_while(&self, go_on: impl FnMut(&Obstacle) -> bool) -> Result<ReadGuard, Error> {
         self.begin_read(WaitLimit::While(&mut asking(go_on)))
+    }
+
+    /// Takes the lock file for a moment, as a reader does on its way in, if no writer holds it or waits for
+    /// its readers. Blocks for a few file operations, and while other readers do the same.
+    ///
+    /// This is for programs that keep readers' locks by themselves, as `linklock serve` does for its clients:
+    /// acquire a lock with a reader's path while the returned guard holds the lock file, then unlock
+    /// that guard. If this succeeds, a writer waits for the reader's lock. If it fails with
+    /// [`Error::Lost`], a writer may have come before the reader's lock was there: release that, and
+    /// begin again. All other programs use [`read`](Self::read).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("cache.lock");
+    /// use linklock::{Lock, RwLock};
+    ///
+    /// let cache = RwLock::new(&path)?;
+    /// let entrance = cache.try_enter()?;
+    /// let reader = Lock::new(path.with_extension("lock.read.0123456789abcdef"))?.try_lock()?;
+    /// entrance.unlock()?;
+    /// assert!(cache.try_write().is_err());
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_read`](Self::try_read).
+    pub fn try_enter(&self) -> Result<LockGuard, Error> {
+        let thread = self.writer.thread();
+        self.must_not_wait_for_itself(thread)?;
+        let tenure = run(self.take_entrance(&ThreadPark))?;
+        Ok(self.entrance.hold(tenure, Some(thread)))
     }
 
     /// Acquires the lock as its writer. Blocks until no other writer and no reader holds it, or for

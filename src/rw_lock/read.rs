@@ -39,19 +39,28 @@ impl RwLock {
         if !matches!(limit, WaitLimit::None) {
             return self.enter_within(limit, parker).await;
         }
+        let mut passes = self.passes();
+        self.enter_within(WaitLimit::While(&mut passes), parker).await.map_err(without_time)
+    }
+
+    /// Takes the lock file as the first step of a reader that does not wait for a writer.
+    pub(super) async fn take_entrance(&self, parker: &impl Park) -> Result<Tenure, Error> {
+        let mut passes = self.passes();
+        let (acquisition, limit) =
+            (self.entrance.begin_acquisition(), WaitLimit::While(&mut passes));
+        self.entrance.contend(acquisition, limit, parker).await.map_err(without_time)
+    }
+
+    /// How long to wait for what keeps a reader out, if not for a writer: for other readers that do the same.
+    fn passes(&self) -> impl FnMut(&Obstacle) -> Duration {
         let begun = self.now();
-        let mut passes = asking(|obstacle: &Obstacle| {
+        asking(move |obstacle: &Obstacle| {
             let passes = match obstacle {
                 Obstacle::Holder(holder) => holder.is_entering(),
                 // The lock is free, and others of this machine come first.
                 other => matches!(other, Obstacle::Queue),
             };
             passes && self.now().saturating_sub(begun) < PASSING
-        });
-        let entered = self.enter_within(WaitLimit::While(&mut passes), parker).await;
-        entered.map_err(|error| match error {
-            Error::TimedOut { path, obstacle, .. } => Error::Held { path, obstacle },
-            other => other,
         })
     }
 
@@ -82,5 +91,13 @@ impl RwLock {
 
     pub(super) fn now(&self) -> Duration {
         self.writer.context.now()
+    }
+}
+
+/// The error of one that waited for other readers, but for no writer.
+fn without_time(error: Error) -> Error {
+    match error {
+        Error::TimedOut { path, obstacle, .. } => Error::Held { path, obstacle },
+        other => other,
     }
 }

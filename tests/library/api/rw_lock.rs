@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use linklock::{Error, Lock, RwLock, StalePolicy};
+use linklock::{Error, Holder, Lock, RwLock, StalePolicy};
 use tempfile::tempdir;
 
 use crate::kit::worker::{Job, Worker, command};
@@ -271,4 +271,41 @@ fn a_name_that_is_too_long_for_readers_is_an_error() {
     };
     let locks = longest(&|path| Lock::new(path).is_ok());
     assert_eq!(longest(&|path| RwLock::new(path).is_ok()), locks - 22);
+}
+
+/// As a lock server does for its clients.
+#[test]
+fn a_lock_that_is_acquired_at_the_entrance_is_a_readers() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let cache = RwLock::new(&path).unwrap();
+    let entrance = cache.try_enter().unwrap();
+    assert!(Lock::new(&path).unwrap().holder().unwrap().unwrap().is_entering());
+    assert_eq!(cache.writer().unwrap(), None);
+    assert!(cache.clone().try_write().unwrap_err().is_contention());
+    let reader = Lock::new(dir.path().join("cache.read.0123456789abcdef")).unwrap();
+    let guard = reader.try_lock().unwrap();
+    assert!(!reader.holder().unwrap().unwrap().is_entering());
+    entrance.unlock().unwrap();
+    assert_eq!(cache.readers().unwrap().len(), 1);
+    let error = cache.clone().try_write().unwrap_err();
+    assert_eq!(error.holder().unwrap().claim_path(), guard.claim_path());
+    guard.unlock().unwrap();
+
+    let writer = cache.clone().try_write().unwrap();
+    let error = cache.try_enter().unwrap_err();
+    assert!(matches!(&error, Error::Held { path, .. } if path == cache.path()), "{error:?}");
+    writer.unlock().unwrap();
+}
+
+#[test]
+fn one_that_was_too_slow_at_the_entrance_learns_of_it() {
+    let dir = tempdir().unwrap();
+    let cache = RwLock::new(dir.path().join("cache")).unwrap();
+    let entrance = cache.try_enter().unwrap();
+    cache.as_lock().break_if(Holder::is_entering).unwrap();
+    let writer = cache.clone().try_write().unwrap();
+    let error = entrance.unlock().unwrap_err();
+    assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+    writer.unlock().unwrap();
 }
