@@ -46,6 +46,18 @@ pub struct LockInfo {
     pub updated_at: SystemTime,
 }
 
+/// With whom a lock is held, as with [`linklock::RwLock`].
+///
+/// [`linklock::RwLock`]: https://docs.rs/linklock/latest/linklock/struct.RwLock.html
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// With any number of others that read.
+    Read,
+    /// Alone: no other client holds the lock, or reads.
+    Write,
+}
+
 /// The id of a lock: a UUID (RFC 9562).
 ///
 /// ```

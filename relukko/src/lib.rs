@@ -89,7 +89,8 @@
 //!   the order of their dates, after a restart of the server too. A client that does not come back within
 //!   3 s loses its place. Requests without `wait` never overtake; those of `/v1/`, of other servers and of
 //!   other programs may.
-//! - With `"slots": N`, a client gets any [slot](#slots) of a set.
+//! - With `"slots": N`, a client gets any [slot](#slots) of a set; with `"access"` it [reads or
+//!   writes](#readers-and-writers).
 //! - `GET /v2/locks?limit=N` lists locks in pages, each with the `after` of the next one.
 //!   `GET /v2/locks?name=NAME` finds the lock with that name.
 //! - `GET /v2/events?wait=60` waits for what happens to locks (created, prolonged, ended), and says how to
@@ -115,6 +116,29 @@
 //! holders as the largest number says. The server looks at each slot's file before it takes one, since
 //! the client may have one since an earlier request, perhaps through another server. (Only where that
 //! request is still at work, the client gets a second slot, and the first one ends with its lease.)
+//!
+//! # Readers and writers
+//!
+//! With `"access": "read"` any number of clients hold a lock at once; with `"access": "write"` one does, alone:
+//! for a cache or a configuration that many use and some replace.
+//!
+//! ```sh
+//! curl -H "X-api-Key: $KEY" -H "X-Lock-Secret: $SECRET" http://127.0.0.1:3000/v2/locks \
+//!     -d '{"name": "cache", "access": "read", "wait": 20}'
+//! ```
+//!
+//! Each reader has an id, a lease and a fencing token of its own. These are also the readers and writers of
+//! [`linklock::RwLock`] in the server's directory, and of `linklock run --shared`. Readers and writers
+//! stand in one line: a writer whose turn it is waits until the readers that are in have gone, and those that
+//! come later wait behind it. A writer that does not come back while it waits is in their way for
+//! some seconds.
+//!
+//! All clients of such a lock have to say whether they read or write. One that says neither, and any of
+//! `/v1/`, keeps others out, but does not wait for the readers that are in. A lock that a client has for
+//! reading does not become one for writing: release it first.
+//!
+//! `GET /v2/locks?name=NAME` finds the writer, and with `&access=read` the readers. To find the readers
+//! that are in, a writer has the server list the names in its directory.
 //!
 //! # Keys
 //!
@@ -156,7 +180,7 @@ mod timestamp;
 pub use client::tokio;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, ClientOptions, LockGuard, v2};
-pub use info::{InvalidId, LockId, LockInfo};
+pub use info::{Access, InvalidId, LockId, LockInfo};
 #[cfg(feature = "server")]
 pub use server::{Server, ServerError, ServerOptions};
 

@@ -15,6 +15,13 @@ impl Digest {
         Digest(format!("{:x}", Sha256::digest(secret)))
     }
 
+    /// A number that follows from the secret, and shows nothing of it.
+    pub(crate) fn number(&self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&Sha256::digest(&self.0)[..8]);
+        u64::from_be_bytes(bytes)
+    }
+
     /// Whether both are of one secret, in constant time.
     pub(crate) fn matches(&self, other: &Digest) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()

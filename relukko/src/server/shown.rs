@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::store::{Record, split_slot};
-use crate::info::LockId;
+use crate::info::{Access, LockId};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown<'a> {
@@ -15,6 +15,7 @@ pub(crate) struct Shown<'a> {
     set: Option<&'a str>,
     slot: Option<u32>,
     slots: Option<u32>,
+    access: Option<Access>,
     who: Option<&'a str>,
     note: Option<&'a str>,
     ip: Option<&'a str>,
@@ -40,6 +41,7 @@ impl Shown<'_> {
             set: slot.map(|(set, _)| set),
             slot: slot.map(|(_, number)| number),
             slots: record.slots,
+            access: record.access,
             who: info.creator.as_deref(),
             note: tenure.and_then(|tenure| tenure.note.as_deref()),
             ip: info.ip.as_deref(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Registry;
-use crate::server::store::{Found, Record, StoreError, Tenure, Wanted, slot_name};
+use crate::server::store::{Found, Record, StoreError, Wanted, slot_name};
 
 /// How long a lock is watched after a client last requested it.
 const INTEREST: Duration = Duration::from_secs(3600);
@@ -62,17 +62,18 @@ impl Registry {
         if wanted.secret().is_none() {
             return Ok(None);
         }
-        let held = self.store.held(&wanted.lock_name)?;
+        let held = self.store.held_for(wanted)?;
         self.confirm(held.filter(|held| self.is_own(wanted, held)).map(|held| held.record))
     }
 
-    /// While the record is not complete, the request that creates the lock is at work, or its server was killed:
-    /// then the lock is nobody's until it ends.
+    /// While the record is not complete, the lock is nobody's, or a writer waits for its readers.
     fn is_own(&self, wanted: &Wanted, held: &Found) -> bool {
         let Found { record, .. } = held;
-        let is_of =
-            |secret| record.is_of(secret) && record.slots.is_some() == wanted.slots.is_some();
-        let is_complete = record.tenure.as_ref().is_some_and(Tenure::is_complete);
+        let is_of = |secret| {
+            let is_kind = record.slots.is_some() == wanted.slots.is_some();
+            record.is_of(secret) && is_kind && record.access == wanted.access
+        };
+        let is_complete = record.is_complete();
         is_complete && wanted.secret().is_some_and(is_of) && record.info.expires_at > self.now()
     }
 
@@ -138,6 +139,14 @@ impl Registry {
         }
     }
 
+    /// Gives up the lock file that is kept for a client, a writer that does not wait for readers.
+    pub(crate) fn give_up(&self, wanted: &Wanted) -> Result<(), StoreError> {
+        match self.store.kept_for(wanted)? {
+            Some(kept) => self.withdraw(&kept.record),
+            None => Ok(()),
+        }
+    }
+
     /// How many locks are held that were created with the key, as far as this server has seen them.
     fn held_with(&self, key: &str) -> usize {
         let now = self.now();
@@ -179,7 +188,16 @@ mod tests {
         let secret = Digest::of("a secret of a test");
         let terms = Some(Terms { secret, lifetime: LIFETIME, note: None });
         let lock_name = lock_name.to_owned();
-        Wanted { lock_name, slots, creator: None, ip: None, key: None, most: None, terms }
+        Wanted {
+            lock_name,
+            slots,
+            access: None,
+            creator: None,
+            ip: None,
+            key: None,
+            most: None,
+            terms,
+        }
     }
 
     fn create(registry: &Registry, wanted: &Wanted) -> Record {

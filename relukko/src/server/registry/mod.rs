@@ -88,6 +88,11 @@ impl Registry {
         }
     }
 
+    /// The locks of readers of the lock with this name.
+    pub(crate) fn readers(&self, name: &str) -> Result<Vec<Record>, StoreError> {
+        self.store.held_by_readers(name)
+    }
+
     /// Deletes a lock at the request of its holder.
     pub(crate) fn release(
         &self,
@@ -293,7 +298,7 @@ impl Registry {
 
     fn note(&self, file: String, record: &Record, watched_until: Option<Instant>) {
         let id = record.info.id;
-        if lock(&self.deleting).contains(&id) {
+        if lock(&self.deleting).contains(&id) || !record.is_complete() {
             return;
         }
         let mut board = self.board();

@@ -17,6 +17,7 @@ use super::handling::{
     LONGEST_WAIT, SHORTEST, acquire_or_undo, granted, new_secret, on, optional_time, seconds, text,
     unfit,
 };
+use crate::info::Access;
 use crate::server::caller::Caller;
 use crate::server::connections::stopped;
 use crate::server::error_response::ErrorResponse;
@@ -37,6 +38,7 @@ const CLOCKS: Duration = Duration::from_secs(2);
 struct Create {
     name: String,
     slots: Option<u32>,
+    access: Option<Access>,
     lifetime: Option<f64>,
     #[serde(default)]
     wait: f64,
@@ -56,10 +58,13 @@ pub(super) async fn create(
 ) -> Result<Response, ErrorResponse> {
     caller.may_create()?;
     let secret = new_secret(&headers)?;
-    let Create { name, slots, lifetime, wait, since, who, note } =
+    let Create { name, slots, access, lifetime, wait, since, who, note } =
         parse(body, shared.options.client_timeout).await?;
     if slots.is_some_and(|slots| !(1..=MOST_SLOTS).contains(&slots)) {
         return Err(unfit(format!("slots has to be a number from 1 to {MOST_SLOTS}")));
+    }
+    if slots.is_some() && access.is_some() {
+        return Err(unfit("a slot has no readers: give slots or access".to_owned()));
     }
     let lifetime = lifetime.map(|it| seconds("lifetime", it)).transpose()?;
     let lifetime = lifetime.unwrap_or(shared.options.lifetime);
@@ -72,6 +77,7 @@ pub(super) async fn create(
     let wanted = Wanted {
         lock_name: name,
         slots,
+        access,
         creator: text("who", who)?,
         ip: Some(caller.address.to_string()),
         key: caller.key().map(str::to_owned),
@@ -98,7 +104,12 @@ impl Attempt {
     /// Does not wait, and does not overtake those who do.
     async fn now(self) -> Result<Response, ErrorResponse> {
         if !self.is_waited_for() {
-            return self.acquire().await;
+            let acquired = self.acquire().await;
+            if acquired.is_err() {
+                let wanted = self.wanted.clone();
+                on(&self.shared, move |registry| registry.give_up(&wanted)).await?;
+            }
+            return acquired;
         }
         let message = "others wait for this lock";
         let waited_for = ErrorResponse::new(StatusCode::CONFLICT, message);

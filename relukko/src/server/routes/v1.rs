@@ -50,7 +50,8 @@ async fn create(
     let creator = text("creator", creator)?;
     let ip = Some(caller.address.to_string());
     let (key, most) = (caller.key().map(str::to_owned), caller.most());
-    let wanted = Wanted { lock_name, slots: None, creator, ip, key, most, terms: None };
+    let wanted =
+        Wanted { lock_name, slots: None, access: None, creator, ip, key, most, terms: None };
     Ok((StatusCode::CREATED, Json(acquire_or_undo(&shared, wanted).await?.record().info.clone())))
 }
 

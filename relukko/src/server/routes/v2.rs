@@ -17,6 +17,7 @@ use super::body::parse;
 use super::handling::{
     LONGEST_WAIT, Routes, SHORTEST, granted, known_secret, on, parse_id, seconds, text,
 };
+use crate::info::Access;
 use crate::server::caller::Caller;
 use crate::server::connections::stopped;
 use crate::server::error_response::ErrorResponse;
@@ -47,14 +48,17 @@ struct Page {
     limit: Option<usize>,
     /// Of the only lock that is asked for.
     name: Option<String>,
+    /// To ask for that lock's readers.
+    access: Option<Access>,
 }
 
 async fn list(
     State(shared): State<Shared>,
-    Query(Page { after, limit, name }): Query<Page>,
+    Query(Page { after, limit, name, access }): Query<Page>,
 ) -> Result<Json<Value>, ErrorResponse> {
     let most = limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
     let find = move |registry: &Registry| match name {
+        Some(name) if access == Some(Access::Read) => Ok((registry.readers(&name)?, None)),
         Some(name) => Ok((registry.held(&name)?.into_iter().collect(), None)),
         None => registry.page(&after, most),
     };
@@ -93,14 +97,14 @@ async fn refresh(
         (lifetime.map(|it| seconds("lifetime", it)).transpose()?, text("note", note)?);
     let longest = shared.options.max_lifetime;
     let renew = move |record: &mut Record, now: SystemTime| {
-        let own = record.tenure.as_mut().filter(|tenure| tenure.secret.matches(&secret));
+        let is_taken = record.is_complete();
+        let own = record.tenure.as_mut().filter(|own| is_taken && own.secret.matches(&secret));
         let tenure = own.ok_or(StoreError::NotYours(id))?;
         if let Some(lifetime) = lifetime {
             tenure.lifetime = lifetime.clamp(SHORTEST, longest).as_secs_f64();
         }
         tenure.note = note.or(tenure.note.take());
-        let lifetime = Duration::try_from_secs_f64(tenure.lifetime).unwrap_or(SHORTEST);
-        record.info.expires_at = timestamp::whole_microseconds(now + lifetime);
+        record.info.expires_at = timestamp::whole_microseconds(now + tenure.lifetime());
         Ok(())
     };
     let record = on(&shared, move |registry| registry.update(id, renew)).await?;

@@ -132,7 +132,7 @@ impl Store {
         let turn = self.turn(id)?;
         let is_unheard_of =
             |record: Record| record.tenure.is_none_or(|tenure| !tenure.is_confirmed);
-        let file = names::file_name(&created.info.lock_name)?;
+        let file = created.file()?;
         self.end(&file, Identity::Ours(id), |_| {
             let still = self.records.read(id).is_ok_and(|it| it.is_none_or(is_unheard_of));
             still && turn.verify().is_ok()
@@ -249,7 +249,8 @@ mod tests {
     fn create_for(store: &Store, terms: Option<Terms>) -> Result<Record, StoreError> {
         let lock_name = "x".to_owned();
         let (creator, ip, key) = (None, None, None);
-        let wanted = Wanted { lock_name, slots: None, creator, ip, key, most: None, terms };
+        let wanted =
+            Wanted { lock_name, slots: None, access: None, creator, ip, key, most: None, terms };
         Ok(store.create(wanted)?.1)
     }
 

@@ -74,7 +74,7 @@ impl Store {
                     candidates.push(file.to_owned());
                 }
             } else {
-                files.extend(name.to_str().and_then(names::lock_name).map(str::to_owned));
+                files.extend(names::lock_file(&name).map(str::to_owned));
             }
         }
         candidates.extend(files.into_iter().filter(|file| !claimed.contains(file)));
@@ -86,11 +86,11 @@ impl Store {
         Ok(None)
     }
 
-    fn lock_files(&self) -> io::Result<Vec<String>> {
+    pub(super) fn lock_files(&self) -> io::Result<Vec<String>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
-            files.extend(name.to_str().and_then(names::lock_name).map(str::to_owned));
+            files.extend(names::lock_file(&name).map(str::to_owned));
         }
         Ok(files)
     }
@@ -108,7 +108,7 @@ impl Store {
             let name = entry?.file_name();
             if let Some((file, identity)) = Identity::of_claim(&name) {
                 claims.push((file.to_owned(), identity.id()));
-            } else if let Some(file) = name.to_str().and_then(names::lock_name) {
+            } else if let Some(file) = names::lock_file(&name) {
                 files.insert(file.to_owned(), HashSet::new());
             }
         }

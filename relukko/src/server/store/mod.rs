@@ -15,11 +15,13 @@ mod held_locks;
 mod listing;
 mod names;
 mod records;
+mod rw_lock;
 mod tokens;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
@@ -33,7 +35,7 @@ pub(crate) use self::names::{MOST_SLOTS, slot_name, split_slot};
 use self::records::Records;
 pub(crate) use self::records::{Record, Tenure, Terms};
 use self::tokens::Tokens;
-use crate::info::{LockId, LockInfo};
+use crate::info::{Access, LockId, LockInfo};
 use crate::server::secret::Digest;
 
 /// The longest lease to write, within the limit of the library. A lock that expires later is
@@ -62,6 +64,8 @@ pub(crate) struct Wanted {
     pub(crate) lock_name: String,
     /// How many slots its set has, for a slot.
     pub(crate) slots: Option<u32>,
+    /// To read or to write, or neither: then readers are not asked about.
+    pub(crate) access: Option<Access>,
     pub(crate) creator: Option<String>,
     pub(crate) ip: Option<String>,
     /// The name of the client's key.
@@ -73,6 +77,11 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// The lock file to take.
+    fn file(&self) -> Result<String, StoreError> {
+        Ok(names::file_of(&self.lock_name, records::reader(self.access, self.secret()))?)
+    }
+
     /// That of the client, for a lock of `/v2/`.
     pub(crate) fn secret(&self) -> Option<&Digest> {
         self.terms.as_ref().map(|terms| &terms.secret)
@@ -120,47 +129,81 @@ impl Store {
 
     /// Takes a lock. The returned lock stays held whatever happens to this process.
     pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
-        let Wanted { lock_name, slots, creator, ip, key, most: _, terms } = wanted;
-        let file = names::file_name(&lock_name)?;
-        if let Some(found) = self.look_as_contender(&file)? {
-            self.succeed(&found, &lock_name)?;
+        match wanted.access {
+            None => self.create_alone(wanted),
+            Some(Access::Read) => self.enter(&wanted),
+            Some(Access::Write) => self.exclude(&wanted),
         }
+    }
+
+    /// Takes a lock that nobody else holds.
+    fn create_alone(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
+        let (file, mut record, held) = self.begin(wanted)?;
+        let completed = self.complete(&file, &mut record, &held);
+        if let Err(error) = completed {
+            let _ = self.end(&file, Identity::Ours(record.info.id), |_| true); // otherwise it ends when it expires
+            return Err(error);
+        }
+        Ok((file, record))
+    }
+
+    /// Takes the lock file.
+    fn begin(&self, wanted: Wanted) -> Result<(String, Record, Arc<HeldLock>), StoreError> {
+        let Wanted { lock_name, slots, access, creator, ip, key, most: _, terms } = wanted;
         let now = self.now();
+        let lifetime = match access {
+            Some(Access::Write) => rw_lock::PATIENCE,
+            _ => terms.as_ref().map_or(self.lifetime, |terms| terms.lifetime),
+        };
         let info = LockInfo {
             id: LockId(uuid::Uuid::new_v4()),
             lock_name: lock_name.clone(),
             creator,
             ip,
-            expires_at: now + terms.as_ref().map_or(self.lifetime, |terms| terms.lifetime),
+            expires_at: now + lifetime,
             created_at: now,
             updated_at: now,
         };
-        let mut record = Record { info, key, slots, tenure: terms.map(Tenure::from) };
+        let record = Record { info, key, slots, access, tenure: terms.map(Tenure::from) };
+        let file = record.file()?;
+        self.make_way(&file, &lock_name)?;
         self.records.write(&record)?;
-        let taken = self.take(&file, &mut record);
-        if taken.is_err() {
-            self.records.remove(record.info.id);
-        }
-        match taken {
-            Ok(()) => Ok((file, record)),
-            Err(StoreError::Lock(error)) if error.is_contention() => {
-                Err(match self.look_as_contender(&file)? {
-                    Some(found) => held(found, &lock_name),
-                    None => StoreError::Held { by: None, message: error.to_string() },
+        match self.own_lock(&file, &record).and_then(|lock| Ok(lock.try_lock()?)) {
+            Ok(guard) => {
+                let held = self.held_locks.take(record.info.id, guard);
+                Ok((file, record, held))
+            }
+            Err(error) => {
+                self.records.remove(record.info.id);
+                Err(match error {
+                    StoreError::Lock(error) if error.is_contention() => {
+                        self.held_by_now(&file, &lock_name, &error)?
+                    }
+                    error => error,
                 })
             }
-            Err(error) => Err(error),
         }
     }
 
-    fn take(&self, file: &str, record: &mut Record) -> Result<(), StoreError> {
-        let id = record.info.id;
-        let held = self.held_locks.take(id, self.own_lock(file, record)?.try_lock()?);
-        let completed = self.complete(file, record, &held);
-        if completed.is_err() {
-            let _ = self.end(file, Identity::Ours(id), |_| true); // otherwise it ends when it expires
+    /// Ends a lock that has expired, so that its file can be taken, or returns its holder as an error.
+    fn make_way(&self, file: &str, lock_name: &str) -> Result<(), StoreError> {
+        match self.look_as_contender(file)? {
+            Some(found) => self.succeed(&found, lock_name),
+            None => Ok(()),
         }
-        completed
+    }
+
+    /// The error for a lock file that could not be taken.
+    fn held_by_now(
+        &self,
+        file: &str,
+        lock_name: &str,
+        refused: &linklock::Error,
+    ) -> Result<StoreError, StoreError> {
+        Ok(match self.look_as_contender(file)? {
+            Some(found) => held(found, lock_name),
+            None => StoreError::Held { by: None, message: refused.to_string() },
+        })
     }
 
     /// The lock that is to have this record.
@@ -212,7 +255,7 @@ impl Store {
 
     /// Makes a lock of ours durable, whichever request has created it.
     pub(crate) fn confirm(&self, record: &Record) -> Result<(), StoreError> {
-        self.persist_if_held(&names::file_name(&record.info.lock_name)?, record.info.id)
+        self.persist_if_held(&record.file()?, record.info.id)
     }
 
     /// Ends a lock that has expired, so that it can be taken, or returns its holder as an error.
@@ -245,11 +288,19 @@ impl Store {
 
     /// A lock that is held, by its name.
     pub(crate) fn held(&self, lock_name: &str) -> Result<Option<Found>, StoreError> {
-        let file = names::file_name(lock_name)?;
-        if !self.dir.join(&file).try_exists()? {
+        self.held_in(&names::file_name(lock_name)?, lock_name)
+    }
+
+    /// The lock that may be the client's own.
+    pub(crate) fn held_for(&self, wanted: &Wanted) -> Result<Option<Found>, StoreError> {
+        self.held_in(&wanted.file()?, &wanted.lock_name)
+    }
+
+    fn held_in(&self, file: &str, lock_name: &str) -> Result<Option<Found>, StoreError> {
+        if !self.dir.join(file).try_exists()? {
             return Ok(None); // cheaper than a look, and true of most slots of a set
         }
-        let mut found = self.look_at(&file)?;
+        let mut found = self.look_at(file)?;
         if let Some(found) = &mut found {
             lock_name.clone_into(&mut found.record.info.lock_name); // another program's file may not reveal it
         }
@@ -259,7 +310,7 @@ impl Store {
     /// A lock that is held, by its id.
     pub(crate) fn find(&self, id: LockId) -> Result<Found, StoreError> {
         if let Some(record) = self.records.read(id).ok().flatten() {
-            if let Some(found) = self.look_for(&names::file_name(&record.info.lock_name)?, id)? {
+            if let Some(found) = self.look_for(&record.file()?, id)? {
                 return Ok(found);
             }
             return Err(StoreError::NotFound(id));
@@ -306,7 +357,9 @@ impl Store {
     fn look(&self, lock: &Lock, file: &str) -> Result<Option<Found>, StoreError> {
         let mut looks = 1;
         loop {
-            let Some(holder) = holder(lock, file)? else { return Ok(None) };
+            let Some(holder) = holder(lock, file)?.filter(|holder| !holder.is_entering()) else {
+                return Ok(None);
+            };
             let identity = Identity::of(&holder);
             let record = self.record_of(file, identity)?;
             if record.is_none() && matches!(identity, Identity::Ours(_)) && looks < LOOKS {
@@ -317,6 +370,7 @@ impl Store {
                 info: self.infer(file, identity, &holder),
                 key: None,
                 slots: holder.slots(),
+                access: names::split_reader(file).map(|_| Access::Read),
                 tenure: None,
             });
             return Ok(Some(Found { file: file.to_owned(), record, identity, holder }));
@@ -330,9 +384,7 @@ impl Store {
         let record = self.records.read(id).map_err(|error| {
             StoreError::Unreadable(format!("the record of lock {id} cannot be read: {error}"))
         })?;
-        let is_its =
-            |record: &Record| names::file_name(&record.info.lock_name).is_ok_and(|it| it == file);
-        Ok(record.filter(is_its))
+        Ok(record.filter(|record| record.file().is_ok_and(|it| it == file)))
     }
 
     /// What the lock file alone shows.
@@ -347,7 +399,7 @@ impl Store {
         let born = fs::metadata(self.dir.join(file)).and_then(|metadata| metadata.created());
         LockInfo {
             id: identity.id(),
-            lock_name: names::lock_name(file).unwrap_or(file).to_owned(),
+            lock_name: names::shown_name(file).to_owned(),
             creator,
             ip: None,
             expires_at,

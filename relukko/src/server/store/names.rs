@@ -6,7 +6,7 @@
 //! 160 bits of its SHA-256. No plain name contains a tilde, so the two kinds never collide.
 //!
 //! Slot K of the set NAME is the lock `NAME.K`, and its file has the name of the set's with `.K`, as in
-//! the library, whichever kind the set's name is of.
+//! the library, whichever kind the set's name is of. So does the file of a reader's lock, with `.read.NUMBER`.
 
 use std::ffi::OsStr;
 
@@ -24,6 +24,10 @@ pub(crate) const MOST_SLOTS: u32 = 256;
 /// in 255 bytes.
 const LONGEST_PLAIN: usize = 100;
 const LONGEST_READABLE: usize = 40;
+/// Between a lock file's name and the number of a reader.
+const READ: &str = ".read.";
+/// ... which has so many hexadecimal digits.
+const READER_DIGITS: usize = 16;
 /// The prefix of the host name in our claims; the id follows. The id leads to everything known
 /// about the lock, and that exists before the lock is taken.
 const HOST: &str = "relukko-";
@@ -53,11 +57,39 @@ fn whole(name: &str) -> String {
     if is_plain(name) { name.to_owned() } else { format!("{}~{}", readable(name), hash(name)) }
 }
 
-/// The lock's name as far as the file name shows it: the file name itself, unless a record says
-/// otherwise. `None` for a file that cannot be a lock file.
-pub(crate) fn lock_name(file_name: &str) -> Option<&str> {
-    let whole = split_slot(file_name).map_or(file_name, |(set, _)| set);
-    (is_plain(whole) || is_hashed(whole)).then_some(file_name)
+/// The lock file's name, or that of one of its readers.
+pub(crate) fn file_of(lock_name: &str, reader: Option<u64>) -> Result<String, BadName> {
+    let file = file_name(lock_name)?;
+    Ok(match reader {
+        Some(number) => reader_file(&file, number),
+        None => file,
+    })
+}
+
+/// The lock file of a reader of the lock in this file, as in the library.
+fn reader_file(file: &str, number: u64) -> String {
+    format!("{file}{READ}{number:0READER_DIGITS$x}")
+}
+
+/// The lock file, and the number of the reader, if a file with this name is a reader's.
+pub(crate) fn split_reader(file: &str) -> Option<(&str, u64)> {
+    let (of, number) = file.rsplit_once(READ)?;
+    let is_number = number.len() == READER_DIGITS && number.bytes().all(is_hex);
+    Some((of, u64::from_str_radix(number, 16).ok().filter(|_| is_number && !of.is_empty())?))
+}
+
+/// A file in the directory, if it can be a lock file.
+pub(crate) fn lock_file(name: &OsStr) -> Option<&str> {
+    let file = name.to_str()?;
+    let name = shown_name(file);
+    let whole = split_slot(name).map_or(name, |(set, _)| set);
+    (is_plain(whole) || is_hashed(whole)).then_some(file)
+}
+
+/// The lock's name as far as that of its file shows it: the file name itself, unless a record says
+/// otherwise; for a reader's, that of the lock.
+pub(crate) fn shown_name(file: &str) -> &str {
+    split_reader(file).map_or(file, |(of, _)| of)
 }
 
 /// The lock's name of a slot.
@@ -166,7 +198,7 @@ mod tests {
     fn a_plain_name_is_its_own_file_name() {
         for name in ["report", "Report", "nightly.backup", "a b", "x-1_2:3", "-"] {
             assert_eq!(file_name(name).unwrap(), name);
-            assert_eq!(lock_name(name), Some(name));
+            assert_eq!(lock_file(name.as_ref()), Some(name));
         }
     }
 
@@ -204,7 +236,7 @@ mod tests {
             let file = file_name(name).unwrap();
             assert!(file.len() <= LONGEST_PLAIN, "{name:?}: {file}");
             assert!(!file.starts_with('.') && !file.contains(['/', '\0', '|']), "{name:?}: {file}");
-            assert!(lock_name(&file).is_some(), "{file}");
+            assert!(lock_file(file.as_ref()).is_some(), "{file}");
             assert_eq!(seen.insert(file.clone(), name), None, "{file}");
             // The file name, requested as a lock name, is another lock.
             if file != name {
@@ -224,12 +256,30 @@ mod tests {
                     continue;
                 };
                 assert_eq!(file, format!("{}.{number}", file_name(set).unwrap()));
-                assert_eq!(lock_name(&file), Some(&*file));
+                assert_eq!(lock_file(file.as_ref()), Some(&*file));
                 assert_eq!(split_slot(&slot), Some((set, number)));
             }
         }
         for other in ["x", "x.", "x.01", "x.+1", "x.256", ".0", "0", "x.0 "] {
             assert_eq!(split_slot(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_readers_file_begins_with_its_locks() {
+        for name in ["cache", "a/b", "é", "cache.7", &"x".repeat(LONGEST)] {
+            let file = file_name(name).unwrap();
+            for number in [0, 0xfeed, u64::MAX] {
+                let reader = reader_file(&file, number);
+                assert_eq!(split_reader(&reader), Some((&*file, number)));
+                assert_eq!(lock_file(reader.as_ref()), Some(&*reader));
+                assert_eq!(shown_name(&reader), file);
+            }
+        }
+        let others =
+            ["x", "x.read.", "x.read.7", ".read.0123456789abcdef", "x.read.0123456789ABCDEF"];
+        for other in others {
+            assert_eq!((split_reader(other), shown_name(other)), (None, other));
         }
     }
 
@@ -255,7 +305,7 @@ mod tests {
     #[test]
     fn other_files_are_not_locks() {
         for file in [".relukko", ".x", "a|b|1|2", "a~b", "a~", ""] {
-            assert_eq!(lock_name(file), None, "{file}");
+            assert_eq!(lock_file(file.as_ref()), None, "{file}");
         }
     }
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::durable::sync;
-use crate::info::{LockId, LockInfo};
+use super::names::{self, BadName};
+use crate::info::{Access, LockId, LockInfo};
 use crate::server::secret::Digest;
 
 /// The directory of records, inside that of the locks: no lock file's name begins with a dot.
@@ -36,6 +37,9 @@ pub(crate) struct Record {
     /// How many slots its set has, if it was acquired as one of a set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) slots: Option<u32>,
+    /// Whether it was acquired to read or to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) access: Option<Access>,
     /// Of a lock that was created through `/v2/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenure: Option<Tenure>,
@@ -70,12 +74,29 @@ impl Record {
     pub(crate) fn is_of(&self, secret: &Digest) -> bool {
         self.tenure.as_ref().is_some_and(|tenure| tenure.secret.matches(secret))
     }
+
+    /// Whether the lock is taken for good. One of `/v2/` is not before it has its token: the request that creates
+    /// it is at work, or its server was killed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.tenure.as_ref().is_none_or(|tenure| tenure.token.is_some())
+    }
+
+    /// The lock file that it is the record of.
+    pub(crate) fn file(&self) -> Result<String, BadName> {
+        let secret = self.tenure.as_ref().map(|tenure| &tenure.secret);
+        names::file_of(&self.info.lock_name, reader(self.access, secret))
+    }
+}
+
+/// The number of the client's lock beside the lock file, if it reads.
+pub(super) fn reader(access: Option<Access>, secret: Option<&Digest>) -> Option<u64> {
+    secret.filter(|_| access == Some(Access::Read)).map(Digest::number)
 }
 
 impl Tenure {
-    /// Whether the lock is taken for good: its record is complete.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.token.is_some()
+    /// For how long a refresh prolongs it.
+    pub(crate) fn lifetime(&self) -> Duration {
+        Duration::try_from_secs_f64(self.lifetime).unwrap_or_default()
     }
 }
 
