@@ -12,7 +12,7 @@ use common::v2_face::AnyClient;
 use common::{LIMIT, client_options, options, serve, wait_until};
 use linklock::Lock;
 use linklock_relukko::v2::{EventKind, Events, LockUrl, Secret};
-use linklock_relukko::{ClientError, LockId, Server};
+use linklock_relukko::{Access, ClientError, LockId, Server};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -23,6 +23,7 @@ in_both_faces! {
     a_lifetime_beyond_the_servers_limit_is_cut,
     who_does_not_get_the_lock_learns_who_has_it,
     as_many_clients_as_a_set_has_slots_get_one,
+    readers_share_a_lock_and_a_writer_waits_for_them,
     a_waiter_gets_the_lock,
     a_waiter_outlives_a_restart_of_the_server,
     a_guard_is_made_of_an_id_and_a_secret,
@@ -32,6 +33,7 @@ in_both_faces! {
     a_request_whose_answer_is_lost_is_repeated_with_its_secret,
     a_lock_of_which_nobody_heard_is_released,
     a_server_without_this_interface_is_named,
+    a_server_that_does_not_know_of_access_is_not_trusted,
     a_wrong_key_is_an_error,
 }
 
@@ -117,6 +119,30 @@ fn as_many_clients_as_a_set_has_slots_get_one(face: Face) {
     one.unlock().unwrap();
     let whole = v2(face, &server).request("gpu").lock().unwrap();
     assert_eq!(whole.slot(), None, "the name by itself is another lock");
+}
+
+fn readers_share_a_lock_and_a_writer_waits_for_them(face: Face) {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let client = v2(face, &server);
+    let reader = client.request("cache").access(Access::Read).who("a reader");
+    let writer = client.request("cache").access(Access::Write).who("the writer");
+    let guards = [reader.lock().unwrap(), reader.try_lock().unwrap()];
+    assert_eq!(guards[1].info().access, Some(Access::Read));
+    assert_eq!((client.readers("cache").unwrap().len(), client.find("cache").unwrap()), (2, None));
+    let refused = [writer.try_lock(), writer.try_lock_for(Duration::from_millis(100))];
+    for error in refused.map(Result::unwrap_err) {
+        assert!(error.is_contention() && error.to_string().contains("held by a reader"), "{error}");
+    }
+    let waiter = thread::spawn(move || {
+        let guard = writer.try_lock_for(LIMIT).unwrap();
+        (guard.info().access, client.readers("cache").unwrap())
+    });
+    for guard in guards {
+        guard.refresh().unwrap();
+        guard.unlock().unwrap();
+    }
+    assert_eq!(waiter.join().unwrap(), (Some(Access::Write), Vec::new()));
 }
 
 /// Starts a waiter, and waits until it stands in line.
@@ -281,6 +307,16 @@ fn a_request_whose_answer_is_lost_is_repeated_with_its_secret(face: Face) {
     let (id, secret) = guard.detach();
     assert_eq!(id.to_string(), ID);
     assert_eq!(*secrets.lock().unwrap(), [secret.expose(), secret.expose()]);
+}
+
+/// It takes no notice of readers.
+fn a_server_that_does_not_know_of_access_is_not_trusted(face: Face) {
+    let server = failing(|_| false);
+    let client = face.v2(client_options(server.address()));
+    let error = client.request("report").access(Access::Write).try_lock().unwrap_err();
+    assert!(matches!(error, ClientError::Unsupported { .. }), "{error}");
+    assert_eq!(server.count("DELETE", &format!("/v2/locks/{ID}")), 1);
+    client.request("report").try_lock().unwrap().unlock().unwrap();
 }
 
 fn a_lock_of_which_nobody_heard_is_released(face: Face) {

@@ -115,8 +115,11 @@ pub enum ClientError {
         reason: String,
     },
 
-    /// The server does not have the interface `/v2/`: it is Relukko itself, or an old version.
-    #[error("the server {url} does not have the interface /v2/; Relukko itself has only /v1/")]
+    /// The server does not have the interface `/v2/`, or not what was asked for: it is Relukko itself, or an
+    /// old version.
+    #[error(
+        "the server {url} does not have this interface: it is an old version, or Relukko itself, which has only /v1/"
+    )]
     #[non_exhaustive]
     Unsupported {
         /// The server's URL.

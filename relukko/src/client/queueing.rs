@@ -23,6 +23,7 @@ use super::tenure::{Answer, LockInfo, Page, Terms};
 use super::transport::{Bell, Transport};
 use super::wait_limit::WaitLimit;
 use super::waiter::{CLEAN_UP, Waiter};
+use crate::info::{Access, LockId};
 
 /// How long a request stands in line. The server would allow a minute.
 const LONG: Duration = Duration::from_secs(30);
@@ -101,7 +102,15 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
         // The server answers when the wait is over.
         let limit = self.waiter.session.options.request_timeout + wait;
         let left = self.waiter.left().map_or(limit, |left| left + CLEAN_UP);
-        self.waiter.session.once(&request, limit.min(left)).await
+        let answer = self.waiter.session.once(&request, limit.min(left)).await?;
+        match &answer {
+            Answer::Granted(info) if info.access != self.terms.access => {
+                self.release(info.id).await;
+                let url = self.waiter.session.server();
+                Err(ClientError::Unsupported { url })
+            }
+            _ => Ok(answer),
+        }
     }
 
     /// The lock that was requested at this moment, or later if an earlier request was unanswered.
@@ -126,12 +135,26 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
         let ClientError::Held { lock_name, mut message } = last else {
             return self.waiter.timed_out(last);
         };
-        let find = Request::find(&lock_name);
-        if let Ok(page) = self.waiter.session.once::<Page>(&find, CLEAN_UP).await {
-            let who = page.locks.into_iter().next().and_then(|lock| lock.who);
-            message = who.map_or(message, |who| format!("already held by {who}"));
+        if let Some(who) = self.holder(&lock_name).await {
+            message = format!("already held by {who}");
         }
         self.waiter.timed_out(ClientError::Held { lock_name, message })
+    }
+
+    /// Who is in the way: the lock's holder, or for a writer one of the readers that it waits for.
+    async fn holder(&mut self, lock_name: &str) -> Option<String> {
+        let mut requests = vec![Request::find(lock_name)];
+        if self.terms.access == Some(Access::Write) {
+            requests.push(Request::readers(lock_name));
+        }
+        for request in requests {
+            let page: Page = self.waiter.session.once(&request, CLEAN_UP).await.ok()?;
+            let is_taken = |lock: &LockInfo| lock.access.is_none() || lock.token.is_some();
+            if let Some(lock) = page.locks.into_iter().find(is_taken) {
+                return lock.who;
+            }
+        }
+        None
     }
 
     /// Releases the lock that an unanswered attempt may have acquired. If there is none, this acquires
@@ -140,11 +163,14 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
         if !self.waiter.is_uncertain {
             return;
         }
-        let session = &self.waiter.session;
         let again = Request::acquire(&self.terms, &self.secret, Duration::ZERO, None);
-        if let Ok(Answer::Granted(own)) = session.once(&again, CLEAN_UP).await {
-            let release = Request::release(own.id, &self.secret);
-            let _ = session.once::<Value>(&release, CLEAN_UP).await; // or it expires
+        if let Ok(Answer::Granted(own)) = self.waiter.session.once(&again, CLEAN_UP).await {
+            self.release(own.id).await;
         }
+    }
+
+    async fn release(&mut self, id: LockId) {
+        let release = Request::release(id, &self.secret);
+        let _ = self.waiter.session.once::<Value>(&release, CLEAN_UP).await; // or it expires
     }
 }

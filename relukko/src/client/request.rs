@@ -142,8 +142,9 @@ impl Request {
         since: Option<&str>,
     ) -> Request {
         let body = json!({
-            "name": terms.name, "slots": terms.slots,
-            "lifetime": terms.lifetime.map(|time| time.as_secs_f64()), "who": terms.who, "note": terms.note, "wait": wait.as_secs_f64(), "since": since,
+            "name": terms.name, "slots": terms.slots, "access": terms.access,
+            "lifetime": terms.lifetime.map(|time| time.as_secs_f64()),
+            "who": terms.who, "note": terms.note, "wait": wait.as_secs_f64(), "since": since,
         });
         let request = Request::new(Method::POST, "/v2/locks").with(body);
         Request { secret: Some(secret.clone()), ..request }
@@ -151,6 +152,10 @@ impl Request {
 
     pub(super) fn find(name: &str) -> Request {
         Request::new(Method::GET, &format!("/v2/locks?name={}", percent::encode(name)))
+    }
+
+    pub(super) fn readers(name: &str) -> Request {
+        Request::new(Method::GET, &format!("/v2/locks?access=read&name={}", percent::encode(name)))
     }
 
     pub(super) fn page(after: Option<&str>, limit: usize) -> Request {

@@ -63,6 +63,15 @@ impl<T: Transport> Session<T> {
         Ok(page.locks.into_iter().find(|lock| lock.name == name))
     }
 
+    pub(super) async fn readers(&self, name: &str) -> Result<Vec<tenure::LockInfo>, ClientError> {
+        Ok(self.send::<Page>(&Request::readers(name), None).await?.locks)
+    }
+
+    /// The server's URL, for messages.
+    pub(super) fn server(&self) -> String {
+        self.transport.endpoint().url("")
+    }
+
     pub(super) async fn check_health(&self) -> Result<(), ClientError> {
         self.send::<Value>(&Request::health(), None).await.map(drop)
     }
@@ -129,6 +138,6 @@ impl<T: Transport> Session<T> {
     ) -> Result<R, ClientError> {
         let response = self.transport.exchange(request, limit).await?;
         let read = response.read(self.transport.endpoint().url(&request.path));
-        read.map_err(|error| request.explain(error, || self.transport.endpoint().url("")))
+        read.map_err(|error| request.explain(error, || self.server()))
     }
 }

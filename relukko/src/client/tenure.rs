@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::info::LockId;
+use crate::info::{Access, LockId};
 
 /// A lock that is held, as `/v2/` describes it. It may have been created in another way: through
 /// `/v1/`, or by another program that uses the server's directory.
@@ -21,6 +21,9 @@ pub struct LockInfo {
     pub slot: Option<u32>,
     /// For a slot: how many slots its holder says that the set has.
     pub slots: Option<u32>,
+    /// Whether the holder reads, with others, or writes; `None` if it did not say, as for a lock by itself.
+    #[serde(default)]
+    pub access: Option<Access>,
     /// The holder, as it named itself.
     pub who: Option<String>,
     /// What the holder notes about its work.
@@ -60,6 +63,7 @@ pub(super) struct Terms {
     /// That of the set, if a slot is asked for.
     pub(super) name: String,
     pub(super) slots: Option<u32>,
+    pub(super) access: Option<Access>,
     /// The server chooses, if there is none.
     pub(super) lifetime: Option<Duration>,
     pub(super) who: Option<String>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linklock_relukko::v2::{Client, Events, LockGuard, LockInfo, LockRequest, Page, Secret};
-use linklock_relukko::{ClientError, ClientOptions, LockId};
+use linklock_relukko::{Access, ClientError, ClientOptions, LockId};
 
 #[cfg(feature = "tokio")]
 use super::face::run;
@@ -92,6 +92,10 @@ impl AnyClient {
         faces!(self, client => client.find(name))
     }
 
+    pub(crate) fn readers(&self, name: &str) -> Result<Vec<LockInfo>, ClientError> {
+        faces!(self, client => client.readers(name))
+    }
+
     pub(crate) fn get(&self, id: LockId) -> Result<LockInfo, ClientError> {
         faces!(self, client => client.get(id))
     }
@@ -108,6 +112,10 @@ impl AnyRequest {
 
     pub(crate) fn slots(self, number: u32) -> AnyRequest {
         either!(self: AnyRequest, request => request.slots(number))
+    }
+
+    pub(crate) fn access(self, access: Access) -> AnyRequest {
+        either!(self: AnyRequest, request => request.access(access))
     }
 
     pub(crate) fn who(self, who: &str) -> AnyRequest {

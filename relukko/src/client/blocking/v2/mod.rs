@@ -98,13 +98,22 @@ impl Client {
         run(self.session.send(&Request::page(after, limit), None))
     }
 
-    /// The lock with this name; `None` if it is free.
+    /// The lock with this name; `None` if it is free, or only [readers](Self::readers) hold it.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
     pub fn find(&self, lock_name: &str) -> Result<Option<LockInfo>, ClientError> {
         run(self.session.find(lock_name))
+    }
+
+    /// The locks of the readers of the lock with this name: see [`LockRequest::access`].
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn readers(&self, lock_name: &str) -> Result<Vec<LockInfo>, ClientError> {
+        run(self.session.readers(lock_name))
     }
 
     /// What happens to the server's locks: those events that follow an earlier answer's

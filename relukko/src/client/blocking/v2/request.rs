@@ -13,6 +13,7 @@ use crate::client::session::Session;
 use crate::client::tenure::Terms;
 use crate::client::transport::Bell;
 use crate::client::wait_limit::WaitLimit;
+use crate::info::Access;
 
 /// A request for a lock: see [`Client::request`](super::Client::request).
 ///
@@ -39,7 +40,7 @@ impl LockRequest {
     pub(super) fn new(session: Session<Blocking>, name: String) -> LockRequest {
         LockRequest {
             session,
-            terms: Terms { name, slots: None, lifetime: None, who: None, note: None },
+            terms: Terms { name, slots: None, access: None, lifetime: None, who: None, note: None },
         }
     }
 
@@ -64,6 +65,29 @@ impl LockRequest {
     /// ```
     pub fn slots(mut self, number: u32) -> LockRequest {
         self.terms.slots = Some(number);
+        self
+    }
+
+    /// Asks for the lock to read, with any number of others that read, or to write, alone. A writer waits
+    /// until the readers that are in have gone, and those that come later wait for it. These are also the
+    /// readers and writers of [`linklock::RwLock`] in the server's directory.
+    ///
+    /// All clients of such a lock have to say which: a lock that is asked for without this excludes others
+    /// too, but does not wait for the readers that are in. Slots have no readers.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = linklock_relukko::Server::options(dir.path()).bind("127.0.0.1:0".parse()?).api_key("secret").start()?;
+    /// # let client = linklock_relukko::Client::new(format!("http://{}", server.address()), "secret")?.v2();
+    /// use linklock_relukko::Access;
+    ///
+    /// let one = client.request("cache").access(Access::Read).lock()?;
+    /// let another = client.request("cache").access(Access::Read).lock()?;
+    /// assert!(client.request("cache").access(Access::Write).try_lock().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn access(mut self, access: Access) -> LockRequest {
+        self.terms.access = Some(access);
         self
     }
 

@@ -99,6 +99,15 @@ impl Client {
         self.session.find(lock_name).await
     }
 
+    /// Like [`v2::Client::readers`](crate::v2::Client::readers).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn readers(&self, lock_name: &str) -> Result<Vec<LockInfo>, ClientError> {
+        self.session.readers(lock_name).await
+    }
+
     /// Like [`v2::Client::events`](crate::v2::Client::events).
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use crate::client::tenure::Terms;
 use crate::client::tokio::cancel::in_task;
 use crate::client::tokio::transport::Tokio;
 use crate::client::wait_limit::WaitLimit;
+use crate::info::Access;
 
 /// A request for a lock: see [`Client::request`](super::Client::request). Like
 /// [`v2::LockRequest`](crate::v2::LockRequest), but the methods that send it are futures.
@@ -28,7 +29,7 @@ impl LockRequest {
     pub(super) fn new(session: Session<Tokio>, name: String) -> LockRequest {
         LockRequest {
             session,
-            terms: Terms { name, slots: None, lifetime: None, who: None, note: None },
+            terms: Terms { name, slots: None, access: None, lifetime: None, who: None, note: None },
         }
     }
 
@@ -43,6 +44,13 @@ impl LockRequest {
     /// [`v2::LockRequest::slots`](crate::v2::LockRequest::slots).
     pub fn slots(mut self, number: u32) -> LockRequest {
         self.terms.slots = Some(number);
+        self
+    }
+
+    /// Asks for the lock to read or to write: see
+    /// [`v2::LockRequest::access`](crate::v2::LockRequest::access).
+    pub fn access(mut self, access: Access) -> LockRequest {
+        self.terms.access = Some(access);
         self
     }
 
