@@ -15,8 +15,11 @@ pub(crate) fn status(args: &status::Args) -> Result<u8, Failure> {
     refuse(&[(args.breakers, "--breakers")])?;
     let Target { url, client } = Target::of(&args.lock, None)?;
     let found = client.find(url.name()).map_err(failure)?;
-    let status = Status::of_server(url.to_string(), found.map(server_lock));
-    output::show(&if args.json { json(&status)? } else { status.to_string() })?;
+    let mut status = Status::of_server(url.to_string(), found.map(server_lock));
+    let readers = client.readers(url.name()).map_err(failure)?.into_iter();
+    let reader = |lock| Status::of_server(url.to_string(), Some(server_lock(lock)));
+    status.readers = readers.map(reader).collect();
+    output::show(&if args.json { json(&status)? } else { status.to_text(args.breakers) })?;
     Ok(0)
 }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use linklock_relukko::ClientError;
-use linklock_relukko::v2::{LockGuard, LockInfo, LockRequest};
+use linklock_relukko::v2::{Client, LockGuard, LockInfo, LockRequest};
 
 use super::claim::Claim;
 use super::{Target, failure, not_acquired};
@@ -35,7 +35,7 @@ pub(super) fn acquire(
     }
     let holder = {
         let (client, name) = (client.clone(), url.name().to_owned());
-        move || Ok(client.find(&name)?.map(|lock| holder(&lock)))
+        move || Ok(in_the_way(&client, &name)?.map(|lock| holder(&lock)))
     };
     let acquired = contend(&url.to_string(), limit, events, holder, |go_on| {
         if limit.no_wait { request.try_lock() } else { request.lock_while(go_on) }
@@ -46,6 +46,15 @@ pub(super) fn acquire(
         say(format_args!("acquired {}{url}", slot.as_deref().unwrap_or("lock ")));
     }
     Ok(guard)
+}
+
+/// The lock, or the lock of a reader if a writer has it that waits for its readers, as we may.
+fn in_the_way(client: &Client, name: &str) -> Result<Option<LockInfo>, ClientError> {
+    let is_taken = |lock: &LockInfo| lock.access.is_none() || lock.token.is_some();
+    match client.find(name)?.filter(is_taken) {
+        Some(lock) => Ok(Some(lock)),
+        None => Ok(client.readers(name)?.into_iter().next()),
+    }
 }
 
 /// The holder of a lock, for people.

@@ -19,6 +19,7 @@ use linklock_relukko::{Client, ClientError, ClientOptions};
 pub(crate) use self::admin::{break_lock, list, status};
 pub(crate) use self::run::run;
 pub(crate) use self::script::{acquire, check, refresh, release, wait};
+use crate::access::Access;
 use crate::exit::{self, Failure};
 use crate::options::{Contention, LockOptions, Stale, WaitLimit};
 
@@ -39,8 +40,14 @@ impl Target {
         Ok(Target { url, client })
     }
 
-    fn request(&self, lifetime: Duration, who: String) -> v2::LockRequest {
-        self.client.request(self.url.name()).lifetime(lifetime).who(who)
+    /// A request for the lock, or for a slot if there is no access.
+    fn request(&self, access: Option<Access>, lifetime: Duration, who: String) -> v2::LockRequest {
+        let request = self.client.request(self.url.name()).lifetime(lifetime).who(who);
+        match access {
+            Some(Access::Alone) => request.access(linklock_relukko::Access::Write),
+            Some(Access::Shared) => request.access(linklock_relukko::Access::Read),
+            None => request,
+        }
     }
 }
 

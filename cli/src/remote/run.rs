@@ -8,6 +8,7 @@ use linklock_relukko::v2::{LockGuard, LockUrl};
 use super::claim::Claim;
 use super::contend::acquire;
 use super::{Target, refuse, refuse_of_contenders, refuse_of_files, relukko, usage, who};
+use crate::access::Access;
 use crate::events::Events;
 use crate::exit::Failure;
 use crate::run::{Args, Held, Trouble, run_under};
@@ -29,10 +30,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let limit = &args.contention.limit;
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let who = who(&args.lock, std::process::id())?;
-    let mut request = target.request(args.lifetime, who);
-    if let Some(slots) = args.slots {
-        request = request.slots(slots);
-    }
+    let request = match args.slots {
+        Some(slots) => target.request(None, args.lifetime, who).slots(slots),
+        None => target.request(Some(Access::of(args.shared)), args.lifetime, who),
+    };
     let guard = acquire(&target, &request, limit, &events)?;
     let variables = variables(&target, &guard);
     let lock = Remote { url: target.url, guard };
@@ -44,7 +45,6 @@ fn target(args: &Args) -> Result<Target, Failure> {
         (args.auto.is_some(), "--auto"),
         (args.at_most_every.is_some(), "--at-most-every"),
         (args.reentrant, "--reentrant"),
-        (args.shared, "--shared"),
         (args.events.is_some(), "--events"),
     ])?;
     refuse_of_contenders(&args.contention)?;

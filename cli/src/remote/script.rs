@@ -12,6 +12,7 @@ use super::{
     Target, client, contend, failure, keep, refuse, refuse_of_contenders, refuse_of_files, usage,
     who,
 };
+use crate::access::Access;
 use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::output::{print, say};
@@ -46,7 +47,7 @@ pub(crate) fn acquire(args: &script::acquire::Args) -> Result<u8, Failure> {
     let events = Events::watch().map_err(Failure::to("watch for signals"))?;
     let pid = pid.unwrap_or_else(caller::caller);
     let (who, limit) = (who(&args.options, pid)?, &args.contention.limit);
-    let request = target.request(args.lifetime, who);
+    let request = target.request(Some(Access::Alone), args.lifetime, who);
     let guard = contend::acquire(&target, &request, limit, &events)?;
     let claim = Claim { id: guard.id(), secret: guard.secret() };
     let keep = || keep::start(&target, &claim, owner.as_ref());

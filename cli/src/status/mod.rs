@@ -108,7 +108,7 @@ pub(crate) struct Status {
     /// The slots that are held of the set with the lock's path.
     slots: Vec<Status>,
     /// The locks of the readers that share the lock.
-    readers: Vec<Status>,
+    pub(crate) readers: Vec<Status>,
     /// A lock that a server has.
     pub(crate) server: Option<ServerLock>,
 }

@@ -29,7 +29,7 @@ impl State {
 }
 
 impl Status {
-    pub(super) fn to_text(&self, with_breakers: bool) -> String {
+    pub(crate) fn to_text(&self, with_breakers: bool) -> String {
         let mut text = match self.state {
             State::Free if !self.slots.is_empty() || !self.readers.is_empty() => String::new(),
             _ => self.to_string(),

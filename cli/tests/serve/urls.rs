@@ -400,10 +400,43 @@ fn a_set_of_slots_is_shared_with_lock_files() {
 }
 
 #[test]
+fn a_lock_is_shared_with_commands_that_use_lock_files() {
+    let place = Place::new("cache");
+    let ready = format!("echo ready; {CAT}");
+    let share = |place: &Place| Running::start(&mut place.run(&["--shared"], &ready));
+    let mut readers = [share(&place), share(&place)];
+    readers.iter_mut().for_each(|reader| assert_eq!(reader.line(), "ready"));
+    let file = place.dir.path().join("cache");
+    let by_file = |options: &[&str]| {
+        let mut command = linklock();
+        command.args(["run", "-n"]).args(options).arg(&file).args(["--", "true"]);
+        outcome(&mut command)
+    };
+    assert_eq!((by_file(&[]).0, by_file(&["--shared"]).0), (75, 0));
+    let (code, why) = outcome(&mut place.run(&["-n"], "true"));
+    assert_eq!((code, why.contains("held by linklock on ")), (75, true), "{why}");
+    let mut acquire = with_key(&["acquire", "-n"]);
+    assert_eq!(outcome(acquire.arg(place.url())).0, 75, "a script is a writer");
+    let shown = with_key(&["status"]).arg(place.url()).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.starts_with(&format!("{}: shared by 2 readers\n", place.url())), "{shown}");
+    assert_eq!(shown.matches("holder:").count(), 2, "{shown}");
+
+    let mut writer = Running::start(&mut place.run(&[], &ready));
+    until("it waits for the readers", || by_file(&["--shared"]).0 == 75);
+    for reader in readers {
+        assert_eq!(reader.end().0, 0);
+    }
+    assert_eq!(writer.line(), "ready");
+    assert_eq!(outcome(&mut place.run(&["-n", "--shared"], "true")).0, 75);
+    assert_eq!(writer.end().0, 0);
+    assert_eq!(outcome(&mut place.run(&["-n", "--shared"], "true")).0, 0);
+}
+
+#[test]
 fn options_that_make_no_sense_are_usage_errors() {
     let place = Place::new("report");
-    let wrong: [(&str, &[&str]); 10] = [
-        ("run", &["--shared"]),
+    let wrong: [(&str, &[&str]); 9] = [
         ("run", &["--reentrant"]),
         ("run", &["--at-most-every", "1h"]),
         ("run", &["--mode", "664"]),
