@@ -39,6 +39,11 @@ fn readers(server: SocketAddr) -> usize {
     locks.len()
 }
 
+/// The id of the lock file's lock: of the writer that has it, or waits for readers.
+fn writer_id(server: SocketAddr) -> Value {
+    ask(server, "GET", "/v2/locks?name=cache", "").json()["locks"][0]["id"].clone()
+}
+
 #[test]
 fn any_number_of_readers_or_one_writer() {
     let dir = tempdir().unwrap();
@@ -136,8 +141,10 @@ fn a_writer_waits_for_the_readers_that_are_in_and_no_others() {
         for (client, own) in in_before.iter().enumerate() {
             release_as(&secret(client), other.address(), own);
         }
-        thread::sleep(Duration::from_secs(6)); // longer than a lock file is kept without being renewed
+        let kept = writer_id(address);
+        thread::sleep(Duration::from_secs(9)); // longer than a lock file is kept unless it is renewed
         assert!(!writes.is_finished(), "one reader is in");
+        assert_eq!(writer_id(address), kept, "it has been kept all the time");
         assert!(cache.clone().try_read().unwrap_err().is_contention());
         theirs.unlock().unwrap();
         let own = writes.join().unwrap();
