@@ -1,5 +1,6 @@
 //! A held lock: refreshing it, keeping it alive, releasing it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,14 @@ impl<T: Transport, I: Interface> Holding<T, I> {
             return Ok(());
         }
         self.tenure.session.delete_own(info.name(), self.tenure.interface.release(id)).await
+    }
+
+    /// Describes the lock for the `Debug` of its guard.
+    pub(super) fn fmt_guard(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard")
+            .field("info", &self.info())
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
     }
 
     fn replace_keep_alive(&self, next: Option<KeepAlive<T>>) {

@@ -1,5 +1,6 @@
 //! What a holder asks a server for, in each version of the interface.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -10,7 +11,9 @@ use super::tenure;
 use crate::info::{LockId, LockInfo};
 
 /// A lock as a server describes it.
-pub(super) trait Described: Clone + DeserializeOwned + Send + Sync + 'static {
+pub(super) trait Described:
+    Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
     fn id(&self) -> LockId;
     fn name(&self) -> &str;
     /// How long it lasts from its creation on.

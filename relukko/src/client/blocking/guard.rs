@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::held::Held;
 use super::transport::Blocking;
 use super::wake::run;
 use crate::client::error::ClientError;
 use crate::client::holding::Holding;
+use crate::client::interface::Relukko;
 use crate::info::{LockId, LockInfo};
 
 /// A lock that is held. Dropping the guard deletes the lock, which takes a request whose failure
@@ -17,32 +19,31 @@ use crate::info::{LockId, LockInfo};
 /// [`keep_alive`](Self::keep_alive).
 #[must_use = "dropping a guard deletes its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
-    holding: Holding<Blocking>,
-    is_done: bool,
+    held: Held<Relukko>,
 }
 
 impl LockGuard {
     pub(super) fn new(holding: Holding<Blocking>) -> LockGuard {
-        LockGuard { holding, is_done: false }
+        LockGuard { held: Held::new(holding) }
     }
 
     /// The lock, as the server last described it.
     #[must_use]
     pub fn info(&self) -> LockInfo {
-        self.holding.info()
+        self.held.info()
     }
 
     /// The lock's id.
     #[must_use]
     pub fn id(&self) -> LockId {
-        self.holding.id()
+        self.held.id()
     }
 
     /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
     /// time has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.holding.remaining()
+        self.held.remaining()
     }
 
     /// Renews the lease, so that the lock does not expire within this time. The lock never expires
@@ -53,7 +54,7 @@ impl LockGuard {
     /// [`ClientError::Lost`] if the lock is gone; after any other error it may still be held, and
     /// you may try again while the lease runs.
     pub fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
-        run(self.holding.refresh(lifetime))
+        run(self.held.refresh(lifetime))
     }
 
     /// Sets the lock to expire after this time, whether that is later or sooner than before. If
@@ -63,7 +64,7 @@ impl LockGuard {
     ///
     /// As for [`refresh`](Self::refresh).
     pub fn expire_in(&self, lifetime: Duration) -> Result<(), ClientError> {
-        run(self.holding.expire_in(lifetime))
+        run(self.held.expire_in(lifetime))
     }
 
     /// Keeps the lock alive until the guard is dropped: a thread renews the lease, so that the lock
@@ -84,7 +85,7 @@ impl LockGuard {
         lifetime: Duration,
         on_lost: impl FnOnce(ClientError) + Send + 'static,
     ) -> Result<(), ClientError> {
-        run(self.holding.keep_alive(lifetime, on_lost))
+        run(self.held.keep_alive(lifetime, on_lost))
     }
 
     /// Deletes this lock, and no other lock of the same name.
@@ -94,25 +95,13 @@ impl LockGuard {
     /// [`ClientError::Lost`] if the lock was gone already: what it guards may have changed in the
     /// meantime. Another error if the server could not be reached: then the lock ends when it
     /// expires.
-    pub fn unlock(mut self) -> Result<(), ClientError> {
-        self.is_done = true;
-        run(self.holding.release())
-    }
-}
-
-impl Drop for LockGuard {
-    fn drop(&mut self) {
-        if !self.is_done {
-            let _ = run(self.holding.release()); // or it expires
-        }
+    pub fn unlock(self) -> Result<(), ClientError> {
+        self.held.unlock()
     }
 }
 
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockGuard")
-            .field("info", &self.info())
-            .field("remaining", &self.remaining())
-            .finish_non_exhaustive()
+        self.held.fmt(f)
     }
 }

@@ -1,6 +1,7 @@
 //! The client's blocking API.
 
 mod guard;
+mod held;
 mod lock;
 mod requests;
 mod socket;

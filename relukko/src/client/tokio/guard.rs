@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use ::tokio::runtime::Handle;
-
+use super::held::Held;
 use super::transport::Tokio;
 use crate::client::error::ClientError;
 use crate::client::holding::Holding;
+use crate::client::interface::Relukko;
 use crate::info::{LockId, LockInfo};
 
 /// A lock that is held. When the guard is dropped, a task deletes the lock, for which the runtime
@@ -18,34 +18,32 @@ use crate::info::{LockId, LockInfo};
 /// [`keep_alive`](Self::keep_alive).
 #[must_use = "dropping a guard deletes its lock at once: bind it to a name, even to `_guard`"]
 pub struct LockGuard {
-    holding: Holding<Tokio>,
-    runtime: Handle,
-    is_done: bool,
+    held: Held<Relukko>,
 }
 
 impl LockGuard {
     /// Must be called on a runtime.
     pub(super) fn new(holding: Holding<Tokio>) -> LockGuard {
-        LockGuard { holding, runtime: Handle::current(), is_done: false }
+        LockGuard { held: Held::new(holding) }
     }
 
     /// The lock, as the server last described it.
     #[must_use]
     pub fn info(&self) -> LockInfo {
-        self.holding.info()
+        self.held.info()
     }
 
     /// The lock's id.
     #[must_use]
     pub fn id(&self) -> LockId {
-        self.holding.id()
+        self.held.id()
     }
 
     /// How much longer the lock is certain not to expire, by this machine's clock. Zero once that
     /// time has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.holding.remaining()
+        self.held.remaining()
     }
 
     /// Like [`LockGuard::refresh`](crate::LockGuard::refresh).
@@ -55,7 +53,7 @@ impl LockGuard {
     /// [`ClientError::Lost`] if the lock is gone; after any other error it may still be held, and
     /// you may try again while the lease runs.
     pub async fn refresh(&self, lifetime: Duration) -> Result<(), ClientError> {
-        self.holding.refresh(lifetime).await
+        self.held.refresh(lifetime).await
     }
 
     /// Like [`LockGuard::expire_in`](crate::LockGuard::expire_in).
@@ -64,7 +62,7 @@ impl LockGuard {
     ///
     /// As for [`refresh`](Self::refresh).
     pub async fn expire_in(&self, lifetime: Duration) -> Result<(), ClientError> {
-        self.holding.expire_in(lifetime).await
+        self.held.expire_in(lifetime).await
     }
 
     /// Keeps the lock alive until the guard is dropped: a task renews the lease, so that the lock
@@ -86,7 +84,7 @@ impl LockGuard {
         lifetime: Duration,
         on_lost: impl FnOnce(ClientError) + Send + 'static,
     ) -> Result<(), ClientError> {
-        self.holding.keep_alive(lifetime, on_lost).await
+        self.held.keep_alive(lifetime, on_lost).await
     }
 
     /// Deletes this lock, and no other lock of the same name. If the future is dropped, a task
@@ -97,30 +95,13 @@ impl LockGuard {
     /// [`ClientError::Lost`] if the lock was gone already: what it guards may have changed in the
     /// meantime. Another error if the server could not be reached: then the lock ends when it
     /// expires.
-    pub async fn unlock(mut self) -> Result<(), ClientError> {
-        let released = self.holding.release().await;
-        self.is_done = true;
-        released
-    }
-}
-
-impl Drop for LockGuard {
-    fn drop(&mut self) {
-        self.holding.let_go();
-        if !self.is_done {
-            let holding = self.holding.clone();
-            self.runtime.spawn(async move {
-                let _ = holding.release().await; // or it expires
-            });
-        }
+    pub async fn unlock(self) -> Result<(), ClientError> {
+        self.held.unlock().await
     }
 }
 
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockGuard")
-            .field("info", &self.info())
-            .field("remaining", &self.remaining())
-            .finish_non_exhaustive()
+        self.held.fmt(f)
     }
 }

@@ -22,6 +22,7 @@
 
 mod cancel;
 mod guard;
+mod held;
 mod lock;
 mod requests;
 mod socket;
