@@ -41,6 +41,8 @@ use crate::server::secret::Digest;
 /// The longest lease to write, within the limit of the library. A lock that expires later is
 /// extended well before such a lease ends.
 const LONGEST_LEASE: Duration = Duration::from_secs(9 * 365 * 86_400);
+/// How long a writer keeps the lock file from its last look at the readers that are in.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often to look at a lock whose record is missing, because it has just ended.
 const LOOKS: usize = 3;
 /// How much longer than needed a lease is made: more than the difference of two clock readings.
@@ -152,7 +154,7 @@ impl Store {
         let Wanted { lock_name, slots, access, creator, ip, key, most: _, terms } = wanted;
         let now = self.now();
         let lifetime = match access {
-            Some(Access::Write) => rw_lock::PATIENCE,
+            Some(Access::Write) => PATIENCE,
             _ => terms.as_ref().map_or(self.lifetime, |terms| terms.lifetime),
         };
         let info = LockInfo {

@@ -9,17 +9,13 @@
 //! Until then the writer's record is not complete, and the lock file has a short lease. The request that
 //! waits renews it, or the next request of the same client does; if none comes, the lease ends.
 
-use std::time::Duration;
-
 use linklock::{Lock, RwLock};
 
 use super::names;
 use super::records::Record;
-use super::{Found, Store, StoreError, Wanted};
+use super::{Found, PATIENCE, Store, StoreError, Wanted};
 use crate::timestamp::whole_microseconds;
 
-/// How long a writer keeps the lock file from its last look at the readers that are in.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a reader begins again that took too long to enter.
 const ATTEMPTS: usize = 16;
 
@@ -48,12 +44,11 @@ impl Store {
     /// Creates the lock of a writer. As long as readers are in, the lock file is kept, and one of them is the
     /// error.
     pub(super) fn exclude(&self, wanted: &Wanted) -> Result<(String, Record), StoreError> {
-        let (file, own) = match self.kept_for(wanted)? {
-            Some(Found { file, record, .. }) => (file, record),
-            None => {
-                let (file, record, _) = self.begin(wanted.clone())?;
-                (file, record)
-            }
+        let (file, own) = if let Some(Found { file, record, .. }) = self.kept_for(wanted)? {
+            (file, record)
+        } else {
+            let (file, record, _) = self.begin(wanted.clone())?;
+            (file, record)
         };
         // We have changed the directory when we took the lock file, so an NFS client does not list it from its
         // cache: no reader is missing.
