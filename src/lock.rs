@@ -15,7 +15,6 @@ use crate::guard::LockGuard;
 use crate::holder::Obstacle;
 use crate::model::context::Context;
 use crate::model::lease::check_lifetime;
-use crate::model::memory::Memory;
 use crate::model::names::BadName;
 use crate::protocol::acquire::acquire;
 use crate::protocol::claim_cache::ClaimCache;
@@ -289,12 +288,8 @@ impl Lock {
             _ => Err(BadName::NoFileName),
         };
         let names = other.map_err(|bad| Error::Invalid { path, reason: bad.to_string() })?;
-        let memory = Memory {
-            is_tried: memory.is_tried.clone(),
-            wake_address: memory.wake_address.clone(),
-            ..Memory::default()
-        };
-        let context = Context { names, config: config.clone(), machine: machine.clone(), memory };
+        let (config, machine, memory) = (config.clone(), machine.clone(), memory.of_file_system());
+        let context = Context { names, config, machine, memory };
         Ok(Lock::with(context, self.lifetime, self.timeout))
     }
 

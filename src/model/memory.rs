@@ -22,3 +22,14 @@ pub(crate) struct Memory {
     /// Whether this handle has swept already.
     pub(crate) has_swept: AtomicBool,
 }
+
+impl Memory {
+    /// The memory of another handle in the same directory, which knows no more than the file system.
+    pub(crate) fn of_file_system(&self) -> Memory {
+        Memory {
+            is_tried: self.is_tried.clone(),
+            wake_address: self.wake_address.clone(),
+            ..Memory::default()
+        }
+    }
+}

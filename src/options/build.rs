@@ -36,15 +36,27 @@ impl LockOptions {
         static PROCESSES: LazyLock<Arc<PosixProcesses>> = LazyLock::new(Arc::default);
         let can_wake = self.clock.is_none();
         let clock = self.clock.clone().unwrap_or_else(system_clock);
-        let (fs, processes, random) =
-            (Arc::new(PosixFs::linking_by(self.linker.clone())), PROCESSES.clone(), unguessable);
+        let fs = match self.neighbour() {
+            Some(context) => context.machine.fs.clone(),
+            None => Arc::new(PosixFs::linking_by(self.linker.clone())),
+        };
+        let (processes, random) = (PROCESSES.clone(), unguessable);
         let network = Arc::new(UdpNetwork);
         Machine { fs, clock, processes, random, network, can_wake }
     }
 
+    /// The lock to share what is known with, if it is in the same directory.
+    fn neighbour(&self) -> Option<&Context> {
+        let path = std::path::absolute(&self.path).ok()?;
+        let other = self.learnt_from.as_deref();
+        other.filter(|other| path.parent() == Some(other.names.dir()))
+    }
+
     /// Makes the lock on a given machine, which may be a simulated one.
     pub(crate) fn build_on(self, machine: Machine) -> Result<Lock, Error> {
-        self.build_with(machine, Memory::default())
+        let memory =
+            self.neighbour().map_or_else(Memory::default, |other| other.memory.of_file_system());
+        self.build_with(machine, memory)
     }
 
     /// Makes the lock with a memory that it may share with others.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::holder::Role;
 use crate::lock::Lock;
 use crate::model::backoff::Polling;
+use crate::model::context::Context;
 use crate::model::names::with_suffix;
 use crate::policy::StalePolicy;
 use crate::sys::linker::Linker;
@@ -56,6 +57,7 @@ pub struct LockOptions {
     clock: Option<Arc<dyn Clock>>,
     linker: Option<Linker>,
     role: Role,
+    learnt_from: Option<Arc<Context>>,
 }
 
 /// The default length of a lease: 15 s, as in flufl.lock.
@@ -141,6 +143,7 @@ impl Lock {
             clock: None,
             linker: None,
             role: Role::Alone,
+            learnt_from: None,
         }
     }
 }
@@ -171,6 +174,24 @@ impl LockOptions {
     /// changes while locks are held, or is the same on several hosts.
     pub fn host_name(mut self, host_name: impl Into<OsString>) -> LockOptions {
         self.host_name = Some(host_name.into());
+        self
+    }
+
+    /// Shares what a handle has found out about the file system, and how it makes hard links, if it is for a
+    /// lock in the same directory: as [`Lock::with_file_name`] does, for a lock with options of its own.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use linklock::Lock;
+    ///
+    /// let report = Lock::new(dir.path().join("report.lock"))?;
+    /// let _held = report.lock()?;
+    /// let backup = Lock::options(dir.path().join("backup.lock")).learnt_from(&report).build()?;
+    /// let _held = backup.lock()?; // does not ask again what the directory is on
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    pub fn learnt_from(mut self, other: &Lock) -> LockOptions {
+        self.learnt_from = Some(other.context.clone());
         self
     }
 
