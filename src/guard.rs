@@ -272,6 +272,34 @@ impl LockGuard {
         if_held(self.unlock())
     }
 
+    /// Releases a lock that others may end at the same time with [`Lock::end_if`](crate::Lock::end_if),
+    /// and returns whether this call did: of all that try, exactly one succeeds. For that it goes by the
+    /// rules of a [takeover](crate::guide::safety#the-argument), as they do, where
+    /// [`unlock`](Self::unlock) relies on being alone. Emits no event of a loss. The guard has no lock
+    /// any more, whatever comes of it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("report.lock");
+    /// use linklock::Lock;
+    ///
+    /// let (one, other) = (Lock::new(&path)?.lock()?, Lock::new(&path)?);
+    /// assert!(one.end()?);
+    /// let two = other.lock()?;
+    /// assert!(Lock::new(&path)?.end_if(|_| true)?.is_some());
+    /// assert!(!two.end()?);
+    /// # Ok::<(), linklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`unlock`](Self::unlock), except [`Error::Lost`].
+    pub fn end(&self) -> Result<bool, Error> {
+        self.tenure.events.expect_loss();
+        self.tenure.share();
+        if_held(self.tenure.release())
+    }
+
     /// Drops the guard if its lock is gone, without reporting a loss: for a program that has ended
     /// the lock with [`Lock::end_if`](crate::Lock::end_if). Otherwise returns the guard, refreshed
     /// if possible. Blocks as [`refresh`](Self::refresh) does.

@@ -48,7 +48,7 @@ pub(crate) struct Tenure {
     left_to_others: AtomicBool,
     /// Whether other processes may act on it too, within its lease: then its holder follows the
     /// rule for late holders.
-    shared: bool,
+    shared: AtomicBool,
     /// Lets one release run at a time: a second waits for the result of the first.
     release: RequestMutex<()>,
     /// The place at the head of this host's queue, if the lock was won there: for the next waiter
@@ -77,7 +77,7 @@ impl Tenure {
             held: AtomicBool::new(true),
             releasing: AtomicBool::new(false),
             left_to_others: AtomicBool::new(false),
-            shared: false,
+            shared: AtomicBool::new(false),
             release: RequestMutex::default(),
             turn: Mutex::default(),
             claim_cache: None,
@@ -98,13 +98,18 @@ impl Tenure {
     }
 
     /// The same tenure, on which other processes may act too.
-    pub(crate) fn shared_with_others(mut self) -> Tenure {
-        self.shared = true;
+    pub(crate) fn shared_with_others(self) -> Tenure {
+        self.share();
         self
     }
 
+    /// From now on other processes may act on it too, within its lease.
+    pub(crate) fn share(&self) {
+        self.shared.store(true, Ordering::Release);
+    }
+
     pub(crate) fn is_shared(&self) -> bool {
-        self.shared
+        self.shared.load(Ordering::Acquire)
     }
 
     pub(crate) fn claim(&self) -> &ClaimName {
@@ -161,7 +166,7 @@ impl Tenure {
 
     /// Whether no other process may touch the lock yet.
     fn may_act_alone(&self) -> bool {
-        self.is_in_time() && !self.shared
+        self.is_in_time() && !self.is_shared()
     }
 
     /// When processes in that many seats, one after another, must have ended the tenure or given

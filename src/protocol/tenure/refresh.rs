@@ -52,7 +52,7 @@ impl Tenure {
         if self.releasing.load(Ordering::Acquire) {
             return self.refresh_until_released(claim);
         }
-        if self.shared {
+        if self.is_shared() {
             self.refresh_shared(claim)?;
         } else if !(self.is_in_time() && self.refresh_in_time(claim)?) {
             self.refresh_late(claim)?;

@@ -96,7 +96,7 @@ impl Tenure {
             return Err(self.lost());
         }
         // Where others may act on the lock too, the claim is removed in the seat.
-        if self.shared || !Safeguard::ClaimFirst.stands() {
+        if self.is_shared() || !Safeguard::ClaimFirst.stands() {
             return Ok(Cleared::No);
         }
         if self.claim_cache.is_some() {

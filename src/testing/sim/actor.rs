@@ -238,6 +238,14 @@ impl Actor {
         }
     }
 
+    /// Unlocks a lock that others may end at the same time.
+    pub(super) fn end(&self, guard: &LockGuard) {
+        self.process.note(|| "begins to end its tenure".to_owned());
+        self.process.world().safety.ends(self.process.id);
+        let ended = guard.end();
+        self.process.note(|| format!("has ended its tenure: {:?}", ended.ok()));
+    }
+
     /// Hands the lock over to an adopter, or leaves it to its lease.
     pub(super) fn hand_over(&self, guard: LockGuard, owner: Owner) {
         let began = self.process.world().now;

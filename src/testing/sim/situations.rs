@@ -284,3 +284,25 @@ pub(super) fn broken_in_its_release() -> Scenario {
         ])
     }
 }
+
+/// As alice releases her lock, administrators break it.
+pub(super) fn ended_by_several() -> Scenario {
+    scenario(&[
+        ("alice", 0, tenure_that_others_may_end),
+        ("root", 2, administrator),
+        ("toor", 0, administrator),
+        ("bob", 1, tenure_that_others_may_end),
+    ])
+}
+
+/// Both want her seat, and one of them is about to remove her claim.
+pub(super) fn ended_by_two_at_once() -> Scenario {
+    Scenario {
+        prefix: vec![
+            Act::After("alice", "links", "to L"),
+            Act::Park("alice"),
+            Act::Before("root", "removes", "|host0|"),
+        ],
+        ..ended_by_several()
+    }
+}

@@ -35,6 +35,13 @@ pub(super) fn tenure_without_refresh(actor: &Actor) {
     actor.unlock(guard);
 }
 
+/// The same, with the release that others' breaks may meet.
+pub(super) fn tenure_that_others_may_end(actor: &Actor) {
+    let Some(guard) = actor.lock() else { return };
+    actor.sleep(5);
+    actor.end(&guard);
+}
+
 pub(super) fn two_tenures(actor: &Actor) {
     brief_tenure(actor);
     tenure(actor);

@@ -7,6 +7,7 @@ use crate::testing::sim::explore::{explore, explore_pairs, sample};
 use crate::testing::sim::faults::{ACCIDENTS, Faults, NOTHING};
 use crate::testing::sim::scenario::Scenario;
 use crate::testing::sim::scenarios::*;
+use crate::testing::sim::situations::*;
 
 #[test]
 fn an_owner_that_dies_before_its_adopter() {
@@ -62,4 +63,15 @@ fn locks_that_others_act_on_and_late_copies() {
     let faults = Faults { late_copies: 2, crashes: 1, stalls: 1, ..NOTHING };
     let delay = Duration::from_secs(8);
     sample(&Scenario { faults, caching: NAMES, delay, ..attached() }).assert_safe();
+}
+
+/// Not so with a release that relies on being alone: see `a_live_lock_that_is_broken_in_its_release`.
+#[test]
+fn locks_that_several_end() {
+    explore(&ended_by_two_at_once(), 2).assert_safe();
+    let faults = Faults { stalls: 2, crashes: 1, ..NOTHING };
+    for scenario in [ended_by_several(), ended_by_two_at_once()] {
+        sample(&Scenario { faults, caching: NAMES, ..scenario.clone() }).assert_safe();
+        sample(&Scenario { faults, local: true, ..scenario }).assert_safe();
+    }
 }
