@@ -1,31 +1,47 @@
 //! The locks that this server maintains: their guards, by which it extends their leases.
 //!
 //! Several servers may maintain the same lock. A guard extends the lease, which any number of them
-//! may do at once, but it never releases the lock: a lock of ours is ended only by a takeover (see
-//! `linklock`), which exactly one of them wins.
+//! may do at once, but is not simply unlocked: a lock of ours is ended only by the rules of a takeover
+//! (see `linklock`), which exactly one of them wins.
 
 use std::collections::HashMap;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use linklock::LockGuard;
 
 use crate::info::LockId;
 
-/// A guard that does not release its lock.
+/// A guard that does not release its lock when it is dropped.
 #[derive(Debug)]
-pub(crate) struct HeldLock(Option<LockGuard>);
+pub(crate) struct HeldLock {
+    /// `None` while this is dropped.
+    guard: Option<LockGuard>,
+    /// Whether it has ended the lock, or tried to: after that it has none.
+    is_used: AtomicBool,
+}
 
 impl HeldLock {
     pub(crate) fn guard(&self) -> &LockGuard {
-        self.0.as_ref().expect("the guard exists until this is dropped")
+        self.guard.as_ref().expect("the guard exists until this is dropped")
+    }
+
+    /// Ends the lock, and returns whether this did. `None` if another request does that, or if another
+    /// server may have extended the lease: this guard would be late.
+    pub(crate) fn end(&self) -> Option<Result<bool, linklock::Error>> {
+        let may = !self.guard().remaining().is_zero() && !self.is_used.swap(true, Ordering::AcqRel);
+        may.then(|| self.guard().end())
     }
 }
 
 /// Frees the guard of a lock that is gone; leaves any other lock held.
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        if let Some(Err(guard)) = self.0.take().map(LockGuard::discard_if_lost) {
+        if *self.is_used.get_mut() {
+            return; // its guard has no lock
+        }
+        if let Some(Err(guard)) = self.guard.take().map(LockGuard::discard_if_lost) {
             mem::forget(guard);
         }
     }
@@ -41,7 +57,7 @@ impl HeldLocks {
 
     /// Keeps the first guard of a lock.
     pub(crate) fn take(&self, id: LockId, guard: LockGuard) -> Arc<HeldLock> {
-        let held = Arc::new(HeldLock(Some(guard)));
+        let held = Arc::new(HeldLock { guard: Some(guard), is_used: AtomicBool::new(false) });
         self.all().entry(id).or_insert(held).clone()
     }
 

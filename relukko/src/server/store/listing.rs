@@ -48,10 +48,9 @@ impl Store {
         Ok((page, None))
     }
 
-    /// A handle for looks at many locks, one after the other. It is not kept for longer: another file system
-    /// may be mounted on the directory.
+    /// A handle for looks at many locks, one after the other.
     pub(crate) fn any_lock(&self) -> Result<Lock, StoreError> {
-        self.lock("any.lock")
+        Ok(self.handles.any()?)
     }
 
     /// The lock in this file. Files that are not locks, or that cannot be read, are skipped.

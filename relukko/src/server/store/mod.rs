@@ -11,6 +11,7 @@ mod change;
 mod clock;
 mod durable;
 mod error;
+mod handles;
 mod held_locks;
 mod listing;
 mod names;
@@ -27,8 +28,9 @@ use std::time::{Duration, SystemTime};
 use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
 
 use self::clock::FileClock;
-use self::durable::{SharedSync, sync};
+use self::durable::{Files, Rounds};
 pub(crate) use self::error::StoreError;
+use self::handles::Handles;
 use self::held_locks::{HeldLock, HeldLocks};
 use self::names::Identity;
 pub(crate) use self::names::{MOST_SLOTS, slot_name, split_slot};
@@ -57,7 +59,10 @@ pub(crate) struct Store {
     tokens: Tokens,
     held_locks: HeldLocks,
     clock: FileClock,
-    directories: SharedSync,
+    /// For the locks, and for the turns to change their records.
+    handles: Handles,
+    turns: Handles,
+    rounds: Rounds<Files>,
 }
 
 /// A lock that a client asks for.
@@ -116,8 +121,20 @@ impl Store {
         let records = Records::open(&dir)?;
         let clock = FileClock::open(records.dir())?;
         let (tokens, held_locks) = (Tokens::new(records.dir()), HeldLocks::default());
-        let directories = SharedSync::default();
-        Ok(Store { dir, lifetime, grace, records, tokens, held_locks, clock, directories })
+        let (handles, turns) = (Handles::of(&dir), Handles::of(records.dir()));
+        let rounds = Rounds::default();
+        Ok(Store {
+            dir,
+            lifetime,
+            grace,
+            records,
+            tokens,
+            held_locks,
+            clock,
+            handles,
+            turns,
+            rounds,
+        })
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -169,7 +186,7 @@ impl Store {
         let record = Record { info, key, slots, access, tenure: terms.map(Tenure::from) };
         let file = record.file()?;
         self.make_way(&file, &lock_name)?;
-        self.records.write(&record)?;
+        self.records.create(&record)?;
         match self.own_lock(&file, &record).and_then(|lock| Ok(lock.try_lock()?)) {
             Ok(guard) => {
                 let held = self.held_locks.take(record.info.id, guard);
@@ -211,8 +228,10 @@ impl Store {
     /// The lock that is to have this record.
     fn own_lock(&self, file: &str, record: &Record) -> Result<Lock, StoreError> {
         let lease = self.end_of(record).duration_since(record.info.created_at);
+        let any = self.handles.any()?;
         let options = |file: &str| {
             Lock::options(self.dir.join(file))
+                .learnt_from(&any)
                 .host_name(names::host(record.info.id))
                 .lifetime(lease.unwrap_or_default() + LEEWAY)
                 .stale(StalePolicy::Expired)
@@ -227,37 +246,17 @@ impl Store {
 
     /// Completes the record of a lock that was just taken, and makes all of it durable.
     fn complete(&self, file: &str, record: &mut Record, held: &HeldLock) -> Result<(), StoreError> {
-        if let Some(tenure) = &mut record.tenure {
-            tenure.token = Some(self.tokens.draw()?);
-            held.guard().verify()?; // a token that is drawn after the tenure's end could be higher than the next one's
-            self.records.write(record)?;
-        } else if self.records.read(record.info.id)?.is_none() {
-            self.records.write(record)?; // we stalled long enough for it to be swept
+        let id = record.info.id;
+        if !self.records.exists(id)? {
+            self.records.create(record)?; // we stalled long enough for it to be swept
         }
-        Ok(self.persist(file, record.info.id)?)
-    }
-
-    /// Makes a lock of ours durable: see [`durable`].
-    fn persist(&self, file: &str, id: LockId) -> io::Result<()> {
-        sync(&self.dir.join(file))?;
-        self.records.sync(id)?;
-        self.directories.run(|| {
-            sync(&self.dir)?;
-            sync(self.records.dir())
-        })
-    }
-
-    /// The same for a lock that may have ended meanwhile.
-    fn persist_if_held(&self, file: &str, id: LockId) -> Result<(), StoreError> {
-        self.persist(file, id).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StoreError::NotFound(id),
-            _ => error.into(),
-        })
-    }
-
-    /// Makes a lock of ours durable, whichever request has created it.
-    pub(crate) fn confirm(&self, record: &Record) -> Result<(), StoreError> {
-        self.persist_if_held(&record.file()?, record.info.id)
+        if let Some(tenure) = &mut record.tenure {
+            let token = self.tokens.draw()?;
+            held.guard().verify()?; // a token that is drawn after the tenure's end could be higher than the next one's
+            self.records.complete(id, token)?;
+            tenure.token = Some(token);
+        }
+        Ok(self.persist(file, id)?)
     }
 
     /// Ends a lock that has expired, so that it can be taken, or returns its holder as an error.
@@ -312,10 +311,12 @@ impl Store {
     /// A lock that is held, by its id.
     pub(crate) fn find(&self, id: LockId) -> Result<Found, StoreError> {
         if let Some(record) = self.records.read(id).ok().flatten() {
-            if let Some(found) = self.look_for(&record.file()?, id)? {
-                return Ok(found);
-            }
-            return Err(StoreError::NotFound(id));
+            let file = record.file()?;
+            let holder = holder(&self.lock(&file)?, &file).or_else(unless_in_the_way)?;
+            let identity = Identity::Ours(id);
+            let holder = holder.filter(|holder| Identity::of(holder) == identity);
+            let holder = holder.ok_or(StoreError::NotFound(id))?;
+            return Ok(Found { file, record, identity, holder });
         }
         // Another program's lock, or one whose record was removed.
         self.search(id)?.ok_or(StoreError::NotFound(id))
@@ -341,10 +342,7 @@ impl Store {
 
     /// The same by a handle for its lock.
     fn look_by(&self, lock: &Lock, file: &str) -> Result<Option<Found>, StoreError> {
-        match self.look(lock, file) {
-            Err(StoreError::Held { .. }) => Ok(None),
-            found => found,
-        }
+        self.look(lock, file).or_else(unless_in_the_way)
     }
 
     /// To a client that wants the lock, a file that cannot be read is a lock that is held.
@@ -412,10 +410,13 @@ impl Store {
 
     /// A handle that observes the lock as any other program does.
     fn lock(&self, file: &str) -> Result<Lock, StoreError> {
-        let mut lock = Lock::new(self.dir.join(file))?;
-        lock.set_sweeping(false);
-        Ok(lock)
+        Ok(self.handles.lock(file)?)
     }
+}
+
+/// A file that is not a lock is none that is held.
+fn unless_in_the_way<T>(error: StoreError) -> Result<Option<T>, StoreError> {
+    if let StoreError::Held { .. } = error { Ok(None) } else { Err(error) }
 }
 
 fn holder(lock: &Lock, file: &str) -> Result<Option<Holder>, StoreError> {

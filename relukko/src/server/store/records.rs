@@ -2,7 +2,8 @@
 //! its id.
 //!
 //! A record is written before the lock is taken, and replaced as a whole, so that a server may die
-//! at any moment: a lock of ours that is held always has a record, which is always complete. A
+//! at any moment: a lock of ours that is held always has a record, which is always complete. Only the
+//! fencing token, which is drawn once the lock is taken, is appended to it, as an object of its own. A
 //! record whose lock is not held has no effect, and is removed in time. Only a power failure leaves
 //! locks without a valid record, none of which was ever answered (see `durable`).
 
@@ -13,7 +14,6 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::sync;
 use super::names::{self, BadName};
 use crate::info::{Access, LockId, LockInfo};
 use crate::server::secret::Digest;
@@ -107,6 +107,12 @@ impl From<Terms> for Tenure {
     }
 }
 
+/// What is appended to a record.
+#[derive(Serialize, Deserialize)]
+struct Drawn {
+    token: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Records {
     dir: PathBuf,
@@ -146,41 +152,56 @@ impl Records {
         &self.dir
     }
 
-    /// Writes a record, in full or not at all unless the power fails.
-    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
-        self.put(record, |_| Ok(()))
+    /// Writes a record of a lock that does not exist yet, so that nobody reads a half of it.
+    pub(crate) fn create(&self, record: &Record) -> io::Result<()> {
+        let path = self.path(record.info.id);
+        let text = serde_json::to_vec(record)?;
+        let written = self.in_dir(|| write_new(&path, &text).map(|_| ()));
+        if written.is_err() {
+            let _ = fs::remove_file(&path); // the first error is the one to report
+        }
+        written
+    }
+
+    /// Adds its token to a record.
+    pub(crate) fn complete(&self, id: LockId, token: u64) -> io::Result<()> {
+        let mut text = vec![b'\n'];
+        serde_json::to_writer(&mut text, &Drawn { token })?;
+        OpenOptions::new().append(true).open(self.path(id))?.write_all(&text)
+    }
+
+    pub(crate) fn exists(&self, id: LockId) -> io::Result<bool> {
+        self.path(id).try_exists()
     }
 
     /// Replaces a durable record, in full or not at all even if the power fails.
     pub(crate) fn replace(&self, record: &Record) -> io::Result<()> {
-        self.put(record, File::sync_data)
-    }
-
-    /// Makes a record's content durable.
-    pub(crate) fn sync(&self, id: LockId) -> io::Result<()> {
-        sync(&self.path(id))
-    }
-
-    fn put(&self, record: &Record, finish: fn(&File) -> io::Result<()>) -> io::Result<()> {
-        match self.try_put(record, finish) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.ensure()?;
-                self.try_put(record, finish)
-            }
-            written => written,
-        }
-    }
-
-    fn try_put(&self, record: &Record, finish: fn(&File) -> io::Result<()>) -> io::Result<()> {
         let id = record.info.id;
         let temporary = self.dir.join(format!("{id}.{}{HALF}", uuid::Uuid::new_v4().simple()));
-        let written = write_new(&temporary, &serde_json::to_vec(record)?)
-            .and_then(|file| finish(&file))
+        let text = serde_json::to_vec(record)?;
+        let written = self
+            .in_dir(|| write_new(&temporary, &text)?.sync_data())
             .and_then(|()| fs::rename(&temporary, self.path(id)));
         if written.is_err() {
             let _ = fs::remove_file(&temporary); // the first error is the one to report
         }
         written
+    }
+
+    /// Writes a file of the directory, which may be gone.
+    fn in_dir(&self, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        match write() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.ensure()?;
+                write()
+            }
+            written => written,
+        }
+    }
+
+    /// The record, to be synced.
+    pub(crate) fn open_file(&self, id: LockId) -> io::Result<File> {
+        File::open(self.path(id))
     }
 
     /// `None` if there is no valid record: it was removed or edited, or a power failure came before it
@@ -191,7 +212,7 @@ impl Records {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        match serde_json::from_slice::<Record>(&text) {
+        match parse(&text) {
             Ok(record) if record.info.id == id => return Ok(Some(record)),
             Ok(_) => tracing::error!(%id, "a record contains another id"),
             Err(error) => tracing::error!(%id, %error, "a record is invalid"),
@@ -240,6 +261,17 @@ pub(crate) enum Leftover {
     Half(PathBuf),
 }
 
+fn parse(text: &[u8]) -> serde_json::Result<Record> {
+    let mut parts = serde_json::Deserializer::from_slice(text);
+    let mut record = Record::deserialize(&mut parts)?;
+    // A power failure may have cut it off, which is none then.
+    let drawn = Drawn::deserialize(&mut parts).ok();
+    if let Some((tenure, drawn)) = record.tenure.as_mut().zip(drawn) {
+        tenure.token = Some(drawn.token);
+    }
+    Ok(record)
+}
+
 fn write_new(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(content)?;
@@ -255,4 +287,54 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         }
     }
     fs::read(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let (id, now) = (LockId(uuid::Uuid::new_v4()), SystemTime::UNIX_EPOCH);
+        let (lock_name, creator, ip) = ("x".to_owned(), None, None);
+        let (expires_at, created_at, updated_at) = (now, now, now);
+        let info = LockInfo { id, lock_name, creator, ip, expires_at, created_at, updated_at };
+        let (secret, lifetime) = (Digest::of("a secret of a test"), Duration::from_secs(60));
+        let tenure = Some(Terms { secret, lifetime, note: None }.into());
+        Record { info, key: None, slots: None, access: None, tenure }
+    }
+
+    #[test]
+    fn a_token_is_read_once_all_of_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let record = record();
+        let id = record.info.id;
+        records.create(&record).unwrap();
+        assert_eq!(records.read(id).unwrap().unwrap(), record);
+        let before = fs::read(records.path(id)).unwrap().len();
+        records.complete(id, 4711).unwrap();
+        let text = fs::read(records.path(id)).unwrap();
+        let token = |length: usize| {
+            fs::write(records.path(id), &text[..length]).unwrap();
+            records.read(id).unwrap().unwrap().tenure.unwrap().token
+        };
+        assert!((before..text.len()).all(|length| token(length).is_none()));
+        assert_eq!(token(text.len()), Some(4711));
+    }
+
+    #[test]
+    fn a_record_that_is_replaced_keeps_its_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let id = {
+            let record = record();
+            records.create(&record).unwrap();
+            record.info.id
+        };
+        records.complete(id, 7).unwrap();
+        let whole = records.read(id).unwrap().unwrap();
+        records.replace(&whole).unwrap();
+        assert_eq!(records.read(id).unwrap().unwrap(), whole);
+        assert_eq!(whole.tenure.unwrap().token, Some(7));
+    }
 }
