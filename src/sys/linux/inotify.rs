@@ -25,8 +25,8 @@ pub(crate) struct Watch {
 impl Watch {
     /// `None` if no instance is available: their number is limited per user.
     pub(crate) fn new() -> Option<Watch> {
-        let instance = inotify_pool::take()?;
-        Some(Watch { instance, watched: Vec::new(), pid: process_id() })
+        let (instance, watched) = inotify_pool::take()?;
+        Some(Watch { instance, watched, pid: process_id() })
     }
 
     /// Watches the inodes that have these names now, in place of those that it watched before. What has
@@ -72,20 +72,12 @@ impl Watch {
             }
         }
     }
-
-    /// Watches nothing any more. (A watch ends by itself with its inode.)
-    fn end(&mut self) {
-        for watched in self.watched.drain(..) {
-            let _ = self.instance.rm_watch(watched);
-        }
-    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         if self.pid == process_id() {
-            self.end();
-            inotify_pool::put(self.instance.clone());
+            inotify_pool::put(self.instance.clone(), std::mem::take(&mut self.watched));
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use nix::sys::inotify::{InitFlags, Inotify};
+use nix::sys::inotify::{InitFlags, Inotify, WatchDescriptor};
 
 use super::unshared::Unshared;
 use crate::sys::fs::process_id;
@@ -35,24 +35,27 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Idle {
     instance: Instance,
+    /// What it still watches. To end that takes a system call for each, which the next wait does:
+    /// this one has just won the lock. (A watch also ends by itself with its inode.)
+    watched: Vec<WatchDescriptor>,
     /// The process that it belongs to: a forked child finds its parent's here.
     pid: u32,
     since: Instant,
 }
 
-/// An idle instance, or a new one. `None` if the user has too many.
-pub(super) fn take() -> Option<Instance> {
+/// An idle instance and what it still watches, or a new one. `None` if the user has too many.
+pub(super) fn take() -> Option<(Instance, Vec<WatchDescriptor>)> {
     let idle = take_one(|_, idle| idle.is_free()).filter(|idle| idle.pid == process_id());
     if let Some(idle) = idle {
-        return Some(idle.instance);
+        return Some((idle.instance, idle.watched));
     }
     let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-    Inotify::init(flags).ok().map(|inotify| Arc::new(Unshared::new(inotify)))
+    Inotify::init(flags).ok().map(|inotify| (Arc::new(Unshared::new(inotify)), Vec::new()))
 }
 
-/// Keeps an instance, which watches nothing any more, for the next wait.
-pub(super) fn put(instance: Instance) {
-    let idle = Idle { instance, pid: process_id(), since: Instant::now() };
+/// Keeps an instance, and what it watches, for the next wait.
+pub(super) fn put(instance: Instance, watched: Vec<WatchDescriptor>) {
+    let idle = Idle { instance, watched, pid: process_id(), since: Instant::now() };
     if let Some((_, mut slot)) = open_slots().find(|(_, slot)| slot.is_none()) {
         *slot = Some(idle);
         TAKEN.fetch_add(1, Ordering::Relaxed);
