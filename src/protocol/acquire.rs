@@ -79,7 +79,8 @@ pub(crate) async fn acquire<W: FnMut(&Obstacle) -> Duration + ?Sized>(
             settled => {
                 settled?;
                 context.memory.fairness.acquired(contender.has_waited);
-                return Ok(tenure.with_handoff_token(contender.waiter.into_token()));
+                let Contender { waiter, has_waited, .. } = contender;
+                return Ok(tenure.with_handoff_token(waiter.into_token(context, has_waited)));
             }
         }
     }

@@ -83,11 +83,13 @@ impl Waiter {
         matches!(self.place, Some(Place::Behind(_)))
     }
 
-    /// The place at the head, to be passed on when the lock is released.
-    pub(crate) fn into_token(self) -> Option<HandoffToken> {
+    /// The place at the head, to be passed on when the lock is released. A place that was not needed
+    /// is given up now: the next process to ask is then the head itself, and the kernel wakes it by the
+    /// release alone. On a server it is kept, since a waiter at the head polls.
+    pub(crate) fn into_token(self, context: &Context, has_waited: bool) -> Option<HandoffToken> {
         match self.place {
-            Some(Place::Head(token)) => Some(token),
-            Some(Place::Behind(_)) | None => None,
+            Some(Place::Head(token)) if has_waited || !context.is_local() => Some(token),
+            Some(Place::Head(_) | Place::Behind(_)) | None => None,
         }
     }
 
