@@ -107,7 +107,7 @@ pub(crate) fn settle(tenure: &mut Tenure) -> Result<(), Error> {
 
 /// Gives the claim back. If the claim turns out to be linked although an error was reported, gives
 /// the lock back too, since no other process would ever release it.
-fn withdraw(claim: Claim, claim_cache: &ClaimCache, because: &Error) {
+fn withdraw(claim: Box<Claim>, claim_cache: &ClaimCache, because: &Error) {
     if because.is_contention() {
         claim_cache.put(claim);
     } else if matches!(is_lock_file(&claim), Ok(true)) {

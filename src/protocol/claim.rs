@@ -29,7 +29,8 @@ const ATTEMPTS: u32 = 4;
 /// seconds.
 const ATTEMPTS_IF_BUSY: u32 = 9;
 
-/// A claim of ours. When dropped, it is removed, unless it was let go of or we are a forked child.
+/// A claim of ours. When dropped, it is removed, unless it was let go of or we are a forked child. It
+/// goes from hand to hand, so it is boxed when it is made.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) context: Arc<Context>,
@@ -83,7 +84,7 @@ pub(crate) fn unless_swept<T>(step: Result<T, ClaimError>) -> Result<Option<T>, 
 
 impl Claim {
     /// Makes a claim for this process.
-    pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
+    pub(crate) fn make(context: &Arc<Context>, lifetime: Duration) -> Result<Box<Claim>, Error> {
         let this = context.machine.processes.this();
         Claim::create(context, lifetime, &this, this.pid, None)
     }
@@ -92,7 +93,7 @@ impl Claim {
     pub(crate) fn make_to_contend(
         context: &Arc<Context>,
         lifetime: Duration,
-    ) -> Result<Claim, Error> {
+    ) -> Result<Box<Claim>, Error> {
         let this = context.machine.processes.this();
         Claim::create(context, lifetime, &this, this.pid, Hints::open(context))
     }
@@ -102,7 +103,7 @@ impl Claim {
         owner: &Process,
         context: &Arc<Context>,
         lifetime: Duration,
-    ) -> Result<Claim, Error> {
+    ) -> Result<Box<Claim>, Error> {
         Claim::create(context, lifetime, owner, context.machine.processes.pid(), None)
     }
 
@@ -113,7 +114,7 @@ impl Claim {
         owner: &Process,
         responsible: u32,
         hints: Option<Hints>,
-    ) -> Result<Claim, Error> {
+    ) -> Result<Box<Claim>, Error> {
         let address = hints.as_ref().map(|hints| hints.socket.address());
         if context.machine.fs.is_append_only(context.names.dir()) {
             let lacks =
@@ -139,7 +140,7 @@ impl Claim {
                 }
                 Err(error) => return Err(not_made(context, &path, error)),
                 Ok((Attr { id, .. }, held_open)) => {
-                    return Ok(Claim {
+                    return Ok(Box::new(Claim {
                         context: context.clone(),
                         name,
                         path,
@@ -155,7 +156,7 @@ impl Claim {
                         held_open,
                         hints,
                         responsible: Some(responsible),
-                    });
+                    }));
                 }
             }
         }
@@ -170,11 +171,11 @@ impl Claim {
         id: FileId,
         holder: &Holder,
         lifetime: Duration,
-    ) -> Claim {
+    ) -> Box<Claim> {
         let now = context.now();
         let since = |moment| holder.expires_at.duration_since(moment).unwrap_or_default();
         let left = since(context.lease_start(now)).min(since(holder.refreshed_at));
-        Claim {
+        Box::new(Claim {
             path: name.path.clone(),
             name,
             id,
@@ -190,7 +191,7 @@ impl Claim {
             hints: None,
             responsible: Some(context.machine.processes.pid()),
             context: context.clone(),
-        }
+        })
     }
 
     /// Moves the end of the lease to a lifetime from now. The lock file has the same inode, so

@@ -18,14 +18,18 @@ use crate::protocol::claim::{Claim, unless_swept};
 /// Holds at most one claim, which is removed with the cache.
 #[derive(Debug, Default)]
 pub(crate) struct ClaimCache {
-    claim: Mutex<Option<Claim>>,
+    claim: Mutex<Option<Box<Claim>>>,
 }
 
 impl ClaimCache {
     /// A claim for the next tenure: the cached one, if it is still good, or a new one.
-    pub(crate) fn take(&self, context: &Arc<Context>, lifetime: Duration) -> Result<Claim, Error> {
+    pub(crate) fn take(
+        &self,
+        context: &Arc<Context>,
+        lifetime: Duration,
+    ) -> Result<Box<Claim>, Error> {
         let kept = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut claim) = kept.filter(is_good) {
+        if let Some(mut claim) = kept.filter(|claim| is_good(claim)) {
             claim.lifetime = lifetime;
             if unless_swept(claim.renew())?.is_some() {
                 return Ok(claim);
@@ -36,7 +40,7 @@ impl ClaimCache {
 
     /// Keeps a claim that was not linked, or whose tenure has ended within its lease. Where claims
     /// are not to be kept, it is removed.
-    pub(crate) fn put(&self, claim: Claim) {
+    pub(crate) fn put(&self, claim: Box<Claim>) {
         let was_late = claim.was_late && Safeguard::NeverLateAgain.stands();
         if !claim.context.config.keep_claim || was_late || claim.forfeited.is_some() {
             return;

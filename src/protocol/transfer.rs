@@ -96,7 +96,11 @@ pub(crate) fn adopt(
 
 /// Puts a new claim in the place of that one. Waits until no other process is about to end it or to
 /// adopt it, which is soon decided, one way or the other.
-fn succeed(context: &Arc<Context>, name: &ClaimName, lifetime: Duration) -> Result<Claim, Error> {
+fn succeed(
+    context: &Arc<Context>,
+    name: &ClaimName,
+    lifetime: Duration,
+) -> Result<Box<Claim>, Error> {
     let (mut backoff, mut trouble) = (context.config.backoff(), None);
     let until = context.now().saturating_add(context.config.time_of_seats(SEATS));
     loop {

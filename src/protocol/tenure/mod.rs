@@ -34,7 +34,7 @@ pub(crate) struct Tenure {
     /// The process that began it: a forked child has no tenure.
     pid: u32,
     /// `None` once it is released or let go of.
-    claim: RequestMutex<Option<Claim>>,
+    claim: RequestMutex<Option<Box<Claim>>>,
     /// When the lease ends, in nanoseconds of our clock: can be read while a refresh hangs.
     lease_ends: AtomicU64,
     /// The same in the server's time, in nanoseconds since 1970.
@@ -62,7 +62,7 @@ pub(crate) struct Tenure {
 
 impl Tenure {
     /// The tenure that begins with this claim's link to the lock file.
-    pub(crate) fn begin(claim: Claim) -> Tenure {
+    pub(crate) fn begin(claim: Box<Claim>) -> Tenure {
         let (id, name) = (claim.id, claim.name.clone());
         let incarnation = Incarnation { id, claim: name, evidence: Evidence::Content };
         Tenure {
@@ -217,7 +217,7 @@ impl Tenure {
     /// its lease in time.
     pub(crate) fn acknowledge_waiters(&self) {
         if self.is_held() {
-            if let Some(Claim { hints: Some(hints), name, .. }) = self.lock_claim().as_mut() {
+            if let Some(Claim { hints: Some(hints), name, .. }) = self.lock_claim().as_deref_mut() {
                 acknowledge(hints, &name.nonce, self.lifetime());
             }
         }
@@ -241,7 +241,7 @@ impl Tenure {
         Err(self.lost())
     }
 
-    fn lock_claim(&self) -> MutexGuard<'_, Option<Claim>> {
+    fn lock_claim(&self) -> MutexGuard<'_, Option<Box<Claim>>> {
         self.claim.lock()
     }
 
