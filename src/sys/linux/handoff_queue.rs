@@ -46,6 +46,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct HandoffToken {
     socket: Unshared<UnixListener>,
+    /// What it came by. It is closed with the token, when nobody waits for that.
+    _received_on: Option<Arc<Unshared<UnixStream>>>,
     /// A forked child does not own the place.
     pid: u32,
     /// How many times in a row the lock has been passed on within this host.
@@ -100,11 +102,12 @@ impl Place {
 impl HandoffToken {
     fn take(socket: Unshared<OwnedFd>) -> nix::Result<HandoffToken> {
         listen(&socket, Backlog::MAXCONN)?;
-        Ok(HandoffToken::new(socket, 0))
-    }
-
-    fn new(socket: Unshared<OwnedFd>, handoffs: u64) -> HandoffToken {
-        HandoffToken { socket: socket.into(), pid: process_id(), handoffs }
+        Ok(HandoffToken {
+            socket: socket.into(),
+            _received_on: None,
+            pid: process_id(),
+            handoffs: 0,
+        })
     }
 }
 
@@ -142,9 +145,12 @@ impl Queued {
     /// The event that has arrived by now, if any.
     pub(crate) fn event(&mut self) -> QueueEvent {
         let word = match receive_descriptor(self.stream.as_fd()) {
-            Ok(Some((socket, handoffs))) => {
-                QueueEvent::Token(HandoffToken::new(Unshared::new(socket), handoffs))
-            }
+            Ok(Some((socket, handoffs))) => QueueEvent::Token(HandoffToken {
+                socket: Unshared::new(socket).into(),
+                _received_on: Some(self.stream.clone()),
+                pid: process_id(),
+                handoffs,
+            }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return QueueEvent::None,
             Ok(None) | Err(_) => QueueEvent::Gone,
         };
