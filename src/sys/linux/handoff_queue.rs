@@ -3,7 +3,8 @@
 //!
 //! The head listens on a socket in the abstract namespace (unix(7)), named after the lock. A later
 //! waiter connects to it and is thereby queued: the kernel keeps connections in order. The head
-//! keeps the socket while it holds the lock, then passes it to the next waiter in the queue
+//! keeps the socket while it holds the lock, unless the lock was free when it came: then the next
+//! waiter is the head at once. After the release it passes the socket to the next waiter in the queue
 //! (`SCM_RIGHTS`), which wakes that waiter. If the head dies, the kernel closes the socket, and all
 //! waiters behind it queue up again. No file can be left behind, and nothing has to be broken.
 //!

@@ -116,6 +116,25 @@ fn a_waiter_does_not_push_in_the_next_time() {
     assert!(one[25] > other[0] && other[25] > one[0], "{one:?}\n{other:?}");
 }
 
+#[test]
+fn a_place_that_was_not_needed_is_given_up_at_once() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let (held, lock) = (Lock::new(&path).unwrap().lock().unwrap(), by_ear(&path).build().unwrap());
+    let won = thread::scope(|scope| {
+        let waits = scope.spawn(|| lock.lock().unwrap());
+        wait_until("it waits", || in_line(&path) == 1);
+        held.unlock().unwrap();
+        waits.join().unwrap()
+    });
+    assert_eq!(in_line(&path), 1, "it has passed its place on before the release");
+    won.unlock().unwrap();
+    // It queues up before it tries, since it had to wait the last time.
+    let held = lock.lock().unwrap();
+    assert_eq!(in_line(&path), 0, "the next waiter would stand behind it");
+    held.unlock().unwrap();
+}
+
 /// A waiter with a place in line that does nothing else until the test lets it go on.
 fn at_the_head(path: &std::path::Path, run: impl FnOnce()) {
     let (in_line, stands) = mpsc::channel();
