@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use linklock::{Holder, Lock, LockGuard};
 
-use super::durable::sync_all;
+use super::durable::sync;
 use super::names::{self, Identity};
 use super::records::Record;
 use super::{Found, LEEWAY, LONGEST_LEASE, Store, StoreError};
@@ -156,8 +156,11 @@ impl Store {
 
     /// Makes a lock of ours durable.
     pub(super) fn persist(&self, file: &str, id: LockId) -> io::Result<()> {
-        let files = [File::open(self.dir.join(file))?, self.records.open_file(id)?];
-        self.rounds.join(files, |requests| sync_all(requests, [&self.dir, self.records.dir()]))
+        self.own_syncs.run([File::open(self.dir.join(file))?, self.records.open_file(id)?])?;
+        self.directories.run(|| {
+            sync(&self.dir)?;
+            sync(self.records.dir())
+        })
     }
 
     /// The same for a lock that may have ended meanwhile.

@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime};
 use linklock::{Holder, Life, Lock, Obstacle, StalePolicy};
 
 use self::clock::FileClock;
-use self::durable::{Files, Rounds};
+use self::durable::{OwnSyncs, SharedSync};
 pub(crate) use self::error::StoreError;
 use self::handles::Handles;
 use self::held_locks::{HeldLock, HeldLocks};
@@ -62,7 +62,8 @@ pub(crate) struct Store {
     /// For the locks, and for the turns to change their records.
     handles: Handles,
     turns: Handles,
-    rounds: Rounds<Files>,
+    own_syncs: OwnSyncs,
+    directories: SharedSync,
 }
 
 /// A lock that a client asks for.
@@ -122,7 +123,7 @@ impl Store {
         let clock = FileClock::open(records.dir())?;
         let (tokens, held_locks) = (Tokens::new(records.dir()), HeldLocks::default());
         let (handles, turns) = (Handles::of(&dir), Handles::of(records.dir()));
-        let rounds = Rounds::default();
+        let (own_syncs, directories) = (OwnSyncs::default(), SharedSync::default());
         Ok(Store {
             dir,
             lifetime,
@@ -133,7 +134,8 @@ impl Store {
             clock,
             handles,
             turns,
-            rounds,
+            own_syncs,
+            directories,
         })
     }
 
