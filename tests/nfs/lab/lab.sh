@@ -68,10 +68,18 @@ check_host() {
 
 clients() { seq -f 'c%g' "$CLIENTS"; }
 
-# Neither a zombie nor another process that has reused the pid.
+# Neither a zombie nor another process that has reused the pid. While it begins a program, a process has no command
+# line at all.
 alive() {
   local pid
-  pid=$(cat "$RUN/$1/pid" 2>/dev/null) && grep -qsF "uml_dir=$RUN/umid/" "/proc/$pid/cmdline"
+  pid=$(cat "$RUN/$1/pid" 2>/dev/null) || return
+  while [ -e "/proc/$pid/exe" ]; do
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") in
+      *"uml_dir=$RUN/umid/"*) return 0 ;;
+      ?*) return 1 ;;
+    esac
+  done 2>/dev/null
+  return 1
 }
 
 # To the kernel's own process. The guest's processes are its traced children: a signal from outside would upset it.
