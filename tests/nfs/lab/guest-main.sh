@@ -40,6 +40,7 @@ server() {
   # The exported directory is on a disk, because an overlay can't be exported, and so is the server's
   # record of its clients: both outlive a crash.
   busybox mount -t ext4 /dev/ubda /srv || say "no disk"
+  setsid python3 "${0%/*}/disk.py" </dev/null >/run/disk.log 2>&1 &
   mkdir -p /srv/export /srv/state/nfsdcld /srv/state/rpc_pipefs
   chmod 777 /srv/export
   busybox mount --bind /srv/state /var/lib/nfs
