@@ -29,6 +29,9 @@ const NAMES: usize = 3;
 /// Each of its turns that is divisible by this leaves a client with a lock that it keeps.
 const KEEPS: usize = 4;
 
+/// So often does each server look at what another has just done.
+const LOOKS: usize = 10;
+
 /// How long to wait for an answer, which does not come from a machine that is frozen or dead.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How long to wait for what has to happen.
@@ -156,6 +159,46 @@ impl Crowd {
             let _over = Over(&self.over);
             meanwhile();
         });
+    }
+
+    /// Asserts that each server sees at once what another does: no machine goes by what it remembers.
+    pub(crate) fn assert_changes_are_seen(&self) {
+        let servers = 0..self.servers.len();
+        servers.clone().for_each(|server| self.await_start(server));
+        let pairs = servers.clone().flat_map(|one| servers.clone().map(move |other| (one, other)));
+        for (one, other) in pairs.filter(|(one, other)| one != other) {
+            for _ in 0..LOOKS {
+                self.assert_are_seen(one, other, &format!("seen-{one}-{other}"));
+            }
+        }
+    }
+
+    /// The same of a lock that one server releases, and the other acquires and releases.
+    fn assert_are_seen(&self, one: usize, other: usize, name: &str) {
+        const SECRET: &str = "the secret of who looks";
+        let body = format!(r#"{{"name": "{name}", "lifetime": {}}}"#, LIFETIME.as_secs());
+        let ask = |server, method: &str, path: &str, body: &str, status| {
+            let answer = self.ask(CLIENTS, server, SECRET, method, path, body);
+            assert_eq!(answer.status, status, "{answer}");
+            answer.text
+        };
+        let create = |server| {
+            let created = ask(server, "POST", "/v2/locks", &body, 201); // 200: one that was released
+            format!("/v2/locks/{}", Lock::of(&created).expect("a lock").id)
+        };
+        ask(one, "DELETE", &create(one), "", 200);
+        let lock = create(other);
+        ask(one, "GET", &lock, "", 200);
+        let renewed = ask(one, "PUT", &lock, "{}", 200);
+        assert_eq!(ask(other, "GET", &lock, "", 200), renewed);
+        ask(other, "DELETE", &lock, "", 200);
+        ask(one, "GET", &lock, "", 404);
+    }
+
+    /// Returns once a server answers.
+    fn await_start(&self, server: usize) {
+        let is_up = || self.ask(CLIENTS, server, "", "GET", "/v2/locks/none", "").status != 0;
+        self.wait_until("a server's start", is_up);
     }
 
     /// The time since the crowd began.

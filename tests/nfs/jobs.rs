@@ -24,6 +24,7 @@ use nix::{
 
 use crate::{
     lab::{fellow, report, shared, vm},
+    servers::ask,
     tenure::{Running, WITNESSED},
     terms::Terms,
 };
@@ -73,6 +74,7 @@ pub(crate) fn run<'a>(job: &[&'a str]) {
         ["bare", lock, count] => bare(&terms(lock), number(count)).unwrap(),
         ["bare-kept", lock, count] => bare_kept(&terms(lock), number(count)).unwrap(),
         ["link", lock] => link(&terms(lock)),
+        ["ask-servers", servers @ ..] => ask(servers),
         _ => panic!("unknown job {job:?}"),
     }
 }

@@ -26,7 +26,7 @@ static WAITING: Turns = Turns { free: Mutex::new(3), given_back: Condvar::new() 
 const REPORT: &str = "REPORT ";
 
 /// No job takes longer, unless it hangs.
-const JOB_SECONDS: &str = "320";
+const JOB_SECONDS: &str = "600";
 
 /// The arguments that make this binary a worker.
 const AS_WORKER: [&str; 4] = ["worker", "--exact", "--ignored", "--nocapture"];

@@ -22,6 +22,7 @@ mod replies;
 mod scene;
 mod seats;
 mod server;
+mod servers;
 mod several;
 mod shared;
 mod successors;
