@@ -2,6 +2,7 @@
 //! is killed, and the machine of one of them is frozen and killed.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -43,11 +44,15 @@ fn two_servers(name: &str, version: &str) {
     // No client may answer from memory that there is no such file, or which one it is.
     let options = Options { clients: 3, mount: "lookupcache=none", ..Options::default() };
     let Some(lab) = lab_for(name, version, &options) else { return };
-    SERVERS.iter().for_each(|client| start_server(&lab, client));
+    let linklock =
+        built(&["-p", "linklock-cli", "--features", "relukko", "--bin", "linklock"], "linklock");
+    for client in SERVERS {
+        start_server(&lab, client, &linklock);
+    }
     let outcome = thread::scope(|scope| {
         let crowd = scope.spawn(|| lab.worker(CROWD, "ask-servers 10.99.1.2 10.99.2.2").finished());
         let enough = Enough(&lab.shared);
-        befall(&lab);
+        befall(&lab, &linklock);
         drop(enough);
         crowd.join().expect("the crowd")
     });
@@ -55,7 +60,7 @@ fn two_servers(name: &str, version: &str) {
 }
 
 /// What happens to the file server and to a lock server, until all goes on.
-fn befall(lab: &Lab) {
+fn befall(lab: &Lab, linklock: &Path) {
     lab.shared.await_tickets(SOME_TICKETS);
     // Nothing is served, but the machine still passes on what its clients send each other.
     assert!(lab.exec("server", &["rpc.nfsd", "0"]).status.success());
@@ -72,12 +77,10 @@ fn befall(lab: &Lab) {
     lab.crash("c1");
     lab.shared.await_tickets(SOME_TICKETS);
     lab.start("c1");
-    start_server(lab, "c1");
+    start_server(lab, "c1", linklock);
 }
 
-fn start_server(lab: &Lab, client: &str) {
-    let linklock =
-        built(&["-p", "linklock-cli", "--features", "relukko", "--bin", "linklock"], "linklock");
+fn start_server(lab: &Lab, client: &str, linklock: &Path) {
     let script = format!(
         "RELUKKO_API_KEY={KEY} setsid '{}' serve --dir $LAB_MNT --bind 0.0.0.0:{PORT} --lifetime {}s \
          --grace 2s --directory-timeout 5s </dev/null >/dev/null 2>$LAB_SHARED/$LAB_VM.log &",
