@@ -109,7 +109,8 @@ fn push_hex(nonce: &mut String, letter: char, number: u64, least: usize) {
     nonce.push(letter);
     let digits = (u64::BITS - number.leading_zeros()).div_ceil(4) as usize;
     for place in (0..digits.max(least)).rev() {
-        nonce.push(char::from(b"0123456789abcdef"[(number >> (4 * place)) as usize % 16]));
+        let digit = (number.to_le_bytes()[place / 2] >> (4 * (place % 2))) % 16;
+        nonce.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
     }
 }
 
@@ -122,7 +123,8 @@ mod tests {
         const DIGITS: usize = (WORLD_BITS / 4) as usize;
         for bits in [0, 1, 4, 5, 29, 48] {
             let number = (1_u64 << bits) | 0xF;
-            let (random, world, boot) = (number << 15, number >> 1, number as u32);
+            let (random, world) = (number << 15, number >> 1);
+            let boot = u32::try_from(number % (1 << 32)).unwrap();
             let proof = Proof { world, started: number, boot: Some(boot) };
             let expected = format!("x{random:016x}w{world:0DIGITS$x}s{number:x}k{boot:08x}n7");
             let nonce = Nonce::new(random, Some(proof), Role::Slot(7));
