@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 use crate::events::{Event, Events};
 use crate::exit::{self, Failure};
 use crate::log;
+use crate::mount_table::{self, Mount};
 use crate::output::say;
 use crate::time;
 
@@ -143,6 +144,9 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
         options = options.tls(chain, key);
     }
     let server = options.start()?;
+    if let Some(advice) = mount_table::of(&args.dir).ok().flatten().and_then(|it| advice(&it)) {
+        say(advice);
+    }
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     say(format_args!("serving {} at {scheme}://{}", args.dir.display(), server.address()));
     loop {
@@ -154,6 +158,19 @@ pub(crate) fn serve(args: &Args) -> Result<u8, Failure> {
     }
     server.stop();
     Ok(0)
+}
+
+/// What a second server of the directory, on another machine, would need: an NFS client remembers names
+/// that others have changed.
+fn advice(mount: &Mount) -> Option<String> {
+    let is_cached = mount.options.split(',').all(|option| option != "lookupcache=none");
+    (mount.kind.starts_with("nfs") && is_cached).then(|| {
+        format!(
+            "{} is on NFS: if servers on other machines serve this directory too, mount it with \
+             lookupcache=none",
+            mount.point.display()
+        )
+    })
 }
 
 fn reload(server: &Server) {
@@ -192,5 +209,23 @@ impl From<ServerError> for Failure {
             }
             error => Failure::new(code, error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_an_nfs_client_remembers_are_advised_against() {
+        let advice = |kind_and_options: &str| {
+            let line = format!("36 35 98:0 / /mnt rw - {kind_and_options}");
+            advice(&mount_table::parse(&line).unwrap())
+        };
+        let text = advice("nfs4 srv:/x rw,vers=4.2,hard").unwrap();
+        assert!(text.starts_with("/mnt is on NFS") && text.ends_with("lookupcache=none"), "{text}");
+        assert!(advice("nfs srv:/x rw,lookupcache=pos").is_some());
+        assert_eq!(advice("nfs srv:/x rw,lookupcache=none,vers=3"), None);
+        assert_eq!(advice("ext4 /dev/sda1 rw"), None);
     }
 }
