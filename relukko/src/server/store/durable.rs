@@ -13,8 +13,7 @@
 //! Only what replaces a durable record has to be durable before it does.
 //!
 //! Each request syncs its own two files: file systems join syncs that are made at the same time. Only
-//! so many do so at once, for more of them spend their time on the file system's locks. A request that
-//! is alone has nobody to be joined with but itself: it syncs its two files at the same time. The
+//! so many do so at once, for more of them spend their time on the file system's locks. The
 //! directories are changed by all requests, and a file system may write its whole journal for each
 //! sync; so requests share these: a request that finds a sync under way waits for the next, which
 //! serves all that have come by then.
@@ -27,7 +26,6 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 
 /// How many requests sync their files at once.
 const AT_ONCE: usize = 16;
@@ -51,22 +49,11 @@ impl OwnSyncs {
         while *at_once >= AT_ONCE {
             at_once = self.left.wait(at_once).unwrap_or_else(PoisonError::into_inner);
         }
-        let is_alone = *at_once == 0;
         *at_once += 1;
         drop(at_once);
         let _inside = Inside(self);
-        if !is_alone {
-            return one.sync_all().and_then(|()| other.sync_all());
-        }
-        thread::scope(|scope| {
-            let helper = thread::Builder::new().name("linklock-sync".into());
-            let first = helper.spawn_scoped(scope, || one.sync_all());
-            other.sync_all()?;
-            match first.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(synced)) => synced,
-                _ => one.sync_all(), // there is no thread for it
-            }
-        })
+        one.sync_all()?;
+        other.sync_all()
     }
 
     fn at_once(&self) -> MutexGuard<'_, usize> {
@@ -145,6 +132,7 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
