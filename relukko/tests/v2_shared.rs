@@ -66,7 +66,9 @@ fn any_number_of_readers_or_one_writer() {
         create_as(&secret(9), server, &write()).assert_refusal(409);
     }
     // One that does not wait leaves nothing in the way of readers.
-    reading.iter().enumerate().for_each(|(client, own)| release_as(&secret(client), two, own));
+    for (client, own) in reading.iter().enumerate() {
+        release_as(&secret(client), two, own);
+    }
     assert_eq!(readers(two), 0);
 
     let writing = lock(&create_as(&secret(9), two, &write()));

@@ -164,7 +164,9 @@ impl Crowd {
     /// Asserts that each server sees at once what another does: no machine goes by what it remembers.
     pub(crate) fn assert_changes_are_seen(&self) {
         let servers = 0..self.servers.len();
-        servers.clone().for_each(|server| self.await_start(server));
+        for server in servers.clone() {
+            self.await_start(server);
+        }
         let pairs = servers.clone().flat_map(|one| servers.clone().map(move |other| (one, other)));
         for (one, other) in pairs.filter(|(one, other)| one != other) {
             for _ in 0..LOOKS {

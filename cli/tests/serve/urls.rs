@@ -405,7 +405,9 @@ fn a_lock_is_shared_with_commands_that_use_lock_files() {
     let ready = format!("echo ready; {CAT}");
     let share = |place: &Place| Running::start(&mut place.run(&["--shared"], &ready));
     let mut readers = [share(&place), share(&place)];
-    readers.iter_mut().for_each(|reader| assert_eq!(reader.line(), "ready"));
+    for reader in &mut readers {
+        assert_eq!(reader.line(), "ready");
+    }
     let file = place.dir.path().join("cache");
     let by_file = |options: &[&str]| {
         let mut command = linklock();
