@@ -419,7 +419,7 @@ fn the_documentations_requests_get_locks() {
     let text = include_str!("../src/lib.rs").replace("//! ", "");
     let blocks: Vec<_> =
         text.split("```sh\n").skip(1).map(|it| it.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         let script = block.replace("127.0.0.1:3000", &server.address().to_string());
         let shell = Command::new("sh")

@@ -128,7 +128,12 @@ impl Registry {
         id: LockId,
         change: impl FnOnce(&mut Record, SystemTime) -> Result<(), StoreError>,
     ) -> Result<Record, StoreError> {
-        let record = self.store.update(id, change)?;
+        let record = self.store.update(id, |record, now| {
+            if !record.is_complete() {
+                return Err(StoreError::Busy(id)); // its token would be lost
+            }
+            change(record, now)
+        })?;
         if let Some(seen) = self.board().get_mut(&id) {
             seen.record = record.clone();
             self.events.push(Kind::Prolonged, &record);

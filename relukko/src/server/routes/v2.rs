@@ -97,8 +97,7 @@ async fn refresh(
         (lifetime.map(|it| seconds("lifetime", it)).transpose()?, text("note", note)?);
     let longest = shared.options.max_lifetime;
     let renew = move |record: &mut Record, now: SystemTime| {
-        let is_taken = record.is_complete();
-        let own = record.tenure.as_mut().filter(|own| is_taken && own.secret.matches(&secret));
+        let own = record.tenure.as_mut().filter(|tenure| tenure.secret.matches(&secret));
         let tenure = own.ok_or(StoreError::NotYours(id))?;
         if let Some(lifetime) = lifetime {
             tenure.lifetime = lifetime.clamp(SHORTEST, longest).as_secs_f64();

@@ -11,32 +11,25 @@ use super::records::{Record, Tenure};
 use super::{Found, LEEWAY, PATIENCE, Store, StoreError, Wanted};
 use crate::info::{Access, LockId, LockInfo};
 
+/// A lock whose file is taken, and whose record is not complete: it is nobody's yet.
+pub(super) struct Begun {
+    pub(super) file: String,
+    pub(super) record: Record,
+    held: Arc<HeldLock>,
+}
+
 impl Store {
     /// Takes a lock. The returned lock stays held whatever happens to this process.
     pub(crate) fn create(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
         match wanted.access {
-            None => self.create_alone(wanted),
+            None => self.finish(self.begin(wanted)?),
             Some(Access::Read) => self.enter(&wanted),
             Some(Access::Write) => self.exclude(&wanted),
         }
     }
 
-    /// Takes a lock that nobody else holds.
-    pub(super) fn create_alone(&self, wanted: Wanted) -> Result<(String, Record), StoreError> {
-        let (file, mut record, held) = self.begin(wanted)?;
-        let completed = self.complete(&file, &mut record, &held);
-        if let Err(error) = completed {
-            let _ = self.end(&file, Identity::Ours(record.info.id), |_| true); // otherwise it ends when it expires
-            return Err(error);
-        }
-        Ok((file, record))
-    }
-
     /// Takes the lock file.
-    pub(super) fn begin(
-        &self,
-        wanted: Wanted,
-    ) -> Result<(String, Record, Arc<HeldLock>), StoreError> {
+    pub(super) fn begin(&self, wanted: Wanted) -> Result<Begun, StoreError> {
         let Wanted { lock_name, slots, access, creator, ip, key, most: _, terms } = wanted;
         let now = self.now();
         let lifetime = match access {
@@ -59,7 +52,7 @@ impl Store {
         match self.own_lock(&file, &record).and_then(|lock| Ok(lock.try_lock()?)) {
             Ok(guard) => {
                 let held = self.held_locks.take(record.info.id, guard);
-                Ok((file, record, held))
+                Ok(Begun { file, record, held })
             }
             Err(error) => {
                 self.records.remove(record.info.id);
@@ -113,8 +106,22 @@ impl Store {
         Ok(lock)
     }
 
+    /// Completes the lock, or ends it.
+    pub(super) fn finish(&self, mut begun: Begun) -> Result<(String, Record), StoreError> {
+        if let Err(error) = self.complete(&mut begun) {
+            self.undo(&begun);
+            return Err(error);
+        }
+        Ok((begun.file, begun.record))
+    }
+
+    pub(super) fn undo(&self, Begun { file, record, .. }: &Begun) {
+        let _ = self.end(file, Identity::Ours(record.info.id), |_| true); // otherwise it ends when it expires
+    }
+
     /// Completes the record of a lock that was just taken, and makes all of it durable.
-    fn complete(&self, file: &str, record: &mut Record, held: &HeldLock) -> Result<(), StoreError> {
+    fn complete(&self, begun: &mut Begun) -> Result<(), StoreError> {
+        let Begun { file, record, held } = begun;
         let id = record.info.id;
         if !self.records.exists(id)? {
             self.records.create(record)?; // we stalled long enough for it to be swept

@@ -212,6 +212,9 @@ impl Records {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        if text.is_empty() {
+            return Ok(None); // its server was killed before it wrote it, and took no lock
+        }
         match parse(&text) {
             Ok(record) if record.info.id == id => return Ok(Some(record)),
             Ok(_) => tracing::error!(%id, "a record contains another id"),

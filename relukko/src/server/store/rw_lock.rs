@@ -1,8 +1,9 @@
 //! Shared locks: any number of readers at once, or one writer, as with the library's `RwLock`, and together
 //! with the programs that use it. The steps are the same:
 //!
-//! - **A reader** takes the lock file for a moment, creates a lock of its own beside it, and gives the lock
-//!   file back. If that was still ours, the next writer finds the reader's lock.
+//! - **A reader** takes the lock file for a moment, takes a lock of its own beside it, and gives the lock
+//!   file back. If that was still ours, the next writer finds the reader's lock. Only then is its record
+//!   completed: until then it is nobody's, lest a repeated request take it for its own.
 //! - **A writer** takes the lock file and keeps it: from then on no reader enters. It has the lock once all
 //!   readers that were in have gone.
 //!
@@ -11,6 +12,7 @@
 
 use linklock::{Lock, RwLock};
 
+use super::create::Begun;
 use super::names;
 use super::records::Record;
 use super::{Found, PATIENCE, Store, StoreError, Wanted};
@@ -31,11 +33,15 @@ impl Store {
                 }
                 entrance => entrance?,
             };
-            let (reader, record) = self.create_alone(wanted.clone())?;
+            let begun = self.begin(wanted.clone())?;
             match entrance.unlock() {
-                Ok(()) => return Ok((reader, record)),
-                Err(linklock::Error::Lost { .. }) => drop(self.withdraw(&record)?),
-                Err(error) => return Err(error.into()), // the reader's lock ends when it expires
+                Ok(()) => return self.finish(begun),
+                Err(error) => {
+                    self.undo(&begun);
+                    if !matches!(error, linklock::Error::Lost { .. }) {
+                        return Err(error.into());
+                    }
+                }
             }
         }
         Err(StoreError::Held { by: None, message: "this server is too slow".to_owned() })
@@ -47,7 +53,7 @@ impl Store {
         let (file, own) = if let Some(Found { file, record, .. }) = self.kept_for(wanted)? {
             (file, record)
         } else {
-            let (file, record, _) = self.begin(wanted.clone())?;
+            let Begun { file, record, .. } = self.begin(wanted.clone())?;
             (file, record)
         };
         // We have changed the directory when we took the lock file, so an NFS client does not list it from its
@@ -148,5 +154,43 @@ fn too_late(error: StoreError) -> StoreError {
             StoreError::Held { by: None, message: "others were faster".to_owned() }
         }
         error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::info::Access;
+    use crate::server::store::Identity;
+    use crate::server::store::fixtures::{open, terms, wanted};
+
+    #[test]
+    fn a_reader_on_its_way_in_is_nobodys_and_in_a_writers_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let reader = wanted(Some(Access::Read), Some(terms("a secret of a reader")));
+        let writer = wanted(Some(Access::Write), Some(terms("a secret of a writer")));
+        let begun = store.begin(reader.clone()).unwrap();
+        let found = store.held_for(&reader).unwrap().unwrap();
+        assert!(!found.record.is_complete(), "a repeated request must not get it");
+        let refused = store.create(writer.clone());
+        assert!(matches!(refused, Err(StoreError::Held { by: Some(_), .. })), "{refused:?}");
+        let kept = store.kept_for(&writer).unwrap().unwrap().record.info.id;
+        store.undo(&begun);
+        assert!(store.held_for(&reader).unwrap().is_none());
+        assert_eq!(store.create(writer).unwrap().1.info.id, kept);
+        let late = store.create(reader);
+        assert!(matches!(late, Err(StoreError::Held { by: Some(_), .. })), "{late:?}");
+    }
+
+    #[test]
+    fn a_writer_that_comes_too_late_for_the_lock_file_that_it_kept_has_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let writer = wanted(Some(Access::Write), Some(terms("a secret of a writer")));
+        let Begun { file, record, .. } = store.begin(writer).unwrap();
+        assert!(store.end(&file, Identity::Ours(record.info.id), |_| true).unwrap());
+        let granted = store.grant(&record);
+        assert!(matches!(granted, Err(StoreError::Held { by: None, .. })), "{granted:?}");
     }
 }
