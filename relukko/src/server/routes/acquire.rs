@@ -105,7 +105,8 @@ impl Attempt {
     async fn now(self) -> Result<Response, ErrorResponse> {
         if !self.is_waited_for() {
             let acquired = self.acquire().await;
-            if acquired.is_err() {
+            let is_held = acquired.as_ref().is_err_and(ErrorResponse::is_conflict);
+            if is_held && self.wanted.access == Some(Access::Write) {
                 let wanted = self.wanted.clone();
                 on(&self.shared, move |registry| registry.give_up(&wanted)).await?;
             }

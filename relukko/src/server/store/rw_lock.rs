@@ -16,6 +16,7 @@ use super::create::Begun;
 use super::names;
 use super::records::Record;
 use super::{Found, PATIENCE, Store, StoreError, Wanted};
+use crate::info::Access;
 use crate::timestamp::whole_microseconds;
 
 /// How often a reader begins again that took too long to enter.
@@ -98,10 +99,13 @@ impl Store {
 
     /// The lock file that this server keeps for the client, a writer that waits for readers.
     pub(crate) fn kept_for(&self, wanted: &Wanted) -> Result<Option<Found>, StoreError> {
+        if wanted.access != Some(Access::Write) {
+            return Ok(None);
+        }
         let kept = self.held_for(wanted)?.filter(|found| {
             let record = &found.record;
             let is_its = wanted.secret().is_some_and(|secret| record.is_of(secret));
-            let is_kept = record.access == wanted.access && !record.is_complete();
+            let is_kept = record.access == Some(Access::Write) && !record.is_complete();
             is_its && is_kept && self.held_locks.get(record.info.id).is_some()
         });
         Ok(kept)
@@ -160,7 +164,6 @@ fn too_late(error: StoreError) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::info::Access;
     use crate::server::store::Identity;
     use crate::server::store::fixtures::{open, terms, wanted};
 
@@ -173,6 +176,7 @@ mod tests {
         let begun = store.begin(reader.clone()).unwrap();
         let found = store.held_for(&reader).unwrap().unwrap();
         assert!(!found.record.is_complete(), "a repeated request must not get it");
+        assert!(store.kept_for(&reader).unwrap().is_none(), "nor give it up");
         let refused = store.create(writer.clone());
         assert!(matches!(refused, Err(StoreError::Held { by: Some(_), .. })), "{refused:?}");
         let kept = store.kept_for(&writer).unwrap().unwrap().record.info.id;
