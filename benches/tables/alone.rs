@@ -51,7 +51,7 @@ impl Chapters {
         let measure = |place: &Place| measure(&self.peers, &place.dir, self.size.rounds);
         let all: Vec<_> = self.places.iter().map(measure).collect();
         self.print_alone(&calls, &all);
-        for (way, most) in [(Way::Linklock, 9.0), (Way::LinklockKept, 3.0)] {
+        for (way, most) in [(Way::Linklock, 9.0), (Way::LinklockKept, 4.0)] {
             let number = self
                 .peers
                 .iter()
