@@ -149,12 +149,17 @@ impl Store {
         if !found.holder.is_expired() && found.holder.life() != Life::Dead {
             return Ok(false);
         }
-        match self.lock(&found.file)?.try_lock() {
+        Ok(self.pass_through(&found.file)?.is_none())
+    }
+
+    /// Acquires a lock as any other program does, and releases it; or returns why it is held.
+    pub(super) fn pass_through(&self, file: &str) -> Result<Option<linklock::Error>, StoreError> {
+        match self.lock(file)?.try_lock() {
             Ok(guard) => {
                 guard.unlock_if_held()?;
-                Ok(true)
+                Ok(None)
             }
-            Err(error) if error.is_contention() => Ok(false),
+            Err(error) if error.is_contention() => Ok(Some(error)),
             Err(error) => Err(error.into()),
         }
     }

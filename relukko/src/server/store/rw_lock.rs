@@ -133,16 +133,8 @@ impl Store {
             Err(held @ StoreError::Held { .. }) => return Ok(Some(held)),
             way => way?,
         }
-        match self.lock(reader)?.try_lock() {
-            Ok(guard) => {
-                guard.unlock_if_held()?;
-                Ok(None)
-            }
-            Err(error) if error.is_contention() => {
-                Ok(Some(self.held_by_now(reader, lock_name, &error)?))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let refused = self.pass_through(reader)?;
+        refused.map(|error| self.held_by_now(reader, lock_name, &error)).transpose()
     }
 
     /// The lock file as the library's readers take it.
