@@ -50,8 +50,7 @@ pub(super) fn acquire(
 
 /// The lock, or the lock of a reader if a writer has it that waits for its readers, as we may.
 fn in_the_way(client: &Client, name: &str) -> Result<Option<LockInfo>, ClientError> {
-    let is_taken = |lock: &LockInfo| lock.access.is_none() || lock.token.is_some();
-    match client.find(name)?.filter(is_taken) {
+    match client.find(name)?.filter(|lock| !lock.is_waiting()) {
         Some(lock) => Ok(Some(lock)),
         None => Ok(client.readers(name)?.into_iter().next()),
     }

@@ -149,8 +149,7 @@ impl<T: Transport, W: FnMut() -> bool> Queueing<T, W> {
         }
         for request in requests {
             let page: Page = self.waiter.session.once(&request, CLEAN_UP).await.ok()?;
-            let is_taken = |lock: &LockInfo| lock.access.is_none() || lock.token.is_some();
-            if let Some(lock) = page.locks.into_iter().find(is_taken) {
+            if let Some(lock) = page.locks.into_iter().find(|lock| !lock.is_waiting()) {
                 return lock.who;
             }
         }

@@ -47,6 +47,14 @@ pub struct LockInfo {
     pub updated_at: SystemTime,
 }
 
+impl LockInfo {
+    /// Whether it is a writer's that waits for the readers that are in: then they are in the way of others.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.access == Some(Access::Write) && self.token.is_none()
+    }
+}
+
 /// Some of the locks that are held.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
