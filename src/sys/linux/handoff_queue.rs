@@ -103,12 +103,16 @@ impl Place {
 impl HandoffToken {
     fn take(socket: Unshared<OwnedFd>) -> nix::Result<HandoffToken> {
         listen(&socket, Backlog::MAXCONN)?;
-        Ok(HandoffToken {
-            socket: socket.into(),
-            _received_on: None,
-            pid: process_id(),
-            handoffs: 0,
-        })
+        Ok(HandoffToken::new(socket, None, 0))
+    }
+
+    fn new(
+        socket: Unshared<OwnedFd>,
+        received_on: Option<Arc<Unshared<UnixStream>>>,
+        handoffs: u64,
+    ) -> HandoffToken {
+        let (socket, pid) = (socket.into(), process_id());
+        HandoffToken { socket, _received_on: received_on, pid, handoffs }
     }
 }
 
@@ -146,12 +150,11 @@ impl Queued {
     /// The event that has arrived by now, if any.
     pub(crate) fn event(&mut self) -> QueueEvent {
         let word = match receive_descriptor(self.stream.as_fd()) {
-            Ok(Some((socket, handoffs))) => QueueEvent::Token(HandoffToken {
-                socket: Unshared::new(socket).into(),
-                _received_on: Some(self.stream.clone()),
-                pid: process_id(),
-                handoffs,
-            }),
+            Ok(Some((socket, handoffs))) => {
+                let received_on = Some(self.stream.clone());
+                let token = HandoffToken::new(Unshared::new(socket), received_on, handoffs);
+                QueueEvent::Token(token)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return QueueEvent::None,
             Ok(None) | Err(_) => QueueEvent::Gone,
         };
