@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use linklock_relukko::ClientError;
-use linklock_relukko::v2::{LockGuard, LockInfo};
+use linklock_relukko::v2::{Client, LockGuard, LockInfo, LockUrl};
 
 use super::claim::Claim;
 use super::owner::Owner;
@@ -108,7 +108,7 @@ pub(crate) fn wait(args: &script::wait::Args) -> Result<u8, Failure> {
     let (begun, mut pause) = (Instant::now(), Duration::from_millis(10));
     let (mut was_answered, mut to_tell) = (false, args.limit.verbose);
     loop {
-        let found = client.find(url.name());
+        let found = holder_of(&client, &url);
         let is_persistent = was_answered || args.limit.timeout().is_some();
         was_answered |= found.is_ok();
         let why = match found {
@@ -132,6 +132,14 @@ pub(crate) fn wait(args: &script::wait::Args) -> Result<u8, Failure> {
         if let Some(signal) = events.ended_by() {
             return Err(Failure::silent(by_signal(signal as i32)));
         }
+    }
+}
+
+/// Who holds the lock, or one of those that share it.
+fn holder_of(client: &Client, url: &LockUrl) -> Result<Option<LockInfo>, ClientError> {
+    match client.find(url.name())? {
+        Some(lock) => Ok(Some(lock)),
+        None => Ok(client.readers(url.name())?.into_iter().next()),
     }
 }
 

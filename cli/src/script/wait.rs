@@ -11,13 +11,15 @@ use crate::exit::{Failure, by_signal};
 use crate::occupied;
 use crate::options::{LockOptions, WaitLimit};
 use crate::progress::{Progress, explain};
+use crate::set;
 
 /// The longest pause between two checks, the same as for contenders.
 const LONGEST: Duration = Duration::from_millis(500);
 
 /// Wait until a lock is free, without taking it
 ///
-/// A lock that may be taken over, because its lease is over or its holder is dead, counts as free.
+/// A lock that may be taken over, because its lease is over or its holder is dead, counts as free; one that
+/// is shared (run --shared) does not.
 /// Another process may take it before this command has ended.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -71,10 +73,19 @@ fn watch(
     Ok(0)
 }
 
-/// The obstacle to the lock, if any.
+/// The obstacle to the lock, if any: its holder, or one of those that share it.
 fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
+    if let Some(obstacle) = obstacle_of(lock, args)? {
+        return Ok(Some(obstacle));
+    }
+    require_directory(lock.path())?;
+    let readers = set::readers(lock.path(), &args.options);
+    readers.iter().find_map(|reader| obstacle_of(reader, args).transpose()).transpose()
+}
+
+fn obstacle_of(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
     match lock.holder() {
-        Ok(None) => require_directory(lock.path()).map(|()| None),
+        Ok(None) => Ok(None),
         Ok(Some(holder)) if holder.life() == Life::Dead => Ok(None),
         Ok(Some(holder)) if holder.overdue() > args.options.clock_slop => Ok(None),
         Ok(Some(holder)) => Ok(Some(Obstacle::Holder(holder))),

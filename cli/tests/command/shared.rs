@@ -103,3 +103,20 @@ fn what_a_reader_does_not_need_is_refused() {
     }
     assert!(fs::read_dir(place.dir()).unwrap().next().is_none());
 }
+
+#[test]
+fn a_lock_that_is_shared_is_waited_for() {
+    let place = Place::new();
+    let reader = share(&place);
+    let wait = |options: &[&str]| {
+        let mut command = linklock();
+        command.arg("wait").args(options).arg(&place.lock);
+        command
+    };
+    let (code, message) = outcome(&mut wait(&["-n"]));
+    assert_eq!((code, message.contains("is held by process ")), (75, true), "{message}");
+    let mut waiter = Running::start(&mut wait(&["--verbose"]));
+    assert!(waiter.error_line().contains("waiting"), "it waits");
+    reader.end();
+    assert_eq!(waiter.ended().0, 0);
+}

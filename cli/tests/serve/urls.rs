@@ -424,6 +424,8 @@ fn a_lock_is_shared_with_commands_that_use_lock_files() {
     assert!(shown.starts_with(&format!("{}: shared by 2 readers\n", place.url())), "{shown}");
     assert_eq!(shown.matches("holder:").count(), 2, "{shown}");
 
+    assert_eq!(outcome(&mut place.by_url(&["wait", "-n"])).0, 75, "it is not free");
+
     let mut writer = Running::start(&mut place.run(&[], &ready));
     until("it waits for the readers", || by_file(&["--shared"]).0 == 75);
     for reader in readers {
