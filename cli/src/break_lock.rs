@@ -12,13 +12,15 @@ use crate::exit::{self, Failure};
 use crate::foreign::Foreign;
 use crate::options::LockOptions;
 use crate::output::{self, json};
+use crate::set;
 use crate::status::{format_explained, text};
 use crate::time;
 use crate::walk::start_of;
 
 /// Break a lock whose holder is gone
 ///
-/// Removes the lock file and its holder's claim, and prints their names. Without options, only a lock that
+/// Removes the lock file and its holder's claim, and prints their names; of a lock that is shared (run
+/// --shared), those of each reader too. Without options, only a lock that
 /// may be taken over anyway is broken: its lease is over, or its holder ran on this host and is dead.
 /// With several options, all conditions must be met. A lock that another holder has acquired in the
 /// meantime is never broken by mistake.
@@ -86,29 +88,42 @@ impl Args {
     }
 }
 
+/// What was broken, or removed.
+pub(crate) struct Broken {
+    pub(crate) was: String,
+    pub(crate) removed: Vec<String>,
+}
+
+/// Breaks the lock itself, and those of the readers that share it.
 pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     require_directory(lock.path())?;
+    let itself = break_one(args, &lock);
+    let readers = set::readers(lock.path(), &args.options);
+    report(args, text(lock.path()), itself, readers.iter().map(|reader| break_one(args, reader)))
+}
+
+/// Breaks one lock, if the conditions are met. `None` if nobody holds it.
+fn break_one(args: &Args, lock: &Lock) -> Result<Option<Broken>, Failure> {
     if args.force {
-        return break_by_force(args, &lock);
+        return break_by_force(lock);
     }
-    let failure = |error| failure(&lock, error);
+    let failure = |error| failure(lock, error);
     let watched = match args.if_unchanged_for {
-        Some(time) => watch_if_dated_ahead(&lock, time).map_err(failure)?,
+        Some(time) => watch_if_dated_ahead(lock, time).map_err(failure)?,
         None => None,
     };
     let broken = lock.break_if(|holder| args.may_be_broken(holder, watched.as_ref()));
     match broken.map_err(failure)? {
-        Some(holder) => broke_file(args, &lock, holder.to_string(), Some(holder.claim_path())),
-        None => match lock.holder().map_err(failure)? {
-            Some(holder) => not_broken(&lock, &holder),
-            None => is_free(args, text(lock.path())),
-        },
+        Some(holder) => Ok(Some(broke(lock, holder.to_string(), Some(holder.claim_path())))),
+        None => {
+            lock.holder().map_err(failure)?.map_or(Ok(None), |holder| not_broken(lock, &holder))
+        }
     }
 }
 
 /// Breaks the lock, or removes another regular file that has its name.
-fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
+fn break_by_force(lock: &Lock) -> Result<Option<Broken>, Failure> {
     let (mut what, mut claim) = (String::new(), None);
     let broken = lock.break_file_if(|_, holder| {
         what = holder.map_or_else(|| kind(lock.path()).to_owned(), Holder::to_string);
@@ -119,12 +134,43 @@ fn break_by_force(args: &Args, lock: &Lock) -> Result<u8, Failure> {
         Some(file) => {
             let age = time::show(file.unchanged_for());
             let what = format!("{what} (it was {file}, last changed {age} ago)");
-            broke_file(args, lock, what, claim.as_deref())
+            Ok(Some(broke(lock, what, claim.as_deref())))
         }
         None => match lock.holder().map_err(failure_by_force)? {
             Some(holder) => not_broken(lock, &holder),
-            None => is_free(args, text(lock.path())),
+            None => Ok(None),
         },
+    }
+}
+
+fn broke(lock: &Lock, was: String, claim: Option<&Path>) -> Broken {
+    Broken { was, removed: std::iter::once(lock.path()).chain(claim).map(text).collect() }
+}
+
+/// Shows what was broken, or that the lock is free. Fails if one that holds it was left alone.
+pub(crate) fn report(
+    args: &Args,
+    lock: String,
+    itself: Result<Option<Broken>, Failure>,
+    readers: impl Iterator<Item = Result<Option<Broken>, Failure>>,
+) -> Result<u8, Failure> {
+    let (mut was, mut removed, mut refused) = (Vec::new(), Vec::new(), None);
+    for broken in std::iter::once(itself).chain(readers) {
+        match broken {
+            Ok(Some(broken)) => {
+                was.push(broken.was);
+                removed.extend(broken.removed);
+            }
+            Ok(None) => (),
+            Err(failure) => refused = refused.or(Some(failure)),
+        }
+    }
+    let broken = !was.is_empty();
+    let report = Report { lock, broken, was: broken.then(|| was.join("; ")), removed };
+    match refused {
+        None => report.show(args).map(|()| 0),
+        Some(failure) if broken => report.show(args).and(Err(failure)),
+        Some(failure) => Err(failure),
     }
 }
 
@@ -137,28 +183,10 @@ struct Report {
     removed: Vec<String>,
 }
 
-fn broke_file(args: &Args, lock: &Lock, was: String, claim: Option<&Path>) -> Result<u8, Failure> {
-    let removed = std::iter::once(lock.path()).chain(claim).map(text).collect();
-    broke(args, text(lock.path()), was, removed)
-}
-
-pub(crate) fn broke(
-    args: &Args,
-    lock: String,
-    was: String,
-    removed: Vec<String>,
-) -> Result<u8, Failure> {
-    Report { lock, broken: true, was: Some(was), removed }.show(args)
-}
-
-pub(crate) fn is_free(args: &Args, lock: String) -> Result<u8, Failure> {
-    Report { lock, broken: false, was: None, removed: Vec::new() }.show(args)
-}
-
 impl Report {
-    fn show(&self, args: &Args) -> Result<u8, Failure> {
+    fn show(&self, args: &Args) -> Result<(), Failure> {
         output::show(&if args.json { json(self)? } else { self.to_string() })?;
-        Ok(0)
+        Ok(())
     }
 }
 
@@ -172,7 +200,7 @@ impl Display for Report {
     }
 }
 
-fn not_broken(lock: &Lock, holder: &Holder) -> Result<u8, Failure> {
+fn not_broken(lock: &Lock, holder: &Holder) -> Result<Option<Broken>, Failure> {
     let why = format!(
         "lock {} is held by {holder}: not broken; if its holder hangs, end that process, or break the \
          lock with --force",

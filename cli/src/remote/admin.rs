@@ -1,10 +1,11 @@
 //! status, list and break, for a server's locks.
 
 use linklock_relukko::ClientError;
-use linklock_relukko::v2::{LockInfo, LockUrl};
+use linklock_relukko::v2::{Client, LockInfo, LockUrl};
 
 use super::contend::holder;
 use super::{Target, client, failure, refuse, refuse_of_files, text};
+use crate::break_lock::Broken;
 use crate::exit::{self, Failure};
 use crate::output::{self, json};
 use crate::status::{ServerLock, Status};
@@ -44,21 +45,31 @@ pub(crate) fn break_lock(args: &break_lock::Args) -> Result<u8, Failure> {
         (args.if_dead, "--if-dead"),
     ])?;
     let Target { url, client } = Target::of(&args.lock, None)?;
-    let lock = url.to_string();
-    let Some(found) = client.find(url.name()).map_err(failure)? else {
-        return break_lock::is_free(args, lock);
-    };
-    let holder = holder(&found);
+    let itself = client.find(url.name()).map_err(failure)?;
+    let readers = client.readers(url.name()).map_err(failure)?.into_iter();
+    let break_one = |lock| break_one(args, &url, &client, &lock);
+    let itself = itself.map_or(Ok(None), break_one);
+    break_lock::report(args, url.to_string(), itself, readers.map(break_one))
+}
+
+/// `None` if it was released just now.
+fn break_one(
+    args: &break_lock::Args,
+    url: &LockUrl,
+    client: &Client,
+    lock: &LockInfo,
+) -> Result<Option<Broken>, Failure> {
+    let was = holder(lock);
     if !args.force {
         let why = format!(
-            "lock {lock} is held by {holder}: not broken; if its holder hangs, end that process, or break \
-             the lock with --force"
+            "lock {url} is held by {was}: not broken; if its holder hangs, end that process, or break the \
+             lock with --force"
         );
         return Err(Failure::new(exit::HELD, why));
     }
-    match client.break_lock(found.id) {
-        Ok(()) => break_lock::broke(args, lock, holder, Vec::new()),
-        Err(ClientError::NotFound(_)) => break_lock::is_free(args, lock), // it was released just now
+    match client.break_lock(lock.id) {
+        Ok(()) => Ok(Some(Broken { was, removed: Vec::new() })),
+        Err(ClientError::NotFound(_)) => Ok(None),
         Err(error) => Err(failure(error)),
     }
 }

@@ -120,3 +120,41 @@ fn a_lock_that_is_shared_is_waited_for() {
     reader.end();
     assert_eq!(waiter.ended().0, 0);
 }
+
+#[test]
+fn breaking_a_lock_breaks_its_readers() {
+    let place = Place::new();
+    let break_lock = |options: &[&str]| {
+        let mut command = linklock();
+        command.arg("break").args(options).arg(&place.lock).output().unwrap()
+    };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let readers = [share(&place), share(&place)];
+    let refused = break_lock(&[]);
+    assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(75), String::new()));
+    assert!(text(&refused.stderr).contains("not broken"), "{refused:?}");
+    let broken = break_lock(&["--force"]);
+    let shown = text(&broken.stdout);
+    assert_eq!(
+        (broken.status.code(), shown.matches("\nremoved ").count()),
+        (Some(0), 4),
+        "{shown}"
+    );
+    assert!(shown.starts_with(&format!("broke lock {}: ", place.lock.display())), "{shown}");
+    assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 0, "nobody has it");
+    drop(readers);
+    let free = break_lock(&["--force"]);
+    assert_eq!(text(&free.stdout), format!("lock {} is free\n", place.lock.display()));
+}
+
+#[test]
+fn a_dead_reader_is_broken_though_another_lives() {
+    let place = Place::new();
+    let [dead, live] = [share(&place), share(&place)];
+    drop(dead); // killed
+    let output = linklock().arg("break").arg(&place.lock).output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(shown.matches("\nremoved ").count(), 2, "{shown}");
+    assert_eq!(live.end().0, 0);
+}

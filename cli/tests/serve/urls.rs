@@ -425,6 +425,8 @@ fn a_lock_is_shared_with_commands_that_use_lock_files() {
     assert_eq!(shown.matches("holder:").count(), 2, "{shown}");
 
     assert_eq!(outcome(&mut place.by_url(&["wait", "-n"])).0, 75, "it is not free");
+    let (code, why) = outcome(&mut place.by_url(&["break"]));
+    assert_eq!((code, why.contains("not broken")), (75, true), "{why}");
 
     let mut writer = Running::start(&mut place.run(&[], &ready));
     until("it waits for the readers", || by_file(&["--shared"]).0 == 75);
@@ -435,6 +437,20 @@ fn a_lock_is_shared_with_commands_that_use_lock_files() {
     assert_eq!(outcome(&mut place.run(&["-n", "--shared"], "true")).0, 75);
     assert_eq!(writer.end().0, 0);
     assert_eq!(outcome(&mut place.run(&["-n", "--shared"], "true")).0, 0);
+}
+
+#[test]
+fn breaking_a_lock_breaks_its_readers() {
+    let place = Place::new("cache");
+    let readers = [(), ()].map(|()| place.hold(&["--shared", "--lifetime", "2s"]));
+    let broken = place.by_url(&["break", "--force"]).output().unwrap();
+    let shown = String::from_utf8(broken.stdout).unwrap();
+    assert!(shown.starts_with(&format!("broke lock {}: linklock on ", place.url())), "{shown}");
+    assert_eq!(shown.matches("linklock on ").count(), 2, "{shown}");
+    assert_eq!(outcome(&mut place.run(&["-n"], "true")).0, 0, "nobody has it");
+    for reader in readers {
+        assert_eq!(reader.ended().0, 79);
+    }
 }
 
 #[test]
