@@ -7,8 +7,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, RwLock};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub(crate) struct Crowd {
     silent: Mutex<Vec<Duration>>,
     begun: Instant,
     over: AtomicBool,
+    /// Each client has it for a turn, and who wants them to rest has it alone.
+    turns: RwLock<()>,
     tenures: Mutex<Vec<Tenure>>,
     kept: Mutex<Vec<Lock>>,
     answers: Mutex<Vec<Answer>>,
@@ -137,6 +139,7 @@ impl Crowd {
             servers,
             begun: Instant::now(),
             over: AtomicBool::new(false),
+            turns: RwLock::default(),
             tenures: Mutex::default(),
             kept: Mutex::default(),
             answers: Mutex::default(),
@@ -159,6 +162,12 @@ impl Crowd {
             let _over = Over(&self.over);
             meanwhile();
         });
+    }
+
+    /// Does something while no client asks for anything. The servers sweep meanwhile.
+    pub(crate) fn while_resting(&self, meanwhile: impl FnOnce()) {
+        let _resting = self.turns.write().expect("no client has panicked");
+        meanwhile();
     }
 
     /// Asserts that each server sees at once what another does: no machine goes by what it remembers.
@@ -428,6 +437,7 @@ impl Client<'_> {
             if self.crowd.over.load(Ordering::Relaxed) {
                 return;
             }
+            let _turn = self.crowd.turns.read();
             let (number, secret) =
                 (self.number, format!("the secret of {} in turn {turn}", self.number));
             let name = format!("contended-{}", (number + turn) % NAMES);
