@@ -20,10 +20,10 @@ use crate::walk::start_of;
 /// Break a lock whose holder is gone
 ///
 /// Removes the lock file and its holder's claim, and prints their names; of a lock that is shared (run
-/// --shared), those of each reader too. Without options, only a lock that
-/// may be taken over anyway is broken: its lease is over, or its holder ran on this host and is dead.
-/// With several options, all conditions must be met. A lock that another holder has acquired in the
-/// meantime is never broken by mistake.
+/// --shared), those of each reader too. Without options, only a lock that may be taken over anyway is
+/// broken: its lease is over, or its holder ran on this host and is dead. With several options, all
+/// conditions must be met. A lock that another holder has acquired in the meantime is never broken by
+/// mistake.
 ///
 /// A server itself ends its locks whose leases are over, so a server's lock is broken only with --force. That
 /// takes an API key with all rights, or the holder's own.
@@ -116,9 +116,10 @@ fn break_one(args: &Args, lock: &Lock) -> Result<Option<Broken>, Failure> {
     let broken = lock.break_if(|holder| args.may_be_broken(holder, watched.as_ref()));
     match broken.map_err(failure)? {
         Some(holder) => Ok(Some(broke(lock, holder.to_string(), Some(holder.claim_path())))),
-        None => {
-            lock.holder().map_err(failure)?.map_or(Ok(None), |holder| not_broken(lock, &holder))
-        }
+        None => match lock.holder().map_err(failure)? {
+            Some(holder) => Err(not_broken(lock.path().display(), holder)),
+            None => Ok(None),
+        },
     }
 }
 
@@ -137,7 +138,7 @@ fn break_by_force(lock: &Lock) -> Result<Option<Broken>, Failure> {
             Ok(Some(broke(lock, what, claim.as_deref())))
         }
         None => match lock.holder().map_err(failure_by_force)? {
-            Some(holder) => not_broken(lock, &holder),
+            Some(holder) => Err(not_broken(lock.path().display(), holder)),
             None => Ok(None),
         },
     }
@@ -200,13 +201,13 @@ impl Display for Report {
     }
 }
 
-fn not_broken(lock: &Lock, holder: &Holder) -> Result<Option<Broken>, Failure> {
+/// The refusal to break a lock that somebody holds.
+pub(crate) fn not_broken(lock: impl Display, holder: impl Display) -> Failure {
     let why = format!(
-        "lock {} is held by {holder}: not broken; if its holder hangs, end that process, or break the \
-         lock with --force",
-        lock.path().display()
+        "lock {lock} is held by {holder}: not broken; if its holder hangs, end that process, or break the \
+         lock with --force"
     );
-    Err(Failure::new(exit::HELD, why))
+    Failure::new(exit::HELD, why)
 }
 
 /// What kind of file this is, if it is not one of our locks.

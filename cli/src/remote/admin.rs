@@ -6,7 +6,7 @@ use linklock_relukko::v2::{Client, LockInfo, LockUrl};
 use super::contend::holder;
 use super::{Target, client, failure, refuse, refuse_of_files, text};
 use crate::break_lock::Broken;
-use crate::exit::{self, Failure};
+use crate::exit::Failure;
 use crate::output::{self, json};
 use crate::status::{ServerLock, Status};
 use crate::{break_lock, list, status};
@@ -61,11 +61,7 @@ fn break_one(
 ) -> Result<Option<Broken>, Failure> {
     let was = holder(lock);
     if !args.force {
-        let why = format!(
-            "lock {url} is held by {was}: not broken; if its holder hangs, end that process, or break the \
-             lock with --force"
-        );
-        return Err(Failure::new(exit::HELD, why));
+        return Err(break_lock::not_broken(url, was));
     }
     match client.break_lock(lock.id) {
         Ok(()) => Ok(Some(Broken { was, removed: Vec::new() })),
