@@ -208,7 +208,13 @@ impl<'a, W: FnMut(&Obstacle) -> Duration + ?Sized, P: Park> Contender<'a, W, P> 
             }
             match self.await_release(claim).await? {
                 Release::Seen => defers = false,
-                Release::Heard => (defers, tries) = (false, 0),
+                Release::Heard => {
+                    tries = 0;
+                    if link(claim)? == Link::Made {
+                        return Ok(());
+                    }
+                    defers = !self.waiter.hears_more(&claim.context, self.parker).await;
+                }
                 Release::NotNeeded => return Ok(()),
             }
         }
@@ -395,5 +401,55 @@ fn link(claim: &Claim) -> Result<Link, ClaimError> {
             Err(context.no_hard_links(&claim.path, Some(error)).into())
         }
         Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error).into()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(linklock_unsupported)))]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::lock::Lock;
+    use crate::sys::wake_fd::WakeFd;
+    use crate::wait::park::run;
+
+    /// Spends no time in its pauses: each of them removes one file.
+    struct Removing {
+        files: Mutex<std::vec::IntoIter<PathBuf>>,
+        pauses: Mutex<Vec<Duration>>,
+    }
+
+    impl Park for Removing {
+        async fn park(&self, _: &Context, fds: Vec<WakeFd>, time: Duration) -> Option<usize> {
+            self.pauses.lock().unwrap().push(time);
+            let file = self.files.lock().unwrap().next().expect("it has what it waits for");
+            fs::remove_file(file).unwrap();
+            (!fds.is_empty()).then_some(0)
+        }
+    }
+
+    /// It may keep the holder from its core until it sleeps.
+    #[test]
+    fn a_waiter_that_is_woken_between_the_steps_of_a_release_goes_on_sleeping() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let hour = Duration::from_secs(3600);
+        let by_ear = || Lock::options(&path).lifetime(hour).polling(hour, hour).build().unwrap();
+        let held = by_ear().lock().unwrap();
+        let files = Mutex::new(vec![held.claim_path().into(), path.clone()].into_iter());
+        let parker = Removing { files, pauses: Mutex::default() };
+        let waiter = by_ear();
+        let limit: WaitLimit<'_> = WaitLimit::Endless;
+        let tenure = run(waiter.contend(waiter.begin_acquisition(), limit, &parker)).unwrap();
+        let pauses = parker.pauses.into_inner().unwrap();
+        assert!(
+            matches!(pauses[..], [_, moment] if moment < Duration::from_millis(10)),
+            "{pauses:?}"
+        );
+        drop(tenure);
+        assert!(!path.exists());
+        assert!(held.unlock().is_err());
     }
 }

@@ -25,6 +25,9 @@ const BEHIND_REMOTE: u32 = 30;
 const LEFT_BY_WAITER: Duration = Duration::from_millis(50);
 const LEFT_BY_NEWCOMER: Duration = Duration::from_millis(100);
 
+/// How long a holder may take between two steps of its release.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
 /// How many times in a row the lock may go from one waiter of a host to the next while other hosts
 /// wait, which only poll and are never as quick.
 const HANDOFFS_IN_A_ROW: u64 = 32;
@@ -206,6 +209,13 @@ impl Waiter {
             self.observe_file = Some(self.observe_file.map_or(look_at, |at| at.min(look_at)));
         }
         self.look_if_it_is_time(context)
+    }
+
+    /// Waits a moment for the next event. A holder removes its claim before the lock file, and a waiter
+    /// that is woken by the first is too early. It may even keep the holder from its core.
+    pub(crate) async fn hears_more(&self, context: &Context, parker: &impl Park) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        parker.park(context, vec![watch.wake_fd()], A_MOMENT).await.is_some() && watch.hear()
     }
 
     /// The rest of a pause that has begun, or else of one that begins now.
