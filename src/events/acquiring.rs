@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::events::emit::LONG;
+use crate::events::emit::{LONG, now};
 use crate::events::peer::Peer;
 use crate::events::span::Span;
 use crate::events::text::{plain, secs, words};
@@ -21,7 +21,7 @@ pub(crate) struct Acquisition {
 
 impl Acquisition {
     pub(crate) fn begin(context: &Context, path: &Path, lifetime: Duration) -> Acquisition {
-        Acquisition { span: Span::of_acquisition(path, lifetime), begun: context.now() }
+        Acquisition { span: Span::of_acquisition(path, lifetime), begun: now(context) }
     }
 
     /// Runs a piece of the work, within one thread.
@@ -36,7 +36,7 @@ impl Acquisition {
         path: &Path,
         ended: Result<(Option<&Path>, Option<u64>), &Error>,
     ) {
-        let waited = context.now().saturating_sub(self.begun);
+        let waited = now(context).saturating_sub(self.begun);
         let outcome = self.during(|| match ended {
             Ok((claim, token)) => {
                 self.span.record_acquired(claim, token);

@@ -4,12 +4,19 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::model::context::Context;
+
 /// A wait of this length also interests subscribers that do not follow each step.
 pub(super) const LONG: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// Whether this thread is inside the subscriber.
     static EMITS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Now, for an event. Without the feature there is none, and nobody asks the clock.
+pub(super) fn now(context: &Context) -> Duration {
+    if cfg!(feature = "tracing") { context.now() } else { Duration::ZERO }
 }
 
 /// Calls the subscriber. A panic in it is discarded: the lock is in the middle of an operation, or

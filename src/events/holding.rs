@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::events::emit::now;
 use crate::events::text::{plain, secs, words};
 use crate::holder::Owner;
 use crate::model::context::Context;
@@ -18,7 +19,7 @@ pub(crate) struct Holding {
 
 impl Holding {
     pub(crate) fn begin(context: &Context) -> Holding {
-        Holding { begun: Some(context.now()), is_lost: AtomicBool::new(false) }
+        Holding { begun: Some(now(context)), is_lost: AtomicBool::new(false) }
     }
 
     /// A refresh has ended: the lease, which ended at `ended`, is extended, or the refresh failed.
@@ -32,7 +33,7 @@ impl Holding {
         if self.begun.is_none() {
             return;
         }
-        let now = context.now();
+        let now = now(context);
         let overdue = now.saturating_sub(ended);
         match refreshed {
             Ok(ends) => {
@@ -57,7 +58,7 @@ impl Holding {
         released: Result<(), &Error>,
     ) {
         let Some(begun) = self.begun else { return };
-        let now = context.now();
+        let now = now(context);
         let overdue = now.saturating_sub(ended);
         let held = secs(now.saturating_sub(begun));
         match released {
