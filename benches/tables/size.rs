@@ -38,7 +38,7 @@ impl Size {
     /// Enough to see that nothing is broken.
     pub(crate) const QUICK: Size = Size {
         rounds: 10,
-        handovers: (100, 0),
+        handovers: (200, 0),
         everywhere: false,
         crowd: Duration::from_secs(2),
         contenders: (&[2, 8], &[]),
