@@ -20,7 +20,7 @@ use crate::walk::start_of;
 /// Break a lock whose holder is gone
 ///
 /// Removes the lock file and its holder's claim, and prints their names; of a lock that is shared (run
-/// --shared), those of each reader too. Without options, only a lock that may be taken over anyway is
+/// --shared) or has slots (run --slots), those of each reader and of each slot too. Without options, only a lock that may be taken over anyway is
 /// broken: its lease is over, or its holder ran on this host and is dead. With several options, all
 /// conditions must be met. A lock that another holder has acquired in the meantime is never broken by
 /// mistake.
@@ -94,13 +94,15 @@ pub(crate) struct Broken {
     pub(crate) removed: Vec<String>,
 }
 
-/// Breaks the lock itself, and those of the readers that share it.
+/// Breaks the lock itself, those of the readers that share it, and those of its slots.
 pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     require_directory(lock.path())?;
     let itself = break_one(args, &lock);
     let readers = set::readers(lock.path(), &args.options);
-    report(args, text(lock.path()), itself, readers.iter().map(|reader| break_one(args, reader)))
+    let slots = set::slots(lock.path(), &args.options)?.locks;
+    let others = readers.iter().chain(&slots).map(|other| break_one(args, other));
+    report(args, text(lock.path()), itself, others)
 }
 
 /// Breaks one lock, if the conditions are met. `None` if nobody holds it.
@@ -153,10 +155,10 @@ pub(crate) fn report(
     args: &Args,
     lock: String,
     itself: Result<Option<Broken>, Failure>,
-    readers: impl Iterator<Item = Result<Option<Broken>, Failure>>,
+    others: impl Iterator<Item = Result<Option<Broken>, Failure>>,
 ) -> Result<u8, Failure> {
     let (mut was, mut removed, mut refused) = (Vec::new(), Vec::new(), None);
-    for broken in std::iter::once(itself).chain(readers) {
+    for broken in std::iter::once(itself).chain(others) {
         match broken {
             Ok(Some(broken)) => {
                 was.push(broken.was);

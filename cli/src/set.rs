@@ -118,17 +118,26 @@ pub(crate) fn readers(path: &Path, options: &LockOptions) -> Vec<Lock> {
     readers.unwrap_or_default()
 }
 
-/// The slots that are held of the set with this path, if there is such a set.
-pub(crate) fn slots(path: &Path, options: &LockOptions) -> Result<Vec<Lock>, Failure> {
+/// The slots that are held of a set.
+#[derive(Default)]
+pub(crate) struct HeldSlots {
+    pub(crate) locks: Vec<Lock>,
+    /// How many slots the set has: as many as the holder says that knows of the most.
+    pub(crate) number: usize,
+}
+
+/// Those of the set with this path; none if there is no such set.
+pub(crate) fn slots(path: &Path, options: &LockOptions) -> Result<HeldSlots, Failure> {
     let holders = options.lock(path).slots(1).and_then(|slots| slots.holders());
-    let holders = holders.unwrap_or_default();
-    if holders.iter().all(|(_, holder)| holder.slots().is_none()) {
-        return Ok(Vec::new());
-    }
-    let lock = |(slot, _): &(usize, _)| {
+    let mut holders = holders.unwrap_or_default();
+    let number =
+        holders.iter().filter_map(|(_, holder)| holder.slots()).max().unwrap_or(0) as usize;
+    holders.retain(|(slot, _)| *slot < number);
+    let lock = |(slot, _): (usize, _)| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{slot}"));
         Ok(options.lock(&PathBuf::from(name)).build()?)
     };
-    holders.iter().map(lock).collect()
+    let locks = holders.into_iter().map(lock).collect::<Result<_, Failure>>()?;
+    Ok(HeldSlots { locks, number })
 }

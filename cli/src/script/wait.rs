@@ -19,7 +19,8 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// Wait until a lock is free, without taking it
 ///
 /// A lock that may be taken over, because its lease is over or its holder is dead, counts as free; one that
-/// is shared (run --shared) does not.
+/// is shared (run --shared) does not. A set of slots (run --slots) is free if one of its slots is.
+///
 /// Another process may take it before this command has ended.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -73,14 +74,21 @@ fn watch(
     Ok(0)
 }
 
-/// The obstacle to the lock, if any: its holder, or one of those that share it.
+/// The obstacle to the lock, if any: its holder, one of those that share it, or that of a slot if all are
+/// held.
 fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
     if let Some(obstacle) = obstacle_of(lock, args)? {
         return Ok(Some(obstacle));
     }
     require_directory(lock.path())?;
-    let readers = set::readers(lock.path(), &args.options);
-    readers.iter().find_map(|reader| obstacle_of(reader, args).transpose()).transpose()
+    let obstacles = |locks: &[Lock]| -> Result<Vec<_>, Failure> {
+        locks.iter().filter_map(|lock| obstacle_of(lock, args).transpose()).collect()
+    };
+    let readers = obstacles(&set::readers(lock.path(), &args.options))?;
+    let slots = set::slots(lock.path(), &args.options)?;
+    let held = obstacles(&slots.locks)?;
+    let is_full = held.len() == slots.number;
+    Ok(readers.into_iter().chain(held.into_iter().filter(|_| is_full)).next())
 }
 
 fn obstacle_of(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {

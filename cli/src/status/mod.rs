@@ -79,7 +79,7 @@ pub(crate) fn status(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     let mut status = Status::of(&lock, args.options.clock_slop)?;
     let slots = set::slots(lock.path(), &args.options)?;
-    let slots = slots.iter().map(|slot| Status::of(slot, args.options.clock_slop));
+    let slots = slots.locks.iter().map(|slot| Status::of(slot, args.options.clock_slop));
     status.slots = slots.collect::<Result<_, _>>()?;
     let readers = set::readers(lock.path(), &args.options);
     let readers = readers.iter().map(|lock| Status::of(lock, args.options.clock_slop));
