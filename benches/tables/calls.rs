@@ -6,9 +6,9 @@ use std::process::Command;
 
 use crate::workers::{Peer, Worker, fresh, skip};
 
-/// By these calls a handle that locks again at once checks now and then for waiters: every 10 ms,
-/// however many turns that is, and under strace those are few.
-const BY_TIME: [&str; 4] = ["socket(", "bind(", "listen(", "accept4("];
+/// By these calls, and by the close(2) of the socket, a handle that locks again at once checks now and
+/// then for waiters: every 10 ms, however many turns that is, and under strace those are few.
+const BY_TIME: [&str; 5] = ["socket(", "bind(", "listen(", "accept4(", "shutdown("];
 
 const WARM: usize = 10;
 const TURNS: usize = 110;
@@ -38,7 +38,9 @@ fn traced(peer: &Peer, parent: &Path, turns: usize) -> Result<usize, std::io::Er
     worker.ask(&format!("repeat {turns}"));
     drop(worker);
     let trace = fs::read_to_string(trace)?;
-    let is_by_time = |line: &str| BY_TIME.iter().any(|call| line.contains(call));
-    let is_call = |line: &&str| !line.contains("+++") && !line.contains("---") && !is_by_time(line);
-    Ok(trace.lines().filter(is_call).count())
+    let is_call = |line: &&str| !line.contains("+++") && !line.contains("---");
+    let is_by_time = |line: &&str| BY_TIME.iter().any(|call| line.contains(call));
+    let calls = trace.lines().filter(is_call);
+    let sockets = trace.lines().filter(|line| line.contains("socket(") && !line.contains("= -1"));
+    Ok(calls.filter(|line| !is_by_time(line)).count() - sockets.count())
 }
