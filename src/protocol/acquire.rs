@@ -12,12 +12,11 @@
 //! Only the pauses are asynchronous here. A future that is dropped in one of them thereby removes
 //! its claim and passes on its place in the queue.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::error::{Error, Operation};
+use crate::error::Error;
 use crate::events;
 use crate::holder::{Holder, Obstacle};
 use crate::model::context::Context;
@@ -26,15 +25,13 @@ use crate::protocol::claim::{Claim, ClaimError};
 use crate::protocol::claim_cache::ClaimCache;
 use crate::protocol::fencing;
 use crate::protocol::fitness;
+use crate::protocol::link::{Link, link};
 use crate::protocol::observe::observer::{Observer, Verdict};
-use crate::protocol::observe::{
-    Observation, is_lock_file, linked, lock_file_like, names_claim, observe,
-};
+use crate::protocol::observe::{Observation, is_lock_file, lock_file_like, observe};
 use crate::protocol::sweep;
 use crate::protocol::takeover::{self, TakeoverOutcome};
 use crate::protocol::tenure::Tenure;
 use crate::sys::errno;
-use crate::sys::fs::Mount;
 use crate::wait::limit::WaitLimit;
 use crate::wait::park::Park;
 use crate::wait::waiter::{Waiter, Woken, leave_to_hinted};
@@ -367,44 +364,7 @@ enum Release {
     NotNeeded,
 }
 
-/// The outcome of linking the claim to the lock file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
-    Made,
-    Taken,
-}
-
-fn link(claim: &Claim) -> Result<Link, ClaimError> {
-    let context = &claim.context;
-    let error = match context.machine.fs.link(&claim.path, context.lock_path()) {
-        // The kernel itself reports success, or the server through it, so the lock is ours: however
-        // often the request was executed, this is the reply to its last execution.
-        Ok(()) if context.mount() != Mount::Other => return Ok(Link::Made),
-        // Observing shows whose lock file it is. It may be our own.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Link::Taken),
-        linked => linked.err(),
-    };
-    let linked = linked(claim)?;
-    if !claim.is_there()? {
-        // A sweeper that had found the claim expired may have been late and have removed it after it
-        // was linked: the lock file is ours without the claim, and no other process will ever know.
-        return if names_claim(claim)? { Ok(Link::Made) } else { Err(ClaimError::Swept) };
-    }
-    match error {
-        _ if linked.is_some() => {
-            // The attributes are at hand, so check the date here: it is what others read.
-            linked.map_or(Ok(()), |attr| claim.check_date(&attr))?;
-            Ok(Link::Made)
-        }
-        None => Ok(Link::Taken),
-        Some(error) if context.lacks_links(&error) => {
-            Err(context.no_hard_links(&claim.path, Some(error)).into())
-        }
-        Some(error) => Err(Error::io(Operation::Link, context.lock_path())(error).into()),
-    }
-}
-
-#[cfg(all(test, target_os = "linux", not(linklock_unsupported)))]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::PathBuf;
