@@ -111,6 +111,7 @@
 //! These are also the locks of [`linklock::Slots`] with the set's name in the server's directory, so HTTP
 //! clients, the library and `linklock run --slots` share one set. Those who wait stand in one line for
 //! the set, and the first gets whichever slot becomes free. A client that wants two slots needs two secrets.
+//! `GET /v2/locks?set=NAME` finds the slots that are held.
 //!
 //! A set has up to 256 slots. All clients should agree on the number; if they do not, there can be as many
 //! holders as the largest number says. The server looks at each slot's file before it takes one, since

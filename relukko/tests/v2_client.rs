@@ -101,13 +101,17 @@ fn who_does_not_get_the_lock_learns_who_has_it(face: Face) {
 fn as_many_clients_as_a_set_has_slots_get_one(face: Face) {
     let dir = tempdir().unwrap();
     let server = serve(dir.path());
-    let request = v2(face, &server).request("gpu").slots(2);
+    let client = v2(face, &server);
+    let request = client.request("gpu").slots(2);
     let guards = [request.lock().unwrap(), request.lock().unwrap()];
     assert_eq!(guards.each_ref().map(|guard| guard.slot().unwrap() <= 1), [true; 2]);
     assert_ne!(guards[0].slot(), guards[1].slot());
     let info = guards[0].info();
     assert_eq!((info.set.as_deref(), info.slots), (Some("gpu"), Some(2)));
     assert!(matches!(request.try_lock(), Err(ClientError::Held { .. })));
+    let slots = client.slots("gpu").unwrap();
+    assert_eq!(slots.iter().map(|lock| &*lock.name).collect::<Vec<_>>(), ["gpu.0", "gpu.1"]);
+    assert_eq!(client.slots("gp").unwrap(), []);
     let [one, another] = guards;
     let waiter = thread::spawn({
         let request = request.clone();
@@ -117,7 +121,7 @@ fn as_many_clients_as_a_set_has_slots_get_one(face: Face) {
     another.unlock().unwrap();
     assert_eq!(waiter.join().unwrap(), slot);
     one.unlock().unwrap();
-    let whole = v2(face, &server).request("gpu").lock().unwrap();
+    let whole = client.request("gpu").lock().unwrap();
     assert_eq!(whole.slot(), None, "the name by itself is another lock");
 }
 

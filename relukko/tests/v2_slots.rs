@@ -13,7 +13,7 @@ use common::v2::{
     Waiting, acquire, create, create_as, is_same, listed, lock, path, release_as, token,
 };
 use common::{ask, serve, wait_until};
-use linklock::Slots;
+use linklock::{Lock, Slots};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -73,6 +73,33 @@ fn a_set_has_as_many_holders_as_it_has_slots() {
     assert_eq!(json!([whole["set"], whole["slot"], whole["slots"]]), json!([null, null, null]));
     // More slots make more room.
     assert_eq!(lock(&create_as(&secret(9), address, &set(4)))["slot"], 3);
+}
+
+#[test]
+fn the_slots_of_a_set_are_listed() {
+    let dir = tempdir().unwrap();
+    let server = serve(dir.path());
+    let names = |set: &str| {
+        let locks = ask(server.address(), "GET", &format!("/v2/locks?set={set}"), "").json();
+        let locks = locks["locks"].as_array().unwrap().clone();
+        locks.iter().map(|lock| lock["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("a%2Fb"), [""; 0]);
+    for (client, name) in ["a/b", "encode", "a/b"].into_iter().enumerate() {
+        let body = json!({ "name": name, "slots": 3 });
+        lock(&create_as(&secret(client), server.address(), &body));
+    }
+    // The locks of other programs count, but for those beyond the set.
+    let taken = lock(&create_as(&secret(3), server.address(), &set(3)))["slot"].clone();
+    let free = (0..3).find(|slot| !names("encode").contains(&format!("encode.{slot}"))).unwrap();
+    let beside =
+        [free, 3].map(|slot| Lock::new(dir.path().join(format!("encode.{slot}"))).unwrap());
+    let guards = beside.each_ref().map(|lock| lock.try_lock().unwrap());
+    assert_eq!(names("encode"), ["encode.0", "encode.1", "encode.2"], "{taken} was the second");
+    assert_eq!(names("a%2Fb").len(), 2);
+    assert!(names("a%2Fb").iter().all(|name| name.starts_with("a/b.")));
+    assert_eq!(names("encode.0"), [""; 0]);
+    drop(guards);
 }
 
 #[test]

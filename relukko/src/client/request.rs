@@ -158,6 +158,10 @@ impl Request {
         Request::new(Method::GET, &format!("/v2/locks?access=read&name={}", percent::encode(name)))
     }
 
+    pub(super) fn slots(set: &str) -> Request {
+        Request::new(Method::GET, &format!("/v2/locks?set={}", percent::encode(set)))
+    }
+
     pub(super) fn page(after: Option<&str>, limit: usize) -> Request {
         let after = percent::encode(after.unwrap_or_default());
         Request::new(Method::GET, &format!("/v2/locks?limit={limit}&after={after}"))

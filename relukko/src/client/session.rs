@@ -67,6 +67,16 @@ impl<T: Transport> Session<T> {
         Ok(self.send::<Page>(&Request::readers(name), None).await?.locks)
     }
 
+    pub(super) async fn slots(&self, set: &str) -> Result<Vec<tenure::LockInfo>, ClientError> {
+        let mut slots = self.send::<Page>(&Request::slots(set), None).await?.locks;
+        // A server of before shows all locks.
+        slots.retain(|slot| {
+            let number = slot.name.strip_prefix(set).and_then(|rest| rest.strip_prefix('.'));
+            number.is_some_and(|number| number.parse::<u32>().is_ok())
+        });
+        Ok(slots)
+    }
+
     /// The server's URL, for messages.
     pub(super) fn server(&self) -> String {
         self.transport.endpoint().url("")

@@ -96,6 +96,10 @@ impl AnyClient {
         faces!(self, client => client.readers(name))
     }
 
+    pub(crate) fn slots(&self, set: &str) -> Result<Vec<LockInfo>, ClientError> {
+        faces!(self, client => client.slots(set))
+    }
+
     pub(crate) fn get(&self, id: LockId) -> Result<LockInfo, ClientError> {
         faces!(self, client => client.get(id))
     }

@@ -93,6 +93,11 @@ impl Registry {
         self.store.held_by_readers(name)
     }
 
+    /// The slots that are held of the set with this name.
+    pub(crate) fn slots(&self, set: &str) -> Result<Vec<Record>, StoreError> {
+        self.store.held_slots(set)
+    }
+
     /// Deletes a lock at the request of its holder.
     pub(crate) fn release(
         &self,

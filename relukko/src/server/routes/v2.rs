@@ -50,17 +50,20 @@ struct Page {
     name: Option<String>,
     /// To ask for that lock's readers.
     access: Option<Access>,
+    /// To ask for the slots of the set with this name.
+    set: Option<String>,
 }
 
 async fn list(
     State(shared): State<Shared>,
-    Query(Page { after, limit, name, access }): Query<Page>,
+    Query(Page { after, limit, name, access, set }): Query<Page>,
 ) -> Result<Json<Value>, ErrorResponse> {
     let most = limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
-    let find = move |registry: &Registry| match name {
-        Some(name) if access == Some(Access::Read) => Ok((registry.readers(&name)?, None)),
-        Some(name) => Ok((registry.held(&name)?.into_iter().collect(), None)),
-        None => registry.page(&after, most),
+    let find = move |registry: &Registry| match (name, set) {
+        (Some(name), _) if access == Some(Access::Read) => Ok((registry.readers(&name)?, None)),
+        (Some(name), _) => Ok((registry.held(&name)?.into_iter().collect(), None)),
+        (None, Some(set)) => Ok((registry.slots(&set)?, None)),
+        (None, None) => registry.page(&after, most),
     };
     let (locks, next): (Vec<_>, _) = on(&shared, find).await?;
     let locks: Vec<_> = locks.iter().map(Shown::of).collect();

@@ -1,5 +1,6 @@
 //! Looking at locks, ours and those of other programs, by name and by id.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use linklock::{Holder, Lock, Obstacle};
@@ -36,6 +37,25 @@ impl Store {
             lock_name.clone_into(&mut found.record.info.lock_name); // another program's file may not reveal it
         }
         Ok(found)
+    }
+
+    /// The slots that are held of the set with this name, in order. It has as many as the holder says
+    /// that knows of the most.
+    pub(crate) fn held_slots(&self, set: &str) -> Result<Vec<Record>, StoreError> {
+        let first = names::file_name(&names::slot_name(set, 0))?;
+        let of = names::split_slot(&first).map(|(of, _)| of);
+        let (mut held, any) = (BTreeMap::new(), self.any_lock()?);
+        for file in self.lock_files()? {
+            let number = names::split_slot(&file).filter(|(it, _)| Some(*it) == of);
+            let Some((_, number)) = number else { continue };
+            if let Some(Found { mut record, .. }) = self.look_if_lock(&any, &file)? {
+                record.info.lock_name = names::slot_name(set, number);
+                held.insert(number, record);
+            }
+        }
+        let slots = held.values().filter_map(|record| record.slots).max().unwrap_or(0);
+        held.retain(|number, _| *number < slots);
+        Ok(held.into_values().collect())
     }
 
     /// A lock that is held, by its id.

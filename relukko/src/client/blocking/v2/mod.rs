@@ -116,6 +116,15 @@ impl Client {
         run(self.session.readers(lock_name))
     }
 
+    /// The slots that are held of the set with this name, in order: see [`LockRequest::slots`].
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn slots(&self, set: &str) -> Result<Vec<LockInfo>, ClientError> {
+        run(self.session.slots(set))
+    }
+
     /// What happens to the server's locks: those events that follow an earlier answer's
     /// [`next`](Events::next), or without it those that come after the request. Waits for the first one,
     /// but not for longer than `wait`, and at most a minute. Events through other servers and programs

@@ -108,6 +108,15 @@ impl Client {
         self.session.readers(lock_name).await
     }
 
+    /// Like [`v2::Client::slots`](crate::v2::Client::slots).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn slots(&self, set: &str) -> Result<Vec<LockInfo>, ClientError> {
+        self.session.slots(set).await
+    }
+
     /// Like [`v2::Client::events`](crate::v2::Client::events).
     ///
     /// # Errors
