@@ -20,6 +20,8 @@ pub(crate) fn status(args: &status::Args) -> Result<u8, Failure> {
     let readers = client.readers(url.name()).map_err(failure)?.into_iter();
     let reader = |lock| Status::of_server(url.to_string(), Some(server_lock(lock)));
     status.readers = readers.map(reader).collect();
+    let slots = client.slots(url.name()).map_err(failure)?.into_iter();
+    status.slots = slots.map(|slot| of_server(url.server(), slot)).collect();
     output::show(&if args.json { json(&status)? } else { status.to_text(args.breakers) })?;
     Ok(0)
 }
@@ -29,12 +31,15 @@ pub(crate) fn list(args: &list::Args) -> Result<u8, Failure> {
     let server = text(&args.dir)?;
     let client = client(server, None)?.build().map_err(failure)?.v2();
     let found = client.list().map_err(failure)?;
-    let status = |lock: LockInfo| {
-        let url = LockUrl::new(server, lock.name.as_str());
-        Status::of_server(url.to_string(), Some(server_lock(lock)))
-    };
-    list::show(found.into_iter().map(status).collect(), args.json)?;
+    let found = found.into_iter().map(|lock| of_server(server, lock));
+    list::show(found.collect(), args.json)?;
     Ok(0)
+}
+
+/// A lock of the server with this URL.
+fn of_server(server: &str, lock: LockInfo) -> Status {
+    let url = LockUrl::new(server, lock.name.as_str());
+    Status::of_server(url.to_string(), Some(server_lock(lock)))
 }
 
 /// Without --force a lock is left alone that the server has: one whose lease is over, the server ends.
@@ -46,10 +51,12 @@ pub(crate) fn break_lock(args: &break_lock::Args) -> Result<u8, Failure> {
     ])?;
     let Target { url, client } = Target::of(&args.lock, None)?;
     let itself = client.find(url.name()).map_err(failure)?;
-    let readers = client.readers(url.name()).map_err(failure)?.into_iter();
+    let readers = client.readers(url.name()).map_err(failure)?;
+    let slots = client.slots(url.name()).map_err(failure)?;
     let break_one = |lock| break_one(args, &url, &client, &lock);
     let itself = itself.map_or(Ok(None), break_one);
-    break_lock::report(args, url.to_string(), itself, readers.map(break_one))
+    let others = readers.into_iter().chain(slots).map(break_one);
+    break_lock::report(args, url.to_string(), itself, others)
 }
 
 /// `None` if it was released just now.
@@ -77,6 +84,7 @@ fn server_lock(lock: LockInfo) -> ServerLock {
         note: lock.note,
         address: lock.ip,
         token: lock.token,
+        slots: lock.slots,
         lifetime_seconds: lock.lifetime.map(|time| time.as_secs_f64()),
         created_at: lock.created_at,
         updated_at: lock.updated_at,

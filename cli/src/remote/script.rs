@@ -135,12 +135,18 @@ pub(crate) fn wait(args: &script::wait::Args) -> Result<u8, Failure> {
     }
 }
 
-/// Who holds the lock, or one of those that share it.
+/// Who holds the lock, one of those that share it, or the holder of a slot if all are held.
 fn holder_of(client: &Client, url: &LockUrl) -> Result<Option<LockInfo>, ClientError> {
-    match client.find(url.name())? {
-        Some(lock) => Ok(Some(lock)),
-        None => Ok(client.readers(url.name())?.into_iter().next()),
+    if let Some(lock) = client.find(url.name())? {
+        return Ok(Some(lock));
     }
+    if let Some(reader) = client.readers(url.name())?.into_iter().next() {
+        return Ok(Some(reader));
+    }
+    let slots = client.slots(url.name())?;
+    let held = slots.len();
+    let number = slots.iter().filter_map(|slot| slot.slots).max().unwrap_or(0) as usize;
+    Ok(slots.into_iter().next().filter(|_| held == number))
 }
 
 /// Whether the same request may succeed later.

@@ -106,7 +106,7 @@ pub(crate) struct Status {
     pub(crate) waiting: Vec<Waiter>,
     breakers: Vec<Breaker>,
     /// The slots that are held of the set with the lock's path.
-    slots: Vec<Status>,
+    pub(crate) slots: Vec<Status>,
     /// The locks of the readers that share the lock.
     pub(crate) readers: Vec<Status>,
     /// A lock that a server has.

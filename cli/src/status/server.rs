@@ -18,6 +18,9 @@ pub(crate) struct ServerLock {
     pub(crate) address: Option<String>,
     pub(crate) token: Option<u64>,
     pub(crate) lifetime_seconds: Option<f64>,
+    /// How many slots its set has, for a slot.
+    #[serde(skip)]
+    pub(crate) slots: Option<u32>,
     #[serde(skip)]
     pub(crate) created_at: SystemTime,
     #[serde(skip)]
@@ -49,7 +52,7 @@ impl Details {
             held_seconds: Some(ago(lock.created_at)),
             is_nobodys: false,
             alive: None,
-            slots: None,
+            slots: lock.slots,
             claim: None,
             expires_at: time::date(lock.expires_at),
             expires_in_seconds: Some(time::signed_seconds(lock.expires_at, now)),

@@ -454,6 +454,44 @@ fn breaking_a_lock_breaks_its_readers() {
 }
 
 #[test]
+fn a_sets_url_stands_for_its_slots() {
+    let place = Place::new("gpu");
+    let set = ["--slots", "2", "--lifetime", "2s"];
+    let holders = [(), ()].map(|()| place.hold(&set));
+    let shown = |command: &[&str], url: &str| {
+        let output = with_key(command).arg(url).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let status = shown(&["status"], &place.url());
+    let first = format!("{}: 2 of 2 slots are held  [##]\n", place.url());
+    assert!(status.starts_with(&first), "{status}");
+    assert_eq!(status.matches("holder:").count(), 2, "{status}");
+    let list = shown(&["list"], place.url().trim_end_matches("/gpu"));
+    assert!(list.contains("2 of 2  [##]") && list.contains(&place.url()), "{list}");
+
+    assert_eq!(outcome(&mut place.by_url(&["wait", "-n"])).0, 75);
+    let (code, why) = outcome(&mut place.by_url(&["break"]));
+    assert_eq!((code, why.contains("not broken")), (75, true), "{why}");
+    let broken = shown(&["break", "--force"], &place.url());
+    assert_eq!(broken.matches("linklock on ").count(), 2, "{broken}");
+    assert_eq!(outcome(&mut place.by_url(&["wait", "-n"])).0, 0);
+    for holder in holders {
+        assert_eq!(holder.ended().0, 79);
+    }
+}
+
+#[test]
+fn a_set_is_free_for_a_command_that_waits_once_a_slot_is() {
+    let place = Place::new("gpu");
+    let [one, other] = [(), ()].map(|()| place.hold(&["--slots", "2"]));
+    let mut wait = Running::start(&mut place.by_url(&["wait", "-v"]));
+    assert!(wait.error_line().contains("waiting"), "it waits");
+    assert_eq!(one.end().0, 0);
+    assert_eq!(wait.ended().0, 0);
+    assert_eq!(other.end().0, 0);
+}
+
+#[test]
 fn options_that_make_no_sense_are_usage_errors() {
     let place = Place::new("report");
     let wrong: [(&str, &[&str]); 9] = [
