@@ -19,11 +19,11 @@ use crate::walk::start_of;
 
 /// Break a lock whose holder is gone
 ///
-/// Removes the lock file and its holder's claim, and prints their names; of a lock that is shared (run
-/// --shared) or has slots (run --slots), those of each reader and of each slot too. Without options, only a lock that may be taken over anyway is
-/// broken: its lease is over, or its holder ran on this host and is dead. With several options, all
-/// conditions must be met. A lock that another holder has acquired in the meantime is never broken by
-/// mistake.
+/// Removes the lock file and its holder's claim, and prints their names. If the lock is shared (run
+/// --shared) or has slots (run --slots), does the same for each reader or slot. Without options, only a
+/// lock that may be taken over anyway is broken: its lease is over, or its holder ran on this host and is
+/// dead. With several options, all conditions must be met. A lock that another holder has acquired in the
+/// meantime is never broken by mistake.
 ///
 /// A server itself ends its locks whose leases are over, so a server's lock is broken only with --force. That
 /// takes an API key with all rights, or the holder's own.
