@@ -199,9 +199,8 @@ impl<'a, W: FnMut(&Obstacle) -> Duration + ?Sized, P: Park> Contender<'a, W, P> 
                 self.rest(&claim.context, Obstacle::Unreadable(taken)).await?;
             }
             tries += 1;
-            match if defers { Link::Taken } else { link(claim)? } {
-                Link::Made => return Ok(()),
-                Link::Taken => {}
+            if !defers && link(claim)? == Link::Made {
+                return Ok(());
             }
             match self.await_release(claim).await? {
                 Release::Seen => defers = false,
