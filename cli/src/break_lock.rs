@@ -98,9 +98,9 @@ pub(crate) struct Broken {
 pub(crate) fn break_lock(args: &Args) -> Result<u8, Failure> {
     let lock = args.options.lock(&args.lock).build()?;
     require_directory(lock.path())?;
+    let slots = set::slots(lock.path(), &args.options)?.locks; // nothing is broken if this fails
     let itself = break_one(args, &lock);
     let readers = set::readers(lock.path(), &args.options);
-    let slots = set::slots(lock.path(), &args.options)?.locks;
     let others = readers.iter().chain(&slots).map(|other| break_one(args, other));
     report(args, text(lock.path()), itself, others)
 }
