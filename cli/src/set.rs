@@ -119,19 +119,22 @@ pub(crate) fn readers(path: &Path, options: &LockOptions) -> Vec<Lock> {
 }
 
 /// The slots that are held of a set.
-#[derive(Default)]
 pub(crate) struct HeldSlots {
     pub(crate) locks: Vec<Lock>,
-    /// How many slots the set has: as many as the holder says that knows of the most.
+    /// How many slots the set has.
     pub(crate) number: usize,
+}
+
+/// How many slots a set has, of which its holders say this: as many as the one says that knows of the most.
+pub(crate) fn number_of_slots(said: impl Iterator<Item = Option<u32>>) -> usize {
+    said.flatten().max().unwrap_or(0) as usize
 }
 
 /// Those of the set with this path; none if there is no such set.
 pub(crate) fn slots(path: &Path, options: &LockOptions) -> Result<HeldSlots, Failure> {
     let holders = options.lock(path).slots(1).and_then(|slots| slots.holders());
     let mut holders = holders.unwrap_or_default();
-    let number =
-        holders.iter().filter_map(|(_, holder)| holder.slots()).max().unwrap_or(0) as usize;
+    let number = number_of_slots(holders.iter().map(|(_, holder)| holder.slots()));
     holders.retain(|(slot, _)| *slot < number);
     let lock = |(slot, _): (usize, _)| {
         let mut name = path.as_os_str().to_owned();

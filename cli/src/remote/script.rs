@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::exit::{Failure, by_signal};
 use crate::output::{print, say};
 use crate::script::{self, Held, background, caller};
+use crate::set::number_of_slots;
 
 /// The longest pause between two looks at a lock that is waited for.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -144,9 +145,8 @@ fn holder_of(client: &Client, url: &LockUrl) -> Result<Option<LockInfo>, ClientE
         return Ok(Some(reader));
     }
     let slots = client.slots(url.name())?;
-    let held = slots.len();
-    let number = slots.iter().filter_map(|slot| slot.slots).max().unwrap_or(0) as usize;
-    Ok(slots.into_iter().next().filter(|_| held == number))
+    let is_full = slots.len() == number_of_slots(slots.iter().map(|slot| slot.slots));
+    Ok(slots.into_iter().next().filter(|_| is_full))
 }
 
 /// Whether the same request may succeed later.

@@ -81,14 +81,23 @@ fn obstacle(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
         return Ok(Some(obstacle));
     }
     require_directory(lock.path())?;
-    let obstacles = |locks: &[Lock]| -> Result<Vec<_>, Failure> {
-        locks.iter().filter_map(|lock| obstacle_of(lock, args).transpose()).collect()
-    };
-    let readers = obstacles(&set::readers(lock.path(), &args.options))?;
+    for reader in set::readers(lock.path(), &args.options) {
+        if let Some(obstacle) = obstacle_of(&reader, args)? {
+            return Ok(Some(obstacle));
+        }
+    }
     let slots = set::slots(lock.path(), &args.options)?;
-    let held = obstacles(&slots.locks)?;
-    let is_full = held.len() == slots.number;
-    Ok(readers.into_iter().chain(held.into_iter().filter(|_| is_full)).next())
+    if slots.locks.len() < slots.number {
+        return Ok(None);
+    }
+    let mut obstacle = None;
+    for slot in &slots.locks {
+        match obstacle_of(slot, args)? {
+            None => return Ok(None), // it may be taken over
+            held => obstacle = obstacle.or(held),
+        }
+    }
+    Ok(obstacle)
 }
 
 fn obstacle_of(lock: &Lock, args: &Args) -> Result<Option<Obstacle>, Failure> {
