@@ -17,18 +17,15 @@ use crate::workers::{Peer, Worker, fresh};
 /// Those that the kernel wakes: the fastest that a kernel has, and linklock beside its bare loop, once
 /// for each kind of claim. Two pairs of processes run each loop: where their figures differ, chance
 /// decides.
-const ROWS: [(Way, &str); 7] = [
-    (Way::Flock, "flock (File::lock)"),
-    (Way::BareLoop, "bare inotify loop"),
-    (Way::BareLoop, "... another pair of processes"),
-    (Way::Linklock, "linklock"),
-    (Way::BareLoopKept, "bare inotify loop, claim kept"),
-    (Way::BareLoopKept, "... another pair of processes"),
-    (Way::LinklockKept, "linklock, claim kept"),
+const WAYS: [Way; 7] = [
+    Way::Flock,
+    Way::BareLoop,
+    Way::BareLoop,
+    Way::Linklock,
+    Way::BareLoopKept,
+    Way::BareLoopKept,
+    Way::LinklockKept,
 ];
-
-/// The rows of linklock, each after those of its loop.
-const OURS: [usize; 2] = [3, 6];
 
 /// Rounds in which each has its turn, so that whatever else the machine does hits all of them.
 const ROUNDS: usize = 10;
@@ -44,6 +41,13 @@ struct Handover {
 }
 
 impl Handover {
+    /// What all pairs of processes measured that went this way.
+    fn by_all(way: Way, all: &[Handover]) -> Handover {
+        let name = way.name();
+        let latencies = all.iter().filter(|one| one.name == name).flat_map(|one| &one.latencies);
+        Handover { name, latencies: latencies.copied().collect() }
+    }
+
     fn p50(&self) -> f64 {
         percentile(&self.latencies, 0.5)
     }
@@ -95,14 +99,14 @@ impl Pair {
 
 /// All ways, one after the other in each round.
 fn woken(place: &Place, times: usize) -> Vec<Handover> {
-    let mut pairs = ROWS.map(|(way, _)| Pair::start(&Peer::ours(way), &place.dir));
+    let mut pairs = WAYS.map(|way| Pair::start(&Peer::ours(way), &place.dir));
     for _ in 0..ROUNDS {
         for pair in &mut pairs {
             pair.pass_on(times / ROUNDS);
         }
     }
-    let named = |((_, name), pair): (_, Pair)| Handover { name, latencies: pair.latencies };
-    ROWS.into_iter().zip(pairs).map(named).collect()
+    let named = |(way, pair): (Way, Pair)| Handover { name: way.name(), latencies: pair.latencies };
+    WAYS.into_iter().zip(pairs).map(named).collect()
 }
 
 fn polling(peer: &Peer, place: &Place, times: usize) -> Handover {
@@ -148,9 +152,9 @@ impl Chapters {
                 let running: Vec<_> = pollers.into_iter().map(start).collect();
                 idle.extend(running.into_iter().map(|run| run.join().expect("it was measured")));
             });
-            print_table("those that poll", &idle[ROWS.len()..], idle[0].p50());
+            print_table("those that poll", &idle[WAYS.len()..], idle[0].p50());
         }
-        idle.retain(|one| !one.name.starts_with("..."));
+        idle.dedup_by_key(|one| one.name);
         let bars: Vec<_> = idle.iter().map(|one| (one.name, one.p50(), time(one.p50()))).collect();
         let title = "From unlock to the one waiter's return, p50 (log scale)";
         self.draw("handover", |file| plot::bars(file, title, &bars));
@@ -159,10 +163,8 @@ impl Chapters {
     /// The table of those that are woken, and what linklock means to achieve beside its bare loop.
     fn print_handover(&mut self, place: &Place, load: &str, all: &[Handover]) {
         print_table(load, all, all[0].p50());
-        for number in OURS {
-            let ours = &all[number];
-            let latencies = [&*all[number - 2].latencies, &all[number - 1].latencies].concat();
-            let bare = Handover { name: all[number - 2].name, latencies };
+        for ways in [[Way::BareLoop, Way::Linklock], [Way::BareLoopKept, Way::LinklockKept]] {
+            let [bare, ours] = ways.map(|way| Handover::by_all(way, all));
             let mut goal = |what: &str, figure, limit, alarm| {
                 let what = format!("{}, {}, {load}: {what} / {}", ours.name, place.name, bare.name);
                 self.goals.push(Goal::at_most(what, figure, limit, alarm));
@@ -175,9 +177,12 @@ impl Chapters {
 
 fn print_table(load: &str, all: &[Handover], floor: f64) {
     println!("\n| {load} | p50 | x flock | mean | p99 |\n|---|---:|---:|---:|---:|");
+    let mut above = "";
     for one in all {
         let [p50, mean, p99] = [one.p50(), one.mean(), one.p99()];
-        let (name, ratio) = (one.name, p50 / floor);
+        let name = if one.name == above { "... another pair of processes" } else { one.name };
+        let ratio = p50 / floor;
+        above = one.name;
         println!("| {name} | {} | {ratio:.2} | {} | {} |", time(p50), time(mean), time(p99));
     }
 }
