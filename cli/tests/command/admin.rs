@@ -42,9 +42,7 @@ fn litter(place: &Place, name: &str) -> std::path::PathBuf {
 }
 
 fn break_lock(place: &Place, options: &[&str]) -> Command {
-    let mut command = linklock();
-    command.arg("break").args(options).arg(&place.lock);
-    command
+    place.by_path(&[&["break"], options].concat())
 }
 
 #[test]

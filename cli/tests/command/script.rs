@@ -248,11 +248,7 @@ fn keep_alives_of(claim: &str) -> Vec<i32> {
 #[test]
 fn a_script_can_wait_until_a_lock_is_free() {
     let place = Place::new();
-    let wait = |options: &[&str]| {
-        let mut wait = linklock();
-        wait.arg("wait").args(options).arg(&place.lock);
-        wait
-    };
+    let wait = |options: &[&str]| place.by_path(&[&["wait"], options].concat());
     assert_eq!(outcome(&mut wait(&[])), (0, String::new()));
     place.assert_nothing_left();
 
@@ -279,7 +275,7 @@ fn a_script_can_wait_until_a_lock_is_free() {
 #[test]
 fn a_lock_that_may_be_taken_over_is_free_to_wait_for() {
     let place = Place::new();
-    let wait = || outcome(linklock().args(["wait", "-n", "--clock-slop=1ms"]).arg(&place.lock)).0;
+    let wait = || outcome(&mut place.by_path(&["wait", "-n", "--clock-slop=1ms"])).0;
     drop(place.hold(&[])); // by SIGKILL
     assert_eq!(wait(), 0);
     let lock = Lock::options(&place.lock).lifetime(Duration::from_secs(1)).build().unwrap();

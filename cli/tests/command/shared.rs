@@ -108,32 +108,19 @@ fn what_a_reader_does_not_need_is_refused() {
 fn a_lock_that_is_shared_is_waited_for() {
     let place = Place::new();
     let reader = share(&place);
-    let wait = |options: &[&str]| {
-        let mut command = linklock();
-        command.arg("wait").args(options).arg(&place.lock);
-        command
-    };
-    let (code, message) = outcome(&mut wait(&["-n"]));
-    assert_eq!((code, message.contains("is held by process ")), (75, true), "{message}");
-    let mut waiter = Running::start(&mut wait(&["--verbose"]));
-    assert!(waiter.error_line().contains("waiting"), "it waits");
-    reader.end();
-    assert_eq!(waiter.ended().0, 0);
+    place.assert_waited_for(|| _ = reader.end());
 }
 
 #[test]
 fn breaking_a_lock_breaks_its_readers() {
     let place = Place::new();
-    let break_lock = |options: &[&str]| {
-        let mut command = linklock();
-        command.arg("break").args(options).arg(&place.lock).output().unwrap()
-    };
+    let run = |arguments: &[&str]| place.by_path(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let readers = [share(&place), share(&place)];
-    let refused = break_lock(&[]);
+    let refused = run(&["break"]);
     assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(75), String::new()));
     assert!(text(&refused.stderr).contains("not broken"), "{refused:?}");
-    let broken = break_lock(&["--force"]);
+    let broken = run(&["break", "--force"]);
     let shown = text(&broken.stdout);
     assert_eq!(
         (broken.status.code(), shown.matches("\nremoved ").count()),
@@ -143,7 +130,7 @@ fn breaking_a_lock_breaks_its_readers() {
     assert!(shown.starts_with(&format!("broke lock {}: ", place.lock.display())), "{shown}");
     assert_eq!(outcome(&mut place.run(&["-n"], &["true"])).0, 0, "nobody has it");
     drop(readers);
-    let free = break_lock(&["--force"]);
+    let free = run(&["break", "--force"]);
     assert_eq!(text(&free.stdout), format!("lock {} is free\n", place.lock.display()));
 }
 
@@ -152,7 +139,7 @@ fn a_dead_reader_is_broken_though_another_lives() {
     let place = Place::new();
     let [dead, live] = [share(&place), share(&place)];
     drop(dead); // killed
-    let output = linklock().arg("break").arg(&place.lock).output().unwrap();
+    let output = place.by_path(&["break"]).output().unwrap();
     assert_eq!(output.status.code(), Some(75), "{output:?}");
     let shown = String::from_utf8(output.stdout).unwrap();
     assert_eq!(shown.matches("\nremoved ").count(), 2, "{shown}");

@@ -138,39 +138,29 @@ fn wrong_uses_are_refused() {
 fn a_set_is_waited_for_until_a_slot_is_free() {
     let place = Place::new();
     let [(one, _), (other, _)] = [(); 2].map(|()| hold(&place, &["--slots", "2"]));
-    let wait = |options: &[&str]| {
-        let mut command = linklock();
-        command.arg("wait").args(options).arg(&place.lock);
-        command
-    };
-    let (code, message) = outcome(&mut wait(&["-n"]));
-    assert_eq!((code, message.contains("is held by process ")), (75, true), "{message}");
-    let mut waiter = Running::start(&mut wait(&["--verbose"]));
-    assert!(waiter.error_line().contains("waiting"), "it waits");
-    one.end();
-    assert_eq!(waiter.ended().0, 0);
-    assert_eq!(outcome(&mut wait(&["-n"])).0, 0, "one of two is free");
+    place.assert_waited_for(|| _ = one.end());
+    assert_eq!(outcome(&mut place.by_path(&["wait", "-n"])).0, 0, "one of two is free");
     other.end();
 }
 
 #[test]
 fn breaking_a_set_breaks_its_slots() {
     let place = Place::new();
-    let break_lock = |options: &[&str]| {
-        let output = linklock().arg("break").args(options).arg(&place.lock).output().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = place.by_path(arguments).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let mut holders: Vec<_> = (0..3).map(|_| hold(&place, &["--slots", "4"])).collect();
-    assert_eq!(break_lock(&[]), (Some(75), String::new()));
+    assert_eq!(run(&["break"]), (Some(75), String::new()));
     let (dead, number) = holders.pop().unwrap();
     drop(dead); // killed
-    let (code, shown) = break_lock(&[]);
+    let (code, shown) = run(&["break"]);
     assert_eq!((code, shown.matches("\nremoved ").count()), (Some(75), 2), "{shown}");
     assert!(shown.starts_with(&format!("broke lock {}: ", place.lock.display())), "{shown}");
     assert!(!slot(&place, number).exists());
-    let (code, shown) = break_lock(&["--force"]);
+    let (code, shown) = run(&["break", "--force"]);
     assert_eq!((code, shown.matches("\nremoved ").count()), (Some(0), 4), "{shown}");
     assert!(holders.iter().all(|(_, number)| !slot(&place, *number).exists()));
     let free = format!("lock {} is free\n", place.lock.display());
-    assert_eq!(break_lock(&["--force"]), (Some(0), free));
+    assert_eq!(run(&["break", "--force"]), (Some(0), free));
 }

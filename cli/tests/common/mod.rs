@@ -72,6 +72,13 @@ impl Place {
         self.dir.path()
     }
 
+    /// `linklock SUBCOMMAND OPTIONS LOCK`
+    pub fn by_path(&self, arguments: &[&str]) -> Command {
+        let mut command = linklock();
+        command.args(arguments).arg(&self.lock);
+        command
+    }
+
     /// `linklock run OPTIONS LOCK -- COMMAND`
     pub fn run<S: AsRef<OsStr>>(&self, options: &[&str], command: &[S]) -> Command {
         let mut run = linklock();
@@ -102,6 +109,17 @@ impl Place {
             fs::read_dir(self.dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files
+    }
+
+    /// `linklock wait` finds the lock held, and waits until `release` has run.
+    #[track_caller]
+    pub fn assert_waited_for(&self, release: impl FnOnce()) {
+        let (code, message) = outcome(&mut self.by_path(&["wait", "-n"]));
+        assert_eq!((code, message.contains("is held by process ")), (75, true), "{message}");
+        let mut waiter = Running::start(&mut self.by_path(&["wait", "--verbose"]));
+        assert!(waiter.error_line().contains("waiting"), "it waits");
+        release();
+        assert_eq!(waiter.ended().0, 0);
     }
 
     #[track_caller]

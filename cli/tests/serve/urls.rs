@@ -458,21 +458,17 @@ fn a_sets_url_stands_for_its_slots() {
     let place = Place::new("gpu");
     let set = ["--slots", "2", "--lifetime", "2s"];
     let holders = [(), ()].map(|()| place.hold(&set));
-    let shown = |command: &[&str], url: &str| {
-        let output = with_key(command).arg(url).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let status = shown(&["status"], &place.url());
+    let status = text(&place.by_url(&["status"]).output().unwrap());
     let first = format!("{}: 2 of 2 slots are held  [##]\n", place.url());
     assert!(status.starts_with(&first), "{status}");
     assert_eq!(status.matches("holder:").count(), 2, "{status}");
-    let list = shown(&["list"], place.url().trim_end_matches("/gpu"));
+    let list = text(&with_key(&["list"]).arg(place.server.url()).output().unwrap());
     assert!(list.contains("2 of 2  [##]") && list.contains(&place.url()), "{list}");
 
     assert_eq!(outcome(&mut place.by_url(&["wait", "-n"])).0, 75);
     let (code, why) = outcome(&mut place.by_url(&["break"]));
     assert_eq!((code, why.contains("not broken")), (75, true), "{why}");
-    let broken = shown(&["break", "--force"], &place.url());
+    let broken = text(&place.by_url(&["break", "--force"]).output().unwrap());
     assert_eq!(broken.matches("linklock on ").count(), 2, "{broken}");
     assert_eq!(outcome(&mut place.by_url(&["wait", "-n"])).0, 0);
     for holder in holders {
